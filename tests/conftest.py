@@ -1,0 +1,36 @@
+"""What the tests share: the Hypothesis profile, and running Python in a fresh process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+import nodegrad
+
+# A loaded machine is slow, not wrong; in CI every run draws the same examples.
+settings.register_profile("nodegrad", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("nodegrad")
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """Return a function that runs Python with the nodegrad under test, in an empty directory, and returns what it printed."""
+
+    def run(*arguments, timeout=60, **environment):
+        path = {"PYTHONPATH": str(Path(nodegrad.__file__).parents[1])}
+        completed = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=tmp_path,
+            env=os.environ | path | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+        return completed.stdout
+
+    return run
