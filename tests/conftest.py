@@ -17,7 +17,7 @@ settings.load_profile("nodegrad")
 
 @pytest.fixture
 def run_python(tmp_path):
-    """Return a function that runs Python with the nodegrad under test, in an empty directory, and returns what it printed."""
+    """Return a function that runs Python on the nodegrad under test and returns what it printed."""
 
     def run(*arguments, timeout=60, **environment):
         path = {"PYTHONPATH": str(Path(nodegrad.__file__).parents[1])}
