@@ -1,3 +1,71 @@
-"""nodegrad: scalar reverse-mode automatic differentiation."""
+"""Scalar reverse-mode automatic differentiation you can see.
+
+An operation is a row: its name, how it is computed, and its partial derivatives, written over any kind of number.
+A Value records which operation made it from which operands; a sweep walks those records and applies the chain rule.
+Feed the sweep floats and it gives gradients, feed it Values and it gives derivatives you can differentiate again; hand
+the recorded graph to the compiler and it becomes a short program of vector instructions that runs at native speed.
+"""
+
+import importlib
+from typing import Any
+
+# fmt: off
+from nodegrad.functions import (
+    clip, dot, elu, gelu, leaky_relu, log_sigmoid, log_softmax, logaddexp, logsumexp, mean, mish, norm,
+    prod, selu, silu, softmax, softsign, sum,
+)
+from nodegrad.ops import (
+    abs, acos, acosh, add, asin, asinh, atan, atan2, atanh, cbrt, ceil, copysign, cos, cosh, div, eq, erf,
+    erfc, exp, exp2, expm1, floor, ge, gt, hypot, identity, le, log, log1p, log2, log10, lt, maximum,
+    minimum, mod, mul, ne, neg, pow, reciprocal, relu, round, sigmoid, sign, sin, sinh, softplus, sqrt,
+    square, step, stop_gradient, strong_factor, strong_mul, sub, tan, tanh, trunc, where,
+)
+from nodegrad.value import Value
+
+# fmt: on
 
 __version__ = "0.1.0"
+
+# What lies outside the core, loaded on first use: the name, and the module that defines it (or that it is).
+_LATER = {
+    "compile": "compiler",
+    "draw": "show",
+    "draw_dot": "show",
+    "explain": "show",
+    "paths": "show",
+    "player": "show",
+    "plots": "show.plots",
+    "detect_anomaly": "diagnose",
+    "stats": "diagnose",
+    "fit": "training",
+    "History": "training",
+    "nn": "nn",
+    "optim": "optim",
+    "data": "data",
+}
+
+# fmt: off
+__all__ = [
+    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clip",
+    "compile", "copysign", "cos", "cosh", "data", "detect_anomaly", "div", "dot", "draw", "draw_dot", "elu",
+    "eq", "erf", "erfc", "exp", "exp2", "explain", "expm1", "fit", "floor", "ge", "gelu", "gt", "History",
+    "hypot", "identity", "le", "leaky_relu", "log", "log10", "log1p", "log2", "log_sigmoid", "log_softmax",
+    "logaddexp", "logsumexp", "lt", "maximum", "mean", "minimum", "mish", "mod", "mul", "ne", "neg", "nn",
+    "norm", "optim", "paths", "player", "plots", "pow", "prod", "reciprocal", "relu", "round", "selu",
+    "sigmoid", "sign", "silu", "sin", "sinh", "softmax", "softplus", "softsign", "sqrt", "square", "stats",
+    "step", "stop_gradient", "strong_factor", "strong_mul", "sub", "sum", "tan", "tanh", "trunc", "Value",
+    "where",
+]
+# fmt: on
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'nodegrad' has no attribute {name!r}")
+    module = importlib.import_module(f"nodegrad.{_LATER[name]}")
+    found = globals()[name] = getattr(module, name, module)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,251 @@
+"""Functions of Values and plain numbers composed from rows of the table. Plain numbers give plain numbers."""
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import Any
+
+from nodegrad import ops
+from nodegrad.ops import (
+    eq,
+    erfc,
+    exp,
+    expm1,
+    ge,
+    gt,
+    log,
+    lt,
+    maximum,
+    ne,
+    sigmoid,
+    softplus,
+    stop_gradient,
+    tanh,
+    where,
+)
+
+Number = Any  # a float or a Value
+
+
+def sum(numbers: Iterable[Number]) -> Number:
+    """Add numbers up in one node, from left to right; 0.0 for none.
+
+    >>> import nodegrad as ng
+    >>> ng.sum([1.0, 2.0, 3.5])
+    6.5
+    """
+    return ops.sum(*numbers)
+
+
+def dot(xs: Iterable[Number], ys: Iterable[Number]) -> Number:
+    """Multiply two vectors of equal length: Σ xᵢ·yᵢ, in one node, added from left to right.
+
+    >>> import nodegrad as ng
+    >>> ng.dot([1.0, 2.0], [3.0, 4.0])
+    11.0
+
+    Raises:
+        ValueError: if the lengths differ.
+    """
+    xs, ys = tuple(xs), tuple(ys)
+    if len(xs) != len(ys):
+        raise ValueError(f"dot takes two vectors of equal length; got lengths {len(xs)} and {len(ys)}.")
+    return ops.dot(*xs, *ys)
+
+
+def prod(numbers: Iterable[Number]) -> Number:
+    """Multiply numbers up from left to right; 1.0 for none.
+
+    >>> import nodegrad as ng
+    >>> ng.prod([2.0, 3.0, 4.0])
+    24.0
+    """
+    return reduce(ops.mul, numbers, 1.0)
+
+
+def mean(numbers: Iterable[Number]) -> Number:
+    """Average numbers: Σ xᵢ / n.
+
+    >>> import nodegrad as ng
+    >>> ng.mean([1.0, 2.0, 6.0])
+    3.0
+
+    Raises:
+        ValueError: if there are none.
+    """
+    numbers = _some(numbers, "mean")
+    return ops.div(ops.sum(*numbers), float(len(numbers)))
+
+
+def norm(numbers: Iterable[Number]) -> Number:
+    """Euclidean length: √(Σ xᵢ²). At the origin its derivative is 0, as in PyTorch.
+
+    >>> import nodegrad as ng
+    >>> ng.norm([3.0, 4.0])
+    5.0
+    """
+    numbers = tuple(numbers)
+    squared = ops.dot(*numbers, *numbers)
+    return where(eq(squared, 0.0), 0.0, ops.sqrt(squared))
+
+
+def clip(x: Number, lower: Number, upper: Number) -> Number:
+    """Limit x to [lower, upper]. The derivative is 1 inside and on the bounds, as in PyTorch.
+
+    >>> import nodegrad as ng
+    >>> ng.clip(7.0, 0.0, 5.0)
+    5.0
+    """
+    return where(lt(x, lower), lower, where(gt(x, upper), upper, x))
+
+
+def leaky_relu(x: Number, slope: Number = 0.01) -> Number:
+    """x where x > 0, else slope·x.
+
+    >>> import nodegrad as ng
+    >>> ng.leaky_relu(-2.0)
+    -0.02
+    """
+    return where(gt(x, 0.0), x, ops.mul(slope, x))
+
+
+def elu(x: Number, alpha: Number = 1.0) -> Number:
+    """x where x > 0, else alpha·(exp(x) - 1) (Clevert et al. 2015).
+
+    >>> import nodegrad as ng
+    >>> ng.elu(2.0)
+    2.0
+    """
+    return where(gt(x, 0.0), x, ops.mul(alpha, expm1(x)))
+
+
+def selu(x: Number) -> Number:
+    """Scaled elu with self-normalising constants (Klambauer et al. 2017).
+
+    >>> import nodegrad as ng
+    >>> round(ng.selu(1.0), 6)
+    1.050701
+    """
+    return ops.mul(1.0507009873554805, elu(x, 1.6732632423543772))
+
+
+def gelu(x: Number) -> Number:
+    """x·Φ(x), Φ being the normal distribution function (Hendrycks & Gimpel 2016; the exact form).
+
+    >>> import nodegrad as ng
+    >>> round(ng.gelu(1.0), 6)
+    0.841345
+    """
+    return ops.mul(ops.mul(0.5, x), erfc(ops.mul(x, -math.sqrt(0.5))))
+
+
+def silu(x: Number) -> Number:
+    """x·sigmoid(x), also known as swish.
+
+    >>> import nodegrad as ng
+    >>> round(ng.silu(1.0), 6)
+    0.731059
+    """
+    return ops.mul(x, sigmoid(x))
+
+
+def mish(x: Number) -> Number:
+    """x·tanh(softplus(x)) (Misra 2019).
+
+    >>> import nodegrad as ng
+    >>> round(ng.mish(1.0), 6)
+    0.865098
+    """
+    return ops.mul(x, tanh(softplus(x)))
+
+
+def softsign(x: Number) -> Number:
+    """x / (1 + |x|).
+
+    >>> import nodegrad as ng
+    >>> ng.softsign(-1.0)
+    -0.5
+    """
+    return ops.div(x, ops.add(1.0, ops.abs(x)))
+
+
+def log_sigmoid(x: Number) -> Number:
+    """log(sigmoid(x)), without underflow: -softplus(-x).
+
+    >>> import nodegrad as ng
+    >>> ng.log_sigmoid(-800.0)
+    -800.0
+    """
+    return ops.neg(softplus(ops.neg(x)))
+
+
+def logaddexp(x: Number, y: Number) -> Number:
+    """log(exp(x) + exp(y)), without overflow: the larger plus softplus of minus the distance.
+
+    >>> import nodegrad as ng
+    >>> ng.logaddexp(1000.0, 0.0)
+    1000.0
+    """
+    both_infinite = ops.mul(eq(x, y), ne(ops.sub(x, x), 0.0))
+    gap = where(both_infinite, 0.0, ops.sub(y, x))
+    return where(ge(x, y), ops.add(x, softplus(gap)), ops.add(y, softplus(ops.neg(gap))))
+
+
+def logsumexp(numbers: Iterable[Number]) -> Number:
+    """log(Σ exp(xᵢ)), without overflow: the largest is taken out first.
+
+    >>> import nodegrad as ng
+    >>> round(ng.logsumexp([1000.0, 1000.0]), 6)
+    1000.693147
+
+    Raises:
+        ValueError: if there are none.
+    """
+    numbers = _some(numbers, "logsumexp")
+    largest = _largest(numbers)
+    return ops.add(largest, log(ops.sum(*[exp(ops.sub(x, largest)) for x in numbers])))
+
+
+def softmax(numbers: Iterable[Number]) -> list[Number]:
+    """exp(xᵢ) / Σ exp(xⱼ) for each i, without overflow.
+
+    >>> import nodegrad as ng
+    >>> ng.softmax([1000.0, 1000.0])
+    [0.5, 0.5]
+
+    Raises:
+        ValueError: if there are none.
+    """
+    numbers = _some(numbers, "softmax")
+    largest = _largest(numbers)
+    powers = [exp(ops.sub(x, largest)) for x in numbers]
+    total = ops.sum(*powers)
+    return [ops.div(power, total) for power in powers]
+
+
+def log_softmax(numbers: Iterable[Number]) -> list[Number]:
+    """xᵢ - logsumexp(x) for each i.
+
+    >>> import nodegrad as ng
+    >>> [round(x, 6) for x in ng.log_softmax([0.0, 0.0])]
+    [-0.693147, -0.693147]
+
+    Raises:
+        ValueError: if there are none.
+    """
+    numbers = _some(numbers, "log_softmax")
+    total = logsumexp(numbers)
+    return [ops.sub(x, total) for x in numbers]
+
+
+def _largest(numbers: Sequence[Number]) -> Number:
+    """The largest number, 0 if that is infinite, as a constant of differentiation: what it is taken from cancels it."""
+    largest = stop_gradient(reduce(maximum, numbers))
+    return where(eq(ops.sub(largest, largest), 0.0), largest, 0.0)
+
+
+def _some(numbers: Iterable[Number], user: str) -> tuple[Number, ...]:
+    numbers = tuple(numbers)
+    if not numbers:
+        raise ValueError(f"{user} needs at least one number; got none.")
+    return numbers

@@ -1,0 +1,54 @@
+"""Walks over recorded graphs. All are iterative, so a graph may be of any depth.
+
+A node is anything with `operands`, a tuple of nodes.
+"""
+
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def topological_order(*outputs: Any) -> list[Any]:
+    """List every node the outputs depend on, each once, operands before the nodes made from them.
+
+    The order is that of a depth-first search, so it depends on the graph alone.
+    """
+    order: list[Any] = []
+    seen: set[Any] = set()
+    stack = list(reversed(outputs))
+    while stack:
+        node = stack.pop()
+        if node is None:  # all operands of the node below this mark are in order
+            order.append(stack.pop())
+        elif node not in seen:
+            seen.add(node)
+            if node.operands:
+                stack += (node, None)
+                stack += node.operands
+            else:
+                order.append(node)
+    return order
+
+
+def dependents(order: Iterable[Any], sources: Iterable[Any]) -> set[Any]:
+    """The sources and every node of a topological order that is computed from one of them."""
+    found = set(sources)
+    for node in order:
+        if not found.isdisjoint(node.operands):
+            found.add(node)
+    return found
+
+
+@contextmanager
+def patient_collector() -> Iterator[None]:
+    """Let Python's cyclic garbage collector run rarely while the library itself builds a graph.
+
+    Graphs hold no cycles, and scanning a growing one again and again is four fifths of the time it takes to build.
+    """
+    thresholds = gc.get_threshold()
+    gc.set_threshold(max(thresholds[0], 100_000) if thresholds[0] else 0, 10, 10)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)

@@ -1,0 +1,329 @@
+"""The operations: one row each, with its value over floats and its partial derivatives over any kind of number.
+
+A row is callable. Given plain numbers it computes; given anything that has an `apply_op` method (a `Value`, a symbol
+in an explanation) it hands itself over, so that the partials below serve floats and graphs alike.
+
+Partials are `(operands..., out) -> number`. They use `+`, `-` and `*`, which never raise on floats, and rows for all
+else (`div(1.0, x)`, not `1 / x`), so the table is closed under differentiation. Kinks follow PyTorch and JAX.
+"""
+
+# mypy: disable-error-code=has-type
+# ruff: noqa: E501
+# (The partials name rows that stand below them; a row of the table keeps to its line, however long.)
+
+import builtins
+import math
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+Interval = tuple[float, float]
+
+inf, nan = math.inf, math.nan
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Op:
+    """An operation: how it is computed, its partial derivatives, and the facts other modules derive code from.
+
+    `partials` holds one function per operand; for a row of any number of operands (`arity` is None) it is one function
+    from the operands and the result to the sequence of all partials. None stands for a partial that is 0 everywhere
+    (a comparison, the condition of `where`). `domain` gives an interval per operand inside which the row is smooth.
+    """
+
+    name: str
+    symbol: str
+    value: Callable[..., float]
+    partials: Any
+    domain: tuple[Interval, ...]
+    commutative: bool = False
+
+    @property
+    def arity(self) -> int | None:
+        """The number of operands; None where any number will do."""
+        return None if callable(self.partials) else len(self.partials)
+
+    @property
+    def zero_derivative(self) -> bool:
+        """Whether the operation is piecewise constant."""
+        return not callable(self.partials) and not any(self.partials)
+
+    def __call__(self, *operands: Any) -> Any:
+        """Apply to numbers: floats give a float, Values a Value."""
+        for operand in operands:
+            if type(operand) is not float and hasattr(operand, "apply_op"):
+                return operand.apply_op(self, operands)
+        if self.arity is not None and len(operands) != self.arity:
+            raise TypeError(f"{self.name} takes {self.arity} operands; got {len(operands)}.")
+        return self.value(*[plain(operand, self.name) for operand in operands])
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if TABLE.get(self.name) is self:
+            return (TABLE.__getitem__, (self.name,))
+        raise TypeError(f"operation {self.name} is not in the table, so it cannot be pickled by name.")
+
+
+def plain(number: Any, user: str) -> float:
+    """Convert a real number (int, bool, Fraction, NumPy scalar) to a float, or refuse it with the remedy.
+
+    Raises:
+        TypeError: for anything that is not one real number, naming `user` and what to do instead.
+    """
+    if type(number) is float:
+        return number
+    if isinstance(number, int | float) or isinstance(number, _real()):
+        try:
+            return float(number)
+        except OverflowError:
+            return inf if number > 0 else -inf
+    kind = type(number).__name__
+    remedy = {
+        "str": "Convert it first: float(text).",
+        "complex": "Only real numbers are differentiated: use .real and .imag.",
+        "NoneType": "A function may have forgotten its return.",
+        "ndarray": "For an array apply NumPy's function to an object array of Values, or call this per element.",
+        "list": "Call this once per element.",
+        "tuple": "Call this once per element.",
+        "Value": "Use value.data for the number it holds.",
+    }.get(kind, "Convert it to a float first.")
+    raise TypeError(f"{user} takes a real number; got {number!r:.60} of type {kind}. {remedy}")
+
+
+def _real() -> Any:
+    from numbers import Real  # NumPy scalars and Fractions register here; floats and ints never get this far
+
+    return Real
+
+
+# How each row is computed over floats: IEEE 754 as C has it, where Python's math module raises instead.
+
+
+def _ieee(
+    function: Callable[[float], float], poles: dict[float, float] | None = None
+) -> Callable[[float], float]:
+    """Make `function` total: its value at `poles`, nan elsewhere outside its domain, inf where it overflows."""
+    at_pole = poles or {}
+
+    def value(x: float) -> float:
+        try:
+            return function(x)
+        except ValueError:
+            return at_pole.get(x, nan)
+        except OverflowError:
+            return inf
+
+    return value
+
+
+def _integral(function: Callable[[float], int]) -> Callable[[float], float]:
+    """Round to an integer by `function`, keeping inf, nan, the sign of zero and floats too large for a fraction."""
+
+    def value(x: float) -> float:
+        return math.copysign(function(x), x) if math.fabs(x) < 2.0**52 else x
+
+    return value
+
+
+def _div(x: float, y: float) -> float:
+    try:
+        return x / y
+    except ZeroDivisionError:
+        return nan if x == 0 or x != x else math.copysign(inf, x) * math.copysign(1.0, y)
+
+
+def _mod(x: float, y: float) -> float:
+    try:
+        return x % y
+    except ZeroDivisionError:
+        return nan
+
+
+def _pow(x: float, y: float) -> float:
+    if y == 2.0:
+        return x * x  # by far the most frequent exponent, and exactly rounded this way
+    try:
+        return math.pow(x, y)
+    except ValueError:
+        if x != 0.0:
+            return nan
+        return math.copysign(inf, x) if y % 2.0 == 1.0 else inf
+    except OverflowError:
+        return -inf if x < 0.0 and y % 2.0 == 1.0 else inf
+
+
+def _sinh(x: float) -> float:
+    try:
+        return math.sinh(x)
+    except OverflowError:
+        return math.copysign(inf, x)
+
+
+def _sigmoid(x: float) -> float:
+    if x >= 0.0:
+        return 1.0 / (1.0 + math.exp(-x))
+    small = math.exp(x)
+    return small / (1.0 + small)
+
+
+def _softplus(x: float) -> float:
+    return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))
+
+
+def _sign(x: float) -> float:
+    return 1.0 if x > 0.0 else -1.0 if x < 0.0 else x
+
+
+def _step(x: float) -> float:
+    return 1.0 if x > 0.0 else x if x != x else 0.0
+
+
+def _relu(x: float) -> float:
+    return 0.0 if x <= 0.0 else x
+
+
+def _hypot(x: float, y: float) -> float:
+    try:
+        return builtins.abs(
+            complex(x, y)
+        )  # C's hypot; math.hypot computes differently, and no compiled tier could agree
+    except OverflowError:
+        return inf
+
+
+def _maximum(x: float, y: float) -> float:
+    return x if x >= y or x != x else y
+
+
+def _minimum(x: float, y: float) -> float:
+    return x if x <= y or x != x else y
+
+
+def _where(condition: float, x: float, y: float) -> float:
+    return x if condition else y
+
+
+def _strong_mul(adjoint: float, partial: float) -> float:
+    return adjoint * partial if adjoint else 0.0
+
+
+def _strong_factor(adjoint: float, partial: float) -> float:
+    return partial if adjoint or math.isfinite(partial) else 0.0
+
+
+def _sum(*operands: float) -> float:
+    return reduce(operator.add, operands) if operands else 0.0
+
+
+def _dot(*operands: float) -> float:
+    """The scalar product of the first half of the operands with the second half, added from left to right."""
+    half = len(operands) // 2
+    return reduce(operator.add, map(operator.mul, operands[:half], operands[half:])) if half else 0.0
+
+
+def _compare(function: Callable[[float, float], bool]) -> Callable[[float, float], float]:
+    return lambda x, y: 1.0 if function(x, y) else 0.0
+
+
+def _other_half(operands: Sequence[Any]) -> tuple[Any, ...]:
+    half = len(operands) // 2
+    return (*operands[half:], *operands[:half])
+
+
+_REAL, _POSITIVE, _UNIT, _SMALL = (-3.0, 3.0), (0.2, 4.0), (-0.9, 0.9), (-1.2, 1.2)
+_NEGATIVE, _ABOVE_ONE, _ABOVE_MINUS_ONE, _FRACTION = (-4.0, -0.2), (1.2, 5.0), (-0.8, 4.0), (0.1, 0.9)
+_R, _RR, _P, _U = (_REAL,), (_REAL, _REAL), (_POSITIVE,), (_UNIT,)
+_LN2, _LN10, _ERF = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(math.pi)
+
+# The table. Columns: name, symbol, value over floats, one partial per operand, domain, facts.
+# fmt: off
+add        = Op("add",        "+",      operator.add,            (lambda x, y, out: 1.0, lambda x, y, out: 1.0),               _RR, commutative=True)
+sub        = Op("sub",        "-",      operator.sub,            (lambda x, y, out: 1.0, lambda x, y, out: -1.0),              _RR)
+mul        = Op("mul",        "*",      operator.mul,            (lambda x, y, out: y, lambda x, y, out: x),                   _RR, commutative=True)
+div        = Op("div",        "/",      _div,                    (lambda x, y, out: reciprocal(y), lambda x, y, out: -div(out, y)), (_REAL, _POSITIVE))
+pow        = Op("pow",        "**",     _pow,                    (lambda x, y, out: strong_mul(y, pow(x, y - 1.0)),
+                                                                  lambda x, y, out: where(ge(y, 0.0) * eq(x, 0.0), 0.0, out * log(x))), (_POSITIVE, _REAL))
+neg        = Op("neg",        "-",      operator.neg,            (lambda x, out: -1.0,),                                       _R)
+abs        = Op("abs",        "abs",    math.fabs,               (lambda x, out: sign(x),),                                    _P)
+sign       = Op("sign",       "sign",   _sign,                   (None,),                                                        _P)
+floor      = Op("floor",      "floor",  _integral(math.floor),   (None,),                                                        (_FRACTION,))
+ceil       = Op("ceil",       "ceil",   _integral(math.ceil),    (None,),                                                        (_FRACTION,))
+round      = Op("round",      "round",  _integral(builtins.round), (None,),                                                      ((0.6, 1.4),))
+trunc      = Op("trunc",      "trunc",  _integral(math.trunc),   (None,),                                                        (_FRACTION,))
+mod        = Op("mod",        "%",      _mod,                    (lambda x, y, out: 1.0, lambda x, y, out: round(div(out - x, y))), ((2.1, 2.9), (0.95, 1.04)))
+
+exp        = Op("exp",        "exp",    _ieee(math.exp),         (lambda x, out: out,),                                        _R)
+exp2       = Op("exp2",       "exp2",   _ieee(math.exp2),        (lambda x, out: out * _LN2,),                                 _R)
+expm1      = Op("expm1",      "expm1",  _ieee(math.expm1),       (lambda x, out: exp(x),),                                     _R)
+log        = Op("log",        "log",    _ieee(math.log, {0.0: -inf}),    (lambda x, out: reciprocal(x),),                      _P)
+log2       = Op("log2",       "log2",   _ieee(math.log2, {0.0: -inf}),   (lambda x, out: div(1.0 / _LN2, x),),                 _P)
+log10      = Op("log10",      "log10",  _ieee(math.log10, {0.0: -inf}),  (lambda x, out: div(1.0 / _LN10, x),),                _P)
+log1p      = Op("log1p",      "log1p",  _ieee(math.log1p, {-1.0: -inf}), (lambda x, out: reciprocal(1.0 + x),),                (_ABOVE_MINUS_ONE,))
+sqrt       = Op("sqrt",       "sqrt",   _ieee(math.sqrt),        (lambda x, out: div(0.5, out),),                              _P)
+cbrt       = Op("cbrt",       "cbrt",   math.cbrt,               (lambda x, out: reciprocal(3.0 * out * out),),                _P)
+square     = Op("square",     "²",      lambda x: x * x,         (lambda x, out: 2.0 * x,),                                    _R)
+reciprocal = Op("reciprocal", "1/",     lambda x: _div(1.0, x),  (lambda x, out: -(out * out),),                               _P)
+
+sin        = Op("sin",        "sin",    _ieee(math.sin),         (lambda x, out: cos(x),),                                     _R)
+cos        = Op("cos",        "cos",    _ieee(math.cos),         (lambda x, out: -sin(x),),                                    _R)
+tan        = Op("tan",        "tan",    _ieee(math.tan),         (lambda x, out: 1.0 + out * out,),                            (_SMALL,))
+asin       = Op("asin",       "asin",   _ieee(math.asin),        (lambda x, out: reciprocal(sqrt((1.0 - x) * (1.0 + x))),),    _U)
+acos       = Op("acos",       "acos",   _ieee(math.acos),        (lambda x, out: -reciprocal(sqrt((1.0 - x) * (1.0 + x))),),   _U)
+atan       = Op("atan",       "atan",   math.atan,               (lambda x, out: reciprocal(1.0 + x * x),),                    _R)
+atan2      = Op("atan2",      "atan2",  math.atan2,              (lambda y, x, out: div(div(x, hypot(y, x)), hypot(y, x)),
+                                                                  lambda y, x, out: -div(div(y, hypot(y, x)), hypot(y, x))),   (_REAL, _POSITIVE))
+hypot      = Op("hypot",      "hypot",  _hypot,                  (lambda x, y, out: where(eq(out, 0.0), 0.0, div(x, out)),
+                                                                  lambda x, y, out: where(eq(out, 0.0), 0.0, div(y, out))),    (_POSITIVE, _REAL), commutative=True)
+
+sinh       = Op("sinh",       "sinh",   _sinh,                   (lambda x, out: cosh(x),),                                    _R)
+cosh       = Op("cosh",       "cosh",   _ieee(math.cosh),        (lambda x, out: sinh(x),),                                    _R)
+tanh       = Op("tanh",       "tanh",   math.tanh,               (lambda x, out: 1.0 - out * out,),                            _R)
+asinh      = Op("asinh",      "asinh",  math.asinh,              (lambda x, out: reciprocal(hypot(x, 1.0)),),                  _R)
+acosh      = Op("acosh",      "acosh",  _ieee(math.acosh),       (lambda x, out: reciprocal(sqrt(x - 1.0) * sqrt(x + 1.0)),),  (_ABOVE_ONE,))
+atanh      = Op("atanh",      "atanh",  _ieee(math.atanh, {1.0: inf, -1.0: -inf}), (lambda x, out: reciprocal((1.0 - x) * (1.0 + x)),), _U)
+
+erf        = Op("erf",        "erf",    math.erf,                (lambda x, out: _ERF * exp(-(x * x)),),                       _R)
+erfc       = Op("erfc",       "erfc",   math.erfc,               (lambda x, out: -_ERF * exp(-(x * x)),),                      _R)
+
+sigmoid    = Op("sigmoid",    "σ",      _sigmoid,                (lambda x, out: out * (1.0 - out),),                          _R)
+softplus   = Op("softplus",   "softplus", _softplus,             (lambda x, out: sigmoid(x),),                                 _R)
+relu       = Op("relu",       "ReLU",   _relu,                   (lambda x, out: step(x),),                                    _P)
+step       = Op("step",       "step",   _step,                   (None,),                                                        _P)
+
+maximum    = Op("maximum",    "max",    _maximum,                (lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y),
+                                                                  lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y)),          (_POSITIVE, _NEGATIVE))
+minimum    = Op("minimum",    "min",    _minimum,                (lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y),
+                                                                  lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y)),          (_POSITIVE, _NEGATIVE))
+where      = Op("where",      "where",  _where,                  (None, lambda c, x, y, out: ne(c, 0.0),
+                                                                  lambda c, x, y, out: eq(c, 0.0)),                            (_POSITIVE, _REAL, _REAL))
+copysign   = Op("copysign",   "copysign", math.copysign,         (lambda x, y, out: sign(x) * sign(out), None), (_POSITIVE, _NEGATIVE))
+
+lt         = Op("lt",         "<",      _compare(operator.lt),   (None, None), (_POSITIVE, _NEGATIVE))
+le         = Op("le",         "≤",      _compare(operator.le),   (None, None), (_POSITIVE, _NEGATIVE))
+gt         = Op("gt",         ">",      _compare(operator.gt),   (None, None), (_POSITIVE, _NEGATIVE))
+ge         = Op("ge",         "≥",      _compare(operator.ge),   (None, None), (_POSITIVE, _NEGATIVE))
+eq         = Op("eq",         "=",      _compare(operator.eq),   (None, None), (_POSITIVE, _NEGATIVE), commutative=True)
+ne         = Op("ne",         "≠",      _compare(operator.ne),   (None, None), (_POSITIVE, _NEGATIVE), commutative=True)
+
+sum        = Op("sum",        "Σ",      _sum,                    lambda operands, out: (1.0,) * len(operands),                 _RR)
+dot        = Op("dot",        "·",      _dot,                    lambda operands, out: _other_half(operands),                  _RR + _RR)
+
+identity   = Op("identity",   "",       lambda x: x,             (lambda x, out: 1.0,),                                        _R)
+stop_gradient = Op("stop_gradient", "stop", lambda x: x,         (None,),                                                      _R)
+
+# The chain rule's own product, used by the sweeps over Values. A zero adjoint is a strong zero: 0·inf = 0·nan = 0.
+# Its partial for the adjoint keeps a finite partial even where the adjoint is 0, so x·exp(x) keeps its second derivative there.
+strong_mul = Op("strong_mul", "*",      _strong_mul,             (lambda a, p, out: strong_factor(a, p), lambda a, p, out: a), _RR)
+strong_factor = Op("strong_factor", "finite", _strong_factor,    (None, lambda a, p, out: ne(a, 0.0) + eq(a, 0.0) * eq(p - p, 0.0)), _RR)
+# fmt: on
+
+# A number written in the code. Not a row: it has no operands and is never differentiated.
+constant = Op("constant", "", lambda: nan, (), ())
+
+TABLE: dict[str, Op] = {
+    row.name: row for row in tuple(globals().values()) if isinstance(row, Op) and row is not constant
+}

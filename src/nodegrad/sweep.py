@@ -1,0 +1,107 @@
+"""The reverse and forward sweeps: the chain rule, applied in each direction.
+
+Both walk a topological order and multiply what they carry by partial derivatives. Over floats they give numbers; over
+Values each product is recorded, so that the result can be differentiated again. Products are written (downstream,
+upstream), seen from the output; a zero downstream is a strong zero, since what does not influence the output
+contributes nothing, even where a partial is inf or nan.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from nodegrad.ops import add, constant, mul, strong_mul
+
+Number = Any  # a float or a Value
+
+
+def reverse_sweep(
+    order: Sequence[Any],
+    seeds: Mapping[Any, Number],
+    active: Collection[Any] | None = None,
+    floats: bool = True,
+) -> dict[Any, Number]:
+    """Carry adjoints (∂output/∂node) from the seeded outputs back to every node they depend on.
+
+    Args:
+        order: the nodes, operands first.
+        seeds: the adjoints to start from, by node.
+        active: the nodes whose adjoints are wanted; by default all but constants.
+        floats: sweep over the numbers in the nodes; otherwise over the nodes, recording every step.
+
+    Returns:
+        The adjoints by node. A node that is absent has adjoint 0.
+    """
+    adjoints = dict(seeds)
+    for node in reversed(order):
+        adjoint = adjoints.get(node, 0.0)
+        if type(adjoint) is float and adjoint == 0.0:
+            continue
+        if floats and active is None:
+            # add and mul make up most graphs: their rows, written out. (A constant may get an adjoint; no one reads it.)
+            if node.op is add:
+                x, y = node.operands
+                adjoints[x] = adjoints.get(x, 0.0) + adjoint
+                adjoints[y] = adjoints.get(y, 0.0) + adjoint
+                continue
+            if node.op is mul:
+                x, y = node.operands
+                adjoints[x] = adjoints.get(x, 0.0) + adjoint * y._data
+                adjoints[y] = adjoints.get(y, 0.0) + adjoint * x._data
+                continue
+        for operand, partial in partials(node, active, floats):
+            contribution = chain(adjoint, partial)
+            adjoints[operand] = adjoints[operand] + contribution if operand in adjoints else contribution
+    return adjoints
+
+
+def forward_sweep(
+    order: Sequence[Any],
+    seeds: Mapping[Any, Number],
+    active: Collection[Any] | None = None,
+    floats: bool = True,
+) -> dict[Any, Number]:
+    """Carry tangents (∂node/∂input) from the seeded inputs on to every node that depends on them.
+
+    The arguments and the result are those of `reverse_sweep`, with tangents for adjoints.
+    """
+    tangents = dict(seeds)
+    for node in order:
+        if node in seeds:
+            continue
+        for operand, partial in partials(node, active, floats):
+            if operand in tangents:
+                contribution = chain(partial, tangents[operand])
+                tangents[node] = tangents[node] + contribution if node in tangents else contribution
+    return tangents
+
+
+def partials(
+    node: Any, active: Collection[Any] | None = None, floats: bool = True
+) -> Iterator[tuple[Any, Number]]:
+    """Yield each active operand of a node with the node's partial derivative for it.
+
+    A constant takes part as a plain number, so that what does not depend on any variable is computed, not recorded.
+    """
+    if not node.operands:
+        return
+    primals = [operand._data if floats or operand.op is constant else operand for operand in node.operands]
+    out = node._data if floats else node
+    rules = node.op.partials
+    for index, partial in enumerate(rules(primals, out) if callable(rules) else rules):
+        operand = node.operands[index]
+        if partial is not None and (operand.op is not constant if active is None else operand in active):
+            yield operand, partial if callable(rules) else partial(*primals, out)
+
+
+def chain(downstream: Number, upstream: Number) -> Number:
+    """Multiply two factors of the chain rule: downstream · upstream, 0 wherever downstream is 0.
+
+    A factor that is a plain float is known for good, so no strong zero need be recorded for it.
+    """
+    if type(downstream) is float:
+        if downstream == 0.0:
+            return 0.0
+        return upstream if downstream == 1.0 else downstream * upstream
+    if type(upstream) is float and upstream - upstream == 0.0:
+        return downstream if upstream == 1.0 else -downstream if upstream == -1.0 else downstream * upstream
+    return strong_mul(downstream, upstream)

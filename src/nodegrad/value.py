@@ -1,0 +1,330 @@
+"""Value: a number that remembers which operation made it from which operands."""
+
+import math
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from nodegrad import ops
+from nodegrad.graph import topological_order
+from nodegrad.ops import Op, constant, plain
+from nodegrad.sweep import partials, reverse_sweep
+
+_new: Any = object.__new__
+
+
+class Observer(Protocol):
+    """What is told of every Value made, every branch taken on one, and every look at its number, while it is set."""
+
+    def made(self, node: "Value") -> None: ...
+    def decided(self, node: "Value", answer: bool) -> None: ...
+    def read(self, node: "Value") -> None: ...
+
+
+_observer: Observer | None = None
+
+
+def observe(observer: Observer | None) -> Observer | None:
+    """Set the observer (None: nobody) and return the one before, to be set again afterwards."""
+    global _observer
+    before, _observer = _observer, observer
+    return before
+
+
+class Value:
+    """A number in a computation graph.
+
+    Arithmetic on Values records each operation; `backward()` applies the chain rule and fills `grad` on every node.
+
+    >>> x, y = Value(2.0, label="x"), Value(3.0, label="y")
+    >>> z = x * y + x
+    >>> z.backward()
+    >>> z.data, x.grad, y.grad
+    (8.0, 4.0, 2.0)
+
+    Attributes:
+        data: the number, always a float. Assigning converts, or refuses what is not a real number.
+        grad: ∂output/∂self, as the last `backward()` left it; on a leaf, added up over calls until set to 0.
+        op: the operation that made the node: a row of the table; None for a leaf, `constant` for a literal.
+        operands: the nodes it was made from.
+        label: a name for pictures and explanations.
+
+    Raises:
+        TypeError: if `data` is not a real number (str, complex, None, an array ...).
+    """
+
+    __slots__ = ("__weakref__", "_data", "grad", "label", "op", "operands")
+
+    _data: float
+    grad: float
+    label: str
+    op: Op | None
+    operands: tuple["Value", ...]
+
+    def __init__(self, data: Any, label: str = "") -> None:
+        self._data = data if type(data) is float else plain(data, "Value")
+        self.grad = 0.0
+        self.label = label
+        self.op = None
+        self.operands = ()
+
+    @property
+    def data(self) -> float:
+        if _observer is not None:
+            _observer.read(self)
+        return self._data
+
+    @data.setter
+    def data(self, number: Any) -> None:
+        self._data = plain(number, "Value.data")
+
+    # Recording. apply_op is the general way; + and *, of which most graphs are made, are written out below.
+
+    @staticmethod
+    def apply_op(op: Op, operands: tuple[Any, ...]) -> "Value":
+        """Compute an operation and record it. Plain numbers among the operands become constants.
+
+        Raises:
+            TypeError: if an operand is not a real number, or their number is wrong.
+        """
+        nodes = tuple([x if type(x) is Value else _constant(plain(x, op.name)) for x in operands])
+        arity = op.arity
+        if arity is not None and len(nodes) != arity:
+            raise TypeError(f"{op.name} takes {arity} operands; got {len(nodes)}.")
+        out: Value = _new(Value)
+        out._data = op.value(*[node._data for node in nodes])
+        out.grad = 0.0
+        out.label = ""
+        out.op = op
+        out.operands = nodes
+        if _observer is not None:
+            _observer.made(out)
+        return out
+
+    def __add__(self, other: Any) -> "Value":
+        if type(other) is not Value:
+            other = _operand(other)
+            if other is NotImplemented:
+                return NotImplemented
+        out: Value = _new(Value)
+        out._data = self._data + other._data
+        out.grad = 0.0
+        out.label = ""
+        out.op = _add
+        out.operands = (self, other)
+        if _observer is not None:
+            _observer.made(out)
+        return out
+
+    def __mul__(self, other: Any) -> "Value":
+        if type(other) is not Value:
+            other = _operand(other)
+            if other is NotImplemented:
+                return NotImplemented
+        out: Value = _new(Value)
+        out._data = self._data * other._data
+        out.grad = 0.0
+        out.label = ""
+        out.op = _mul
+        out.operands = (self, other)
+        if _observer is not None:
+            _observer.made(out)
+        return out
+
+    def __neg__(self) -> "Value":
+        return Value.apply_op(ops.neg, (self,))
+
+    def __pos__(self) -> "Value":
+        return self
+
+    def __abs__(self) -> "Value":
+        return Value.apply_op(ops.abs, (self,))
+
+    def __round__(self, ndigits: int | None = None) -> "Value":
+        if ndigits is None:
+            return Value.apply_op(ops.round, (self,))
+        scale = 10.0**ndigits
+        rounded: Value = ops.round(self * scale) / scale
+        return rounded
+
+    def __floor__(self) -> "Value":
+        return Value.apply_op(ops.floor, (self,))
+
+    def __ceil__(self) -> "Value":
+        return Value.apply_op(ops.ceil, (self,))
+
+    def __trunc__(self) -> "Value":
+        return Value.apply_op(ops.trunc, (self,))
+
+    def __floordiv__(self, other: Any) -> "Value":
+        other = _operand(other)
+        return NotImplemented if other is NotImplemented else (self / other).floor()
+
+    def __rfloordiv__(self, other: Any) -> "Value":
+        other = _operand(other)
+        return NotImplemented if other is NotImplemented else (other / self).floor()
+
+    def __divmod__(self, other: Any) -> tuple["Value", "Value"]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple["Value", "Value"]:
+        return other // self, other % self
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        answer = self._data != 0.0
+        if _observer is not None:
+            _observer.decided(self, answer)
+        return answer
+
+    def __float__(self) -> NoReturn:
+        raise TypeError(
+            f"{_user_of_float()} would silently lose the gradient of a Value. "
+            "Write nodegrad.NAME(value) for a function of nodegrad (nodegrad.sin, nodegrad.sum ...), "
+            "or value.data for the plain number."
+        )
+
+    __int__ = __complex__ = __float__
+
+    def backward(self, seed: float = 1.0) -> None:
+        """Fill `grad` with ∂self/∂node on every node that self was computed from.
+
+        Adjoints add over all paths. Interior nodes hold the gradients of the last call; leaves add up over calls,
+        until set to 0. Iterative, so a graph may be of any depth.
+
+        Args:
+            seed: the adjoint of self to start from.
+        """
+        order = topological_order(self)
+        adjoints = reverse_sweep(order, {self: plain(seed, "backward")})
+        for node in order:
+            if node.operands:
+                node.grad = adjoints.get(node, 0.0)
+            elif node.op is None:
+                node.grad += adjoints.get(node, 0.0)
+
+    def _backward(self) -> None:
+        """Add this node's share to the gradients of its operands: one step of the chain rule, as in micrograd."""
+        for operand, partial in partials(self):
+            operand.grad += partial * self.grad
+
+    @property
+    def _prev(self) -> set["Value"]:
+        """The operands as micrograd names them."""
+        return set(self.operands)
+
+    @property
+    def _op(self) -> str:
+        """The operation as micrograd names it: "+", "**2", "tanh"; empty for a leaf."""
+        if self.op is None:
+            return ""
+        if self.op is ops.pow and self.operands[1].op is constant:
+            return f"**{self.operands[1]._data:g}"
+        return self.op.symbol
+
+    def __repr__(self) -> str:
+        label = f", label={self.label!r}" if self.label else ""
+        return f"Value(data={self._data!r}, grad={self.grad!r}{label})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data, spec) if spec else repr(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.op is not None:
+            raise TypeError(
+                f"a Value made by an operation ({self.op.name}) cannot be copied or pickled, since its graph would come "
+                "along. Copy the leaves (a Module, or Values made from numbers), or keep value.data."
+            )
+        return _leaf, (self._data, self.grad, self.label)
+
+    if TYPE_CHECKING:  # the methods and operators derived from the table below
+
+        def __getattr__(self, name: str) -> Callable[..., "Value"]: ...
+        def __radd__(self, other: Any) -> "Value": ...
+        def __rmul__(self, other: Any) -> "Value": ...
+        def __sub__(self, other: Any) -> "Value": ...
+        def __rsub__(self, other: Any) -> "Value": ...
+        def __truediv__(self, other: Any) -> "Value": ...
+        def __rtruediv__(self, other: Any) -> "Value": ...
+        def __pow__(self, other: Any) -> "Value": ...
+        def __rpow__(self, other: Any) -> "Value": ...
+        def __mod__(self, other: Any) -> "Value": ...
+        def __rmod__(self, other: Any) -> "Value": ...
+        def __lt__(self, other: Any) -> "Value": ...
+        def __le__(self, other: Any) -> "Value": ...
+        def __gt__(self, other: Any) -> "Value": ...
+        def __ge__(self, other: Any) -> "Value": ...
+        def __eq__(self, other: Any) -> "Value": ...  # type: ignore[override]  # a recorded comparison, as in PyTorch
+        def __ne__(self, other: Any) -> "Value": ...  # type: ignore[override]
+
+
+_add, _mul = ops.add, ops.mul
+
+
+def _constant(number: float) -> Value:
+    """Make the node of a literal, which is recorded but never differentiated."""
+    out: Value = _new(Value)
+    out._data = number
+    out.grad = 0.0
+    out.label = ""
+    out.op = constant
+    out.operands = ()
+    return out
+
+
+def _operand(number: Any) -> Any:
+    """Lift a real number to a constant; NotImplemented for anything else, so that the other operand may have its say."""
+    kind = type(number)
+    if kind is float:
+        return _constant(number)
+    if isinstance(number, Value):
+        return number
+    try:
+        return _constant(plain(number, ""))
+    except TypeError:
+        return NotImplemented
+
+
+def _leaf(data: float, grad: float, label: str) -> Value:
+    leaf = Value(data, label)
+    leaf.grad = grad
+    return leaf
+
+
+def _user_of_float() -> str:
+    """Name, for an error message, the line that asked a Value for a plain float."""
+    frame = sys._getframe(2)
+    return f"float() in {frame.f_code.co_name} (line {frame.f_lineno})"
+
+
+def _binary(op: Op, swapped: bool = False) -> Callable[[Value, Any], Any]:
+    def operator(self: Value, other: Any) -> Any:
+        other = _operand(other)
+        if other is NotImplemented:
+            return NotImplemented
+        return Value.apply_op(op, (other, self) if swapped else (self, other))
+
+    return operator
+
+
+def _method(op: Op) -> Callable[..., Value]:
+    def method(self: Value, *others: Any) -> Value:
+        return Value.apply_op(op, (self, *others))
+
+    method.__name__ = op.name
+    method.__doc__ = f"Apply `{op.name}`."
+    return method
+
+
+# Operators and methods derived from the table.
+Value.__radd__, Value.__rmul__ = Value.__add__, Value.__mul__  # type: ignore[method-assign]
+for _name in ("sub", "truediv", "pow", "mod"):
+    _op = ops.TABLE[{"truediv": "div"}.get(_name, _name)]
+    setattr(Value, f"__{_name}__", _binary(_op))
+    setattr(Value, f"__r{_name}__", _binary(_op, swapped=True))
+for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
+    setattr(Value, f"__{_name}__", _binary(ops.TABLE[_name]))
+for _op in ops.TABLE.values():
+    if _op.arity == 1 or _op in (ops.atan2, ops.hypot, ops.maximum, ops.minimum, ops.copysign):
+        setattr(Value, _op.name, _method(_op))
