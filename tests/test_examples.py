@@ -1,0 +1,25 @@
+"""Every example runs in its quick size, shows or saves something, and stays short."""
+
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+
+
+def test_main_example_is_there():
+    assert "train_mlp.py" in [example.name for example in EXAMPLES]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_example_runs(example, run_python, tmp_path):
+    printed = run_python("-W", "error", example, "--quick")
+
+    saved = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert printed.strip() or saved
+    assert all(path.stat().st_size for path in saved)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_example_is_short(example):
+    assert len(example.read_text(encoding="utf-8").splitlines()) < 60
