@@ -62,10 +62,14 @@ class Op:
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
 
-    def __reduce__(self) -> str | tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         if TABLE.get(self.name) is self:
-            return (TABLE.__getitem__, (self.name,))
+            return _row, (self.name,)
         raise TypeError(f"operation {self.name} is not in the table, so it cannot be pickled by name.")
+
+
+def _row(name: str) -> Op:
+    return TABLE[name]
 
 
 def plain(number: Any, user: str) -> float:
