@@ -1,0 +1,100 @@
+"""The directives that write the reference: from docstrings, and from the table of operations."""
+
+import ast
+import importlib
+import inspect
+import re
+
+from sphinx.util.docutils import SphinxDirective
+
+import nodegrad
+from nodegrad import ops
+
+EXAMPLE = re.compile(r"(?:^>>> .*\n(?:.+\n)*\n*)+", re.MULTILINE)
+
+
+class PublicNames(SphinxDirective):
+    """Document what a module says is public; docstrings are Markdown, as the pages are."""
+
+    required_arguments = 1
+
+    def run(self):
+        """Return the nodes of one entry for each function and class."""
+        module = importlib.import_module(self.arguments[0])
+        return self.parse_text_to_nodes("\n".join(entries(module)))
+
+
+def entries(module):
+    """Yield the Markdown for the public functions and classes of a module, then of its public modules."""
+    public = {name: getattr(module, name) for name in sorted(module.__all__, key=str.lower)}
+    for name, it in public.items():
+        if callable(it) and not isinstance(it, ops.Op):
+            yield entry(f"{module.__name__}.{name}", it)
+    for it in filter(inspect.ismodule, public.values()):
+        yield f":::{{rubric}} {it.__name__}\n:::\n\n{inspect.getdoc(it)}\n"
+        yield from entries(it)
+
+
+class Operations(SphinxDirective):
+    """Document the table of operations from its own source: each row with its operands and partials."""
+
+    def run(self):
+        """Return the nodes of a table."""
+        source = ast.parse(inspect.getsource(ops))
+        calls = [node for node in ast.walk(source) if isinstance(node, ast.Call)]
+        rows = {call.args[0].value: call.args[3] for call in calls if ast.unparse(call.func) == "Op"}
+        lines = [row(ops.TABLE[name], rows[name]) for name in rows if name in nodegrad.__all__]
+        lines = ["| operation | symbol | partials |", "| - | - | - |", *lines]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def row(op, partials):
+    """Return the Markdown for an operation, given the syntax of its partials."""
+    rules = partials.elts if isinstance(partials, ast.Tuple) else [partials]
+    named = [
+        [argument.arg for argument in rule.args.args[:-1]] for rule in rules if isinstance(rule, ast.Lambda)
+    ]
+    operands = named[0] if named else ["x", "y", "z"][: len(rules)]
+    written = [f"`{ast.unparse(rule.body)}`" if isinstance(rule, ast.Lambda) else "0" for rule in rules]
+    symbol = op.symbol.replace("*", r"\*")
+    return f"| `{op.name}({', '.join(operands)})` | {symbol} | {', '.join(written)} |"
+
+
+def entry(name, it):
+    """Return the Markdown for a function, or for a class with its methods and properties."""
+    if not inspect.isclass(it):
+        return described("function", name, it)
+    members = {key: member for key, member in vars(it).items() if key[0] != "_" and inspect.getdoc(member)}
+    kinds = {key: "property" if isinstance(member, property) else "method" for key, member in members.items()}
+    inner = [
+        described(kinds[key], f"{name}.{key}", member)
+        for key, member in members.items()
+        if callable(member) or isinstance(member, property)
+    ]
+    return described("class", name, it, "\n".join(inner))
+
+
+def described(kind, name, it, inner=""):
+    """Return the Markdown for one object: its signature, its docstring, and what is inside it."""
+    fence = "::::" if kind in ("function", "class") else ":::"
+    docstring = inspect.getdoc(it) or ""
+    text = re.sub(EXAMPLE, "```pycon\n\\g<0>\n```\n", f"{docstring}\n")
+    return f"{fence}{{py:{kind}}} {name}{signature(kind, it)}\n\n{text}\n{inner}\n{fence}\n"
+
+
+def signature(kind, it):
+    """Return the signature as documented: without `self`, and without one where Python knows none."""
+    if kind == "property":
+        return ""
+    try:
+        written = str(inspect.signature(it))
+    except ValueError:
+        return "(...)"
+    return re.sub(r"^\(self(, /)?(, )?", "(", written) if kind == "method" else written
+
+
+def setup(app):
+    """Make the directives known to Sphinx."""
+    app.add_directive("public-names", PublicNames)
+    app.add_directive("operations", Operations)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
