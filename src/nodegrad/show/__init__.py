@@ -1,0 +1,1 @@
+"""Pictures of the graph: drawings, explanations, players and plots."""

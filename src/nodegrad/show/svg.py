@@ -1,0 +1,351 @@
+"""SVG text of a laid-out picture: boxes with cells of text, operators on their border, curved arrows."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+from nodegrad.show.layout import Box, Layout, Point, lay_out
+
+FONT_SIZE = 12.0
+SMALL = 10.0  # of constants and edge labels
+PADDING = 7.0  # beside the text of a cell
+PILL = 18.0  # height of the operator's pill
+ARROW = 7.0  # length of an arrow head
+MARGIN = 8.0  # around the whole picture
+
+# Widths of Helvetica and its metric twins, in thousandths of the font size.
+_WIDTHS = {
+    char: width / 1000
+    for width, chars in {
+        222: "'ijl",
+        278: " !,./:;I[\\]ft|",
+        334: "()-`r{}",
+        389: '"*^',
+        500: "Jckvsxyz",
+        556: "0123456789#$?L_abdeghnopqu",
+        584: "+<=>~",
+        611: "FTZ",
+        667: "&ABEKPSVXY",
+        722: "CDHNRUw",
+        778: "GOQ",
+        833: "Mm",
+        889: "%",
+        944: "W",
+        1015: "@",
+    }.items()
+    for char in chars
+}
+
+_STYLE = """
+.nodegrad { font: 12px Helvetica, Arial, "Liberation Sans", sans-serif; font-variant-numeric: tabular-nums }
+.nodegrad text { fill: #1f2328; text-anchor: middle; dominant-baseline: central; white-space: pre }
+.nodegrad .body { fill: #ffffff; stroke: #59636e }
+.nodegrad .rule { stroke: #59636e; stroke-opacity: .45 }
+.nodegrad .leaf .body { fill: #e8f1fc; stroke: #33689e }
+.nodegrad .output .body { stroke-width: 2 }
+.nodegrad .fold .body { fill: #f3eefc; stroke: #6f54a8 }
+.nodegrad .constant .body { fill: none; stroke: #8c959f; stroke-dasharray: 2 2 }
+.nodegrad .constant text, .nodegrad .edge text { font-size: 10px }
+.nodegrad .pill { fill: #fff1cc; stroke: #9a6700 }
+.nodegrad .edge path { fill: none; stroke: #6e7781; stroke-width: 1.2 }
+.nodegrad .edge .head { fill: #6e7781; stroke: none }
+.nodegrad .edge text { paint-order: stroke; stroke: #ffffff; stroke-width: 3px }
+.nodegrad .highlight .body, .nodegrad .edge.highlight path { stroke: #c2410c; stroke-width: 2.4 }
+.nodegrad .edge.highlight .head { fill: #c2410c; stroke: none }
+@media (prefers-color-scheme: dark) {
+.nodegrad text { fill: #e6edf3 }
+.nodegrad .body { fill: #161b22; stroke: #8b949e }
+.nodegrad .rule { stroke: #8b949e }
+.nodegrad .leaf .body { fill: #10243e; stroke: #6ea8e0 }
+.nodegrad .fold .body { fill: #241a3d; stroke: #a78bdb }
+.nodegrad .constant .body { fill: none; stroke: #6e7681 }
+.nodegrad .pill { fill: #3d2e00; stroke: #d4a72c }
+.nodegrad .edge path { stroke: #8b949e }
+.nodegrad .edge .head { fill: #8b949e; stroke: none }
+.nodegrad .edge text { stroke: #0d1117 }
+.nodegrad .highlight .body, .nodegrad .edge.highlight path { stroke: #fb923c }
+.nodegrad .edge.highlight .head { fill: #fb923c }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One box: its cells side by side, and the operator that feeds it, if any.
+
+    `kind` holds style classes: "value", "leaf", "constant", "output", "fold", "highlight". `fill` overrides
+    the colour of the box ("#rrggbb", or a colour name); the text turns black or white to suit a "#rrggbb".
+    `title` is the tooltip and what a screen reader says.
+    """
+
+    cells: tuple[str, ...]
+    symbol: str = ""
+    kind: str = "value"
+    fill: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One arrow between two nodes, given by their positions in the picture."""
+
+    source: int
+    target: int
+    label: str = ""
+    kind: str = ""
+    stroke: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What to draw, before anything has a place."""
+
+    nodes: Sequence[Node]
+    edges: Sequence[Edge] = field(default=())
+    title: str = "computation graph"
+    rankdir: str = "LR"
+
+
+def to_svg(picture: Picture, layout: Layout | None = None, prefix: str = "") -> str:
+    """Write `picture` as one standalone SVG element, laid out here unless `layout` is given.
+
+    Nodes carry the ids `node-3` and edges `edge-3-5-0` (source, target, count among parallels), after
+    `prefix` where several pictures share a page. Nothing in a label becomes markup.
+
+    Raises ValueError for a colour or kind that is not a plain word or hexadecimal colour.
+
+    >>> nodes = [Node(("x", "2.0")), Node(("y", "4.0"), symbol="*")]
+    >>> svg = to_svg(Picture(nodes, [Edge(0, 1), Edge(0, 1)]))
+    >>> svg.count('class="edge"'), 'id="edge-0-1-1"' in svg
+    (2, True)
+    """
+    layout = layout or place(picture)
+    width, height = layout.width + 2 * MARGIN, layout.height + 2 * MARGIN
+    title = _text(picture.title)
+    edges, count = [], Counter[tuple[int, int]]()
+    for edge, route in zip(picture.edges, layout.routes, strict=True):
+        ends = edge.source, edge.target
+        name = f"{prefix}edge-{edge.source}-{edge.target}-{count[ends]}"
+        count[ends] += 1
+        edges.append(_edge(edge, route, picture.rankdir, name))
+    nodes = [
+        _node(node, centre, picture.rankdir, f"{prefix}node-{at}")
+        for at, (node, centre) in enumerate(zip(picture.nodes, layout.centres, strict=True))
+    ]
+    view = f"{_n(-MARGIN)} {_n(-MARGIN)} {_n(width)} {_n(height)}"
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="nodegrad" width="{_n(width)}" height="{_n(height)}" '
+        f'viewBox="{view}" role="img" aria-label="{title}">'
+    )
+    lines = [
+        head,
+        f"<title>{title}</title>",
+        f"<style>{_STYLE}</style>",
+        *edges,
+        *nodes,
+        "</svg>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def place(picture: Picture) -> Layout:
+    """Lay out `picture` with room for its labels."""
+    labels = [text_width(edge.label, SMALL) for edge in picture.edges if edge.label]
+    boxes = [measure(node, picture.rankdir) for node in picture.nodes]
+    ends = [(edge.source, edge.target) for edge in picture.edges]
+    return lay_out(boxes, ends, picture.rankdir, layer_gap=max([36.0, *(width + 24 for width in labels)]))
+
+
+def measure(node: Node, rankdir: str = "LR") -> Box:
+    """Return the size of a node's box, its operator included.
+
+    >>> measure(Node(("x",)))
+    Box(width=24.0, height=24.0)
+    """
+    widths, height = _cells(node)
+    pill = _pill_width(node)
+    if rankdir == "TB":
+        return Box(max(sum(widths), pill), height + (PILL if pill else 0.0))
+    return Box(sum(widths) + pill, height)
+
+
+def text_width(text: str, size: float = FONT_SIZE) -> float:
+    """Estimate the width of one line of text; wide characters and emoji count as such.
+
+    >>> text_width("iii") < text_width("www") < text_width("漢漢漢漢")
+    True
+    """
+    return size * sum(_char_width(char) for char in text)
+
+
+def shorten(text: str, limit: int = 40) -> str:
+    """Cut a text to `limit` characters, the cut shown by an ellipsis.
+
+    >>> shorten("gradient", 5)
+    'grad…'
+    """
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def clean(text: str) -> str:
+    """Drop the characters that XML 1.0 forbids, lone surrogates included.
+
+    >>> clean("a" + chr(0) + "b")
+    'ab'
+    """
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text)
+
+
+def _text(text: str) -> str:
+    return escape(clean(text), quote=True)
+
+
+def _lines(text: str) -> list[str]:
+    """Part a cell into lines as it will be drawn."""
+    return [clean(line).replace("\t", "    ") for line in text.splitlines()] or [""]
+
+
+def _char_width(char: str) -> float:
+    if char in _WIDTHS:
+        return _WIDTHS[char]
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0.0
+    if unicodedata.east_asian_width(char) in "WF":
+        return 1.3 if unicodedata.category(char) == "So" else 1.0
+    return 0.65
+
+
+def _size(node: Node) -> float:
+    return SMALL if "constant" in node.kind.split() else FONT_SIZE
+
+
+def _cells(node: Node) -> tuple[list[float], float]:
+    """Return the width of each cell, at least a square one, and the height they share."""
+    size = _size(node)
+    padding = PADDING * size / FONT_SIZE
+    rows = [_lines(cell) for cell in node.cells]
+    height = max([len(lines) for lines in rows], default=1) * size * 1.25 + 0.75 * size
+    widths = [max(text_width(line, size) for line in lines) + 2 * padding for lines in rows]
+    return [max(width, height) if len(widths) == 1 else width for width in widths], height
+
+
+def _pill_width(node: Node) -> float:
+    return max(PILL, text_width(clean(node.symbol)) + 8) if node.symbol else 0.0
+
+
+def _n(number: float) -> str:
+    """Write a coordinate short: one decimal, no trailing zero, no minus zero."""
+    text = f"{number:.1f}".removesuffix(".0")
+    return "0" if text == "-0" else text
+
+
+def _attributes(name: str, kind: str, title: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_ -]*", kind):
+        raise ValueError(f"to_svg expects kinds that are words; this one is {kind!r}.")
+    label = f' aria-label="{_text(title)}"' if title else ""
+    return f'id="{_text(name)}" class="{kind}"{label}'
+
+
+def _colour(colour: str) -> str:
+    if not re.fullmatch(r"#[0-9A-Fa-f]{3,8}|[A-Za-z]+", colour):
+        raise ValueError(f"to_svg expects a colour such as '#1f77b4' or 'red'; this one is {colour!r}.")
+    return colour
+
+
+def _ink(fill: str) -> str:
+    """Return the style of text that can be read on `fill`."""
+    if not re.fullmatch("#[0-9A-Fa-f]{6}", fill):
+        return ""
+    red, green, blue = (int(fill[at : at + 2], 16) for at in (1, 3, 5))
+    return f' style="fill:{"#000000" if 299 * red + 587 * green + 114 * blue > 140_000 else "#ffffff"}"'
+
+
+def _node(node: Node, centre: Point, rankdir: str, name: str) -> str:
+    box, (widths, height), pill = measure(node, rankdir), _cells(node), _pill_width(node)
+    left, top = centre[0] - box.width / 2, centre[1] - box.height / 2
+    # The operator's pill straddles the border where the operands arrive.
+    if rankdir == "TB":
+        width = box.width
+        pill_centre = (centre[0], top + PILL / 2)
+        x, y = left, top + (PILL if pill else 0.0)
+        start = centre[0] - sum(widths) / 2
+    else:
+        width = box.width - pill / 2
+        pill_centre = (left + pill / 2, centre[1])
+        x, y = left + pill / 2, top
+        start = left + pill
+    style = f' style="fill:{_colour(node.fill)}"' if node.fill else ""
+    parts = [
+        f"<g {_attributes(name, f'node {node.kind}'.strip(), node.title)}>",
+        f"<title>{_text(node.title)}</title>" if node.title else "",
+        f'<rect class="body"{_rectangle(x, y, width, height)} rx="4"{style}/>',
+    ]
+    for at, (cell, room) in enumerate(zip(node.cells, widths, strict=True)):
+        if at:
+            parts.append(f'<path class="rule" d="M{_n(start)} {_n(y)}v{_n(height)}"/>')
+        parts.append(_cell(_lines(cell), start + room / 2, y + height / 2, _size(node), _ink(node.fill)))
+        start += room
+    if pill:
+        px, py = pill_centre
+        shape = _rectangle(px - pill / 2, py - PILL / 2, pill, PILL)
+        parts.append(f'<rect class="pill"{shape} rx="{_n(PILL / 2)}"/>')
+        parts.append(_cell([clean(node.symbol)], px, py, FONT_SIZE, ""))
+    return "".join([*parts, "</g>"])
+
+
+def _rectangle(x: float, y: float, width: float, height: float) -> str:
+    return f' x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"'
+
+
+def _cell(lines: list[str], x: float, y: float, size: float, style: str) -> str:
+    if len(lines) == 1:
+        return f'<text x="{_n(x)}" y="{_n(y)}"{style}>{_text(lines[0])}</text>'
+    first = y - (len(lines) - 1) * size * 1.25 / 2
+    spans = [
+        f'<tspan x="{_n(x)}" y="{_n(first + at * size * 1.25)}">{_text(line)}</tspan>'
+        for at, line in enumerate(lines)
+    ]
+    return f"<text{style}>{''.join(spans)}</text>"
+
+
+def _edge(edge: Edge, route: tuple[Point, ...], rankdir: str, name: str) -> str:
+    x, y = route[-1]
+    level = rankdir != "TB"  # routes arrive along the direction of the layout
+    back = (x - ARROW, y) if level else (x, y - ARROW)
+    path = f"M{_pair(route[0])}" + "".join(
+        f"C{_pair(a)} {_pair(b)} {_pair(c)}"
+        for a, b, c in zip(route[1::3], route[2::3], route[3::3], strict=True)
+    )
+    side = ARROW * 0.45
+    wings = (
+        ((back[0], y - side), (back[0], y + side)) if level else ((x - side, back[1]), (x + side, back[1]))
+    )
+    line, head = "", ""
+    if edge.stroke:
+        line, head = f' style="stroke:{_colour(edge.stroke)}"', f' style="fill:{_colour(edge.stroke)}"'
+    parts = [
+        f"<g {_attributes(name, f'edge {edge.kind}'.strip(), edge.title)}>",
+        f"<title>{_text(edge.title)}</title>" if edge.title else "",
+        f'<path d="{path}"{line}/>',
+        f'<path class="head" d="M{_pair((x, y))}L{_pair(wings[0])}L{_pair(wings[1])}Z"{head}/>',
+    ]
+    if edge.label:
+        middle = _middle(route)
+        parts.append(_cell([" ".join(_lines(edge.label))], *middle, SMALL, ""))
+    return "".join([*parts, "</g>"])
+
+
+def _pair(point: Point) -> str:
+    return f"{_n(point[0])} {_n(point[1])}"
+
+
+def _middle(route: tuple[Point, ...]) -> Point:
+    """Return the middle of the last curve: near the target, where parallel edges are apart."""
+    a, b, c, d = route[-4:]
+    return (a[0] + 3 * b[0] + 3 * c[0] + d[0]) / 8, (a[1] + 3 * b[1] + 3 * c[1] + d[1]) / 8
