@@ -48,7 +48,7 @@ def main(task="", *arguments):
         sys.exit("usage: python3 dev.py demo|test [arguments of the example or of pytest]")
     extras, (*checks, last) = TASKS[task]
     if not install(extras):
-        sys.exit("dev.py: could not make the environment in .venv; the output above says why.")
+        sys.exit("dev.py: .venv could not be made; the output above says why (it takes pip and a network).")
     failed = [check for check in checks if not run(PYTHON, *check.split())]
     passed = run(PYTHON, *last.split(), *arguments)
     sys.exit(f"dev.py: failed: {', '.join(failed)}" if failed else not passed)
