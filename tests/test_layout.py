@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodegrad.show.layout import Box, Layout, assign_layers, count_crossings, isotonic, lay_out
+from nodegrad.show.coordinates import isotonic
+from nodegrad.show.layers import assign_layers
+from nodegrad.show.layout import Box, Layout, lay_out
+from nodegrad.show.order import count_crossings
 
 SQUARE = Box(20.0, 20.0)
 
