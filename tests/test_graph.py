@@ -1,0 +1,92 @@
+"""Walks over graphs: order, dependents, and the garbage collector's patience."""
+
+import gc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodegrad import Value
+from nodegrad.graph import dependents, patient_collector, topological_order
+
+
+def test_operands_come_before_what_is_made_from_them():
+    a = Value(1.0)
+    b = a + a
+    c = b * a
+
+    order = topological_order(c)
+
+    assert len(order) == 3
+    assert all(found is expected for found, expected in zip(order, [a, b, c], strict=True))
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=60))
+def test_order_is_topological_and_complete_on_random_graphs(picks):
+    nodes = [Value(1.0), Value(2.0)]
+    for i, j in picks:
+        nodes.append(nodes[i % len(nodes)] * nodes[j % len(nodes)])
+
+    order = topological_order(nodes[-1])
+
+    place = {node: index for index, node in enumerate(order)}
+    assert len(place) == len(order)
+    assert place[nodes[-1]] == len(order) - 1
+    assert all(place[operand] < place[node] for node in order for operand in node.operands)
+
+
+def test_order_of_several_outputs_holds_shared_nodes_once():
+    a = Value(1.0)
+    b, c = a + 1.0, a * 3.0
+
+    order = topological_order(b, c)
+
+    assert len(order) == len(set(order)) == 5
+    assert order[-1] is c
+    assert {a, b, c} < set(order)
+
+
+def test_order_is_the_same_each_time():
+    a = Value(1.0)
+    b = (a * a + a).tanh() * (a - a)
+
+    assert all(x is y for x, y in zip(topological_order(b), topological_order(b), strict=True))
+
+
+def test_chain_of_a_million_is_ordered_without_recursion():
+    node = Value(0.0)
+    for _ in range(1_000_000):
+        node = -node
+
+    assert len(topological_order(node)) == 1_000_001
+
+
+def test_dependents_are_the_sources_and_what_is_computed_from_them():
+    a, b = Value(1.0), Value(2.0)
+    c = a * 3.0
+    d = b + 1.0
+    e = c * d
+
+    found = dependents(topological_order(e), [a])
+
+    assert found == {a, c, e}
+
+
+def test_patient_collector_restores_the_thresholds():
+    before = gc.get_threshold()
+
+    with pytest.raises(ZeroDivisionError), patient_collector():
+        assert gc.get_threshold()[0] >= 100_000
+        raise ZeroDivisionError
+
+    assert gc.get_threshold() == before
+
+
+def test_patient_collector_leaves_a_disabled_collector_disabled():
+    before = gc.get_threshold()
+    gc.set_threshold(0)
+    try:
+        with patient_collector():
+            assert gc.get_threshold()[0] == 0
+    finally:
+        gc.set_threshold(*before)

@@ -1,0 +1,359 @@
+"""Value: operators, gradients, refusals, freeing, copying."""
+
+import copy
+import decimal
+import fractions
+import gc
+import math
+import pickle
+import statistics
+import weakref
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nodegrad as ng
+from nodegrad import Value, ops
+from nodegrad.value import observe
+
+finite = st.floats(-1e6, 1e6)
+
+
+@pytest.mark.parametrize(
+    "number", [2, True, 2.0, np.float64(2), np.float32(2), np.int64(2), fractions.Fraction(2)]
+)
+def test_real_numbers_of_any_kind_become_floats(number):
+    v = Value(number)
+
+    assert type(v.data) is float
+    assert v.data == float(number)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "remedy"),
+    [
+        ("3", r"float\(text\)"),
+        (1j, ".real and .imag"),
+        (None, "return"),
+        (np.array([1.0]), "per element"),
+        ([1.0], "per element"),
+        (Value(1.0), "value.data"),
+        (decimal.Decimal(1), "float"),
+        (object(), "float"),
+    ],
+)
+def test_anything_else_is_refused_with_a_remedy(wrong, remedy):
+    with pytest.raises(TypeError, match=rf"^Value takes a real number; got .*{remedy}"):
+        Value(wrong)
+
+
+def test_assigning_data_converts_or_refuses_and_then_changes_nothing():
+    v = Value(1.0)
+    v.data = np.float32(2.5)
+    assert type(v.data) is float
+
+    with pytest.raises(TypeError, match=r"Value\.data takes a real number"):
+        v.data = v
+
+    assert v.data == 2.5
+
+
+def test_labels_are_kept():
+    assert Value(1.0, "w").label == Value(1.0, label="w").label == "w"
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected", "gradient"),
+    [
+        (lambda x: x + 2, 5.0, 1.0),
+        (lambda x: 2 + x, 5.0, 1.0),
+        (lambda x: x - 2, 1.0, 1.0),
+        (lambda x: 2 - x, -1.0, -1.0),
+        (lambda x: x * 2, 6.0, 2.0),
+        (lambda x: 2 * x, 6.0, 2.0),
+        (lambda x: x / 2, 1.5, 0.5),
+        (lambda x: 6 / x, 2.0, -2 / 3),
+        (lambda x: x**2, 9.0, 6.0),
+        (lambda x: 2**x, 8.0, 8 * math.log(2)),
+        (lambda x: x % 2, 1.0, 1.0),
+        (lambda x: 7 % x, 1.0, -2.0),
+        (lambda x: x // 2, 1.0, 0.0),
+        (lambda x: 7 // x, 2.0, 0.0),
+        (lambda x: divmod(x, 2)[1], 1.0, 1.0),
+        (lambda x: divmod(7, x)[0], 2.0, 0.0),
+        (lambda x: -x, -3.0, -1.0),
+        (lambda x: +x, 3.0, 1.0),
+        (lambda x: abs(-x), 3.0, 1.0),
+        (lambda x: round(x * 1.1), 3.0, 0.0),
+        (lambda x: round(x * 1.1111, 2), 3.33, 0.0),
+        (lambda x: math.floor(x * 1.1), 3.0, 0.0),
+        (lambda x: math.ceil(x * 1.1), 4.0, 0.0),
+        (lambda x: math.trunc(x * 1.1), 3.0, 0.0),
+    ],
+)
+def test_python_operators(expression, expected, gradient):
+    x = Value(3.0)
+
+    y = expression(x)
+    y.backward()
+
+    assert type(y) is Value
+    assert y.data == pytest.approx(expected)
+    assert x.grad == pytest.approx(gradient)
+
+
+@given(x=finite, y=finite)
+def test_written_out_add_and_mul_equal_their_rows(x, y):
+    for written_out, row in [(Value.__add__, ops.add), (Value.__mul__, ops.mul)]:
+        a, b, c, d = Value(x), Value(y), Value(x), Value(y)
+        fast, general = written_out(a, b), Value.apply_op(row, (c, d))
+        fast.backward()
+        partials = [partial(x, y, general.data) for partial in row.partials]
+
+        assert (fast.data, fast.op) == (general.data, general.op)
+        assert (fast.grad, fast.label) == (1.0, "")
+        assert fast.operands[0] is a
+        assert fast.operands[1] is b
+        assert [a.grad, b.grad] == partials
+
+
+@given(x=finite, y=finite)
+def test_comparisons_compare_the_numbers(x, y):
+    a, b = Value(x), Value(y)
+
+    assert [bool(v) for v in (a < b, a <= b, a > b, a >= b, a == b, a != b)] == [
+        x < y,
+        x <= y,
+        x > y,
+        x >= y,
+        x == y,
+        x != y,
+    ]
+    assert bool(a < y) == (x < y)
+    assert bool(x < b) == (x < y)
+
+
+def test_values_sort_and_have_a_maximum():
+    values = [Value(3.0), Value(1.0), Value(2.0)]
+
+    assert [v.data for v in sorted(values)] == [1.0, 2.0, 3.0]
+    assert max(values) is values[0]
+
+
+def test_comparison_with_what_is_no_number():
+    assert (Value(1.0) == "1") is False
+    assert (Value(1.0) != None) is True  # noqa: E711  # what `!=` does is the point
+    with pytest.raises(TypeError):
+        _ = Value(1.0) < "1"
+
+
+def test_hash_is_by_identity():
+    a, b = Value(1.0), Value(1.0)
+
+    assert hash(a) != hash(b)
+    assert {a: "a", b: "b"}[a] == "a"
+
+
+@pytest.mark.parametrize(
+    "conversion",
+    [float, int, complex, math.exp, math.sqrt, lambda v: math.fsum([v]), lambda v: statistics.fmean([v])],
+)
+def test_silent_loss_of_the_gradient_is_refused(conversion):
+    with pytest.raises(TypeError, match=r"lose the gradient .*value\.data"):
+        conversion(Value(2.0))
+
+
+def test_a_value_is_no_index():
+    with pytest.raises(TypeError):
+        [1, 2, 3][Value(1.0)]
+
+
+def test_formatting_is_that_of_the_number():
+    v = Value(1234.5678, label="x")
+
+    assert f"{v:.2f}" == "1234.57"
+    assert f"{v:>10,.1f}" == "   1,234.6"
+    assert f"{v}" == str(v) == repr(v) == "Value(data=1234.5678, grad=0.0, label='x')"
+
+
+def test_unknown_operand_lets_the_other_side_have_its_say():
+    class Other:
+        def __radd__(self, other):
+            return "other"
+
+    assert Value(1.0) + Other() == "other"
+    with pytest.raises(TypeError):
+        Value(1.0) + "1"
+    with pytest.raises(TypeError):
+        Value(1.0) ** None
+
+
+def test_literals_are_constants_and_get_no_gradient():
+    x = Value(3.0)
+
+    y = x * 2.0
+    y.backward()
+
+    literal = y.operands[1]
+    assert (literal.op, literal.data, literal.grad) == (ops.constant, 2.0, 0.0)
+
+
+def test_methods_are_derived_from_the_table():
+    for op in ops.TABLE.values():
+        if op.arity == 1:
+            x = op.domain[0][0] * 0.5 + op.domain[0][1] * 0.5
+            assert getattr(Value(x), op.name)().op is op
+
+
+def test_backward_on_a_leaf_seeds_it():
+    x = Value(3.0)
+
+    x.backward()
+    x.backward()
+
+    assert x.grad == 2.0
+
+
+def test_interior_gradients_are_those_of_the_last_call():
+    x = Value(2.0)
+    shared = x * x
+    first, second = shared * 3.0, shared * 5.0
+
+    first.backward()
+    second.backward()
+
+    assert shared.grad == 5.0
+    assert x.grad == 4.0 * 8.0
+
+
+def test_interior_gradient_of_a_branch_without_influence_is_zero():
+    x = Value(-1.0)
+    root = ng.sqrt(x)
+    y = ng.where(x > 0, root, x)
+    root.grad = 17.0
+
+    y.backward()
+
+    assert (root.grad, x.grad) == (0.0, 1.0)
+
+
+def test_seed_is_checked():
+    with pytest.raises(TypeError, match="backward takes a real number"):
+        Value(1.0).backward("1")
+
+
+def test_untaken_singular_branches_contribute_nothing():
+    for singular in [
+        ng.sqrt,
+        ng.log,
+        lambda x: 1 / x,
+        lambda x: x**0.5,
+        lambda x: ng.norm([x, x]),
+        lambda x: x**-1.5,
+    ]:
+        for at in (0.0, -1.0):
+            x = Value(at)
+            ng.where(x > 0, singular(x), 0.0).backward()
+
+            assert x.grad == 0.0
+
+
+def test_sum_of_a_hundred_thousand_values():
+    values = [Value(1.0) for _ in range(100_000)]
+
+    total = sum(values)
+    total.backward()
+
+    assert total.data == 100_000.0
+    assert all(v.grad == 1.0 for v in values)
+
+
+def test_dropping_the_output_frees_the_graph_without_the_collector():
+    x = Value(1.0)
+    gc.collect()
+    gc.disable()
+    try:
+        y = (x * x + ng.exp(x)).tanh()
+        y.backward()
+        interior = weakref.ref(y.operands[0])
+        del y
+
+        assert interior() is None
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_leaves_copy_and_pickle():
+    v = Value(1.5, label="w")
+    v.grad = 2.0
+
+    for twin in (copy.copy(v), copy.deepcopy(v), pickle.loads(pickle.dumps(v))):
+        assert twin is not v
+        assert (twin.data, twin.grad, twin.label, twin.op) == (1.5, 2.0, "w", None)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, pickle.dumps])
+def test_copying_a_recorded_graph_is_refused_with_the_remedy(duplicate):
+    with pytest.raises(TypeError, match="Copy the leaves"):
+        duplicate(Value(1.0) + 1.0)
+
+
+def test_values_have_slots_only():
+    with pytest.raises(AttributeError):
+        Value(1.0).colour = "red"
+
+
+def test_micrograd_names_for_operands_and_operations():
+    x, y = Value(1.0), Value(2.0)
+
+    assert (x + y)._prev == {x, y}
+    assert (x._op, (x + y)._op, (x * y)._op, (x**3)._op, x.relu()._op) == ("", "+", "*", "**3", "ReLU")
+
+
+def test_micrograd_single_backward_step():
+    x, y = Value(3.0), Value(4.0)
+    z = x * y
+    z.grad = 2.0
+
+    z._backward()
+
+    assert (x.grad, y.grad) == (8.0, 6.0)
+
+
+class Notes:
+    def __init__(self):
+        self.seen = []
+
+    def made(self, node):
+        self.seen.append(("made", node.op.name))
+
+    def decided(self, node, answer):
+        self.seen.append(("decided", node.op.name, answer))
+
+    def read(self, node):
+        self.seen.append(("read", node._data))
+
+
+def test_observer_is_told_of_values_made_branches_taken_and_numbers_read():
+    notes = Notes()
+    x = Value(2.0)
+
+    before = observe(notes)
+    try:
+        y = (x + 1) * x
+        if y > 3:
+            _ = y.data
+    finally:
+        observe(before)
+    _ = x + x
+
+    assert notes.seen == [
+        ("made", "add"),
+        ("made", "mul"),
+        ("made", "gt"),
+        ("decided", "gt", True),
+        ("read", 6.0),
+    ]
