@@ -19,7 +19,7 @@ def dev(tmp_path, monkeypatch):
     (tmp_path / "pyproject.toml").write_text("[project]")
     for name, path in {"ROOT": "", "PYTHON": ".venv/bin/python", "STAMP": ".venv/installed.txt"}.items():
         monkeypatch.setattr(module, name, tmp_path / path)
-    module.ran, module.failing = [], ""
+    module.ran, module.failing, module.has_pip = [], "", True
 
     def run(*command):
         module.ran.append(" ".join(map(str, command[1:])))
@@ -29,6 +29,7 @@ def dev(tmp_path, monkeypatch):
         return not (module.failing and module.failing in module.ran[-1])
 
     monkeypatch.setattr(module, "run", run)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: module.has_pip or None)
     return module
 
 
@@ -41,10 +42,18 @@ def exit_code(dev, *arguments):
 def test_first_use_makes_the_environment(dev):
     assert not exit_code(dev, "demo")
 
-    made, installed, ran = dev.ran
-    assert made.startswith("-m venv")
-    assert installed.endswith("install pip -e .[all]")
-    assert ran == "examples/train_mlp.py"
+    assert dev.ran == [
+        f"-m venv --clear --without-pip {dev.ROOT / '.venv'}",
+        f"-m pip --python {dev.PYTHON} install pip -e .[all]",
+        "examples/train_mlp.py",
+    ]
+
+
+def test_python_without_pip_uses_the_one_it_can_unpack(dev):
+    dev.has_pip = False
+    exit_code(dev, "demo")
+
+    assert dev.ran[1:3] == ["-m ensurepip", "-m pip install pip -e .[all]"]
 
 
 def test_second_use_installs_nothing(dev):
