@@ -20,6 +20,7 @@ from nodegrad.ops import (
     minimum, mod, mul, ne, neg, pow, reciprocal, relu, round, sigmoid, sign, sin, sinh, softplus, sqrt,
     square, step, stop_gradient, strong_factor, strong_mul, sub, tan, tanh, trunc, where,
 )
+from nodegrad.transforms import custom, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from nodegrad.value import Value
 
 # fmt: on
@@ -47,14 +48,14 @@ _LATER = {
 # fmt: off
 __all__ = [
     "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clip",
-    "compile", "copysign", "cos", "cosh", "data", "detect_anomaly", "div", "dot", "draw", "draw_dot", "elu",
-    "eq", "erf", "erfc", "exp", "exp2", "explain", "expm1", "fit", "floor", "ge", "gelu", "gt", "History",
-    "hypot", "identity", "le", "leaky_relu", "log", "log10", "log1p", "log2", "log_sigmoid", "log_softmax",
-    "logaddexp", "logsumexp", "lt", "maximum", "mean", "minimum", "mish", "mod", "mul", "ne", "neg", "nn",
-    "norm", "optim", "paths", "player", "plots", "pow", "prod", "reciprocal", "relu", "round", "selu",
-    "sigmoid", "sign", "silu", "sin", "sinh", "softmax", "softplus", "softsign", "sqrt", "square", "stats",
-    "step", "stop_gradient", "strong_factor", "strong_mul", "sub", "sum", "tan", "tanh", "trunc", "Value",
-    "where",
+    "compile", "copysign", "cos", "cosh", "custom", "data", "detect_anomaly", "div", "dot", "draw",
+    "draw_dot", "elu", "eq", "erf", "erfc", "exp", "exp2", "explain", "expm1", "fit", "floor", "ge", "gelu",
+    "grad", "gt", "hessian", "History", "hvp", "hypot", "identity", "jacobian", "jvp", "le", "leaky_relu",
+    "log", "log10", "log1p", "log2", "log_sigmoid", "log_softmax", "logaddexp", "logsumexp", "lt", "maximum",
+    "mean", "minimum", "mish", "mod", "mul", "ne", "neg", "nn", "norm", "optim", "paths", "player", "plots",
+    "pow", "prod", "reciprocal", "relu", "round", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "softmax",
+    "softplus", "softsign", "sqrt", "square", "stats", "step", "stop_gradient", "strong_factor", "strong_mul",
+    "sub", "sum", "tan", "tanh", "trunc", "Value", "value_and_grad", "vjp", "where",
 ]
 # fmt: on
 

@@ -1,0 +1,563 @@
+"""Derivatives of plain functions: grad, jacobian, hessian, jvp, vjp, hvp as compositions of sweeps.
+
+Every transform runs the function once on fresh variables and sweeps over what was recorded: over floats when all
+that the result depends on was given as plain numbers; over Values when the function was given Values or closes
+over some, so that the derivatives can be differentiated again.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from functools import wraps
+from itertools import islice
+from typing import Any, NamedTuple
+
+from nodegrad.graph import dependents, patient_collector, topological_order
+from nodegrad.ops import TABLE, Interval, Op, identity, plain
+from nodegrad.sweep import forward_sweep, reverse_sweep
+from nodegrad.value import Value, _constant
+
+Function = Callable[..., Any]
+Number = Any  # a float or a Value
+Tree = Any  # a number, or numbers in lists, tuples, dicts and NumPy arrays, nested at will
+Argnums = int | Sequence[int]
+
+
+def grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
+    """Return the function that computes the gradient of `f`: ∂f/∂x for every number x in an argument.
+
+    The gradient has the structure of the argument. It consists of floats (arrays of float64 for NumPy arrays)
+    when all that `f` depends on is given as plain numbers, and of Values otherwise.
+
+    >>> import nodegrad as ng
+    >>> ng.grad(lambda x: x**3)(2.0)
+    12.0
+    >>> ng.grad(ng.grad(lambda x: x**3))(2.0)
+    12.0
+    >>> ng.grad(lambda p: p["a"] * p["b"])({"a": 2.0, "b": 3.0})
+    {'a': 3.0, 'b': 2.0}
+
+    Args:
+        f: a function that returns one number; positional and keyword arguments are passed on to it.
+        argnums: which positional argument to differentiate by; with a sequence the result is a tuple.
+        wrt: Values that `f` closes over (one, or a structure of them) to differentiate by in place of an
+            argument. The results are Values.
+
+    Raises:
+        TypeError: if `f` returns several numbers or none, or the argument holds what is no number.
+    """
+    both = value_and_grad(f, argnums, wrt=wrt, _user="grad")
+
+    @_like(f)
+    def gradient(*args: Any, **kwargs: Any) -> Tree:
+        return both(*args, **kwargs)[1]
+
+    return gradient
+
+
+def value_and_grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, _user: str = "") -> Function:
+    """Return the function that computes the pair (value of `f`, gradient of `f`); see `grad`.
+
+    >>> import nodegrad as ng
+    >>> ng.value_and_grad(lambda x, y: x * y, argnums=(0, 1))(2.0, 3.0)
+    (6.0, (3.0, 2.0))
+    """
+    user = _user or "value_and_grad"
+    _check_function(f, user)
+
+    @_like(f)
+    def both(*args: Any, **kwargs: Any) -> tuple[Number, Tree]:
+        with patient_collector():
+            record = _record(user, f, args, kwargs, argnums, wrt)
+            output = _one_output(record.result, record.outputs, user)
+            return record.number(output), record.gradient({output: 1.0})
+
+    return both
+
+
+def jacobian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, mode: str | None = None) -> Function:
+    """Return the function that computes ∂fᵢ/∂xⱼ for every number fᵢ that `f` returns.
+
+    The result has the structure of what `f` returns, with that of the argument in place of each number. From
+    a NumPy array of shape s to one of shape r it is an array of shape r + s.
+
+    >>> import nodegrad as ng
+    >>> ng.jacobian(lambda p: [p[0] * p[1], p[0] + p[1]])([2.0, 3.0])
+    [[3.0, 2.0], [1.0, 1.0]]
+
+    Args:
+        f: a function that returns numbers in any structure.
+        argnums: see `grad`.
+        wrt: see `grad`.
+        mode: "reverse" sweeps once per output, "forward" once per input; by default what takes fewer sweeps.
+    """
+    _check_function(f, "jacobian")
+    if mode not in (None, "reverse", "forward"):
+        raise ValueError(f'jacobian takes mode="reverse" or "forward", or None to choose; got {mode!r}.')
+
+    @_like(f)
+    def rows_and_columns(*args: Any, **kwargs: Any) -> Tree:
+        with patient_collector():
+            record = _record("jacobian", f, args, kwargs, argnums, wrt)
+            fewer_inputs = len(record.variables) < len(record.outputs)
+            forward = fewer_inputs if mode is None else mode == "forward"
+            return _blocks(record.result, record.argument, record.columns() if forward else record.rows())
+
+    return rows_and_columns
+
+
+def hessian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
+    """Return the function that computes ∂²f/∂xᵢ∂xⱼ: the Jacobian, forward, of the gradient, in reverse.
+
+    >>> import nodegrad as ng
+    >>> ng.hessian(lambda p: p[0] ** 2 * p[1])([2.0, 3.0])
+    [[6.0, 4.0], [4.0, 0.0]]
+
+    Args:
+        f: a function that returns one number.
+        argnums: see `grad`.
+        wrt: see `grad`.
+    """
+    _check_function(f, "hessian")
+    return jacobian(grad(f, argnums, wrt=wrt), argnums, wrt=wrt, mode="forward")
+
+
+def jvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, Tree]:
+    """Compute `f(*primals)` and its derivative along `tangents`: Σ ∂f/∂xⱼ·tⱼ, in one forward sweep.
+
+    >>> import nodegrad as ng
+    >>> ng.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 10.0))
+    (6.0, 23.0)
+
+    Args:
+        f: a function that returns numbers in any structure.
+        primals: its arguments.
+        tangents: how they change; of the structure of `primals`.
+
+    Raises:
+        TypeError: if `primals` is no tuple or list.
+        ValueError: if `tangents` does not hold as many numbers as `primals`.
+    """
+    _check_function(f, "jvp")
+    arguments = _arguments(primals, "primals", "jvp")
+    with patient_collector():
+        record = _record("jvp", f, arguments, {}, range(len(arguments)), None)
+        changes = _alike(_arguments(tangents, "tangents", "jvp"), record.variables, "tangents", "jvp")
+        floats = record.floats and not any(isinstance(change, Value) for change in changes)
+        record = record._replace(floats=floats)
+        found = record.forward(dict(zip(record.variables, changes, strict=True)))
+        return (
+            rebuild(record.result, map(record.number, record.outputs)),
+            rebuild(record.result, (record.number(found.get(output, 0.0)) for output in record.outputs)),
+        )
+
+
+def vjp(f: Function, *primals: Tree) -> tuple[Tree, Function]:
+    """Compute `f(*primals)` and the function from adjoints of its result to those of `primals`: Σ aᵢ·∂fᵢ/∂xⱼ.
+
+    >>> import nodegrad as ng
+    >>> value, pull_back = ng.vjp(lambda x, y: (x * y, x + y), 2.0, 3.0)
+    >>> value, pull_back((1.0, 10.0))
+    ((6.0, 5.0), (13.0, 12.0))
+
+    Args:
+        f: a function that returns numbers in any structure.
+        primals: its arguments.
+
+    Returns:
+        The value, and a function of one argument that has the structure of the value. It returns a tuple with
+        one entry per primal and may be called many times; each call is one reverse sweep.
+    """
+    _check_function(f, "vjp")
+    with patient_collector():
+        record = _record("vjp", f, primals, {}, range(len(primals)), None)
+
+    def pull_back(adjoints: Tree) -> tuple[Tree, ...]:
+        with patient_collector():
+            given = _alike(adjoints, record.outputs, "adjoints", "the function that vjp returned")
+            floats = record.floats and not any(isinstance(adjoint, Value) for adjoint in given)
+            seeds: dict[Value, Number] = {}
+            for output, adjoint in zip(record.outputs, given, strict=True):
+                seeds[output] = seeds[output] + adjoint if output in seeds else adjoint
+            gradient: tuple[Tree, ...] = record._replace(floats=floats).gradient(seeds)
+            return gradient
+
+    return rebuild(record.result, map(record.number, record.outputs)), pull_back
+
+
+def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, ...]:
+    """Compute the Hessian of `f` times a vector: how the gradient changes along it, without the Hessian.
+
+    >>> import nodegrad as ng
+    >>> ng.hvp(lambda x, y: x**2 * y, (2.0, 3.0), (1.0, 0.0))
+    (6.0, 4.0)
+
+    Args:
+        f: a function that returns one number.
+        primals: its arguments.
+        tangents: the vector; of the structure of `primals`.
+
+    Returns:
+        A tuple with one entry per primal.
+    """
+    _check_function(f, "hvp")
+    everything = range(len(_arguments(primals, "primals", "hvp")))
+    product: tuple[Tree, ...] = jvp(grad(f, everything), primals, tangents)[1]
+    return product
+
+
+def custom(
+    name: str,
+    value: Callable[..., float],
+    *partials: Callable[..., Any] | None,
+    symbol: str | None = None,
+    domain: Sequence[Interval] | None = None,
+) -> Op:
+    """Make an operation of your own: one line, like a row of the table.
+
+    The result is called like any operation, on numbers and Values alike, and is differentiated to any order.
+
+    >>> import nodegrad as ng
+    >>> cube = ng.custom("cube", lambda x: x**3, lambda x, out: 3.0 * x * x)
+    >>> cube(2.0), ng.grad(cube)(2.0), ng.grad(ng.grad(cube))(2.0)
+    (8.0, 12.0, 12.0)
+
+    Args:
+        name: a name that is an identifier and not in the table.
+        value: the value over floats. Where it raises an ArithmeticError or a ValueError, the value is nan.
+        partials: one function `(operands..., out)` per operand, written with operators and nodegrad's
+            functions, so that it works for floats and Values; None for a partial that is 0 everywhere.
+        symbol: what pictures show; by default the name.
+        domain: an open interval per operand where the operation is smooth; by default (-3, 3).
+
+    Raises:
+        TypeError: if there are no partials, or the value does not take as many operands.
+        ValueError: if the name is taken or is no identifier, or there is not one interval per operand.
+    """
+    _check_row(name, partials, domain)
+    intervals = tuple(domain) if domain else ((-3.0, 3.0),) * len(partials)
+    row = Op(name, symbol or name, _total(value), tuple(map(_total_partial, partials)), intervals)
+    _try_row(row, partials)
+    return row
+
+
+# Running a function on fresh variables.
+
+
+class _Record(NamedTuple):
+    """What one run of a function recorded, ready to be swept."""
+
+    argument: Tree  # what to differentiate by; its structure is that of the gradient
+    variables: list[Value]  # the numbers in it
+    result: Tree  # what the function returned
+    outputs: list[Value]  # the numbers in it
+    order: list[Value]
+    active: set[Value] | None  # the nodes that depend on the variables; None for all
+    floats: bool
+
+    def number(self, x: Number) -> Number:
+        """Return a result as what this record's results are: a float or a Value."""
+        if self.floats:
+            return x._data if isinstance(x, Value) else x
+        return x if isinstance(x, Value) else _constant(x)
+
+    def reverse(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
+        """Sweep from the outputs to the variables."""
+        return reverse_sweep(self.order, seeds, None if self.floats else self.active, self.floats)
+
+    def forward(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
+        """Sweep from the variables to the outputs."""
+        return forward_sweep(self.order, seeds, None if self.floats else self.active, self.floats)
+
+    def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
+        """Return the adjoints of the variables in the structure of the argument."""
+        adjoints = self.reverse(seeds)
+        return rebuild(self.argument, (self.number(adjoints.get(x, 0.0)) for x in self.variables))
+
+    def rows(self) -> list[list[Number]]:
+        """Return the Jacobian by one reverse sweep per output."""
+        swept = [self.reverse({output: 1.0}) for output in self.outputs]
+        return [[self.number(adjoints.get(x, 0.0)) for x in self.variables] for adjoints in swept]
+
+    def columns(self) -> list[list[Number]]:
+        """Return the Jacobian, also row by row, by one forward sweep per variable."""
+        swept = [self.forward({variable: 1.0}) for variable in self.variables]
+        return [[self.number(tangents.get(y, 0.0)) for tangents in swept] for y in self.outputs]
+
+
+def _record(
+    user: str, f: Function, args: Sequence[Any], kwargs: Mapping[str, Any], argnums: Argnums, wrt: Tree
+) -> _Record:
+    """Run `f` on fresh variables in place of the numbers to differentiate by; with `wrt`, as it is."""
+    if wrt is None:
+        places = _places(argnums, len(args), user)
+        argument = args[places[0]] if isinstance(argnums, int) else tuple(args[i] for i in places)
+        given = [_checked(x, f"argument {i}", user) for i in places for x in flatten(args[i])]
+        variables = [_variable(x) for x in given]
+        fresh = iter(variables)
+        passed = list(args)
+        for i in places:
+            passed[i] = rebuild(args[i], fresh)
+        result = f(*passed, **kwargs)
+    else:
+        argument, variables = wrt, [_checked_variable(x, user) for x in flatten(wrt)]
+        given = variables
+        result = f(*args, **kwargs)
+    outputs = [_output(x, user) for x in flatten(result)]
+    order = topological_order(*outputs)
+    own = set(variables)
+    floats = not any(isinstance(x, Value) for x in given)
+    floats = floats and all(node.op is not None or node in own for node in order)
+    return _Record(
+        argument, variables, result, outputs, order, None if floats else dependents(order, own), floats
+    )
+
+
+def _variable(number: Number) -> Value:
+    """Make a fresh variable, so that no derivative mistakes the variable of another for its own."""
+    return Value.apply_op(identity, (number,)) if isinstance(number, Value) else Value(number)
+
+
+def _like(f: Function) -> Callable[[Function], Function]:
+    return wraps(f, updated=())
+
+
+# Structures: numbers in lists, tuples, dicts and NumPy arrays.
+
+
+def flatten(tree: Tree) -> list[Number]:
+    """List the numbers of a structure, or whatever else stands in their place.
+
+    >>> flatten({"a": 1.0, "b": [2.0, (3.0,)]})
+    [1.0, 2.0, 3.0]
+    """
+    numbers: list[Number] = []
+    _map(tree, lambda leaf: numbers.extend(leaf.ravel().tolist() if _shape(leaf) else [_item(leaf)]))
+    return numbers
+
+
+def rebuild(tree: Tree, numbers: Iterable[Number]) -> Tree:
+    """Put numbers, in the order of `flatten`, into a structure like `tree`.
+
+    An array is of float64 where all its numbers are floats, and of objects otherwise.
+
+    >>> rebuild({"a": 1.0, "b": [2.0, (3.0,)]}, [7.0, 8.0, 9.0])
+    {'a': 7.0, 'b': [8.0, (9.0,)]}
+    """
+    remaining = iter(numbers)
+    return _map(tree, lambda leaf: _fill(_shape(leaf), remaining))
+
+
+def _blocks(result: Tree, argument: Tree, rows: Iterable[Iterable[Number]]) -> Tree:
+    """Arrange a Jacobian: its rows as the result is structured, their entries as the argument is."""
+    remaining = iter(rows)
+
+    def block(output: Any) -> Tree:
+        own = [iter(row) for row in islice(remaining, _size(_shape(output)))]
+
+        def entries(leaf: Any) -> Iterator[Number]:
+            return (x for row in own for x in islice(row, _size(_shape(leaf))))
+
+        return _map(argument, lambda leaf: _fill(_shape(output) + _shape(leaf), entries(leaf)))
+
+    return _map(result, block)
+
+
+def _map(tree: Tree, function: Callable[[Any], Any]) -> Tree:
+    """Apply a function to every number and array of a structure."""
+    if isinstance(tree, list):
+        return [_map(inner, function) for inner in tree]
+    if isinstance(tree, tuple):
+        mapped = [_map(inner, function) for inner in tree]
+        return type(tree)(*mapped) if hasattr(tree, "_fields") else tuple(mapped)
+    if isinstance(tree, dict):
+        found = copy(tree)
+        found.update({key: _map(inner, function) for key, inner in tree.items()})
+        return found
+    return function(tree)
+
+
+def _shape(leaf: Any) -> tuple[int, ...]:
+    """Return the shape of a NumPy array, () for all else. Where NumPy is not loaded there are no arrays."""
+    numpy: Any = sys.modules.get("numpy")
+    return leaf.shape if numpy is not None and isinstance(leaf, numpy.ndarray) else ()
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return 1 if not shape else shape[0] * _size(shape[1:])
+
+
+def _item(leaf: Any) -> Any:
+    """Return the number in an array without dimensions; anything else as it is."""
+    numpy: Any = sys.modules.get("numpy")
+    return leaf.item() if numpy is not None and isinstance(leaf, numpy.ndarray) else leaf
+
+
+def _fill(shape: tuple[int, ...], numbers: Iterator[Number]) -> Any:
+    """Take as many numbers as an array of this shape holds, and make it; the shape () stands for a number."""
+    if not shape:
+        return next(numbers)
+    taken = list(islice(numbers, _size(shape)))
+    numpy: Any = sys.modules["numpy"]
+    filled = numpy.empty(len(taken), float if all(type(x) is float for x in taken) else object)
+    filled[:] = taken
+    return filled.reshape(shape)
+
+
+# Refusals, each with its remedy.
+
+
+def _check_function(f: Any, user: str) -> None:
+    if not callable(f):
+        remedy = " On a Value, call its backward()." if isinstance(f, Value) else ""
+        raise TypeError(f"{user} expects a function; got {_described(f)}.{remedy}")
+
+
+def _places(argnums: Argnums, count: int, user: str) -> list[int]:
+    """Return the positions that `argnums` names among `count` positional arguments."""
+    places = [argnums] if isinstance(argnums, int) else list(argnums)
+    for place in places:
+        if not isinstance(place, int):
+            raise TypeError(f"{user} takes argnums as an int or a sequence of ints; got {argnums!r:.60}.")
+        if not -count <= place < count:
+            raise TypeError(
+                f"{user} was to differentiate by positional argument {place}, but {count} came. "
+                "Pass it by position, or name another in argnums."
+            )
+    places = [place % count for place in places]
+    if len(set(places)) < len(places):
+        raise ValueError(f"{user} takes each argument once in argnums; got {argnums!r:.60}.")
+    return places
+
+
+def _checked(x: Any, what: str, user: str) -> Number:
+    """Return a number to differentiate by, or along, or raise."""
+    if isinstance(x, Value):
+        return x
+    try:
+        return plain(x, user)
+    except TypeError:
+        raise TypeError(
+            f"{user} takes numbers in lists, tuples, dicts or NumPy arrays; {what} holds {_described(x)}. "
+            "Pass what is no number by an argument that is not differentiated, a model's parameters by wrt=."
+        ) from None
+
+
+def _checked_variable(x: Any, user: str) -> Value:
+    if not isinstance(x, Value):
+        raise TypeError(
+            f"{user} takes for wrt the Values that the function closes over; got {_described(x)}. "
+            "For a number that the function takes as an argument use argnums."
+        )
+    return x
+
+
+def _output(x: Any, user: str) -> Value:
+    if isinstance(x, Value):
+        return x
+    try:
+        return _constant(plain(x, user))
+    except TypeError:
+        raise TypeError(
+            f"{user} expects a function that returns numbers; this one returned {_described(x)}."
+        ) from None
+
+
+def _one_output(result: Tree, outputs: list[Value], user: str) -> Value:
+    if isinstance(result, list | tuple | dict) or _shape(result):
+        raise TypeError(
+            f"{user} expects a function that returns one Value; this one returned {_described(result)}. "
+            "Use jacobian for several outputs."
+        )
+    return outputs[0]
+
+
+def _arguments(trees: Any, what: str, user: str) -> tuple[Tree, ...]:
+    if not isinstance(trees, list | tuple):
+        raise TypeError(
+            f"{user} takes {what} as a tuple with one entry per argument; got {_described(trees)}. "
+            f"For one argument write ({what[:-1]},)."
+        )
+    return tuple(trees)
+
+
+def _alike(tree: Tree, numbers: Sequence[Any], what: str, user: str) -> list[Number]:
+    """Return the numbers of a structure that must hold as many as there are `numbers`."""
+    found = [_checked(x, what, user) for x in flatten(tree)]
+    if len(found) != len(numbers):
+        raise ValueError(f"{user} takes {what} of {len(numbers)} numbers; got {len(found)}.")
+    return found
+
+
+def _described(x: Any) -> str:
+    """Say what came, for an error: a list of 3, None, 'text' of type str."""
+    if x is None:
+        return "None"
+    if isinstance(x, list | tuple | dict):
+        return f"a {type(x).__name__} of {len(x)}"
+    if _shape(x):
+        return f"an array of shape {x.shape}"
+    return f"{x!r:.60} of type {type(x).__name__}"
+
+
+# Rows made by users.
+
+
+def _check_row(name: str, partials: Sequence[Any], domain: Sequence[Interval] | None) -> None:
+    if not (isinstance(name, str) and name.isidentifier()):
+        raise ValueError(f"custom takes a name that is an identifier; got {name!r:.60}.")
+    if name in TABLE or name == "constant":
+        raise ValueError(f"custom got the name {name!r}, which is an operation already. Choose another.")
+    if not partials or not all(partial is None or callable(partial) for partial in partials):
+        raise TypeError(
+            f"custom takes one partial (operands..., out) per operand of {name}: a function, or None for 0."
+        )
+    if domain is not None and len(domain) != len(partials):
+        raise ValueError(
+            f"custom takes one interval (lower, upper) per operand; {name} has {len(partials)} operands and "
+            f"{len(domain)} intervals."
+        )
+
+
+def _try_row(row: Op, partials: Sequence[Callable[..., Any] | None]) -> None:
+    """Apply a new row once in the middle of its domain, so that a slip is reported where it was made."""
+    middle = [Value((lower + upper) / 2.0) for lower, upper in row.domain]
+    try:
+        out = row(*middle)
+        for partial in filter(None, partials):
+            plain(_data(partial(*middle, out)), f"partial of {row.name}")
+    except TypeError as error:
+        raise TypeError(
+            f"custom could not apply {row.name}: {error} Its value takes {len(middle)} floats; its partials "
+            "take the operands and the result, as floats or Values: write them with nodegrad's functions."
+        ) from error
+
+
+def _total(value: Callable[..., float]) -> Callable[..., float]:
+    """Make a function over floats total: nan where it raises, since no operation raises for a float."""
+
+    def total(*operands: float) -> float:
+        try:
+            return plain(value(*operands), "an operation's value")
+        except (ArithmeticError, ValueError):
+            return float("nan")
+
+    return total
+
+
+def _total_partial(partial: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """Make a partial total over floats: where it raises (1 / 0.0), Values know what IEEE 754 has there."""
+    if partial is None:
+        return None
+
+    def total(*operands_and_out: Number) -> Number:
+        try:
+            return partial(*operands_and_out)
+        except (ArithmeticError, ValueError):
+            return _data(partial(*map(Value, operands_and_out)))
+
+    return total
+
+
+def _data(number: Number) -> Any:
+    return number._data if isinstance(number, Value) else number

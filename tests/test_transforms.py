@@ -1,0 +1,361 @@
+"""Transforms: derivatives of plain functions, of any structure, any order, and inside one another."""
+
+import math
+from collections import OrderedDict, namedtuple
+
+import numpy as np
+import pytest
+
+import nodegrad as ng
+from nodegrad import Value
+
+Point = namedtuple("Point", "x y")
+
+
+# Numbers in, numbers out.
+
+
+def test_gradient_of_one_number_is_a_float():
+    slope = ng.grad(lambda x: x**3)(2)
+
+    assert (slope, type(slope)) == (12.0, float)
+
+
+def test_value_comes_with_the_gradient():
+    assert ng.value_and_grad(lambda x: ng.exp(x) * 2.0)(0.0) == (2.0, 2.0)
+
+
+def test_derivatives_nest_to_any_order():
+    f = ng.sin
+    for order in range(1, 9):
+        f = ng.grad(f)
+
+        assert f(0.7) == pytest.approx(math.sin(0.7 + order * math.pi / 2), rel=1e-14)
+
+
+@pytest.mark.parametrize("argnums", [1, -2, (1,), [1, 2]])
+def test_argnums_names_the_arguments(argnums):
+    found = ng.grad(lambda x, y, z: x * y**2 + z, argnums)(3.0, 5.0, 7.0)
+
+    assert (
+        found
+        == {1: 30.0, -2: 30.0, (1,): (30.0,), (1, 2): (30.0, 1.0)}[
+            argnums if isinstance(argnums, int) else tuple(argnums)
+        ]
+    )
+
+
+def test_arguments_not_differentiated_arrive_untouched():
+    options = {"deep": object()}
+
+    def f(x, text, *, scale, given):
+        assert (text, given) == ("as it is", options)
+        return x * scale
+
+    assert ng.grad(f)(2.0, "as it is", scale=4.0, given=options) == 4.0
+
+
+def test_result_that_does_not_depend_on_the_argument_has_derivative_zero():
+    assert ng.value_and_grad(lambda x: 3)(1.0) == (3.0, 0.0)
+    assert ng.value_and_grad(lambda x, y: y * y)(1.0, 2.0) == (4.0, 0.0)
+    assert ng.jacobian(lambda x, y: [x, 7.0])(1.0, 2.0) == [1.0, 0.0]
+    assert ng.jvp(lambda x: 5.0, (1.0,), (1.0,)) == (5.0, 0.0)
+    assert ng.vjp(lambda x: 5.0, 1.0)[1](1.0) == (0.0,)
+
+
+def test_value_functions_keep_their_name_and_docstring():
+    def area(radius):
+        """Return the area of a disc."""
+        return math.pi * radius**2
+
+    assert (ng.grad(area).__name__, ng.jacobian(area).__doc__) == ("area", "Return the area of a disc.")
+
+
+# Structures.
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        ([1.0, 2.0], [2.0, 4.0]),
+        ((1.0, [2.0, (3.0,)]), (2.0, [4.0, (6.0,)])),
+        ({"a": 1.0, "b": [2.0]}, {"a": 2.0, "b": [4.0]}),
+        (Point(1.0, 2.0), Point(2.0, 4.0)),
+        (OrderedDict(b=1.0, a=2.0), OrderedDict(b=2.0, a=4.0)),
+        ([], []),
+    ],
+)
+def test_gradient_has_the_structure_of_the_argument(tree, expected):
+    def sum_of_squares(tree):
+        if isinstance(tree, dict):
+            tree = list(tree.values())
+        return sum(map(sum_of_squares, tree)) if isinstance(tree, list | tuple) else tree * tree
+
+    found = ng.grad(sum_of_squares)(tree)
+
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+def test_function_sees_the_structure_it_was_given():
+    assert ng.grad(lambda p: p.x * p.y)(Point(2.0, 3.0)) == Point(3.0, 2.0)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 1, 2)])
+def test_gradient_of_an_array_is_an_array_of_float64(shape):
+    x = np.arange(1.0, 1.0 + math.prod(shape)).reshape(shape)
+
+    found = ng.grad(lambda x: (x**3).sum())(x)
+
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, 3 * x**2)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, bool])
+def test_arrays_of_other_numbers_have_gradients_of_float64(kind):
+    found = ng.grad(lambda x: (2.0 * x).sum())(np.ones(2, kind))
+
+    assert (found.dtype, found.tolist()) == (np.float64, [2.0, 2.0])
+
+
+def test_array_without_dimensions_is_a_number():
+    assert ng.grad(lambda x: x * x)(np.array(3.0)) == 6.0
+    assert ng.grad(lambda x: np.array(x * x))(3.0) == 6.0
+
+
+def test_array_without_entries_has_a_gradient_without_entries():
+    found = ng.grad(lambda x: ng.sum(x))(np.zeros((0, 2)))
+
+    assert (found.shape, found.dtype) == ((0, 2), np.float64)
+
+
+def test_jacobian_has_the_argument_in_place_of_each_number_of_the_result():
+    found = ng.jacobian(lambda p: {"s": p[0] + p[1], "m": (p[0] * p[1],)})([2.0, 3.0])
+
+    assert found == {"s": [1.0, 1.0], "m": ([3.0, 2.0],)}
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse", None])
+def test_jacobian_from_array_to_array_is_an_array_of_both_shapes(mode):
+    a = np.arange(6.0).reshape(3, 2)
+
+    found = ng.jacobian(lambda x: a @ x, mode=mode)(np.ones((2, 2)))
+
+    expected = np.einsum("ij,kl->ikjl", a, np.eye(2))
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_jacobian_between_arrays_and_other_structures(mode):
+    by_list = ng.jacobian(lambda p: np.array([p[0] * p[1], p[1]]), mode=mode)([2.0, 3.0])
+    of_list = ng.jacobian(lambda x: [x[0] * x[1], x[1]], mode=mode)(np.array([2.0, 3.0]))
+    of_number = ng.jacobian(lambda x: x.sum(), mode=mode)(np.array([2.0, 3.0]))
+
+    assert [column.tolist() for column in by_list] == [[3.0, 0.0], [2.0, 1.0]]
+    assert [row.tolist() for row in of_list] == [[3.0, 2.0], [0.0, 1.0]]
+    assert of_number.tolist() == [1.0, 1.0]
+
+
+def test_jacobian_by_several_arguments_is_a_tuple():
+    assert ng.jacobian(lambda x, y: [x * y, y], (0, 1))(2.0, 3.0) == [(3.0, 2.0), (0.0, 1.0)]
+
+
+def test_jacobian_sweeps_in_the_cheaper_direction(monkeypatch):
+    def refuse(*args):
+        raise AssertionError("this direction takes more sweeps")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("nodegrad.transforms.reverse_sweep", refuse)
+        assert ng.jacobian(lambda x: [x, x * x])(3.0) == [1.0, 6.0]
+    with monkeypatch.context() as patched:
+        patched.setattr("nodegrad.transforms.forward_sweep", refuse)
+        assert ng.jacobian(lambda p: p[0] * p[1])((3.0, 2.0)) == (2.0, 3.0)
+        assert ng.jacobian(lambda x: x * x)(3.0) == 6.0
+
+
+def test_hessian_of_a_dict_is_a_dict_of_dicts():
+    found = ng.hessian(lambda p: p["a"] ** 2 * p["b"])({"a": 2.0, "b": 3.0})
+
+    assert found == {"a": {"a": 6.0, "b": 4.0}, "b": {"a": 4.0, "b": 0.0}}
+
+
+def test_hessian_by_several_arguments_is_a_tuple_of_tuples():
+    assert ng.hessian(lambda x, y: x**2 * y, (0, 1))(2.0, 3.0) == ((6.0, 4.0), (4.0, 0.0))
+
+
+def test_jvp_is_the_jacobian_times_a_vector():
+    value, change = ng.jvp(lambda x, p: [x * p["a"], x + p["a"]], (2.0, {"a": 3.0}), (1.0, {"a": 10.0}))
+
+    assert (value, change) == ([6.0, 5.0], [23.0, 11.0])
+
+
+def test_vjp_is_a_vector_times_the_jacobian_and_may_be_asked_again():
+    value, pull_back = ng.vjp(lambda x, y: [x * y, x, x], 2.0, 3.0)
+
+    assert value == [6.0, 2.0, 2.0]
+    assert pull_back([1.0, 10.0, 100.0]) == (113.0, 2.0)
+    assert pull_back([0.0, 1.0, 0.0]) == (1.0, 0.0)
+
+
+def test_hvp_is_the_hessian_times_a_vector():
+    def f(x):
+        return ng.exp(x[0] * x[1]) + ng.sin(x[1] * x[2])
+
+    x, v = np.array([0.3, -0.7, 1.1]), np.array([1.0, 2.0, -0.5])
+
+    (product,) = ng.hvp(f, (x,), (v,))
+
+    np.testing.assert_allclose(product, ng.hessian(f)(x) @ v, rtol=1e-14)
+
+
+# A derivative inside a derivative, and Values from outside.
+
+
+def test_derivative_inside_a_derivative():
+    assert ng.grad(lambda x: x * ng.grad(lambda y: x * y)(2.0))(3.0) == 6.0
+
+
+def test_perturbations_are_not_confused():
+    assert ng.grad(lambda x: x * ng.grad(lambda y: x + y)(1.0))(1.0) == 1.0
+    assert ng.grad(lambda x: x * ng.grad(lambda y: x)(1.0))(1.0) == 0.0
+    assert ng.grad(lambda x: ng.grad(lambda y: x * y * y)(x))(3.0) == 12.0
+    assert ng.jvp(lambda x: x * ng.jvp(lambda y: x * y, (2.0,), (1.0,))[1], (3.0,), (1.0,)) == (9.0, 6.0)
+
+
+def test_tangents_and_adjoints_from_outside_are_differentiated():
+    square = ng.grad(lambda t: ng.jvp(lambda x: x * x, (3.0,), (t,))[1])
+    product = ng.grad(lambda a: ng.vjp(lambda x: x * x, 3.0)[1](a)[0])
+
+    assert (square(1.0), product(1.0)) == (6.0, 6.0)
+
+
+def test_value_in_value_out():
+    x = Value(3.0)
+
+    value, slope = ng.value_and_grad(lambda x: x**3)(x)
+    (value * slope).backward()
+
+    assert (value.data, slope.data) == (27.0, 27.0)
+    assert x.grad == 5 * 3.0**4 * 3
+
+
+def test_closed_over_value_is_never_dropped():
+    w = Value(5.0)
+
+    slope = ng.grad(lambda x: w * x * x)(3.0)
+    slope.backward()
+
+    assert (slope.data, w.grad) == (30.0, 6.0)
+
+
+@pytest.mark.parametrize("f", [lambda x: 2.0 * x, lambda x: 4.0, lambda x: x])
+def test_constant_derivatives_by_a_value_are_values(f):
+    value, slope = ng.value_and_grad(f)(Value(3.0))
+
+    assert (type(value), type(slope)) == (Value, Value)
+
+
+def test_fresh_variables_leave_the_argument_alone():
+    x = Value(3.0)
+
+    ng.grad(lambda y: y * y)(x)
+
+    assert (x.grad, x.op, x.operands) == (0.0, None, ())
+
+
+def test_wrt_differentiates_by_what_the_function_closes_over():
+    w, b = Value(2.0), Value(1.0)
+
+    value, slopes = ng.value_and_grad(lambda x: w * w * x + b, wrt={"w": w, "b": [b]})(3.0)
+
+    assert value.data == 13.0
+    assert (slopes["w"].data, slopes["b"][0].data) == (12.0, 1.0)
+    assert (w.grad, b.grad) == (0.0, 0.0)
+
+
+def test_wrt_works_to_any_order():
+    w = Value(2.0)
+
+    def f(x):
+        return w**4 * x
+
+    assert ng.hessian(f, wrt=w)(3.0).data == 12 * 4 * 3.0
+    assert ng.grad(ng.grad(ng.grad(f, wrt=w), wrt=w), wrt=w)(3.0).data == 24 * 2 * 3.0
+    assert ng.jacobian(lambda x: [w * x, w], wrt=[w])(3.0)[0][0].data == 3.0
+
+
+def test_wrt_an_interior_value_counts_what_it_carries():
+    w = Value(2.0)
+    square = w * w
+
+    found = ng.grad(lambda: square * w, wrt=[w, square])()
+
+    assert [slope.data for slope in found] == [12.0, 2.0]
+
+
+def test_fast_and_symbolic_sweeps_give_the_same_numbers():
+    def f(p):
+        a, b, c = p
+        inner = ng.tanh(a * b - c / b) + ng.dot([a, b], [c, 0.1]) + ng.maximum(a, b) ** 3
+        return inner * ng.exp(-a) + ng.hypot(a, c) - abs(b) + ng.softplus(inner) / 3.0
+
+    numbers = [0.7, -1.3, 2.1]
+    by_floats = ng.grad(f)(numbers)
+    by_values = ng.grad(f)(list(map(Value, numbers)))
+
+    assert by_floats == [slope.data for slope in by_values]
+    assert ng.jacobian(f, mode="forward")(numbers) == [
+        slope.data for slope in ng.jacobian(f, mode="forward")(list(map(Value, numbers)))
+    ]
+
+
+# Refusals.
+
+
+REFUSALS = [
+    (
+        lambda: ng.value_and_grad(lambda x: np.array([x, x]))(1.0),
+        TypeError,
+        "returned an array of shape .2,.",
+    ),
+    (lambda: ng.grad(lambda x: None)(1.0), TypeError, "grad expects .* numbers; this one returned None"),
+    (lambda: ng.jacobian(lambda x: [x, "a"])(1.0), TypeError, "jacobian expects .* 'a' of type str"),
+    (lambda: ng.grad(Value(1.0)), TypeError, r"grad expects a function; got Value.*call its backward\(\)"),
+    (lambda: ng.hessian(3.0), TypeError, "hessian expects a function; got 3.0 of type float"),
+    (lambda: ng.grad(abs)("text"), TypeError, "argument 0 holds 'text' of type str.*wrt="),
+    (lambda: ng.grad(lambda x, y: x, 1)(1.0, [2.0, None]), TypeError, "argument 1 holds None"),
+    (lambda: ng.grad(abs)(1j), TypeError, "argument 0 holds 1j of type complex"),
+    (lambda: ng.grad(abs, argnums=1)(1.0), TypeError, "positional argument 1, but 1 came"),
+    (lambda: ng.grad(abs, argnums=-2)(1.0), TypeError, "positional argument -2, but 1 came"),
+    (lambda: ng.grad(lambda x: x)(x=1.0), TypeError, "positional argument 0, but 0 came"),
+    (lambda: ng.grad(abs, argnums="0")(1.0), TypeError, "argnums as an int or a sequence of ints; got '0'"),
+    (lambda: ng.grad(abs, argnums=(0, -1))(1.0), ValueError, "each argument once in argnums"),
+    (lambda: ng.grad(abs, wrt=[2.0])(1.0), TypeError, "wrt the Values .* got 2.0 of type float.*argnums"),
+    (lambda: ng.jacobian(abs, mode="both"), ValueError, "mode=.*'both'"),
+    (lambda: ng.jvp(abs, 1.0, 1.0), TypeError, r"primals as a tuple .* write \(primal,\)"),
+    (lambda: ng.jvp(abs, (1.0,), (1.0, 2.0)), ValueError, "jvp takes tangents of 1 numbers; got 2"),
+    (lambda: ng.hvp(abs, (1.0,), 1.0), TypeError, r"jvp takes tangents as a tuple .* write \(tangent,\)"),
+    (lambda: ng.vjp(abs, 1.0)[1]([1.0, 2.0]), ValueError, "adjoints of 1 numbers; got 2"),
+]
+
+
+def test_several_results_of_a_function_for_grad_are_refused():
+    with pytest.raises(TypeError) as caught:
+        ng.grad(lambda x: [x, x, x])(1.0)
+
+    assert str(caught.value) == (
+        "grad expects a function that returns one Value; this one returned a list of 3. "
+        "Use jacobian for several outputs."
+    )
+
+
+@pytest.mark.parametrize(("call", "error", "message"), REFUSALS)
+def test_bad_use_is_refused_with_the_remedy(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_what_the_function_raises_comes_through():
+    with pytest.raises(KeyError, match="mine"):
+        ng.grad(lambda x: {}["mine"])(1.0)
