@@ -14,6 +14,8 @@ import nodegrad
 settings.register_profile("nodegrad", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("nodegrad")
 
+os.environ.setdefault("MPLBACKEND", "Agg")  # plots are saved, not shown
+
 
 @pytest.fixture
 def run_python(tmp_path):
