@@ -1,4 +1,4 @@
-"""The table tests itself: every row's value and derivatives, against mpmath inside its domain and at the hard points."""
+"""The table tests itself: every row against mpmath inside its domain, and at the hard points."""
 
 import itertools
 import math
@@ -85,34 +85,34 @@ REFERENCE = {
 }
 
 # Where the floating-point contract is that of NumPy, with NumPy's and SciPy's functions as the oracle.
+SAME_NAME = (
+    "sign floor ceil trunc exp exp2 expm1 log log2 log10 log1p sqrt cbrt square reciprocal sin cos tan "
+)
+SAME_NAME += "hypot sinh cosh tanh maximum minimum copysign where"
 ARRAY_REFERENCE = {
+    **{name: getattr(np, name) for name in SAME_NAME.split()},
     **{
-        name: getattr(np, name)
-        for name in "sign floor ceil trunc exp exp2 expm1 log log2 log10 log1p sqrt cbrt".split()
+        name: getattr(np, f"arc{name[1:]}")
+        for name in ("asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh")
     },
-    **{
-        name: getattr(np, name)
-        for name in "square reciprocal sin cos tan hypot sinh cosh tanh maximum minimum".split()
-    },
-    **{name: getattr(np, "arc" + name[1:]) for name in "asin acos atan atan2 asinh acosh atanh".split()},
-    **{
-        "add": np.add,
-        "sub": np.subtract,
-        "mul": np.multiply,
-        "div": np.divide,
-        "neg": np.negative,
-        "abs": np.abs,
-    },
-    **{"pow": np.power, "round": np.round, "mod": np.mod, "copysign": np.copysign, "where": np.where},
-    **{
-        "lt": np.less,
-        "le": np.less_equal,
-        "gt": np.greater,
-        "ge": np.greater_equal,
-        "eq": np.equal,
-        "ne": np.not_equal,
-    },
-    **{"erf": special.erf, "erfc": special.erfc, "sigmoid": special.expit},
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    "abs": np.abs,
+    "pow": np.power,
+    "round": np.round,
+    "mod": np.mod,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "erf": special.erf,
+    "erfc": special.erfc,
+    "sigmoid": special.expit,
     "softplus": lambda x: np.logaddexp(x, 0.0),
     "relu": lambda x: np.maximum(x, 0.0),
     "step": lambda x: np.heaviside(x, 0.0),

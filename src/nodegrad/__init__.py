@@ -1,15 +1,17 @@
 """Scalar reverse-mode automatic differentiation you can see.
 
-An operation is a row: its name, how it is computed, and its partial derivatives, written over any kind of number.
-A Value records which operation made it from which operands; a sweep walks those records and applies the chain rule.
-Feed the sweep floats and it gives gradients, feed it Values and it gives derivatives you can differentiate again; hand
-the recorded graph to the compiler and it becomes a short program of vector instructions that runs at native speed.
+An operation is a row: its name, how it is computed, and its partial derivatives, written over any kind of
+number. A Value records which operation made it from which operands; a sweep walks those records and applies
+the chain rule. Feed the sweep floats and it gives gradients, feed it Values and it gives derivatives you
+can differentiate again; hand the recorded graph to the compiler and it becomes a short program of vector
+instructions that runs at native speed.
 """
 
 import importlib
 from typing import Any
 
 # fmt: off
+# isort: off
 from nodegrad.functions import (
     clip, dot, elu, gelu, leaky_relu, log_sigmoid, log_softmax, logaddexp, logsumexp, mean, mish, norm,
     prod, selu, silu, softmax, softsign, sum,
@@ -23,6 +25,7 @@ from nodegrad.ops import (
 from nodegrad.transforms import custom, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from nodegrad.value import Value
 
+# isort: on
 # fmt: on
 
 __version__ = "0.1.0"
@@ -47,15 +50,15 @@ _LATER = {
 
 # fmt: off
 __all__ = [
-    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clip",
-    "compile", "copysign", "cos", "cosh", "custom", "data", "detect_anomaly", "div", "dot", "draw",
-    "draw_dot", "elu", "eq", "erf", "erfc", "exp", "exp2", "explain", "expm1", "fit", "floor", "ge", "gelu",
-    "grad", "gt", "hessian", "History", "hvp", "hypot", "identity", "jacobian", "jvp", "le", "leaky_relu",
-    "log", "log10", "log1p", "log2", "log_sigmoid", "log_softmax", "logaddexp", "logsumexp", "lt", "maximum",
-    "mean", "minimum", "mish", "mod", "mul", "ne", "neg", "nn", "norm", "optim", "paths", "player", "plots",
-    "pow", "prod", "reciprocal", "relu", "round", "selu", "sigmoid", "sign", "silu", "sin", "sinh", "softmax",
-    "softplus", "softsign", "sqrt", "square", "stats", "step", "stop_gradient", "strong_factor", "strong_mul",
-    "sub", "sum", "tan", "tanh", "trunc", "Value", "value_and_grad", "vjp", "where",
+    "History", "Value", "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
+    "ceil", "clip", "compile", "copysign", "cos", "cosh", "custom", "data", "detect_anomaly", "div",
+    "dot", "draw", "draw_dot", "elu", "eq", "erf", "erfc", "exp", "exp2", "explain", "expm1", "fit",
+    "floor", "ge", "gelu", "grad", "gt", "hessian", "hvp", "hypot", "identity", "jacobian", "jvp", "le",
+    "leaky_relu", "log", "log1p", "log2", "log10", "log_sigmoid", "log_softmax", "logaddexp", "logsumexp",
+    "lt", "maximum", "mean", "minimum", "mish", "mod", "mul", "ne", "neg", "nn", "norm", "optim", "paths",
+    "player", "plots", "pow", "prod", "reciprocal", "relu", "round", "selu", "sigmoid", "sign", "silu",
+    "sin", "sinh", "softmax", "softplus", "softsign", "sqrt", "square", "stats", "step", "stop_gradient",
+    "strong_factor", "strong_mul", "sub", "sum", "tan", "tanh", "trunc", "value_and_grad", "vjp", "where",
 ]
 # fmt: on
 

@@ -239,7 +239,7 @@ def log_softmax(numbers: Iterable[Number]) -> list[Number]:
 
 
 def _largest(numbers: Sequence[Number]) -> Number:
-    """The largest number, 0 if that is infinite, as a constant of differentiation: what it is taken from cancels it."""
+    """Return the largest number, or 0 if that is infinite, as a constant of differentiation."""
     largest = stop_gradient(reduce(maximum, numbers))
     return where(eq(ops.sub(largest, largest), 0.0), largest, 0.0)
 

@@ -40,7 +40,7 @@ def topological_order(*outputs: Any) -> list[Any]:
 
 
 def dependents(order: Iterable[Any], sources: Iterable[Any]) -> set[Any]:
-    """The sources and every node of a topological order that is computed from one of them."""
+    """Collect the sources and every node of a topological order that is computed from one of them."""
     found = set(sources)
     for node in order:
         if not found.isdisjoint(node.operands):
@@ -52,7 +52,7 @@ def dependents(order: Iterable[Any], sources: Iterable[Any]) -> set[Any]:
 def patient_collector() -> Iterator[None]:
     """Let Python's cyclic garbage collector run rarely while the library itself builds a graph.
 
-    Graphs hold no cycles, and scanning a growing one again and again is four fifths of the time it takes to build.
+    Graphs hold no cycles, and scanning a growing one again and again is most of the time it takes to build.
     """
     thresholds = gc.get_threshold()
     gc.set_threshold(max(thresholds[0], 100_000) if thresholds[0] else 0, 10, 10)

@@ -8,8 +8,7 @@ else (`div(1.0, x)`, not `1 / x`), so the table is closed under differentiation.
 """
 
 # mypy: disable-error-code=has-type
-# ruff: noqa: E501
-# (The partials name rows that stand below them; a row of the table keeps to its line, however long.)
+# (The partials name rows that stand below them.)
 
 import builtins
 import math
@@ -17,6 +16,7 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from numbers import Real
 from typing import Any
 
 Interval = tuple[float, float]
@@ -80,7 +80,7 @@ def plain(number: Any, user: str) -> float:
     """
     if type(number) is float:
         return number
-    if isinstance(number, int | float) or isinstance(number, _real()):
+    if issubclass(type(number), (int, float, Real)):
         try:
             return float(number)
         except OverflowError:
@@ -96,12 +96,6 @@ def plain(number: Any, user: str) -> float:
         "Value": "Use value.data for the number it holds.",
     }.get(kind, "Convert it to a float first.")
     raise TypeError(f"{user} takes a real number; got {number!r:.60} of type {kind}. {remedy}")
-
-
-def _real() -> Any:
-    from numbers import Real  # NumPy scalars and Fractions register here; floats and ints never get this far
-
-    return Real
 
 
 # How each row is computed over floats: IEEE 754 as C has it, where Python's math module raises instead.
@@ -224,7 +218,7 @@ def _sum(*operands: float) -> float:
 
 
 def _dot(*operands: float) -> float:
-    """The scalar product of the first half of the operands with the second half, added from left to right."""
+    """Multiply the first half of the operands by the second half and add up, from left to right."""
     half = len(operands) // 2
     return reduce(operator.add, map(operator.mul, operands[:half], operands[half:])) if half else 0.0
 

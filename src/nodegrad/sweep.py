@@ -1,9 +1,9 @@
 """The reverse and forward sweeps: the chain rule, applied in each direction.
 
-Both walk a topological order and multiply what they carry by partial derivatives. Over floats they give numbers; over
-Values each product is recorded, so that the result can be differentiated again. Products are written (downstream,
-upstream), seen from the output; a zero downstream is a strong zero, since what does not influence the output
-contributes nothing, even where a partial is inf or nan.
+Both walk a topological order and multiply what they carry by partial derivatives. Over floats they give
+numbers; over Values each product is recorded, so that the result can be differentiated again. Products are
+written (downstream, upstream), downstream being nearer to the output. A zero downstream is a strong zero:
+what does not influence the output contributes nothing, even where a partial is inf or nan.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ def reverse_sweep(
 
 
 def _reverse_over_floats(order: Sequence[Any], adjoints: dict[Any, float]) -> dict[Any, float]:
-    """What `backward` runs: the loop above for floats, with the rows of + and *, of which most graphs are made, in it.
+    """Sweep as above, over floats, with the rows of + and * written out, since most graphs are made of them.
 
     Constants may get an adjoint here; no one reads it.
     """
@@ -100,7 +100,7 @@ def partials(
 ) -> Iterator[tuple[Any, Number]]:
     """Yield each active operand of a node with the node's partial derivative for it.
 
-    A constant takes part as a plain number, so that what does not depend on any variable is computed, not recorded.
+    A constant takes part as a plain number, so that what depends on no variable is computed, not recorded.
     """
     if not node.operands:
         return

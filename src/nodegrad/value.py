@@ -1,6 +1,5 @@
 """Value: a number that remembers which operation made it from which operands."""
 
-import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -14,11 +13,16 @@ _new: Any = object.__new__
 
 
 class Observer(Protocol):
-    """What is told of every Value made, every branch taken on one, and every look at its number, while it is set."""
+    """Whoever wants to know what happens to Values: `observe` sets one."""
 
-    def made(self, node: "Value") -> None: ...
-    def decided(self, node: "Value", answer: bool) -> None: ...
-    def read(self, node: "Value") -> None: ...
+    def made(self, node: "Value") -> None:
+        """Hear of a Value that an operation made."""
+
+    def decided(self, node: "Value", answer: bool) -> None:
+        """Hear of a branch taken (`if`, `while`, `max`, `sorted` ...) on a Value."""
+
+    def read(self, node: "Value") -> None:
+        """Hear of `data` being looked at."""
 
 
 _observer: Observer | None = None
@@ -34,7 +38,7 @@ def observe(observer: Observer | None) -> Observer | None:
 class Value:
     """A number in a computation graph.
 
-    Arithmetic on Values records each operation; `backward()` applies the chain rule and fills `grad` on every node.
+    Arithmetic on Values records each operation; `backward()` applies the chain rule and fills every `grad`.
 
     >>> x, y = Value(2.0, label="x"), Value(3.0, label="y")
     >>> z = x * y + x
@@ -70,6 +74,7 @@ class Value:
 
     @property
     def data(self) -> float:
+        """The number, always a float."""
         if _observer is not None:
             _observer.read(self)
         return self._data
@@ -190,8 +195,8 @@ class Value:
     def backward(self, seed: float = 1.0) -> None:
         """Fill `grad` with ∂self/∂node on every node that self was computed from.
 
-        Adjoints add over all paths. Interior nodes hold the gradients of the last call; leaves add up over calls,
-        until set to 0. Iterative, so a graph may be of any depth.
+        Adjoints add over all paths. Interior nodes hold the gradients of the last call; leaves add up over
+        calls, until set to 0. Iterative, so a graph may be of any depth.
 
         Args:
             seed: the adjoint of self to start from.
@@ -205,7 +210,7 @@ class Value:
                 node.grad += adjoints.get(node, 0.0)
 
     def _backward(self) -> None:
-        """Add this node's share to the gradients of its operands: one step of the chain rule, as in micrograd."""
+        """Add this node's share to its operands' gradients: one step of the chain rule, as in micrograd."""
         for operand, partial in partials(self):
             operand.grad += partial * self.grad
 
@@ -233,8 +238,8 @@ class Value:
     def __reduce__(self) -> tuple[Any, ...]:
         if self.op is not None:
             raise TypeError(
-                f"a Value made by an operation ({self.op.name}) cannot be copied or pickled, since its graph would come "
-                "along. Copy the leaves (a Module, or Values made from numbers), or keep value.data."
+                f"a Value made by an operation ({self.op.name}) cannot be copied or pickled: its graph would "
+                "come along. Copy the leaves (a Module, or Values made from numbers), or keep value.data."
             )
         return _leaf, (self._data, self.grad, self.label)
 
@@ -274,7 +279,7 @@ def _constant(number: float) -> Value:
 
 
 def _operand(number: Any) -> Any:
-    """Lift a real number to a constant; NotImplemented for anything else, so that the other operand may have its say."""
+    """Lift a real number to a constant; anything else is NotImplemented, the other operand's affair."""
     kind = type(number)
     if kind is float:
         return _constant(number)
