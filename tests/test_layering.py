@@ -1,4 +1,4 @@
-"""Imports point one way: ops, graph, sweep, value, functions, transforms, check; all else stands on these."""
+"""Imports point one way: along the core, from ops to check; all else stands on it."""
 
 import ast
 import graphlib
@@ -14,7 +14,7 @@ import pytest
 import nodegrad
 
 PACKAGE = Path(nodegrad.__file__).parent
-CORE = ["ops", "graph", "sweep", "value", "functions", "transforms", "check"]
+CORE = ["ops", "graph", "sweep", "value", "functions", "extend", "structure", "transforms", "check"]
 ABOVE = ["nn", "optim", "data", "training", "show", "compiler", "diagnose"]
 KNOW_NO_VALUE = ["compiler.program", "compiler.passes", "compiler.vectorize", "compiler.backends"]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 # fmt: off
 # isort: off
+from nodegrad.extend import custom
 from nodegrad.functions import (
     clip, dot, elu, gelu, leaky_relu, log_sigmoid, log_softmax, logaddexp, logsumexp, mean, mish, norm,
     prod, selu, silu, softmax, softsign, sum,
@@ -22,7 +23,7 @@ from nodegrad.ops import (
     minimum, mod, mul, ne, neg, pow, reciprocal, relu, round, sigmoid, sign, sin, sinh, softplus, sqrt,
     square, step, stop_gradient, strong_factor, strong_mul, sub, tan, tanh, trunc, where,
 )
-from nodegrad.transforms import custom, grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from nodegrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from nodegrad.value import Value
 
 # isort: on

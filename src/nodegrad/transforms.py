@@ -1,25 +1,21 @@
 """Derivatives of plain functions: grad, jacobian, hessian, jvp, vjp, hvp as compositions of sweeps.
 
-Every transform runs the function once on fresh variables and sweeps over what was recorded: over floats when all
-that the result depends on was given as plain numbers; over Values when the function was given Values or closes
-over some, so that the derivatives can be differentiated again.
+Every transform runs the function once on fresh variables and sweeps over what was recorded: over floats when
+all that the result depends on was given as plain numbers; over Values when the function was given Values or
+closes over some, so that the derivatives can be differentiated again.
 """
 
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from itertools import islice
 from typing import Any, NamedTuple
 
 from nodegrad.graph import dependents, patient_collector, topological_order
-from nodegrad.ops import TABLE, Interval, Op, identity, plain
+from nodegrad.ops import identity, plain
+from nodegrad.structure import Number, Tree, blocks, described, flatten, rebuild, shape_of
 from nodegrad.sweep import forward_sweep, reverse_sweep
 from nodegrad.value import Value, _constant
 
 Function = Callable[..., Any]
-Number = Any  # a float or a Value
-Tree = Any  # a number, or numbers in lists, tuples, dicts and NumPy arrays, nested at will
 Argnums = int | Sequence[int]
 
 
@@ -101,7 +97,7 @@ def jacobian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, mode: str |
             record = _record("jacobian", f, args, kwargs, argnums, wrt)
             fewer_inputs = len(record.variables) < len(record.outputs)
             forward = fewer_inputs if mode is None else mode == "forward"
-            return _blocks(record.result, record.argument, record.columns() if forward else record.rows())
+            return blocks(record.result, record.argument, record.columns() if forward else record.rows())
 
     return rows_and_columns
 
@@ -206,41 +202,6 @@ def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
     return product
 
 
-def custom(
-    name: str,
-    value: Callable[..., float],
-    *partials: Callable[..., Any] | None,
-    symbol: str | None = None,
-    domain: Sequence[Interval] | None = None,
-) -> Op:
-    """Make an operation of your own: one line, like a row of the table.
-
-    The result is called like any operation, on numbers and Values alike, and is differentiated to any order.
-
-    >>> import nodegrad as ng
-    >>> cube = ng.custom("cube", lambda x: x**3, lambda x, out: 3.0 * x * x)
-    >>> cube(2.0), ng.grad(cube)(2.0), ng.grad(ng.grad(cube))(2.0)
-    (8.0, 12.0, 12.0)
-
-    Args:
-        name: a name that is an identifier and not in the table.
-        value: the value over floats. Where it raises an ArithmeticError or a ValueError, the value is nan.
-        partials: one function `(operands..., out)` per operand, written with operators and nodegrad's
-            functions, so that it works for floats and Values; None for a partial that is 0 everywhere.
-        symbol: what pictures show; by default the name.
-        domain: an open interval per operand where the operation is smooth; by default (-3, 3).
-
-    Raises:
-        TypeError: if there are no partials, or the value does not take as many operands.
-        ValueError: if the name is taken or is no identifier, or there is not one interval per operand.
-    """
-    _check_row(name, partials, domain)
-    intervals = tuple(domain) if domain else ((-3.0, 3.0),) * len(partials)
-    row = Op(name, symbol or name, _total(value), tuple(map(_total_partial, partials)), intervals)
-    _try_row(row, partials)
-    return row
-
-
 # Running a function on fresh variables.
 
 
@@ -322,95 +283,13 @@ def _like(f: Function) -> Callable[[Function], Function]:
     return wraps(f, updated=())
 
 
-# Structures: numbers in lists, tuples, dicts and NumPy arrays.
-
-
-def flatten(tree: Tree) -> list[Number]:
-    """List the numbers of a structure, or whatever else stands in their place.
-
-    >>> flatten({"a": 1.0, "b": [2.0, (3.0,)]})
-    [1.0, 2.0, 3.0]
-    """
-    numbers: list[Number] = []
-    _map(tree, lambda leaf: numbers.extend(leaf.ravel().tolist() if _shape(leaf) else [_item(leaf)]))
-    return numbers
-
-
-def rebuild(tree: Tree, numbers: Iterable[Number]) -> Tree:
-    """Put numbers, in the order of `flatten`, into a structure like `tree`.
-
-    An array is of float64 where all its numbers are floats, and of objects otherwise.
-
-    >>> rebuild({"a": 1.0, "b": [2.0, (3.0,)]}, [7.0, 8.0, 9.0])
-    {'a': 7.0, 'b': [8.0, (9.0,)]}
-    """
-    remaining = iter(numbers)
-    return _map(tree, lambda leaf: _fill(_shape(leaf), remaining))
-
-
-def _blocks(result: Tree, argument: Tree, rows: Iterable[Iterable[Number]]) -> Tree:
-    """Arrange a Jacobian: its rows as the result is structured, their entries as the argument is."""
-    remaining = iter(rows)
-
-    def block(output: Any) -> Tree:
-        own = [iter(row) for row in islice(remaining, _size(_shape(output)))]
-
-        def entries(leaf: Any) -> Iterator[Number]:
-            return (x for row in own for x in islice(row, _size(_shape(leaf))))
-
-        return _map(argument, lambda leaf: _fill(_shape(output) + _shape(leaf), entries(leaf)))
-
-    return _map(result, block)
-
-
-def _map(tree: Tree, function: Callable[[Any], Any]) -> Tree:
-    """Apply a function to every number and array of a structure."""
-    if isinstance(tree, list):
-        return [_map(inner, function) for inner in tree]
-    if isinstance(tree, tuple):
-        mapped = [_map(inner, function) for inner in tree]
-        return type(tree)(*mapped) if hasattr(tree, "_fields") else tuple(mapped)
-    if isinstance(tree, dict):
-        found = copy(tree)
-        found.update({key: _map(inner, function) for key, inner in tree.items()})
-        return found
-    return function(tree)
-
-
-def _shape(leaf: Any) -> tuple[int, ...]:
-    """Return the shape of a NumPy array, () for all else. Where NumPy is not loaded there are no arrays."""
-    numpy: Any = sys.modules.get("numpy")
-    return leaf.shape if numpy is not None and isinstance(leaf, numpy.ndarray) else ()
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return 1 if not shape else shape[0] * _size(shape[1:])
-
-
-def _item(leaf: Any) -> Any:
-    """Return the number in an array without dimensions; anything else as it is."""
-    numpy: Any = sys.modules.get("numpy")
-    return leaf.item() if numpy is not None and isinstance(leaf, numpy.ndarray) else leaf
-
-
-def _fill(shape: tuple[int, ...], numbers: Iterator[Number]) -> Any:
-    """Take as many numbers as an array of this shape holds, and make it; the shape () stands for a number."""
-    if not shape:
-        return next(numbers)
-    taken = list(islice(numbers, _size(shape)))
-    numpy: Any = sys.modules["numpy"]
-    filled = numpy.empty(len(taken), float if all(type(x) is float for x in taken) else object)
-    filled[:] = taken
-    return filled.reshape(shape)
-
-
 # Refusals, each with its remedy.
 
 
 def _check_function(f: Any, user: str) -> None:
     if not callable(f):
         remedy = " On a Value, call its backward()." if isinstance(f, Value) else ""
-        raise TypeError(f"{user} expects a function; got {_described(f)}.{remedy}")
+        raise TypeError(f"{user} expects a function; got {described(f)}.{remedy}")
 
 
 def _places(argnums: Argnums, count: int, user: str) -> list[int]:
@@ -438,7 +317,7 @@ def _checked(x: Any, what: str, user: str) -> Number:
         return plain(x, user)
     except TypeError:
         raise TypeError(
-            f"{user} takes numbers in lists, tuples, dicts or NumPy arrays; {what} holds {_described(x)}. "
+            f"{user} takes numbers in lists, tuples, dicts or NumPy arrays; {what} holds {described(x)}. "
             "Pass what is no number by an argument that is not differentiated, a model's parameters by wrt=."
         ) from None
 
@@ -446,7 +325,7 @@ def _checked(x: Any, what: str, user: str) -> Number:
 def _checked_variable(x: Any, user: str) -> Value:
     if not isinstance(x, Value):
         raise TypeError(
-            f"{user} takes for wrt the Values that the function closes over; got {_described(x)}. "
+            f"{user} takes for wrt the Values that the function closes over; got {described(x)}. "
             "For a number that the function takes as an argument use argnums."
         )
     return x
@@ -459,14 +338,14 @@ def _output(x: Any, user: str) -> Value:
         return _constant(plain(x, user))
     except TypeError:
         raise TypeError(
-            f"{user} expects a function that returns numbers; this one returned {_described(x)}."
+            f"{user} expects a function that returns numbers; this one returned {described(x)}."
         ) from None
 
 
 def _one_output(result: Tree, outputs: list[Value], user: str) -> Value:
-    if isinstance(result, list | tuple | dict) or _shape(result):
+    if isinstance(result, list | tuple | dict) or shape_of(result):
         raise TypeError(
-            f"{user} expects a function that returns one Value; this one returned {_described(result)}. "
+            f"{user} expects a function that returns one Value; this one returned {described(result)}. "
             "Use jacobian for several outputs."
         )
     return outputs[0]
@@ -475,7 +354,7 @@ def _one_output(result: Tree, outputs: list[Value], user: str) -> Value:
 def _arguments(trees: Any, what: str, user: str) -> tuple[Tree, ...]:
     if not isinstance(trees, list | tuple):
         raise TypeError(
-            f"{user} takes {what} as a tuple with one entry per argument; got {_described(trees)}. "
+            f"{user} takes {what} as a tuple with one entry per argument; got {described(trees)}. "
             f"For one argument write ({what[:-1]},)."
         )
     return tuple(trees)
@@ -487,77 +366,3 @@ def _alike(tree: Tree, numbers: Sequence[Any], what: str, user: str) -> list[Num
     if len(found) != len(numbers):
         raise ValueError(f"{user} takes {what} of {len(numbers)} numbers; got {len(found)}.")
     return found
-
-
-def _described(x: Any) -> str:
-    """Say what came, for an error: a list of 3, None, 'text' of type str."""
-    if x is None:
-        return "None"
-    if isinstance(x, list | tuple | dict):
-        return f"a {type(x).__name__} of {len(x)}"
-    if _shape(x):
-        return f"an array of shape {x.shape}"
-    return f"{x!r:.60} of type {type(x).__name__}"
-
-
-# Rows made by users.
-
-
-def _check_row(name: str, partials: Sequence[Any], domain: Sequence[Interval] | None) -> None:
-    if not (isinstance(name, str) and name.isidentifier()):
-        raise ValueError(f"custom takes a name that is an identifier; got {name!r:.60}.")
-    if name in TABLE or name == "constant":
-        raise ValueError(f"custom got the name {name!r}, which is an operation already. Choose another.")
-    if not partials or not all(partial is None or callable(partial) for partial in partials):
-        raise TypeError(
-            f"custom takes one partial (operands..., out) per operand of {name}: a function, or None for 0."
-        )
-    if domain is not None and len(domain) != len(partials):
-        raise ValueError(
-            f"custom takes one interval (lower, upper) per operand; {name} has {len(partials)} operands and "
-            f"{len(domain)} intervals."
-        )
-
-
-def _try_row(row: Op, partials: Sequence[Callable[..., Any] | None]) -> None:
-    """Apply a new row once in the middle of its domain, so that a slip is reported where it was made."""
-    middle = [Value((lower + upper) / 2.0) for lower, upper in row.domain]
-    try:
-        out = row(*middle)
-        for partial in filter(None, partials):
-            plain(_data(partial(*middle, out)), f"partial of {row.name}")
-    except TypeError as error:
-        raise TypeError(
-            f"custom could not apply {row.name}: {error} Its value takes {len(middle)} floats; its partials "
-            "take the operands and the result, as floats or Values: write them with nodegrad's functions."
-        ) from error
-
-
-def _total(value: Callable[..., float]) -> Callable[..., float]:
-    """Make a function over floats total: nan where it raises, since no operation raises for a float."""
-
-    def total(*operands: float) -> float:
-        try:
-            return plain(value(*operands), "an operation's value")
-        except (ArithmeticError, ValueError):
-            return float("nan")
-
-    return total
-
-
-def _total_partial(partial: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """Make a partial total over floats: where it raises (1 / 0.0), Values know what IEEE 754 has there."""
-    if partial is None:
-        return None
-
-    def total(*operands_and_out: Number) -> Number:
-        try:
-            return partial(*operands_and_out)
-        except (ArithmeticError, ValueError):
-            return _data(partial(*map(Value, operands_and_out)))
-
-    return total
-
-
-def _data(number: Number) -> Any:
-    return number._data if isinstance(number, Value) else number

@@ -1,0 +1,102 @@
+"""Operations of one's own: stated in one line, like a row of the table."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nodegrad.ops import TABLE, Interval, Op, plain
+from nodegrad.value import Value
+
+
+def custom(
+    name: str,
+    value: Callable[..., float],
+    *partials: Callable[..., Any] | None,
+    symbol: str | None = None,
+    domain: Sequence[Interval] | None = None,
+) -> Op:
+    """Make an operation of your own: one line, like a row of the table.
+
+    The result is called like any operation, on numbers and Values alike, and is differentiated to any order.
+
+    >>> import nodegrad as ng
+    >>> cube = ng.custom("cube", lambda x: x**3, lambda x, out: 3.0 * x * x)
+    >>> cube(2.0), ng.grad(cube)(2.0), ng.grad(ng.grad(cube))(2.0)
+    (8.0, 12.0, 12.0)
+
+    Args:
+        name: a name that is an identifier and not in the table.
+        value: the value over floats. Where it raises an ArithmeticError or a ValueError, the value is nan.
+        partials: one function `(operands..., out)` per operand, written with operators and nodegrad's
+            functions, so that it works for floats and Values; None for a partial that is 0 everywhere.
+        symbol: what pictures show; by default the name.
+        domain: an open interval per operand where the operation is smooth; by default (-3, 3).
+
+    Raises:
+        TypeError: if there are no partials, or the value does not take as many operands.
+        ValueError: if the name is taken or is no identifier, or there is not one interval per operand.
+    """
+    _check_row(name, partials, domain)
+    intervals = tuple(domain) if domain else ((-3.0, 3.0),) * len(partials)
+    row = Op(name, symbol or name, _total(value), tuple(map(_total_partial, partials)), intervals)
+    _try_row(row, partials)
+    return row
+
+
+def _check_row(name: str, partials: Sequence[Any], domain: Sequence[Interval] | None) -> None:
+    if not (isinstance(name, str) and name.isidentifier()):
+        raise ValueError(f"custom takes a name that is an identifier; got {name!r:.60}.")
+    if name in TABLE or name == "constant":
+        raise ValueError(f"custom got the name {name!r}, which is an operation already. Choose another.")
+    if not partials or not all(partial is None or callable(partial) for partial in partials):
+        raise TypeError(
+            f"custom takes one partial (operands..., out) per operand of {name}: a function, or None for 0."
+        )
+    if domain is not None and len(domain) != len(partials):
+        raise ValueError(
+            f"custom takes one interval (lower, upper) per operand; {name} has {len(partials)} operands and "
+            f"{len(domain)} intervals."
+        )
+
+
+def _try_row(row: Op, partials: Sequence[Callable[..., Any] | None]) -> None:
+    """Apply a new row once in the middle of its domain, so that a slip is reported where it was made."""
+    middle = [Value((lower + upper) / 2.0) for lower, upper in row.domain]
+    try:
+        out = row(*middle)
+        for partial in filter(None, partials):
+            plain(_data(partial(*middle, out)), f"partial of {row.name}")
+    except TypeError as error:
+        raise TypeError(
+            f"custom could not apply {row.name}: {error} Its value takes {len(middle)} floats; its partials "
+            "take the operands and the result, as floats or Values: write them with nodegrad's functions."
+        ) from error
+
+
+def _total(value: Callable[..., float]) -> Callable[..., float]:
+    """Make a function over floats total: nan where it raises, since no operation raises for a float."""
+
+    def total(*operands: float) -> float:
+        try:
+            return plain(value(*operands), "an operation's value")
+        except (ArithmeticError, ValueError):
+            return float("nan")
+
+    return total
+
+
+def _total_partial(partial: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    """Make a partial total over floats: where it raises (1 / 0.0), Values know what IEEE 754 has there."""
+    if partial is None:
+        return None
+
+    def total(*operands_and_out: Any) -> Any:
+        try:
+            return partial(*operands_and_out)
+        except (ArithmeticError, ValueError):
+            return _data(partial(*map(Value, operands_and_out)))
+
+    return total
+
+
+def _data(number: Any) -> Any:
+    return number._data if isinstance(number, Value) else number

@@ -1,0 +1,96 @@
+"""Operations of one's own: they compute, differentiate to any order, and are checked when they are made."""
+
+import math
+
+import pytest
+
+import nodegrad as ng
+from nodegrad import Value
+
+xlogx = ng.custom("xlogx", lambda x: x * math.log(x), lambda x, out: ng.log(x) + 1.0, domain=[(0.2, 4.0)])
+power = ng.custom(
+    "power", math.pow, lambda x, y, out: y * x ** (y - 1.0), lambda x, y, out: out * ng.log(x), symbol="^"
+)
+
+
+def test_custom_operation_takes_numbers_and_values():
+    assert xlogx(1) == 0.0
+    assert type(xlogx(1)) is float
+    assert xlogx(Value(math.e)).data == math.e
+
+
+def test_custom_operation_is_differentiated_to_any_order():
+    derivative = xlogx
+    for expected in (math.log(2.0) + 1.0, 1 / 2.0, -1 / 4.0, 1 / 4.0, -3 / 8.0):
+        derivative = ng.grad(derivative)
+
+        assert derivative(2.0) == pytest.approx(expected, rel=1e-14)
+
+
+def test_custom_operation_in_backward():
+    x, y = Value(2.0), Value(3.0)
+
+    (power(x, y) * 10.0).backward()
+
+    assert (x.grad, y.grad) == (120.0, pytest.approx(80.0 * math.log(2.0)))
+
+
+def test_custom_operation_in_every_mode():
+    second = ng.hessian(power, (0, 1))(2.0, 3.0)
+
+    assert second[0][0] == 12.0
+    assert second[0][1] == second[1][0] == pytest.approx(4.0 + 12.0 * math.log(2.0))
+    assert ng.jvp(power, (2.0, 3.0), (1.0, 0.0)) == (8.0, 12.0)
+
+
+def test_partial_none_is_zero():
+    first = ng.custom("first", lambda x, y: x, lambda x, y, out: 1.0, None)
+
+    assert ng.grad(first, (0, 1))(2.0, 3.0) == (1.0, 0.0)
+
+
+def test_custom_operation_knows_what_rows_know():
+    assert (power.name, power.symbol, power.arity, power.domain) == ("power", "^", 2, ((-3.0, 3.0),) * 2)
+    assert (xlogx.symbol, xlogx.domain) == ("xlogx", ((0.2, 4.0),))
+    assert power(Value(2.0), 3.0).op is power
+
+
+@pytest.mark.parametrize(
+    ("value", "x"), [(math.log, -1.0), (math.sqrt, -1.0), (lambda x: 1 / x, 0.0), (math.exp, 1000.0)]
+)
+def test_value_that_raises_is_nan(value, x):
+    assert math.isnan(ng.custom("mine", value, None)(x))
+
+
+def test_partial_that_raises_over_floats_is_what_ieee_has():
+    inverse = ng.custom("inverse", lambda x: ng.reciprocal(x), lambda x, out: -1 / x**2)
+
+    assert ng.grad(inverse)(0.0) == -math.inf
+    assert ng.grad(ng.grad(inverse))(2.0) == 0.25
+    assert ng.grad(ng.custom("large", ng.exp, lambda x, out: 1e300**x / 0.0 * x))(9.0) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("exp", ng.exp, None), ValueError, "'exp', which is an operation already. Choose another."),
+        (("constant", ng.exp, None), ValueError, "'constant', which is an operation already"),
+        (("my op", ng.exp, None), ValueError, "a name that is an identifier; got 'my op'"),
+        ((3, ng.exp, None), ValueError, "a name that is an identifier; got 3"),
+        (("mine", ng.exp), TypeError, "one partial .* per operand of mine"),
+        (("mine", ng.exp, 1.0), TypeError, "one partial .* per operand of mine"),
+        (("mine", ng.exp, None, None), TypeError, "could not apply mine: .*Its value takes 2 floats"),
+        (("mine", lambda x: "a", None), TypeError, "could not apply mine: .*real number; got 'a'"),
+        (("mine", ng.exp, lambda x: x), TypeError, "could not apply mine: .*2 were given"),
+        (("mine", ng.exp, lambda x, out: math.cos(x)), TypeError, "nodegrad.sin.*write them with nodegrad's"),
+        (("mine", ng.exp, lambda x, out: None), TypeError, "partial of mine takes a real number; got None"),
+    ],
+)
+def test_bad_row_is_refused_when_it_is_made(arguments, error, message):
+    with pytest.raises(error, match=message):
+        ng.custom(*arguments)
+
+
+def test_one_interval_per_operand():
+    with pytest.raises(ValueError, match="mine has 1 operands and 2 intervals"):
+        ng.custom("mine", ng.exp, None, domain=[(0.0, 1.0), (0.0, 1.0)])
