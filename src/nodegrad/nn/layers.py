@@ -1,0 +1,277 @@
+"""Neuron, Layer and MLP: weighted sums passed through activations, and the numbers they start from."""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from nodegrad import functions, ops
+from nodegrad.nn.module import Module
+from nodegrad.value import Value, _constant
+
+Activation = str | Callable[[Any], Any] | None
+Seed = Any  # an int, a generator with a method `random`, or None
+
+_COMPOSED = ("leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softsign", "log_sigmoid")
+_RELU_LIKE = ("relu", "leaky_relu", "elu", "gelu", "silu", "mish")
+
+
+def activations() -> dict[str, Callable[[Any], Any]]:
+    """Return the activations by name: the smooth operations of one operand and what is composed of them.
+
+    >>> sorted(activations())[:4]
+    ['abs', 'acos', 'acosh', 'asin']
+    """
+    rows = {name: op for name, op in ops.TABLE.items() if op.arity == 1 and not op.zero_derivative}
+    del rows["identity"]  # here it goes by the name of linear
+    named = {name: getattr(functions, name) for name in _COMPOSED}
+    return rows | named | {"linear": ops.identity}
+
+
+class Neuron(Module):
+    """A weighted sum of the inputs plus a bias, passed through an activation: f(w·x + b).
+
+    The weights `w` start uniform over ±√(6/n_inputs) for relu and its kin (He et al. 2015), over
+    ±√(6/(n_inputs + n_outputs)) for other activations (Glorot & Bengio 2010); the bias `b` starts at 0.
+
+    >>> neuron = Neuron(2, activation="tanh", seed=1)
+    >>> neuron
+    TanhNeuron(2)
+    >>> [w.label for w in neuron.w], neuron.b.label
+    (['w[0]', 'w[1]'], 'b')
+    >>> neuron([0.0, 0.0]).data
+    0.0
+
+    Args:
+        n_inputs: the number of inputs.
+        activation: a name (`activations()` has them), a function of one number, or None for linear.
+        bias: whether there is a bias; without one `b` is None.
+        seed: what the weights are drawn with: an int, a `random.Random`, or None for the global generator.
+        n_outputs: the number of neurons in the layer, which the range of the weights depends on.
+
+    Raises:
+        ValueError: if the activation is unknown or a size is not positive.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        activation: Activation = "relu",
+        *,
+        bias: bool = True,
+        seed: Seed = None,
+        n_outputs: int = 1,
+    ) -> None:
+        size = _size(n_inputs, "Neuron", "n_inputs")
+        self.activation = activation
+        self.function = _function(activation)
+        limit = math.sqrt(6.0 / (size if self.name in _RELU_LIKE else size + n_outputs))
+        generator = _generator(seed)
+        self.w = [Value((2.0 * generator.random() - 1.0) * limit) for _ in range(size)]
+        self.b = Value(0.0) if bias else None
+        self._label("")
+
+    @property
+    def name(self) -> str:
+        """The name of the activation."""
+        known = {function: name for name, function in activations().items()}
+        own: str = getattr(self.function, "__name__", type(self.function).__name__)
+        return known.get(self.function, own)
+
+    def forward(self, x: Any) -> Any:
+        """Compute f(w·x + b) for a sequence of `n_inputs` numbers.
+
+        Raises:
+            ValueError: if the number of inputs is wrong.
+        """
+        return self._fire(_lifted(x, self))
+
+    def _fire(self, inputs: Sequence[Any]) -> Any:
+        if len(inputs) != len(self.w):
+            _refuse(self, len(self.w), inputs)
+        out = ops.dot(*self.w, *inputs)
+        if self.b is not None:
+            out = out + self.b
+        return out if self.function is ops.identity else self.function(out)
+
+    def _label(self, place: str) -> None:
+        """Name the parameters for pictures by their place in the model: `w[layer][neuron][input]`."""
+        for index, weight in enumerate(self.w):
+            weight.label = f"w{place}[{index}]"
+        if self.b is not None:
+            self.b.label = f"b{place}"
+
+    def summary(self) -> str:
+        """Describe the neuron in one line."""
+        bias = "" if self.b is not None else ", bias=False"
+        return f"Neuron({len(self.w)}, activation={self.name!r}{bias})"
+
+    def __repr__(self) -> str:
+        name = self.name.title().replace("_", "").replace("Relu", "ReLU")
+        return f"{name}Neuron({len(self.w)})"
+
+
+class Layer(Module):
+    """Neurons that share their inputs.
+
+    >>> layer = Layer(2, 3, activation="sigmoid", seed=1)
+    >>> layer
+    Layer of [SigmoidNeuron(2), SigmoidNeuron(2), SigmoidNeuron(2)]
+    >>> [out.data for out in layer([0.0, 0.0])]
+    [0.5, 0.5, 0.5]
+
+    The arguments are those of `Neuron`; `n_outputs` is the number of neurons.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_outputs: int,
+        activation: Activation = "relu",
+        *,
+        bias: bool = True,
+        seed: Seed = None,
+    ) -> None:
+        generator, size = _generator(seed), _size(n_outputs, "Layer", "n_outputs")
+        self.neurons = [
+            Neuron(n_inputs, activation, bias=bias, seed=generator, n_outputs=size) for _ in range(size)
+        ]
+        self._label("")
+
+    def forward(self, x: Any) -> Any:
+        """Compute the outputs of all neurons: a list, or the number itself where there is but one.
+
+        Raises:
+            ValueError: if the number of inputs is wrong.
+        """
+        return _one_or_all(self._fire(_lifted(x, self)))
+
+    def _fire(self, inputs: Sequence[Any]) -> list[Any]:
+        if len(inputs) != len(self.neurons[0].w):
+            _refuse(self, len(self.neurons[0].w), inputs)
+        return [neuron._fire(inputs) for neuron in self.neurons]
+
+    def _label(self, place: str) -> None:
+        for index, neuron in enumerate(self.neurons):
+            neuron._label(f"{place}[{index}]")
+
+    def summary(self) -> str:
+        """Describe the layer in one line."""
+        first = self.neurons[0]
+        bias = "" if first.b is not None else ", bias=False"
+        return f"Layer({len(first.w)}, {len(self.neurons)}, activation={first.name!r}{bias})"
+
+    def __repr__(self) -> str:
+        return f"Layer of [{', '.join(map(repr, self.neurons))}]"
+
+
+class MLP(Module):
+    """A multi-layer perceptron: layers, each feeding the next.
+
+    >>> model = MLP(2, [3, 1], activation="tanh", seed=1)
+    >>> model
+    MLP of [Layer of [TanhNeuron(2), TanhNeuron(2), TanhNeuron(2)], Layer of [LinearNeuron(3)]]
+    >>> len(model.parameters())
+    13
+    >>> model([0.0, 0.0]).data
+    0.0
+
+    Args:
+        n_inputs: the number of inputs.
+        sizes: the number of neurons in each layer, the output layer last.
+        activation: that of every layer but the last.
+        output_activation: that of the last layer; None for linear.
+        bias: whether the neurons have a bias.
+        seed: what the weights are drawn with; None for Python's global generator.
+
+    Raises:
+        ValueError: if an activation is unknown or a size is not positive.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        sizes: Sequence[int],
+        activation: Activation = "relu",
+        output_activation: Activation = None,
+        *,
+        bias: bool = True,
+        seed: Seed = None,
+    ) -> None:
+        if not isinstance(sizes, Sequence) or isinstance(sizes, str) or not sizes:
+            raise ValueError(f"MLP: sizes is a list of layer sizes such as [16, 16, 1]; got {sizes!r}.")
+        generator = _generator(seed)
+        kinds = [activation] * (len(sizes) - 1) + [output_activation]
+        self.layers = [
+            Layer(before, size, kind, bias=bias, seed=generator)
+            for before, size, kind in zip([n_inputs, *sizes], sizes, kinds, strict=False)
+        ]
+        for index, layer in enumerate(self.layers):
+            layer._label(f"[{index}]")
+
+    def forward(self, x: Any) -> Any:
+        """Compute the outputs of the last layer: a list, or the number itself where there is but one.
+
+        Raises:
+            ValueError: if the number of inputs is wrong.
+        """
+        numbers = _lifted(x, self)
+        for layer in self.layers:
+            numbers = layer._fire(numbers)
+        return _one_or_all(numbers)
+
+    def summary(self) -> str:
+        """Describe the model in one line."""
+        sizes = [len(layer.neurons) for layer in self.layers]
+        return f"MLP({len(self.layers[0].neurons[0].w)}, {sizes})"
+
+    def __repr__(self) -> str:
+        return f"MLP of [{', '.join(map(repr, self.layers))}]"
+
+
+def _function(activation: Activation) -> Callable[[Any], Any]:
+    """Find an activation by its name."""
+    if activation is None:
+        return ops.identity
+    if callable(activation):
+        return activation
+    known = activations()
+    if activation not in known:
+        raise ValueError(
+            f"unknown activation {activation!r}. Known are {', '.join(sorted(known))}; "
+            "or give a function of one number."
+        )
+    return known[activation]
+
+
+def _generator(seed: Seed) -> Any:
+    """Return the generator to draw from; the global one for None, so that `random.seed` governs it."""
+    if seed is None:
+        return random
+    return seed if hasattr(seed, "random") else random.Random(seed)
+
+
+def _size(size: Any, user: str, argument: str) -> int:
+    if isinstance(size, bool) or not hasattr(size, "__index__") or size < 1:
+        raise ValueError(f"{user}: {argument} is a positive whole number; got {size!r}.")
+    return int(size)
+
+
+def _lifted(x: Any, user: Module) -> list[Any]:
+    """List the inputs, with plain numbers made constants once for all neurons that read them."""
+    numbers = x.tolist() if hasattr(x, "tolist") else x
+    if hasattr(numbers, "apply_op") or not hasattr(numbers, "__iter__"):
+        numbers = [numbers]  # the one input of a neuron that has one
+    return [
+        number if hasattr(number, "apply_op") else _constant(ops.plain(number, user.summary()))
+        for number in numbers
+    ]
+
+
+def _one_or_all(outputs: list[Any]) -> Any:
+    """Unpack a single output, as micrograd does."""
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _refuse(user: Module, expected: int, inputs: Sequence[Any]) -> NoReturn:
+    raise ValueError(f"{user.summary()} takes {expected} inputs; got {len(inputs)}.")

@@ -1,0 +1,222 @@
+"""Losses: functions of predictions and targets, averaged over all entries.
+
+Predictions and targets come as single numbers or as sequences of one shape, nested or not; NumPy arrays too.
+Predictions stand first, as in PyTorch.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from nodegrad import ops
+from nodegrad.functions import log_softmax, mean
+from nodegrad.value import Value
+
+Number = Any  # a float or a Value
+
+
+def mean_squared_error(predictions: Any, targets: Any) -> Number:
+    """Average (prediction - target)².
+
+    >>> mean_squared_error([1.0, 2.0], [0.0, 4.0])
+    2.5
+
+    Raises:
+        ValueError: if the shapes differ or there is nothing to average.
+    """
+    return _averaged("mean_squared_error", lambda p, t: ops.square(ops.sub(p, t)), predictions, targets)
+
+
+def mean_absolute_error(predictions: Any, targets: Any) -> Number:
+    """Average |prediction - target|; the derivative at 0 is 0.
+
+    >>> mean_absolute_error([1.0, 2.0], [0.0, 4.0])
+    1.5
+
+    Raises:
+        ValueError: if the shapes differ or there is nothing to average.
+    """
+    return _averaged("mean_absolute_error", lambda p, t: ops.abs(ops.sub(p, t)), predictions, targets)
+
+
+def huber(predictions: Any, targets: Any, delta: float = 1.0) -> Number:
+    """Average d²/2 where d = |prediction - target| is at most delta, delta·(d - delta/2) beyond (Huber 1964).
+
+    >>> huber([0.5, 3.0], [0.0, 0.0])
+    1.3125
+
+    Raises:
+        ValueError: if the shapes differ, there is nothing to average, or delta is not positive.
+    """
+    if not delta > 0.0:
+        raise ValueError(f"huber: delta is a positive number; got {delta!r}.")
+
+    def loss(prediction: Number, target: Number) -> Number:
+        distance = ops.abs(ops.sub(prediction, target))
+        near = ops.mul(0.5, ops.square(distance))
+        far = ops.mul(delta, ops.sub(distance, 0.5 * delta))
+        return ops.where(ops.le(distance, delta), near, far)
+
+    return _averaged("huber", loss, predictions, targets)
+
+
+def hinge(predictions: Any, targets: Any) -> Number:
+    """Average max(0, 1 - target·prediction), for targets -1 and 1.
+
+    >>> hinge([0.5, 3.0], [1, 1])
+    0.25
+
+    Raises:
+        ValueError: if the shapes differ, there is nothing to average, or a target is neither -1 nor 1.
+    """
+
+    def loss(prediction: Number, target: Number) -> Number:
+        if not isinstance(target, Value) and target not in (-1, 1):
+            raise ValueError(f"hinge: targets are -1 or 1; got {target!r}.")
+        return ops.relu(ops.sub(1.0, ops.mul(target, prediction)))
+
+    return _averaged("hinge", loss, predictions, targets)
+
+
+def binary_cross_entropy(predictions: Any, targets: Any) -> Number:
+    """Average -target·log(p) - (1 - target)·log(1 - p) over predicted probabilities p.
+
+    From the numbers before a sigmoid, `binary_cross_entropy_with_logits` is exact where this one overflows.
+
+    >>> round(binary_cross_entropy([0.5, 0.5], [0, 1]), 6)
+    0.693147
+
+    Raises:
+        ValueError: if the shapes differ, there is nothing to average, or a target is outside [0, 1].
+    """
+
+    def loss(p: Number, target: Number) -> Number:
+        gain = _weighted("binary_cross_entropy", target, lambda: ops.log(p), lambda: ops.log1p(ops.neg(p)))
+        return ops.neg(gain)
+
+    return _averaged("binary_cross_entropy", loss, predictions, targets)
+
+
+def binary_cross_entropy_with_logits(predictions: Any, targets: Any) -> Number:
+    """Average the binary cross-entropy of sigmoid(z): target·softplus(-z) + (1 - target)·softplus(z).
+
+    >>> binary_cross_entropy_with_logits([1000.0, -1000.0], [0, 0])
+    500.0
+
+    Raises:
+        ValueError: if the shapes differ, there is nothing to average, or a target is outside [0, 1].
+    """
+
+    def loss(z: Number, target: Number) -> Number:
+        name = "binary_cross_entropy_with_logits"
+        return _weighted(name, target, lambda: ops.softplus(ops.neg(z)), lambda: ops.softplus(z))
+
+    return _averaged("binary_cross_entropy_with_logits", loss, predictions, targets)
+
+
+def cross_entropy(predictions: Any, targets: Any) -> Number:
+    """Average -Σ targetⱼ·log softmax(logits)ⱼ over samples.
+
+    Args:
+        predictions: the logits of one sample (a sequence of numbers), or of several.
+        targets: for each sample the number of its class, or a probability for each class.
+
+    >>> round(cross_entropy([[0.0, 0.0], [0.0, 1000.0]], [0, 1]), 6)
+    0.346574
+
+    Raises:
+        ValueError: if the shapes differ, there is nothing to average, or a class does not exist.
+    """
+    logits, classes = _plain_lists(predictions), _plain_lists(targets)
+    if not isinstance(logits, list) or not logits:
+        raise ValueError(f"cross_entropy takes the logits of all classes; got {logits!r:.60}.")
+    if not isinstance(logits[0], list):
+        logits, classes = [logits], [classes]
+    if not isinstance(classes, list) or len(logits) != len(classes):
+        raise ValueError(f"cross_entropy: {len(logits)} samples of logits, {_extent(classes)} targets.")
+    return _mean([_cross_entropy(*sample) for sample in zip(logits, classes, strict=True)])
+
+
+LOSSES: dict[str, Callable[[Any, Any], Number]] = {
+    loss.__name__: loss
+    for loss in (
+        mean_squared_error,
+        mean_absolute_error,
+        huber,
+        hinge,
+        binary_cross_entropy,
+        binary_cross_entropy_with_logits,
+        cross_entropy,
+    )
+}
+
+
+def _cross_entropy(logits: list[Number], target: Any) -> Number:
+    logs = log_softmax(logits)
+    if isinstance(target, list):
+        if len(target) != len(logs):
+            raise ValueError(f"cross_entropy: {len(logs)} logits, probabilities for {len(target)} classes.")
+        return ops.neg(ops.sum(*map(ops.strong_mul, target, logs)))
+    if isinstance(target, Value) or target not in range(len(logs)):
+        raise ValueError(
+            f"cross_entropy: a target is the number of a class, 0 to {len(logs) - 1}, "
+            f"or a list of {len(logs)} probabilities; got {target!r}."
+        )
+    return ops.neg(logs[int(target)])
+
+
+def _weighted(user: str, target: Number, one: Callable[[], Number], zero: Callable[[], Number]) -> Number:
+    """Return target·one() + (1 - target)·zero(), where weight 0 silences even an infinity."""
+    if isinstance(target, Value):
+        return ops.strong_mul(target, one()) + ops.strong_mul(1.0 - target, zero())
+    if target == 1.0:
+        return one()
+    if target == 0.0:
+        return zero()
+    if not 0.0 < target < 1.0:
+        raise ValueError(f"{user}: targets are 0, 1, or probabilities between; got {target!r}.")
+    return ops.add(ops.mul(target, one()), ops.mul(1.0 - target, zero()))
+
+
+def _averaged(user: str, loss: Callable[[Number, Number], Number], predictions: Any, targets: Any) -> Number:
+    pairs = _pairs(_plain_lists(predictions), _plain_lists(targets), user)
+    losses = [loss(prediction, target) for prediction, target in pairs]
+    if not losses:
+        raise ValueError(f"{user} needs at least one prediction; got none.")
+    return _mean(losses)
+
+
+def _mean(losses: list[Number]) -> Number:
+    return losses[0] if len(losses) == 1 else mean(losses)
+
+
+def _pairs(predictions: Any, targets: Any, user: str) -> Iterator[tuple[Number, Number]]:
+    """Yield prediction and target of every entry of two nested sequences of one shape."""
+    if not isinstance(predictions, list) and not isinstance(targets, list):
+        yield predictions, targets
+        return
+    ours = (
+        predictions if isinstance(predictions, list) else [predictions]
+    )  # one output may have targets of length one
+    theirs = targets if isinstance(targets, list) else [targets]
+    if len(ours) != len(theirs):
+        raise ValueError(
+            f"{user} takes predictions and targets of one shape; "
+            f"got {_extent(predictions)} and {_extent(targets)}."
+        )
+    for prediction, target in zip(ours, theirs, strict=True):
+        yield from _pairs(prediction, target, user)
+
+
+def _extent(numbers: Any) -> str:
+    return f"a list of {len(numbers)}" if isinstance(numbers, list) else "a single number"
+
+
+def _plain_lists(numbers: Any) -> Any:
+    """Turn nested sequences, arrays and iterators into nested lists; leave a number alone."""
+    if type(numbers) is float or isinstance(numbers, Value):
+        return numbers
+    if hasattr(numbers, "tolist"):
+        return numbers.tolist()
+    if hasattr(numbers, "__iter__"):
+        return [_plain_lists(number) for number in numbers]
+    return numbers

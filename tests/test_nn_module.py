@@ -1,0 +1,287 @@
+"""Modules: parameters are found, named, saved, loaded, and left alone when a file does not fit."""
+
+import copy
+import json
+import math
+import os
+import pickle
+
+import pytest
+
+from nodegrad import Value
+from nodegrad.nn import MLP, Layer, Module
+
+
+class Everything(Module):
+    """Parameters in every place they may be kept."""
+
+    def __init__(self):
+        self.plain = Value(1.0)
+        self.number = 3.0
+        self.listed = [Value(2.0), (Value(3.0), "text")]
+        self.named = {"a": Value(4.0), 7: Layer(1, 1, seed=1)}
+        self.again = self.plain
+
+
+def test_parameters_are_found_in_attributes_lists_tuples_and_dicts():
+    names = [name for name, _ in Everything().named_parameters()]
+
+    assert names == [
+        "plain",
+        "listed.0",
+        "listed.1.0",
+        "named.a",
+        "named.7.neurons.0.w.0",
+        "named.7.neurons.0.b",
+    ]
+
+
+def test_shared_parameter_counts_once():
+    module = Everything()
+    module.listed.append(module.listed)  # even in a list that holds itself
+
+    assert len(module.parameters()) == len({id(p) for p in module.parameters()}) == 6
+
+
+def test_parameters_in_object_arrays_are_found():
+    np = pytest.importorskip("numpy")
+    module = Module()
+    module.W = np.array([[Value(1.0), Value(2.0)], [Value(3.0), Value(4.0)]])
+    module.V = np.array([Value(5.0)])
+    module.data = np.zeros(3)
+
+    assert module.state_dict() == {"W.0": 1.0, "W.1": 2.0, "W.2": 3.0, "W.3": 4.0, "V.0": 5.0}
+
+
+def test_results_and_constants_are_no_parameters():
+    module = Everything()
+    module.last = module.plain * 2.0
+    module.constant = module.last.operands[1]
+
+    assert len(module.parameters()) == 6
+
+
+def test_set_of_parameters_is_refused():
+    module = Module()
+    module.weights = {Value(1.0)}
+
+    with pytest.raises(TypeError, match="weights is a set"):
+        module.parameters()
+
+
+def test_modules_have_names():
+    names = [name for name, _ in MLP(1, [1, 1]).named_modules()]
+
+    assert names == ["", "layers.0", "layers.0.neurons.0", "layers.1", "layers.1.neurons.0"]
+
+
+def test_zero_grad():
+    model = MLP(2, [3, 1], seed=1)
+    model([1.0, 2.0]).backward()
+    assert any(p.grad for p in model.parameters())
+
+    model.zero_grad()
+
+    assert not any(p.grad for p in model.parameters())
+
+
+def test_zero_grad_of_a_class_in_the_manner_of_micrograd():
+    class Pair(Module):
+        def __init__(self):
+            self.hidden = object()
+            self.values = {Value(1.0)}  # not to be looked at
+
+        def parameters(self):
+            return list(self.values)
+
+    pair = Pair()
+    (3 * pair.parameters()[0]).backward()
+    pair.zero_grad()
+
+    assert pair.parameters()[0].grad == 0.0
+
+
+def test_module_without_forward_says_so():
+    with pytest.raises(NotImplementedError, match=r"Everything defines no forward"):
+        Everything()(1.0)
+
+
+def test_repr_counts_parameters():
+    assert repr(Everything()) == "Everything with 6 parameters"
+
+
+def test_state_goes_into_another_model():
+    source, target = MLP(2, [3, 1], seed=1), MLP(2, [3, 1], seed=2)
+
+    target.load_state_dict(source.state_dict())
+
+    assert target.state_dict() == source.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("layers.0.neurons.0.w.1"), "lacks 'layers.0.neurons.0.w.1'"),
+        (lambda state: state.update(extra=1.0), "has no 'extra'"),
+        (lambda state: state.clear(), r"lacks 'layers.0.neurons.0.w.0', .* and 1 more"),
+        (
+            lambda state: state.update({"layers.0.neurons.0.b": "0"}),
+            "layers.0.neurons.0.b takes a real number",
+        ),
+        (lambda state: state.update({"layers.0.neurons.0.b": True}), "b is True, not a number"),
+        (lambda state: state.update({"layers.0.neurons.0.b": None}), "real number; got None"),
+    ],
+)
+def test_state_that_does_not_fit_changes_nothing(change, message):
+    model = MLP(2, [1, 1], seed=1, bias=True)
+    model.layers[1].neurons[0].b = None
+    before = model.state_dict()
+    state = dict.fromkeys(before, 7.0)
+    change(state)
+
+    with pytest.raises((ValueError, TypeError), match=message):
+        model.load_state_dict(state)
+
+    assert model.state_dict() == before
+
+
+def test_deepcopy_and_pickle_keep_parameters_and_their_sharing():
+    module = Everything()
+
+    for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert twin.state_dict() == module.state_dict()
+        assert twin.again is twin.plain
+        assert twin.plain is not module.plain
+
+
+def awkward_model():
+    model = MLP(3, [2, 2, 1], seed=5)
+    numbers = [math.nan, math.inf, -math.inf, -0.0, 0.1, 5e-324, 1.7976931348623157e308, 1 / 3]
+    for parameter, number in zip(model.parameters(), numbers, strict=False):
+        parameter.data = number
+    return model
+
+
+def test_saved_floats_come_back_bit_for_bit(tmp_path):
+    model, twin = awkward_model(), MLP(3, [2, 2, 1], seed=6)
+
+    model.save(tmp_path / "model.json")
+    twin.load(tmp_path / "model.json")
+
+    ours, theirs = model.state_dict(), twin.state_dict()
+    assert [number.hex() for number in ours.values()] == [number.hex() for number in theirs.values()]
+
+
+def test_file_is_json_that_any_reader_takes(tmp_path):
+    awkward_model().save(tmp_path / "model.json")
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    content = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    assert (content["format"], content["version"]) == ("nodegrad model", 1)
+    assert content["modules"]["layers.0"] == "Layer(3, 2, activation='relu')"
+    assert content["parameters"]["layers.0.neurons.0.w.0"] == "nan"
+    assert content["parameters"]["layers.0.neurons.1.w.0"] == 0.1
+
+
+def test_save_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    model, path = MLP(1, [1], seed=1), tmp_path / "model.json"
+    model.save(path)
+    old = path.read_text(encoding="utf-8")
+    model.parameters()[0].data = 9.0
+
+    def full(descriptor):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        model.save(path)
+
+    assert path.read_text(encoding="utf-8") == old
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_save_writes_through_a_symbolic_link(tmp_path):
+    (tmp_path / "real.json").write_text("", encoding="utf-8")
+    link = tmp_path / "link.json"
+    try:
+        link.symlink_to(tmp_path / "real.json")
+    except OSError:
+        pytest.skip("this system lets us make no symbolic links")
+
+    MLP(1, [1], seed=1).save(link)
+
+    assert link.is_symlink()
+    MLP(1, [1], seed=2).load(tmp_path / "real.json")
+
+
+def saved(model, path):
+    model.save(path)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (lambda: MLP(3, [2, 1]), r"the model is MLP\(2, \[2, 1\]\) in the file and MLP\(3, \[2, 1\]\) here"),
+        (lambda: MLP(2, [2, 1, 1]), r"MLP\(2, \[2, 1, 1\]\) here"),
+        (lambda: MLP(2, [2, 1], "tanh"), r"layers.0 is Layer\(2, 2, activation='relu'\) in the file and"),
+        (lambda: MLP(2, [2, 1], bias=False), "bias=False"),
+        (Everything, "the model is MLP"),
+    ],
+)
+def test_file_of_another_model_is_refused(tmp_path, other, message):
+    MLP(2, [2, 1], seed=1).save(tmp_path / "model.json")
+    model = other()
+    before = model.state_dict()
+
+    with pytest.raises(ValueError, match=message):
+        model.load(tmp_path / "model.json")
+
+    assert model.state_dict() == before
+
+
+def changed(**entries):
+    return lambda content: json.dumps(content | entries)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: "", "not a model file, or is damaged"),
+        (lambda content: json.dumps(content)[:-20], "not a model file, or is damaged"),
+        (lambda content: "[" * 100_000, "not a model file, or is damaged"),
+        (lambda content: "[1, 2]", "does not say format"),
+        (changed(format="other"), "does not say format"),
+        (changed(version=2), "version 2; this nodegrad reads version 1"),
+        (changed(parameters=[1.0]), "is damaged: it has no"),
+        (lambda content: json.dumps({"format": "nodegrad model", "version": 1}), "is damaged: it has no"),
+        (changed(parameters={}), "does not fit this model.*lacks"),
+        (lambda content: json.dumps(content).replace('b": 0.0', 'b": "zero"'), "real number; got 'zero'"),
+        (lambda content: json.dumps(content).replace('b": 0.0', 'b": null'), "real number; got None"),
+        (lambda content: json.dumps(content).replace('b": 0.0', 'b": [0.0]'), "real number; got "),
+    ],
+)
+def test_damaged_file_is_refused_and_the_model_left_alone(tmp_path, damage, message):
+    model, path = MLP(2, [1], seed=1), tmp_path / "model.json"
+    path.write_text(damage(saved(model, path)), encoding="utf-8")
+    for parameter in model.parameters():
+        parameter.data = 5.0
+
+    with pytest.raises(ValueError, match=message):
+        model.load(path)
+
+    assert set(model.state_dict().values()) == {5.0}
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "model.json").write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(ValueError, match="not a model file"):
+        MLP(2, [1]).load(tmp_path / "model.json")
+
+
+def test_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        MLP(2, [1]).load(tmp_path / "none.json")
