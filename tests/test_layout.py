@@ -314,6 +314,12 @@ def test_an_unknown_direction_is_refused():
         lay_out([SQUARE], [], "RL")
 
 
+@pytest.mark.parametrize("gaps", [{"box_gap": 0}, {"layer_gap": -3}, {"box_gap": float("nan")}])
+def test_gaps_too_small_are_refused(gaps):
+    with pytest.raises(ValueError, match="lay_out expects gaps of 1 or more"):
+        lay_out([SQUARE], [], **gaps)
+
+
 @pytest.mark.parametrize(
     "edges",
     [
@@ -334,7 +340,7 @@ def test_large_graphs_of_any_shape_are_laid_out_without_recursion(edges):
     for (_, y), layer in zip(layout.centres, layout.layers, strict=True):
         by_layer.setdefault(layer, []).append(y)
     gaps = [b - a for ys in by_layer.values() for a, b in pairwise(sorted(ys))]
-    assert min(gaps, default=20.0) >= 20.0 - 1e-6
+    assert min(gaps, default=20.0) >= 20.0
 
 
 @given(st.lists(st.lists(st.integers(0, 12), max_size=5, unique=True), max_size=12))

@@ -90,12 +90,8 @@ def test_titles_are_tooltips_and_are_read_out():
 
     node = root.find(f"{SVG}g")
     assert node.find(f"{SVG}title").text == node.get("aria-label") == "the input"
-    assert (
-        root.get("role") == "img"
-    )
-    assert (
-        root.get("aria-label") == root.find(f"{SVG}title").text == "a picture"
-    )
+    assert root.get("role") == "img"
+    assert root.get("aria-label") == root.find(f"{SVG}title").text == "a picture"
 
 
 def test_the_view_holds_every_box_and_arrow():
@@ -154,6 +150,29 @@ def test_arrow_heads_touch_the_operator_of_their_target():
         tip = re.findall(r"-?[\d.]+", root.find(f".//{SVG}path[@class='head']").get("d"))[:2]
         pill = root.find(f".//{SVG}rect[@class='pill']")
         assert float(tip["xy".index(axis)]) == pytest.approx(float(pill.get(axis)), abs=0.1)
+
+
+@pytest.mark.parametrize("rankdir", ["LR", "TB"])
+def test_edge_labels_lie_beside_the_boxes(rankdir):
+    nodes = [
+        Node(("x", "2.0")),
+        Node(("wide wide wide wide", "1.0")),
+        Node(("y",), symbol="sigmoid"),
+        Node(("z",)),
+    ]
+    edges = [Edge(0, 1, "first"), Edge(0, 2, "second"), Edge(1, 3, "third"), Edge(2, 3, "fourth")]
+    root = ET.fromstring(to_svg(Picture(nodes, edges, rankdir=rankdir)))
+
+    rectangles = [
+        [float(box.get(n)) for n in ("x", "y", "width", "height")] for box in root.iter(f"{SVG}rect")
+    ]
+    labels = [text for text in root.iter(f"{SVG}text") if text.text in {edge.label for edge in edges}]
+    assert len(labels) == 4
+    for label in labels:
+        at, height, half = float(label.get("x")), float(label.get("y")), text_width(label.text, 10) / 2
+        assert not [
+            (x, y) for x, y, w, h in rectangles if x < at + half and at - half < x + w and y < height < y + h
+        ]
 
 
 def test_a_fill_of_its_own_gets_text_that_can_be_read():

@@ -7,7 +7,11 @@ from math import inf
 from nodegrad.show.layers import WIRE_GAP, Graph
 
 SWEEPS = 16
-SLACK = 0.5  # how much of a gap a strand may take to stay straight
+STRAIGHTENINGS = 5
+FAINT = 1e-3  # the weight of a vertex that nothing pulls
+
+Pull = tuple[float, list[tuple[int, float]]]  # all weights together, and each neighbour with its own
+SLACK = 0.1  # how much of a gap a strand may take to stay straight
 
 
 def coordinates(graph: Graph, order: list[list[int]], box_gap: float) -> list[float]:
@@ -16,19 +20,14 @@ def coordinates(graph: Graph, order: list[list[int]], box_gap: float) -> list[fl
     offsets = [_offsets(graph, row, box_gap) for row in order]
     rows = list(zip(order, offsets, strict=True))
     up, down = _pulls(graph, graph.up), _pulls(graph, graph.down)
-    both = [above + below for above, below in zip(up, down, strict=True)]
+    both = [(w + v, above + below) for (w, above), (v, below) in zip(up, down, strict=True)]
     for sweep in range(SWEEPS):
-        pulls = (up, down)[sweep % 2] if sweep < 4 else both
+        pulls = (up, down)[sweep % 2] if sweep < 4 else both  # first carry places across, then settle
         for row, offset in rows if sweep % 2 == 0 else reversed(rows):
-            targets, weights = [], []
-            for vertex in row:
-                weight = sum([w for _, w in pulls[vertex]])
-                weights.append(weight or 1e-3)
-                pull = sum([across[n] * w for n, w in pulls[vertex]])
-                targets.append(pull / weight if weight else across[vertex])
-            _settle(row, offset, targets, weights, across)
+            targets = [_mean(vertex, pulls, across) for vertex in row]
+            _settle(row, offset, targets, [pulls[vertex][0] for vertex in row], across)
     strands = _strands(graph)
-    for _ in range(3):
+    for _ in range(STRAIGHTENINGS):
         aims, weights = _aims(strands, both, across)
         for row, offset in rows:
             _settle(row, offset, [aims[v] for v in row], [weights[v] for v in row], across)
@@ -73,15 +72,23 @@ def _offsets(graph: Graph, row: list[int], box_gap: float) -> list[float]:
     return list(accumulate(steps))
 
 
-def _pulls(graph: Graph, links: list[list[int]]) -> list[list[tuple[int, float]]]:
+def _pulls(graph: Graph, links: list[list[int]]) -> list[Pull]:
     """Weigh each link: wires want most to be straight, and a leaf follows its consumer, not the reverse."""
+    leaf = [not above and len(below) == 1 for above, below in zip(graph.up, graph.down, strict=True)]
+    wire = [vertex >= graph.boxes for vertex in range(len(leaf))]
+    pulls = []
+    for vertex, near in enumerate(links):
+        weighed = [
+            (n, 0.1 if leaf[vertex] or leaf[n] else (1.0, 2.0, 8.0)[wire[vertex] + wire[n]]) for n in near
+        ]
+        pulls.append((sum([weight for _, weight in weighed]) or FAINT, weighed))
+    return pulls
 
-    def weight(ends: tuple[int, int]) -> float:
-        if any(not graph.up[end] and len(graph.down[end]) == 1 for end in ends):
-            return 0.1
-        return (1.0, 2.0, 8.0)[sum(end >= graph.boxes for end in ends)]
 
-    return [[(n, weight((vertex, n))) for n in near] for vertex, near in enumerate(links)]
+def _mean(vertex: int, pulls: list[Pull], across: list[float]) -> float:
+    """Return where the neighbours of a vertex pull it; one without neighbours stays."""
+    weight, near = pulls[vertex]
+    return sum([across[n] * w for n, w in near]) / weight if near else across[vertex]
 
 
 def _strands(graph: Graph) -> list[list[int]]:
@@ -109,14 +116,13 @@ def _strands(graph: Graph) -> list[list[int]]:
 
 
 def _aims(
-    strands: list[list[int]], pulls: list[list[tuple[int, float]]], across: list[float]
+    strands: list[list[int]], pulls: list[Pull], across: list[float]
 ) -> tuple[list[float], list[float]]:
     """Aim every vertex of a strand at the strand's mean, the longer strand with more weight."""
     aims, weights = [0.0] * len(across), [0.0] * len(across)
     for strand in strands:
         if len(strand) == 1:
-            near = pulls[strand[0]]
-            mean = across[near[0][0]] if near else across[strand[0]]
+            mean = _mean(strand[0], pulls, across)
         else:
             mean = sum([across[vertex] for vertex in strand]) / len(strand)
         for vertex in strand:

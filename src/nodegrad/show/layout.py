@@ -54,7 +54,7 @@ def lay_out(
     `edges` are pairs of positions in `boxes`, source first; a pair given twice is drawn twice. `rankdir` is
     "LR" (left to right) or "TB" (top to bottom), as in Graphviz.
 
-    Raises ValueError for an unknown `rankdir`, an edge to a box that is not there, and a cycle.
+    Raises ValueError for an unknown `rankdir`, gaps below 1, an edge to a box that is not there, and a cycle.
 
     >>> picture = lay_out([Box(40, 20), Box(40, 20)], [(0, 1)])
     >>> picture.centres
@@ -64,6 +64,8 @@ def lay_out(
     """
     if rankdir not in ("LR", "TB"):
         raise ValueError(f"lay_out expects rankdir 'LR' or 'TB'; this one is {rankdir!r}.")
+    if not (layer_gap >= 1 and box_gap >= 1):
+        raise ValueError(f"lay_out expects gaps of 1 or more; these are {layer_gap!r} and {box_gap!r}.")
     for source, target in edges:
         if not (0 <= source < len(boxes) and 0 <= target < len(boxes)):
             raise ValueError(

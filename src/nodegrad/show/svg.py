@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from math import dist
 
 from nodegrad.show.layout import Box, Layout, Point, lay_out
 
@@ -41,7 +42,9 @@ _WIDTHS = {
     for char in chars
 }
 
+# Every text lies on a fill or halo of its own: it can be read where page and system disagree about dark.
 _STYLE = """
+.nodegrad { color-scheme: light dark }
 .nodegrad { font: 12px Helvetica, Arial, "Liberation Sans", sans-serif; font-variant-numeric: tabular-nums }
 .nodegrad text { fill: #1f2328; text-anchor: middle; dominant-baseline: central; white-space: pre }
 .nodegrad .body { fill: #ffffff; stroke: #59636e }
@@ -49,12 +52,12 @@ _STYLE = """
 .nodegrad .leaf .body { fill: #e8f1fc; stroke: #33689e }
 .nodegrad .output .body { stroke-width: 2 }
 .nodegrad .fold .body { fill: #f3eefc; stroke: #6f54a8 }
-.nodegrad .constant .body { fill: none; stroke: #8c959f; stroke-dasharray: 2 2 }
+.nodegrad .constant .body { fill: #f6f8fa; stroke: #8c959f; stroke-dasharray: 2 2 }
 .nodegrad .constant text, .nodegrad .edge text { font-size: 10px }
 .nodegrad .pill { fill: #fff1cc; stroke: #9a6700 }
 .nodegrad .edge path { fill: none; stroke: #6e7781; stroke-width: 1.2 }
 .nodegrad .edge .head { fill: #6e7781; stroke: none }
-.nodegrad .edge text { paint-order: stroke; stroke: #ffffff; stroke-width: 3px }
+.nodegrad .edge text { paint-order: stroke; stroke: #ffffff; stroke-width: 5px; stroke-linejoin: round }
 .nodegrad .highlight .body, .nodegrad .edge.highlight path { stroke: #c2410c; stroke-width: 2.4 }
 .nodegrad .edge.highlight .head { fill: #c2410c; stroke: none }
 @media (prefers-color-scheme: dark) {
@@ -63,7 +66,7 @@ _STYLE = """
 .nodegrad .rule { stroke: #8b949e }
 .nodegrad .leaf .body { fill: #10243e; stroke: #6ea8e0 }
 .nodegrad .fold .body { fill: #241a3d; stroke: #a78bdb }
-.nodegrad .constant .body { fill: none; stroke: #6e7681 }
+.nodegrad .constant .body { fill: #21262d; stroke: #6e7681 }
 .nodegrad .pill { fill: #3d2e00; stroke: #d4a72c }
 .nodegrad .edge path { stroke: #8b949e }
 .nodegrad .edge .head { fill: #8b949e; stroke: none }
@@ -346,6 +349,11 @@ def _pair(point: Point) -> str:
 
 
 def _middle(route: tuple[Point, ...]) -> Point:
-    """Return the middle of the last curve: near the target, where parallel edges are apart."""
-    a, b, c, d = route[-4:]
+    """Return the middle of the last long curve: near the target, where edges of one source are apart."""
+    curves = [route[at : at + 4] for at in range(0, len(route) - 1, 3)]
+    lengths = [dist(curve[0], curve[3]) for curve in curves]
+    wanted = min(30.0, max(lengths))
+    a, b, c, d = next(
+        curve for curve, length in zip(curves[::-1], lengths[::-1], strict=True) if length >= wanted
+    )
     return (a[0] + 3 * b[0] + 3 * c[0] + d[0]) / 8, (a[1] + 3 * b[1] + 3 * c[1] + d[1]) / 8
