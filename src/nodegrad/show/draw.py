@@ -1,0 +1,296 @@
+"""Draw a computation graph: with Graphviz's `dot` where there is one, with our own layout where not."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nodegrad.graph import topological_order
+from nodegrad.show import fold as folding
+from nodegrad.show.dot import escape, escape_field, to_dot
+from nodegrad.show.fold import Group, Vertex, cut, flatten, single, snapshot
+from nodegrad.show.picture import picture
+from nodegrad.show.svg import Picture, to_svg
+from nodegrad.value import Value
+
+FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
+DOT_SECONDS = 3.0  # Graphviz's patience-friendly sizes take a tenth of this; ours never takes as long
+SUFFIXES = (".svg", ".dot", ".gv", ".png", ".pdf")
+NO_DOT = "Graphviz's `dot` is not on the PATH"
+
+
+@dataclass(frozen=True)
+class Style:
+    """What `draw` was asked for."""
+
+    rankdir: str = "LR"
+    fold: bool = False
+    depth: int | None = None
+    limit: int = 200
+    colour: str | None = None
+    engine: str | None = None
+    apart: frozenset[Vertex] = frozenset()
+    highlight: frozenset[Vertex] = frozenset()
+    before: Mapping[Any, float] = field(default_factory=dict)
+
+
+class Drawing:
+    """A picture of a computation graph, with the numbers it held when it was drawn.
+
+    In a notebook it shows itself. `dot` is its text in Graphviz's language, `svg` the picture, `folds` the
+    number of nodes in each box that holds several, by the name that `expand` takes.
+    """
+
+    def __init__(self, nodes: int, order: list[Vertex], outputs: list[Vertex], style: Style) -> None:
+        self.nodes, self._order, self._outputs, self._style = nodes, order, outputs, style
+
+    @cached_property
+    def _groups(self) -> list[Group]:
+        style, kept = self._style, set(self._outputs)
+        groups = folding.fold(self._order, style.apart | kept) if style.fold else single(self._order)
+        ends = [group for group in groups if not kept.isdisjoint(group.members)]
+        return cut(groups, ends, style.depth, style.limit)
+
+    @cached_property
+    def _picture(self) -> Picture:
+        style = self._style
+        return picture(
+            self._groups,
+            set(self._outputs),
+            style.rankdir,
+            style.highlight,
+            style.colour == "grad",
+            style.before,
+        )
+
+    @property
+    def boxes(self) -> int:
+        """The number of boxes drawn."""
+        return len(self._groups)
+
+    @property
+    def folds(self) -> dict[str, int]:
+        """The boxes that hold several nodes: their names, and how many nodes each holds."""
+        return {
+            f"fold {at}": len(group.members)
+            for at, group in enumerate(self._groups)
+            if len(group.members) > 1
+        }
+
+    def expand(self, *names: str) -> Drawing:
+        """Return the same drawing with some boxes opened: each of their nodes gets a box of its own.
+
+        Raises:
+            ValueError: for a name that is not among `folds`.
+        """
+        for name in names:
+            if name not in self.folds:
+                raise ValueError(
+                    f"expand expects names among {', '.join(self.folds) or 'none'}; got {name!r}."
+                )
+        opened = {vertex for name in names for vertex in self._groups[int(name.split()[1])].members}
+        return Drawing(
+            self.nodes, self._order, self._outputs, replace(self._style, apart=self._style.apart | opened)
+        )
+
+    @cached_property
+    def dot(self) -> str:
+        """The text for Graphviz."""
+        return to_dot(self._picture)
+
+    @cached_property
+    def svg(self) -> str:
+        """The picture as one SVG element."""
+        engine = self._style.engine
+        if engine == "dot" or (engine is None and shutil.which("dot")):
+            try:
+                text = self._graphviz("svg", None if engine else DOT_SECONDS).decode()
+                return text[text.index("<svg") :]
+            except (OSError, RuntimeError, ValueError):  # ValueError: what came is no SVG
+                if engine:
+                    raise
+        return to_svg(self._picture)
+
+    def _graphviz(self, kind: str, seconds: float | None) -> bytes:
+        """Have Graphviz lay the graph out.
+
+        Raises:
+            RuntimeError: if there is no `dot`, or it fails, or takes longer than `seconds`.
+        """
+        program = shutil.which("dot")
+        remedy = "Install Graphviz, or save an .svg, which needs nothing."
+        if program is None:
+            raise RuntimeError(f"{NO_DOT}, and a .{kind} by it was asked for. {remedy}")
+        try:
+            done = subprocess.run(
+                [program, f"-T{kind}"],
+                input=self.dot.encode(),
+                capture_output=True,
+                timeout=seconds,
+                check=True,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(f"Graphviz's `dot` did not finish within {seconds} s. {remedy}") from error
+        except subprocess.CalledProcessError as error:
+            raise RuntimeError(
+                f"Graphviz's `dot` failed: {error.stderr.decode(errors='replace').strip()[:300]} {remedy}"
+            ) from error
+        return done.stdout
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture to a file whose suffix says how: .svg, .dot, and with Graphviz .png and .pdf.
+
+        Raises:
+            ValueError: for another suffix.
+            RuntimeError: for .png and .pdf without Graphviz's `dot`.
+        """
+        path = Path(path)
+        kind = path.suffix.lower()
+        if kind not in SUFFIXES:
+            raise ValueError(f"Drawing.save writes {', '.join(SUFFIXES)}; got {path.name!r}.")
+        if kind in (".svg", ".dot", ".gv"):
+            path.write_text(self.svg if kind == ".svg" else self.dot, encoding="utf-8")
+        else:
+            path.write_bytes(self._graphviz(kind[1:], None))
+        return path
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"image/svg+xml": self.svg, "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"<Drawing of {self.nodes:,} nodes in {self.boxes:,} boxes>"
+
+
+def draw(
+    *outputs: Any,
+    rankdir: str = "LR",
+    fold: bool | None = None,
+    expand: Iterable[Value] = (),
+    open_dots: bool = False,
+    depth: int | None = None,
+    limit: int = 200,
+    highlight: Iterable[Value] = (),
+    colour: str | None = None,
+    before: Drawing | Mapping[Value, float] | None = None,
+    engine: str | None = None,
+) -> Drawing:
+    """Draw the graph of one or more Values: every node once, with its label, its number and its gradient.
+
+    >>> x, y = Value(2.0, label="x"), Value(3.0, label="y")
+    >>> z = x * y + x
+    >>> z.backward()
+    >>> drawing = draw(z)
+    >>> drawing
+    <Drawing of 4 nodes in 4 boxes>
+    >>> drawing.save("graph.svg").name
+    'graph.svg'
+
+    Args:
+        outputs: the Values to draw, with all they are computed from.
+        rankdir: "LR" for left to right, "TB" for top to bottom.
+        fold: put nodes of one shape into one box with a count; by default if there are more than 120 nodes.
+        expand: Values that get a box of their own all the same; what they are made from opens with them.
+        open_dots: draw the products and the sum inside each `dot`.
+        depth: how many edges away from the outputs to go.
+        limit: how many boxes to draw at most, the nearest to the outputs first; "…" stands for the rest.
+        highlight: Values to mark, with the edges between them; a path of `paths` will do.
+        colour: "grad" shades each box by the size of its gradient on a logarithmic scale, dark for large.
+        before: an earlier drawing, or gradients by Value: each gradient is shown as before → now.
+        engine: "dot" for Graphviz or "own" for our own layout; by default Graphviz where it is on the PATH
+            and done within 3 seconds, and our own otherwise.
+
+    Raises:
+        TypeError: if an output is not a Value.
+        ValueError: for an unknown rankdir, colour or engine, or no output.
+    """
+    roots = values("draw", outputs)
+    if not roots:
+        raise ValueError("draw expects at least one Value; got none.")
+    if limit < 1:
+        raise ValueError(f"draw expects limit to be at least 1; got {limit}.")
+    choose("draw", "rankdir", rankdir, ("LR", "TB"))
+    choose("draw", "colour", colour, (None, "grad"))
+    choose("draw", "engine", engine, (None, "dot", "own"))
+    order = snapshot(roots, open_dots)
+    made = {vertex.value: vertex for vertex in order}
+    if isinstance(before, Drawing):
+        before = {vertex.value: vertex.grad for vertex in before._order if vertex.value is not None}
+    ends = [made[root] for root in roots]
+    apart = frozenset(made[value] for value in values("draw", expand) if value in made)
+    marked = frozenset(made[value] for value in values("draw", highlight) if value in made)
+    nodes = len(order)
+    fold = nodes > FOLD_ABOVE if fold is None else fold
+    if fold:
+        order = flatten(order, {*ends, *apart, *marked})
+    style = Style(rankdir, fold, depth, limit, colour, engine, apart, marked, before or {})
+    return Drawing(nodes, order, ends, style)
+
+
+def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
+    """Return the graph of a Value as a `graphviz.Digraph`, drawn as in the micrograd lectures.
+
+    `.source` is its text; `.render()` and a notebook need Graphviz's `dot`, which `draw` does not.
+
+    >>> x = Value(2.0, label="x")
+    >>> dot = draw_dot(x * x)
+    >>> dot.format, dot.source.count("->")
+    ('svg', 3)
+
+    Raises:
+        TypeError: if root is not a Value.
+        ValueError: for an unknown rankdir.
+    """
+    import graphviz
+
+    values("draw_dot", (root,))
+    choose("draw_dot", "rankdir", rankdir, ("LR", "TB"))
+    dot = graphviz.Digraph(format=format, graph_attr={"rankdir": rankdir})
+    for node in topological_order(root):
+        name = str(id(node))
+        label = f"{{ {escape_field(node.label)} | data {node._data:.4f} | grad {node.grad:.4f} }}"
+        dot.node(name=name, label=label, shape="record")
+        if node.operands:
+            dot.node(name=name + node._op, label=escape(node._op))
+            dot.edge(name + node._op, name)
+        for operand in node.operands:
+            dot.edge(str(id(operand)), name + node._op)
+    return dot
+
+
+def values(function: str, found: Iterable[Any]) -> list[Value]:
+    """Return Values given one by one or in lists.
+
+    Raises:
+        TypeError: if something else is among them; `function` is whom the message names.
+    """
+    flat: list[Value] = []
+    for item in found:
+        items = item if isinstance(item, list | tuple) else [item]
+        for value in items:
+            if not isinstance(value, Value):
+                raise TypeError(
+                    f"{function} expects Values; got {value!r:.60} of type {type(value).__name__}. "
+                    "Compute it from Values first."
+                )
+            flat.append(value)
+    return flat
+
+
+def choose(function: str, argument: str, given: Any, known: tuple[Any, ...]) -> None:
+    """Refuse, with the choices, what is not among the known ones.
+
+    Raises:
+        ValueError: naming function, argument, what came and what would do.
+    """
+    if given not in known:
+        raise ValueError(
+            f"{function} expects {argument} to be one of {', '.join(map(repr, known))}; got {given!r}."
+        )

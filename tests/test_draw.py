@@ -1,0 +1,418 @@
+"""draw: what is in the picture, how it folds, and which engine lays it out."""
+
+import math
+import os
+import random
+import stat
+import sys
+import time
+from itertools import pairwise
+from xml.etree import ElementTree as ET
+
+import pytest
+
+import nodegrad as ng
+from nodegrad import Value, draw, draw_dot
+from nodegrad.show.picture import blend, number
+from nodegrad.show.svg import clean
+from test_dot import HOSTILE
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def own(*outputs, **options):
+    return draw(*outputs, engine="own", **options)
+
+
+def texts(drawing):
+    """Return the texts of each node of a drawing, in the order of its boxes."""
+    root = ET.fromstring(drawing.svg)
+    nodes = [group for group in root.iter(f"{SVG}g") if "node" in group.get("class").split()]
+    return [
+        ["\n".join(cell.itertext()) if len(cell) else cell.text for cell in node.findall(f"{SVG}text")]
+        for node in nodes
+    ]
+
+
+def kinds(drawing):
+    root = ET.fromstring(drawing.svg)
+    return [
+        g.get("class").removeprefix("node ") for g in root.iter(f"{SVG}g") if "node" in g.get("class").split()
+    ]
+
+
+def edges(drawing):
+    root = ET.fromstring(drawing.svg)
+    return [group.get("id") for group in root.iter(f"{SVG}g") if "edge" in group.get("class").split()]
+
+
+def network(samples, sizes=(2, 16, 16, 1)):
+    """Return the squared errors of an MLP written with + and *, and the sums in its first layer."""
+    rng = random.Random(0)
+    layers = [
+        [
+            ([Value(rng.gauss(0, 1), label="w") for _ in range(wide)], Value(0.0, label="b"))
+            for _ in range(out)
+        ]
+        for wide, out in pairwise(sizes)
+    ]
+    loss, first = Value(0.0), []
+    for _ in range(samples):
+        h = [Value(rng.uniform(-1, 1), label="x") for _ in range(sizes[0])]
+        for layer in layers:
+            h = [sum((w * x for w, x in zip(weights, h, strict=True)), bias) for weights, bias in layer]
+            if layer is not layers[-1]:
+                first += h if layer is layers[0] else []
+                h = [z.relu() for z in h]
+        loss = loss + (h[0] - rng.choice([-1.0, 1.0])) ** 2
+    return loss, first
+
+
+@pytest.fixture(scope="module")
+def training():
+    loss, _ = network(100)
+    loss.backward()
+    return loss
+
+
+@pytest.fixture
+def no_dot(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def fake_dot(monkeypatch, tmp_path):
+    """Return a function that puts a program named dot on the PATH."""
+
+    def write(script):
+        program = tmp_path / "dot"
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+    return write
+
+
+def test_every_node_shows_its_label_value_and_gradient():
+    x, y = Value(2.0, label="x"), Value(3.0, label="y")
+    z = x * y
+    z.label = "z"
+    z.backward()
+
+    assert texts(own(z)) == [
+        ["x", "data 2", "grad 3"],
+        ["y", "data 3", "grad 2"],
+        ["z", "data 6", "grad 1", "*"],
+    ]
+
+
+def test_a_shared_node_is_drawn_once_and_each_use_is_an_edge():
+    x = Value(3.0, label="x")
+    y = x * x + x
+
+    drawing = own(y)
+
+    assert drawing.boxes == 3
+    assert edges(drawing) == ["edge-0-1-0", "edge-0-1-1", "edge-1-2-0", "edge-0-2-0"]
+
+
+def test_constants_are_small_and_carry_no_gradient():
+    x = Value(3.0, label="x")
+
+    drawing = own(x**2)
+
+    assert kinds(drawing) == ["leaf", "constant", "output"]
+    assert texts(drawing)[1] == ["2"]
+
+
+def test_several_outputs_share_one_picture():
+    x = Value(3.0, label="x")
+
+    assert own(x.sin(), x.cos()).boxes == 3
+    assert own([x.sin(), x.cos()]).boxes == 3
+
+
+def test_a_drawing_keeps_the_numbers_it_was_made_with():
+    x = Value(3.0, label="x")
+    y = x * 2.0
+    drawing = own(y)
+
+    y.backward()
+    x.data = 7.0
+
+    assert texts(drawing)[0] == ["x", "data 3", "grad 0"]
+
+
+def test_before_and_after_gradients_stand_side_by_side():
+    x = Value(3.0, label="x")
+    y = x * 2.0
+    before = own(y)
+    y.backward()
+
+    assert texts(own(y, before=before))[0] == ["x", "data 3", "grad 0 → 2"]
+    assert texts(own(y, before={x: -1.0}))[0] == ["x", "data 3", "grad -1 → 2"]
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (0.1 + 0.2, "0.3"),
+        (2.0001, "2.000"),
+        (1 / 3, "0.3333"),
+        (1e-300, "1e-300"),
+        (999999.96, "1000000.0"),
+        (999_999.0, "999999"),
+        (1234567.0, "1.235e+06"),
+        (12345.678, "12345.7"),
+        (math.inf, "inf"),
+        (-math.inf, "-inf"),
+        (math.nan, "nan"),
+    ],
+)
+def test_numbers_are_short_but_honest(x, text):
+    assert number(x) == text
+
+
+@pytest.mark.parametrize("label", [*HOSTILE, "x" * 1000, "\x00\x1b[31m", "]]>", "<!--"])
+def test_a_hostile_label_is_text(label):
+    x = Value(1.0, label=label)
+
+    root = ET.fromstring(own(x * 2.0).svg)
+
+    tags = {element.tag.removeprefix(SVG) for element in root.iter()}
+    assert tags <= {"svg", "title", "style", "g", "rect", "path", "text", "tspan"}
+    shown = texts(own(x))[0][0]
+    assert shown == clean(label) or shown == clean(label[:39]) + "…"
+
+
+def test_dead_ends_of_numbers_are_drawn():
+    x = Value(math.nan, label="x")
+    y = x * math.inf
+
+    assert texts(own(y, colour="grad"))[0] == ["x", "data nan", "grad 0"]
+
+
+def test_a_training_graph_folds_into_a_few_boxes_quickly(training):
+    start = time.perf_counter()
+    drawing = own(training)
+    svg = drawing.svg
+    seconds = time.perf_counter() - start
+
+    assert drawing.nodes > 65_000
+    assert drawing.boxes < 30
+    assert seconds < 5.0
+    assert "× 100 × 16" in svg
+
+
+def test_folded_counts_add_up(training):
+    drawing = own(training)
+
+    layers = sorted(drawing.folds.values(), reverse=True)
+    assert layers[:2] == [100 * 16 * 16, 100 * 16 * 2]
+    assert 256 in layers  # the weights of the second layer, which all samples share
+
+
+def test_counts_are_factored_into_samples_neurons_and_inputs(training):
+    shown = [cells[0].splitlines()[0] for cells in texts(own(training)) if "×" in cells[0]]
+
+    assert "× 100 × 16 × 16" in shown
+    assert "w × 16 × 16" in shown
+    assert "x × 100 × 2" in shown
+
+
+def test_a_small_graph_does_not_fold_unless_told():
+    loss, _ = network(1, (2, 3, 1))
+
+    assert own(loss).folds == {}
+    assert own(loss, fold=True).folds
+
+
+def test_a_fold_opens_by_name():
+    loss, _ = network(4, (2, 3, 1))
+    folded = own(loss, fold=True)
+    name = next(name for name, count in folded.folds.items() if count == 4)
+
+    opened = folded.expand(name)
+
+    assert opened.boxes > folded.boxes
+    assert opened.nodes == folded.nodes
+    assert sum(opened.folds.values()) < sum(folded.folds.values())
+
+
+def test_opening_an_unknown_fold_names_the_known_ones():
+    with pytest.raises(ValueError, match="expand expects names among none; got 'fold 99'"):
+        own(Value(1.0) + 2.0).expand("fold 99")
+
+
+def test_an_expanded_value_gets_its_own_box_and_its_operands_too():
+    loss, first = network(4, (2, 3, 1))
+
+    drawing = own(loss, fold=True, expand=[first[0]])
+
+    assert drawing.boxes > own(loss, fold=True).boxes
+    assert any(cells[-2:] == [f"grad {number(first[0].grad)}", "Σ"] for cells in texts(drawing))
+
+
+def test_folded_graphs_have_no_cycle_on_random_graphs():
+    rng = random.Random(1)
+    for _ in range(20):
+        nodes = [Value(rng.random()) for _ in range(5)]
+        for _ in range(200):
+            op = rng.choice([ng.add, ng.mul, ng.maximum])
+            nodes.append(op(rng.choice(nodes), rng.choice(nodes)))
+        drawing = own(*nodes[-10:], fold=True)
+
+        assert drawing.svg  # the layout refuses cycles
+
+
+def test_a_one_node_dot_opens_into_products_and_a_sum():
+    w, x = [Value(2.0), Value(3.0)], [Value(5.0), Value(7.0)]
+    out = ng.dot(w, x)
+    out.backward()
+
+    assert own(out).boxes == 5
+    opened = texts(own(out, open_dots=True))
+    assert ["data 10", "grad 1", "*"] in opened
+    assert ["data 31", "grad 1", "Σ"] in opened
+
+
+def test_depth_and_limit_leave_stubs():
+    x = Value(1.0, label="x")
+    y = x
+    for _ in range(10):
+        y = y.sin()
+
+    assert texts(own(y, depth=2))[0] == ["…"]
+    assert own(y, depth=2).boxes == 4
+    assert own(y, limit=5).boxes == 6
+
+
+def test_a_long_chain_draws_its_end():
+    y = Value(1.0)
+    for _ in range(50_000):
+        y = y.sin()
+
+    assert own(y).boxes == 201
+
+
+def test_gradient_shades_run_from_light_to_dark():
+    x = Value(1.0, label="x")
+    y = (x * 1000.0) * 0.5
+    y.backward()
+
+    svg = own(y, colour="grad").svg
+
+    assert blend(1.0) in svg
+    assert svg.count("fill:#08306b") == 1
+    levels = [sum(int(blend(depth / 10)[at : at + 2], 16) for at in (1, 3, 5)) for depth in range(11)]
+    assert levels == sorted(levels, reverse=True)
+
+
+def test_a_highlighted_path_marks_nodes_and_edges():
+    x, y = Value(1.0, label="x"), Value(2.0, label="y")
+    z = x * y
+
+    drawing = own(z, highlight=[x, z])
+
+    assert kinds(drawing) == ["leaf highlight", "leaf", "output highlight"]
+    assert drawing.svg.count('class="edge highlight"') == 1
+    assert "#c2410c" in drawing.dot
+
+
+def test_without_graphviz_the_svg_is_ours(no_dot):
+    drawing = draw(Value(1.0) + 2.0)
+
+    assert 'class="nodegrad"' in drawing.svg
+
+
+def test_graphviz_lays_out_where_it_is(fake_dot):
+    fake_dot('cat > /dev/null; echo "<?xml?><svg>laid out by dot</svg>"')
+
+    assert draw(Value(1.0) + 2.0).svg == "<svg>laid out by dot</svg>\n"
+
+
+@pytest.mark.parametrize("script", ["exec sleep 60", "exit 1", "echo no picture", "kill -9 $$"])
+def test_our_layout_steps_in_when_graphviz_fails(fake_dot, monkeypatch, script):
+    monkeypatch.setattr(sys.modules["nodegrad.show.draw"], "DOT_SECONDS", 0.2)
+    fake_dot(script)
+
+    assert 'class="nodegrad"' in draw(Value(1.0) + 2.0).svg
+
+
+def test_asking_for_a_failing_graphviz_says_what_happened(fake_dot):
+    fake_dot('echo "no such font" >&2; exit 1')
+
+    with pytest.raises(RuntimeError, match=r"failed: no such font.*save an \.svg"):
+        draw(Value(1.0) + 2.0, engine="dot").svg
+
+
+def test_files_are_written_by_suffix(no_dot):
+    drawing = draw(Value(1.0, label="x") * 2.0)
+
+    assert drawing.save(no_dot / "graph.svg").read_text() == drawing.svg
+    assert drawing.save(no_dot / "graph.dot").read_text() == drawing.dot
+    with pytest.raises(ValueError, match=r"writes \.svg, \.dot.*got 'graph\.jpeg'"):
+        drawing.save(no_dot / "graph.jpeg")
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf"])
+def test_png_and_pdf_without_graphviz_name_the_remedy(no_dot, suffix):
+    with pytest.raises(RuntimeError, match=r"`dot` is not on the PATH.*save an \.svg"):
+        draw(Value(1.0)).save(no_dot / f"graph.{suffix}")
+    assert not (no_dot / f"graph.{suffix}").exists()
+
+
+def test_png_comes_from_graphviz(fake_dot, tmp_path):
+    fake_dot('cat > /dev/null; printf "picture as %s" "$1"')
+
+    assert draw(Value(1.0)).save(tmp_path / "graph.png").read_bytes() == b"picture as -Tpng"
+
+
+def test_a_notebook_gets_the_svg(no_dot):
+    drawing = draw(Value(1.0) + 2.0)
+
+    assert drawing._repr_mimebundle_() == {"image/svg+xml": drawing._repr_svg_(), "text/plain": repr(drawing)}
+    assert repr(drawing) == "<Drawing of 3 nodes in 3 boxes>"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: draw(3.0), TypeError, "draw expects Values; got 3.0 of type float"),
+        (lambda: draw(), ValueError, "draw expects at least one Value"),
+        (lambda: draw(Value(1.0), rankdir="RL"), ValueError, "rankdir to be one of 'LR', 'TB'; got 'RL'"),
+        (lambda: draw(Value(1.0), colour="data"), ValueError, "colour to be one of None, 'grad'"),
+        (lambda: draw(Value(1.0), engine="neato"), ValueError, "engine to be one of None, 'dot', 'own'"),
+        (lambda: draw(Value(1.0), limit=0), ValueError, "limit to be at least 1; got 0"),
+        (lambda: draw_dot(3.0), TypeError, "draw_dot expects Values"),
+        (lambda: draw_dot(Value(1.0), rankdir="up"), ValueError, "draw_dot expects rankdir"),
+    ],
+)
+def test_bad_arguments_are_refused_with_the_remedy(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_draw_dot_is_the_digraph_of_the_lectures():
+    a, b = Value(2.0, label="a"), Value(-3.0, label="b")
+    c = a * b
+    c.label = "c"
+    d = draw_dot(c.tanh(), rankdir="TB")
+
+    assert d.format == "svg"
+    assert d.graph_attr == {"rankdir": "TB"}
+    assert d.source.count("shape=record") == 4
+    assert d.source.count("->") == 5
+    assert "data 2.0000 | grad 0.0000" in d.source
+    assert f"{id(c)}* -> {id(c)}" in d.source.replace('"', "")
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_draw_dot_escapes_labels(label):
+    source = draw_dot(Value(1.0, label=label)).source
+
+    assert source.count("shape=record") == 1
+    assert source.count("\n") == draw_dot(Value(1.0)).source.count("\n")
