@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 from nodegrad.graph import dependents, patient_collector, topological_order
-from nodegrad.ops import identity, plain
+from nodegrad.ops import constant, identity, plain
 from nodegrad.structure import Number, Tree, blocks, described, flatten, rebuild, shape_of
 from nodegrad.sweep import forward_sweep, reverse_sweep
 from nodegrad.value import Value, _constant
@@ -139,8 +139,7 @@ def jvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
     with patient_collector():
         record = _record("jvp", f, arguments, {}, range(len(arguments)), None)
         changes = _alike(_arguments(tangents, "tangents", "jvp"), record.variables, "tangents", "jvp")
-        floats = record.floats and not any(isinstance(change, Value) for change in changes)
-        record = record._replace(floats=floats)
+        record = record.symbolic() if any(isinstance(x, Value) for x in changes) else record
         found = record.forward(dict(zip(record.variables, changes, strict=True)))
         return (
             rebuild(record.result, map(record.number, record.outputs)),
@@ -167,15 +166,16 @@ def vjp(f: Function, *primals: Tree) -> tuple[Tree, Function]:
     _check_function(f, "vjp")
     with patient_collector():
         record = _record("vjp", f, primals, {}, range(len(primals)), None)
+        record = record._replace(active=dependents(record.order, record.variables))
 
     def pull_back(adjoints: Tree) -> tuple[Tree, ...]:
         with patient_collector():
             given = _alike(adjoints, record.outputs, "adjoints", "the function that vjp returned")
-            floats = record.floats and not any(isinstance(adjoint, Value) for adjoint in given)
+            swept = record.symbolic() if any(isinstance(x, Value) for x in given) else record
             seeds: dict[Value, Number] = {}
             for output, adjoint in zip(record.outputs, given, strict=True):
                 seeds[output] = seeds[output] + adjoint if output in seeds else adjoint
-            gradient: tuple[Tree, ...] = record._replace(floats=floats).gradient(seeds)
+            gradient: tuple[Tree, ...] = swept.gradient(seeds)
             return gradient
 
     return rebuild(record.result, map(record.number, record.outputs)), pull_back
@@ -210,11 +210,19 @@ class _Record(NamedTuple):
 
     argument: Tree  # what to differentiate by; its structure is that of the gradient
     variables: list[Value]  # the numbers in it
+    own: set[Value]  # those made here, from plain numbers
     result: Tree  # what the function returned
     outputs: list[Value]  # the numbers in it
     order: list[Value]
-    active: set[Value] | None  # the nodes that depend on the variables; None for all
-    floats: bool
+    active: set[Value] | None = None  # the nodes that depend on the variables; None for all
+    floats: bool = True
+
+    def symbolic(self) -> "_Record":
+        """Return the record to be swept over Values. Variables made from plain numbers end as constants."""
+        active = dependents(self.order, self.variables)
+        for variable in self.own:
+            variable.op = constant
+        return self._replace(active=active, floats=False)
 
     def number(self, x: Number) -> Number:
         """Return a result as what this record's results are: a float or a Value."""
@@ -224,11 +232,11 @@ class _Record(NamedTuple):
 
     def reverse(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
         """Sweep from the outputs to the variables."""
-        return reverse_sweep(self.order, seeds, None if self.floats else self.active, self.floats)
+        return reverse_sweep(self.order, seeds, self.active, self.floats)
 
     def forward(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
         """Sweep from the variables to the outputs."""
-        return forward_sweep(self.order, seeds, None if self.floats else self.active, self.floats)
+        return forward_sweep(self.order, seeds, self.active, self.floats)
 
     def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
         """Return the adjoints of the variables in the structure of the argument."""
@@ -255,23 +263,20 @@ def _record(
         argument = args[places[0]] if isinstance(argnums, int) else tuple(args[i] for i in places)
         given = [_checked(x, f"argument {i}", user) for i in places for x in flatten(args[i])]
         variables = [_variable(x) for x in given]
+        own = {x for x in variables if x.op is None}
         fresh = iter(variables)
         passed = list(args)
         for i in places:
             passed[i] = rebuild(args[i], fresh)
         result = f(*passed, **kwargs)
     else:
-        argument, variables = wrt, [_checked_variable(x, user) for x in flatten(wrt)]
-        given = variables
+        argument, variables, own = wrt, [_checked_variable(x, user) for x in flatten(wrt)], set()
         result = f(*args, **kwargs)
     outputs = [_output(x, user) for x in flatten(result)]
     order = topological_order(*outputs)
-    own = set(variables)
-    floats = not any(isinstance(x, Value) for x in given)
-    floats = floats and all(node.op is not None or node in own for node in order)
-    return _Record(
-        argument, variables, result, outputs, order, None if floats else dependents(order, own), floats
-    )
+    record = _Record(argument, variables, own, result, outputs, order)
+    floats = len(own) == len(variables) and all(node.op is not None or node in own for node in order)
+    return record if floats else record.symbolic()
 
 
 def _variable(number: Number) -> Value:
