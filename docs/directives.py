@@ -11,6 +11,9 @@ import nodegrad
 from nodegrad import ops
 
 EXAMPLE = re.compile(r"(?:^>>> .*\n(?:.+\n)*\n*)+", re.MULTILINE)
+SECTION = re.compile(r"^(Args|Raises|Returns):\n((?:    .*\n)+)", re.MULTILINE)
+ITEM = re.compile(r"^    (\w+)(?=:)", re.MULTILINE)
+QUALIFIER = re.compile(r"\b(?:\w+\.)+(?=[A-Z])")
 
 
 class PublicNames(SphinxDirective):
@@ -20,6 +23,7 @@ class PublicNames(SphinxDirective):
 
     def run(self):
         """Return the nodes of one entry for each function and class."""
+        self.env.note_reread()  # the code changes while the page does not
         module = importlib.import_module(self.arguments[0])
         return self.parse_text_to_nodes("\n".join(entries(module)))
 
@@ -40,6 +44,7 @@ class Operations(SphinxDirective):
 
     def run(self):
         """Return the nodes of a table."""
+        self.env.note_reread()
         source = ast.parse(inspect.getsource(ops))
         calls = [node for node in ast.walk(source) if isinstance(node, ast.Call)]
         rows = {call.args[0].value: call.args[3] for call in calls if ast.unparse(call.func) == "Op"}
@@ -77,19 +82,21 @@ def entry(name, it):
 def described(kind, name, it, inner=""):
     """Return the Markdown for one object: its signature, its docstring, and what is inside it."""
     fence = "::::" if kind in ("function", "class") else ":::"
-    docstring = inspect.getdoc(it) or ""
-    text = re.sub(EXAMPLE, "```pycon\n\\g<0>\n```\n", f"{docstring}\n")
+    text = EXAMPLE.sub("```pycon\n\\g<0>\n```\n", f"{inspect.getdoc(it) or ''}\n")
+    text = SECTION.sub(lambda found: f"**{found[1]}**\n\n" + ITEM.sub(r"- `\1`", found[2]), text)
     return f"{fence}{{py:{kind}}} {name}{signature(kind, it)}\n\n{text}\n{inner}\n{fence}\n"
 
 
 def signature(kind, it):
-    """Return the signature as documented: without `self`, and without one where Python knows none."""
+    """Return the signature as documented: short names of types, and without `self`."""
     if kind == "property":
         return ""
     try:
-        written = str(inspect.signature(it))
+        written = QUALIFIER.sub("", str(inspect.signature(it)))
     except ValueError:
         return "(...)"
+    if kind == "class":
+        return written.removesuffix(" -> None")
     return re.sub(r"^\(self(, /)?(, )?", "(", written) if kind == "method" else written
 
 
