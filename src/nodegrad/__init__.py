@@ -12,6 +12,7 @@ from typing import Any
 
 # fmt: off
 # isort: off
+from nodegrad.check import check_grad
 from nodegrad.extend import custom
 from nodegrad.functions import (
     clip, dot, elu, gelu, leaky_relu, log_sigmoid, log_softmax, logaddexp, logsumexp, mean, mish, norm,
@@ -52,8 +53,8 @@ _LATER = {
 # fmt: off
 __all__ = [
     "History", "Value", "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt",
-    "ceil", "clip", "compile", "copysign", "cos", "cosh", "custom", "data", "detect_anomaly", "div",
-    "dot", "draw", "draw_dot", "elu", "eq", "erf", "erfc", "exp", "exp2", "explain", "expm1", "fit",
+    "ceil", "check_grad", "clip", "compile", "copysign", "cos", "cosh", "custom", "data", "detect_anomaly",
+    "div", "dot", "draw", "draw_dot", "elu", "eq", "erf", "erfc", "exp", "exp2", "explain", "expm1", "fit",
     "floor", "ge", "gelu", "grad", "gt", "hessian", "hvp", "hypot", "identity", "jacobian", "jvp", "le",
     "leaky_relu", "log", "log1p", "log2", "log10", "log_sigmoid", "log_softmax", "logaddexp", "logsumexp",
     "lt", "maximum", "mean", "minimum", "mish", "mod", "mul", "ne", "neg", "nn", "norm", "optim", "paths",

@@ -1,0 +1,180 @@
+"""check_grad: derivatives of any order, in both directions, against central differences."""
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from nodegrad.graph import topological_order
+from nodegrad.ops import plain
+from nodegrad.structure import flatten, rebuild
+from nodegrad.transforms import jacobian
+from nodegrad.value import Value
+
+Numbers = list[Any]  # floats or Values
+Function = Callable[[Numbers], Numbers]
+
+_LEVELS = 32  # halvings of the step; most functions settle within 4 or 5
+_SETTLED = 1e-10  # of the derivative: differences that agree this well are halved no further
+_VAGUE = 1e-3  # of the derivative: differences that agree no better than this say nothing
+
+
+def check_grad(f: Callable[..., Any], *args: Any, order: int = 2, tolerance: float = 1e-6) -> None:
+    """Compare the derivatives of `f` at `args`, in reverse and forward, with central differences.
+
+    Derivatives of order k are compared with differences of those of order k - 1, for every k up to `order`.
+    Steps begin at a twentieth of the number changed, and are halved, the differences extrapolated,
+    until these agree among themselves (Ridders 1982).
+
+    >>> import nodegrad as ng
+    >>> ng.check_grad(lambda x, y: ng.sin(x) * y, 0.5, 2.0)
+    >>> wrong = ng.custom("wrong", lambda x: x**3, lambda x, out: 3.003 * x * x)
+    >>> ng.check_grad(wrong, 2.0)
+    Traceback (most recent call last):
+        ...
+    AssertionError: the derivative of order 1 by argument 0 is 12.012 in reverse, but differences give 12.
+    Suspect the operation wrong: at (2.0) its own derivatives differ.
+
+    Args:
+        f: a function that returns numbers in any structure, smooth around `args`.
+        args: its arguments: numbers in any structure.
+        order: the highest order to check.
+        tolerance: by how much, relative to its size, a derivative may differ from the differences.
+
+    Raises:
+        AssertionError: if a derivative differs, with the argument, both numbers and the operation to suspect.
+        ValueError: if the differences do not settle, because `f` has a kink, a jump or a nan too near.
+    """
+    if order < 1:
+        raise ValueError(f"check_grad takes an order of 1 or more; got {order}.")
+    function, numbers = _flat(f, args), [plain(x, "check_grad") for x in flatten(args)]
+    names = [f"argument {i}{which}" for i, tree in enumerate(args) for which in _positions(tree)]
+    for k in range(1, order + 1):
+        fault = _fault(function, numbers, tolerance)
+        if fault is not None:
+            suspect = _suspect(_flat(f, args)(list(map(Value, numbers))), k, tolerance)
+            raise _error(fault, k, names[fault.column], suspect)
+        function = _derivative(function)
+
+
+class _Fault(NamedTuple):
+    """A derivative that central differences do not confirm."""
+
+    column: int
+    direction: str
+    found: float
+    expected: float
+    settled: bool
+
+
+def _fault(function: Function, numbers: Sequence[float], tolerance: float) -> _Fault | None:
+    """Find the first entry of a Jacobian, swept in reverse or forward, that differences do not confirm."""
+    swept = {mode: jacobian(function, mode=mode)(list(numbers)) for mode in ("reverse", "forward")}
+    for column in range(len(numbers)):
+        for row, (expected, error) in enumerate(_differences(function, numbers, column)):
+            for direction, rows in swept.items():
+                found = _number(rows[row][column])
+                size = max(math.fabs(found), math.fabs(expected))
+                settled = error <= max(_VAGUE * size, tolerance)
+                if not settled or not math.fabs(found - expected) <= tolerance * size + 10.0 * error:
+                    return _Fault(column, direction, found, expected, settled or not math.isfinite(found))
+    return None
+
+
+def _differences(function: Function, numbers: Sequence[float], column: int) -> list[tuple[float, float]]:
+    """Estimate the derivative of each output by one number: (central difference, its error)."""
+    scale = math.fabs(numbers[column]) or 1.0
+    best = [(math.nan, math.inf)] * len(_values(function, numbers))
+    before: list[list[float]] = []
+    for level in range(_LEVELS):
+        step = 0.05 * scale / 2.0**level
+        difference, rounding = _difference(function, numbers, column, step)
+        table = [difference]  # Richardson: entry k is free of errors up to the order 2k in the step
+        for k, coarser in enumerate(before):
+            weight = 4.0 ** (k + 1)
+            table.append([(weight * x - y) / (weight - 1.0) for x, y in zip(table[k], coarser, strict=True)])
+            for i, new in enumerate(table[k + 1]):
+                error = max(math.fabs(new - table[k][i]), math.fabs(new - coarser[i]), rounding[i])
+                if error < best[i][1]:
+                    best[i] = new, error
+        before = table
+        if all(error <= _SETTLED * math.fabs(x) or error == 0.0 for x, error in best):
+            break
+    return best
+
+
+def _difference(
+    function: Function, numbers: Sequence[float], column: int, step: float
+) -> tuple[list[float], list[float]]:
+    """Return (f(x + h) - f(x - h)) / 2h for each output, and the error that rounding alone may make."""
+    above, below = list(numbers), list(numbers)
+    above[column] += step
+    below[column] -= step
+    width = above[column] - below[column]
+    pairs = list(zip(_values(function, above), _values(function, below), strict=True))
+    rounding = [sys.float_info.epsilon * max(math.fabs(x), math.fabs(y)) / width for x, y in pairs]
+    return [(x - y) / width for x, y in pairs], rounding
+
+
+def _suspect(outputs: Sequence[Any], order: int, tolerance: float) -> Value | None:
+    """Find the first operation under the outputs whose own derivatives differ from differences."""
+    checked = set()
+    for node in topological_order(*(x for x in outputs if isinstance(x, Value))):
+        numbers = tuple(operand.data for operand in node.operands)
+        if node.op is None or not numbers or (node.op, numbers) in checked:
+            continue
+        checked.add((node.op, numbers))
+        function = _flat(node.op, numbers)
+        for _ in range(order):
+            if _fault(function, numbers, tolerance) is not None:
+                suspect: Value = node
+                return suspect
+            function = _derivative(function)
+    return None
+
+
+def _error(fault: _Fault, order: int, name: str, suspect: Value | None) -> Exception:
+    at = ", ".join(repr(operand.data) for operand in suspect.operands) if suspect is not None else ""
+    if not fault.settled:
+        where = f" ({suspect.op.name} at ({at}))" if suspect is not None and suspect.op is not None else ""
+        return ValueError(
+            f"check_grad cannot judge the derivative of order {order} by {name}: differences do not settle. "
+            f"There is a kink, a jump or a nan too near{where}; choose another point."
+        )
+    hint = "The operations it is made of are right by themselves: the function may leave the record (.data)."
+    if suspect is not None and suspect.op is not None:
+        hint = f"Suspect the operation {suspect.op.name}: at ({at}) its own derivatives differ."
+    return AssertionError(
+        f"the derivative of order {order} by {name} is {fault.found:.12g} in {fault.direction}, "
+        f"but differences give {fault.expected:.12g}.\n{hint}"
+    )
+
+
+def _flat(f: Callable[..., Any], args: Sequence[Any]) -> Function:
+    """Make `f` a function from one list of numbers to another."""
+
+    def flat(numbers: Numbers) -> Numbers:
+        values = [x if isinstance(x, Value) else Value(x) for x in numbers]
+        return flatten(f(*rebuild(tuple(args), values)))
+
+    return flat
+
+
+def _derivative(function: Function) -> Function:
+    rows = jacobian(function)
+    return lambda numbers: flatten(rows(numbers))
+
+
+def _values(function: Function, numbers: Sequence[float]) -> list[float]:
+    return [_number(x) for x in function(list(numbers))]
+
+
+def _number(x: Any) -> float:
+    """Return a derivative as a float; it is a Value where the function closes over Values."""
+    return x.data if isinstance(x, Value) else plain(x, "check_grad")
+
+
+def _positions(tree: Any) -> Iterator[str]:
+    """Say which number of an argument is meant, where it holds several."""
+    count = len(flatten(tree))
+    return iter([""] if count == 1 else [f" (number {i} in it)" for i in range(count)])
