@@ -1,0 +1,287 @@
+"""Data: toy data sets, splitting, scaling and mini-batches, all seeded, over plain lists.
+
+Data sets come as (X, y): rows of numbers, and one target per row. Names and order of results are those of
+scikit-learn; X and y may be NumPy arrays or pandas objects too. Without a seed, Python's global generator draws.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from nodegrad.ops import plain
+
+Row = list[float]
+DataSet = tuple[list[Row], list[int]]
+
+
+def make_moons(n_samples: int = 100, noise: float = 0.1, seed: int | None = None) -> DataSet:
+    """Make two half circles that reach into each other, of classes 0 and 1.
+
+    >>> X, y = make_moons(4, noise=0.0, seed=1)
+    >>> X[0], y
+    ([1.0, 0.0], [0, 0, 1, 1])
+    """
+
+    def point(label: int, share: float, generator: random.Random) -> Row:
+        x, y = math.cos(math.pi * share), math.sin(math.pi * share)
+        return [1.0 - x, 0.5 - y] if label else [x, y]
+
+    return _two_classes(point, n_samples, noise, seed, "make_moons")
+
+
+def make_circles(
+    n_samples: int = 100, noise: float = 0.05, seed: int | None = None, factor: float = 0.5
+) -> DataSet:
+    """Make a circle of radius 1, class 0, around one of radius `factor`, class 1.
+
+    >>> X, y = make_circles(4, noise=0.0)
+    >>> X[0], X[2]
+    ([1.0, 0.0], [0.5, 0.0])
+    """
+
+    def point(label: int, share: float, generator: random.Random) -> Row:
+        radius, angle = factor if label else 1.0, 2.0 * math.pi * share
+        return [radius * math.cos(angle), radius * math.sin(angle)]
+
+    return _two_classes(point, n_samples, noise, seed, "make_circles", closed=True)
+
+
+def make_spirals(
+    n_samples: int = 100, noise: float = 0.02, seed: int | None = None, turns: float = 1.5
+) -> DataSet:
+    """Make two spirals of radius 1 that wind around each other, of classes 0 and 1.
+
+    >>> X, y = make_spirals(4, noise=0.0)
+    >>> [[round(x, 6) + 0.0 for x in row] for row in X[1::2]]
+    [[-1.0, 0.0], [1.0, 0.0]]
+    """
+
+    def point(label: int, share: float, generator: random.Random) -> Row:
+        radius, angle = (0.1 + 0.9 * share), 2.0 * math.pi * turns * share + math.pi * label
+        return [radius * math.cos(angle), radius * math.sin(angle)]
+
+    return _two_classes(point, n_samples, noise, seed, "make_spirals")
+
+
+def make_xor(n_samples: int = 100, noise: float = 0.0, seed: int | None = None) -> DataSet:
+    """Make points spread over the square of side 2; the class is 1 where the signs of the coordinates differ.
+
+    >>> X, y = make_xor(50, seed=1)
+    >>> all(label == (a * b < 0) for (a, b), label in zip(X, y))
+    True
+    """
+
+    def point(label: int, share: float, generator: random.Random) -> Row:
+        a, b = generator.random(), generator.random()
+        sign = 1.0 if generator.random() < 0.5 else -1.0
+        return [sign * a, -sign * b if label else sign * b]
+
+    return _two_classes(point, n_samples, noise, seed, "make_xor")
+
+
+def make_blobs(
+    n_samples: int = 100, centers: Sequence[Row] | int = 3, spread: float = 1.0, seed: int | None = None
+) -> DataSet:
+    """Make clouds of points of normal distribution, each around a centre and of a class of its own.
+
+    >>> X, y = make_blobs(6, centers=[[0.0, 0.0], [9.0, 9.0]], spread=0.1, seed=1)
+    >>> y
+    [0, 0, 0, 1, 1, 1]
+
+    Args:
+        n_samples: the number of points in all.
+        centers: the centres, or their number: they are drawn from the square over ±10 then.
+        spread: the standard deviation of a cloud.
+        seed: what the points are drawn with.
+    """
+    generator = _generator(seed, n_samples, spread, "make_blobs")
+    if isinstance(centers, int):
+        centers = [[generator.uniform(-10.0, 10.0), generator.uniform(-10.0, 10.0)] for _ in range(centers)]
+    labels = [index * len(centers) // n_samples for index in range(n_samples)]
+    return [[generator.gauss(x, spread) for x in centers[label]] for label in labels], labels
+
+
+def make_line(
+    n_samples: int = 20,
+    slope: float = 2.0,
+    intercept: float = 1.0,
+    noise: float = 0.5,
+    seed: int | None = None,
+) -> tuple[list[Row], list[float]]:
+    """Make points near the line y = slope·x + intercept, x spread evenly over [0, 10].
+
+    >>> make_line(3, noise=0.0)
+    ([[0.0], [5.0], [10.0]], [1.0, 11.0, 21.0])
+    """
+    generator = _generator(seed, n_samples, noise, "make_line")
+    xs = [10.0 * index / max(1, n_samples - 1) for index in range(n_samples)]
+    return [[x] for x in xs], [slope * x + intercept + _jitter(generator, noise) for x in xs]
+
+
+def train_test_split(
+    X: Any, y: Any, test_size: float = 0.25, seed: int | None = None, stratify: bool = False
+) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+    """Split rows at random into X_train, X_test, y_train, y_test.
+
+    >>> train_test_split([[1], [2], [3], [4]], [1, 2, 3, 4], seed=1)
+    ([[1], [3], [2]], [[4]], [1, 3, 2], [4])
+
+    Args:
+        X: the rows.
+        y: the targets.
+        test_size: the share of the rows that is held out, above 0 and below 1.
+        seed: what the split is drawn with.
+        stratify: keep the shares of the classes in y.
+
+    Raises:
+        ValueError: if the lengths differ, or a part would be empty.
+    """
+    xs, ys = rows(X), rows(y)
+    _check_lengths(xs, ys, "train_test_split")
+    if not 0.0 < test_size < 1.0:
+        raise ValueError(f"train_test_split: test_size is a share between 0 and 1; got {test_size!r}.")
+    order = list(range(len(xs)))
+    generator_for(seed).shuffle(order)
+    test = set(_held_out(order, ys if stratify else [0] * len(ys), test_size))
+    if not 0 < len(test) < len(xs):
+        raise ValueError(f"train_test_split: {len(xs)} rows leave a part empty with test_size={test_size!r}.")
+    kept, held = [i for i in order if i not in test], [i for i in order if i in test]
+    return [xs[i] for i in kept], [xs[i] for i in held], [ys[i] for i in kept], [ys[i] for i in held]
+
+
+def standardize(X: Any, *others: Any) -> Any:
+    """Scale each column to mean 0 and standard deviation 1, both taken from X; a constant column becomes 0.
+
+    >>> standardize([[1.0], [3.0]], [[2.0], [5.0]])
+    ([[-1.0], [1.0]], [[0.0], [3.0]])
+
+    Args:
+        X: the rows the means and deviations are taken from: those for training.
+        *others: more rows, scaled by the same numbers: those for testing.
+
+    Returns:
+        The scaled rows of X; with others, a tuple of all.
+
+    Raises:
+        ValueError: if there are no rows, or a row differs in length.
+    """
+    sets = [[[plain(x, "standardize") for x in row] for row in rows(part)] for part in (X, *others)]
+    if not sets[0]:
+        raise ValueError("standardize needs at least one row; got none.")
+    for row in (row for part in sets for row in part):
+        if len(row) != len(sets[0][0]):
+            raise ValueError(f"standardize: rows of {len(sets[0][0])} and of {len(row)} numbers.")
+    means = [math.fsum(column) / len(column) for column in zip(*sets[0], strict=True)]
+    spreads = [
+        math.sqrt(math.fsum((x - mean) ** 2 for x in column) / len(column)) or 1.0
+        for column, mean in zip(zip(*sets[0], strict=True), means, strict=True)
+    ]
+    scaled = tuple(
+        [[(x - mean) / spread for x, mean, spread in zip(row, means, spreads, strict=True)] for row in part]
+        for part in sets
+    )
+    return scaled if others else scaled[0]
+
+
+def minibatches(
+    X: Any, y: Any, batch_size: int, seed: int | None = None, shuffle: bool = True
+) -> Iterator[tuple[list[Any], list[Any]]]:
+    """Go through all rows once, in mini-batches of random rows; the last may be smaller.
+
+    >>> for X_batch, y_batch in minibatches([[1], [2], [3]], [1, 2, 3], batch_size=2, shuffle=False):
+    ...     print(X_batch, y_batch)
+    [[1], [2]] [1, 2]
+    [[3]] [3]
+
+    Raises:
+        ValueError: if the lengths differ or the batch size is not positive.
+    """
+    xs, ys = rows(X), rows(y)
+    _check_lengths(xs, ys, "minibatches")
+    if batch_size < 1:
+        raise ValueError(f"minibatches: batch_size is a positive whole number; got {batch_size!r}.")
+    generator = generator_for(seed) if shuffle else None
+    return (
+        ([xs[i] for i in batch], [ys[i] for i in batch])
+        for batch in index_batches(len(xs), batch_size, generator)
+    )
+
+
+def index_batches(count: int, batch_size: int, generator: random.Random | None) -> Iterator[list[int]]:
+    """Yield the numbers below `count` in batches, shuffled where there is a generator to do it.
+
+    >>> list(index_batches(5, 2, None))
+    [[0, 1], [2, 3], [4]]
+    """
+    order = list(range(count))
+    if generator is not None:
+        generator.shuffle(order)
+    for start in range(0, count, batch_size):
+        yield order[start : start + batch_size]
+
+
+def generator_for(seed: int | None) -> Any:
+    """Return a generator of its own for a seed; for None the global one, so that `random.seed` governs it.
+
+    >>> generator_for(1).random() == random.Random(1).random()
+    True
+    """
+    return random if seed is None else random.Random(seed)
+
+
+def rows(table: Any) -> list[Any]:
+    """List the entries of a sequence, an array or a data frame, as plain Python objects.
+
+    >>> rows((1, 2))
+    [1, 2]
+    """
+    if not hasattr(table, "tolist") and hasattr(table, "__array__"):
+        table = table.__array__()  # a data frame, which would yield the names of its columns
+    return list(table.tolist() if hasattr(table, "tolist") else table)
+
+
+def _two_classes(
+    point: Callable[[int, float, random.Random], Row],
+    n_samples: int,
+    noise: float,
+    seed: int | None,
+    user: str,
+    closed: bool = False,
+) -> DataSet:
+    """Place the points of class 0, then those of class 1, evenly along the shape that `point` describes."""
+    generator = _generator(seed, n_samples, noise, user)
+    X, y = [], []
+    for label, count in enumerate((n_samples - n_samples // 2, n_samples // 2)):
+        for index in range(count):
+            share = index / (count if closed else max(1, count - 1))
+            X.append([x + _jitter(generator, noise) for x in point(label, share, generator)])
+            y.append(label)
+    return X, y
+
+
+def _jitter(generator: random.Random, noise: float) -> float:
+    return generator.gauss(0.0, noise) if noise else 0.0
+
+
+def _generator(seed: int | None, n_samples: int, noise: float, user: str) -> random.Random:
+    if not isinstance(n_samples, int) or n_samples < 1:
+        raise ValueError(f"{user}: n_samples is a positive whole number; got {n_samples!r}.")
+    if not 0.0 <= noise < math.inf:
+        raise ValueError(f"{user}: noise is a number not below 0; got {noise!r}.")
+    generator: random.Random = generator_for(seed)
+    return generator
+
+
+def _held_out(order: list[int], labels: list[Any], share: float) -> Iterator[int]:
+    """Yield the first share of the indices of each class, in the given order."""
+    by_class: dict[Any, list[int]] = {}
+    for index in order:
+        by_class.setdefault(labels[index], []).append(index)
+    for indices in by_class.values():
+        yield from indices[: max(1, round(share * len(indices)))]
+
+
+def _check_lengths(xs: list[Any], ys: list[Any], user: str) -> None:
+    if len(xs) != len(ys):
+        raise ValueError(f"{user} takes one target per row; got {len(xs)} rows and {len(ys)} targets.")

@@ -1,0 +1,483 @@
+"""Optimisers: update rules over any kind of number, learning-rate schedules, and gradient clipping.
+
+A rule is a function `(parameter, gradient, state, learning_rate, settings...) -> (parameter, state)`. It uses
+nothing but arithmetic, so floats, flat NumPy arrays and Values all do: the same rule updates one number, all
+parameters of a model at once, or records the update so that it can be differentiated or compiled. Every rule
+starts from the state ().
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from nodegrad.ops import plain
+from nodegrad.value import Value
+
+Number = Any  # a float, a NumPy array or a Value
+State = tuple[Any, ...]
+Schedule = Callable[[int], float]
+
+
+# The rules.
+
+
+def sgd(
+    parameter: Number,
+    gradient: Number,
+    state: State,
+    learning_rate: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+) -> tuple[Number, State]:
+    """Step down the gradient g, or down the velocity v = momentum·v + g it has gathered (Polyak 1964).
+
+    With `nesterov` the step is g + momentum·v (Sutskever et al. 2013, as PyTorch has it).
+
+    >>> sgd(1.0, 2.0, (), 0.1)
+    (0.8, ())
+    """
+    if weight_decay:
+        gradient = gradient + weight_decay * parameter
+    if not momentum:
+        return parameter - learning_rate * gradient, ()
+    (velocity,) = state or (0.0,)
+    velocity = momentum * velocity + gradient
+    direction = gradient + momentum * velocity if nesterov else velocity
+    return parameter - learning_rate * direction, (velocity,)
+
+
+def adam(
+    parameter: Number,
+    gradient: Number,
+    state: State,
+    learning_rate: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> tuple[Number, State]:
+    """Step by the mean of the gradients over the root of the mean of their squares.
+
+    Both means fade by `betas` and are corrected for their start at 0 (Kingma & Ba 2015, algorithm 1).
+
+    >>> parameter, (steps, mean, square) = adam(1.0, 2.0, (), 0.1)
+    >>> round(parameter, 6), steps
+    (0.9, 1)
+    """
+    if weight_decay:
+        gradient = gradient + weight_decay * parameter
+    steps, mean, square = state or (0, 0.0, 0.0)
+    steps = steps + 1
+    mean = betas[0] * mean + (1.0 - betas[0]) * gradient
+    square = betas[1] * square + (1.0 - betas[1]) * (gradient * gradient)
+    root = (square / (1.0 - betas[1] ** steps)) ** 0.5
+    step = (mean / (1.0 - betas[0] ** steps)) / (root + epsilon)
+    return parameter - learning_rate * step, (steps, mean, square)
+
+
+def adamw(
+    parameter: Number,
+    gradient: Number,
+    state: State,
+    learning_rate: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.01,
+) -> tuple[Number, State]:
+    """Shrink the parameter by learning_rate·weight_decay, then step as Adam does (Loshchilov & Hutter 2019).
+
+    >>> round(adamw(1.0, 0.0, (), 0.1, weight_decay=0.5)[0], 6)
+    0.95
+    """
+    shrunk = parameter * (1.0 - learning_rate * weight_decay)
+    return adam(shrunk, gradient, state, learning_rate, betas, epsilon)
+
+
+def rmsprop(
+    parameter: Number,
+    gradient: Number,
+    state: State,
+    learning_rate: float,
+    decay: float = 0.99,
+    epsilon: float = 1e-8,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+) -> tuple[Number, State]:
+    """Step by the gradient over the root of the fading mean of its square (Tieleman & Hinton 2012).
+
+    >>> round(rmsprop(1.0, 2.0, (), 0.1)[0], 6)
+    0.0
+    """
+    if weight_decay:
+        gradient = gradient + weight_decay * parameter
+    square, velocity = state or (0.0, 0.0)
+    square = decay * square + (1.0 - decay) * (gradient * gradient)
+    velocity = momentum * velocity + gradient / (square**0.5 + epsilon)
+    return parameter - learning_rate * velocity, (square, velocity)
+
+
+# The objects that hold a model's parameters and the state of a rule for each.
+
+
+class Optimizer:
+    """What applies a rule to parameters; `SGD`, `Adam`, `AdamW` and `RMSProp` are made from it.
+
+    Args:
+        parameters: leaf Values, such as `model.parameters()`.
+        learning_rate: a number, or a schedule: a function from the number of the step, 0 first, to a number.
+        **settings: those of the rule.
+
+    Raises:
+        TypeError: if the parameters are not leaf Values, or a setting is unknown.
+        ValueError: if there are none, or a number is out of its range.
+    """
+
+    update: Callable[..., tuple[Number, State]]
+
+    def __init__(self, parameters: Iterable[Value], learning_rate: float | Schedule, **settings: Any) -> None:
+        self.parameters = _leaves(parameters, type(self).__name__)
+        self.learning_rate = learning_rate
+        self.settings = settings
+        for name, setting in settings.items():
+            _check_setting(type(self).__name__, name, setting)
+        self.steps = 0
+        self.states: list[State] = [()] * len(self.parameters)
+
+    @property
+    def learning_rate(self) -> float | Schedule:
+        """The learning rate or its schedule; assigning checks it."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float | Schedule) -> None:
+        self._learning_rate = rate if callable(rate) else _check_rate(type(self).__name__, rate)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        if not callable(self.learning_rate):
+            return self.learning_rate
+        return _check_rate(f"{type(self).__name__}, step {self.steps}", self.learning_rate(self.steps))
+
+    def rule(self, parameter: Number, gradient: Number, state: State) -> tuple[Number, State]:
+        """Return parameter and state after the next step, for any kind of number; change nothing."""
+        return type(self).update(parameter, gradient, state, self.rate, **self.settings)
+
+    def step(self) -> None:
+        """Update every parameter from its gradient."""
+        rate, update = self.rate, type(self).update
+        for index, parameter in enumerate(self.parameters):
+            parameter.data, self.states[index] = update(
+                parameter.data, parameter.grad, self.states[index], rate, **self.settings
+            )
+        self.steps += 1
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to 0."""
+        for parameter in self.parameters:
+            parameter.grad = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a further run needs to go on as if uninterrupted, as plain lists and numbers."""
+        return {
+            "optimizer": type(self).__name__,
+            "steps": self.steps,
+            "states": [list(state) for state in self.states],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned.
+
+        Raises:
+            ValueError: if it is that of another optimiser or number of parameters; nothing has changed then.
+        """
+        name, states = state.get("optimizer"), state.get("states")
+        if name != type(self).__name__:
+            raise ValueError(f"{type(self).__name__}.load_state_dict: the state is that of {name!r}.")
+        if not isinstance(states, Sequence) or len(states) != len(self.parameters):
+            raise ValueError(
+                f"{name}.load_state_dict takes states of {len(self.parameters)} parameters; got "
+                f"{len(states) if isinstance(states, Sequence) else states!r}."
+            )
+        self.states = [tuple(entry) for entry in states]
+        self.steps = int(state["steps"])
+
+    def __repr__(self) -> str:
+        settings = "".join(f", {name}={setting!r}" for name, setting in self.settings.items())
+        rate = self.learning_rate
+        shown = getattr(rate, "__qualname__", repr(rate)) if callable(rate) else repr(rate)
+        return f"{type(self).__name__}({len(self.parameters)} parameters, learning_rate={shown}{settings})"
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum where given.
+
+    >>> x = Value(3.0)
+    >>> optimizer = SGD([x], learning_rate=0.1)
+    >>> for _ in range(3):
+    ...     optimizer.zero_grad()
+    ...     (x * x).backward()
+    ...     optimizer.step()
+    >>> round(x.data, 6)
+    1.536
+
+    The arguments are those of `sgd` and `Optimizer`.
+    """
+
+    update = staticmethod(sgd)
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        learning_rate: float | Schedule = 0.01,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        if nesterov and not momentum:
+            raise ValueError("SGD: nesterov needs a momentum above 0.")
+        super().__init__(
+            parameters, learning_rate, momentum=momentum, weight_decay=weight_decay, nesterov=bool(nesterov)
+        )
+
+
+class Adam(Optimizer):
+    """Adam; `weight_decay` adds to the gradient, as in PyTorch.
+
+    >>> x = Value(3.0)
+    >>> optimizer = Adam([x], learning_rate=0.5)
+    >>> (x * x).backward()
+    >>> optimizer.step()
+    >>> round(x.data, 6)
+    2.5
+
+    The arguments are those of `adam` and `Optimizer`.
+    """
+
+    update = staticmethod(adam)
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        learning_rate: float | Schedule = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(
+            parameters, learning_rate, betas=tuple(betas), epsilon=epsilon, weight_decay=weight_decay
+        )
+
+
+class AdamW(Optimizer):
+    """Adam whose weight decay acts on the parameters themselves.
+
+    >>> AdamW([Value(3.0)], weight_decay=0.1)
+    AdamW(1 parameters, learning_rate=0.001, betas=(0.9, 0.999), epsilon=1e-08, weight_decay=0.1)
+
+    The arguments are those of `adamw` and `Optimizer`.
+    """
+
+    update = staticmethod(adamw)
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        learning_rate: float | Schedule = 0.001,
+        betas: tuple[float, float] = (0.9, 0.999),
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(
+            parameters, learning_rate, betas=tuple(betas), epsilon=epsilon, weight_decay=weight_decay
+        )
+
+
+class RMSProp(Optimizer):
+    """RMSProp, with momentum where given.
+
+    >>> RMSProp([Value(3.0)], 0.1).rule(1.0, 2.0, ())[0] < 1e-6
+    True
+
+    The arguments are those of `rmsprop` and `Optimizer`.
+    """
+
+    update = staticmethod(rmsprop)
+
+    def __init__(
+        self,
+        parameters: Iterable[Value],
+        learning_rate: float | Schedule = 0.01,
+        decay: float = 0.99,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+    ) -> None:
+        super().__init__(
+            parameters,
+            learning_rate,
+            decay=decay,
+            epsilon=epsilon,
+            weight_decay=weight_decay,
+            momentum=momentum,
+        )
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSProp}
+
+
+# Schedules: functions that return the learning rate by the number of the step.
+
+
+def constant(rate: float) -> Schedule:
+    """Keep one rate.
+
+    >>> constant(0.1)(5)
+    0.1
+    """
+    return lambda step: rate
+
+
+def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
+    """Multiply the rate by `factor` after each `every` steps.
+
+    >>> [round(step_decay(1.0, every=2)(step), 3) for step in range(5)]
+    [1.0, 1.0, 0.1, 0.1, 0.01]
+    """
+    _check_length("step_decay", "every", every)
+    return lambda step: rate * factor ** (step // every)
+
+
+def exponential(rate: float, factor: float) -> Schedule:
+    """Multiply the rate by `factor` after each step.
+
+    >>> [exponential(1.0, 0.5)(step) for step in range(3)]
+    [1.0, 0.5, 0.25]
+    """
+    return lambda step: rate * factor**step
+
+
+def linear(rate: float, steps: int, final: float = 0.0) -> Schedule:
+    """Go from `rate` to `final` in a straight line over `steps` steps, and stay there.
+
+    >>> [linear(1.0, 4)(step) for step in (0, 1, 4, 9)]
+    [1.0, 0.75, 0.0, 0.0]
+    """
+    _check_length("linear", "steps", steps)
+    return lambda step: rate + (final - rate) * min(step / steps, 1.0)
+
+
+def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
+    """Go from `rate` to `final` along half a cosine over `steps` steps, and stay (Loshchilov & Hutter 2017).
+
+    >>> [round(cosine(1.0, 4)(step), 3) for step in (0, 1, 2, 4, 9)]
+    [1.0, 0.854, 0.5, 0.0, 0.0]
+    """
+    _check_length("cosine", "steps", steps)
+    return lambda step: final + (rate - final) * 0.5 * (1.0 + math.cos(math.pi * min(step / steps, 1.0)))
+
+
+def warmup(schedule: float | Schedule, steps: int) -> Schedule:
+    """Rise to the first rate of `schedule` in equal parts over `steps` steps, then follow it from its start.
+
+    >>> [warmup(1.0, 4)(step) for step in range(6)]
+    [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    """
+    _check_length("warmup", "steps", steps)
+    follow = schedule if callable(schedule) else constant(schedule)
+    return lambda step: follow(0) * (step + 1) / steps if step < steps else follow(step - steps)
+
+
+# Clipping.
+
+
+def clip_grad_norm(parameters: Iterable[Value], limit: float) -> float:
+    """Scale all gradients so that their Euclidean norm is at most `limit`; return the norm before.
+
+    A norm that is inf or nan leaves them as they are.
+
+    >>> x, y = Value(0.0), Value(0.0)
+    >>> x.grad, y.grad = 3.0, 4.0
+    >>> clip_grad_norm([x, y], 1.0)
+    5.0
+    >>> round(x.grad, 6), round(y.grad, 6)
+    (0.6, 0.8)
+
+    Raises:
+        ValueError: if the limit is not positive.
+    """
+    _check_limit("clip_grad_norm", limit)
+    parameters = list(parameters)
+    norm = math.hypot(*[parameter.grad for parameter in parameters])
+    if limit < norm < math.inf:
+        for parameter in parameters:
+            parameter.grad *= limit / norm
+    return norm
+
+
+def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
+    """Limit every gradient to [-limit, limit].
+
+    >>> x = Value(0.0)
+    >>> x.grad = -7.0
+    >>> clip_grad_value([x], 2.0)
+    >>> x.grad
+    -2.0
+
+    Raises:
+        ValueError: if the limit is not positive.
+    """
+    _check_limit("clip_grad_value", limit)
+    for parameter in parameters:
+        if math.fabs(parameter.grad) > limit:
+            parameter.grad = math.copysign(limit, parameter.grad)
+
+
+# What a setting may be: the least, the end of the range, and both in words.
+_SHARE, _AMOUNT = (0.0, 1.0, "at least 0 and below 1"), (0.0, math.inf, "at least 0")
+_RANGES = {
+    "momentum": _SHARE,
+    "decay": _SHARE,
+    "betas": _SHARE,
+    "weight_decay": _AMOUNT,
+    "epsilon": (5e-324, math.inf, "above 0"),
+}
+
+
+def _check_setting(user: str, name: str, setting: Any) -> None:
+    if name in _RANGES:
+        least, end, words = _RANGES[name]
+        numbers = setting if name == "betas" and len(setting) == 2 else (setting,)
+        if not all(isinstance(x, int | float) and least <= x < end for x in numbers):
+            raise ValueError(f"{user}: {name} is {words}; got {setting!r}.")
+
+
+def _check_rate(user: str, rate: Any) -> float:
+    number = plain(rate, f"{user}: learning_rate")
+    if not 0.0 <= number < math.inf:
+        raise ValueError(f"{user}: learning_rate is a number not below 0, or a schedule; got {rate!r}.")
+    return number
+
+
+def _check_length(user: str, name: str, steps: Any) -> None:
+    if not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"{user}: {name} is a positive whole number of steps; got {steps!r}.")
+
+
+def _check_limit(user: str, limit: float) -> None:
+    if not limit > 0.0:
+        raise ValueError(f"{user}: the limit is above 0; got {limit!r}.")
+
+
+def _leaves(parameters: Any, user: str) -> list[Value]:
+    """List the parameters, each once, or say why they are none."""
+    if isinstance(parameters, Value) or not hasattr(parameters, "__iter__"):
+        remedy = "model.parameters()" if hasattr(parameters, "parameters") else "a list of Values"
+        raise TypeError(f"{user} takes {remedy}; got {type(parameters).__name__}.")
+    leaves = list(dict.fromkeys(parameters))
+    if not leaves:
+        raise ValueError(f"{user} got no parameters: there is nothing to update.")
+    for leaf in leaves:
+        if not isinstance(leaf, Value) or leaf.op is not None:
+            raise TypeError(f"{user} updates Values made from numbers; got {leaf!r:.60}.")
+    return leaves

@@ -1,0 +1,187 @@
+"""Data sets, splits, scaling and mini-batches: what they promise about shapes, seeds and sharing out."""
+
+import math
+import random
+import statistics
+
+import pytest
+
+from nodegrad import data
+
+TWO_CLASSES = [data.make_moons, data.make_circles, data.make_spirals, data.make_xor]
+
+
+@pytest.mark.parametrize("make", [*TWO_CLASSES, data.make_blobs, data.make_line])
+def test_seed_decides_the_points(make):
+    assert make(20, seed=1) == make(20, seed=1)
+    random.seed(5)
+    first = make(20, noise=0.3) if make is not data.make_blobs else make(20)
+    random.seed(5)
+    second = make(20, noise=0.3) if make is not data.make_blobs else make(20)
+    assert first == second
+
+
+@pytest.mark.parametrize("make", [*TWO_CLASSES, data.make_blobs])
+def test_different_seeds_give_different_points(make):
+    assert make(20, seed=1) != make(20, seed=2)
+
+
+@pytest.mark.parametrize("make", TWO_CLASSES)
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_two_classes_share_the_points(make, count):
+    X, y = make(count, seed=1)
+
+    assert (len(X), len(y)) == (count, count)
+    assert all(len(row) == 2 and all(type(x) is float for x in row) for row in X)
+    assert y.count(1) == count // 2
+
+
+def test_moons_lie_on_their_half_circles():
+    X, y = data.make_moons(40, noise=0.0)
+
+    for (a, b), label in zip(X, y, strict=True):
+        assert math.hypot(a - label, b - 0.5 * label) == pytest.approx(1.0)
+        assert (b - 0.5 * label) * (1 - 2 * label) >= -1e-12
+
+
+def test_circles_have_their_radii():
+    X, y = data.make_circles(40, noise=0.0, factor=0.3)
+
+    assert [math.hypot(*row) for row in X] == pytest.approx([0.3 if label else 1.0 for label in y])
+    assert len({tuple(row) for row in X}) == 40
+
+
+def test_spirals_never_touch():
+    X, y = data.make_spirals(200, noise=0.0)
+    zeros = [row for row, label in zip(X, y, strict=True) if not label]
+    ones = [row for row, label in zip(X, y, strict=True) if label]
+
+    assert min(math.dist(a, b) for a in zeros for b in ones) > 0.1
+
+
+def test_xor_needs_more_than_a_line():
+    X, y = data.make_xor(400, seed=1)
+
+    assert all(label == (a * b < 0) for (a, b), label in zip(X, y, strict=True))
+    assert {(a > 0, b > 0) for a, b in X} == {(False, False), (False, True), (True, False), (True, True)}
+
+
+def test_blobs_gather_around_their_centres():
+    X, y = data.make_blobs(900, centers=[[5.0, 0.0, 1.0], [-5.0, 3.0, 2.0]], spread=0.5, seed=1)
+
+    cloud = [row for row, label in zip(X, y, strict=True) if label == 1]
+    assert [statistics.fmean(column) for column in zip(*cloud, strict=True)] == pytest.approx(
+        [-5, 3, 2], abs=0.1
+    )
+    assert [statistics.pstdev(column) for column in zip(*cloud, strict=True)] == pytest.approx(
+        [0.5] * 3, abs=0.05
+    )
+    assert sorted(set(data.make_blobs(10, centers=4, seed=1)[1])) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("make", [*TWO_CLASSES, data.make_line])
+def test_sizes_and_noise_are_checked(make):
+    with pytest.raises(ValueError, match=f"{make.__name__}: n_samples is a positive whole number; got 0"):
+        make(0)
+    with pytest.raises(ValueError, match=f"{make.__name__}: noise is a number not below 0"):
+        make(10, noise=-0.1)
+
+
+def test_split_keeps_rows_with_their_targets():
+    X, y = [[float(i)] for i in range(40)], list(range(40))
+
+    X_train, X_test, y_train, y_test = data.train_test_split(X, y, test_size=0.2, seed=1)
+
+    assert (len(X_train), len(X_test)) == (32, 8)
+    assert [row[0] for row in X_train + X_test] == y_train + y_test
+    assert sorted(y_train + y_test) == y
+    assert y_train != sorted(y_train)
+
+
+def test_split_can_keep_the_shares_of_classes():
+    y = [0] * 30 + [1] * 10
+
+    *_, y_train, y_test = data.train_test_split([[i] for i in range(40)], y, 0.2, seed=3, stratify=True)
+
+    assert (y_test.count(0), y_test.count(1)) == (6, 2)
+    assert (y_train.count(0), y_train.count(1)) == (24, 8)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "share", "message"),
+    [
+        ([[1], [2]], [1], 0.5, "2 rows and 1 targets"),
+        ([[1], [2]], [1, 2], 0.0, "a share between 0 and 1"),
+        ([[1], [2]], [1, 2], 1.0, "a share between 0 and 1"),
+        ([[1]], [1], 0.5, "leave a part empty"),
+        ([], [], 0.5, "leave a part empty"),
+    ],
+)
+def test_impossible_splits_are_refused(X, y, share, message):
+    with pytest.raises(ValueError, match=message):
+        data.train_test_split(X, y, share)
+
+
+def test_standardized_columns_have_mean_zero_and_deviation_one():
+    X = [[1.0, 10.0, 7.0], [2.0, -20.0, 7.0], [6.0, 55.0, 7.0]]
+
+    scaled, other = data.standardize(X, [[3.0, 15.0, 8.0]])
+
+    columns = list(zip(*scaled, strict=True))
+    assert [statistics.fmean(column) for column in columns] == pytest.approx([0.0, 0.0, 0.0], abs=1e-15)
+    assert [statistics.pstdev(column) for column in columns] == pytest.approx([1.0, 1.0, 0.0])
+    assert other[0] == pytest.approx([0.0, 0.0, 1.0])
+
+
+def test_standardize_checks_its_rows():
+    with pytest.raises(ValueError, match="at least one row"):
+        data.standardize([])
+    with pytest.raises(ValueError, match="rows of 2 and of 1 numbers"):
+        data.standardize([[1.0, 2.0]], [[1.0]])
+    with pytest.raises(TypeError, match="standardize takes a real number; got 'a'"):
+        data.standardize([["a"]])
+
+
+def test_minibatches_go_through_all_rows_once():
+    X, y = [[i] for i in range(10)], list(range(10))
+
+    batches = list(data.minibatches(X, y, 4, seed=1))
+
+    assert [len(batch) for batch, _ in batches] == [4, 4, 2]
+    seen = [label for _, labels in batches for label in labels]
+    assert sorted(seen) == y != seen
+    assert [row[0] for batch, _ in batches for row in batch] == seen
+    assert batches == list(data.minibatches(X, y, 4, seed=1))
+
+
+def test_minibatches_keep_the_order_when_asked():
+    assert list(data.minibatches([[1], [2]], [3, 4], 1, shuffle=False)) == [([[1]], [3]), ([[2]], [4])]
+
+
+def test_minibatches_check_before_the_first_batch():
+    with pytest.raises(ValueError, match="1 rows and 2 targets"):
+        data.minibatches([[1]], [1, 2], 1)
+    with pytest.raises(ValueError, match="batch_size is a positive whole number; got 0"):
+        data.minibatches([[1]], [1], 0)
+
+
+class Frame:
+    """What a pandas data frame is to us: it iterates over names, and turns into an array."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __iter__(self):
+        return iter("ab")
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
+def test_rows_of_anything():
+    np = pytest.importorskip("numpy")
+    table = [[1.0, 2.0], [3.0, 4.0]]
+
+    assert data.rows(table) == data.rows(map(list, table)) == table
+    assert data.rows(np.array(table)) == data.rows(Frame(np.array(table))) == table
+    assert type(data.rows(np.array([1, 2]))[0]) is int
