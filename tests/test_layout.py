@@ -127,6 +127,8 @@ def test_edges_go_from_border_to_border_and_through_no_other_box(graph, rankdir)
         across = 1 - along
         assert start[across] <= route[0][across] <= start[2 + across]
         assert end[across] <= route[-1][across] <= end[2 + across]
+        assert route[0][across] == route[1][across]  # edges leave and arrive straight
+        assert route[-2][across] == pytest.approx(route[-1][across])
         assert layout.layers[source] < layout.layers[target]
     assert pierced(boxes, edges, layout) == []
 
@@ -182,6 +184,7 @@ def test_a_butterfly_has_its_one_crossing_and_a_complete_bipartite_graph_its_min
         return [(source, size + target) for source in range(size) for target in range(size)]
 
     assert lay_out([SQUARE] * 4, complete(2)).crossings == 1
+    assert lay_out([SQUARE] * 4, complete(2) * 2).crossings == 1
     assert lay_out([SQUARE] * 8, complete(4)).crossings == (4 * 3 // 2) ** 2
 
 
@@ -208,7 +211,7 @@ def test_sweeps_untangle_what_the_first_order_leaves_crossed():
 def test_a_dense_layer_stays_near_the_crossings_of_a_good_drawing():
     count, edges = mlp(2, 4)
 
-    assert lay_out([Box(120, 24)] * count, edges).crossings <= 20
+    assert lay_out([Box(120, 24)] * count, edges).crossings <= 3
 
 
 def test_chains_and_long_edges_are_straight():
@@ -231,6 +234,23 @@ def test_a_spine_stays_straight_with_a_leaf_at_each_step():
     layout = lay_out([SQUARE] * 29, [(at, at + 1) for at in range(9)] + leaves)
 
     assert len({round(y, 6) for _, y in layout.centres[:10]}) == 1
+
+
+def test_a_straight_edge_is_one_curve_whatever_the_widths():
+    boxes = [Box(20 + 30 * (at % 2), 20) for at in range(6)]
+
+    layout = lay_out(boxes, [(0, 2), (1, 3), (2, 4), (3, 5)])
+
+    assert [len(route) for route in layout.routes] == [4, 4, 4, 4]
+
+
+def test_the_spine_of_a_network_stays_straight_between_wide_boxes():
+    count, edges = PLANAR["a linear 1-2-1 network"]
+
+    layout = lay_out([Box(150 + 11 * (at % 4), 24) for at in range(count)], edges, "TB")
+
+    spine = [layout.centres[box][0] for box in (0, 2, 4, 8, 11, 12)]
+    assert max(spine) - min(spine) < 1.0
 
 
 def test_parallel_edges_are_apart_and_symmetric():

@@ -150,6 +150,9 @@ def test_arrow_heads_touch_the_operator_of_their_target():
         tip = re.findall(r"-?[\d.]+", root.find(f".//{SVG}path[@class='head']").get("d"))[:2]
         pill = root.find(f".//{SVG}rect[@class='pill']")
         assert float(tip["xy".index(axis)]) == pytest.approx(float(pill.get(axis)), abs=0.1)
+        numbers = re.findall(r"-?[\d.]+", root.find(f".//{SVG}path[@class='head']").get("d"))
+        along = [float(number) for number in numbers["xy".index(axis) :: 2]]
+        assert along[0] > along[1] == along[2]  # the wings lie behind the tip
 
 
 @pytest.mark.parametrize("rankdir", ["LR", "TB"])

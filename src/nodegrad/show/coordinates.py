@@ -11,7 +11,7 @@ STRAIGHTENINGS = 5
 FAINT = 1e-3  # the weight of a vertex that nothing pulls
 
 Pull = tuple[float, list[tuple[int, float]]]  # all weights together, and each neighbour with its own
-SLACK = 0.1  # how much of a gap a strand may take to stay straight
+SLACK = 0.5  # how much of a gap a strand may take to stay straight
 
 
 def coordinates(graph: Graph, order: list[list[int]], box_gap: float) -> list[float]:
