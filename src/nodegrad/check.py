@@ -23,7 +23,7 @@ def check_grad(f: Callable[..., Any], *args: Any, order: int = 2, tolerance: flo
     """Compare the derivatives of `f` at `args`, in reverse and forward, with central differences.
 
     Derivatives of order k are compared with differences of those of order k - 1, for every k up to `order`.
-    Steps begin at a twentieth of the number changed, and are halved, the differences extrapolated,
+    Steps begin at a twentieth of the number changed; they are halved, and the differences extrapolated,
     until these agree among themselves (Ridders 1982).
 
     >>> import nodegrad as ng

@@ -190,7 +190,7 @@ class Value:
             "or value.data for the plain number."
         )
 
-    __int__ = __complex__ = __float__
+    __int__ = __complex__ = as_integer_ratio = __float__
 
     def backward(self, seed: float = 1.0) -> None:
         """Fill `grad` with ∂self/∂node on every node that self was computed from.
@@ -333,3 +333,7 @@ for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
 for _op in ops.TABLE.values():
     if _op.arity == 1 or _op in (ops.atan2, ops.hypot, ops.maximum, ops.minimum, ops.copysign):
         setattr(Value, _op.name, _method(_op))
+# NumPy's functions call the methods of the objects in an array by NumPy's names.
+_names = {f"arc{_name}": f"a{_name}" for _name in ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")}
+for _name, _known in {**_names, "rint": "round", "fabs": "abs", "conjugate": "__pos__"}.items():
+    setattr(Value, _name, getattr(Value, _known))
