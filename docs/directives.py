@@ -30,7 +30,7 @@ class PublicNames(SphinxDirective):
 
 def entries(module):
     """Yield the Markdown for the public functions and classes of a module, then of its public modules."""
-    public = {name: getattr(module, name) for name in sorted(module.__all__, key=str.lower)}
+    public = {name: getattr(module, name) for name in sorted(public_names(module), key=str.lower)}
     for name, it in public.items():
         if callable(it) and not isinstance(it, ops.Op):
             yield entry(f"{module.__name__}.{name}", it)
@@ -63,6 +63,12 @@ def row(op, partials):
     written = [f"`{ast.unparse(rule.body)}`" if isinstance(rule, ast.Lambda) else "0" for rule in rules]
     symbol = op.symbol.replace("*", r"\*")
     return f"| `{op.name}({', '.join(operands)})` | {symbol} | {', '.join(written)} |"
+
+
+def public_names(module):
+    """Return the names a module says are public, or else those it defines itself, without an underscore."""
+    defined = [name for name, it in vars(module).items() if getattr(it, "__module__", "") == module.__name__]
+    return getattr(module, "__all__", [name for name in defined if not name.startswith("_")])
 
 
 def entry(name, it):

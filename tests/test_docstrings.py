@@ -19,8 +19,9 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 def without_example(it, name):
     """Return the names of functions and classes that have no example; those of a module for a module."""
     if inspect.ismodule(it):
-        members = [(key, getattr(it, key)) for key in it.__all__]
-        return [fault for key, member in members for fault in without_example(member, f"{name}.{key}")]
+        own = [key for key, member in vars(it).items() if getattr(member, "__module__", "") == it.__name__]
+        public = getattr(it, "__all__", [key for key in own if not key.startswith("_")])
+        return [fault for key in public for fault in without_example(getattr(it, key), f"{name}.{key}")]
     has_one = not callable(it) or ">>> " in (inspect.getdoc(it) or "")
     return [] if has_one else [name]
 
