@@ -69,7 +69,7 @@ def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module 'nodegrad' has no attribute {name!r}")
     module = importlib.import_module(f"nodegrad.{_LATER[name]}")
-    found = globals()[name] = getattr(module, name, module)
+    found = globals()[name] = module if _LATER[name].endswith(name) else getattr(module, name)
     return found
 
 
