@@ -1,0 +1,148 @@
+"""Every smooth row against mpmath: all partial derivatives to order 4, over its domain and at hard points."""
+
+from itertools import product
+
+import mpmath
+import pytest
+
+import nodegrad as ng
+from nodegrad.ops import TABLE
+
+# The rows whose function mpmath does not have under the row's name.
+EXACT = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "pow": lambda x, y: x**y,
+    "neg": lambda x: -x,
+    "abs": abs,
+    "mod": lambda x, y: x - y * 2,  # the quotient is 2 all over the domain
+    "exp2": lambda x: mpmath.mpf(2) ** x,
+    "log2": lambda x: mpmath.log(x, 2),
+    "square": lambda x: x * x,
+    "reciprocal": lambda x: 1 / x,
+    "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)),
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "relu": lambda x: x,
+    "maximum": lambda x, y: x,
+    "minimum": lambda x, y: y,
+    "where": lambda c, x, y: x,
+    "copysign": lambda x, y: -x,
+    "sum": lambda x, y: x + y,
+    "dot": lambda a, b, c, d: a * c + b * d,
+    "identity": lambda x: x,
+    "strong_mul": lambda x, y: x * y,
+    "strong_factor": lambda x, y: y,
+}
+SMOOTH = [row for row in TABLE.values() if not row.zero_derivative]
+FRACTIONS = [
+    (0.02, 0.31, 0.83, 0.55),
+    (0.37, 0.93, 0.12, 0.71),
+    (0.64, 0.05, 0.48, 0.29),
+    (0.97, 0.76, 0.66, 0.9),
+]
+
+# Points at the ends of what floats hold or of where the row is defined, and the orders that are finite there.
+HARD = [
+    ("exp", (700.0,), 4),
+    ("exp", (-700.0,), 4),
+    ("exp2", (1000.0,), 4),
+    ("expm1", (1e-18,), 4),
+    ("log", (1e-60,), 4),
+    ("log", (1e60,), 4),
+    ("log1p", (1e-18,), 4),
+    ("log1p", (-1.0 + 2.0**-50,), 4),
+    ("sqrt", (1e-40,), 4),
+    ("sqrt", (1e200,), 1),
+    ("cbrt", (-1e-30,), 4),
+    ("reciprocal", (-1e-50,), 4),
+    ("sin", (1e5,), 4),
+    ("cos", (1e5,), 4),
+    ("tan", (1.57,), 4),
+    ("asin", (1e-9,), 1),
+    ("asin", (1.0 - 2.0**-40,), 1),
+    ("acos", (-1.0 + 2.0**-40,), 1),
+    ("atan", (1e8,), 1),
+    ("asinh", (1e100,), 1),
+    ("acosh", (1.0 + 2.0**-40,), 1),
+    ("atanh", (1.0 - 2.0**-40,), 1),
+    ("sinh", (700.0,), 4),
+    ("cosh", (-700.0,), 4),
+    ("tanh", (1e-9,), 3),
+    ("erf", (5.0,), 4),
+    ("erfc", (20.0,), 4),
+    ("erfc", (-5.0,), 4),
+    ("sigmoid", (-700.0,), 4),
+    ("softplus", (-700.0,), 4),
+    ("softplus", (700.0,), 1),
+    ("hypot", (1e200, 1e200), 1),
+    ("hypot", (3e-200, 4e-200), 1),
+    ("atan2", (1e200, -1e200), 1),
+    ("atan2", (1e-200, 1e-200), 1),
+    ("atan2", (-1.0, -1e-9), 2),
+    ("div", (1e100, 1e-50), 2),
+    ("pow", (1e-30, 0.5), 2),
+    ("pow", (1e30, 3.0), 2),
+]
+
+
+def derivative(row, orders):
+    """Differentiate a row so many times by each operand."""
+    function = row
+    for position, order in enumerate(orders):
+        for _ in range(order):
+            function = ng.grad(function, position)
+    return function
+
+
+def exact_derivative(row, orders, point):
+    function = EXACT.get(row.name) or getattr(mpmath, row.name)
+    extreme = max(map(abs, point)) > 1e9 or min(map(abs, point)) < 1e-9
+    with mpmath.workdps(1500 if extreme else 60):  # mpmath's own differences must not lose the point
+        return mpmath.diff(function, tuple(map(mpmath.mpf, point)), orders)
+
+
+def assert_derivatives_match(row, point, highest):
+    for orders in product(range(highest + 1), repeat=len(point)):
+        if not 1 <= sum(orders) <= highest:
+            continue
+        found, exact = derivative(row, orders)(*point), exact_derivative(row, orders, point)
+        tolerance = 1e-12 if sum(orders) == 1 else 1e-9
+        assert type(found) is float
+        if found == 0.0:
+            assert abs(exact) < 1e-25, orders  # the noise of mpmath's differences
+        else:
+            assert abs(found - exact) <= tolerance * abs(exact), (orders, found, float(exact))
+
+
+@pytest.mark.parametrize("fractions", FRACTIONS)
+@pytest.mark.parametrize("row", SMOOTH, ids=lambda row: row.name)
+def test_derivatives_to_order_four_match_over_the_domain(row, fractions):
+    point = [low + (high - low) * part for (low, high), part in zip(row.domain, fractions, strict=False)]
+
+    assert_derivatives_match(row, point, 4 if len(point) < 4 else 2)
+
+
+@pytest.mark.parametrize(("name", "point", "highest"), HARD)
+def test_derivatives_match_at_hard_points(name, point, highest):
+    assert_derivatives_match(TABLE[name], point, highest)
+
+
+@pytest.mark.parametrize("row", SMOOTH, ids=lambda row: row.name)
+def test_values_match_over_the_domain(row):
+    point = [low + (high - low) * 0.41 for low, high in row.domain]
+    function = EXACT.get(row.name) or getattr(mpmath, row.name)
+
+    assert row(*point) == pytest.approx(float(function(*map(mpmath.mpf, point))), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in TABLE.values() if row.zero_derivative], ids=lambda row: row.name
+)
+def test_piecewise_constant_rows_have_derivative_zero(row):
+    point = [(low + high) / 2 for low, high in row.domain]
+
+    for position in range(len(point)):
+        assert ng.grad(row, position)(*point) == 0.0
