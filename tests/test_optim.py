@@ -1,4 +1,4 @@
-"""Optimisers: every rule against its published formula, over floats, arrays and Values; schedules, clipping."""
+"""Optimisers: every rule against its published formula, over floats, arrays and Values; schedules."""
 
 import json
 import math

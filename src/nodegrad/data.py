@@ -1,7 +1,7 @@
 """Data: toy data sets, splitting, scaling and mini-batches, all seeded, over plain lists.
 
 Data sets come as (X, y): rows of numbers, and one target per row. Names and order of results are those of
-scikit-learn; X and y may be NumPy arrays or pandas objects too. Without a seed, Python's global generator draws.
+scikit-learn; X and y may be NumPy arrays or pandas objects too. Without a seed, the global generator draws.
 """
 
 import math

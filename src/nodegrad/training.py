@@ -1,0 +1,370 @@
+"""Training: one loop that goes through batches, updates parameters, and says why it stopped."""
+
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from nodegrad.data import generator_for, index_batches, rows
+from nodegrad.graph import patient_collector
+from nodegrad.nn.losses import LOSSES
+from nodegrad.ops import plain
+from nodegrad.optim import OPTIMIZERS, Optimizer, clip_grad_norm
+from nodegrad.value import Value
+
+Loss = Callable[[Any, Any], Any]
+Callback = Callable[[int, "History"], Any]
+
+REASONS = {
+    "target loss": "the loss is small enough",
+    "tolerance": "the improvement is negligible",
+    "gradient": "the gradient is small",
+    "max epochs": "the number of epochs is reached",
+    "callback": "the callback asked for it",
+    "interrupted": "it was interrupted",
+    "diverged": "the loss or its gradient is no longer finite",
+}
+
+
+@dataclass(repr=False)
+class History:
+    """What happened in a training.
+
+    >>> History(losses=[0.5, 0.25], reason="max epochs")
+    <History: 2 epochs, loss 0.5 to 0.25; stopped because the number of epochs is reached>
+
+    Attributes:
+        losses: the mean loss of each epoch, as its batches found it.
+        validation_losses: the mean loss over the validation data after each epoch, where there are any.
+        gradient_norms: the largest Euclidean norm of the gradient in each epoch.
+        reason: why training stopped, a key of `REASONS`; "diverged" if it cannot go on.
+        seconds: how long it took.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
+    gradient_norms: list[float] = field(default_factory=list)
+    reason: str = ""
+    seconds: float = 0.0
+
+    @property
+    def epochs(self) -> int:
+        """The number of complete epochs."""
+        return len(self.losses)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot the losses over the epochs with matplotlib, and return its Axes."""
+        from nodegrad.show.plots import loss_curve
+
+        if not self.validation_losses:
+            return loss_curve(self.losses, ax=ax)
+        return loss_curve(self.losses, self.validation_losses, labels=["training", "validation"], ax=ax)
+
+    def __repr__(self) -> str:
+        course = f", loss {self.losses[0]:.6g} to {self.losses[-1]:.6g}" if self.losses else ""
+        ended = f"stopped because {REASONS[self.reason]}" if self.reason else "under way"
+        return f"<History: {self.epochs} epochs{course}; {ended}>"
+
+
+def fit(
+    model: Callable[[Any], Any],
+    X: Any,
+    y: Any,
+    loss: str | Loss = "mean_squared_error",
+    optimizer: str | Optimizer = "adam",
+    epochs: int = 100,
+    batch_size: int | None = None,
+    *,
+    learning_rate: Any = None,
+    validation: tuple[Any, Any] | None = None,
+    tolerance: float = 1e-6,
+    patience: int | None = 10,
+    target_loss: float = -math.inf,
+    gradient_tolerance: float = 0.0,
+    max_gradient_norm: float = math.inf,
+    seed: int | None = None,
+    progress: bool | None = None,
+    callback: Callback | None = None,
+) -> History:
+    """Train a model: minimise the mean over samples of loss(model(x), y) by mini-batch gradient descent.
+
+    It stops at the first of these:
+
+    - the loss is at most `target_loss`;
+    - the loss has improved by less than `tolerance` times itself in `patience` epochs;
+    - the norm of the gradient is at most `gradient_tolerance` in every batch of an epoch;
+    - `epochs` epochs are over, or the callback returns True;
+    - Ctrl-C, which leaves the model as the last step did;
+    - a loss or gradient that is not finite, which leaves the model as it was before that step.
+
+    >>> import nodegrad as ng
+    >>> model = ng.nn.MLP(1, [1], seed=1)
+    >>> history = fit(
+    ...     model, [[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0], optimizer="sgd", learning_rate=0.2, epochs=500
+    ... )
+    >>> history.reason, round(model([10.0]).data, 2)
+    ('tolerance', 21.0)
+
+    Args:
+        model: a Module, or any function of a row of X; then `optimizer` must hold the parameters.
+        X: the rows: lists, an array, or a data frame.
+        y: a target for each row: a number, a list of numbers, or for cross_entropy the number of a class.
+        loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
+        optimizer: an Optimizer, or the name of one: sgd, adam, adamw, rmsprop.
+        epochs: how often to go through the data at most.
+        batch_size: how many random rows make a step; None for all.
+        learning_rate: that of an optimizer given by name: a number or a schedule.
+        validation: rows and targets to measure, not to train on; their loss decides about `target_loss` and
+            `tolerance` then.
+        tolerance: the relative improvement that counts as negligible.
+        patience: how many epochs without that improvement end the training; None for any number.
+        target_loss: the loss that is small enough.
+        gradient_tolerance: the norm of the gradient that is small enough.
+        max_gradient_norm: gradients of a larger norm are scaled down to it.
+        seed: what the batches are drawn with; None for Python's global generator.
+        progress: show a progress bar (needs tqdm). By default on a terminal, where tqdm is installed.
+        callback: called with the number of epochs done and the History after each; True stops the training.
+
+    Raises:
+        ValueError: for empty, uneven, or mismatched data, for nan or inf in them, and for settings out of
+            range; nothing has changed then.
+        TypeError: for data that are not numbers, or a loss that is not one Value.
+    """
+    samples = _samples(X, y, "X", "y")
+    held_out = None if validation is None else _samples(*validation, "validation[0]", "validation[1]")
+    criteria = _Criteria(target_loss, tolerance, patience, gradient_tolerance)
+    step = _Step(model, _loss(loss), _optimizer(optimizer, model, learning_rate), max_gradient_norm)
+    size, count = _batch_size(batch_size, len(samples)), _epochs(epochs)
+    generator = generator_for(seed) if size < len(samples) else None
+    step.check(samples[0])
+    history, start = History(), time.perf_counter()
+    try:
+        with _progress(progress, count * math.ceil(len(samples) / size)) as shown:
+            while not history.reason:
+                batches = index_batches(len(samples), size, generator)
+                watched, norm = _epoch(step, samples, batches, shown)
+                history.losses.append(watched)
+                history.gradient_norms.append(norm)
+                if held_out is not None:
+                    watched = step.measure(held_out)
+                    history.validation_losses.append(watched)
+                reason = criteria.met(watched, norm)
+                if callback is not None and callback(history.epochs, history):
+                    reason = reason or "callback"
+                history.reason = reason or ("max epochs" if history.epochs == count else "")
+    except KeyboardInterrupt:
+        history.reason = "interrupted"
+    except _NotFinite as found:
+        history.reason = "diverged"
+        warnings.warn(
+            f"fit: {found} in epoch {history.epochs + 1}, and training stopped; the model is as it was "
+            "before that step. A smaller learning_rate, scaled data or a max_gradient_norm may help.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    history.seconds = time.perf_counter() - start
+    return history
+
+
+class _NotFinite(Exception):
+    """A loss or a gradient is inf or nan; the message says which."""
+
+
+def _epoch(
+    step: "_Step", samples: Sequence[Any], batches: Iterator[list[int]], shown: Callable[[float], None]
+) -> tuple[float, float]:
+    """Take a step for each batch; return the mean loss over all samples and the largest gradient norm."""
+    total = largest = 0.0
+    for batch in batches:
+        loss, norm = step.take([samples[index] for index in batch])
+        total += loss * len(batch)
+        largest = max(largest, norm)
+        shown(loss)
+    return total / len(samples), largest
+
+
+class _Step:
+    """One step of training: the gradient of the mean loss of some samples, and the update."""
+
+    def __init__(self, model: Callable[[Any], Any], loss: Loss, optimizer: Optimizer, limit: float) -> None:
+        if not limit > 0.0:
+            raise ValueError(f"fit: max_gradient_norm is above 0; got {limit!r}.")
+        self.model, self.loss, self.optimizer, self.limit = model, loss, optimizer, limit
+
+    def check(self, sample: Sequence[Any]) -> None:
+        """Try model and loss on a sample, so that what does not fit is known before anything changes."""
+        error = self._error(sample)
+        if not isinstance(error, Value):
+            raise TypeError(
+                f"fit: the loss of a sample is one Value that depends on the parameters; got {error!r:.60}."
+            )
+
+    def measure(self, samples: Sequence[Any]) -> float:
+        """Return the mean loss over samples."""
+        with patient_collector():
+            return math.fsum(self._error(sample).data for sample in samples) / len(samples)
+
+    def take(self, samples: Sequence[Any]) -> tuple[float, float]:
+        """Update the parameters; return the loss and the norm of the gradient before."""
+        loss = self._backward(samples)
+        norm = clip_grad_norm(self.optimizer.parameters, self.limit)
+        for name, number in (("the loss", loss), ("the gradient", norm)):
+            if not math.isfinite(number):
+                raise _NotFinite(f"{name} became {number}")
+        self.optimizer.step()
+        return loss, norm
+
+    def _backward(self, samples: Sequence[Any]) -> float:
+        """Set every gradient to that of the mean loss; one graph at a time, which bounds the memory."""
+        self.optimizer.zero_grad()
+        total = 0.0
+        with patient_collector():
+            for sample in samples:
+                error = self._error(sample)
+                error.backward(1.0 / len(samples))
+                total += error.data
+        return total / len(samples)
+
+    def _error(self, sample: Sequence[Any]) -> Any:
+        row, target = sample
+        return self.loss(self.model(row), target)
+
+
+class _Criteria:
+    """When the loss, its improvement, or the gradient is small enough to stop."""
+
+    def __init__(self, target: float, tolerance: float, patience: int | None, gradient: float) -> None:
+        if not tolerance >= 0.0:
+            raise ValueError(f"fit: tolerance is a number not below 0; got {tolerance!r}.")
+        if patience is not None and not patience >= 1:
+            raise ValueError(f"fit: patience is a positive number of epochs, or None; got {patience!r}.")
+        self.target, self.tolerance, self.gradient = target, tolerance, gradient
+        self.patience = math.inf if patience is None else patience
+        self.best, self.waited = math.inf, 0
+
+    def met(self, loss: float, norm: float) -> str:
+        """Return the reason to stop after an epoch with this loss and norm of the gradient; none is empty."""
+        if self.best == math.inf or self.best - loss > self.tolerance * math.fabs(self.best):
+            self.best, self.waited = loss, 0
+        else:
+            self.waited += 1
+        if loss <= self.target:
+            return "target loss"
+        if norm <= self.gradient:
+            return "gradient"
+        return "tolerance" if self.waited >= self.patience else ""
+
+
+# Checks before anything runs.
+
+
+def _samples(X: Any, y: Any, x_name: str, y_name: str) -> list[tuple[Any, Any]]:
+    """Pair rows with targets, as plain finite numbers in rows of one shape."""
+    inputs, targets = _table(X, x_name), _table(y, y_name)
+    if len(inputs) != len(targets):
+        raise ValueError(
+            f"fit takes one target per row; {x_name} has {len(inputs)} rows and {y_name} {len(targets)}."
+        )
+    if not inputs:
+        raise ValueError(f"fit needs at least one row; {x_name} is empty.")
+    return list(zip(inputs, targets, strict=True))
+
+
+def _table(table: Any, name: str) -> list[Any]:
+    checked = [_finite(entry, f"{name}[{index}]") for index, entry in enumerate(rows(table))]
+    for index, entry in enumerate(checked):
+        if _extent(entry) != _extent(checked[0]):
+            raise ValueError(
+                f"fit takes rows of one shape; {name}[0] is {_extent(checked[0])} "
+                f"and {name}[{index}] is {_extent(entry)}."
+            )
+    return checked
+
+
+def _finite(entry: Any, place: str) -> Any:
+    """Turn an entry into a number or nested lists of numbers, or refuse it by its place."""
+    if hasattr(entry, "tolist"):
+        entry = entry.tolist()
+    if hasattr(entry, "__iter__") and not isinstance(entry, str):
+        return [_finite(inner, f"{place}[{index}]") for index, inner in enumerate(entry)]
+    if type(entry) is int:
+        return entry  # the number of a class stays one
+    number = plain(entry, f"fit: {place}")
+    if not math.isfinite(number):
+        raise ValueError(f"fit: {place} is {number}. Remove or fill in what is missing first.")
+    return number
+
+
+def _extent(entry: Any) -> str:
+    return f"a list of {len(entry)}" if isinstance(entry, list) else "a number"
+
+
+def _loss(loss: str | Loss) -> Loss:
+    if callable(loss):
+        return loss
+    if loss not in LOSSES:
+        raise ValueError(f"fit: unknown loss {loss!r}. Known are {', '.join(LOSSES)}; or give a function.")
+    return LOSSES[loss]
+
+
+def _optimizer(optimizer: str | Optimizer, model: Any, learning_rate: Any) -> Optimizer:
+    if isinstance(optimizer, Optimizer):
+        if learning_rate is not None:
+            raise ValueError("fit: an Optimizer has its own learning_rate: give it there.")
+        return optimizer
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"fit: unknown optimizer {optimizer!r}. Known are {', '.join(OPTIMIZERS)}.")
+    if not hasattr(model, "parameters"):
+        raise TypeError(
+            f"fit: {model!r:.40} has no parameters(). Give the optimizer what to update: "
+            "optimizer=nodegrad.optim.SGD([...], 0.01)."
+        )
+    settings = {} if learning_rate is None else {"learning_rate": learning_rate}
+    return OPTIMIZERS[optimizer](model.parameters(), **settings)
+
+
+def _epochs(epochs: Any) -> int:
+    if not isinstance(epochs, int) or epochs < 1:
+        raise ValueError(f"fit: epochs is a positive whole number; got {epochs!r}.")
+    return epochs
+
+
+def _batch_size(batch_size: Any, count: int) -> int:
+    if batch_size is None:
+        return count
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"fit: batch_size is a positive whole number, or None for all; got {batch_size!r}.")
+    return min(batch_size, count)
+
+
+# Progress.
+
+
+@contextmanager
+def _progress(wanted: bool | None, steps: int) -> Iterator[Callable[[float], None]]:
+    """Show a bar for so many steps, and yield what to call with the loss after each."""
+    bar = _bar(steps) if wanted or (wanted is None and sys.stderr.isatty()) else None
+    if bar is None:
+        if wanted:
+            raise ImportError("fit(progress=True) needs tqdm: pip install tqdm, or leave progress out.")
+        yield lambda loss: None
+        return
+
+    def shown(loss: float) -> None:
+        bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+        bar.update()
+
+    with bar:
+        yield shown
+
+
+def _bar(steps: int) -> Any:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=steps, unit="step")
