@@ -1,0 +1,231 @@
+"""The sweeps: the chain rule in both directions, over floats and over Values, with strong zeros."""
+
+import math
+
+import pytest
+
+import nodegrad as ng
+from nodegrad import Value
+from nodegrad.graph import dependents, topological_order
+from nodegrad.ops import constant
+from nodegrad.sweep import chain, forward_sweep, partials, reverse_sweep
+
+
+def example():
+    """Build (x, y, out): several paths, a constant, a shared node, a comparison, n-ary rows."""
+    x, y = Value(0.7), Value(-1.3)
+    shared = x * y + 2.0
+    out = ng.dot([shared, x], [shared, 3.0]) / ng.exp(x) + ng.where(x > y, shared * y, ng.log(y))
+    return x, y, out
+
+
+@pytest.mark.parametrize("floats", [True, False])
+@pytest.mark.parametrize("explicit", [True, False])
+def test_both_directions_give_the_same_derivatives(floats, explicit):
+    x, y, out = example()
+    order = topological_order(out)
+    active = dependents(order, {x, y}) if explicit else None
+
+    adjoints = reverse_sweep(order, {out: 1.0}, active, floats)
+    for variable in (x, y):
+        tangents = forward_sweep(order, {variable: 1.0}, active, floats)
+
+        found, expected = adjoints[variable], tangents[out]
+        assert type(found) is type(expected) is (float if floats else Value)
+        assert getattr(found, "data", found) == pytest.approx(getattr(expected, "data", expected), rel=1e-15)
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_floats_and_values_add_up_in_the_same_order(explicit):
+    x, y, out = example()
+    order = topological_order(out)
+    active = dependents(order, {x, y}) if explicit else None
+
+    floats = reverse_sweep(order, {out: 1.0}, active)
+    values = reverse_sweep(order, {out: 1.0}, active, floats=False)
+
+    for variable in (x, y):
+        assert floats[variable] == values[variable].data
+
+
+def test_the_rows_written_out_are_the_table():
+    x, y, out = example()
+    order = topological_order(out)
+
+    written_out = reverse_sweep(order, {out: 1.0})
+    by_the_table = reverse_sweep(order, {out: 1.0}, dependents(order, {x, y}))
+
+    for node in by_the_table:
+        assert written_out[node] == by_the_table[node]
+
+
+@pytest.mark.parametrize("floats", [True, False])
+def test_sweeps_leave_the_nodes_alone(floats):
+    x, _, out = example()
+    order = topological_order(out)
+    before = [(node.data, node.grad, node.op, node.operands) for node in order]
+
+    reverse_sweep(order, {out: 1.0}, floats=floats)
+    forward_sweep(order, {x: 1.0}, floats=floats)
+
+    after = [(node.data, node.grad, node.op, node.operands) for node in order]
+    assert all(
+        a is b or a == b
+        for old, new in zip(before, after, strict=True)
+        for a, b in zip(old, new, strict=True)
+    )
+
+
+def test_seeds_are_not_written_to():
+    x = Value(2.0)
+    out = x * x
+    seeds = {out: 1.0, x: 10.0}
+
+    adjoints = reverse_sweep([x, out], seeds)
+
+    assert adjoints[x] == 14.0
+    assert seeds == {out: 1.0, x: 10.0}
+
+
+def test_several_seeds_add_up():
+    x, y = Value(2.0), Value(3.0)
+    product, total = x * y, x + y
+    order = topological_order(product, total)
+
+    adjoints = reverse_sweep(order, {product: 1.0, total: 10.0})
+    tangents = forward_sweep(order, {x: 1.0, y: 10.0})
+
+    assert (adjoints[x], adjoints[y]) == (13.0, 12.0)
+    assert (tangents[product], tangents[total]) == (23.0, 11.0)
+
+
+def test_seeded_node_keeps_its_seed_going_forward():
+    x = Value(2.0)
+    square = x * x
+    out = square * 3.0
+
+    tangents = forward_sweep(topological_order(out), {x: 1.0, square: 100.0})
+
+    assert (tangents[square], tangents[out]) == (100.0, 300.0)
+
+
+@pytest.mark.parametrize("floats", [True, False])
+def test_constants_have_no_adjoint_and_inactive_nodes_none_either(floats):
+    x, y = Value(2.0), Value(3.0)
+    out = x**2.0 * ng.sin(y)
+    order = topological_order(out)
+    active = dependents(order, {x})
+
+    adjoints = reverse_sweep(order, {out: 1.0}, active, floats)
+
+    assert active == {x, out.operands[0], out}
+    assert set(adjoints) == active
+    assert not any(node.op is constant for node in reverse_sweep(order, {out: 1.0}, None, False))
+
+
+def test_nodes_that_depend_on_nothing_active_have_no_tangent():
+    x, y = Value(2.0), Value(3.0)
+    out = x * ng.sin(y)
+    order = topological_order(out)
+
+    assert set(forward_sweep(order, {x: 1.0})) == {x, out}
+
+
+def test_partials_take_constants_as_plain_numbers():
+    x = Value(3.0)
+    cube = x**3.0
+
+    ((operand, slope),) = partials(cube, None, floats=False)
+
+    assert operand is x
+    assert slope.data == 27.0
+    exponents = [node.data for node in topological_order(slope) if node.op is constant]
+    assert sorted(exponents) == [2.0, 3.0]  # 3 · x**2: the exponent 3 - 1 was computed, not recorded
+
+
+def test_partials_of_a_leaf_and_of_a_comparison_are_none():
+    x = Value(3.0)
+
+    assert list(partials(x)) == []
+    assert list(partials(x > 1.0)) == []
+
+
+def test_partials_go_by_operand():
+    x, y = Value(3.0), Value(2.0)
+
+    assert list(partials(x / y)) == [(x, 0.5), (y, -0.75)]
+    assert list(partials(ng.dot([x, y], [y, 5.0]))) == [(x, 2.0), (y, 5.0), (y, 3.0)]
+    assert list(partials(x / y, {y})) == [(y, -0.75)]
+
+
+# The product of the chain rule.
+
+
+@pytest.mark.parametrize("upstream", [math.inf, -math.inf, math.nan, 5.0, 0.0])
+def test_zero_downstream_is_a_strong_zero(upstream):
+    assert chain(0.0, upstream) == 0.0
+    assert chain(0.0, Value(upstream)) == 0.0
+    assert chain(Value(0.0), upstream).data == 0.0
+    assert chain(Value(0.0), Value(upstream)).data == 0.0
+
+
+@pytest.mark.parametrize("downstream", [1.0, -1.0, 2.5, math.inf])
+@pytest.mark.parametrize("upstream", [1.0, -1.0, 0.5, -math.inf])
+def test_other_products_are_products(downstream, upstream):
+    expected = downstream * upstream
+
+    assert chain(downstream, upstream) == expected
+    assert chain(downstream, Value(upstream)).data == expected
+    assert chain(Value(downstream), upstream).data == expected
+    assert chain(Value(downstream), Value(upstream)).data == expected
+
+
+def test_zero_upstream_is_no_strong_zero():
+    assert math.isnan(chain(math.inf, 0.0))
+    assert math.isnan(chain(Value(math.inf), Value(0.0)).data)
+
+
+def test_factors_of_one_are_not_recorded():
+    x = Value(3.0)
+
+    assert chain(1.0, x) is x
+    assert chain(x, 1.0) is x
+    assert chain(x, -1.0).op is ng.neg
+    assert chain(x, 2.0).op is ng.mul
+    assert chain(x, math.inf).op is ng.strong_mul
+    assert chain(x, Value(2.0)).op is ng.strong_mul
+
+
+@pytest.mark.parametrize("floats", [True, False])
+@pytest.mark.parametrize("seed", [0.0, 1.0])
+def test_partial_that_is_infinite_reaches_only_what_influences_the_output(floats, seed):
+    x = Value(0.0)
+    out = ng.sqrt(x)
+
+    found = reverse_sweep([x, out], {out: seed}, None, floats).get(x, 0.0)
+
+    assert getattr(found, "data", found) == (math.inf if seed else 0.0)
+
+
+def test_symbolic_adjoints_can_be_differentiated_again():
+    x = Value(3.0)
+    out = x**4
+
+    first = reverse_sweep(topological_order(out), {out: 1.0}, {x, out}, floats=False)[x]
+    second = forward_sweep(topological_order(first), {x: 1.0}, None, floats=False)[first]
+    third = reverse_sweep(topological_order(second), {second: 1.0})[x]
+
+    assert (first.data, second.data, third) == (108.0, 108.0, 72.0)
+
+
+def test_a_long_chain_is_swept_without_recursion():
+    x = Value(1.0)
+    out = x
+    for _ in range(50_000):
+        out = out + x
+
+    order = topological_order(out)
+
+    assert reverse_sweep(order, {out: 1.0})[x] == 50_001.0
+    assert forward_sweep(order, {x: 1.0})[out] == 50_001.0
+    assert reverse_sweep(order, {out: 1.0}, floats=False)[x] == 50_001.0
