@@ -120,7 +120,17 @@ def rmsprop(
 
 
 class Optimizer:
-    """What applies a rule to parameters; `SGD`, `Adam`, `AdamW` and `RMSProp` are made from it.
+    """What applies a rule to parameters; a subclass says which, as `SGD`, `Adam`, `AdamW` and `RMSProp` do.
+
+    >>> class SignDescent(Optimizer):
+    ...     @staticmethod
+    ...     def update(parameter, gradient, state, learning_rate):
+    ...         return parameter - math.copysign(learning_rate, gradient), state
+    >>> x = Value(1.0)
+    >>> (3.0 * x).backward()
+    >>> SignDescent([x], learning_rate=0.25).step()
+    >>> x.data
+    0.75
 
     Args:
         parameters: leaf Values, such as `model.parameters()`.
