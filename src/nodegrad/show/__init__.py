@@ -1,5 +1,7 @@
 """Pictures of the graph: drawings, explanations, players and plots."""
 
 from nodegrad.show.draw import Drawing, draw, draw_dot
+from nodegrad.show.explain import Explanation, explain
+from nodegrad.show.routes import Path, Paths, paths
 
-__all__ = ["Drawing", "draw", "draw_dot"]
+__all__ = ["Drawing", "Explanation", "Path", "Paths", "draw", "draw_dot", "explain", "paths"]

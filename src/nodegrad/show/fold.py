@@ -12,7 +12,7 @@ from itertools import combinations
 from math import prod
 from typing import Any
 
-from nodegrad.ops import constant
+from nodegrad import ops
 from nodegrad.value import Value
 
 
@@ -20,13 +20,12 @@ from nodegrad.value import Value
 class Vertex:
     """A node as it is drawn: the numbers of a Value at one moment, or a product or sum inside it."""
 
-    op: str  # "" for a leaf
-    symbol: str
+    op: Any  # a row of the table; None for a leaf
     data: float
     grad: float
     label: str
     operands: tuple["Vertex", ...]
-    value: Value | None = None
+    value: Any = None  # the Value; None for a product in an opened dot
 
 
 @dataclass(slots=True, eq=False)
@@ -74,15 +73,14 @@ def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
     order: list[Vertex] = []
     for node in reading_order(*outputs):
         operands = tuple([made[operand] for operand in node.operands])
-        op = "" if node.op is None else node.op.name
-        symbol = "" if node.op is None else node.op.symbol
-        if open_dots and op == "dot" and operands:
+        op = node.op
+        if open_dots and op is ops.dot and operands:
             half = len(operands) // 2
             pairs = zip(operands[:half], operands[half:], strict=True)
-            products = [Vertex("mul", "*", x.data * y.data, node.grad, "", (x, y)) for x, y in pairs]
+            products = [Vertex(ops.mul, x.data * y.data, node.grad, "", (x, y)) for x, y in pairs]
             order += products
-            op, symbol, operands = "sum", "Σ", tuple(products)
-        vertex = Vertex(op, symbol, node._data, node.grad, node.label, operands, node)
+            op, operands = ops.sum, tuple(products)
+        vertex = Vertex(op, node._data, node.grad, node.label, operands, node)
         made[node] = vertex
         order.append(vertex)
     return order
@@ -105,12 +103,12 @@ def flatten(order: Sequence[Vertex], kept: Collection[Vertex]) -> list[Vertex]:
     inner = {
         operand
         for vertex in order
-        if vertex.op == "add"
+        if vertex.op is ops.add
         for operand in vertex.operands
-        if operand.op == "add" and uses[operand] == 1 and not operand.label and operand not in kept
+        if operand.op is ops.add and uses[operand] == 1 and not operand.label and operand not in kept
     }
     for vertex in order:
-        if vertex.op == "add" and vertex not in inner and not inner.isdisjoint(vertex.operands):
+        if vertex.op is ops.add and vertex not in inner and not inner.isdisjoint(vertex.operands):
             terms, stack = [], list(reversed(vertex.operands))
             while stack:
                 term = stack.pop()
@@ -118,7 +116,7 @@ def flatten(order: Sequence[Vertex], kept: Collection[Vertex]) -> list[Vertex]:
                     stack += reversed(term.operands)
                 else:
                     terms.append(term)
-            vertex.op, vertex.symbol, vertex.operands = "sum", "Σ", tuple(terms)
+            vertex.op, vertex.operands = ops.sum, tuple(terms)
     return [vertex for vertex in order if vertex not in inner]
 
 
@@ -185,9 +183,9 @@ def _shapes(order: Iterable[Vertex]) -> dict[Vertex, int]:
     for vertex in order:
         below = [shapes[operand] for operand in vertex.operands]
         key: Any
-        if vertex.op == "sum":
+        if vertex.op is ops.sum:
             key = ("sum", frozenset(below))
-        elif vertex.op == "dot":
+        elif vertex.op is ops.dot:
             half = len(below) // 2
             key = ("dot", frozenset(below[:half]), frozenset(below[half:]))
         else:
@@ -198,9 +196,9 @@ def _shapes(order: Iterable[Vertex]) -> dict[Vertex, int]:
 
 def _position(vertex: Vertex, index: int) -> int:
     """Return the role of an operand: its place, the half it stands in of a dot, none in a sum."""
-    if vertex.op == "sum":
+    if vertex.op is ops.sum:
         return 0
-    if vertex.op == "dot":
+    if vertex.op is ops.dot:
         return int(index >= len(vertex.operands) // 2)
     return index
 
@@ -243,4 +241,4 @@ def _factors(size: int, known: tuple[int, ...]) -> tuple[int, ...]:
 
 def is_constant(vertex: Vertex) -> bool:
     """Whether the vertex is a number written in the code."""
-    return vertex.op == constant.name
+    return vertex.op is ops.constant

@@ -52,9 +52,9 @@ def picture(
     nodes: list[Node] = []
     for group in groups:
         kind = _kind(group, outputs) + (" highlight" if group in marked else "")
-        symbol = group.members[0].symbol if group.members else ""
+        op = group.members[0].op if group.members else None
         cells = _cells(group, before or {})
-        nodes.append(Node(cells, symbol, kind, shade(group), _title(group, len(nodes))))
+        nodes.append(Node(cells, op.symbol if op else "", kind, shade(group), _title(group, len(nodes))))
     edges = []
     for group in groups:
         for source, count in group.feeds:
@@ -122,7 +122,7 @@ def _title(group: Group, at: int) -> str:
     if len(group.members) > 1:
         return f"fold {at}: {len(group.members):,} nodes of one shape"
     vertex = group.members[0]
-    made = f"{vertex.op}: " if vertex.op else ""
+    made = f"{vertex.op.name}: " if vertex.op else ""
     name = f"{vertex.label}: " if vertex.label else ""
     return f"{name}{made}data {vertex.data!r}, grad {vertex.grad!r}"
 
