@@ -1,8 +1,8 @@
 """Time nodegrad against micrograd: `PYTHONPATH=src python tests/benchmarks/bench_micrograd.py`.
 
 Loss and gradient of a 2-16-16-1 relu network over 100 samples, forward and backward, in one process with the
-garbage collector on: written with + and * (the same lines for both libraries), and with nodegrad's nn.MLP. Needs
-micrograd.
+garbage collector on: written with + and * (the same lines for both libraries), and with nodegrad's nn.MLP.
+Needs micrograd.
 """
 
 import argparse
@@ -85,8 +85,7 @@ def main():
     options = parser.parse_args()
     print(
         f"Python {platform.python_version()}, micrograd {version('micrograd')}, "
-        f"collector on: {gc.isenabled()}, "
-        "medians of the ratios (least to most)"
+        f"collector on: {gc.isenabled()}; medians of the ratios (least to most)"
     )
     losses = {
         "micrograd": written_out(MicrogradValue, options.samples),
