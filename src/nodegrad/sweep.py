@@ -6,12 +6,22 @@ written (downstream, upstream), downstream being nearer to the output. A zero do
 what does not influence the output contributes nothing, even where a partial is inf or nan.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from nodegrad.ops import add, constant, mul, strong_mul
 
 Number = Any  # a float or a Value
+Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Number]], None]
+
+_watcher: Watcher | None = None
+
+
+def watch(watcher: Watcher | None) -> Watcher | None:
+    """Set who is told of every sweep done (direction, order, seeds, result), and return who was before."""
+    global _watcher
+    before, _watcher = _watcher, watcher
+    return before
 
 
 def reverse_sweep(
@@ -33,18 +43,21 @@ def reverse_sweep(
     """
     adjoints = dict(seeds)
     if floats and active is None:
-        return _reverse_over_floats(order, adjoints)
-    for node in reversed(order):
-        adjoint = adjoints.get(node, 0.0)
-        if type(adjoint) is float and adjoint == 0.0:
-            continue
-        for operand, partial in partials(node, active, floats):
-            contribution = chain(adjoint, partial)
-            adjoints[operand] = adjoints[operand] + contribution if operand in adjoints else contribution
+        _reverse_over_floats(order, adjoints)
+    else:
+        for node in reversed(order):
+            adjoint = adjoints.get(node, 0.0)
+            if type(adjoint) is float and adjoint == 0.0:
+                continue
+            for operand, partial in partials(node, active, floats):
+                contribution = chain(adjoint, partial)
+                adjoints[operand] = adjoints[operand] + contribution if operand in adjoints else contribution
+    if _watcher is not None:
+        _watcher("reverse", order, seeds, adjoints)
     return adjoints
 
 
-def _reverse_over_floats(order: Sequence[Any], adjoints: dict[Any, float]) -> dict[Any, float]:
+def _reverse_over_floats(order: Sequence[Any], adjoints: dict[Any, float]) -> None:
     """Sweep as above, over floats, with the rows of + and * written out, since most graphs are made of them.
 
     Constants may get an adjoint here; no one reads it.
@@ -71,7 +84,6 @@ def _reverse_over_floats(order: Sequence[Any], adjoints: dict[Any, float]) -> di
         else:
             for operand, partial in partials(node):
                 adjoints[operand] = adjoint_of(operand, 0.0) + adjoint * partial
-    return adjoints
 
 
 def forward_sweep(
@@ -92,6 +104,8 @@ def forward_sweep(
             if operand in tangents:
                 contribution = chain(partial, tangents[operand])
                 tangents[node] = tangents[node] + contribution if node in tangents else contribution
+    if _watcher is not None:
+        _watcher("forward", order, seeds, tangents)
     return tangents
 
 

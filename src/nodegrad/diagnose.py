@@ -1,0 +1,282 @@
+"""Where a number came from: the first operation that made a nan or an inf, and what a graph is made of."""
+
+import linecache
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from weakref import ref
+
+from nodegrad.graph import topological_order
+from nodegrad.ops import constant
+from nodegrad.structure import described
+from nodegrad.sweep import Watcher, chain, partials, watch
+from nodegrad.value import Observer, Value, observe
+
+
+@contextmanager
+def detect_anomaly() -> Iterator[None]:
+    """Raise, inside a `with` block, an error that names the operation where a nan or inf began.
+
+    A number goes wrong in the first operation that makes nan or inf of finite operands. The error comes when
+    such a number is looked at (`.data`), differentiated, or left over at the end of the block, and when a
+    sweep ends with a derivative that is nan or inf. It states the numbers that went in, and the file and line
+    of the operation. What a branch of `where` does that is not taken is no anomaly.
+
+    >>> import nodegrad as ng
+    >>> x = ng.Value(-1.0)
+    >>> with ng.detect_anomaly():
+    ...     y = ng.exp(ng.log(x))
+    Traceback (most recent call last):
+        ...
+    FloatingPointError: log turned nan at -1.0 ...
+
+    Raises:
+        FloatingPointError: at the first anomaly.
+    """
+    detector = _Detector()
+    detector.observer_before, detector.watcher_before = observe(detector), watch(detector.swept)
+    try:
+        yield
+    finally:
+        observe(detector.observer_before)
+        watch(detector.watcher_before)
+    detector.finish()
+
+
+class _Place(NamedTuple):
+    """A line of the user's code."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        source = linecache.getline(self.file, self.line).strip()
+        return f"{self.file}:{self.line}" + (f": {source}" if source else "")
+
+
+class _Known(NamedTuple):
+    """What is remembered of a node while it lives."""
+
+    alive: ref[Value]
+    place: _Place
+    origin: str  # where its value began to be nan or inf; empty for a finite one
+
+
+class _Detector:
+    """An observer of Values and a watcher of sweeps that remembers who made what, and passes all news on."""
+
+    observer_before: Observer | None = None
+    watcher_before: Watcher | None = None
+
+    def __init__(self) -> None:
+        self.known: dict[int, _Known] = {}
+        self.loose: dict[
+            int, tuple[Value, str]
+        ] = {}  # nan or inf, with origin, and no operation has taken it yet
+
+    def made(self, node: Value) -> None:
+        """Remember where a node was made and, if it is not finite, where that began."""
+        if self.observer_before is not None:
+            self.observer_before.made(node)
+        place, in_sweep = _caller()
+        origin = "" if math.isfinite(node._data) or in_sweep else self.began(node, place)
+        key = id(node)
+        self.known[key] = _Known(ref(node, lambda _: self.known.pop(key, None)), place, origin)
+        if node.op is not None and not node.op.zero_derivative:  # a comparison does not take a nan away
+            for operand in node.operands:
+                self.loose.pop(id(operand), None)
+        if origin:
+            self.loose[key] = node, origin
+
+    def decided(self, node: Value, answer: bool) -> None:
+        """Pass on."""
+        if self.observer_before is not None:
+            self.observer_before.decided(node, answer)
+
+    def read(self, node: Value) -> None:
+        """Raise if a number that is looked at went wrong."""
+        if self.observer_before is not None:
+            self.observer_before.read(node)
+        self.refuse(node)
+
+    def began(self, node: Value, place: _Place) -> str:
+        """Say where a value went wrong: here, or in an operand; empty if a leaf held nan or inf already."""
+        wrong = [operand for operand in node.operands if not math.isfinite(operand._data)]
+        if wrong:
+            return next(filter(None, map(self.origin, wrong)), "")
+        return f"{_name(node)} turned {node._data} at {_numbers(node)} in {place}"
+
+    def origin(self, node: Value) -> str:
+        """Return what is known of where a value began to be nan or inf."""
+        known = self.known.get(id(node))
+        return known.origin if known is not None else ""
+
+    def refuse(self, node: Value) -> None:
+        """Raise if a value is nan or inf since an operation in this block made it so."""
+        origin = self.origin(node)
+        if origin:
+            self.loose.clear()
+            raise FloatingPointError(origin)
+
+    def swept(
+        self, direction: str, order: Sequence[Any], seeds: Mapping[Any, Any], found: Mapping[Any, Any]
+    ) -> None:
+        """Raise if the sweep started from a value gone wrong, or ends with a derivative gone wrong."""
+        if self.watcher_before is not None:
+            self.watcher_before(direction, order, seeds, found)
+        if direction == "reverse":
+            for output in seeds:
+                self.refuse(output)
+        if not all(math.isfinite(_number(seed)) for seed in seeds.values()):
+            return  # the caller asked for it
+        look = _first_adjoint if direction == "reverse" else _first_tangent
+        culprit = look(order, {node: _number(x) for node, x in found.items()})
+        if culprit is not None:
+            node, turned = culprit
+            raise FloatingPointError(f"{turned} in {self.place(node)}")
+
+    def place(self, node: Value) -> str:
+        """Say where a node was made."""
+        known = self.known.get(id(node))
+        return str(known.place) if known is not None else "code before detect_anomaly"
+
+    def finish(self) -> None:
+        """Raise if a number that is not finite was left over."""
+        for node, _ in list(self.loose.values()):
+            self.refuse(node)
+
+
+def _first_adjoint(order: Sequence[Value], adjoints: Mapping[Value, float]) -> tuple[Value, str] | None:
+    """Find the first operation of a reverse sweep that makes an inf or nan of a finite adjoint."""
+    if all(math.isfinite(x) for node, x in adjoints.items() if node.op is not constant):
+        return None
+    for node in reversed(order):
+        adjoint = adjoints.get(node, 0.0)
+        if not math.isfinite(adjoint):
+            return node, f"the adjoint of {_name(node)} at {_numbers(node)} adds up to {adjoint}"
+        for operand, partial in partials(node):
+            if operand in adjoints and not math.isfinite(chain(adjoint, partial)):
+                return node, _turned(node, "adjoint", adjoint, partial, chain(adjoint, partial))
+    return None
+
+
+def _first_tangent(order: Sequence[Value], tangents: Mapping[Value, float]) -> tuple[Value, str] | None:
+    """Trace a tangent gone wrong at the end of a forward sweep back to the operation that made it."""
+    inner = {operand for node in order for operand in node.operands}
+    wrong = [x for x in order if x not in inner and not math.isfinite(tangents.get(x, 0.0))]
+    node = wrong[0] if wrong else None
+    while node is not None:
+        came = [(x, partial, tangents[x]) for x, partial in partials(node) if x in tangents]
+        sent = [(x, partial, t) for x, partial, t in came if not math.isfinite(chain(partial, t))]
+        if not sent:
+            return node, f"the tangent of {_name(node)} at {_numbers(node)} adds up to {tangents[node]}"
+        operand, partial, tangent = sent[0]
+        if math.isfinite(tangent):
+            return node, _turned(node, "tangent", tangent, partial, chain(partial, tangent))
+        node = operand
+    return None
+
+
+def _turned(node: Value, what: str, number: float, partial: float, product: float) -> str:
+    """Say how a derivative went wrong."""
+    return (
+        f"the {what} {number!r} turned {product} in {_name(node)} at {_numbers(node)}, "
+        f"where its partial is {partial!r},"
+    )
+
+
+def _number(x: Any) -> float:
+    return x._data if isinstance(x, Value) else x
+
+
+def _name(node: Value) -> str:
+    return node.op.name if node.op is not None else "a leaf"
+
+
+def _numbers(node: Value) -> str:
+    return ", ".join(repr(operand._data) for operand in node.operands)
+
+
+def _caller() -> tuple[_Place, bool]:
+    """Return the line of code, outside nodegrad and NumPy, that is running, and whether a sweep is."""
+    frame, in_sweep = sys._getframe(1), False
+    while frame.f_back is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in ("nodegrad", "numpy"):
+            break
+        in_sweep = in_sweep or module == "nodegrad.sweep"
+        frame = frame.f_back
+    return _Place(frame.f_code.co_filename, frame.f_lineno), in_sweep
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a graph is made of: its nodes, among them leaves and constants; depth; operations; bytes.
+
+    Attributes:
+        nodes: how many Values there are in all.
+        leaves: how many were made from numbers by the user.
+        constants: how many are numbers written in the code.
+        depth: how many operations the longest path has.
+        operations: how often each operation occurs, the most frequent first.
+        bytes: what the nodes, their numbers and their tuples of operands take.
+    """
+
+    nodes: int
+    leaves: int
+    constants: int
+    depth: int
+    operations: dict[str, int]
+    bytes: int
+
+    def __str__(self) -> str:
+        rows = [
+            ("nodes", self.nodes),
+            ("leaves", self.leaves),
+            ("constants", self.constants),
+            ("depth", self.depth),
+            ("bytes", self.bytes),
+            *((f"  {name}", count) for name, count in self.operations.items()),
+        ]
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:{width}} {count:12,}" for name, count in rows)
+
+
+def stats(*outputs: Value) -> Stats:
+    """Count what the graph below some Values is made of.
+
+    >>> import nodegrad as ng
+    >>> x = ng.Value(2.0)
+    >>> ng.stats(x * x + 3.0).operations
+    {'mul': 1, 'add': 1}
+    >>> ng.stats(x * x + 3.0).depth
+    2
+
+    Raises:
+        TypeError: if an output is no Value.
+    """
+    for output in outputs:
+        if not isinstance(output, Value):
+            raise TypeError(f"stats takes Values; got {described(output)}. Unpack several: stats(*values).")
+    order = topological_order(*outputs)
+    depths: dict[Value, int] = {}
+    for node in order:
+        depths[node] = max((depths[operand] + 1 for operand in node.operands), default=0)
+    counts = Counter(node.op.name for node in order if node.op is not None and node.op is not constant)
+    return Stats(
+        nodes=len(order),
+        leaves=sum(node.op is None for node in order),
+        constants=sum(node.op is constant for node in order),
+        depth=max(depths.values(), default=0),
+        operations=dict(counts.most_common()),
+        bytes=sum(map(_bytes, order)),
+    )
+
+
+def _bytes(node: Value) -> int:
+    operands = sys.getsizeof(node.operands) if node.operands else 0  # the empty tuple is one for all
+    return sys.getsizeof(node) + sys.getsizeof(node._data) + operands
