@@ -63,8 +63,7 @@ class Neuron(Module):
         n_outputs: int = 1,
     ) -> None:
         size = _size(n_inputs, "Neuron", "n_inputs")
-        self.activation = activation
-        self.function = _function(activation)
+        self.activation = _function(activation)
         limit = math.sqrt(6.0 / (size if self.name in _RELU_LIKE else size + n_outputs))
         generator = _generator(seed)
         self.w = [Value((2.0 * generator.random() - 1.0) * limit) for _ in range(size)]
@@ -75,8 +74,8 @@ class Neuron(Module):
     def name(self) -> str:
         """The name of the activation."""
         known = {function: name for name, function in activations().items()}
-        own: str = getattr(self.function, "__name__", type(self.function).__name__)
-        return known.get(self.function, own)
+        own: str = getattr(self.activation, "__name__", type(self.activation).__name__)
+        return known.get(self.activation, own)
 
     def forward(self, x: Any) -> Any:
         """Compute f(w·x + b) for a sequence of `n_inputs` numbers.
@@ -92,7 +91,7 @@ class Neuron(Module):
         out = ops.dot(*self.w, *inputs)
         if self.b is not None:
             out = out + self.b
-        return out if self.function is ops.identity else self.function(out)
+        return out if self.activation is ops.identity else self.activation(out)
 
     def _label(self, place: str) -> None:
         """Name the parameters for pictures by their place in the model: `w[layer][neuron][input]`."""

@@ -35,11 +35,11 @@ class Module:
     {'m': 2.0, 'c': 1.0}
     """
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Apply the module to its inputs."""
-        return self.forward(*inputs)
+        return self.forward(*inputs, **options)
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         """Compute the outputs; a subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward(self, ...): write one.")
 
