@@ -1,0 +1,87 @@
+"""Sums over rows: what is left to do for each row, and what is added up over all of them.
+
+A product that nothing else reads need not be written for every row: Σ_rows a·b is a contraction over rows,
+which is how a gradient δ⊗x of a layer's weights becomes one matrix product over the whole batch.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nodegrad.compiler.program import STRONG_DOT
+from nodegrad.compiler.vector import Group, Item, Slots, Straight, VectorProgram
+from nodegrad.ops import dot, mul, strong_mul
+
+
+@dataclass(frozen=True, slots=True)
+class ProductSum:
+    """Σ_rows Σₜ a[i,t]·b[i,t] for every i; `strong` where a zero a makes the product zero whatever b is."""
+
+    strong: bool
+    a: Slots
+    b: Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """A vector program for each row, and the sums over rows of some slots, then of products.
+
+    The results, one after the other, hold the sums of `slots`, then those of each of `products`; output k of
+    the original program is number `take[k]` of them.
+    """
+
+    program: VectorProgram
+    slots: Slots
+    products: list[ProductSum]
+    take: Slots
+
+
+_STRONG = {mul: False, dot: False, strong_mul: True, STRONG_DOT: True}
+
+
+def plan_reduction(program: VectorProgram) -> Reduction:
+    """Take the products that only the sums over rows need out of a program."""
+    read = np.zeros(program.varying, bool)
+    for item in program.body:
+        _mark(item, read)
+    wanted = np.zeros(program.varying, bool)
+    wanted[program.outputs] = True
+    place = np.zeros(program.varying, np.int64)
+    body: list[Item] = []
+    products: list[Group] = []
+    for item in program.body:
+        if type(item) is Group and _only_summed(item, read, wanted):
+            products.append(item)
+            wanted[item.start : item.start + item.count] = False
+        else:
+            body.append(item)
+    slots = np.flatnonzero(wanted)
+    place[slots] = np.arange(len(slots))
+    end = len(slots)
+    sums = []
+    for group in products:
+        place[group.start : group.start + group.count] = np.arange(end, end + group.count)
+        end += group.count
+        a, b = (index.slots.reshape(group.count, -1) for index in group.operands)
+        sums.append(ProductSum(_STRONG[group.op], a, b))
+    return Reduction(replace(program, body=body, outputs=slots), slots, sums, place[program.outputs])
+
+
+def _mark(item: Item, read: np.ndarray) -> None:
+    if type(item) is Straight:
+        read[[slot for operands in item.operands for slot in operands if slot >= 0]] = True
+    elif type(item) is Group:
+        for index in item.reads:
+            if not index.uniform:
+                read[index.slots] = True
+
+
+def _only_summed(group: Group, read: np.ndarray, wanted: np.ndarray) -> bool:
+    span = slice(group.start, group.start + group.count)
+    return (
+        group.op in _STRONG
+        and group.first is None
+        and not any(index.uniform for index in group.operands)
+        and bool(wanted[span].all())
+        and not read[span].any()
+    )

@@ -1,0 +1,78 @@
+"""The arguments of `map`: checked, and laid out as arrays [row, number] side by side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler.trees import LEAF, Spec
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def rows(arguments: Sequence[Any]) -> tuple[Spec, list[Array], int]:
+    """Return the spec of one row, the numbers as arrays [row, number], and how many rows there are.
+
+    An array or a list has its rows along the first axis; a tuple or dict is a structure of such.
+
+    Raises:
+        TypeError: if something is not a number.
+        ValueError: if rows are ragged, missing, or of different number.
+    """
+    if not arguments:
+        raise ValueError("map takes at least one argument with a row per entry; got none.")
+    blocks: list[Array] = []
+    names: list[str] = []
+    spec = tuple(
+        [_spec(argument, f"argument {place}", blocks, names) for place, argument in enumerate(arguments)]
+    )
+    count = len(blocks[0]) if blocks else 0
+    for name, block in zip(names, blocks, strict=True):
+        if len(block) != count:
+            raise ValueError(
+                f"map takes arguments with equally many rows; {names[0]} has {count} and {name} has "
+                f"{len(block)}."
+            )
+    if not count:
+        raise ValueError(f"map takes at least one row; {names[0] if names else 'argument 0'} has none.")
+    return (tuple, None, spec), blocks, count
+
+
+def _spec(argument: Any, name: str, blocks: list[Array], names: list[str]) -> Spec:
+    if isinstance(argument, tuple):
+        kind = type(argument)
+        return kind, None, tuple([_spec(x, f"{name}[{i}]", blocks, names) for i, x in enumerate(argument)])
+    if isinstance(argument, dict):
+        entries = tuple([_spec(x, f"{name}[{key!r}]", blocks, names) for key, x in argument.items()])
+        return dict, tuple(argument), entries
+    array = _numbers(argument, name)
+    if array.ndim == 0:
+        raise ValueError(
+            f"map takes arrays with rows along the first axis; {name} is the single number {array}."
+        )
+    blocks.append(array.reshape(len(array), -1) if array.ndim != 1 else array[:, None])
+    names.append(name)
+    if isinstance(argument, np.ndarray) and array.ndim > 1:
+        return np.ndarray, array.shape[1:], ()
+    return _nested(array.shape[1:])
+
+
+def _numbers(argument: Any, name: str) -> Array:
+    if type(argument) is np.ndarray and argument.dtype == np.float64:
+        return argument
+    try:
+        array = np.asarray(argument)
+    except ValueError as error:
+        raise ValueError(f"map takes rows of equal length; {name} is ragged: {error}") from error
+    if array.dtype.kind not in "fiub":
+        kind = f"dtype {array.dtype}" if array.size else "nothing"
+        raise TypeError(
+            f"map takes arrays of real numbers; {name} has {kind}. Convert it to floats first "
+            "(Values are for the function itself: give their data)."
+        )
+    return array.astype(np.float64)
+
+
+def _nested(shape: tuple[int, ...]) -> Spec:
+    """Return the spec of nested lists of a shape."""
+    return (list, None, (_nested(shape[1:]),) * shape[0]) if shape else LEAF

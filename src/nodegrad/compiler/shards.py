@@ -1,0 +1,66 @@
+"""Rows given to other processes or machines in shards, through any concurrent.futures.Executor.
+
+What is shipped with a shard is a token and the numbers. A worker that does not know the token says so and is
+sent the program, once; it keeps it compiled from then on.
+"""
+
+import hashlib
+import pickle
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler import backends
+from nodegrad.compiler.rows import Array
+from nodegrad.compiler.vectorize import vectorize
+
+_SHARDS = 16  # the cut does not depend on the number of workers, so neither do sums
+_SMALLEST = 64  # rows
+_known: dict[str, Any] = {}
+
+
+def map_shards(executor: Any, compiled: Any, trace: Any, how: str, blocks: list[Array], count: int) -> Array:
+    """Run a trace's "rows" or "sums" over shards of rows on an executor, in order."""
+    payload = _payload(trace, compiled)
+    token = hashlib.sha256(payload).hexdigest()
+    size = max(_SMALLEST, -(-count // _SHARDS))
+    numbers = trace.numbers()
+    shards = [[block[start : start + size] for block in blocks] for start in range(0, count, size)]
+    futures = [executor.submit(run_shard, token, None, how, shard, numbers) for shard in shards]
+    results = []
+    for shard, future in zip(shards, futures, strict=True):
+        found = future.result()
+        if found is None:
+            found = executor.submit(run_shard, token, payload, how, shard, numbers).result()
+        results.append(found)
+    return np.concatenate(results, axis=1) if how == "rows" else np.asarray(sum(results))
+
+
+def _payload(trace: Any, compiled: Any) -> bytes:
+    program = trace.program
+    state = (program, trace.results, compiled.backend, compiled.exact)
+    return pickle.dumps(state)
+
+
+def run_shard(
+    token: str, payload: bytes | None, how: str, blocks: list[Array], numbers: Array
+) -> Array | None:
+    """Run one shard in a worker; None if the worker has not got the program yet."""
+    kernel = _known.get(token)
+    if kernel is None:
+        if payload is None:
+            return None
+        kernel = _known[token] = _build(payload)
+    found: Array = getattr(kernel, how)(blocks, len(blocks[0]), numbers)
+    return found
+
+
+def _build(payload: bytes) -> Any:
+    from dataclasses import replace
+
+    from nodegrad.compiler.passes import sweep_dead
+
+    program, results, name, exact = pickle.loads(payload)
+    program = sweep_dead(replace(program, outputs=program.outputs[:results]))
+    name = backends.choose("auto") if name == "llvm" else name
+    return backends.make(vectorize(program), name=name, exact=exact, threads=1)

@@ -1,0 +1,183 @@
+"""Trace: one way through a function, compiled: its program, its guards, the leaves it reads."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from operator import attrgetter
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+
+from nodegrad.compiler.lower import lower
+from nodegrad.compiler.passes import optimize, sweep_dead
+from nodegrad.compiler.program import Program, check, evaluate
+from nodegrad.compiler.record import Recording, record
+from nodegrad.compiler.rows import Array
+from nodegrad.compiler.trees import Spec
+from nodegrad.compiler.vector import VectorProgram
+from nodegrad.compiler.vectorize import vectorize
+from nodegrad.value import Value
+
+_data = attrgetter("_data")
+
+
+class Backend(Protocol):
+    """What runs a vector program."""
+
+    name: str
+
+    def rows(self, blocks: list[Array], count: int, parameters: Array) -> Array:
+        """Return the outputs as an array [output, row]; `blocks` are arrays [row, input], side by side."""
+
+    def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
+        """Return every output summed over rows."""
+
+    def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
+        """Return the outputs for one row."""
+
+
+MakeBackend = Callable[[VectorProgram], Backend]
+
+
+class Trace:
+    """One way through a function.
+
+    Attributes:
+        program: the results, then the guards.
+        parameters: the Values closed over, read at each call.
+        spec: how the results are put together.
+        answers: the answer that each guard must give.
+        lines: where each guard was asked.
+        operations: how many scalar operations were recorded.
+        seconds: how long recording and compiling took.
+    """
+
+    def __init__(self, recording: Recording, make: MakeBackend, started: float) -> None:
+        self.spec = recording.spec
+        self.answers = np.array([guard.answer for guard in recording.guards], bool)
+        self.lines = [guard.line for guard in recording.guards]
+        self.results = len(recording.outputs)
+        program, self.parameters = lower(recording)
+        self.operations = len(program.ops)
+        self.program = check(optimize(program))
+        self.seconds = perf_counter() - started
+        self.reset(make)
+
+    def reset(self, make: MakeBackend) -> None:
+        """Forget what is compiled, and compile by `make` from now on."""
+        self.make = make
+        self.kernels: dict[str, Backend] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        del state["make"], state["kernels"]
+        return state
+
+    def kernel(self, part: str) -> Backend:
+        """Return what computes "all" (the results, then the guards), the "results" or the "guards"."""
+        found = self.kernels.get(part)
+        if found is None:
+            started = perf_counter()
+            outputs = self.program.outputs
+            spans = {"all": slice(None), "results": slice(self.results), "guards": slice(self.results, None)}
+            if part == "results" and not self.lines and "all" in self.kernels:
+                return self.kernels["all"]
+            program: Program = replace(self.program, outputs=outputs[spans[part]])
+            program = sweep_dead(program) if self.lines and part != "all" else program
+            found = self.kernels[part] = self.make(vectorize(program))
+            self.seconds += perf_counter() - started
+        return found
+
+    def numbers(self) -> Array:
+        """Read the leaves closed over."""
+        return np.fromiter(map(_data, self.parameters), np.float64, len(self.parameters))
+
+    def call(self, numbers: Sequence[float]) -> list[float] | None:
+        """Return the results for one row, or None if its guards say that it goes another way."""
+        found = self.kernel("all").one(numbers, [leaf._data for leaf in self.parameters])
+        if not self.lines:
+            return found
+        answers = [number != 0.0 for number in found[self.results :]]
+        return found[: self.results] if answers == self.answers.tolist() else None
+
+    def chosen(self, blocks: list[Array], count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return which rows go this way."""
+        if not self.lines:
+            return np.ones(count, bool)
+        found = self.kernel("guards").rows(blocks, count, self.numbers())
+        return np.asarray(((found != 0.0) == self.answers[:, None]).all(axis=0))
+
+
+def make_trace(f: Callable[..., Any], spec: Spec, numbers: Sequence[float], make: MakeBackend) -> Trace:
+    """Record `f` at `numbers` and compile what it did."""
+    started = perf_counter()
+    return Trace(record(f, spec, numbers), make, started)
+
+
+# The self-check of a new trace.
+
+_MANY = 20_000  # operations from which one replay must do
+
+
+def verify(
+    trace: Trace,
+    f: Callable[..., Any],
+    spec: Spec,
+    numbers: Sequence[float],
+    others: Sequence[Sequence[float]],
+) -> None:
+    """Run `f` again, on other rows that go the same way, and compare with the trace to the bit.
+
+    That finds what recording cannot see: numbers read through `.data`, random numbers, state outside.
+
+    Raises:
+        ValueError: naming the line that read `.data`, or saying that `f` is not a function of its arguments.
+    """
+    candidates = [*others, *_nearby(numbers)][: 4 if trace.operations < _MANY else 2]
+    replays = 0
+    for candidate in [*candidates, numbers]:
+        if replays and (trace.operations >= _MANY or candidate is numbers):
+            continue
+        again = record(f, spec, candidate)
+        same_way = [guard.answer for guard in again.guards] == trace.answers.tolist()
+        if not same_way and candidate is not numbers:
+            continue
+        replays += 1
+        if not same_way or not _agree(trace, again, candidate):
+            raise ValueError(_complaint(f, again, candidate))
+
+
+def _nearby(numbers: Sequence[float]) -> list[list[float]]:
+    """Return rows that differ in every number, by much and by little."""
+    spread = [0.37 + 0.11 * (index % 7) for index in range(len(numbers))]
+    scales = ((1.75, 1.0), (1.0 + 2.0**-10, 2.0**-10), (-1.0, -0.5))
+    return [
+        [x * scale + shift * part for x, part in zip(numbers, spread, strict=True)] for scale, shift in scales
+    ]
+
+
+def _agree(trace: Trace, again: Recording, numbers: Sequence[float]) -> bool:
+    if again.spec != trace.spec:
+        return False
+    expected = [out._data if type(out) is Value else out for out in again.outputs]
+    found = evaluate(trace.program, numbers, [leaf._data for leaf in trace.parameters])
+    pairs = zip(expected, found[: trace.results], strict=True)
+    return all(x == y or (math.isnan(x) and math.isnan(y)) for x, y in pairs)
+
+
+def _complaint(f: Any, again: Recording, numbers: Sequence[float]) -> str:
+    shown = ", ".join(f"{number:g}" for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")
+    name = getattr(f, "__name__", "the function")
+    if again.reads:
+        return (
+            f"compile: {name} computes with plain numbers that recording cannot follow: {again.reads[0]} "
+            f"reads .data. "
+            f"At ({shown}) its result differs from what was recorded. Compute on the Values themselves."
+        )
+    return (
+        f"compile: {name} gives another result at ({shown}) than what was recorded: it uses random numbers, "
+        f"or state "
+        "that changes between calls, or gradients written by backward(). Pass such numbers as arguments; for "
+        "derivatives compile value_and_grad(f)."
+    )

@@ -1,0 +1,182 @@
+"""VectorProgram: a short list of vector instructions over slots, with its checker.
+
+There are two spaces of slots. *Varying* slots hold one number per row: first the inputs, then results.
+*Uniform* slots hold one number for all rows: parameters, constants, then the results that depend on these
+alone (the prologue).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nodegrad.ops import Op
+
+Slots = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Which slots of one space an operand reads: one per result, or (result, term) for a contraction."""
+
+    uniform: bool
+    slots: Slots
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One operation on `count` independent elements, written to consecutive slots from `start`.
+
+    A contraction (`terms` > 0) is Σₜ a[i,t]·b[i,t] added from left to right onto `first` (an operand, or
+    None), with operands `(a, b)`, or Σₜ a[i,t] with operands `(a,)`.
+    """
+
+    op: Op
+    start: int
+    count: int
+    operands: tuple[Index, ...]
+    terms: int = 0
+    first: Index | None = None
+
+    @property
+    def reads(self) -> tuple[Index, ...]:
+        """Every operand, `first` included."""
+        return self.operands if self.first is None else (*self.operands, self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class Straight:
+    """Scalar operations one after the other, for what has no company of its shape.
+
+    A slot among the operands is varying from 0 on; `~slot` is uniform. (In the prologue all are `~slot`.)
+    """
+
+    ops: list[Op] = field(default_factory=list)
+    results: list[int] = field(default_factory=list)
+    operands: list[tuple[int, ...]] = field(default_factory=list)
+
+
+Item = Group | Straight
+
+
+@dataclass(frozen=True, slots=True)
+class VectorProgram:
+    """Vector instructions: the prologue over uniform slots once per call, then the body for every row.
+
+    `outputs` are varying slots.
+    """
+
+    inputs: int
+    parameters: int
+    constants: Sequence[float]
+    prologue: list[Item]
+    body: list[Item]
+    outputs: Slots
+    varying: int
+    uniform: int
+
+    def __str__(self) -> str:
+        from nodegrad.compiler.picture import render
+
+        return render(self)
+
+    @property
+    def instructions(self) -> int:
+        """Count vector instructions; each scalar operation of a straight run is one."""
+        return sum(len(item.ops) if type(item) is Straight else 1 for item in (*self.prologue, *self.body))
+
+
+def check(program: VectorProgram) -> VectorProgram:
+    """Return the program if every slot is written once, before it is read, and in bounds.
+
+    Raises:
+        AssertionError: naming the instruction that breaks the rule.
+    """
+    uniform = np.zeros(program.uniform, bool)
+    uniform[: program.parameters + len(program.constants)] = True
+    varying = np.zeros(program.varying, bool)
+    varying[: program.inputs] = True
+    for target, items in ((uniform, program.prologue), (varying, program.body)):
+        for item in items:
+            if type(item) is Straight:
+                _check_straight(item, varying, uniform, target)
+            elif type(item) is Group:
+                _check_group(item, varying, uniform, target)
+    assert varying[program.outputs].all(), "an output is not written"
+    return program
+
+
+def _check_group(group: Group, varying: Any, uniform: Any, target: Any) -> None:
+    what = f"{group.op.name} at {group.start}"
+    arity = group.op.arity
+    if not group.terms:
+        assert arity == len(group.operands), f"{what}: takes {arity} operands"
+    shape = (group.count, group.terms) if group.terms else (group.count,)
+    for index in group.operands:
+        assert index.slots.shape == shape, f"{what}: an operand has shape {index.slots.shape}, not {shape}"
+    for index in group.reads:
+        space = uniform if index.uniform else varying
+        assert index.slots.min() >= 0, f"{what}: reads a negative slot"
+        assert index.slots.max() < len(space), f"{what}: reads past the end"
+        assert space[index.slots].all(), f"{what}: reads a slot before it is written"
+        assert index.uniform or target is varying, f"{what}: the prologue reads a varying slot"
+    written = target[group.start : group.start + group.count]
+    assert len(written) == group.count, f"{what}: writes past the end"
+    assert not written.any(), f"{what}: writes a slot again"
+    written[:] = True
+
+
+def _check_straight(straight: Straight, varying: Any, uniform: Any, target: Any) -> None:
+    for op, result, operands in zip(straight.ops, straight.results, straight.operands, strict=True):
+        assert op.arity in (None, len(operands)), f"{op.name} at {result}: takes {op.arity} operands"
+        for slot in operands:
+            assert uniform[~slot] if slot < 0 else varying[slot], f"{op.name} at {result}: reads too early"
+            assert slot < 0 or target is varying, f"{op.name} at {result}: the prologue reads a varying slot"
+        assert not target[result], f"{op.name} at {result}: writes a slot again"
+        target[result] = True
+
+
+def evaluate(program: VectorProgram, inputs: Sequence[float], parameters: Sequence[float]) -> list[float]:
+    """Run a vector program on one row, element by element as the table has it: the reference for backends."""
+    uniform = [*parameters, *program.constants, *[0.0] * (program.uniform - program.parameters)]
+    varying = [*inputs, *[0.0] * (program.varying - program.inputs)]
+    for target, items in ((uniform, program.prologue), (varying, program.body)):
+        for item in items:
+            for op, result, operands in scalars(item):
+                numbers = [uniform[~slot] if slot < 0 else varying[slot] for slot in operands]
+                target[result] = op.value(*numbers)
+    return [varying[slot] for slot in program.outputs]
+
+
+def scalars(item: Item) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
+    """Yield the scalar operations of an item: operation, result, operands with `~slot` for uniform ones."""
+    if type(item) is Straight:
+        yield from zip(item.ops, item.results, item.operands, strict=True)
+        return
+    assert type(item) is Group
+    signed = [~index.slots if index.uniform else index.slots for index in item.operands]
+    if not item.terms:
+        rows: Any = zip(*[each.tolist() for each in signed], strict=True)
+    else:
+        rows = map(tuple, np.concatenate(signed, axis=1).tolist())
+    for result, operands in enumerate(rows, item.start):
+        if item.first is not None:
+            slot = int(item.first.slots[result - item.start])
+            yield _onto(item.op), result, (~slot if item.first.uniform else slot, *operands)
+        else:
+            yield item.op, result, operands
+
+
+def _onto(op: Op) -> Op:
+    """Return the operation of a contraction that starts from its first operand instead of its first term."""
+
+    def value(first: float, *operands: float) -> float:
+        half = len(operands) // 2
+        step = op.value
+        total = first
+        for x, y in zip(operands[:half], operands[half:], strict=True):
+            total = total + step(x, y)
+        return total
+
+    return Op(op.name, op.symbol, value, op.partials, op.domain)

@@ -1,0 +1,113 @@
+"""Backends: to the bit with exact, within 4 ulp an operation without."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import nodegrad as ng
+from compiler.random_programs import HARD, ROWS, runs, same
+from nodegrad import ops
+from nodegrad.compiler import backends
+from nodegrad.compiler.program import Program, evaluate
+from nodegrad.compiler.vectorize import vectorize
+
+BACKENDS = ["numpy"]
+
+
+def backend(program, name, exact):
+    return backends.make(vectorize(program), name=name, exact=exact, threads=1)
+
+
+def run_rows(program, table, parameters, name, exact):
+    blocks = [np.array(table, float)]
+    out = backend(program, name, exact).rows(blocks, len(table), np.array(parameters, float))
+    return out.T.tolist()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@given(run=runs())
+def test_exact_rows_equal_the_evaluator_to_the_bit(name, run):
+    program, table, parameters = run
+
+    found = run_rows(program, table, parameters, name, exact=True)
+
+    for row, numbers in zip(table, found, strict=True):
+        assert same(numbers, evaluate(program, row, parameters))
+
+
+def close(found, expected):
+    """Whether two numbers are within 4 ulp (nan where nan), or both next to nothing."""
+    if math.isnan(expected) or math.isinf(expected):
+        return math.isnan(found) if math.isnan(expected) else found == expected
+    return abs(found - expected) <= 4 * math.ulp(expected)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("op", ROWS, ids=lambda op: op.name)
+def test_every_operation_is_within_4_ulp_at_hard_and_plain_points(name, op):
+    arity = op.arity or 4
+    spread = np.random.default_rng(1).uniform(-5.0, 5.0, 60).tolist()
+    if arity == 1:
+        points = [*HARD, *spread, *np.geomspace(1e-300, 1e300, 40).tolist(), 88.0, -745.2, 20.0]
+        table = [[x] for x in points]
+    elif arity == 2:
+        table = [[x, y] for x in HARD for y in HARD] + [[x, y] for x in spread for y in spread[::7]]
+    else:
+        table = [[x, *HARD[-arity:]][:arity] for x in [*HARD, *spread]]
+    program = Program(arity, 0, (), [op], [tuple(range(arity))], [arity])
+
+    found = run_rows(program, table, [], name, exact=False)
+
+    wrong = [(row, x) for row, (x,) in zip(table, found, strict=True) if not close(x, op.value(*row))]
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("rows", [1, 7, 16, 50])
+def test_sums_add_the_rows_up(name, exact, rows):
+    table = np.random.default_rng(0).normal(size=(rows, 6))
+    weights = np.random.default_rng(1).normal(size=12)
+    program = network()
+
+    found = backend(program, name, exact).sums([table], rows, weights)
+
+    expected = np.sum([evaluate(program, row, weights) for row in table.tolist()], axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def network():
+    """Return a 4 × 3 layer with its outer product, used as one output each."""
+    dots = [ops.dot] * 4
+    operands = [(*range(6 + 3 * i, 9 + 3 * i), 0, 1, 2) for i in range(4)]
+    products = [(18 + i, 3 + j) for i in range(4) for j in range(3)]
+    outputs = [*range(18, 22), *range(22, 34), 0]
+    return Program(6, 12, (), [*dots, *[ops.strong_mul] * 12], [*operands, *products], outputs)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_zero_adjoint_wins_over_inf_in_contractions_and_in_sums_over_rows(name):
+    program = network()
+    table = np.array([[0.0, 0.0, 0.0, math.inf, math.nan, 1.0]] * 2)
+
+    found = backend(program, name, exact=False).sums([table], 2, np.ones(12))
+
+    assert found.tolist() == [0.0] * 17
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_one_row_equals_many(name):
+    program, row, weights = network(), [0.5, -1.0, 2.0, 3.0, 0.25, 1.5], [0.5] * 12
+    one = backend(program, name, exact=True).one(row, weights)
+
+    assert one == evaluate(program, row, weights)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_an_operation_of_ones_own_runs(name):
+    cube = ng.custom("cube_here", lambda x: x**3, lambda x, out: 3.0 * x * x)
+    program = Program(1, 0, (), [cube, cube], [(0,), (1,)], [1, 2])
+
+    assert run_rows(program, [[2.0], [-1.0]], [], name, exact=False) == [[8.0, 512.0], [-1.0, -1.0]]

@@ -1,0 +1,410 @@
+"""Compiled: calls, map, guards, what recording cannot see, pickling, executors, bad input."""
+
+import itertools
+import math
+import pickle
+import random
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+import nodegrad as ng
+from nodegrad import Value
+from nodegrad.compiler import backends
+
+BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return request.param
+
+
+# Functions whose way depends on their arguments.
+
+
+def by_if(x, y):
+    if x > 0:
+        return ng.sqrt(x) * y
+    return -x + y
+
+
+def by_while(x, y):
+    steps = 0
+    while x * x > 1.0:
+        x = x / 2.0
+        steps += 1
+    return x * y + steps
+
+
+def by_max(x, y):
+    return max(x, y, x * y)
+
+
+def by_sorted(x, y):
+    low, middle, high = sorted([x, y, x * y])
+    return low - 2.0 * middle + 3.0 * high
+
+
+def by_early_return(x, y):
+    for _ in range(3):
+        x = x - y
+        if x < 0:
+            return x
+    return x * y
+
+
+def by_abs(x, y):
+    return (x if x >= 0 else -x) + abs(y)
+
+
+def by_count(x, y):
+    total = Value(0.0)
+    while total < y:
+        total = total + abs(x) + 0.25
+    return total
+
+
+def by_chain(x, y):
+    return x * 2 if 0 < x < 1 else y if x == y else x - y
+
+
+BRANCHING = [by_if, by_while, by_max, by_sorted, by_early_return, by_abs, by_count, by_chain]
+
+
+@pytest.mark.parametrize("f", BRANCHING, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("derive", [False, True], ids=["value", "gradient"])
+def test_rows_that_go_different_ways_equal_eager(f, derive, backend):
+    generator = np.random.default_rng(3)
+    xs, ys = generator.uniform(-3.0, 3.0, 40), generator.uniform(-1.0, 2.0, 40)
+    xs[:3] = ys[:3] = 0.0, 1.0, -1.0
+    eager = ng.value_and_grad(f, argnums=(0, 1)) if derive else lambda x, y: f(Value(x), Value(y)).data
+    compiled = ng.compile(ng.value_and_grad(f, argnums=(0, 1)) if derive else f, backend=backend, exact=True)
+
+    mapped = compiled.map(xs, ys)
+    called = [compiled(x, y) for x, y in zip(xs.tolist(), ys.tolist(), strict=True)]
+
+    expected = [eager(x, y) for x, y in zip(xs.tolist(), ys.tolist(), strict=True)]
+    assert called == expected
+    if derive:
+        value, (x, y) = mapped
+        mapped = [(a, (b, c)) for a, b, c in zip(value.tolist(), x.tolist(), y.tolist(), strict=True)]
+        assert mapped == expected
+    else:
+        assert mapped.tolist() == expected
+    assert len(compiled.traces) == 1
+    assert compiled.stats()["traces"] > 1
+
+
+def test_sums_over_rows_that_go_different_ways(backend):
+    xs = np.linspace(-2.0, 2.0, 21)
+
+    found = ng.compile(by_if, backend=backend).map(xs, xs, reduce="mean")
+
+    assert found == pytest.approx(np.mean(np.where(xs > 0, np.sqrt(np.maximum(xs, 0)) * xs, 0.0)))
+
+
+def test_too_many_ways_name_the_line_and_suggest_where(backend):
+    compiled = ng.compile(by_while, backend=backend, max_traces=3)
+
+    with pytest.raises(ValueError, match=r"test_compiled\.py:\d+.*where"):
+        compiled.map(np.geomspace(1.0, 1000.0, 30), np.ones(30))
+
+
+def test_guards_may_depend_on_leaves_closed_over(backend):
+    w = Value(1.0)
+    compiled = ng.compile(lambda x: x * w if w > 0 else x + w, backend=backend)
+    assert compiled(3.0) == 3.0
+
+    w.data = -1.0
+
+    assert compiled(3.0) == 2.0
+    assert compiled.map([3.0, 4.0]).tolist() == [2.0, 3.0]
+
+
+def test_leaves_closed_over_are_read_at_each_call(backend):
+    w, b = Value(2.0), Value(1.0)
+    compiled = ng.compile(lambda x: w * x + b * b, backend=backend)
+    assert compiled(3.0) == 7.0
+
+    w.data, b.data = 10.0, 2.0
+
+    assert compiled(3.0) == 34.0
+    assert compiled.map([1.0, 2.0]).tolist() == [14.0, 24.0]
+    assert compiled.map([1.0, 2.0], reduce="sum") == 38.0
+
+
+# Structures.
+
+
+def test_results_have_the_structure_of_the_function(backend):
+    def f(p, x):
+        return {"a": [p["w"] * x[0], (x[1], 3.0)], "b": x[0] + p["c"][0]}
+
+    compiled = ng.compile(f, backend=backend)
+
+    assert compiled({"w": 2.0, "c": (1.0,)}, [3.0, 4.0]) == {"a": [6.0, (4.0, 3.0)], "b": 4.0}
+    mapped = compiled.map({"w": [2.0, 3.0], "c": (np.ones(2),)}, [[3.0, 4.0], [5.0, 6.0]])
+    assert mapped["a"][0].tolist() == [6.0, 15.0]
+    assert mapped["a"][1][0].tolist() == [4.0, 6.0]
+    assert mapped["a"][1][1].tolist() == [3.0, 3.0]
+    assert mapped["b"].tolist() == [4.0, 6.0]
+
+
+def test_arrays_go_in_and_come_out(backend):
+    compiled = ng.compile(lambda m, v: m @ v, backend=backend)
+    matrix, vector = np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0, 3.0])
+
+    out = compiled(matrix, vector)
+
+    assert out.dtype == np.float64
+    assert out.tolist() == (matrix @ vector).tolist()
+    rows = compiled.map(np.stack([matrix, -matrix]), np.stack([vector, vector]))
+    assert rows.tolist() == [(matrix @ vector).tolist(), (-matrix @ vector).tolist()]
+
+
+def test_gradients_of_arrays_are_arrays(backend):
+    f = ng.value_and_grad(lambda v: (v * v).sum())
+    compiled = ng.compile(f, backend=backend)
+
+    value, gradient = compiled(np.array([1.0, 2.0]))
+
+    assert value == 5.0
+    assert gradient.tolist() == [2.0, 4.0]
+
+
+def test_another_structure_is_recorded_beside_the_first(backend):
+    compiled = ng.compile(lambda xs: ng.sum(xs), backend=backend)
+
+    assert [compiled([1.0, 2.0]), compiled([1.0, 2.0, 3.0]), compiled((5.0,))] == [3.0, 6.0, 5.0]
+
+
+def test_outputs_that_need_no_computing(backend):
+    w = Value(4.0)
+    compiled = ng.compile(lambda x, y: [x, w, 2.5, y, x], backend=backend)
+
+    assert compiled(1.0, 2.0) == [1.0, 4.0, 2.5, 2.0, 1.0]
+    assert [column.tolist() for column in compiled.map([1.0], [2.0])] == [[1.0], [4.0], [2.5], [2.0], [1.0]]
+    assert compiled.map([1.0, 3.0], [2.0, 2.0], reduce="mean") == [2.0, 4.0, 2.5, 2.0, 2.0]
+
+
+# What recording cannot see.
+
+
+def test_reading_data_of_an_argument_is_caught_and_named():
+    def f(x):
+        return x * x.data
+
+    with pytest.raises(ValueError, match=r"test_compiled\.py:\d+ reads \.data"):
+        ng.compile(f)(3.0)
+
+
+def test_a_count_read_from_an_argument_is_caught():
+    def f(x, n):
+        return ng.sum([x] * int(n.data))
+
+    with pytest.raises(ValueError, match=r"reads \.data"):
+        ng.compile(f)(1.0, 3)
+
+
+def test_looking_at_data_without_using_it_is_fine():
+    seen = []
+
+    def f(x):
+        seen.append(x.data)
+        return x * 2.0
+
+    assert ng.compile(f)(3.0) == 6.0
+    assert seen
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand])
+def test_random_numbers_are_caught(draw):
+    with pytest.raises(ValueError, match="random numbers"):
+        ng.compile(lambda x: x * draw())(3.0)
+
+
+def test_branches_on_state_that_changes_are_caught():
+    turns = itertools.cycle([1.0, -1.0])
+
+    def f(x):
+        return x if next(turns) > 0 else -x
+
+    with pytest.raises(ValueError, match="state that changes"):
+        ng.compile(f).map([1.0, 2.0, 3.0])
+
+
+def test_gradients_written_by_backward_are_caught():
+    def f(x):
+        (x * x).backward()
+        return x.grad
+
+    with pytest.raises(ValueError, match="value_and_grad"):
+        ng.compile(f)(3.0)
+
+
+# Exactness, and the contract for floats.
+
+
+def test_exact_calls_equal_eager_to_the_bit(backend):
+    def f(x, y):
+        return ng.softmax([x, y, x * y])[0] + ng.tanh(x) ** y + ng.erf(x) / ng.log(y)
+
+    compiled = ng.compile(f, backend=backend, exact=True)
+
+    for x, y in [(0.3, 1.7), (-2.0, 0.0), (math.inf, 1.0), (1.0, math.nan), (800.0, -800.0)]:
+        found, expected = compiled(x, y), f(Value(x), Value(y)).data
+        assert found == expected or (math.isnan(found) and math.isnan(expected))
+
+
+def test_no_nan_from_the_branch_not_taken(backend):
+    f = ng.grad(lambda x: ng.where(x > 0, ng.sqrt(x), 0.0))
+
+    assert ng.compile(f, backend=backend).map([-1.0, 0.0, 4.0]).tolist() == [0.0, 0.0, 0.25]
+
+
+def test_derivatives_of_any_order(backend):
+    f = ng.grad(ng.grad(lambda x: x * ng.exp(x)))
+
+    assert ng.compile(f, backend=backend)(0.0) == pytest.approx(2.0)
+
+
+def test_a_network_trains_as_eager_does(backend):
+    model = ng.nn.MLP(2, [8, 8, 1], activation="tanh", seed=1)
+    parameters = model.parameters()
+    f = ng.value_and_grad(lambda x, y: (model(x) - y) ** 2, wrt=parameters)
+    generator = np.random.default_rng(0)
+    X, y = generator.normal(size=(37, 2)), generator.normal(size=37)
+
+    loss, gradient = ng.compile(f, backend=backend).map(X, y, reduce="mean")
+
+    rows = [f(list(x), t) for x, t in zip(X.tolist(), y.tolist(), strict=True)]
+    assert loss == pytest.approx(np.mean([row[0].data for row in rows]), rel=1e-12)
+    expected = np.mean([[g.data for g in row[1]] for row in rows], axis=0)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+
+
+# Elsewhere: pickles, executors, threads.
+
+
+def slope(x):
+    return ng.tanh(x) if x > 0 else x * 2.0
+
+
+def test_pickles_go_on_where_the_original_was(backend):
+    compiled = ng.compile(slope, backend=backend)
+    compiled(1.0)
+
+    again = pickle.loads(pickle.dumps(compiled))
+
+    assert again(1.0) == compiled(1.0)
+    assert again(-1.0) == -2.0
+    assert again.map([-1.0, 1.0]).tolist() == compiled.map([-1.0, 1.0]).tolist()
+
+
+def test_pickles_without_their_function_know_what_was_recorded(backend):
+    w = Value(3.0)
+    compiled = ng.compile(lambda x: x * w if x > 0 else x, backend=backend)
+    compiled(2.0)
+
+    again = pickle.loads(pickle.dumps(compiled))
+
+    assert again(2.0) == 6.0
+    with pytest.raises(ValueError, match="unpickled without its function"):
+        again(-2.0)
+
+
+def test_shards_go_to_an_executor(backend):
+    w = Value(2.0)
+    compiled = ng.compile(lambda x, y: (x * w + y, x), backend=backend)
+    X, y = np.arange(1000.0), np.ones(1000)
+
+    with ThreadPoolExecutor(2) as executor:
+        rows = compiled.map(X, y, executor=executor)
+        w.data = 3.0
+        total = compiled.map(X, y, executor=executor, reduce="sum")
+
+    assert rows[0].tolist() == (2.0 * X + 1.0).tolist()
+    assert total == (3.0 * X.sum() + 1000.0, X.sum())
+
+
+def test_shards_go_to_processes(backend):
+    compiled = ng.compile(slope, backend=backend)
+    X = np.linspace(-1.0, 1.0, 300)
+
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        found = compiled.map(X, executor=executor)
+
+    assert found.tolist() == compiled.map(X).tolist()
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([1.0, 2.0], [1.0]), ValueError, "argument 0 has 2 and argument 1 has 1"),
+        (([[1.0], [1.0, 2.0]], [1.0, 2.0]), ValueError, "ragged"),
+        (([], []), ValueError, "at least one row"),
+        ((["a", "b"], [1.0, 2.0]), TypeError, "real numbers"),
+        (([1j, 2.0], [1.0, 2.0]), TypeError, "real numbers"),
+        ((3.0, [1.0]), ValueError, "single number"),
+        ((), ValueError, "at least one argument"),
+        (([Value(1.0)], [1.0]), TypeError, "real numbers"),
+    ],
+)
+def test_bad_rows_are_refused_before_anything_runs(arguments, error, message):
+    ran = []
+
+    with pytest.raises(error, match=message):
+        ng.compile(lambda *xs: ran.append(1) or xs[0]).map(*arguments)
+
+    assert not ran
+
+
+@pytest.mark.parametrize("argument", ["a", None, 1j])
+def test_arguments_that_are_no_numbers_are_refused(argument):
+    with pytest.raises(TypeError, match="a compiled function takes a real number"):
+        ng.compile(lambda x: x)(argument)
+
+
+def test_results_that_are_no_numbers_are_refused():
+    with pytest.raises(TypeError, match="the result of <lambda>"):
+        ng.compile(lambda x: "text")(1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"backend": "fortran"}, "fortran"), ({"max_traces": 0}, "max_traces")],
+)
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ng.compile(lambda x: x, **options)
+
+
+def test_what_cannot_be_called_is_refused():
+    with pytest.raises(TypeError, match="compile takes a function"):
+        ng.compile(3.0)
+
+
+def test_a_wrong_reduce_is_refused():
+    with pytest.raises(ValueError, match="median"):
+        ng.compile(lambda x: x).map([1.0], reduce="median")
+
+
+def test_stats_count_what_became_of_the_recording(backend):
+    compiled = ng.compile(by_if, backend=backend)
+    compiled(1.0, 2.0)
+
+    stats = compiled.stats()
+
+    assert (stats["backend"], stats["traces"], stats["guards"]) == (backend, 1, 1)
+    assert stats["operations"] == 3
+    assert stats["seconds"] > 0
+
+
+def test_printing_before_the_first_call_says_so():
+    assert str(ng.compile(by_if)) == "by_if: not recorded yet; call it once"

@@ -1,0 +1,194 @@
+"""Passes: by their printed form, by random programs before and after, and by breaking them."""
+
+import pytest
+from hypothesis import given
+
+from compiler.random_programs import HARD, runs, same
+from nodegrad import ops
+from nodegrad.compiler import passes
+from nodegrad.compiler.passes import PASSES, flatten_sums, optimize, simplify, sweep_dead
+from nodegrad.compiler.program import Program, check, evaluate, render
+
+
+def program(*instructions, inputs=3, parameters=0, constants=(), outputs=None):
+    """Write a program as (operation, operand, ...) with slots as in the grammar."""
+    names = [instruction[0] for instruction in instructions]
+    operands = [instruction[1:] for instruction in instructions]
+    last = inputs + parameters + len(names) - 1
+    return Program(inputs, parameters, constants, names, operands, outputs or [last])
+
+
+def printed(found):
+    return render(check(found)).splitlines()
+
+
+def test_constants_fold():
+    before = program((ops.mul, -1, -2), (ops.add, 0, 3), constants=(2.0, 3.0))
+
+    assert printed(simplify(before)) == ["%0 = add(x0, 6.0)", "return %0"]
+
+
+def test_common_subexpressions_are_written_once_in_either_order():
+    before = program((ops.add, 0, 1), (ops.add, 1, 0), (ops.mul, 3, 4))
+
+    assert printed(simplify(before)) == ["%0 = add(x0, x1)", "%1 = mul(%0, %0)", "return %1"]
+
+
+def test_subtraction_is_not_commutative():
+    before = program((ops.sub, 0, 1), (ops.sub, 1, 0), (ops.mul, 3, 4))
+
+    assert len(simplify(before).ops) == 3
+
+
+@pytest.mark.parametrize(
+    ("instruction", "after"),
+    [
+        ((ops.mul, 0, -1), "return x0"),
+        ((ops.mul, -1, 0), "return x0"),
+        ((ops.div, 0, -1), "return x0"),
+        ((ops.pow, 0, -1), "return x0"),
+        ((ops.pow, 0, -3), "return 1.0"),
+        ((ops.sub, 0, -3), "return x0"),
+        ((ops.add, 0, -4), "return x0"),
+        ((ops.identity, 0), "return x0"),
+        ((ops.stop_gradient, 0), "return x0"),
+        ((ops.where, -1, 0, 1), "return x0"),
+        ((ops.where, -3, 0, 1), "return x1"),
+        ((ops.where, 2, 0, 0), "return x0"),
+        ((ops.sum, 0), "return x0"),
+        ((ops.strong_mul, -1, 0), "return x0"),
+        ((ops.strong_mul, -3, 0), "return 0.0"),
+        ((ops.mul, 0, -2), "%0 = neg(x0)"),
+        ((ops.pow, 0, -5), "%0 = mul(x0, x0)"),
+        ((ops.square, 0), "%0 = mul(x0, x0)"),
+        ((ops.reciprocal, 0), "%0 = div(1.0, x0)"),
+        ((ops.sum, 0, 1), "%0 = add(x0, x1)"),
+        ((ops.dot, 0, 1), "%0 = mul(x0, x1)"),
+        ((ops.strong_mul, -5, 0), "%0 = mul(2.0, x0)"),
+        # Not identities for every float: x + 0.0 where x is -0.0, 0·x where x is inf.
+        ((ops.add, 0, -3), "%0 = add(x0, 0.0)"),
+        ((ops.mul, 0, -3), "%0 = mul(x0, 0.0)"),
+        ((ops.sub, 0, 0), "%0 = sub(x0, x0)"),
+        ((ops.strong_mul, 0, -5), "%0 = strong_mul(x0, 2.0)"),
+    ],
+)
+def test_identities_hold_in_ieee_arithmetic_or_stay(instruction, after):
+    before = program(instruction, constants=(1.0, -1.0, 0.0, -0.0, 2.0))
+
+    assert printed(simplify(before))[0] == after
+
+
+def test_double_negation_cancels():
+    assert printed(simplify(program((ops.neg, 0), (ops.neg, 3)))) == ["%0 = neg(x0)", "return x0"]
+
+
+def test_a_chain_of_sums_of_products_becomes_a_contraction():
+    before = program(
+        (ops.mul, 0, 3), (ops.mul, 1, 4), (ops.add, 6, 7), (ops.mul, 2, 5), (ops.add, 8, 9), parameters=3
+    )
+
+    assert printed(sweep_dead(flatten_sums(before))) == ["%0 = dot(x0, x1, x2, p0, p1, p2)", "return %0"]
+
+
+def test_a_bias_in_front_is_carried_by_a_product_with_one():
+    before = program((ops.mul, 0, 3), (ops.add, 5, 6), (ops.mul, 1, 4), (ops.add, 7, 8), parameters=3)
+
+    after = printed(sweep_dead(flatten_sums(before)))
+
+    assert after == ["%0 = dot(1.0, x0, x1, p2, p0, p1)", "return %0"]
+
+
+def test_additions_on_the_right_keep_their_order():
+    before = program((ops.add, 1, 2), (ops.add, 0, 3), (ops.add, 4, 0))
+
+    assert printed(sweep_dead(flatten_sums(before))) == [
+        "%0 = add(x1, x2)",
+        "%1 = sum(x0, %0, x0)",
+        "return %1",
+    ]
+
+
+def test_what_is_used_twice_is_not_absorbed():
+    before = program((ops.mul, 0, 1), (ops.add, 3, 2), (ops.add, 4, 3), outputs=[5, 4])
+
+    assert printed(sweep_dead(flatten_sums(before)))[0] == "%0 = mul(x0, x1)"
+
+
+def test_strong_products_become_a_contraction_of_their_own():
+    before = program(
+        (ops.strong_mul, 0, 1),
+        (ops.strong_mul, 1, 2),
+        (ops.add, 3, 4),
+        (ops.strong_mul, 2, 0),
+        (ops.add, 5, 6),
+    )
+
+    after = printed(sweep_dead(flatten_sums(before)))
+
+    assert after == ["%0 = strong_dot(x0, x1, x2, x1, x2, x0)", "return %0"]
+
+
+def test_dead_code_goes():
+    before = program((ops.exp, 0), (ops.sin, 1), (ops.mul, 4, 2))
+
+    assert printed(sweep_dead(before)) == ["%0 = sin(x1)", "%1 = mul(%0, x2)", "return %1"]
+
+
+@pytest.mark.parametrize("each", [*PASSES, optimize])
+@given(run=runs())
+def test_results_stay_to_the_bit(each, run):
+    before, table, parameters = run
+
+    after = check(each(before))
+
+    for row in table:
+        assert same(evaluate(after, row, parameters), evaluate(before, row, parameters))
+
+
+@given(run=runs())
+def test_optimizing_never_makes_a_program_longer(run):
+    assert len(optimize(run[0]).ops) <= len(run[0].ops)
+
+
+def agrees(each, op):
+    """Whether short programs of one operation and hard numbers find nothing wrong with a pass."""
+    chain = Program(3, 0, (), [op, op], [(0, 1), (3, 2)], [4])
+    pairs = [(0, -1), (-1, 0), (0, 0)]
+    single = [Program(1, 0, [number], [op], [pair], [1]) for number in HARD for pair in pairs]
+    runs_ = [
+        (chain, [[0.1, 0.2, 0.3], [1e16, 1.0, -1e16]]),
+        *[(found, [[x] for x in HARD]) for found in single],
+    ]
+    return all(
+        same(evaluate(each(before), row, []), evaluate(before, row, []))
+        for before, table in runs_
+        for row in table
+    )
+
+
+@pytest.mark.parametrize(
+    ("op", "wrong"),
+    [
+        (ops.add, lambda rewriter, operands: operands[0] if rewriter.number(operands[1]) == 0.0 else None),
+        (ops.sub, lambda rewriter, operands: rewriter.pool.slot(0.0) if operands[0] == operands[1] else None),
+        (ops.strong_mul, lambda rewriter, operands: rewriter.emit(ops.mul, operands)),
+        (ops.maximum, lambda rewriter, operands: rewriter.emit(ops.minimum, operands)),
+    ],
+)
+def test_hard_numbers_find_a_wrong_identity(monkeypatch, op, wrong):
+    assert agrees(simplify, op)
+    monkeypatch.setitem(passes._RULES, op, wrong)
+
+    assert not agrees(simplify, op)
+
+
+def test_short_programs_find_sums_added_in_another_order(monkeypatch):
+    assert agrees(flatten_sums, ops.add)
+    emit = passes._emit_chain
+    monkeypatch.setattr(
+        passes,
+        "_emit_chain",
+        lambda program, rewriter, terms, *rest: emit(program, rewriter, terms[::-1], *rest),
+    )
+
+    assert not agrees(flatten_sums, ops.add)

@@ -1,0 +1,126 @@
+"""Vectorize: what comes out for a network, and random programs before and after."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import nodegrad as ng
+from compiler.random_programs import runs, same
+from nodegrad.compiler.lower import lower
+from nodegrad.compiler.passes import optimize
+from nodegrad.compiler.program import Program
+from nodegrad.compiler.program import evaluate as evaluate_program
+from nodegrad.compiler.record import record
+from nodegrad.compiler.reduction import plan_reduction
+from nodegrad.compiler.trees import flatten
+from nodegrad.compiler.vector import Group, Index, Straight, check, evaluate
+from nodegrad.compiler.vectorize import vectorize
+
+
+def recorded(f, *arguments):
+    numbers, spec = flatten(arguments)
+    program, leaves = lower(record(f, spec, numbers))
+    return optimize(program), numbers, [leaf.data for leaf in leaves]
+
+
+def loss_and_gradient(sizes):
+    model = ng.nn.MLP(sizes[0], list(sizes[1:]), seed=0)
+
+    def loss(x, y):
+        out = model(x)
+        return (out - y) ** 2
+
+    return recorded(ng.value_and_grad(loss, wrt=model.parameters()), [0.1] * sizes[0], 1.0)
+
+
+@given(run=runs())
+def test_results_stay_to_the_bit(run):
+    program, table, parameters = run
+
+    vector = vectorize(program)
+
+    for row in table:
+        assert same(evaluate(vector, row, parameters), evaluate_program(program, row, parameters))
+
+
+@given(run=runs())
+def test_results_stay_to_the_bit_after_passes(run):
+    program, table, parameters = run
+
+    vector = vectorize(optimize(program))
+
+    for row in table:
+        assert same(evaluate(vector, row, parameters), evaluate_program(program, row, parameters))
+
+
+def test_a_network_becomes_a_page_of_vector_instructions_whatever_its_width():
+    counts = {vectorize(loss_and_gradient([4, width, width, 1])[0]).instructions for width in (8, 32)}
+
+    assert counts == {20}
+
+
+def test_the_printed_form_is_what_one_derives_by_hand():
+    text = str(vectorize(loss_and_gradient([2, 8, 8, 1])[0]))
+
+    assert "v0[8]      = p[3: 8×2] @ x[0:2]" in text
+    assert "= relu(v1)" in text
+    assert "ᵀ @ v15[7::-1]" in text
+    assert "= v15 ⊗ v2" in text
+    assert "= v18 ⊗ x[0:2]" in text
+
+
+def test_what_depends_on_parameters_alone_is_computed_once():
+    weight = ng.Value(3.0)
+    program, numbers, parameters = recorded(lambda x: x * ng.exp(weight), 2.0)
+
+    vector = vectorize(program)
+
+    assert [item.ops for item in vector.prologue] == [[ng.exp]]
+    assert evaluate(vector, numbers, parameters) == [2.0 * ng.exp(3.0)]
+
+
+def test_products_that_only_sums_need_leave_the_body():
+    program = loss_and_gradient([2, 8, 8, 1])[0]
+
+    plan = plan_reduction(vectorize(program))
+
+    assert sorted(product.a.shape for product in plan.products) == [(8, 1), (16, 1), (64, 1)]
+    assert len(plan.take) == len(program.outputs)
+    assert check(plan.program)
+
+
+def vector_of_pairs():
+    return vectorize(Program(4, 4, (), [ng.add] * 4, [(i, i + 4) for i in range(4)], [8, 9, 10, 11]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"start": 2}, "writes a slot again"),
+        ({"start": 7}, "past the end"),
+        ({"operands": (Index(False, np.arange(4, 8)), Index(True, np.arange(4)))}, "before it is written"),
+        ({"operands": (Index(False, np.arange(4)), Index(True, np.arange(4, 8)))}, "past the end"),
+        ({"operands": (Index(False, np.arange(4)),)}, "takes 2 operands"),
+        ({"operands": (Index(False, np.arange(3)), Index(True, np.arange(4)))}, "shape"),
+    ],
+)
+def test_checker_names_what_breaks_the_rules(change, message):
+    sound = vector_of_pairs()
+    (group,) = sound.body
+    assert isinstance(group, Group)
+    assert check(sound) is sound
+
+    with pytest.raises(AssertionError, match=message):
+        check(replace(sound, body=[replace(group, **change)]))
+
+
+def test_checker_looks_into_straight_runs():
+    sound = vectorize(Program(1, 0, (), [ng.exp, ng.sin], [(0,), (1,)], [2]))
+    assert sound.body == [Straight([ng.exp, ng.sin], [1, 2], [(0,), (1,)])]
+
+    with pytest.raises(AssertionError, match="too early"):
+        check(replace(sound, body=[Straight([ng.exp, ng.sin], [1, 2], [(2,), (1,)])]))
+    with pytest.raises(AssertionError, match="again"):
+        check(replace(sound, body=[Straight([ng.exp, ng.sin], [1, 1], [(0,), (1,)])]))
