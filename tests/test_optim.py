@@ -14,12 +14,15 @@ from nodegrad.optim import (
     AdamW,
     Optimizer,
     RMSProp,
+    adam,
     clip_grad_norm,
     clip_grad_value,
     constant,
     cosine,
     exponential,
     linear,
+    rmsprop,
+    sgd,
     step_decay,
     warmup,
 )
@@ -124,6 +127,17 @@ def test_rule_records_itself_over_values(kind, settings, expected):
         moved, state = optimizer.rule(moved, gradient + (step if index == 1 else 0.0), state)
     assert x.data == pytest.approx(expected[-1], rel=1e-13)
     assert gradients[1].grad == pytest.approx((moved - expected[-1]) / step, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"), [(sgd, steps_of_sgd()), (adam, steps_of_adam()), (rmsprop, steps_of_rmsprop())]
+)
+def test_rules_have_the_settings_of_the_papers(rule, expected):
+    x, state = START, ()
+
+    for gradient, reached in zip(GRADIENTS, expected, strict=True):
+        x, state = rule(x, gradient, state, RATE)
+        assert x == pytest.approx(reached, rel=1e-13)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -283,6 +297,7 @@ def test_own_rule_makes_an_optimizer():
     [
         (constant(0.3), [0.3] * 6),
         (step_decay(1.0, every=2, factor=0.5), [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]),
+        (step_decay(1.0, every=3), [1.0, 1.0, 1.0, 0.1, 0.1, 0.1]),
         (exponential(2.0, 0.5), [2.0, 1.0, 0.5, 0.25, 0.125, 0.0625]),
         (linear(1.0, 4, final=0.2), [1.0, 0.8, 0.6, 0.4, 0.2, 0.2]),
         (cosine(1.0, 4, final=0.5), [1.0, 0.75 + 0.125 * 2**0.5, 0.75, 0.75 - 0.125 * 2**0.5, 0.5, 0.5]),
@@ -334,6 +349,13 @@ def test_clipping_by_norm(gradients, norm, clipped):
 
     assert clip_grad_norm(iter(values), 2.0) == norm
     assert [value.grad for value in values] == pytest.approx(clipped, rel=1e-15)
+
+
+def test_clipping_below_one():
+    values = with_gradients(0.3, -0.4)
+
+    assert clip_grad_norm(values, 0.25) == 0.5
+    assert [value.grad for value in values] == pytest.approx([0.15, -0.2], rel=1e-15)
 
 
 def test_clipping_by_value():

@@ -241,6 +241,27 @@ def rows(table: Any) -> list[Any]:
     return list(table.tolist() if hasattr(table, "tolist") else table)
 
 
+def samples(X: Any, y: Any, user: str, names: tuple[str, str] = ("X", "y")) -> list[tuple[Any, Any]]:
+    """Pair rows with targets, as plain finite numbers in rows of one shape.
+
+    >>> samples([[1, 2], [3, 4]], [0.5, 1.5], "fit")
+    [([1, 2], 0.5), ([3, 4], 1.5)]
+
+    Raises:
+        ValueError: naming `user` and the place, for nan and inf, uneven rows, other lengths, or no rows.
+        TypeError: for what is not a number.
+    """
+    x_name, y_name = names
+    inputs, targets = _table(X, x_name, user), _table(y, y_name, user)
+    if len(inputs) != len(targets):
+        raise ValueError(
+            f"{user} takes one target per row; {x_name} has {len(inputs)} rows and {y_name} {len(targets)}."
+        )
+    if not inputs:
+        raise ValueError(f"{user} needs at least one row; {x_name} is empty.")
+    return list(zip(inputs, targets, strict=True))
+
+
 def _two_classes(
     point: Callable[[int, float, random.Random], Row],
     n_samples: int,
@@ -285,3 +306,32 @@ def _held_out(order: list[int], labels: list[Any], share: float) -> Iterator[int
 def _check_lengths(xs: list[Any], ys: list[Any], user: str) -> None:
     if len(xs) != len(ys):
         raise ValueError(f"{user} takes one target per row; got {len(xs)} rows and {len(ys)} targets.")
+
+
+def _table(table: Any, name: str, user: str) -> list[Any]:
+    checked = [_finite(entry, f"{user}: {name}[{index}]") for index, entry in enumerate(rows(table))]
+    for index, entry in enumerate(checked):
+        if _extent(entry) != _extent(checked[0]):
+            raise ValueError(
+                f"{user} takes rows of one shape; {name}[0] is {_extent(checked[0])} "
+                f"and {name}[{index}] is {_extent(entry)}."
+            )
+    return checked
+
+
+def _finite(entry: Any, place: str) -> Any:
+    """Turn an entry into a number or nested lists of numbers, or refuse it by its place."""
+    if hasattr(entry, "tolist"):
+        entry = entry.tolist()
+    if hasattr(entry, "__iter__") and not isinstance(entry, str):
+        return [_finite(inner, f"{place}[{index}]") for index, inner in enumerate(entry)]
+    if type(entry) is int:
+        return entry  # the number of a class stays one
+    number = plain(entry, place)
+    if not math.isfinite(number):
+        raise ValueError(f"{place} is {number}. Remove or fill in what is missing first.")
+    return number
+
+
+def _extent(entry: Any) -> str:
+    return f"a list of {len(entry)}" if isinstance(entry, list) else "a number"

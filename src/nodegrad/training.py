@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from nodegrad.data import generator_for, index_batches, rows
+from nodegrad.data import generator_for, index_batches, samples
 from nodegrad.graph import patient_collector
 from nodegrad.nn.losses import LOSSES
-from nodegrad.ops import plain
 from nodegrad.optim import OPTIMIZERS, Optimizer, clip_grad_norm
 from nodegrad.value import Value
 
@@ -134,19 +133,19 @@ def fit(
             range; nothing has changed then.
         TypeError: for data that are not numbers, or a loss that is not one Value.
     """
-    samples = _samples(X, y, "X", "y")
-    held_out = None if validation is None else _samples(*validation, "validation[0]", "validation[1]")
+    known = samples(X, y, "fit")
+    held_out = None if validation is None else samples(*validation, "fit", ("validation[0]", "validation[1]"))
     criteria = _Criteria(target_loss, tolerance, patience, gradient_tolerance)
     step = _Step(model, _loss(loss), _optimizer(optimizer, model, learning_rate), max_gradient_norm)
-    size, count = _batch_size(batch_size, len(samples)), _epochs(epochs)
-    generator = generator_for(seed) if size < len(samples) else None
-    step.check(samples[0])
+    size, count = _batch_size(batch_size, len(known)), _epochs(epochs)
+    generator = generator_for(seed) if size < len(known) else None
+    step.check(known[0])
     history, start = History(), time.perf_counter()
     try:
-        with _progress(progress, count * math.ceil(len(samples) / size)) as shown:
+        with _progress(progress, count * math.ceil(len(known) / size)) as shown:
             while not history.reason:
-                batches = index_batches(len(samples), size, generator)
-                watched, norm = _epoch(step, samples, batches, shown)
+                batches = index_batches(len(known), size, generator)
+                watched, norm = _epoch(step, known, batches, shown)
                 history.losses.append(watched)
                 history.gradient_norms.append(norm)
                 if held_out is not None:
@@ -175,16 +174,16 @@ class _NotFinite(Exception):
 
 
 def _epoch(
-    step: "_Step", samples: Sequence[Any], batches: Iterator[list[int]], shown: Callable[[float], None]
+    step: "_Step", known: Sequence[Any], batches: Iterator[list[int]], shown: Callable[[float], None]
 ) -> tuple[float, float]:
     """Take a step for each batch; return the mean loss over all samples and the largest gradient norm."""
     total = largest = 0.0
     for batch in batches:
-        loss, norm = step.take([samples[index] for index in batch])
+        loss, norm = step.take([known[index] for index in batch])
         total += loss * len(batch)
         largest = max(largest, norm)
         shown(loss)
-    return total / len(samples), largest
+    return total / len(known), largest
 
 
 class _Step:
@@ -203,14 +202,14 @@ class _Step:
                 f"fit: the loss of a sample is one Value that depends on the parameters; got {error!r:.60}."
             )
 
-    def measure(self, samples: Sequence[Any]) -> float:
+    def measure(self, batch: Sequence[Any]) -> float:
         """Return the mean loss over samples."""
         with patient_collector():
-            return math.fsum(self._error(sample).data for sample in samples) / len(samples)
+            return math.fsum(self._error(sample).data for sample in batch) / len(batch)
 
-    def take(self, samples: Sequence[Any]) -> tuple[float, float]:
+    def take(self, batch: Sequence[Any]) -> tuple[float, float]:
         """Update the parameters; return the loss and the norm of the gradient before."""
-        loss = self._backward(samples)
+        loss = self._backward(batch)
         norm = clip_grad_norm(self.optimizer.parameters, self.limit)
         for name, number in (("the loss", loss), ("the gradient", norm)):
             if not math.isfinite(number):
@@ -218,16 +217,16 @@ class _Step:
         self.optimizer.step()
         return loss, norm
 
-    def _backward(self, samples: Sequence[Any]) -> float:
+    def _backward(self, batch: Sequence[Any]) -> float:
         """Set every gradient to that of the mean loss; one graph at a time, which bounds the memory."""
         self.optimizer.zero_grad()
         total = 0.0
         with patient_collector():
-            for sample in samples:
+            for sample in batch:
                 error = self._error(sample)
-                error.backward(1.0 / len(samples))
+                error.backward(1.0 / len(batch))
                 total += error.data
-        return total / len(samples)
+        return total / len(batch)
 
     def _error(self, sample: Sequence[Any]) -> Any:
         row, target = sample
@@ -260,47 +259,6 @@ class _Criteria:
 
 
 # Checks before anything runs.
-
-
-def _samples(X: Any, y: Any, x_name: str, y_name: str) -> list[tuple[Any, Any]]:
-    """Pair rows with targets, as plain finite numbers in rows of one shape."""
-    inputs, targets = _table(X, x_name), _table(y, y_name)
-    if len(inputs) != len(targets):
-        raise ValueError(
-            f"fit takes one target per row; {x_name} has {len(inputs)} rows and {y_name} {len(targets)}."
-        )
-    if not inputs:
-        raise ValueError(f"fit needs at least one row; {x_name} is empty.")
-    return list(zip(inputs, targets, strict=True))
-
-
-def _table(table: Any, name: str) -> list[Any]:
-    checked = [_finite(entry, f"{name}[{index}]") for index, entry in enumerate(rows(table))]
-    for index, entry in enumerate(checked):
-        if _extent(entry) != _extent(checked[0]):
-            raise ValueError(
-                f"fit takes rows of one shape; {name}[0] is {_extent(checked[0])} "
-                f"and {name}[{index}] is {_extent(entry)}."
-            )
-    return checked
-
-
-def _finite(entry: Any, place: str) -> Any:
-    """Turn an entry into a number or nested lists of numbers, or refuse it by its place."""
-    if hasattr(entry, "tolist"):
-        entry = entry.tolist()
-    if hasattr(entry, "__iter__") and not isinstance(entry, str):
-        return [_finite(inner, f"{place}[{index}]") for index, inner in enumerate(entry)]
-    if type(entry) is int:
-        return entry  # the number of a class stays one
-    number = plain(entry, f"fit: {place}")
-    if not math.isfinite(number):
-        raise ValueError(f"fit: {place} is {number}. Remove or fill in what is missing first.")
-    return number
-
-
-def _extent(entry: Any) -> str:
-    return f"a list of {len(entry)}" if isinstance(entry, list) else "a number"
 
 
 def _loss(loss: str | Loss) -> Loss:
