@@ -1,15 +1,27 @@
-"""The directives that write the reference: from docstrings, and from the table of operations."""
+"""Directives: a reference from docstrings and the table of operations, and what pages make by their code."""
 
 import ast
+import contextlib
+import html
 import importlib
 import inspect
+import os
 import re
+import shutil
+from pathlib import Path
 
+import pages
+from docutils import nodes
+from docutils.utils.math import MathError, latex2mathml
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import nodegrad
 from nodegrad import ops
 
+os.environ.setdefault("MPLBACKEND", "Agg")  # plots are saved, not shown
+
+WIDTH = re.compile(r'<svg[^>]* width="([\d.]+)')
 EXAMPLE = re.compile(r"(?:^>>> .*\n(?:.+\n)*\n*)+", re.MULTILINE)
 SECTION = re.compile(r"^(Args|Raises|Returns):\n((?:    .*\n)+)", re.MULTILINE)
 ITEM = re.compile(r"^    (\w+)(?=:)", re.MULTILINE)
@@ -37,6 +49,53 @@ def entries(module):
     for it in filter(inspect.ismodule, public.values()):
         yield f":::{{rubric}} {it.__name__}\n:::\n\n{inspect.getdoc(it)}\n"
         yield from entries(it)
+
+
+class Made(SphinxDirective):
+    """Show a file that the code on the page saves; the content is its caption.
+
+    The page runs, once, in the directory of the site that its files go to.
+    """
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self):
+        """Return the nodes that show the file: a picture, a page within the page, or Markdown.
+
+        Raises:
+            FileNotFoundError: if the code does not save it.
+        """
+        name, page = self.arguments[0], self.env.docname
+        file = self.files() / name
+        if not file.exists():
+            raise FileNotFoundError(f"the code on {page} saves no {name}")
+        if file.suffix == ".md":
+            return self.parse_text_to_nodes(file.read_text(encoding="utf-8"))
+        source = f"{'../' * page.count('/')}_made/{page}/{name}"
+        caption = html.escape(" ".join(self.content))
+        if file.suffix == ".html":
+            shown = f'<iframe src="{source}" title="{caption}" loading="lazy"></iframe>'
+            caption += f' <a href="{source}">Open it alone.</a>'
+        else:
+            width = WIDTH.search(file.read_text(encoding="utf-8")) if file.suffix == ".svg" else None
+            least = f' style="min-width: {0.75 * float(width[1]):.0f}px"' if width else ""
+            shown = f'<img src="{source}" alt="{caption}"{least}>'
+        figure = f'<figure class="made"><div>{shown}</div><figcaption>{caption}</figcaption></figure>'
+        return [nodes.raw("", figure, format="html")]
+
+    def files(self):
+        """Return the directory of the files that the page has made; run it if that has not been done."""
+        page = self.env.docname
+        directory = Path(self.env.app.outdir, "_made", page)
+        if self.env.temp_data.get("made") != page:  # forgotten when Sphinx has read the page
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir(parents=True)
+            source = Path(self.env.doc2path(page))
+            with contextlib.chdir(directory):
+                pages.run_page(source.read_text(encoding="utf-8"), str(source))
+            self.env.temp_data["made"] = page
+        return directory
 
 
 class Operations(SphinxDirective):
@@ -106,8 +165,32 @@ def signature(kind, it):
     return re.sub(r"^\(self(, /)?(, )?", "(", written) if kind == "method" else written
 
 
+def visit_formula(self, node):
+    """Write a formula within a line as MathML, which browsers draw without a script or a network."""
+    self.body.append(mathml(node))
+    raise nodes.SkipNode
+
+
+def visit_displayed_formula(self, node):
+    """Write a formula that stands alone as MathML."""
+    formula = mathml(node).replace("<math ", '<math display="block" ', 1)
+    self.body.append(f'<div class="math">{formula}</div>')
+    raise nodes.SkipNode
+
+
+def mathml(node):
+    """Return a formula as MathML; with a warning, and as it is, where docutils does not understand it."""
+    try:
+        return latex2mathml.tex2mathml(node.astext())
+    except MathError as error:
+        logging.getLogger(__name__).warning("%s: %s", error, node.astext(), location=node)
+        return f"<code>{html.escape(node.astext())}</code>"
+
+
 def setup(app):
     """Make the directives known to Sphinx."""
     app.add_directive("public-names", PublicNames)
     app.add_directive("operations", Operations)
+    app.add_directive("made", Made)
+    app.add_html_math_renderer("mathml", (visit_formula, None), (visit_displayed_formula, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,9 +1,7 @@
 """The README and the docs: every code block runs, every prompt shows what Python answers, the site builds."""
 
-import doctest
-import io
 import re
-import textwrap
+import sys
 import traceback
 from pathlib import Path
 
@@ -11,31 +9,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^( *)(`{3,}|:{3,})[ {]*(\w*).*\n((?:.*\n)*?)\1\2 *$", re.MULTILINE)
-FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-
-
-def code_blocks(text):
-    """Yield the Python in the fences of a Markdown page, each with the number of lines above it."""
-    for fence in FENCE.finditer(text):
-        if fence[3] in ("python", "pycon"):
-            yield textwrap.dedent(fence[4]), text[: fence.start(4)].count("\n")
-
-
-def run_page(text, name):
-    """Run the code blocks of a page in order, as one program; those with prompts must answer as they say."""
-    namespace = {"__name__": "__main__"}
-    for code, line in code_blocks(text):
-        if code.lstrip().startswith(">>>"):
-            test = doctest.DocTestParser().get_doctest(code, namespace, name, name, line)
-            test.globs = namespace  # not the copy: the blocks that follow know these names
-            report = io.StringIO()
-            runner = doctest.DocTestRunner(optionflags=FLAGS)
-            failed, _ = runner.run(test, out=report.write, clear_globs=False)
-            assert not failed, report.getvalue()
-        else:
-            exec(compile("\n" * line + code, name, "exec"), namespace)
-    return namespace
+MADE = [  # the files that the code on a page saves and the site shows
+    (page, name)
+    for page in PAGES[1:]
+    for name in re.findall(r"^```\{made\} (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+]
+sys.path.append(str(ROOT / "docs"))
+from pages import code_blocks, run_page  # noqa: E402  # beside the pages: the site is built with it too
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -82,3 +62,12 @@ def test_site_builds_without_warnings(run_python, tmp_path):
     run_python("-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", ROOT / "docs", tmp_path, timeout=240)
 
     assert 'id="nodegrad.Value"' in (tmp_path / "reference" / "api.html").read_text(encoding="utf-8")
+    for page, name in MADE:
+        place = page.relative_to(ROOT / "docs").with_suffix("")
+        assert (tmp_path / "_made" / place / name).stat().st_size > 0
+        shown = (tmp_path / place).with_suffix(".html").read_text(encoding="utf-8")
+        assert name.endswith(".md") or f'src="../_made/{place.as_posix()}/{name}"' in shown
+
+
+def test_pages_show_what_they_make():
+    assert {name.rpartition(".")[2] for _, name in MADE} >= {"svg", "png", "md"}
