@@ -11,6 +11,7 @@ from typing import Any
 
 from nodegrad.show.fold import Vertex, fold, is_constant
 from nodegrad.show.formula import Formula
+from nodegrad.show.picture import number
 from nodegrad.show.prose import plain_name
 from nodegrad.sweep import chain
 from nodegrad.value import Value
@@ -91,7 +92,7 @@ def collect(
                 used[operand].append((vertex, index))
     steps = []
     for vertex in reversed(shown):
-        uses = [(consumer, index) for consumer, index in used[vertex] if _is_smooth(consumer, index)]
+        uses = [(consumer, index) for consumer, index in used[vertex] if is_smooth(consumer, index)]
         uses.sort(key=lambda use: use[0] not in kept)  # those that have a step of their own first
         written = uses if len(uses) <= PATHS else uses[: PATHS // 2]
         terms = tuple([_term(consumer, index, names, adjoints) for consumer, index in written])
@@ -100,27 +101,37 @@ def collect(
     return tuple(steps)
 
 
-def _is_smooth(consumer: Vertex, index: int) -> bool:
+def is_smooth(consumer: Vertex, index: int) -> bool:
+    """Return whether a consumer has a derivative for its operand at `index` that is not 0 everywhere."""
     rules = consumer.op.partials
     return callable(rules) or rules[index] is not None
 
 
-def _term(consumer: Vertex, index: int, names: dict[Vertex, str], adjoints: dict[Value, float]) -> Term:
-    partial = _local(consumer, index, [operand.data for operand in consumer.operands], consumer.data)
+def local_derivative(consumer: Vertex, index: int) -> float:
+    """Return ∂consumer/∂operand as a number."""
+    return float(_local(consumer, index, [operand.data for operand in consumer.operands], consumer.data))
+
+
+def local_formula(consumer: Vertex, index: int, names: dict[Vertex, str]) -> Formula | float:
+    """Return ∂consumer/∂operand as a formula; an operation of the user's own may have only the number."""
+    operands = [_symbol(operand, names) for operand in consumer.operands]
     try:
-        local = _local(
-            consumer, index, [_symbol(v, names) for v in consumer.operands], _symbol(consumer, names)
-        )
-    except TypeError:  # an operation of the user's own may want real numbers
-        local = partial
-    upstream = adjoints.get(consumer.value, 0.0)
-    return Term(consumer.value, local, partial, upstream, chain(upstream, partial))
+        formula: Formula | float = _local(consumer, index, operands, _symbol(consumer, names))
+    except TypeError:
+        formula = local_derivative(consumer, index)
+    return formula
 
 
 def _local(consumer: Vertex, index: int, operands: Sequence[Any], out: Any) -> Any:
     """Apply the row's partial for one operand, to numbers or to symbols."""
     rules = consumer.op.partials
     return rules(operands, out)[index] if callable(rules) else rules[index](*operands, out)
+
+
+def _term(consumer: Vertex, index: int, names: dict[Vertex, str], adjoints: dict[Value, float]) -> Term:
+    partial, upstream = local_derivative(consumer, index), adjoints.get(consumer.value, 0.0)
+    local = local_formula(consumer, index, names)
+    return Term(consumer.value, local, partial, upstream, chain(upstream, partial))
 
 
 def _symbol(vertex: Vertex, names: dict[Vertex, str]) -> Formula | float:
@@ -142,9 +153,12 @@ def name_all(vertices: Sequence[Vertex]) -> dict[Vertex, str]:
     for vertex in vertices:
         if vertex in names:
             continue
+        if is_constant(vertex):
+            names[vertex] = number(vertex.data)
+            continue
         label = wanted.get(vertex)
         if label is None or uses[label] > 1:
-            choices = letters if label is None else (f"{label}_{number}" for number in count(1))
+            choices = letters if label is None else (f"{label}_{at}" for at in count(1))
             name = next(name for name in choices if name not in taken)
             taken.add(name)
         names[vertex] = label if label and uses[label] == 1 else name
