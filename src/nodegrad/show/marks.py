@@ -114,9 +114,7 @@ def draw_squares(ax: "Axes", xs: list[float], ys: list[float], fits: list[float]
     from matplotlib.colors import to_rgba
     from matplotlib.patches import Rectangle
 
-    width, height = (max(numbers) - min(numbers) for numbers in (xs, ys + fits))
-    alike = width * height == 0.0 or 1 / 3 <= width / height <= 3
-    scale = 1.0 if alike else width / height  # units of x to one of y, where squares are to look square
+    scale = _scale(ax)
     rising = slope(xs, fits) >= 0
     for x, y, fit in zip(xs, ys, fits, strict=True):
         side = abs(y - fit)
@@ -128,6 +126,13 @@ def draw_squares(ax: "Axes", xs: list[float], ys: list[float], fits: list[float]
     ax.patches[-1].set_label(f"squared errors, mean {mean:.3g}")
     ax.set_aspect(scale, adjustable="datalim")
     ax.autoscale_view()
+
+
+def _scale(ax: "Axes") -> float:
+    """Return how many units of x are to look as long as one of y: one, unless much room would be lost."""
+    room, data = ax.get_window_extent(), ax.dataLim
+    filling = data.width / data.height * room.height / room.width if data.height else 0.0
+    return 1.0 if 0.7 < filling < 1.4 or not 0.0 < filling < math.inf else filling
 
 
 def slope(xs: list[float], ys: list[float]) -> float:

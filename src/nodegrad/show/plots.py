@@ -183,13 +183,13 @@ def fitted_line(
     for step, former in enumerate(fading):
         alpha = 0.15 + 0.45 * (step + 1) / len(fading)
         ax.plot(along, _curve(former, along, in_rows), color="0.4", linewidth=1, alpha=alpha)
+    ax.plot(along, _curve(model, along, in_rows), color=COLOURS[0], linewidth=2, label="fit", zorder=3)
+    ax.plot(xs, ys, "o", color="black", markersize=6, label="samples", zorder=4, **RIM)
     fits = _curve(model, xs, in_rows)
     if errors == "squares":
         draw_squares(ax, xs, ys, fits)
     elif errors == "segments":
         ax.vlines(xs, fits, ys, color=COLOURS[1], linewidth=1.2, label="errors")
-    ax.plot(along, _curve(model, along, in_rows), color=COLOURS[0], linewidth=2, label="fit", zorder=3)
-    ax.plot(xs, ys, "o", color="black", markersize=6, label="samples", zorder=4, **RIM)
     ax.set(xlabel="x", ylabel="y")
     return with_legend(ax)
 
