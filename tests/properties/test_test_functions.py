@@ -144,3 +144,38 @@ def test_hessian_times_vector_matches(f, expected, x):
     (found,) = ng.hvp(f, (np.array(x),), (vector,))
 
     np.testing.assert_allclose(found, expected(x) @ vector, rtol=1e-11)
+
+
+NEAR = [
+    (rosenbrock, [-1.2, 1.0]),
+    (rosenbrock, [0.9, 0.8] * 5),
+    (wood, [0.9, 0.8, 1.1, 1.2]),
+    (helical_valley, [0.98, 0.1, 0.1]),
+    (brown_dennis, [-10.0, 12.0, -0.4, 0.2]),
+]
+
+
+def newton_steps(f, x, count):
+    """Return the lengths of Newton's steps until they are lost in rounding."""
+    gradient, hessian, lengths = ng.grad(f), ng.hessian(f), []
+    for _ in range(count):
+        step = np.linalg.solve(hessian(x), gradient(x))
+        x = x - step
+        lengths.append(float(np.linalg.norm(step)))
+        if lengths[-1] < 1e-9:
+            break
+    return lengths
+
+
+@pytest.mark.parametrize(("f", "start"), NEAR)
+def test_newton_converges_quadratically(f, start):
+    *_, before, last = newton_steps(f, np.array(start), 25)
+
+    assert last < 1e-9
+    assert last < 20 * before**2
+
+
+def test_newton_converges_linearly_where_the_hessian_is_singular():
+    lengths = newton_steps(powell_singular, np.array([3.0, -1.0, 0.0, 1.0]), 20)
+
+    assert lengths[-1] / lengths[-2] == pytest.approx(2 / 3, abs=1e-6)
