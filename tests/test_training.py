@@ -11,7 +11,7 @@ import pytest
 import nodegrad as ng
 from nodegrad import Value, data
 from nodegrad.nn import MLP, Neuron, mean_squared_error
-from nodegrad.optim import SGD, Adam
+from nodegrad.optim import SGD, Adam, AdamW, Optimizer, RMSProp, linear
 from nodegrad.training import REASONS, History, fit
 
 LINE_X, LINE_Y = [[0.0], [1.0], [2.0], [4.0]], [1.0, 3.5, 4.5, 9.0]  # least squares: m = 68 / 35, c = 1.1
@@ -215,6 +215,18 @@ def test_stops_when_the_gradient_is_small():
     assert history.gradient_norms == pytest.approx([2 * 0.8**epoch for epoch in range(history.epochs)])
 
 
+def test_stops_where_the_gradient_vanishes():
+    history, _ = bowl(optimizer=SGD([Value(1.0)], 0.1))  # of a parameter that nothing depends on
+
+    assert (history.reason, history.epochs) == ("gradient", 1)
+
+
+def test_patience_may_be_one():
+    history, _ = bowl(optimizer=SGD([Value(1.0)], 0.1), patience=1, gradient_tolerance=-1.0)
+
+    assert (history.reason, history.epochs) == ("tolerance", 2)
+
+
 def test_stops_after_the_last_epoch():
     history, _ = bowl(epochs=3)
 
@@ -403,3 +415,270 @@ def test_bar_without_tqdm(monkeypatch, capsys):
     assert bowl(epochs=2)[0].reason == "max epochs"
     with pytest.raises(ImportError, match="needs tqdm"):
         bowl(epochs=2, progress=True)
+
+
+# Compiled steps.
+
+
+def both(make, X, y, optimizer=lambda parameters: Adam(parameters, 0.03), **settings):
+    """Train a model eagerly and compiled, and return both results as (model, history, optimizer)."""
+    pytest.importorskip("numpy")
+    results = []
+    for compile in (False, True):
+        model = make()
+        updates = optimizer(model.parameters())
+        results.append((model, fit(model, X, y, optimizer=updates, compile=compile, **settings), updates))
+    assert [history.compiled for _, history, _ in results] == [False, True]
+    return results
+
+
+def assert_same(eager, compiled, rel=1e-9):
+    assert compiled[1].losses == pytest.approx(eager[1].losses, rel=rel)
+    assert compiled[1].gradient_norms == pytest.approx(eager[1].gradient_norms, rel=rel)
+    assert compiled[0].state_dict() == pytest.approx(eager[0].state_dict(), rel=rel, abs=1e-12)
+    gradients = [[p.grad for p in model.parameters()] for model, *_ in (eager, compiled)]
+    assert gradients[1] == pytest.approx(gradients[0], rel=rel, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda parameters: SGD(parameters, 0.1),
+        lambda parameters: SGD(parameters, linear(0.1, 40), momentum=0.9, nesterov=True, weight_decay=0.01),
+        lambda parameters: Adam(parameters, 0.03),
+        lambda parameters: AdamW(parameters, 0.03),
+        lambda parameters: RMSProp(parameters, 0.01, momentum=0.5),
+    ],
+)
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_compiled_steps_are_the_eager_ones(optimizer, batch_size):
+    X, y = data.make_moons(30, seed=1)
+
+    eager, compiled = both(
+        lambda: MLP(2, [5, 1], "tanh", seed=2), X, y, optimizer, epochs=8, batch_size=batch_size, seed=3
+    )
+
+    assert_same(eager, compiled)
+    ours, theirs = eager[2].state_dict(), compiled[2].state_dict()
+    assert ours["steps"] == theirs["steps"]
+    assert [x for state in theirs["states"] for x in state] == pytest.approx(
+        [x for state in ours["states"] for x in state], rel=1e-9, abs=1e-15
+    )
+
+
+def test_compiled_steps_go_on_from_the_state_of_eager_ones():
+    eager, compiled = line(), line()
+    first, second = Adam(eager.parameters(), 0.1), Adam(compiled.parameters(), 0.1)
+    fit(eager, LINE_X, LINE_Y, optimizer=first, epochs=3, compile=False)
+    fit(compiled, LINE_X, LINE_Y, optimizer=second, epochs=3, compile=False)
+
+    fit(eager, LINE_X, LINE_Y, optimizer=first, epochs=3, compile=False)
+    assert fit(compiled, LINE_X, LINE_Y, optimizer=second, epochs=3, compile=True).compiled
+
+    assert compiled.state_dict() == pytest.approx(eager.state_dict(), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", lambda logits, y: ng.nn.cross_entropy(logits, y)])
+def test_classes_compile(loss):
+    X, y = data.make_blobs(12, centers=[[0, 3], [3, 0], [-3, -3]], spread=0.5, seed=1)
+    y = y if isinstance(loss, str) else [[float(label == j) for j in range(3)] for label in y]
+
+    assert_same(*both(lambda: MLP(2, [4, 3], "tanh", seed=1), X, y, loss=loss, epochs=5))
+
+
+@pytest.mark.parametrize("name", ["huber", "hinge", "binary_cross_entropy_with_logits"])
+def test_losses_compile(name):
+    X, y = data.make_moons(20, seed=1)
+    y = [2 * label - 1 for label in y] if name == "hinge" else y
+
+    def updates(parameters):
+        return SGD(parameters, 0.1)  # Adam would make much of a gradient that is 0 but for rounding
+
+    assert_same(*both(lambda: MLP(2, [4, 1], "tanh", seed=1), X, y, updates, loss=name, epochs=5))
+
+
+def test_validation_and_clipping_compile():
+    X, y = data.make_moons(30, seed=1)
+
+    eager, compiled = both(
+        lambda: MLP(2, [4, 1], seed=1),
+        X[:20],
+        y[:20],
+        epochs=5,
+        max_gradient_norm=0.1,
+        validation=(X[20:], y[20:]),
+    )
+
+    assert_same(eager, compiled)
+    assert compiled[1].validation_losses == pytest.approx(eager[1].validation_losses, rel=1e-9)
+
+
+def test_branches_of_a_model_compile():
+    class Bent(Neuron):
+        def forward(self, x):
+            z = super().forward(x)
+            return z if z > 2.0 else 0.5 * z
+
+    eager, compiled = both(lambda: Bent(1, None, seed=1), LINE_X, LINE_Y, epochs=60)
+
+    assert_same(eager, compiled)
+
+
+def test_what_the_optimizer_does_not_hold_stays():
+    for compile in (False, True):
+        model = line()
+        model.w[0].data = 2.0
+
+        fit(model, LINE_X, LINE_Y, optimizer=SGD([model.b], 0.1), epochs=200, compile=compile)
+
+        assert model.w[0].data == 2.0
+        assert model.b.data == pytest.approx(1.0, abs=1e-3)
+
+
+def test_callback_sees_and_sets_the_parameters_of_compiled_steps():
+    model = line()
+    seen = []
+
+    def callback(epoch, history):
+        seen.append(model(LINE_X[1]).data)
+        if epoch == 2:
+            model.w[0].data, model.b.data = 68 / 35, 4.5 - 1.75 * 68 / 35
+
+    history = fit(
+        model,
+        LINE_X,
+        LINE_Y,
+        "mean_squared_error",
+        "sgd",
+        3,
+        learning_rate=0.05,
+        callback=callback,
+        compile=True,
+    )
+
+    assert len(set(seen)) == 3
+    assert history.losses[2] == pytest.approx(fit_residual(), rel=1e-9)
+
+
+class Scaled(Neuron):
+    """A model that takes a plain number from elsewhere."""
+
+    scale = 1.0
+
+    def forward(self, x):
+        return super().forward(x) * self.scale
+
+
+def change_scale(model):
+    def callback(epoch, history):
+        model.scale = 1.0 / epoch
+
+    return callback
+
+
+def read_data(prediction, y):
+    return (prediction - y) ** 2 * prediction.data
+
+
+def noisy(prediction, y):
+    return (prediction - y) ** 2 * random.random()
+
+
+@pytest.mark.parametrize(
+    ("model", "settings"),
+    [
+        (Scaled(1, None, seed=1), {"callback": change_scale}),
+        (line(), {"loss": read_data}),
+        (line(), {"loss": noisy}),
+    ],
+)
+def test_what_cannot_be_compiled_is_trained_eagerly(model, settings, monkeypatch):
+    pytest.importorskip("numpy")
+    monkeypatch.setattr("nodegrad.training._WORTH_COMPILING", 1)
+    settings = settings | {"epochs": 5, "optimizer": "sgd", "learning_rate": 0.01}
+    if "callback" in settings:
+        settings["callback"] = settings["callback"](model)
+    start = model.state_dict()
+    losses = []
+    for compile in (None, False):
+        model.load_state_dict(start)
+        model.scale = 1.0
+        random.seed(4)
+        history = fit(model, LINE_X, LINE_Y, **settings, compile=compile)
+        assert not history.compiled
+        losses.append(history.losses)
+
+    if settings.get("loss") is not noisy:  # trying to compile has drawn from the generator
+        assert losses[0] == pytest.approx(losses[1], rel=1e-12)
+    model.load_state_dict(start)
+    model.scale = 1.0
+    with pytest.raises(ValueError, match=r"compile"):
+        fit(model, LINE_X, LINE_Y, **settings, compile=True)
+
+
+def test_parameter_read_as_plain_number_is_noticed():
+    model = line()
+
+    def loss(prediction, y):
+        return (prediction - y) ** 2 + 0.1 * model.w[0].data ** 2
+
+    with pytest.raises(ValueError, match="depends on plain numbers"):
+        fit(model, LINE_X, LINE_Y, loss, compile=True)
+
+    assert not fit(model, LINE_X, LINE_Y, loss, epochs=1000).compiled
+
+
+def test_rule_that_takes_no_arrays_is_run_eagerly(monkeypatch):
+    pytest.importorskip("numpy")
+    monkeypatch.setattr("nodegrad.training._WORTH_COMPILING", 1)
+
+    class SignDescent(Optimizer):
+        @staticmethod
+        def update(parameter, gradient, state, learning_rate):
+            return parameter - (learning_rate if gradient > 0 else -learning_rate), state
+
+    model = line()
+    start = model.w[0].data
+
+    history = fit(model, LINE_X, LINE_Y, optimizer=SignDescent(model.parameters(), 0.125), epochs=2)
+
+    assert (history.compiled, history.epochs) == (False, 2)
+    assert abs(model.w[0].data - start) in (0.0, 0.25)
+
+
+def test_training_compiles_by_default_when_it_is_worth_it():
+    pytest.importorskip("numpy")
+
+    assert not fit(line(), LINE_X, LINE_Y, epochs=5).compiled
+    history = fit(line(), LINE_X, LINE_Y, epochs=1000)
+    assert history.compiled
+    assert "compiled" in repr(history)
+
+
+def test_training_needs_no_compiler(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nodegrad.compiler.step", None)
+
+    assert not fit(line(), LINE_X, LINE_Y, epochs=600).compiled
+    with pytest.raises(ImportError):
+        fit(line(), LINE_X, LINE_Y, compile=True)
+
+
+def test_compiled_divergence_stops_before_it_reaches_the_parameters():
+    pytest.importorskip("numpy")
+    model = line()
+
+    with pytest.warns(RuntimeWarning, match="became inf"):
+        history = fit(model, LINE_X, LINE_Y, "mean_squared_error", "sgd", learning_rate=1e80, compile=True)
+
+    assert (history.compiled, history.reason) == (True, "diverged")
+    assert all(map(math.isfinite, model.state_dict().values()))
+
+
+def test_targets_are_checked_before_anything_changes():
+    model = line()
+    before = model.state_dict()
+
+    with pytest.raises(ValueError, match="hinge: targets are -1 or 1; got 0"):
+        fit(model, LINE_X, [1, -1, -1, 0], loss="hinge", batch_size=1)
+
+    assert model.state_dict() == before

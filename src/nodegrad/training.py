@@ -4,19 +4,22 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from nodegrad.data import generator_for, index_batches, samples
 from nodegrad.graph import patient_collector
 from nodegrad.nn.losses import LOSSES
-from nodegrad.optim import OPTIMIZERS, Optimizer, clip_grad_norm
+from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.value import Value
 
 Loss = Callable[[Any, Any], Any]
+Samples = Sequence[tuple[Any, Any]]
 Callback = Callable[[int, "History"], Any]
+
+_WORTH_COMPILING = 2000  # samples to go through; the compiler is not quicker with fewer
 
 REASONS = {
     "target loss": "the loss is small enough",
@@ -41,6 +44,7 @@ class History:
         validation_losses: the mean loss over the validation data after each epoch, where there are any.
         gradient_norms: the largest Euclidean norm of the gradient in each epoch.
         reason: why training stopped, a key of `REASONS`; "diverged" if it cannot go on.
+        compiled: whether the steps were compiled.
         seconds: how long it took.
     """
 
@@ -48,6 +52,7 @@ class History:
     validation_losses: list[float] = field(default_factory=list)
     gradient_norms: list[float] = field(default_factory=list)
     reason: str = ""
+    compiled: bool = False
     seconds: float = 0.0
 
     @property
@@ -66,7 +71,8 @@ class History:
     def __repr__(self) -> str:
         course = f", loss {self.losses[0]:.6g} to {self.losses[-1]:.6g}" if self.losses else ""
         ended = f"stopped because {REASONS[self.reason]}" if self.reason else "under way"
-        return f"<History: {self.epochs} epochs{course}; {ended}>"
+        how = ", compiled" if self.compiled else ""
+        return f"<History: {self.epochs} epochs{how}{course}; {ended}>"
 
 
 def fit(
@@ -87,6 +93,7 @@ def fit(
     max_gradient_norm: float = math.inf,
     seed: int | None = None,
     progress: bool | None = None,
+    compile: bool | None = None,
     callback: Callback | None = None,
 ) -> History:
     """Train a model: minimise the mean over samples of loss(model(x), y) by mini-batch gradient descent.
@@ -126,6 +133,9 @@ def fit(
         max_gradient_norm: gradients of a larger norm are scaled down to it.
         seed: what the batches are drawn with; None for Python's global generator.
         progress: show a progress bar (needs tqdm). By default on a terminal, where tqdm is installed.
+        compile: run compiled steps: False for never, True for always (what prevents it is an error then). By
+            default where NumPy is installed, the model can be compiled, and there is enough to do. The
+            History says which it was. Compiled and eager losses differ by rounding.
         callback: called with the number of epochs done and the History after each; True stops the training.
 
     Raises:
@@ -134,25 +144,30 @@ def fit(
         TypeError: for data that are not numbers, or a loss that is not one Value.
     """
     known = samples(X, y, "fit")
-    held_out = None if validation is None else samples(*validation, "fit", ("validation[0]", "validation[1]"))
+    held_out = samples(*validation, "fit", ("validation[0]", "validation[1]")) if validation else []
     criteria = _Criteria(target_loss, tolerance, patience, gradient_tolerance)
-    step = _Step(model, _loss(loss), _optimizer(optimizer, model, learning_rate), max_gradient_norm)
+    updates = _optimizer(optimizer, model, learning_rate)
     size, count = _batch_size(batch_size, len(known)), _epochs(epochs)
     generator = generator_for(seed) if size < len(known) else None
-    step.check(known[0])
+    if not max_gradient_norm > 0.0:
+        raise ValueError(f"fit: max_gradient_norm is above 0; got {max_gradient_norm!r}.")
+    run = _Run(_Step(model, _loss(loss), updates, known, held_out), max_gradient_norm)
+    outputs = run.eager.check()
+    if compile or (compile is None and len(known) * count >= _WORTH_COMPILING):
+        run.compile(bool(compile), outputs if loss == "cross_entropy" else 0)
     history, start = History(), time.perf_counter()
     try:
         with _progress(progress, count * math.ceil(len(known) / size)) as shown:
             while not history.reason:
-                batches = index_batches(len(known), size, generator)
-                watched, norm = _epoch(step, known, batches, shown)
+                batches = index_batches(len(known), size, generator) if generator else [None]
+                watched, norm = run.epoch(batches, shown)
                 history.losses.append(watched)
                 history.gradient_norms.append(norm)
-                if held_out is not None:
-                    watched = step.measure(held_out)
+                if held_out:
+                    watched = run.validate()
                     history.validation_losses.append(watched)
                 reason = criteria.met(watched, norm)
-                if callback is not None and callback(history.epochs, history):
+                if callback is not None and run.consult(callback, history):
                     reason = reason or "callback"
                 history.reason = reason or ("max epochs" if history.epochs == count else "")
     except KeyboardInterrupt:
@@ -165,7 +180,9 @@ def fit(
             RuntimeWarning,
             stacklevel=2,
         )
-    history.seconds = time.perf_counter() - start
+    finally:
+        run.step.push()
+    history.compiled, history.seconds = run.compiled, time.perf_counter() - start
     return history
 
 
@@ -173,64 +190,153 @@ class _NotFinite(Exception):
     """A loss or a gradient is inf or nan; the message says which."""
 
 
-def _epoch(
-    step: "_Step", known: Sequence[Any], batches: Iterator[list[int]], shown: Callable[[float], None]
-) -> tuple[float, float]:
-    """Take a step for each batch; return the mean loss over all samples and the largest gradient norm."""
-    total = largest = 0.0
-    for batch in batches:
-        loss, norm = step.take([known[index] for index in batch])
-        total += loss * len(batch)
-        largest = max(largest, norm)
-        shown(loss)
-    return total / len(known), largest
-
-
 class _Step:
-    """One step of training: the gradient of the mean loss of some samples, and the update."""
+    """Eager gradient descent on the mean loss of samples, one graph at a time, which bounds the memory.
 
-    def __init__(self, model: Callable[[Any], Any], loss: Loss, optimizer: Optimizer, limit: float) -> None:
-        if not limit > 0.0:
-            raise ValueError(f"fit: max_gradient_norm is above 0; got {limit!r}.")
-        self.model, self.loss, self.optimizer, self.limit = model, loss, optimizer, limit
+    `FlatStep` of the compiler does the same on arrays; `pull` and `push` are for its sake.
+    """
 
-    def check(self, sample: Sequence[Any]) -> None:
-        """Try model and loss on a sample, so that what does not fit is known before anything changes."""
-        error = self._error(sample)
+    def __init__(
+        self, model: Callable[[Any], Any], loss: Loss, optimizer: Optimizer, known: Samples, held_out: Samples
+    ) -> None:
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.known, self.held_out = known, held_out
+
+    def error(self, row: Any, target: Any) -> Any:
+        """Return the loss of one sample."""
+        return self.loss(self.model(row), target)
+
+    def check(self) -> int:
+        """Try model and loss, so that misfits are known before anything changes; count the outputs."""
+        row, target = self.known[0]
+        output = self.model(row)
+        error = self.loss(output, target)
         if not isinstance(error, Value):
             raise TypeError(
                 f"fit: the loss of a sample is one Value that depends on the parameters; got {error!r:.60}."
             )
+        if self.loss in LOSSES.values():  # a loss of one's own may not take plain numbers
+            numbers = _numbers(output)
+            for _, target in (*self.known, *self.held_out):
+                self.loss(numbers, target)
+        return len(output) if hasattr(output, "__len__") else 1
 
-    def measure(self, batch: Sequence[Any]) -> float:
-        """Return the mean loss over samples."""
-        with patient_collector():
-            return math.fsum(self._error(sample).data for sample in batch) / len(batch)
-
-    def take(self, batch: Sequence[Any]) -> tuple[float, float]:
-        """Update the parameters; return the loss and the norm of the gradient before."""
-        loss = self._backward(batch)
-        norm = clip_grad_norm(self.optimizer.parameters, self.limit)
-        for name, number in (("the loss", loss), ("the gradient", norm)):
-            if not math.isfinite(number):
-                raise _NotFinite(f"{name} became {number}")
-        self.optimizer.step()
-        return loss, norm
-
-    def _backward(self, batch: Sequence[Any]) -> float:
-        """Set every gradient to that of the mean loss; one graph at a time, which bounds the memory."""
+    def gradient(self, chosen: list[int] | None) -> tuple[float, float]:
+        """Set every gradient to that of the mean loss over samples; return that loss and the norm."""
+        batch = self.known if chosen is None else [self.known[index] for index in chosen]
         self.optimizer.zero_grad()
         total = 0.0
         with patient_collector():
             for sample in batch:
-                error = self._error(sample)
+                error = self.error(*sample)
                 error.backward(1.0 / len(batch))
                 total += error.data
-        return total / len(batch)
+        return total / len(batch), math.hypot(*[leaf.grad for leaf in self.optimizer.parameters])
 
-    def _error(self, sample: Sequence[Any]) -> Any:
-        row, target = sample
-        return self.loss(self.model(row), target)
+    def update(self, scale: float) -> None:
+        """Take a step by the gradient times `scale`."""
+        if scale != 1.0:
+            for leaf in self.optimizer.parameters:
+                leaf.grad *= scale
+        self.optimizer.step()
+
+    def validate(self) -> float:
+        """Return the mean loss over the samples held out."""
+        with patient_collector():
+            return math.fsum(self.error(*sample).data for sample in self.held_out) / len(self.held_out)
+
+    def pull(self) -> None:
+        """Read the parameters again: there is no copy of them."""
+
+    def push(self) -> None:
+        """Write the parameters: they are where they belong."""
+
+    quiet = staticmethod(nullcontext)  # floats overflow without a warning
+
+
+class _Run:
+    """A training under way: compiled where wanted and possible, eager otherwise."""
+
+    def __init__(self, eager: _Step, limit: float) -> None:
+        self.eager, self.limit, self.must = eager, limit, False
+        self.step: Any = eager
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the steps are compiled."""
+        return self.step is not self.eager
+
+    def compile(self, must: bool, classes: int) -> None:
+        """Compile the step; if it `must` be, raise what prevents it, and else go on eagerly."""
+        self.must = must
+        eager = self.eager
+        parts = [_columns(part, classes) for part in (eager.known, eager.held_out) if part]
+        try:
+            from nodegrad.compiler.step import FlatStep
+
+            self.step = FlatStep(eager.error, eager.optimizer, *parts)
+            self._agree(None)
+            self._agree(self.step.moved())
+        except Exception as error:
+            self._retreat(error)
+
+    def epoch(
+        self, batches: Iterable[list[int] | None], shown: Callable[[float], None]
+    ) -> tuple[float, float]:
+        """Take a step for each batch; return the mean loss over all samples and the largest gradient norm."""
+        total = largest = 0.0
+        count = len(self.eager.known)
+        with self.step.quiet():
+            for batch in batches:
+                loss, norm = self._do("gradient", batch)
+                if not (math.isfinite(loss) and math.isfinite(norm)):
+                    name, number = ("the gradient", norm) if math.isfinite(loss) else ("the loss", loss)
+                    raise _NotFinite(f"{name} became {number}")
+                self._do("update", self.limit / norm if norm > self.limit else 1.0)
+                total += loss * (count if batch is None else len(batch))
+                largest = max(largest, norm)
+                shown(loss)
+        return total / count, largest
+
+    def validate(self) -> float:
+        """Return the mean loss over the samples held out."""
+        found: float = self._do("validate")
+        return found
+
+    def consult(self, callback: Callback, history: History) -> bool:
+        """Call back with everything up to date; what it changes counts."""
+        self.step.push()
+        answer = callback(history.epochs, history)
+        self.step.pull()
+        if self.compiled:
+            self._agree(None)
+        return bool(answer)
+
+    def _agree(self, numbers: Any) -> None:
+        """Make sure that compiled steps do what eager ones do: what a model reads elsewhere may change."""
+        if not self.step.agrees(numbers):
+            self._retreat(
+                ValueError(
+                    "fit(compile=True): the loss depends on plain numbers that have changed since it was "
+                    "recorded (.data of a parameter, or an attribute the callback sets). Leave compile out."
+                )
+            )
+
+    def _do(self, name: str, *arguments: Any) -> Any:
+        if not self.compiled:
+            return getattr(self.step, name)(*arguments)
+        try:
+            return getattr(self.step, name)(*arguments)
+        except Exception as error:
+            self._retreat(error)
+            return getattr(self.step, name)(*arguments)
+
+    def _retreat(self, error: Exception) -> None:
+        """Go on eagerly, unless the steps must be compiled."""
+        if self.must:
+            raise error
+        self.step.push()
+        self.step = self.eager
 
 
 class _Criteria:
@@ -256,6 +362,24 @@ class _Criteria:
         if norm <= self.gradient:
             return "gradient"
         return "tolerance" if self.waited >= self.patience else ""
+
+
+# Data in other forms.
+
+
+def _columns(known: Samples, classes: int) -> tuple[list[Any], list[Any]]:
+    """Separate rows from targets; with `classes`, a class becomes a probability for each."""
+    X, y = [row for row, _ in known], [target for _, target in known]
+    if classes and not isinstance(y[0], list):
+        y = [[float(index == target) for index in range(classes)] for target in y]
+    return X, y
+
+
+def _numbers(output: Any) -> Any:
+    """Return the plain numbers in what a model returned."""
+    if isinstance(output, Value):
+        return output.data
+    return [_numbers(inner) for inner in output] if hasattr(output, "__iter__") else output
 
 
 # Checks before anything runs.

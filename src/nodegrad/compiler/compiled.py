@@ -144,6 +144,13 @@ class Compiled:
             total = total / count
         return unflatten(out_spec, total.tolist(), float)
 
+    def sums(self, spec: Spec, blocks: list[Array], count: int) -> Array:
+        """Return every result summed over rows, for arguments as `rows` lays them out."""
+        total: Any = 0.0
+        for trace, chosen in self._route(spec, blocks, count):
+            total = total + self._run(trace, "sums", *_take(blocks, chosen, count))
+        return np.asarray(total)
+
     def _gather(self, ways: Any, blocks: list[Array], count: int, run: Any) -> Any:
         trace = ways[0][0]
         if len(ways) == 1:
