@@ -12,7 +12,7 @@ from typing import Any
 from nodegrad.data import generator_for, index_batches, samples
 from nodegrad.graph import patient_collector
 from nodegrad.nn.losses import LOSSES
-from nodegrad.optim import OPTIMIZERS, Optimizer
+from nodegrad.optim import OPTIMIZERS, Optimizer, clip_grad_norm
 from nodegrad.value import Value
 
 Loss = Callable[[Any, Any], Any]
@@ -221,9 +221,20 @@ class _Step:
                 self.loss(numbers, target)
         return len(output) if hasattr(output, "__len__") else 1
 
-    def gradient(self, chosen: list[int] | None) -> tuple[float, float]:
-        """Set every gradient to that of the mean loss over samples; return that loss and the norm."""
-        batch = self.known if chosen is None else [self.known[index] for index in chosen]
+    def take(self, chosen: list[int] | None, limit: float) -> tuple[float, float]:
+        """Take a step by the gradient of the mean loss over samples, scaled down to the norm `limit`.
+
+        Returns:
+            The loss and the norm of its gradient; where one is not finite, no step is taken.
+        """
+        loss = self._backward(self.known if chosen is None else [self.known[index] for index in chosen])
+        norm = clip_grad_norm(self.optimizer.parameters, limit)
+        if math.isfinite(loss) and math.isfinite(norm):
+            self.optimizer.step()
+        return loss, norm
+
+    def _backward(self, batch: Samples) -> float:
+        """Set every gradient to that of the mean loss over samples; return that loss."""
         self.optimizer.zero_grad()
         total = 0.0
         with patient_collector():
@@ -231,14 +242,7 @@ class _Step:
                 error = self.error(*sample)
                 error.backward(1.0 / len(batch))
                 total += error.data
-        return total / len(batch), math.hypot(*[leaf.grad for leaf in self.optimizer.parameters])
-
-    def update(self, scale: float) -> None:
-        """Take a step by the gradient times `scale`."""
-        if scale != 1.0:
-            for leaf in self.optimizer.parameters:
-                leaf.grad *= scale
-        self.optimizer.step()
+        return total / len(batch)
 
     def validate(self) -> float:
         """Return the mean loss over the samples held out."""
@@ -288,11 +292,10 @@ class _Run:
         count = len(self.eager.known)
         with self.step.quiet():
             for batch in batches:
-                loss, norm = self._do("gradient", batch)
-                if not (math.isfinite(loss) and math.isfinite(norm)):
-                    name, number = ("the gradient", norm) if math.isfinite(loss) else ("the loss", loss)
-                    raise _NotFinite(f"{name} became {number}")
-                self._do("update", self.limit / norm if norm > self.limit else 1.0)
+                loss, norm = self._do("take", batch, self.limit)
+                for name, number in (("the loss", loss), ("the gradient", norm)):
+                    if not math.isfinite(number):
+                        raise _NotFinite(f"{name} became {number}")
                 total += loss * (count if batch is None else len(batch))
                 largest = max(largest, norm)
                 shown(loss)

@@ -38,6 +38,7 @@ class RowSum:
         self.compiled, self.leaves = compiled, leaves
         self.spec, self.blocks, self.count = rows(arguments)
         self._only: Trace | None = None  # the one trace that all rows go through, if there is one
+        self._sums: Any = None  # of its kernel
         self._places: Any = None  # where the numbers of the trace's parameters are; -1: not among them
         self._all_ours = False
 
@@ -47,8 +48,7 @@ class RowSum:
         count = self.count if chosen is None else len(chosen)
         if self._only is None:
             return self._guarded(numbers, blocks, count)
-        kernel = self._only.kernel("results")
-        found: Array = kernel.sums(blocks, count, self._arranged(self._only, numbers))
+        found: Array = self._sums(blocks, count, self._arranged(self._only, numbers))
         return found
 
     def _guarded(self, numbers: Array, blocks: list[Array], count: int) -> Array:
@@ -56,7 +56,7 @@ class RowSum:
         total = self.compiled.sums(self.spec, blocks, count)
         traces = self.compiled.traces[self.spec]
         if not traces[0].lines:
-            self._only = traces[0]
+            self._only, self._sums = traces[0], traces[0].kernel("results").sums
             index = {leaf: place for place, leaf in enumerate(self.leaves)}
             self._places = np.array([index.get(leaf, -1) for leaf in self._only.parameters], int)
             self._all_ours = bool((self._places >= 0).all())
@@ -107,18 +107,22 @@ class FlatStep:
             leaf.grad = slope
         self.optimizer.states = scattered(self.state, len(self.leaves))
 
-    def gradient(self, chosen: Chosen = None) -> tuple[float, float]:
-        """Return the mean loss over samples and the norm of its gradient, which `update` uses."""
-        total = self.known(self.numbers, chosen) / (self.known.count if chosen is None else len(chosen))
-        self.slope = total[1:]
-        return float(total[0]), math.sqrt(self.slope.dot(self.slope))
+    def take(self, chosen: Chosen, limit: float) -> tuple[float, float]:
+        """Take a step by the gradient of the mean loss over samples, scaled down to the norm `limit`.
 
-    def update(self, scale: float) -> None:
-        """Take a step by the gradient times `scale`."""
-        slope = self.slope if scale == 1.0 else self.slope * scale
-        self.numbers, self.state = self.optimizer.rule(self.numbers, slope, self.state)
-        self.slope = slope
-        self.optimizer.steps += 1
+        Returns:
+            The loss and the norm of its gradient; where one is not finite, no step is taken.
+        """
+        mean = self.known(self.numbers, chosen) / (self.known.count if chosen is None else len(chosen))
+        loss, slope = float(mean[0]), mean[1:]
+        norm = math.sqrt(slope.dot(slope))
+        if math.isfinite(loss) and math.isfinite(norm):
+            if norm > limit:
+                slope = slope * (limit / norm)
+            self.numbers, self.state = self.optimizer.rule(self.numbers, slope, self.state)
+            self.slope = slope
+            self.optimizer.steps += 1
+        return loss, norm
 
     def validate(self) -> float:
         """Return the mean loss over the samples held out."""
