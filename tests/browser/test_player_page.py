@@ -3,20 +3,12 @@
 import pytest
 
 import nodegrad as ng
+from browser_steps import choose, count, press, run, scrub, step, text, texts
 from nodegrad import Value, player
 from nodegrad.show.picture import number
 from nodegrad.show.prose import plain_name
 from test_dot import HOSTILE
 
-KEYS = {"right": "\ue014", "left": "\ue012", "home": "\ue011", "end": "\ue010", "space": " "}
-
-
-SET = """(([name, key, to, event]) => {
-    const field = document.getElementById(name);
-    field[key] = to;
-    field.dispatchEvent(new Event(event));
-})(arguments)"""
-TEXTS = "n => [...n.querySelectorAll(arguments[1])].map(cell => cell.textContent)"
 LINES_INSIDE = """[...document.querySelectorAll('#graph .node')].every(node => {
     const body = node.querySelector('.body').getBoundingClientRect();
     return [...node.querySelectorAll('tspan')].every(line => {
@@ -38,41 +30,6 @@ def diamond():
     out = (a.tanh() + a * 3.0) * x
     out.label = "out"
     return out, x, w, a
-
-
-def press(browser, key):
-    from selenium.webdriver import ActionChains
-
-    ActionChains(browser).send_keys(KEYS[key]).perform()
-
-
-def run(browser, script, *arguments):
-    return browser.execute_script(f"return {script}", *arguments)
-
-
-def step(browser):
-    return int(run(browser, "document.getElementById('slider').value"))
-
-
-def count(browser):
-    return int(run(browser, "document.getElementById('slider').max"))
-
-
-def text(browser, name):
-    return run(browser, "document.getElementById(arguments[0]).innerText", name)
-
-
-def scrub(browser, to):
-    run(browser, SET, "slider", "value", to, "input")
-
-
-def choose(browser, mode):
-    run(browser, SET, "mode", "selectedIndex", mode, "change")
-
-
-def texts(browser, outer, inner):
-    """Return the texts of the `inner` elements in each `outer` one."""
-    return run(browser, f"[...document.querySelectorAll(arguments[0])].map({TEXTS})", outer, inner)
 
 
 def shown(browser):

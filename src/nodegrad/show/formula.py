@@ -176,11 +176,11 @@ _LATEX_MARKS |= {"{": r"\{", "}": r"\}", "_": r"\_", "^": r"\hat{}", "~": r"\sim
 def latex_name(name: str) -> str:
     r"""Write a name in LaTeX: digits at its end and what follows an underscore become an index.
 
-    >>> print(latex_name("w12"), latex_name("w11_3"), latex_name("theta"), latex_name("x < y"))
-    w_{12} w_{11,3} \theta \text{x }\lt\text{ y}
+    >>> print(latex_name("w11_3"), latex_name("w[0][1]"), latex_name("theta"), latex_name("x < y"))
+    w_{11,3} w_{0,1} \theta \text{x }\lt\text{ y}
     """
-    parts = re.fullmatch(r"([A-Za-z]+)(\d*)(?:_(\w+))?", name, re.ASCII)
-    if parts and "_" not in (parts[3] or ""):
+    parts = re.fullmatch(r"([A-Za-z]+)(\d*)(?:_([A-Za-z0-9]+))?((?:\[\w+\])*)", name, re.ASCII)
+    if parts:
         stem = (
             parts[1]
             if len(parts[1]) == 1
@@ -188,7 +188,7 @@ def latex_name(name: str) -> str:
             if parts[1] in GREEK
             else rf"\mathrm{{{parts[1]}}}"
         )
-        index = ",".join(filter(None, parts.groups()[1:]))
+        index = ",".join(filter(None, [parts[2], parts[3], *re.findall(r"\w+", parts[4])]))
         return f"{stem}_{{{index}}}" if index else stem
     runs = re.split(r"([\\<>$&%#{}_^~`])", " ".join(name.split()))
     return "".join(_LATEX_MARKS.get(run) or rf"\text{{{run}}}" for run in runs if run)

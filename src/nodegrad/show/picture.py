@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import takewhile
+from types import MappingProxyType
 
 from nodegrad.show.fold import Group, Vertex, is_constant
 from nodegrad.show.svg import Edge, Node, Picture, shorten
@@ -51,10 +52,17 @@ def picture(
     marked = {group for group in groups if not set(highlight).isdisjoint(group.members)}
     nodes: list[Node] = []
     for group in groups:
-        kind = _kind(group, outputs) + (" highlight" if group in marked else "")
+        kind = kind_of(group, outputs) + (" highlight" if group in marked else "")
         op = group.members[0].op if group.members else None
-        cells = _cells(group, before or {})
-        nodes.append(Node(cells, op.symbol if op else "", kind, shade(group), _title(group, len(nodes))))
+        nodes.append(
+            Node(
+                cells(group, before or {}),
+                op.symbol if op else "",
+                kind,
+                shade(group),
+                _title(group, len(nodes)),
+            )
+        )
     edges = []
     for group in groups:
         for source, count in group.feeds:
@@ -69,7 +77,8 @@ def _caption(groups: Sequence[Group]) -> str:
     return f"computation graph of {count:,} node{'s' if count != 1 else ''}"
 
 
-def _kind(group: Group, outputs: Collection[Vertex]) -> str:
+def kind_of(group: Group, outputs: Collection[Vertex]) -> str:
+    """Return the class by which a box gets its style."""
     if not group.members or is_constant(group.members[0]):
         return "constant"
     if group.members[0] in outputs:
@@ -79,7 +88,7 @@ def _kind(group: Group, outputs: Collection[Vertex]) -> str:
     return "value" if group.members[0].op else "leaf"
 
 
-def _cells(group: Group, before: Mapping[object, float]) -> tuple[str, ...]:
+def cells(group: Group, before: Mapping[object, float] = MappingProxyType({})) -> tuple[str, ...]:
     """Return the texts of a box: label, number, gradient; for several nodes their count and ranges."""
     if not group.members:
         return ("…",)
@@ -102,7 +111,7 @@ def _label(group: Group) -> str:
     labels = sorted({vertex.label for vertex in group.members})
     pairs = zip(labels[0], labels[-1], strict=False)  # all that come between share what the ends share
     stem = "".join(char for char, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return f"{stem}…" if stem and len(labels) > 1 else stem
+    return f"{stem.rstrip('[({_.-')}…" if stem and len(labels) > 1 else stem
 
 
 def _range(numbers: Sequence[float]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
@@ -127,13 +128,12 @@ class Html(Notation):
 def plain_name(label: str) -> str:
     """Write a label so that it can stand in a formula: as it is if it is one word, in quotes otherwise.
 
-    >>> plain_name("w1"), plain_name("x + y")
-    ('w1', '“x + y”')
+    >>> plain_name("w1"), plain_name("w[0][1]"), plain_name("x + y")
+    ('w1', 'w[0][1]', '“x + y”')
     """
     text = " ".join(clean(label).split())
     text = text if len(text) <= 40 else text[:39] + "…"
-    word = text.replace("_", "").replace("'", "").replace("′", "")
-    return text if word.isalnum() and not word[0].isdigit() else f"“{text}”"
+    return text if re.fullmatch(r"[^\W\d][\w.]*['′]*(\[\w+\])*", text) else f"“{text}”"
 
 
 TERMINAL, MARKDOWN, HTML = Notation(), Latex(), Html()

@@ -71,17 +71,5 @@ function choose(mode) {
 data.modes.forEach((mode, at) => byId("mode").append(new Option(mode.name, at)));
 byId("mode").addEventListener("change", () => choose(data.modes[Number(byId("mode").value)]));
 
-const drawing = graph.querySelector("svg");
-const natural = Number(drawing.getAttribute("width"));
-const shape = Number(drawing.getAttribute("height")) / natural;
-
-/** Fit the picture into its panel as long as it stays readable; scroll otherwise. */
-function fit() {
-  const width = Math.min(natural * 1.35, Math.max(natural * 0.8, graph.clientWidth - 14));
-  drawing.setAttribute("width", width);
-  drawing.setAttribute("height", width * shape);
-}
-
-addEventListener("resize", fit);
-fit();
+fitPicture(graph);
 choose(data.modes[0]);

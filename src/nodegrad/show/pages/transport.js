@@ -113,3 +113,16 @@ function reveal(panel, node) {
     });
   }
 }
+
+/** Fit the picture into its panel, now and later, as long as it stays readable; the panel scrolls otherwise. */
+function fitPicture(panel) {
+  const drawing = panel.querySelector("svg");
+  const [width, height] = ["width", "height"].map((side) => Number(drawing.getAttribute(side)));
+  const fit = () => {
+    const factor = Math.min(1.35, Math.max(0.8, (panel.clientWidth - 14) / width));
+    drawing.setAttribute("width", width * factor);
+    drawing.setAttribute("height", height * factor);
+  };
+  addEventListener("resize", fit);
+  fit();
+}

@@ -1,0 +1,189 @@
+"""Record a training as it goes: the loss, the parameters, the graph of one sample, what the model says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nodegrad.graph import topological_order
+from nodegrad.show.fold import Group, Vertex, flatten, fold, single, snapshot
+from nodegrad.show.picture import cells, kind_of
+from nodegrad.show.svg import Edge, Node, Picture, text_width
+from nodegrad.sweep import reverse_sweep
+from nodegrad.value import Value
+
+FOLD_ABOVE = 40  # nodes of the graph of one sample
+RESOLUTION = 28  # points along each side of the plane
+CURVE = 81  # points of a curve over one input
+MOST = 500  # parameters that a page can show
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One moment of a training. Gradients are those of the mean loss over all samples."""
+
+    step: int
+    loss: float
+    parameters: tuple[float, ...]
+    gradients: tuple[float, ...]
+    predictions: tuple[tuple[float, ...], ...]
+    plane: tuple[tuple[float, ...], ...]  # the outputs over the plane or the line of inputs
+    texts: tuple[str, ...]  # what stands in each box of the graph
+
+
+@dataclass
+class Recorder:
+    """Record a training of a small model, for `training_player`.
+
+    Call it once per step of a loop of your own, or give it to `fit` as its callback; it changes nothing.
+
+    >>> import nodegrad as ng
+    >>> model = ng.nn.MLP(1, [3, 1], seed=1)
+    >>> X, y = [[0.0], [0.5], [1.0]], [0.0, 0.25, 1.0]
+    >>> recorder = Recorder(model, X, y)
+    >>> history = ng.fit(model, X, y, epochs=5, callback=recorder)
+    >>> len(recorder.frames)
+    6
+
+    Args:
+        model: a Module of at most 500 parameters.
+        X: the rows of inputs; with one or two columns the page shows the curve or the plane.
+        y: a target for each row.
+        loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
+        example: which row's graph to show.
+        every: record each call, each second, and so on.
+
+    Raises:
+        ValueError: for too large a model, or rows and targets that do not match.
+    """
+
+    model: Any
+    X: Sequence[Any]
+    y: Sequence[Any]
+    loss: Any = "mean_squared_error"
+    example: int = 0
+    every: int = 1
+    frames: list[Frame] = field(default_factory=list, repr=False)
+    groups: list[Group] = field(default_factory=list, repr=False)
+    calls: int = field(default=0, repr=False)
+
+    def __post_init__(self) -> None:
+        from nodegrad.nn.losses import LOSSES
+
+        self.X = [[float(x) for x in (row if hasattr(row, "__len__") else [row])] for row in self.X]
+        self.y = [target.tolist() if hasattr(target, "tolist") else target for target in self.y]
+        if not self.X or len(self.X) != len(self.y):
+            raise ValueError(
+                f"Recorder expects a target per row; got {len(self.X)} rows, {len(self.y)} targets."
+            )
+        self.parameters: list[Value] = self.model.parameters()
+        if len(self.parameters) > MOST:
+            raise ValueError(
+                f"Recorder takes models of up to {MOST} parameters; this one has {len(self.parameters):,}. "
+                "Plot its history instead: fit(...).plot()."
+            )
+        if isinstance(self.loss, str) and self.loss not in LOSSES:
+            raise ValueError(f"Recorder knows the losses {', '.join(LOSSES)}; got {self.loss!r}.")
+        self._loss: Callable[[Any, Any], Value] = (
+            LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
+        )
+        self.points = self._points()
+        self._record()
+
+    def __call__(self, *_: Any) -> None:
+        """Record a step, if it is one of every `every`."""
+        self.calls += 1
+        if self.calls % self.every == 0:
+            self._record()
+
+    def _record(self) -> None:
+        total, gradients = 0.0, dict.fromkeys(self.parameters, 0.0)
+        predictions = []
+        for row, target in zip(self.X, self.y, strict=True):
+            output = self.model(row)
+            predictions.append(_numbers(output))
+            error = self._loss(output, target)
+            adjoints = reverse_sweep(topological_order(error), {error: 1.0 / len(self.X)})
+            total += error._data / len(self.X)
+            for parameter in gradients:
+                gradients[parameter] += adjoints.get(parameter, 0.0)
+        self.frames.append(
+            Frame(
+                self.calls,
+                total,
+                tuple([parameter._data for parameter in self.parameters]),
+                tuple(gradients.values()),
+                tuple(predictions),
+                tuple([_numbers(self.model(point)) for point in self.points]),
+                self._texts(),
+            )
+        )
+
+    def _points(self) -> list[list[float]]:
+        """Return where to look at the model: over a line, over a plane, or nowhere if inputs are more."""
+        ranges = [padded([row[at] for row in self.X]) for at in range(len(self.X[0]))]
+        if len(ranges) == 1:
+            return [[x] for x in _spread(*ranges[0], CURVE)]
+        if len(ranges) == 2:
+            across, up = (_spread(*span, RESOLUTION) for span in ranges)
+            return [[x, y] for y in reversed(up) for x in across]  # from the top, as pictures are stored
+        return []
+
+    def _texts(self) -> tuple[str, ...]:
+        """Return what each box of the graph of the example says now; nothing if the graph has changed."""
+        error = self._loss(self.model(self.X[self.example]), self.y[self.example])
+        adjoints = reverse_sweep(topological_order(error), {error: 1.0})
+        order = snapshot([error])
+        for vertex in order:
+            vertex.grad = adjoints.get(vertex.value, 0.0)
+        groups = single(order)
+        if len(order) > FOLD_ABOVE:
+            groups = fold(flatten(order, order[-1:]), order[-1:])
+        texts = tuple(["\n".join(cells(group)) for group in groups])
+        if not self.frames:
+            self.groups = groups
+        return (
+            texts if [_shape(group) for group in groups] == [_shape(group) for group in self.groups] else ()
+        )
+
+    def picture(self) -> Picture:
+        """Return the graph of the example, with room in every box for the widest text of all frames."""
+        place = {group: at for at, group in enumerate(self.groups)}
+        nodes = []
+        for at, group in enumerate(self.groups):
+            kind = kind_of(group, {self.groups[-1].members[0]})
+            texts = [frame.texts[at] for frame in self.frames if frame.texts]
+            lines = zip(*(text.split("\n") for text in texts), strict=True)
+            widest = "\n".join(max(line, key=text_width) for line in lines)
+            nodes.append(Node((widest,), group.members[0].op.symbol if group.members[0].op else "", kind))
+        edges = [Edge(place[source], place[group]) for group in self.groups for source, _ in group.feeds]
+        return Picture(nodes, edges, "graph of one sample")
+
+
+def _shape(group: Group) -> tuple[Any, ...]:
+    vertex: Vertex = group.members[0]
+    return vertex.op, len(group.members), [operand.members[0].op for operand in group.operands]
+
+
+def _numbers(output: Any) -> tuple[float, ...]:
+    """Return the outputs of a model as floats, one or many."""
+    outputs = output if hasattr(output, "__len__") else [output]
+    return tuple([x._data if isinstance(x, Value) else float(x) for x in outputs])
+
+
+def padded(numbers: Sequence[float]) -> tuple[float, float]:
+    """Return a range that holds the numbers with a margin on both sides."""
+    low, high = min(numbers), max(numbers)
+    margin = 0.15 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _spread(low: float, high: float, count: int) -> list[float]:
+    return [low + (high - low) * at / (count - 1) for at in range(count)]
+
+
+def finite(x: float) -> float | None:
+    """Return a number as JSON can hold it."""
+    return x if math.isfinite(x) else None
