@@ -56,6 +56,7 @@ def test_the_rows_written_out_are_the_table():
     by_the_table = reverse_sweep(order, {out: 1.0}, dependents(order, {x, y}))
 
     for node in by_the_table:
+        assert type(written_out[node]) is type(by_the_table[node]) is float
         assert written_out[node] == by_the_table[node]
 
 
@@ -128,7 +129,10 @@ def test_nodes_that_depend_on_nothing_active_have_no_tangent():
     out = x * ng.sin(y)
     order = topological_order(out)
 
-    assert set(forward_sweep(order, {x: 1.0})) == {x, out}
+    tangents = forward_sweep(order, {x: 1.0})
+
+    assert set(tangents) == {x, out}
+    assert {type(tangent) for tangent in tangents.values()} == {float}
 
 
 def test_partials_take_constants_as_plain_numbers():
@@ -158,6 +162,15 @@ def test_partials_go_by_operand():
     assert list(partials(x / y, {y})) == [(y, -0.75)]
 
 
+def test_partials_of_a_dot_are_the_other_half():
+    xs, ys = [Value(1.0), Value(2.0), Value(3.0)], [Value(4.0), Value(5.0), Value(6.0)]
+
+    found = list(partials(ng.dot(xs, ys)))
+
+    assert [operand for operand, _ in found] == [*xs, *ys]
+    assert [partial for _, partial in found] == [4.0, 5.0, 6.0, 1.0, 2.0, 3.0]
+
+
 # The product of the chain rule.
 
 
@@ -169,8 +182,8 @@ def test_zero_downstream_is_a_strong_zero(upstream):
     assert chain(Value(0.0), Value(upstream)).data == 0.0
 
 
-@pytest.mark.parametrize("downstream", [1.0, -1.0, 2.5, math.inf])
-@pytest.mark.parametrize("upstream", [1.0, -1.0, 0.5, -math.inf])
+@pytest.mark.parametrize("downstream", [1.0, -1.0, 2.5, -3.0, math.inf])
+@pytest.mark.parametrize("upstream", [1.0, -1.0, 0.5, -2.0, -math.inf])
 def test_other_products_are_products(downstream, upstream):
     expected = downstream * upstream
 
@@ -194,6 +207,26 @@ def test_factors_of_one_are_not_recorded():
     assert chain(x, 2.0).op is ng.mul
     assert chain(x, math.inf).op is ng.strong_mul
     assert chain(x, Value(2.0)).op is ng.strong_mul
+
+
+INFINITE = [math.inf, -math.inf, math.nan]
+
+
+@pytest.mark.parametrize("adjoint", [0.0, 1.0, -1.0, 2.5, -3.0])
+@pytest.mark.parametrize("partial", [5.0, 0.0, -1.0, 1.0, *INFINITE])
+def test_rows_of_the_strong_product(adjoint, partial):
+    product = adjoint * partial if adjoint else 0.0
+    kept = partial if adjoint or math.isfinite(partial) else 0.0
+
+    for found, expected in [
+        (ng.strong_mul(adjoint, partial), product),
+        (ng.strong_factor(adjoint, partial), kept),
+        (ng.grad(ng.strong_mul, 0)(adjoint, partial), kept),
+        (ng.grad(ng.strong_mul, 1)(adjoint, partial), adjoint),
+        (ng.grad(ng.strong_factor, 0)(adjoint, partial), 0.0),
+        (ng.grad(ng.strong_factor, 1)(adjoint, partial), 1.0 if adjoint or math.isfinite(partial) else 0.0),
+    ]:
+        assert found == expected or (math.isnan(found) and math.isnan(expected))
 
 
 @pytest.mark.parametrize("floats", [True, False])

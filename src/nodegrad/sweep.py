@@ -98,7 +98,7 @@ def forward_sweep(
     """
     tangents = dict(seeds)
     for node in order:
-        if node in seeds:
+        if node in seeds or tangents.keys().isdisjoint(node.operands):
             continue
         for operand, partial in partials(node, active, floats):
             if operand in tangents:

@@ -146,3 +146,16 @@ def test_piecewise_constant_rows_have_derivative_zero(row):
 
     for position in range(len(point)):
         assert ng.grad(row, position)(*point) == 0.0
+
+
+def test_commutative_rows_say_so():
+    said = {row.name for row in TABLE.values() if row.commutative}
+
+    assert said == {"add", "mul", "hypot", "eq", "ne"}
+    for name, x, y in product(said, (0.3, -2.0, 7.0), (0.3, 1e10, -1e-10)):
+        assert TABLE[name](x, y) == TABLE[name](y, x)
+
+
+def test_rows_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        TABLE["exp"].name = "other"
