@@ -132,7 +132,7 @@ def decision_boundary(
     for name, colour, marker in zip(names, cycle(COLOURS), cycle(MARKERS)):
         own = [row for row, label in zip(rows, labels, strict=True) if label == name]
         points = [[row[feature] for row in own] for feature in features]
-        ax.plot(*points, marker, color=colour, label=f"class {name}", markersize=6, **RIM)
+        ax.plot(*points, marker, color=colour, label=_class_label(name), markersize=6, **RIM)
     ax.set(xlabel=f"x[{features[0]}]", ylabel=f"x[{features[1]}]", xlim=across, ylim=up)
     return with_legend(ax)
 
@@ -303,6 +303,10 @@ def _class_names(labels: list[Any], outputs: int) -> list[Any]:
             f"apart; y has {len(found)}: {', '.join(map(str, found[:5]))}."
         )
     return found
+
+
+def _class_label(name: Any) -> str:
+    return f"class {name:g}" if isinstance(name, float) else f"class {name}"
 
 
 def _outputs(model: Model, rows: list[list[float]]) -> list[list[float]]:
