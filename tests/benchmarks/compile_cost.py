@@ -1,0 +1,78 @@
+"""Compile one function of a given size and print what it cost, as JSON; run.py calls this in a fresh process.
+
+python tests/benchmarks/compile_cost.py SHAPE SIZE [BACKEND]
+"""
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import nodegrad as ng
+from benchmarks import problems
+
+KINDS = (ng.add, ng.mul, ng.sub, ng.tanh, ng.sin)
+
+
+def tangle(size: int, x: float) -> Any:
+    """Combine random earlier results by random operations: no pattern repeats, and all of it counts."""
+    generator = random.Random(0)
+    numbers = [x + 0.01 * index for index in range(16)]
+    for _ in range(size):
+        kind, place = generator.choice(KINDS), generator.randrange(len(numbers))
+        others = [generator.choice(numbers) for _ in range((kind.arity or 1) - 1)]
+        numbers[place] = kind(numbers[place], *others)
+    return ng.sum(numbers)
+
+
+def wide(size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Return loss and gradient of 2-16-16-1 over `size` rows in one graph: shallow, and much alike."""
+    problem = problems.mlp_graph([2, 16, 16, 1], "relu", size)
+    return problem.function, next(iter(problem.arguments.values()))
+
+
+def deep(size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Return a pendulum of `size` steps with its gradient: every step waits for the one before."""
+    problem = problems.pendulum(size, 1)
+    return problem.function, next(iter(problem.arguments.values()))
+
+
+SHAPES = {"wide": wide, "deep": deep, "tangle": lambda size: (partial(tangle, size), (0.5,))}
+
+
+def peak_bytes() -> int:
+    """Return the largest memory of this process so far (Linux); what its parent used does not count."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
+def cost(shape: str, size: int, backend: str = "auto") -> dict[str, Any]:
+    """Compile and call once; return the operations recorded, the seconds, and the bytes over those before."""
+    ng.compile(lambda x: ng.sin(x), backend=backend)(
+        1.0
+    )  # what is loaded on first use counts for no function
+    function, arguments = SHAPES[shape](size)
+    before = peak_bytes()
+    compiled = ng.compile(function, backend=backend)
+    start = perf_counter()
+    compiled(*arguments)
+    first = perf_counter()
+    compiled(*arguments)
+    second = perf_counter()
+    return {
+        "backend": compiled.stats()["backend"],
+        "operations": compiled.stats()["operations"],
+        "seconds": first - start - (second - first),
+        "bytes": peak_bytes() - before,
+        "call": second - first,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(cost(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])))

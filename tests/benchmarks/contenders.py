@@ -1,0 +1,211 @@
+"""The contenders: nodegrad, and what else solves the problems, each written as its users write it.
+
+A contender builds a solver of a problem, which binds arguments to a step: a function without arguments
+that does the work once. Data are converted when they are bound, so that a step costs what the library costs.
+All is float64.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks.problems import Problem
+
+Step = Callable[[], Any]
+Bind = Callable[[tuple[Any, ...]], Any]  # to a Step, or to an object with result() and seconds(count)
+
+OURS = "nodegrad"
+REGISTRY: dict[str, dict[str, "Contender"]] = {}  # family of problems -> name -> contender
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to solve the problems of a family.
+
+    Attributes:
+        name: what the table calls it.
+        module: what must be installed.
+        build: makes the solver of a problem; its seconds and those of the first step are compile time.
+        most: the largest work (scalar operations per step) it is asked to do, so that a run ends.
+        read: turns a result into one array of values and derivatives, in nodegrad's order.
+    """
+
+    name: str
+    module: str
+    build: Callable[[Problem], Bind]
+    most: float
+    read: Callable[[Any], np.ndarray]
+
+
+ROWS_FIRST = ("ba", "options", "pendulum")  # families whose results have rows
+
+
+def flat(tree: Any, rows: bool = False) -> np.ndarray:
+    """List the numbers of a result, output by output; with `rows`, the first axis of arrays is rows."""
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    if isinstance(tree, list | tuple):
+        return np.concatenate([flat(inner, rows) for inner in tree])
+    if hasattr(tree, "apply_op"):
+        tree = tree.data
+    array = np.asarray(tree, float)
+    return np.moveaxis(array, 0, -1).ravel() if rows and array.ndim > 1 else array.ravel()
+
+
+def flat_rows(tree: Any) -> np.ndarray:
+    """List the numbers of a result whose arrays have rows."""
+    return flat(tree, rows=True)
+
+
+def flat_layers(result: Any) -> np.ndarray:
+    """List a loss and the gradients of layers, which are weights (outputs × inputs) and biases."""
+    loss, layers = result
+    parts = [np.column_stack([np.asarray(W), np.asarray(b)]).ravel() for W, b in layers]
+    return np.concatenate([[float(loss)], *parts])
+
+
+def flat_blocks(blocks: Any) -> np.ndarray:
+    """List Jacobians by each argument, (rows, outputs, inputs): all arguments of the first output first."""
+    arrays = [np.asarray(block) for block in blocks]
+    return flat_rows([[array[:, index] for array in arrays] for index in range(2)])
+
+
+def contender(
+    name: str, *families: str, module: str = "numpy", most: float = math.inf, read: Any = None
+) -> Callable[[Callable[[Problem], Bind]], Callable[[Problem], Bind]]:
+    """Register a function that builds a solver."""
+
+    def register(build: Callable[[Problem], Bind]) -> Callable[[Problem], Bind]:
+        for family in families:
+            default = flat_rows if family in ROWS_FIRST else flat
+            REGISTRY.setdefault(family, {})[name] = Contender(name, module, build, most, read or default)
+        return build
+
+    return register
+
+
+# nodegrad.
+
+COMPILED = ("mlp", "gpt", "gmm", "ba", "lstm", "options", "pendulum", "call")
+
+
+def compiled(problem: Problem, **options: Any) -> Bind:
+    """Compile the function of the problem, and run it on one row, so that it is recorded."""
+    import nodegrad as ng
+
+    function = ng.compile(problem.function, **options)
+
+    def bind(arguments: tuple[Any, ...]) -> Step:
+        if problem.mode == "call":
+            return lambda: function(*arguments)
+        if problem.mode == "map":
+            return lambda: function.map(*arguments)
+        return lambda: function.map(*arguments, reduce=problem.mode)
+
+    first = next(iter(problem.arguments.values()))
+    bind(first if problem.mode == "call" else tuple(x[:1] for x in first))()
+    return bind
+
+
+@contender(OURS, *COMPILED)
+def nodegrad_compiled(problem: Problem) -> Bind:
+    """Compile with the backend that is chosen by itself."""
+    return compiled(problem)
+
+
+@contender("nodegrad, NumPy backend", *COMPILED)
+def nodegrad_numpy(problem: Problem) -> Bind:
+    """Compile for NumPy, which is what runs where there is no llvmlite."""
+    return compiled(problem, backend="numpy")
+
+
+@contender("nodegrad, not compiled", *COMPILED, most=300_000)
+def nodegrad_eager(problem: Problem) -> Bind:
+    """Run the function as it stands, a row at a time."""
+
+    def bind(arguments: tuple[Any, ...]) -> Step:
+        if problem.mode == "call":
+            return lambda: problem.function(*arguments)
+        rows = [tuple(x.tolist() for x in row) for row in zip(*arguments, strict=True)]
+
+        def step() -> Any:
+            numbers = np.array([flat(problem.function(*row)) for row in rows])
+            return numbers.mean(axis=0) if problem.mode == "mean" else numbers
+
+        return step
+
+    return bind
+
+
+@dataclass
+class Repeated:
+    """A step that is the same each time."""
+
+    step: Step
+
+    def result(self) -> Any:
+        """Take the step and return its result."""
+        return self.step()
+
+    def seconds(self, count: int) -> float:
+        """Measure the seconds that `count` steps take."""
+        start = perf_counter()
+        for _ in range(count):
+            self.step()
+        return perf_counter() - start
+
+
+@dataclass
+class Training(Repeated):
+    """A step that changes parameters."""
+
+    parameters: Callable[[], Any]
+
+    def result(self) -> Any:
+        """Take three steps and return the parameters."""
+        for _ in range(3):
+            self.step()
+        return [0.0, self.parameters()]
+
+
+@dataclass
+class Fit:
+    """A step of `fit`: the difference between two trainings that differ in their number of steps.
+
+    That difference leaves out what a training costs once: checks, compilation, writing parameters back.
+    """
+
+    problem: Problem
+    arguments: tuple[Any, ...]
+
+    def train(self, steps: int) -> Any:
+        """Train a fresh model and return its parameters."""
+        import nodegrad as ng
+
+        model = self.problem.function()
+        settings = {"optimizer": "sgd", "learning_rate": self.problem.given["learning_rate"]}
+        ng.fit(model, *self.arguments, **settings, epochs=steps, patience=None, progress=False)
+        return model.parameters()
+
+    def result(self) -> Any:
+        """Return the parameters after three steps."""
+        return [0.0, self.train(3)]
+
+    def seconds(self, count: int) -> float:
+        """Measure the seconds that `count` steps take."""
+        times = []
+        for steps in (1, count + 1):
+            start = perf_counter()
+            self.train(steps)
+            times.append(perf_counter() - start)
+        return max(times[1] - times[0], 1e-9)
+
+
+@contender(OURS, "fit")
+def nodegrad_fit(problem: Problem) -> Bind:
+    """Train with `fit`, which compiles by itself."""
+    return lambda arguments: Fit(problem, arguments)

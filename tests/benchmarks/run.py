@@ -1,0 +1,78 @@
+"""Run the benchmarks: every contender on every problem, in turns, and tables of ratios.
+
+python tests/benchmarks/run.py [--only NAME] [--quick] [--markdown FILE]
+"""
+
+import argparse
+import gc
+import math
+import sys
+from pathlib import Path
+from time import perf_counter
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import problems
+from benchmarks.contenders import OURS
+from benchmarks.report import duration, machine, page
+from benchmarks.timing import Case, compile_costs, measure
+
+BEGIN, END = "<!-- results: written by tests/benchmarks/run.py -->", "<!-- end of results -->"
+
+
+def put_into(file: Path, text: str) -> None:
+    """Replace what stands between the marks of a page."""
+    old = file.read_text(encoding="utf-8")
+    if BEGIN not in old or END not in old:
+        raise SystemExit(f"{file} has no lines {BEGIN} and {END} to put results between.")
+    before, after = old.split(BEGIN)[0], old.split(END)[1]
+    file.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def say(text: str) -> None:
+    """Report progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def progress(case: Case) -> str:
+    """Describe a case in a line."""
+    ours = case.timings[OURS]
+    others = ", ".join(f"{name} {timing.ratio:.3g}" for name, timing in case.timings.items() if name != OURS)
+    title = f"{case.problem.name}, {case.size}: {duration(ours.seconds)}"
+    return f"{title}, compiled in {ours.compile_seconds:.2f} s; times that: {others}"
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--only", default="", help="run problems whose name contains this; compile: that table"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes: tries the benchmarks, measures nothing"
+    )
+    parser.add_argument("--markdown", type=Path, help="a page to put the tables into, between its two marks")
+    given = parser.parse_args()
+    where, start = machine(), perf_counter()
+    cases, costs = [], []
+    for problem in problems.suite(given.quick):
+        if given.only in problem.name:
+            longer = 20.0 if problem.family == "fit" else 1.0  # a training must outlast its own beginning
+            sample, budget = (0.001, 0.01) if given.quick else (0.02 * longer, 2.0 * math.sqrt(longer))
+            for case in measure(problem, sample, budget):
+                say(progress(case))
+                cases.append(case)
+            gc.collect()
+    if given.only in ("", "compile"):
+        for cost in compile_costs(given.quick):
+            say(f"compile {cost}")
+            costs.append(cost)
+    command = " ".join(["python", "tests/benchmarks/run.py", *sys.argv[1:]])
+    text = page(cases, costs, command, where, perf_counter() - start)
+    print(text)
+    if given.markdown:
+        put_into(given.markdown, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Timing: contenders take turns at a problem, and functions are compiled in processes of their own."""
+
+import importlib
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks import problems
+from benchmarks.contenders import OURS, REGISTRY, Contender, Repeated
+from benchmarks.problems import Problem
+
+COMPETITORS = ("with_python", "with_pytorch", "with_jax", "with_casadi")  # they register when imported
+NOT_INSTALLED, TOO_SLOW, DISAGREES = "not installed", "too slow to include", "disagrees"
+AGREE = 1e-9  # how far results may be apart, relative to the largest number in them
+LONGEST = 120  # seconds that compiling one function may take
+SIZES = {  # of the functions that are compiled to see what compiling costs, by `quick`
+    False: {"wide": (1, 10, 96, 800), "deep": (100, 1_000, 10_000), "tangle": (1_000, 30_000, 1_000_000)},
+    True: {"wide": (1,), "deep": (10,), "tangle": (100,)},
+}
+
+for competitor in COMPETITORS:
+    importlib.import_module(f"benchmarks.{competitor}")
+
+
+@dataclass
+class Timing:
+    """What one contender took for one problem: medians over rounds, the ratios taken round by round."""
+
+    compile_seconds: float
+    seconds: float = math.nan
+    ratio: float = math.nan
+
+
+@dataclass
+class Case:
+    """One problem at one size: who took part, and who did not, and why."""
+
+    problem: Problem
+    size: str
+    timings: dict[str, Timing] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def ratio(self, name: str) -> float:
+        """Return how many times as long as nodegrad a contender took; nan if it did not take part."""
+        return self.timings[name].ratio if name in self.timings else math.nan
+
+
+def measure(problem: Problem, sample: float, budget: float) -> Iterator[Case]:
+    """Build every contender once, then run them in turns at each size."""
+    absent: dict[str, str] = {}
+    ready = dict(built(problem, absent))
+    for size, arguments in problem.arguments.items():
+        case = Case(problem, size, absent=dict(absent))
+        work = problem.work * problems.rows_of(arguments, problem.mode)
+        runs: dict[str, Any] = {}
+        for name, (contender, bind, seconds) in ready.items():
+            if work > contender.most:
+                case.absent[name] = TOO_SLOW
+                continue
+            start = perf_counter()
+            step = bind(arguments)
+            runs[name] = step if hasattr(step, "result") else Repeated(step)
+            result = contender.read(runs[name].result())
+            case.timings[name] = Timing(seconds + perf_counter() - start)
+            if name == OURS:
+                expected = result
+            elif not agrees(result, expected):
+                case.absent[name] = DISAGREES
+                del runs[name], case.timings[name]
+        race(case, runs, sample, budget)
+        yield case
+
+
+def built(problem: Problem, absent: dict[str, str]) -> Iterator[tuple[str, tuple[Contender, Any, float]]]:
+    """Build every contender, nodegrad first, with the seconds it took; note why one is absent."""
+    work = problem.work * min(problems.rows_of(x, problem.mode) for x in problem.arguments.values())
+    for name, contender in REGISTRY[problem.family].items():
+        if work > contender.most:
+            absent[name] = TOO_SLOW
+            continue
+        try:
+            importlib.import_module(contender.module)
+            start = perf_counter()
+            yield name, (contender, contender.build(problem), perf_counter() - start)
+        except ImportError:
+            absent[name] = NOT_INSTALLED
+        except NotImplementedError as reason:
+            absent[name] = str(reason)
+
+
+def agrees(result: np.ndarray, expected: np.ndarray) -> bool:
+    """Return whether two results are the same up to rounding."""
+    return result.shape == expected.shape and bool(
+        np.max(np.abs(result - expected)) <= AGREE * np.max(np.abs(expected))
+    )
+
+
+def race(case: Case, runs: dict[str, Any], sample: float, budget: float) -> None:
+    """Time all in turns, A B C A B C ..., each as many steps as fill `sample` seconds."""
+    counts = {}
+    for name, run in runs.items():
+        count = 1
+        while (taken := run.seconds(count)) < sample / 4:
+            count = max(4 * count, int(count * sample / (2 * taken)))
+        counts[name] = max(1, round(count * sample / taken))
+    rounds: list[dict[str, float]] = []
+    start = perf_counter()
+    while len(rounds) < 3 or (perf_counter() - start < budget and len(rounds) < 25):
+        rounds.append({name: run.seconds(counts[name]) / counts[name] for name, run in runs.items()})
+    for name in runs:
+        timing = case.timings[name]
+        timing.seconds = statistics.median(turn[name] for turn in rounds)
+        timing.ratio = statistics.median(turn[name] / turn[OURS] for turn in rounds)
+
+
+@dataclass
+class Cost:
+    """What compiling a function took, in a process of its own."""
+
+    shape: str
+    backend: str
+    operations: int
+    seconds: float
+    bytes: int
+    call: float
+
+
+def compile_costs(quick: bool) -> Iterator[Cost]:
+    """Compile functions of growing sizes, each in a fresh process."""
+    script = Path(__file__).with_name("compile_cost.py")
+    path = os.pathsep.join(filter(None, sys.path))
+    for shape, sizes in SIZES[quick].items():
+        for size in sizes:
+            command = [sys.executable, script, shape, str(size)]
+            try:
+                done = subprocess.run(
+                    command,
+                    capture_output=True,
+                    text=True,
+                    env=os.environ | {"PYTHONPATH": path},
+                    timeout=LONGEST,
+                )
+            except subprocess.TimeoutExpired:
+                print(f"compile {shape} {size}: more than {LONGEST} s, left out", file=sys.stderr)
+                continue
+            if done.returncode:
+                print(f"compile {shape} {size}: {done.stderr.strip()[-300:]}, left out", file=sys.stderr)
+                continue
+            yield Cost(shape, **json.loads(done.stdout))
