@@ -105,6 +105,18 @@ def test_floats_and_values_give_the_same_numbers(program, point):
         assert all(same(x, y.data) for x, y in zip(by_floats, by_values, strict=True))
 
 
+@given(programs(ANY, longest=6), st.one_of(points, hard))
+def test_floats_and_values_give_the_same_second_derivatives(program, point):
+    for inner in ("reverse", "forward"):
+        for outer in ("reverse", "forward"):
+            hessian = ng.jacobian(ng.jacobian(last(program), mode=inner), mode=outer)
+
+            by_floats, by_values = hessian(point), hessian(list(map(Value, point)))
+
+            for row, symbolic in zip(by_floats, by_values, strict=True):
+                assert all(same(x, y.data) for x, y in zip(row, symbolic, strict=True))
+
+
 @given(programs(ANY), st.one_of(points, hard))
 def test_grad_is_what_backward_fills_in(program, point):
     leaves = list(map(Value, point))
