@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nodegrad.ops import TABLE
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MADE = [  # the files that the code on a page saves and the site shows
@@ -62,6 +64,8 @@ def test_site_builds_without_warnings(run_python, tmp_path):
     run_python("-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", ROOT / "docs", tmp_path, timeout=240)
 
     assert 'id="nodegrad.Value"' in (tmp_path / "reference" / "api.html").read_text(encoding="utf-8")
+    table = re.sub("<.*?>", "", (tmp_path / "reference" / "operations.html").read_text(encoding="utf-8"))
+    assert [name for name in TABLE if f"\n{name}(" not in table] == []
     for page, name in MADE:
         place = page.relative_to(ROOT / "docs").with_suffix("")
         assert (tmp_path / "_made" / place / name).stat().st_size > 0
