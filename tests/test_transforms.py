@@ -161,17 +161,56 @@ def test_jacobian_by_several_arguments_is_a_tuple():
     assert ng.jacobian(lambda x, y: [x * y, y], (0, 1))(2.0, 3.0) == [(3.0, 2.0), (0.0, 1.0)]
 
 
-def test_jacobian_sweeps_in_the_cheaper_direction(monkeypatch):
-    def refuse(*args):
-        raise AssertionError("this direction takes more sweeps")
+@pytest.fixture
+def swept(monkeypatch):
+    """Return the list of sweeps done: "reverse" or "forward" for each."""
+    sweeps = []
+    for direction in ("reverse", "forward"):
+        true = getattr(ng.transforms, f"{direction}_sweep")
 
-    with monkeypatch.context() as patched:
-        patched.setattr("nodegrad.transforms.reverse_sweep", refuse)
-        assert ng.jacobian(lambda x: [x, x * x])(3.0) == [1.0, 6.0]
-    with monkeypatch.context() as patched:
-        patched.setattr("nodegrad.transforms.forward_sweep", refuse)
-        assert ng.jacobian(lambda p: p[0] * p[1])((3.0, 2.0)) == (2.0, 3.0)
-        assert ng.jacobian(lambda x: x * x)(3.0) == 6.0
+        def counted(*args, direction=direction, true=true):
+            sweeps.append(direction)
+            return true(*args)
+
+        monkeypatch.setattr(ng.transforms, f"{direction}_sweep", counted)
+    return sweeps
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "expected"),
+    [
+        (lambda x: [x, x * x], 3.0, ["forward"]),
+        (lambda p: p[0] * p[1], (3.0, 2.0), ["reverse"]),
+        (lambda x: x * x, 3.0, ["reverse"]),
+        (lambda p: [p[0], p[1]], (3.0, 2.0), ["reverse", "reverse"]),
+    ],
+)
+def test_jacobian_sweeps_in_the_cheaper_direction(swept, f, x, expected):
+    ng.jacobian(f)(x)
+
+    assert swept == expected
+
+
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_jacobian_sweeps_in_the_direction_asked_for(swept, mode):
+    ng.jacobian(lambda p: p[0] * p[1], mode=mode)((3.0, 2.0))
+    ng.jacobian(lambda x: [x, x * x], mode=mode)(3.0)
+
+    assert swept == {"reverse": ["reverse"] * 3, "forward": ["forward"] * 3}[mode]
+
+
+def test_hessian_goes_forward_over_reverse(swept):
+    ng.hessian(lambda p: p[0] * p[1])((3.0, 2.0))
+
+    assert swept == ["reverse", "forward", "forward"]
+
+
+def test_products_with_vectors_take_one_sweep_each(swept):
+    ng.jvp(lambda p: [p[0] * p[1]], ([3.0, 2.0],), ([1.0, 1.0],))
+    ng.vjp(lambda p: [p[0], p[1]], [3.0, 2.0])[1]([1.0, 1.0])
+    ng.hvp(lambda p: p[0] * p[1], ([3.0, 2.0],), ([1.0, 1.0],))
+
+    assert swept == ["forward", "reverse", "reverse", "forward"]
 
 
 def test_hessian_of_a_dict_is_a_dict_of_dicts():
