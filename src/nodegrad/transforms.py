@@ -42,7 +42,7 @@ def grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
     Raises:
         TypeError: if `f` returns several numbers or none, or the argument holds what is no number.
     """
-    both = value_and_grad(f, argnums, wrt=wrt, _user="grad")
+    both = _value_and_grad("grad", f, argnums, wrt)
 
     @_like(f)
     def gradient(*args: Any, **kwargs: Any) -> Tree:
@@ -51,24 +51,14 @@ def grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
     return gradient
 
 
-def value_and_grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, _user: str = "") -> Function:
+def value_and_grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
     """Return the function that computes the pair (value of `f`, gradient of `f`); see `grad`.
 
     >>> import nodegrad as ng
     >>> ng.value_and_grad(lambda x, y: x * y, argnums=(0, 1))(2.0, 3.0)
     (6.0, (3.0, 2.0))
     """
-    user = _user or "value_and_grad"
-    _check_function(f, user)
-
-    @_like(f)
-    def both(*args: Any, **kwargs: Any) -> tuple[Number, Tree]:
-        with patient_collector():
-            record = _record(user, f, args, kwargs, argnums, wrt)
-            output = _one_output(record.result, record.outputs, user)
-            return record.number(output), record.gradient({output: 1.0})
-
-    return both
+    return _value_and_grad("value_and_grad", f, argnums, wrt)
 
 
 def jacobian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, mode: str | None = None) -> Function:
@@ -203,6 +193,19 @@ def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
 
 
 # Running a function on fresh variables.
+
+
+def _value_and_grad(user: str, f: Function, argnums: Argnums, wrt: Tree) -> Function:
+    _check_function(f, user)
+
+    @_like(f)
+    def both(*args: Any, **kwargs: Any) -> tuple[Number, Tree]:
+        with patient_collector():
+            record = _record(user, f, args, kwargs, argnums, wrt)
+            output = _one_output(record.result, record.outputs, user)
+            return record.number(output), record.gradient({output: 1.0})
+
+    return both
 
 
 class _Record(NamedTuple):
