@@ -45,6 +45,15 @@ def test_argnums_names_the_arguments(argnums):
     )
 
 
+def test_every_transform_takes_argnums_by_name():
+    def f(x, y):
+        return x * y**2
+
+    assert ng.value_and_grad(f, argnums=1)(3.0, 5.0) == (75.0, 30.0)
+    assert ng.jacobian(f, argnums=1)(3.0, 5.0) == 30.0
+    assert ng.hessian(f, argnums=1)(3.0, 5.0) == 6.0
+
+
 def test_arguments_not_differentiated_arrive_untouched():
     options = {"deep": object()}
 
@@ -402,6 +411,7 @@ REFUSALS = [
     (lambda: ng.jacobian(abs, mode="both"), ValueError, "mode=.*'both'"),
     (lambda: ng.jvp(abs, 1.0, 1.0), TypeError, r"primals as a tuple .* write \(primal,\)"),
     (lambda: ng.jvp(abs, (1.0,), (1.0, 2.0)), ValueError, "jvp takes tangents of 1 numbers; got 2"),
+    (lambda: ng.jvp(abs, ([1.0, 2.0],), (1.0,)), ValueError, "jvp takes tangents of 2 numbers; got 1"),
     (lambda: ng.hvp(abs, (1.0,), 1.0), TypeError, r"jvp takes tangents as a tuple .* write \(tangent,\)"),
     (lambda: ng.vjp(abs, 1.0)[1]([1.0, 2.0]), ValueError, "adjoints of 1 numbers; got 2"),
 ]
