@@ -1,0 +1,126 @@
+"""Time a training step against PyTorch and JAX: `PYTHONPATH=src python tests/benchmarks/bench_training.py`.
+
+A step is loss, gradient and update (plain gradient descent, float64) of a 2-16-16-1 relu network with mean
+squared error over 96 rows; nodegrad's is that of `fit`, loop included, with compiled steps. One process, rounds
+interleaved, PyTorch on one thread, which is faster at this size. Compile seconds stand beside. torch and jax
+are left out where they are not installed.
+"""
+
+import argparse
+import random
+import statistics
+import time
+from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+
+import nodegrad as ng
+
+SIZES, ROWS, RATE = [2, 16, 16, 1], 96, 1e-3
+WANTED = {"torch": 8.0, "jax": 3.0}  # times as fast as these
+
+
+def samples():
+    generator = random.Random(2)
+    X = [[generator.uniform(-1, 1), generator.uniform(-1, 1)] for _ in range(ROWS)]
+    return X, [a * b for a, b in X]
+
+
+def nodegrad_steps(count):
+    """Return a function that takes so many steps of fit and returns their seconds, and those to compile."""
+    X, y = samples()
+
+    def seconds(epochs):
+        model = ng.nn.MLP(SIZES[0], SIZES[1:], seed=1)
+        start = time.perf_counter()
+        history = ng.fit(
+            model, X, y, optimizer="sgd", learning_rate=RATE, epochs=epochs, patience=None, compile=True
+        )
+        assert (history.compiled, history.epochs) == (True, epochs)
+        return time.perf_counter() - start
+
+    compiling = min(seconds(1) for _ in range(3))
+    return lambda: seconds(count) - compiling, compiling
+
+
+def torch_steps(count):
+    """Return the same for PyTorch, eager as most use it."""
+    import torch
+
+    torch.set_num_threads(1)
+    X, y = (torch.tensor(part, dtype=torch.float64) for part in samples())
+    layers = [torch.nn.Linear(a, b, dtype=torch.float64) for a, b in pairwise(SIZES)]
+    model = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1], torch.nn.ReLU(), layers[2])
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
+
+    def seconds():
+        start = time.perf_counter()
+        for _ in range(count):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.mse_loss(model(X)[:, 0], y)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+        return time.perf_counter() - start
+
+    return seconds, 0.0
+
+
+def jax_steps(count):
+    """Return the same for JAX, the whole step under jit."""
+    import jax
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+    X, y = (jnp.array(part) for part in samples())
+    draw = iter(jax.random.split(jax.random.key(1), len(SIZES)))
+    start = [(jax.random.normal(next(draw), (b, a)), jnp.zeros(b)) for a, b in pairwise(SIZES)]
+
+    def loss(parameters):
+        x = X
+        for depth, (W, b) in enumerate(parameters):
+            x = x @ W.T + b
+            x = jax.nn.relu(x) if depth < len(parameters) - 1 else x
+        return jnp.mean((x[:, 0] - y) ** 2)
+
+    @jax.jit
+    def step(parameters):
+        value, gradient = jax.value_and_grad(loss)(parameters)
+        return value, jax.tree.map(lambda p, g: p - RATE * g, parameters, gradient)
+
+    def seconds(count=count):
+        parameters, begun = start, time.perf_counter()
+        for _ in range(count):
+            value, parameters = step(parameters)
+            float(value)
+        return time.perf_counter() - begun
+
+    return seconds, seconds(1)
+
+
+def main():
+    """Print microseconds per step, compile seconds and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    contenders = {}
+    for name, prepare in (("nodegrad", nodegrad_steps), ("torch", torch_steps), ("jax", jax_steps)):
+        try:
+            contenders[name] = prepare(options.steps)
+            print(name, "" if name == "nodegrad" else version(name))
+        except (ImportError, PackageNotFoundError):
+            print(name, "is not installed")
+    rounds = [{name: take() for name, (take, _) in contenders.items()} for _ in range(options.rounds)]
+    for name, (_, compiling) in contenders.items():
+        times = [each[name] for each in rounds]
+        ratios = [each[name] / each["nodegrad"] for each in rounds]
+        wanted = f"   wanted: {WANTED[name]:.0f}" if name in WANTED else ""
+        print(
+            f"{name:9}{1e6 * min(times) / options.steps:8.1f} µs per step, compiled in {compiling:.2f} s; "
+            f"nodegrad is {statistics.median(ratios):4.1f} times as fast "
+            f"({min(ratios):.1f} to {max(ratios):.1f}){wanted}"
+        )
+
+
+if __name__ == "__main__":
+    main()
