@@ -123,7 +123,10 @@ def test_state_goes_into_another_model():
     [
         (lambda state: state.pop("layers.0.neurons.0.w.1"), "lacks 'layers.0.neurons.0.w.1'"),
         (lambda state: state.update(extra=1.0), "has no 'extra'"),
-        (lambda state: state.clear(), r"lacks 'layers.0.neurons.0.w.0', .* and 1 more"),
+        (
+            lambda state: state.clear(),
+            r"lacks 'layers.0.neurons.0.w.0', 'layers.0.neurons.0.w.1', '[^']*' and 1 more\.",
+        ),
         (
             lambda state: state.update({"layers.0.neurons.0.b": "0"}),
             "layers.0.neurons.0.b takes a real number",
@@ -178,7 +181,10 @@ def test_file_is_json_that_any_reader_takes(tmp_path):
     def refuse(constant):
         raise AssertionError(constant)
 
-    content = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"), parse_constant=refuse)
+    text = (tmp_path / "model.json").read_text(encoding="utf-8")
+    assert '  "layers.0.neurons.1.w.0": 0.1,' in text.splitlines()  # one parameter a line
+
+    content = json.loads(text, parse_constant=refuse)
     assert (content["format"], content["version"]) == ("nodegrad model", 1)
     assert content["modules"]["layers.0"] == "Layer(3, 2, activation='relu')"
     assert content["parameters"]["layers.0.neurons.0.w.0"] == "nan"

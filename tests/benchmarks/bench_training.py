@@ -1,9 +1,9 @@
 """Time a training step against PyTorch and JAX: `PYTHONPATH=src python tests/benchmarks/bench_training.py`.
 
 A step is loss, gradient and update (plain gradient descent, float64) of a 2-16-16-1 relu network with mean
-squared error over 96 rows; nodegrad's is that of `fit`, loop included, with compiled steps. One process, rounds
-interleaved, PyTorch on one thread, which is faster at this size. Compile seconds stand beside. torch and jax
-are left out where they are not installed.
+squared error over 96 rows; nodegrad's is that of `fit`, loop included, with compiled steps. One process, in
+turns, PyTorch on one thread, which is faster at this size. Compile seconds stand beside. torch and jax are
+left out where they are not installed.
 """
 
 import argparse
