@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 import nodegrad as ng
-from nodegrad.show import marks, plots
+from nodegrad.show import marks, plots, samples
 
 
 @pytest.fixture(autouse=True)
@@ -345,6 +345,78 @@ def test_loss_contour_refuses(arguments, error, message):
 def test_loss_that_is_nan_everywhere_is_refused():
     with pytest.raises(ValueError, match="nan or infinite all over this range"):
         plots.loss_contour(lambda x, y: math.nan, x=(0, 1), y=(0, 1))
+
+
+# Many evaluations.
+
+
+def test_many_points_are_evaluated_by_a_compiled_model():
+    calls = []
+
+    def model(row):
+        calls.append(row)
+        return ng.tanh(row[0]) * row[1]
+
+    ax = plots.decision_boundary(model, CORNERS, [0, 0, 0, 1])
+
+    assert len(calls) < 30
+    x, y = np.meshgrid(np.linspace(-0.2, 2.2, 60), np.linspace(-0.2, 2.2, 60))
+    assert np.allclose(ax.images[0].get_array(), np.tanh(x) * y)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda row: [row[0], row[1], 1.0],
+        lambda row: np.array([row[0], row[1], 1.0]),
+        lambda row: {"a": row[0], "bc": [row[1], 1.0]},
+        lambda row: [math.exp(math.log1p(row[0])) - 1, row[1], 1.0],  # which Values refuse
+    ],
+)
+def test_outputs_of_any_structure_come_out_alike(model):
+    points = [[i / 20, j / 20] for i in range(25) for j in range(25)]
+
+    rows = samples.evaluate(model, points)
+
+    assert np.allclose(rows, [[x, y, 1.0] for x, y in points])
+
+
+def test_model_that_branches_is_evaluated_on_both_sides():
+    points = [i / 100 for i in range(-300, 300)]
+
+    assert samples.evaluate(lambda x: x if x > 0 else -2 * x, points) == [
+        [x if x > 0 else -2 * x] for x in points
+    ]
+
+
+def test_loss_whose_compiled_form_is_wrong_is_evaluated_one_by_one():
+    p, q = ng.Value(0.0), ng.Value(0.0)
+
+    heights = samples.evaluate_loss(lambda: p.data * 2.0 + q, (p, q), [(x, 1.0) for x in range(600)])
+
+    assert heights == [2.0 * x + 1.0 for x in range(600)]
+
+
+def test_compiled_loss_is_that_of_eager_evaluation():
+    p, q = ng.Value(0.0), ng.Value(0.0)
+    points = [(x / 10, x / 20) for x in range(600)]
+
+    heights = samples.evaluate_loss(lambda: ng.sin(p) * q**2, (p, q), points)
+
+    assert heights == pytest.approx([math.sin(x) * y**2 for x, y in points])
+
+
+def test_data_frames_are_read_by_rows():
+    class Frame:
+        def to_numpy(self):
+            return np.array(CORNERS)
+
+        def __iter__(self):
+            return iter(["names", "of columns"])
+
+    ax = plots.decision_boundary(lambda row: row[0] - 1.0, Frame(), [0, 0, 1, 1], resolution=3)
+
+    assert drawn(ax.lines[1]) == [(2, 0), (2, 2)]
 
 
 # matplotlib.

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from nodegrad.graph import patient_collector
 from nodegrad.show.marks import (
     COLOURS,
     LINES,
@@ -29,7 +28,8 @@ from nodegrad.show.marks import (
     spread,
     with_legend,
 )
-from nodegrad.structure import described, flatten
+from nodegrad.show.samples import evaluate, evaluate_loss, listed, numbers
+from nodegrad.structure import flatten
 from nodegrad.value import Value
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def loss_curve(
     Raises:
         ValueError: if there is no run, a run is empty, or there are not as many labels as runs.
     """
-    series = [_numbers(getattr(run, "losses", run), "loss_curve") for run in runs]
+    series = [numbers(getattr(run, "losses", run), "loss_curve") for run in runs]
     if not series or not all(series):
         which = "run " + str(series.index([])) if series else "the call"
         raise ValueError(f"loss_curve: {which} has no losses. Pass what fit returned, or a list of losses.")
@@ -122,7 +122,7 @@ def decision_boundary(
     means = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
     across, up = (_padded([row[feature] for row in rows]) for feature in features)
     plane = Plane(across, up, resolution)
-    outputs = _outputs(model, [_placed(means, features, point) for point in plane.points()])
+    outputs = evaluate(model, [_placed(means, features, point) for point in plane.points()])
     names = _class_names(labels, len(outputs[0]))
     ax = axes(ax, title)
     if len(outputs[0]) == 1:
@@ -170,13 +170,13 @@ def fitted_line(
     """
     if errors not in ("squares", "segments", None):
         raise ValueError(f'fitted_line takes errors="squares", "segments" or None; got {errors!r}.')
-    xs, ys = _numbers(X, "fitted_line"), _numbers(y, "fitted_line")
+    xs, ys = numbers(X, "fitted_line"), numbers(y, "fitted_line")
     if not xs or len(xs) != len(ys):
         raise ValueError(
             f"fitted_line takes one x and one y per sample; got {len(xs)} and {len(ys)} numbers. "
             "A model with several inputs cannot be drawn as a line."
         )
-    in_rows = hasattr(_listed(X)[0], "__iter__")
+    in_rows = hasattr(listed(X)[0], "__iter__")
     ax = axes(ax, title)
     along = spread(_padded(xs), 101)
     fading = list(earlier)
@@ -240,7 +240,11 @@ def loss_contour(
     across = _range("x", x, [x for track in tracks for x, _ in track])
     up = _range("y", y, [y for track in tracks for _, y in track])
     plane = Plane(across, up, resolution)
-    heights = _heights(loss, parameters, plane.points())
+    points = list(plane.points())
+    if parameters is None:
+        heights = [number for (number,) in evaluate(lambda point: loss(*point), points)]
+    else:
+        heights = evaluate_loss(loss, parameters, points)
     ax = axes(ax, title)
     draw_contours(ax, plane, heights, levels)
     for track, colour, line, label in zip(tracks, cycle(PATHS), cycle(LINES), labels or cycle([None])):
@@ -250,32 +254,13 @@ def loss_contour(
     return with_legend(ax)
 
 
-# Numbers: what comes in as lists, arrays or Values goes to matplotlib as floats.
-
-
-def _plain(number: Any) -> float:
-    return number.data if isinstance(number, Value) else float(number)
-
-
-def _numbers(numbers: Any, user: str) -> list[float]:
-    """List the numbers of a sequence, an array, or a sequence of rows."""
-    try:
-        return [_plain(number) for number in flatten(_listed(numbers))]
-    except (TypeError, ValueError):
-        raise TypeError(f"{user} takes sequences of numbers; got {described(numbers)}.") from None
-
-
-def _listed(numbers: Any) -> Any:
-    """Turn an array or an iterator into a list; leave a single number alone."""
-    if hasattr(numbers, "tolist"):
-        return numbers.tolist()
-    return list(numbers) if hasattr(numbers, "__iter__") else numbers
+# What comes in, checked.
 
 
 def _table(X: Any, y: Any, features: tuple[int, int]) -> tuple[list[list[float]], list[Any]]:
     """Return the rows of X and the labels y of `decision_boundary`, checked."""
-    rows = [_numbers(row, "decision_boundary") for row in _listed(X)]
-    labels = [label.data if isinstance(label, Value) else label for label in flatten(_listed(y))]
+    rows = [numbers(row, "decision_boundary") for row in listed(X)]
+    labels = [label.data if isinstance(label, Value) else label for label in flatten(listed(y))]
     widths = {len(row) for row in rows}
     if len(widths) != 1 or min(widths) < 2:
         raise ValueError(
@@ -309,20 +294,14 @@ def _class_label(name: Any) -> str:
     return f"class {name:g}" if isinstance(name, float) else f"class {name}"
 
 
-def _outputs(model: Model, rows: list[list[float]]) -> list[list[float]]:
-    """Evaluate the model on each row; the graph of a row is dropped before the next."""
-    with patient_collector():
-        return [[_plain(number) for number in flatten(_listed(model(row)))] for row in rows]
-
-
 def _curve(model: Any, xs: list[float], in_rows: bool) -> list[float]:
     """Evaluate a line (m, c), or a model, at each x."""
     if callable(model):
-        outputs = _outputs(model, [[x] for x in xs] if in_rows else xs)  # type: ignore[arg-type]
+        outputs = evaluate(model, [[x] for x in xs] if in_rows else xs)
         if any(len(output) != 1 for output in outputs):
             raise ValueError(f"fitted_line takes a model with one output; got {len(outputs[0])}.")
         return [output for (output,) in outputs]
-    pair = _numbers(model, "fitted_line")
+    pair = numbers(model, "fitted_line")
     if len(pair) != 2:
         raise ValueError(f"fitted_line takes a model or a pair (m, c); got {len(pair)} numbers.")
     m, c = pair
@@ -330,34 +309,13 @@ def _curve(model: Any, xs: list[float], in_rows: bool) -> list[float]:
 
 
 def _path(path: Any) -> list[Point]:
-    points = [tuple(_numbers(point, "loss_contour")) for point in _listed(path)]
+    points = [tuple(numbers(point, "loss_contour")) for point in listed(path)]
     if not points or any(len(point) != 2 for point in points):
         raise ValueError(
             "loss_contour takes paths of pairs of numbers, one pair per step; "
             f"got {f'{points[0]!r} first' if points else 'an empty path'}."
         )
     return points  # type: ignore[return-value]
-
-
-def _heights(
-    loss: Callable[..., Any], parameters: Sequence[Value] | None, points: Iterable[Point]
-) -> list[float]:
-    """Evaluate the loss at each point; parameters have their own numbers again afterwards."""
-    if parameters is None:
-        return [_plain(loss(*point)) for point in points]
-    pair = list(parameters)
-    if len(pair) != 2 or not all(isinstance(it, Value) and it.op is None for it in pair):
-        raise TypeError(f"loss_contour takes as parameters two leaf Values; got {described(parameters)}.")
-    before = [it.data for it in pair]
-    heights = []
-    try:
-        with patient_collector():
-            for point in points:
-                pair[0].data, pair[1].data = point
-                heights.append(_plain(loss()))
-    finally:
-        pair[0].data, pair[1].data = before
-    return heights
 
 
 def _parameter_names(loss: Callable[..., Any], parameters: Sequence[Value] | None) -> list[str]:

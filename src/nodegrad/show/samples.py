@@ -1,0 +1,110 @@
+"""Samples as plain floats, and what functions make of many of them."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nodegrad.graph import patient_collector
+from nodegrad.structure import described, flatten, map_leaves
+from nodegrad.value import Value
+
+Row = list[float]
+FEW = 500  # points; compiling a function takes longer than to evaluate it that often
+PROBES = 5  # points where what is compiled must agree with what is not
+
+
+def number(it: Any) -> float:
+    """Return a number, or the number in a Value, as a float."""
+    return it.data if isinstance(it, Value) else float(it)
+
+
+def numbers(tree: Any, user: str) -> Row:
+    """List the numbers of a sequence, an array, or a sequence of rows.
+
+    Raises:
+        TypeError: if it holds what is no number; `user` is whom the message names.
+    """
+    try:
+        return [number(it) for it in flatten(listed(tree))]
+    except (TypeError, ValueError):
+        raise TypeError(f"{user} takes sequences of numbers; got {described(tree)}.") from None
+
+
+def listed(tree: Any) -> Any:
+    """Turn an array, a data frame or an iterator into a list; leave a number or a dict alone."""
+    array = tree.to_numpy() if hasattr(tree, "to_numpy") else tree
+    if hasattr(array, "tolist"):
+        return array.tolist()
+    return list(array) if hasattr(array, "__iter__") and not isinstance(array, dict) else array
+
+
+def evaluate(function: Callable[[Any], Any], points: Sequence[Any]) -> list[Row]:
+    """Return the outputs of a function at each point."""
+
+    def compiled() -> list[Row]:
+        import numpy as np
+
+        from nodegrad.compiler import compile
+
+        columns: list[Any] = []
+        map_leaves(compile(function).map(points), columns.append)
+        table = np.concatenate([column.reshape(len(points), -1) for column in columns], axis=1)
+        rows: list[Row] = table.tolist()
+        return rows
+
+    return _quickest(lambda point: _row(function(point)), compiled, points)
+
+
+def evaluate_loss(loss: Callable[[], Any], parameters: Any, points: Sequence[Sequence[float]]) -> Row:
+    """Return a loss for each setting of its parameters, which have their own numbers again afterwards.
+
+    Raises:
+        TypeError: if the parameters are not two leaf Values.
+    """
+    pair = list(parameters)
+    if len(pair) != 2 or not all(isinstance(it, Value) and it.op is None for it in pair):
+        raise TypeError(f"loss_contour takes as parameters two leaf Values; got {described(parameters)}.")
+    before = [it.data for it in pair]
+
+    def at(point: Sequence[float], loss: Callable[[], Any] = loss) -> Row:
+        pair[0].data, pair[1].data = point
+        return _row(loss())
+
+    def compiled() -> list[Row]:
+        from nodegrad.compiler import compile
+
+        quick = compile(loss)
+        return [at(point, quick) for point in points]
+
+    try:
+        return [height for (height,) in _quickest(at, compiled, points)]
+    finally:
+        pair[0].data, pair[1].data = before
+
+
+def _quickest(
+    eager: Callable[[Any], Row], compiled: Callable[[], list[Row]], points: Sequence[Any]
+) -> list[Row]:
+    """Evaluate compiled where that pays and gives what eager evaluation gives; one by one otherwise."""
+    found: list[Row] = []
+    if len(points) >= FEW:
+        try:
+            found = compiled()
+        except Exception:  # whatever was not to be compiled may run; if it does not, it raises again below
+            found = []
+    places = range(0, len(points), max(1, len(points) // PROBES))
+    if found and all(_agree(found[place], eager(points[place])) for place in places):
+        return found
+    with patient_collector():  # the graph of a point is dropped before the next
+        return [eager(point) for point in points]
+
+
+def _row(outputs: Any) -> Row:
+    return [number(it) for it in flatten(listed(outputs))]
+
+
+def _agree(row: Row, other: Row) -> bool:
+    return len(row) == len(other) and all(
+        math.isclose(x, y, rel_tol=1e-6, abs_tol=1e-9) or (math.isnan(x) and math.isnan(y))
+        for x, y in zip(row, other, strict=True)
+    )
