@@ -8,14 +8,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nodegrad.compiler.index import separable
 from nodegrad.compiler.program import STRONG_DOT
-from nodegrad.compiler.vector import Group, Item, Slots, Straight, VectorProgram
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check
 from nodegrad.ops import dot, mul, strong_mul
 
 
 @dataclass(frozen=True, slots=True)
 class ProductSum:
-    """Σ_rows Σₜ a[i,t]·b[i,t] for every i; `strong` where a zero a makes the product zero whatever b is."""
+    """Σ_rows Σₜ a[i,t]·b[i,t] for every i; `strong` where a zero a makes the product zero whatever b is.
+
+    The slots of a and of b are separable: those of a row plus those of a term.
+    """
 
     strong: bool
     a: Slots
@@ -46,7 +50,6 @@ def plan_reduction(program: VectorProgram) -> Reduction:
         _mark(item, read)
     wanted = np.zeros(program.varying, bool)
     wanted[program.outputs] = True
-    place = np.zeros(program.varying, np.int64)
     body: list[Item] = []
     products: list[Group] = []
     for item in program.body:
@@ -56,6 +59,7 @@ def plan_reduction(program: VectorProgram) -> Reduction:
         else:
             body.append(item)
     slots = np.flatnonzero(wanted)
+    place = np.zeros(program.varying, np.int64)
     place[slots] = np.arange(len(slots))
     end = len(slots)
     sums = []
@@ -64,7 +68,36 @@ def plan_reduction(program: VectorProgram) -> Reduction:
         end += group.count
         a, b = (index.slots.reshape(group.count, -1) for index in group.operands)
         sums.append(ProductSum(_STRONG[group.op], a, b))
-    return Reduction(replace(program, body=body, outputs=slots), slots, sums, place[program.outputs])
+    move = _close_up(program, products)
+    moved = [_moved(item, move) for item in body]
+    sums = [replace(each, a=move[each.a], b=move[each.b]) for each in sums]
+    left = program.varying - sum(group.count for group in products)
+    smaller = replace(program, body=moved, outputs=move[slots], varying=left)
+    return Reduction(check(smaller), move[slots], sums, place[program.outputs])
+
+
+def _close_up(program: VectorProgram, gone: list[Group]) -> Slots:
+    """Return where each slot goes when the slots of some groups are taken out."""
+    keep = np.ones(program.varying, np.int64)
+    for group in gone:
+        keep[group.start : group.start + group.count] = 0
+    return np.cumsum(keep) - 1
+
+
+def _moved(item: Item, move: Slots) -> Item:
+    if type(item) is Straight:
+        to = move.tolist()
+        results = [to[slot] for slot in item.results]
+        operands = [tuple([slot if slot < 0 else to[slot] for slot in each]) for each in item.operands]
+        return Straight(item.ops, results, operands)
+    assert type(item) is Group
+    operands_ = tuple([_moved_index(index, move) for index in item.operands])
+    first = None if item.first is None else _moved_index(item.first, move)
+    return replace(item, start=int(move[item.start]), operands=operands_, first=first)
+
+
+def _moved_index(index: Index, move: Slots) -> Index:
+    return index if index.uniform else Index(False, move[index.slots])
 
 
 def _mark(item: Item, read: np.ndarray) -> None:
@@ -82,6 +115,7 @@ def _only_summed(group: Group, read: np.ndarray, wanted: np.ndarray) -> bool:
         group.op in _STRONG
         and group.first is None
         and not any(index.uniform for index in group.operands)
+        and (group.terms < 2 or all(separable(index.slots) is not None for index in group.operands))
         and bool(wanted[span].all())
         and not read[span].any()
     )

@@ -14,7 +14,7 @@ def choose(name: str) -> str:
     Raises:
         ValueError: if there is no such backend, or it needs what is not installed.
     """
-    native = all(map(find_spec, ("llvmlite", "nodegrad.compiler.backends.llvm")))
+    native = find_spec("llvmlite") is not None
     if name == "auto":
         return "llvm" if native else "numpy"
     if name not in NAMES:
@@ -29,7 +29,7 @@ def choose(name: str) -> str:
 def make(program: VectorProgram, *, name: str, exact: bool, threads: int | None) -> Any:
     """Make the backend of that name for a vector program."""
     if name == "llvm":
-        from nodegrad.compiler.backends.llvm import LlvmBackend  # type: ignore[import-not-found]
+        from nodegrad.compiler.backends.llvm import LlvmBackend
 
         return LlvmBackend(program, exact, threads)
     from nodegrad.compiler.backends.numpy import NumpyBackend

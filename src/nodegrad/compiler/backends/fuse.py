@@ -1,0 +1,309 @@
+"""Fuse: vector instructions -> kernels and their records.
+
+Instructions of equal count that read each other element by element run in one loop, their numbers in
+registers; a result goes to its slots only if something outside the loop reads it.
+"""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler.backends.kernels import Contraction, Elementwise, Factor, Load, RowSums, Step
+from nodegrad.compiler.backends.spellings import CALLING
+from nodegrad.compiler.index import affine, outer, run_length, separable
+from nodegrad.compiler.program import STRONG_DOT
+from nodegrad.compiler.reduction import Reduction
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight
+from nodegrad.ops import Op
+
+_LONGEST = 40  # steps in one loop: more would not stay in registers
+_MANY_SCALARS = (
+    600  # from so many scalar operations on, each kind of operation is one kernel: nothing is fused
+)
+
+
+class Records:
+    """Records of kernels in one array of words, and the kernels they are of."""
+
+    def __init__(self) -> None:
+        self.words = array("q")
+        self.starts = array("q")
+        self.kinds: dict[Any, int] = {}
+        self.kind = array("q")
+        self.tables: list[Any] = []
+
+    def add(self, kernel: Any, fields: Sequence[int]) -> None:
+        """Append a record."""
+        self.starts.append(len(self.words))
+        self.kind.append(self.kinds.setdefault(kernel, len(self.kinds)))
+        self.words.append(0)
+        self.words.extend(fields)
+
+    def table(self, slots: Any) -> int:
+        """Keep a table of slots and return its address."""
+        kept = np.ascontiguousarray(slots, np.int32)
+        self.tables.append(kept)
+        return int(kept.ctypes.data)
+
+    def link(self, addresses: dict[Any, int]) -> tuple[Any, Any]:
+        """Fill in the functions; return the words, to be kept alive, and the address of each record."""
+        words = np.frombuffer(self.words, np.int64) if self.words else np.zeros(1, np.int64)
+        starts = np.frombuffer(self.starts, np.int64) if self.starts else np.zeros(0, np.int64)
+        functions = np.array([addresses[kernel] for kernel in self.kinds], np.int64)
+        if len(starts):
+            words[starts] = functions[np.frombuffer(self.kind, np.int64)]
+        return words, np.ascontiguousarray(words.ctypes.data + 8 * starts)
+
+
+@dataclass(slots=True)
+class _Loop:
+    """Instructions that run as one loop over `count` elements: maybe a contraction, then steps."""
+
+    count: int
+    head: Group | None = None
+    steps: list[tuple[Op, int, list[Index | int]]] = field(
+        default_factory=list
+    )  # (operation, slot, operands)
+    places: dict[int, int] = field(default_factory=dict)  # first slot -> number of the result in the loop
+    written: list[tuple[int, int]] = field(default_factory=list)  # spans of slots
+
+
+class _Fuser:
+    def __init__(
+        self, items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool
+    ) -> None:
+        self.registers = registers
+        self.alone = alone  # the prologue: uniform slots are all there is, and are addressed as varying ones
+        self.outside = np.zeros(slots, bool)  # slots read from outside the loop that writes them
+        self.outside[outputs] = True
+        scalars = sum(len(item.ops) for item in items if type(item) is Straight)
+        self.fused = scalars <= _MANY_SCALARS
+        self.plan: list[_Loop | Straight] = []
+        self.current: _Loop | None = None
+        self.records = Records()
+        for item in items:
+            self.take(item)
+        for planned in self.plan:
+            if type(planned) is Straight:
+                self.write_straight(planned)
+            else:
+                assert type(planned) is _Loop
+                self.write(planned)
+
+    def take(self, item: Item) -> None:
+        if type(item) is Group:
+            self.take_group(item)
+        elif type(item) is Straight and self.fused:
+            for op, result, operands in zip(item.ops, item.results, item.operands, strict=True):
+                indices = [Index(slot < 0, np.array([~slot if slot < 0 else slot])) for slot in operands]
+                self.append(op, result, 1, indices)
+        elif type(item) is Straight:
+            self.current = None
+            self.plan.append(item)
+            read = [slot for operands in item.operands for slot in operands]
+            varying = (
+                [~slot for slot in read if slot < 0] if self.alone else [slot for slot in read if slot >= 0]
+            )
+            self.outside[varying] = True
+
+    def take_group(self, group: Group) -> None:
+        if not group.terms:
+            self.append(group.op, group.start, group.count, list(group.operands))
+            return
+        self.current = _Loop(group.count, group)
+        self.plan.append(self.current)
+        for index in group.reads:
+            self.read(index)
+        self.wrote(self.current, group.start)
+
+    def append(self, op: Op, start: int, count: int, operands: list[Index]) -> None:
+        loop = self.current
+        if loop is None or not self.fits(loop, op, count, operands):
+            loop = self.current = _Loop(count)
+            self.plan.append(loop)
+        found: list[Index | int] = []
+        for index in operands:
+            place = self.local(loop, index)
+            if place is None:
+                self.read(index)
+            found.append(index if place is None else place)
+        loop.steps.append((op, start, found))
+        self.wrote(loop, start)
+
+    def wrote(self, loop: _Loop, start: int) -> None:
+        loop.places[start] = len(loop.places)
+        loop.written.append((start, start + loop.count))
+
+    def read(self, index: Index) -> None:
+        if self.alone or not index.uniform:
+            self.outside[index.slots] = True
+
+    def fits(self, loop: _Loop, op: Op, count: int, operands: list[Index]) -> bool:
+        if loop.count != count or len(loop.steps) >= _LONGEST or (loop.head is not None and op in CALLING):
+            return False
+        return all(self.local(loop, index) is not None or not self.touches(loop, index) for index in operands)
+
+    def local(self, loop: _Loop, index: Index) -> int | None:
+        """Return which result of the loop an operand is, element by element."""
+        if index.uniform and not self.alone:
+            return None
+        place = loop.places.get(int(index.slots[0]))
+        if place is None or (loop.count > 1 and affine(index.slots) != (int(index.slots[0]), 1)):
+            return None
+        return place
+
+    def touches(self, loop: _Loop, index: Index) -> bool:
+        if index.uniform and not self.alone:
+            return False
+        low, high = int(index.slots.min()), int(index.slots.max())
+        return any(start <= high and low < stop for start, stop in loop.written)
+
+    # Writing records.
+
+    def write(self, loop: _Loop) -> None:
+        fields: list[int] = []
+        steps = []
+        stores = []
+        for op, start, operands in loop.steps:
+            loads = tuple([x if isinstance(x, int) else self.load(x, fields) for x in operands])
+            stored = self.stored(start, loop.count)
+            steps.append(Step(op, loads, stored))
+            if stored:
+                stores.append(start)
+        if loop.head is None:
+            self.records.add(Elementwise(loop.count > 1, tuple(steps)), [loop.count, *fields, *stores])
+        else:
+            self.write_contraction(loop.head, tuple(steps), [*fields], stores)
+
+    def stored(self, start: int, count: int) -> bool:
+        return bool(self.outside[start : start + count].any())
+
+    def load(self, index: Index, fields: list[int]) -> Load:
+        uniform = index.uniform and not self.alone
+        if len(index.slots) == 1:
+            fields.append(int(index.slots[0]))
+            return Load(uniform, "one")
+        line = affine(index.slots)
+        if line is None:
+            fields.append(self.records.table(index.slots))
+            return Load(uniform, "table")
+        fields += line
+        return Load(uniform, "affine")
+
+    def write_contraction(
+        self, group: Group, steps: tuple[Step, ...], fields: list[int], stores: list[int]
+    ) -> None:
+        parts = [separable(index.slots) for index in group.operands]
+        runs = [1 if part is None else run_length(part[0]) for part in parts]
+        longest = max(runs)
+        most = self.registers // 4 if longest > 1 else min(4, self.registers // 8)
+        reach = longest if longest > 1 else group.count
+        tile = 1
+        while tile * 2 <= min(most, reach):
+            tile *= 2
+        starts = []
+        for start in range(0, group.count, reach):
+            starts += [*range(start, start + reach - tile, tile), start + reach - tile]
+        factors = []
+        head = [len(starts), self.records.table(starts), group.terms]
+        for index, part, run in zip(group.operands, parts, runs, strict=True):
+            columns, words = self.factor(index, part)
+            head += words
+            uniform = index.uniform and not self.alone
+            factors.append(Factor(uniform, columns, run == longest > 1 or tile == 1))
+        first = None
+        if group.first is not None:
+            first = self.load(group.first, head)
+        stored = self.stored(group.start, group.count)
+        kernel = Contraction(tile, tuple(factors), group.op is STRONG_DOT, first, stored, steps)
+        self.records.add(kernel, [*head, *fields, *([group.start] if stored else []), *stores])
+
+    def factor(self, index: Index, part: tuple[Slots, Slots] | None) -> tuple[str, list[int]]:
+        if part is None:
+            return "full", [self.records.table(index.slots), 0]
+        line = affine(part[1])
+        if line is None:
+            return "table", [self.records.table(part[0]), self.records.table(part[1])]
+        return "stride", [self.records.table(part[0]), line[1]]
+
+    def write_straight(self, straight: Straight) -> None:
+        """Write a record per scalar operation."""
+        kernels: dict[tuple[Any, ...], Elementwise] = {}
+        for op, result, operands in zip(straight.ops, straight.results, straight.operands, strict=True):
+            spaces = tuple([slot < 0 and not self.alone for slot in operands])
+            kernel = kernels.get((op, spaces))
+            if kernel is None:
+                loads = tuple([Load(uniform, "one") for uniform in spaces])
+                kernel = kernels[op, spaces] = Elementwise(False, (Step(op, loads, True),))
+            self.records.add(kernel, [1, *[~slot if slot < 0 else slot for slot in operands], result])
+
+
+def fuse(items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool = False) -> Records:
+    """Return the records that run vector instructions; `alone` for the prologue, over uniform slots only."""
+    return _Fuser(items, outputs, slots, registers, alone).records
+
+
+@dataclass(frozen=True, slots=True)
+class SumPlan:
+    """Records of the sums over rows; result k of the reduction is word `take[k]` of `size`."""
+
+    records: Records
+    take: Slots
+    size: int
+
+
+def plan_sums(plan: Reduction, lanes: int, width: int) -> SumPlan:
+    """Lay out sums over rows in tiles whose sums stay in registers."""
+    records = Records()
+    places: list[Slots] = []
+    size = 0
+    if len(plan.slots):
+        kernel = RowSums(lanes, 8, 0, False, ("stride",), False)
+        tiles, table = _tiles([plan.slots], (8,))
+        records.add(kernel, [len(tiles), records.table(tiles), 1, records.table(table[0]), 0, size])
+        places.append(size + np.arange(len(plan.slots)))
+        size += 8 * len(tiles)
+    for product in plan.products:
+        parts = [separable(slots) for slots in (product.a, product.b)]
+        (a, a_columns), (b, b_columns) = [part for part in parts if part is not None]
+        grid = outer(a, b)
+        shape = (2 if width == 4 else 4, 4) if grid else (8, 8)
+        tiles, tables = _tiles(list(grid) if grid else [a, b], shape)
+        lines = [affine(columns) for columns in (a_columns, b_columns)]
+        kinds = tuple(["table" if line is None else "stride" for line in lines])
+        kernel = RowSums(lanes, *shape, not grid, kinds, product.strong)
+        words = [len(tiles), records.table(tiles), product.a.shape[1]]
+        for rows, columns, line in zip(tables, (a_columns, b_columns), lines, strict=True):
+            words += [records.table(rows), records.table(columns) if line is None else line[1]]
+        records.add(kernel, [*words, size])
+        places.append(size + _places(grid, shape, len(a)))
+        size += kernel.results * len(tiles)
+    take = np.concatenate(places) if places else np.zeros(0, np.int64)
+    return SumPlan(records, take[plan.take], size)
+
+
+def _tiles(rows: list[Slots], shape: tuple[int, ...]) -> tuple[Any, list[Slots]]:
+    """Return the first rows of every tile, and the rows of each side, the last repeated to fill a tile."""
+    padded = [
+        np.concatenate([slots, np.repeat(slots[-1:], -len(slots) % size)])
+        for slots, size in zip(rows, shape, strict=True)
+    ]
+    starts = [np.arange(0, len(slots), size) for slots, size in zip(padded, shape, strict=True)]
+    if len(rows) == 1:
+        return np.stack([starts[0], starts[0]], axis=1), padded
+    if shape == (8, 8):  # pairs of equal place
+        return np.stack(starts, axis=1), padded
+    left, right = np.repeat(starts[0], len(starts[1])), np.tile(starts[1], len(starts[0]))
+    return np.stack([left, right], axis=1), padded
+
+
+def _places(grid: tuple[Slots, Slots] | None, shape: tuple[int, int], count: int) -> Slots:
+    if grid is None:
+        return np.arange(count)
+    left, right = len(grid[0]), len(grid[1])
+    i, j = np.repeat(np.arange(left), right), np.tile(np.arange(right), left)
+    tile = (i // shape[0]) * -(-right // shape[1]) + j // shape[1]
+    return np.asarray(tile * shape[0] * shape[1] + (i % shape[0]) * shape[1] + j % shape[1])

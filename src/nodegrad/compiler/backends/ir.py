@@ -1,0 +1,132 @@
+"""LLVM IR as text: a function body that grows line by line, with loops, variables and vectors of lanes."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+Name = str
+
+
+def literal(number: float) -> str:
+    """Spell a double to the bit."""
+    return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
+
+
+class Body:
+    """The body of one function over vectors of `lanes` doubles.
+
+    Variables are stack slots, which LLVM turns into registers; so loops need no phi nodes.
+    """
+
+    def __init__(self, lanes: int, exact: bool) -> None:
+        self.lanes = lanes
+        self.exact = exact
+        self.vector = f"<{lanes} x double>"
+        self.mask = f"<{lanes} x i1>"
+        self.suffix = f"v{lanes}f64"
+        self.lines: list[str] = []
+        self.stack: list[str] = []
+        self.declarations: set[str] = set()
+        self.count = 0
+
+    def fresh(self, stem: str = "t") -> str:
+        """Return a name that is not yet used."""
+        self.count += 1
+        return f"{stem}{self.count}"
+
+    def let(self, expression: str) -> Name:
+        """Name the result of an instruction."""
+        name = f"%{self.fresh()}"
+        self.lines.append(f"  {name} = {expression}")
+        return name
+
+    def do(self, instruction: str) -> None:
+        """Write an instruction without a result."""
+        self.lines.append(f"  {instruction}")
+
+    def label(self, name: str) -> None:
+        """Begin a basic block."""
+        self.lines.append(f"{name}:")
+
+    def variable(self, kind: str, start: str) -> Name:
+        """Make a variable that starts with a value."""
+        name = f"%{self.fresh('var')}"
+        self.stack.append(f"  {name} = alloca {kind}")
+        self.do(f"store {kind} {start}, ptr {name}")
+        return name
+
+    @contextmanager
+    def loop(self, count: str, start: str = "0", step: int | str = 1) -> Iterator[Name]:
+        """Run what is written inside for i = start, start + step, ... below count."""
+        head, inside, done = self.fresh("head"), self.fresh("body"), self.fresh("done")
+        place = self.variable("i64", start)
+        self.do(f"br label %{head}")
+        self.label(head)
+        i = self.let(f"load i64, ptr {place}")
+        more = self.let(f"icmp slt i64 {i}, {count}")
+        self.do(f"br i1 {more}, label %{inside}, label %{done}")
+        self.label(inside)
+        yield i
+        self.do(f"store i64 {self.let(f'add nsw i64 {i}, {step}')}, ptr {place}")
+        self.do(f"br label %{head}")
+        self.label(done)
+
+    @contextmanager
+    def when(self, condition: Name) -> Iterator[None]:
+        """Run what is written inside if the condition holds, which is rare."""
+        inside, done = self.fresh("rare"), self.fresh("done")
+        self.do(f"br i1 {condition}, label %{inside}, label %{done}")
+        self.label(inside)
+        yield
+        self.do(f"br label %{done}")
+        self.label(done)
+
+    def field(self, record: Name, index: int | str, kind: str = "i64") -> Name:
+        """Load field `index` of an array of words."""
+        place = self.let(f"getelementptr i64, ptr {record}, i64 {index}")
+        return self.let(f"load {kind}, ptr {place}")
+
+    def entry(self, table: Name, index: Name) -> Name:
+        """Load an entry of a table of slots."""
+        place = self.let(f"getelementptr i32, ptr {table}, i64 {index}")
+        return self.let(f"sext i32 {self.let(f'load i32, ptr {place}')} to i64")
+
+    def arithmetic(self, operation: str, *operands: Name) -> Name:
+        """Apply an instruction to vectors; unless exact, a product and a sum may be rounded once."""
+        flags = "" if self.exact or operation not in ("fadd", "fsub", "fmul") else " contract"
+        return self.let(f"{operation}{flags} {self.vector} {', '.join(operands)}")
+
+    def intrinsic(self, name: str, *operands: Name) -> Name:
+        """Call an LLVM intrinsic on vectors."""
+        full = f"@llvm.{name}.{self.suffix}"
+        self.declarations.add(f"declare {self.vector} {full}({', '.join([self.vector] * len(operands))})")
+        return self.let(f"call {self.vector} {full}({', '.join(f'{self.vector} {x}' for x in operands)})")
+
+    def number(self, number: float) -> str:
+        """Spell a vector of one number in every lane."""
+        return f"<{', '.join([f'double {literal(number)}'] * self.lanes)}>"
+
+    def compare(self, predicate: str, x: Name, y: Name) -> Name:
+        """Compare lane by lane; the predicate says what nan does (olt, uno, ...)."""
+        return self.let(f"fcmp {predicate} {self.vector} {x}, {y}")
+
+    def choose(self, mask: Name, x: Name, y: Name) -> Name:
+        """Return x in the lanes of the mask, y in the others."""
+        return self.let(f"select {self.mask} {mask}, {self.vector} {x}, {self.vector} {y}")
+
+    def splat(self, scalar: Name) -> Name:
+        """Put one double into every lane."""
+        first = self.let(f"insertelement {self.vector} poison, double {scalar}, i32 0")
+        zeros = f"<{self.lanes} x i32> zeroinitializer"
+        return self.let(f"shufflevector {self.vector} {first}, {self.vector} poison, {zeros}")
+
+    def any(self, mask: Name) -> Name:
+        """Return whether any lane of a mask is set."""
+        bits = self.let(f"bitcast {self.mask} {mask} to i{self.lanes}")
+        return self.let(f"icmp ne i{self.lanes} {bits}, 0")
+
+    def text(self, name: str, parameters: str) -> str:
+        """Return the whole function."""
+        return "\n".join(
+            [f"define void @{name}({parameters}) {{", *self.stack, *self.lines, "  ret void", "}", ""]
+        )

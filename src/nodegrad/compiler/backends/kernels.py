@@ -1,0 +1,533 @@
+"""Kernels: the loops that vector instructions run as. Each is compiled once and driven by a record of words.
+
+A kernel is called as (varying slots, uniform slots, record). Varying slots hold `lanes` rows each. What
+differs between two instructions of one kind (counts, bases, strides, tables of slots) stands in the record,
+so that a process compiles each kind once, and a program of any length costs no more than its records.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nodegrad.compiler.backends.ir import Body, Name
+from nodegrad.compiler.backends.spellings import spell, strong_mul
+from nodegrad.ops import Op
+
+PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How an operand is found: at base + i·stride, in a table, or at the base itself ("one")."""
+
+    uniform: bool
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation on elements: operands are loads, or the results of earlier steps by number."""
+
+    op: Op
+    operands: tuple[Load | int, ...]
+    stored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Elementwise:
+    """Steps applied to every element; `many` where there is more than one."""
+
+    many: bool
+    steps: tuple[Step, ...]
+
+    def write(self, body: Body) -> str:
+        """Write the kernel. Record: function, count, fields of the loads, then where results are stored."""
+        fields = _Fields(body)
+        count = fields.next()
+        loads = _take_fields(fields, self.steps)
+        stores = [fields.next() for step in self.steps if step.stored]
+        if self.many:
+            with body.loop(count) as i:
+                _steps(body, self.steps, i, [], loads, stores)
+        else:
+            _steps(body, self.steps, "0", [], loads, stores)
+        return PARAMETERS
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """An operand of a contraction: rows of a table plus columns by stride or table, or a full table.
+
+    `shared` where all results of a tile read the same row.
+    """
+
+    uniform: bool
+    columns: str  # "stride", "table" or "full"
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """Σₜ a·b for tiles of `tile` results whose sums stay in registers, and steps on each result.
+
+    A strong contraction uses ordinary products first; where a sum is nan it is computed again with strong
+    ones.
+    """
+
+    tile: int
+    factors: tuple[Factor, ...]
+    strong: bool
+    first: Load | None
+    stored: bool
+    steps: tuple[Step, ...]
+
+    def write(self, body: Body) -> str:
+        """Write the kernel. Record: function, tiles, their table, terms, two words a factor, as above."""
+        fields = _Fields(body)
+        tiles, starts, terms = fields.next(), fields.next("ptr"), fields.next()
+        factors = []
+        for factor in self.factors:
+            rows = fields.next("ptr")
+            factors.append((factor, rows, fields.next("i64" if factor.columns == "stride" else "ptr")))
+        first = None if self.first is None else (self.first, *fields.load(self.first))
+        loads = _take_fields(fields, self.steps)
+        own = [fields.next()] if self.stored else []
+        stores = [fields.next() for step in self.steps if step.stored]
+        with body.loop(tiles) as number:
+            start = body.entry(starts, number)
+            sums = self._sums(body, factors, start, terms, first)
+            for lane, total in enumerate(sums):
+                i = body.let(f"add nsw i64 {start}, {lane}")
+                result = body.let(f"load {body.vector}, ptr {total}")
+                for place in own:
+                    _store(body, result, place, i)
+                _steps(body, self.steps, i, [result], loads, stores)
+        return PARAMETERS
+
+    def _sums(self, body: Body, factors: list[Any], start: Name, terms: Name, first: Any) -> list[Name]:
+        sums = []
+        starts = []
+        for lane in range(self.tile):
+            i = body.let(f"add nsw i64 {start}, {lane}")
+            # -0.0 is what adding changes nothing for; a sum of strong products never is -0.0 but by exact
+            # rules.
+            begin = body.number(0.0 if self.strong and not body.exact else -0.0)
+            starts.append(begin if first is None else _load(body, first[0], first[1:], i))
+            sums.append(body.variable(body.vector, starts[-1]))
+        strict = self.strong and body.exact
+        self._add_terms(body, factors, start, terms, sums, strict)
+        if self.strong and not body.exact:
+            totals = [body.let(f"load {body.vector}, ptr {total}") for total in sums]
+            with body.when(body.any(_any_nan(body, totals))):
+                for total, begin in zip(sums, starts, strict=True):
+                    body.do(f"store {body.vector} {begin}, ptr {total}")
+                self._add_terms(body, factors, start, terms, sums, strict=True)
+        return sums
+
+    def _add_terms(
+        self, body: Body, factors: list[Any], start: Name, terms: Name, sums: list[Name], strict: bool
+    ) -> None:
+        rows = [self._row_addresses(body, factor, table, start, terms) for factor, table, _ in factors]
+        with body.loop(terms) as t:
+            columns = []
+            for (factor, _, column), _row in zip(factors, rows, strict=True):
+                if factor.columns == "full":
+                    columns.append(t)
+                elif factor.columns == "stride":
+                    columns.append(body.let(f"mul nsw i64 {t}, {column}"))
+                else:
+                    columns.append(body.entry(column, t))
+            loaded = [
+                [_read(body, factor, row, column, full) for row in places]
+                for (factor, _, full), places, column in zip(factors, rows, columns, strict=True)
+            ]
+            for lane, total in enumerate(sums):
+                operands = [values[lane if len(values) > 1 else 0] for values in loaded]
+                _accumulate(body, total, operands, strict)
+
+    def _row_addresses(self, body: Body, factor: Factor, table: Name, start: Name, terms: Name) -> list[Name]:
+        found = []
+        for lane in range(1 if factor.shared else self.tile):
+            i = body.let(f"add nsw i64 {start}, {lane}")
+            if factor.columns == "full":
+                place = body.let(f"mul nsw i64 {i}, {terms}")
+                found.append(body.let(f"getelementptr i32, ptr {table}, i64 {place}"))
+            else:
+                found.append(_address(body, factor.uniform, body.entry(table, i)))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class RowSums:
+    """Sums over rows, for tiles of results: Σ_rows Σₜ a·b with every a of the tile by every b, or Σ_rows a.
+
+    Called as (varying slots of the first group, results, record, [full groups, bytes per group, lanes of the
+    last]).
+    """
+
+    lanes: int  # of a slot; the kernel itself works on vectors of one register
+    left: int
+    right: int  # 0: no second factor
+    paired: bool  # a and b of equal place only
+    columns: tuple[str, ...]
+    strong: bool
+
+    @property
+    def results(self) -> int:
+        """How many sums a tile has."""
+        return self.left * (1 if self.paired or not self.right else self.right)
+
+    def write(self, body: Body) -> str:
+        """Write the kernel. Record: function, tiles, their table, terms, two words a factor, result."""
+        fields = _Fields(body)
+        tiles, starts, terms = fields.next(), fields.next("ptr"), fields.next()
+        factors = [
+            (fields.next("ptr"), fields.next("i64" if columns == "stride" else "ptr"))
+            for columns in self.columns
+        ]
+        base = fields.next()
+        full, stride, rest = (body.field("%c", index) for index in range(3))
+        with body.loop(tiles) as number:
+            rows = self._rows(body, factors, starts, number)
+            sums = [body.variable(body.vector, body.number(0.0)) for _ in range(self.results)]
+            self._add_groups(body, factors, rows, sums, terms, (full, stride, rest), strict=False)
+            if self.strong:
+                totals = [body.let(f"load {body.vector}, ptr {total}") for total in sums]
+                with body.when(body.any(_any_nan(body, totals))):
+                    for total in sums:
+                        body.do(f"store {body.vector} {body.number(0.0)}, ptr {total}")
+                    self._add_groups(body, factors, rows, sums, terms, (full, stride, rest), strict=True)
+            place = body.let(f"add nsw i64 {base}, {body.let(f'mul nsw i64 {number}, {self.results}')}")
+            for offset, total in enumerate(_sum_lanes(body, sums)):
+                at = body.let(f"add nsw i64 {place}, {offset * body.lanes}")
+                address = body.let(f"getelementptr double, ptr %u, i64 {at}")
+                before = body.let(f"load {body.vector}, ptr {address}, align 8")
+                body.do(
+                    f"store {body.vector} {body.arithmetic('fadd', before, total)}, ptr {address}, align 8"
+                )
+        return "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
+
+    def _rows(self, body: Body, factors: list[Any], starts: Name, number: Name) -> list[list[Name]]:
+        """Return the addresses of the slots of a tile in the first group, per factor."""
+        found = []
+        twice = body.let(f"mul nsw i64 {number}, 2")
+        for side, (table, _) in enumerate(factors):
+            start = body.entry(starts, body.let(f"add nsw i64 {twice}, {side}"))
+            slots = []
+            for lane in range(self.right if side else self.left):
+                slot = body.entry(table, body.let(f"add nsw i64 {start}, {lane}"))
+                slots.append(self._slot(body, "%v", slot))
+            found.append(slots)
+        return found
+
+    def _slot(self, body: Body, base: Name, slot: Name) -> Name:
+        place = body.let(f"mul nsw i64 {slot}, {8 * self.lanes}")
+        return body.let(f"getelementptr i8, ptr {base}, i64 {place}")
+
+    def _add_groups(
+        self,
+        body: Body,
+        factors: list[Any],
+        rows: list[Any],
+        sums: list[Name],
+        terms: Name,
+        groups: tuple[Name, Name, Name],
+        strict: bool,
+    ) -> None:
+        full, stride, rest = groups
+        pieces = self.lanes // body.lanes
+        with body.loop(full) as group:
+            self._add_group(body, factors, rows, sums, terms, group, stride, [None] * pieces, strict)
+        some = body.let(f"icmp sgt i64 {rest}, 0")
+        with body.when(some):
+            masks = [_below(body, rest, piece * body.lanes) for piece in range(pieces)]
+            self._add_group(body, factors, rows, sums, terms, full, stride, masks, strict)
+
+    def _add_group(
+        self,
+        body: Body,
+        factors: list[Any],
+        rows: list[Any],
+        sums: list[Name],
+        terms: Name,
+        group: Name,
+        stride: Name,
+        masks: Sequence[Name | None],
+        strict: bool,
+    ) -> None:
+        offset = body.let(f"mul nsw i64 {group}, {stride}")
+        with body.loop(terms) as t:
+            shifts = []
+            for (_, column), kind in zip(factors, self.columns, strict=True):
+                slots = body.let(f"mul nsw i64 {t}, {column}") if kind == "stride" else body.entry(column, t)
+                place = body.let(f"mul nsw i64 {slots}, {8 * self.lanes}")
+                shifts.append(body.let(f"add nsw i64 {offset}, {place}"))
+            for piece, mask in enumerate(masks):
+                loaded = []
+                for slots_, shift in zip(rows, shifts, strict=True):
+                    at = body.let(f"add nsw i64 {shift}, {piece * body.lanes * 8}")
+                    loaded.append([_load_piece(body, slot, at, mask) for slot in slots_])
+                for total, operands in zip(sums, self._pairs(loaded), strict=True):
+                    _accumulate(body, total, operands, strict)
+
+    def _pairs(self, loaded: list[list[Name]]) -> list[list[Name]]:
+        if len(loaded) == 1:
+            return [[x] for x in loaded[0]]
+        if self.paired:
+            return [[x, y] for x, y in zip(*loaded, strict=True)]
+        return [[x, y] for x in loaded[0] for y in loaded[1]]
+
+
+class _Fields:
+    """The words of a record, in order; the first is the function itself."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self.place = 0
+
+    def next(self, kind: str = "i64") -> Name:
+        self.place += 1
+        return self.body.field("%r", self.place, kind)
+
+    def load(self, load: Load) -> tuple[Name, ...]:
+        if load.mode == "table":
+            return (self.next("ptr"),)
+        return (self.next(),) if load.mode == "one" else (self.next(), self.next())
+
+
+def _take_fields(fields: _Fields, steps: Sequence[Step]) -> list[tuple[Name, ...]]:
+    return [fields.load(load) for step in steps for load in step.operands if isinstance(load, Load)]
+
+
+def _steps(
+    body: Body,
+    steps: Sequence[Step],
+    i: Name,
+    results: list[Name],
+    loads: list[tuple[Name, ...]],
+    stores: list[Name],
+) -> None:
+    """Apply steps to element i; `results` holds those of earlier steps, a contraction's own first."""
+    waiting, places = iter(loads), iter(stores)
+    for step in steps:
+        operands = [
+            results[load] if isinstance(load, int) else _load(body, load, next(waiting), i)
+            for load in step.operands
+        ]
+        results.append(spell(body, step.op, operands))
+        if step.stored:
+            _store(body, results[-1], next(places), i)
+
+
+def _load(body: Body, load: Load, fields: tuple[Name, ...], i: Name) -> Name:
+    if load.mode == "table":
+        slot = body.entry(fields[0], i)
+    elif load.mode == "one":
+        slot = fields[0]
+    else:
+        slot = body.let(f"add nsw i64 {fields[0]}, {body.let(f'mul nsw i64 {i}, {fields[1]}')}")
+    return _value(body, load.uniform, _address(body, load.uniform, slot))
+
+
+def _address(body: Body, uniform: bool, slot: Name) -> Name:
+    element, base = ("double", "%u") if uniform else (body.vector, "%v")
+    return body.let(f"getelementptr {element}, ptr {base}, i64 {slot}")
+
+
+def _value(body: Body, uniform: bool, address: Name) -> Name:
+    if uniform:
+        return body.splat(body.let(f"load double, ptr {address}"))
+    return body.let(f"load {body.vector}, ptr {address}, align {8 * min(body.lanes, 8)}")
+
+
+def _read(body: Body, factor: Factor, row: Name, column: Name, full: Name) -> Name:
+    """Load a factor of a contraction at a row's address (or its part of a full table) and a column."""
+    if factor.columns == "full":
+        return _value(body, factor.uniform, _address(body, factor.uniform, body.entry(row, column)))
+    element = "double" if factor.uniform else body.vector
+    return _value(body, factor.uniform, body.let(f"getelementptr {element}, ptr {row}, i64 {column}"))
+
+
+def _store(body: Body, value: Name, start: Name, i: Name) -> None:
+    slot = body.let(f"add nsw i64 {start}, {i}")
+    address = body.let(f"getelementptr {body.vector}, ptr %v, i64 {slot}")
+    body.do(f"store {body.vector} {value}, ptr {address}, align {8 * min(body.lanes, 8)}")
+
+
+def _accumulate(body: Body, total: Name, operands: list[Name], strict: bool) -> None:
+    before = body.let(f"load {body.vector}, ptr {total}")
+    if len(operands) == 1:
+        after = body.arithmetic("fadd", before, operands[0])
+    elif strict:
+        after = body.arithmetic("fadd", before, strong_mul(body, *operands))
+    elif body.exact:
+        after = body.arithmetic("fadd", before, body.arithmetic("fmul", *operands))
+    else:
+        after = body.intrinsic("fma", *operands, before)
+    body.do(f"store {body.vector} {after}, ptr {total}")
+
+
+def _any_nan(body: Body, totals: list[Name]) -> Name:
+    """Return a mask that is set wherever one of the numbers is nan (or infinities of both signs meet)."""
+    together = totals[0]
+    for total in totals[1:]:
+        together = body.arithmetic("fadd", together, total)
+    return body.compare("uno", together, together)
+
+
+def _below(body: Body, limit: Name, first: int) -> Name:
+    """Return the mask of the lanes that, counted from `first`, are below the limit."""
+    lanes = f"<{body.lanes} x i64>"
+    one = body.let(f"insertelement {lanes} poison, i64 {limit}, i32 0")
+    limits = body.let(f"shufflevector {lanes} {one}, {lanes} poison, <{body.lanes} x i32> zeroinitializer")
+    numbers = ", ".join(f"i64 {first + lane}" for lane in range(body.lanes))
+    return body.let(f"icmp slt {lanes} <{numbers}>, {limits}")
+
+
+def _load_piece(body: Body, slot: Name, at: Name, mask: Name | None) -> Name:
+    address = body.let(f"getelementptr i8, ptr {slot}, i64 {at}")
+    value = body.let(f"load {body.vector}, ptr {address}, align {8 * body.lanes}")
+    return value if mask is None else body.choose(mask, value, body.number(0.0))
+
+
+def _sum_lanes(body: Body, sums: list[Name]) -> list[Name]:
+    """Add up the lanes of every sum: vectors that hold the totals, one after the other."""
+    found = []
+    kind, lanes = body.vector, body.lanes
+    even = ", ".join(f"i32 {2 * lane}" for lane in range(lanes))
+    odd = ", ".join(f"i32 {2 * lane + 1}" for lane in range(lanes))
+    for start in range(0, len(sums), lanes):
+        level = [body.let(f"load {kind}, ptr {total}") for total in sums[start : start + lanes]]
+        while len(level) > 1:
+            pairs = zip(level[::2], level[1::2], strict=True)
+            level = [
+                body.arithmetic(
+                    "fadd",
+                    body.let(f"shufflevector {kind} {x}, {kind} {y}, <{lanes} x i32> <{even}>"),
+                    body.let(f"shufflevector {kind} {x}, {kind} {y}, <{lanes} x i32> <{odd}>"),
+                )
+                for x, y in pairs
+            ]
+        found += level
+    return found
+
+
+# The driver: takes rows through the kernels, group by group, and blocks of groups through the sums over rows.
+CONTEXT = (
+    *("records", "record_count", "sum_records", "sum_count", "varying", "group_bytes", "uniform", "inputs"),
+    *(
+        "input_count",
+        "outputs",
+        "output_count",
+        "results",
+        "result_stride",
+        "start",
+        "stop",
+        "rows",
+        "block",
+        "sums",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Runs records over rows start..stop; called with a context of words, named by CONTEXT."""
+
+    def write(self, body: Body) -> str:
+        """Write the driver."""
+        words = {name: body.field("%x", place) for place, name in enumerate(CONTEXT)}
+        pointer = {
+            name: body.let(f"inttoptr i64 {words[name]} to ptr")
+            for name in (
+                "records",
+                "sum_records",
+                "varying",
+                "uniform",
+                "inputs",
+                "outputs",
+                "results",
+                "sums",
+            )
+        }
+        groups = body.let(f"mul nsw i64 {words['block']}, {body.lanes}")
+        counts = body.variable("[3 x i64]", "zeroinitializer")
+        with body.loop(words["stop"], words["start"], step=groups) as row:
+            inside = body.let(f"add nsw i64 {row}, {groups}")
+            end = _smaller(body, inside, words["stop"])
+            with body.loop(end, row, step=body.lanes) as first:
+                done = body.let(f"sub nsw i64 {first}, {row}")
+                number = body.let(f"sdiv exact i64 {done}, {body.lanes}")
+                offset = body.let(f"mul nsw i64 {number}, {words['group_bytes']}")
+                slots = body.let(f"getelementptr i8, ptr {pointer['varying']}, i64 {offset}")
+                _gather(body, words, pointer, slots, first)
+                _call_records(body, pointer["records"], words["record_count"], slots, pointer["uniform"])
+                _scatter(body, words, pointer, slots, first)
+            taken = body.let(f"sub nsw i64 {end}, {row}")
+            full = body.let(f"sdiv i64 {taken}, {body.lanes}")
+            rest = body.let(f"srem i64 {taken}, {body.lanes}")
+            for place, word in enumerate((full, words["group_bytes"], rest)):
+                at = body.let(f"getelementptr i64, ptr {counts}, i64 {place}")
+                body.do(f"store i64 {word}, ptr {at}")
+            _call_records(
+                body,
+                pointer["sum_records"],
+                words["sum_count"],
+                pointer["varying"],
+                pointer["sums"],
+                f", ptr {counts}",
+            )
+        return "ptr noalias %x"
+
+
+@dataclass(frozen=True, slots=True)
+class Prologue:
+    """Runs records over uniform slots, once."""
+
+    def write(self, body: Body) -> str:
+        """Write the loop over records."""
+        count = body.field("%x", CONTEXT.index("record_count"))
+        records = body.field("%x", CONTEXT.index("records"), "ptr")
+        uniform = body.field("%x", CONTEXT.index("uniform"), "ptr")
+        _call_records(body, records, count, uniform, uniform)
+        return "ptr noalias %x"
+
+
+def _smaller(body: Body, x: Name, y: Name) -> Name:
+    less = body.let(f"icmp slt i64 {x}, {y}")
+    return body.let(f"select i1 {less}, i64 {x}, i64 {y}")
+
+
+def _call_records(body: Body, records: Name, count: Name, slots: Name, uniform: Name, more: str = "") -> None:
+    with body.loop(count) as number:
+        record = body.field(records, number, "ptr")
+        function = body.let(f"load ptr, ptr {record}")
+        body.do(f"call void {function}(ptr {slots}, ptr {uniform}, ptr {record}{more})")
+
+
+def _gather(body: Body, words: dict[str, Name], pointer: dict[str, Name], slots: Name, first: Name) -> None:
+    """Copy a group of rows into the first slots; past the last row, that row again."""
+    last = body.let(f"sub nsw i64 {words['rows']}, 1")
+    with body.loop(words["input_count"]) as number:
+        twice = body.let(f"mul nsw i64 {number}, 2")
+        source = body.field(pointer["inputs"], twice, "ptr")
+        stride = body.field(pointer["inputs"], body.let(f"add nsw i64 {twice}, 1"))
+        slot = body.let(f"mul nsw i64 {number}, {body.lanes}")
+        with body.loop(str(body.lanes)) as lane:
+            row = _smaller(body, body.let(f"add nsw i64 {first}, {lane}"), last)
+            offset = body.let(f"mul nsw i64 {row}, {stride}")
+            value = body.let(f"load double, ptr {body.let(f'getelementptr i8, ptr {source}, i64 {offset}')}")
+            at = body.let(f"add nsw i64 {slot}, {lane}")
+            body.do(f"store double {value}, ptr {body.let(f'getelementptr double, ptr {slots}, i64 {at}')}")
+
+
+def _scatter(body: Body, words: dict[str, Name], pointer: dict[str, Name], slots: Name, first: Name) -> None:
+    """Copy the output slots of a group to the results, [output, row]."""
+    with body.loop(words["output_count"]) as number:
+        slot = body.field(pointer["outputs"], number)
+        source = body.let(f"getelementptr {body.vector}, ptr {slots}, i64 {slot}")
+        value = body.let(f"load {body.vector}, ptr {source}, align {8 * min(body.lanes, 8)}")
+        row = body.let(f"mul nsw i64 {number}, {words['result_stride']}")
+        at = body.let(f"add nsw i64 {row}, {first}")
+        target = body.let(f"getelementptr double, ptr {pointer['results']}, i64 {at}")
+        body.do(f"store {body.vector} {value}, ptr {target}, align 8")
