@@ -13,6 +13,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value, draw, draw_dot
+from nodegrad.show.loops import components
 from nodegrad.show.picture import blend, number
 from nodegrad.show.svg import clean
 from test_dot import HOSTILE
@@ -258,7 +259,7 @@ def test_an_expanded_value_gets_its_own_box_and_its_operands_too():
 
 def test_folded_graphs_have_no_cycle_on_random_graphs():
     rng = random.Random(1)
-    for _ in range(20):
+    for _ in range(8):
         nodes = [Value(rng.random()) for _ in range(5)]
         for _ in range(200):
             op = rng.choice([ng.add, ng.mul, ng.maximum])
@@ -290,12 +291,78 @@ def test_depth_and_limit_leave_stubs():
     assert own(y, limit=5).boxes == 6
 
 
-def test_a_long_chain_draws_its_end():
-    y = Value(1.0)
-    for _ in range(50_000):
+def chain(length):
+    y = Value(1.0, label="x")
+    for _ in range(length):
         y = y.sin()
+    return y
 
-    assert own(y).boxes == 201
+
+def test_a_long_chain_is_one_box_with_a_count():
+    drawing = own(chain(20_000))
+
+    assert drawing.boxes == 4
+    assert list(drawing.folds.values()) == [19_998]
+    assert "× 19,998" in drawing.svg
+
+
+def test_a_long_chain_that_is_not_folded_draws_its_end():
+    assert own(chain(1000), fold=False).boxes == 201
+
+
+def test_the_steps_of_a_recurrence_are_one_box():
+    h, w, u = Value(0.0), Value(0.5, label="w"), Value(0.3, label="u")
+    for step in range(60):
+        h = (w * h + u * float(step)).tanh()
+
+    drawing = own(h)
+
+    assert drawing.boxes < 12
+    loop = next(cells for cells in texts(drawing) if cells[-1] == "loop")
+    assert loop[0].splitlines()[0] == "+ × 60, tanh × 59, * × 59"
+
+
+def test_a_loop_opens_too():
+    drawing = own(chain(150))
+
+    assert drawing.expand(*drawing.folds).boxes > 100
+
+
+def test_circles_are_found_whatever_the_order():
+    rng = random.Random(3)
+    for _ in range(50):
+        names = list(range(12))
+        feeds = {name: rng.sample(names, rng.randrange(3)) for name in names}
+        reach = {name: {name} for name in names}
+        for _ in names:
+            for name in names:
+                reach[name] |= {far for near in feeds[name] for far in reach[near]}
+
+        found = components(feeds)
+
+        for one in names:
+            for other in names:
+                assert (found[one] == found[other]) == (one in reach[other] and other in reach[one])
+
+
+def test_classes_that_draw_on_one_layer_do_not_multiply_the_boxes():
+    rng = random.Random(0)
+    model = ng.nn.MLP(4, [8, 3], seed=1)
+    rows = [[rng.random() for _ in range(4)] for _ in range(30)]
+    loss = ng.mean([ng.nn.cross_entropy(model(row), at % 3) for at, row in enumerate(rows)])
+
+    assert own(loss).boxes < 30
+
+
+def test_an_mlp_of_one_node_dots_folds_as_well():
+    rng = random.Random(0)
+    model = ng.nn.MLP(2, [16, 16, 1], seed=1)
+    rows = [[rng.uniform(-1, 1), rng.uniform(-1, 1)] for _ in range(100)]
+    loss = ng.mean([ng.nn.mean_squared_error(model(row), 1.0) for row in rows])
+
+    assert own(loss).boxes < 30
+    assert own(loss, open_dots=True).boxes < 30
+    assert own(loss, open_dots=True).nodes > own(loss).nodes
 
 
 def test_gradient_shades_run_from_light_to_dark():

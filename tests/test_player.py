@@ -9,9 +9,9 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value, player
-from nodegrad.show.fold import snapshot
 from nodegrad.show.page import embed
 from nodegrad.show.player import MODES, naive_order, record, sweep_order
+from nodegrad.show.vertices import snapshot
 from test_dot import HOSTILE
 
 RIGHT, NAIVE, OVERWRITE, LEFTOVER = MODES

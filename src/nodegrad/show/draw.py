@@ -13,12 +13,14 @@ from typing import Any
 from nodegrad.graph import topological_order
 from nodegrad.show import fold as folding
 from nodegrad.show.dot import escape, escape_field, to_dot
-from nodegrad.show.fold import Group, Vertex, cut, flatten, single, snapshot
+from nodegrad.show.fold import Group, cut, flatten, single
 from nodegrad.show.picture import picture
 from nodegrad.show.svg import Picture, to_svg
+from nodegrad.show.vertices import Vertex, snapshot
 from nodegrad.value import Value
 
 FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
+BOXES = 40  # a folded picture of more gets coarser
 DOT_SECONDS = 3.0  # Graphviz's patience-friendly sizes take a tenth of this; ours never takes as long
 SUFFIXES = (".svg", ".dot", ".gv", ".png", ".pdf")
 NO_DOT = "Graphviz's `dot` is not on the PATH"
@@ -52,7 +54,8 @@ class Drawing:
     @cached_property
     def _groups(self) -> list[Group]:
         style, kept = self._style, set(self._outputs)
-        groups = folding.fold(self._order, style.apart | kept) if style.fold else single(self._order)
+        most = style.limit if style.apart else BOXES
+        groups = folding.fold(self._order, style.apart | kept, most) if style.fold else single(self._order)
         ends = [group for group in groups if not kept.isdisjoint(group.members)]
         return cut(groups, ends, style.depth, style.limit)
 

@@ -6,26 +6,16 @@ earlier shape, so the graph of groups has no cycle. Samples of a batch, layers a
 """
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import prod
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.value import Value
-
-
-@dataclass(slots=True, eq=False)
-class Vertex:
-    """A node as it is drawn: the numbers of a Value at one moment, or a product or sum inside it."""
-
-    op: Any  # a row of the table; None for a leaf
-    data: float
-    grad: float
-    label: str
-    operands: tuple["Vertex", ...]
-    value: Any = None  # the Value; None for a product in an opened dot
+from nodegrad.graph import patient_collector
+from nodegrad.show.loops import circles
+from nodegrad.show.vertices import Vertex, reading_order
 
 
 @dataclass(slots=True, eq=False)
@@ -42,48 +32,15 @@ class Group:
     hidden: int = 0  # how many nodes a stub stands for
 
     @property
+    def symbol(self) -> str:
+        """What makes the nodes: the symbol of their operation, or "loop" where several take turns."""
+        found = {vertex.op for vertex in self.members}
+        return "loop" if len(found) > 1 else next((op.symbol for op in found if op is not None), "")
+
+    @property
     def operands(self) -> tuple["Group", ...]:
         """The groups that feed this one, as the walks of `graph` want them."""
         return tuple(source for source, _ in self.feeds)
-
-
-def reading_order(*outputs: Any) -> list[Any]:
-    """List the nodes operands first as `topological_order` does, but from the first operand to the last.
-
-    >>> x, y = Value(1.0), Value(2.0)
-    >>> [node.data for node in reading_order(x + y)]
-    [1.0, 2.0, 3.0]
-    """
-    order, seen = [], set()
-    stack = [(output, False) for output in reversed(outputs)]
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack += [(operand, False) for operand in reversed(node.operands)]
-    return order
-
-
-def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
-    """Copy the numbers of every node, operands first; `open_dots` makes products and a sum of each dot."""
-    made: dict[Value, Vertex] = {}
-    order: list[Vertex] = []
-    for node in reading_order(*outputs):
-        operands = tuple([made[operand] for operand in node.operands])
-        op = node.op
-        if open_dots and op is ops.dot and operands:
-            half = len(operands) // 2
-            pairs = zip(operands[:half], operands[half:], strict=True)
-            products = [Vertex(ops.mul, x.data * y.data, node.grad, "", (x, y)) for x, y in pairs]
-            order += products
-            op, operands = ops.sum, tuple(products)
-        vertex = Vertex(op, node._data, node.grad, node.label, operands, node)
-        made[node] = vertex
-        order.append(vertex)
-    return order
 
 
 def single(order: Sequence[Vertex]) -> list[Group]:
@@ -120,9 +77,15 @@ def flatten(order: Sequence[Vertex], kept: Collection[Vertex]) -> list[Vertex]:
     return [vertex for vertex in order if vertex not in inner]
 
 
-def fold(order: Sequence[Vertex], apart: Collection[Vertex]) -> list[Group]:
+@patient_collector()
+def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> list[Group]:
     """Group vertices by shape and by the groups they feed; those in `apart` keep to themselves.
 
+    Where that leaves more than `most` groups, what operations feed no longer counts; where that does
+    not do either, what repeats in depth becomes one group.
+
+    >>> from nodegrad import Value
+    >>> from nodegrad.show.vertices import snapshot
     >>> x = Value(3.0)
     >>> loss = sum([(x * w) ** 2 for w in map(Value, range(100))], start=Value(0.0))
     >>> order = flatten(snapshot([loss]), ())
@@ -130,19 +93,35 @@ def fold(order: Sequence[Vertex], apart: Collection[Vertex]) -> list[Group]:
     [1, 1, 100, 100, 100, 100, 1]
     """
     shapes = _shapes(order)
+    members = _gather(order, shapes, apart, by_feeds=True)
+    if len(members) > most:
+        members = _gather(order, shapes, apart, by_feeds=False)
+    if len(members) > most:
+        members = _gather(order, circles(order, apart), (), by_feeds=False)
+    groups = _connect(members)
+    _factor(groups)
+    return groups
+
+
+def _gather(
+    order: Sequence[Vertex], kinds: Mapping[Vertex, Any], apart: Collection[Vertex], by_feeds: bool
+) -> dict[int, list[Vertex]]:
+    """Gather the vertices of each kind; leaves, and if asked operations, by the groups they feed as well."""
     feeds: dict[Vertex, set[tuple[int, int]]] = {vertex: set() for vertex in order}
+    opened: dict[Vertex, set[tuple[int, int]]] = {}  # the feeds into vertices that are apart
     numbers: dict[Any, int] = {}
     members: dict[int, list[Vertex]] = {}
     for vertex in reversed(order):
         own = vertex if vertex in apart else None
-        key = (shapes[vertex], own, frozenset(feeds[vertex]))
+        fed = feeds[vertex] if by_feeds or not vertex.operands else opened.get(vertex, ())
+        key = (kinds.get(vertex, vertex.op), own, frozenset(fed))
         number = numbers.setdefault(key, len(numbers))
         members.setdefault(number, []).append(vertex)
         for index, operand in enumerate(vertex.operands):
             feeds[operand].add((number, _position(vertex, index)))
-    groups = _connect(members)
-    _factor(groups)
-    return groups
+            if own is not None:
+                opened.setdefault(operand, set()).add((number, _position(vertex, index)))
+    return members
 
 
 def cut(groups: Sequence[Group], outputs: Collection[Group], depth: int | None, limit: int) -> list[Group]:
@@ -211,6 +190,8 @@ def _connect(members: dict[int, list[Vertex]]) -> list[Group]:
         size = len(group.members)
         arcs = Counter(group_of[operand] for vertex in group.members for operand in vertex.operands)
         for source, count in arcs.items():
+            if source is group:
+                continue
             if len(source.members) == size == 1:
                 group.feeds += [(source, 1)] * count  # x * x has two edges
             else:
@@ -237,8 +218,3 @@ def _factors(size: int, known: tuple[int, ...]) -> tuple[int, ...]:
             if not remainder:
                 return (*chosen, rest) if rest > 1 else chosen
     return (size,) if size > 1 else ()
-
-
-def is_constant(vertex: Vertex) -> bool:
-    """Whether the vertex is a number written in the code."""
-    return vertex.op is ops.constant

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import takewhile
 from types import MappingProxyType
 
-from nodegrad.show.fold import Group, Vertex, is_constant
+from nodegrad.show.fold import Group
 from nodegrad.show.svg import Edge, Node, Picture, shorten
+from nodegrad.show.vertices import Vertex, is_constant
 
 SCALE = (
     (247, 251, 255),
@@ -53,11 +55,10 @@ def picture(
     nodes: list[Node] = []
     for group in groups:
         kind = kind_of(group, outputs) + (" highlight" if group in marked else "")
-        op = group.members[0].op if group.members else None
         nodes.append(
             Node(
                 cells(group, before or {}),
-                op.symbol if op else "",
+                group.symbol,
                 kind,
                 shade(group),
                 _title(group, len(nodes)),
@@ -93,7 +94,7 @@ def cells(group: Group, before: Mapping[object, float] = MappingProxyType({})) -
     if not group.members:
         return ("…",)
     data = _range([vertex.data for vertex in group.members])
-    many = " ".join(f"× {factor:,}" for factor in group.factors)
+    many = _count(group)
     if is_constant(group.members[0]):
         return tuple(filter(None, [data, many]))
     label = shorten(_label(group), 40)
@@ -104,6 +105,15 @@ def cells(group: Group, before: Mapping[object, float] = MappingProxyType({})) -
     if many:
         return ("\n".join([f"{label} {many}".strip(), f"data {data}", gradient]),)
     return tuple(filter(None, [label, f"data {data}", gradient]))
+
+
+def _count(group: Group) -> str:
+    """Write how many nodes a box holds: samples × neurons × inputs, or the operations of a loop."""
+    if group.symbol != "loop":
+        return " ".join(f"× {factor:,}" for factor in group.factors)
+    turns = Counter(vertex.op.symbol or vertex.op.name for vertex in group.members).most_common()
+    shown = ", ".join(f"{symbol} × {times:,}" for symbol, times in turns[:4])
+    return f"{shown}, …" if len(turns) > 4 else shown
 
 
 def _label(group: Group) -> str:
@@ -129,7 +139,8 @@ def _title(group: Group, at: int) -> str:
             f"{group.hidden:,} node{'s' if group.hidden != 1 else ''} and what they are made from, not drawn"
         )
     if len(group.members) > 1:
-        return f"fold {at}: {len(group.members):,} nodes of one shape"
+        kind = "in a loop" if group.symbol == "loop" else "of one shape"
+        return f"fold {at}: {len(group.members):,} nodes {kind}"
     vertex = group.members[0]
     made = f"{vertex.op.name}: " if vertex.op else ""
     name = f"{vertex.label}: " if vertex.label else ""

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nodegrad.graph import topological_order
-from nodegrad.show.fold import Group, Vertex, flatten, fold, single, snapshot
+from nodegrad.show.fold import Group, flatten, fold, single
 from nodegrad.show.picture import cells, kind_of
 from nodegrad.show.svg import Edge, Node, Picture, text_width
+from nodegrad.show.vertices import Vertex, snapshot
 from nodegrad.sweep import reverse_sweep
 from nodegrad.value import Value
 
-FOLD_ABOVE = 40  # nodes of the graph of one sample
+FOLD_ABOVE = 24  # nodes of the graph of one sample
 RESOLUTION = 28  # points along each side of the plane
 CURVE = 81  # points of a curve over one input
 MOST = 500  # parameters that a page can show
@@ -157,7 +158,7 @@ class Recorder:
             texts = [frame.texts[at] for frame in self.frames if frame.texts]
             lines = zip(*(text.split("\n") for text in texts), strict=True)
             widest = "\n".join(max(line, key=text_width) for line in lines)
-            nodes.append(Node((widest,), group.members[0].op.symbol if group.members[0].op else "", kind))
+            nodes.append(Node((widest,), group.symbol, kind))
         edges = [Edge(place[source], place[group]) for group in self.groups for source, _ in group.feeds]
         return Picture(nodes, edges, "graph of one sample")
 

@@ -9,10 +9,11 @@ from itertools import count, product
 from string import ascii_lowercase
 from typing import Any
 
-from nodegrad.show.fold import Vertex, fold, is_constant
+from nodegrad.show.fold import fold
 from nodegrad.show.formula import Formula
 from nodegrad.show.picture import number
 from nodegrad.show.prose import plain_name
+from nodegrad.show.vertices import Vertex, is_constant
 from nodegrad.sweep import chain
 from nodegrad.value import Value
 
@@ -46,7 +47,7 @@ def one_of_each(
     vertices: Sequence[Vertex], root: Vertex, targets: Collection[Vertex]
 ) -> tuple[set[Vertex], Counter[Vertex]]:
     """Choose one vertex of each shape, connected to the output, and count the others like it."""
-    group_of = {v: group for group in fold(vertices, {root, *targets}) for v in group.members}
+    group_of = {v: group for group in fold(vertices, {root, *targets}, len(vertices)) for v in group.members}
     chosen, seen, queue = [root], {group_of[root]}, deque([root])
     while queue and len(chosen) < IN_FULL:
         for operand in queue.popleft().operands:

@@ -92,7 +92,7 @@ function drawPlane(bytes) {
 }
 
 function drawLine(points) {
-  pen.strokeStyle = dark.matches ? "#fb923c" : "#c2410c";
+  pen.strokeStyle = dark.matches ? "#7cacf8" : "#0b57d0";
   pen.lineWidth = 5;
   pen.beginPath();
   for (const [across, up] of points) if (up !== null) pen.lineTo(x(across), y(up));
