@@ -292,6 +292,21 @@ def test_own_rule_makes_an_optimizer():
     assert x.data == 0.75
 
 
+def test_rule_that_fails_for_one_parameter_changes_none():
+    class Inverse(Optimizer):
+        @staticmethod
+        def update(parameter, gradient, state, learning_rate):
+            return parameter - learning_rate / gradient, (1.0,)
+
+    x, y = with_gradients(2.0, 0.0)
+    optimizer = Inverse([x, y], 0.5)
+
+    with pytest.raises(ZeroDivisionError):
+        optimizer.step()
+
+    assert (x.data, optimizer.states, optimizer.steps) == (0.0, [(), ()], 0)
+
+
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [

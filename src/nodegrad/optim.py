@@ -174,12 +174,15 @@ class Optimizer:
         return type(self).update(parameter, gradient, state, self.rate, **self.settings)
 
     def step(self) -> None:
-        """Update every parameter from its gradient."""
+        """Update every parameter from its gradient; none, if the rule raises for one."""
         rate, update = self.rate, type(self).update
-        for index, parameter in enumerate(self.parameters):
-            parameter.data, self.states[index] = update(
-                parameter.data, parameter.grad, self.states[index], rate, **self.settings
-            )
+        updated = [
+            update(parameter.data, parameter.grad, state, rate, **self.settings)
+            for parameter, state in zip(self.parameters, self.states, strict=True)
+        ]
+        for parameter, (number, _) in zip(self.parameters, updated, strict=True):
+            parameter.data = number
+        self.states = [state for _, state in updated]
         self.steps += 1
 
     def zero_grad(self) -> None:
