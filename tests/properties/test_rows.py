@@ -1,5 +1,6 @@
 """Every smooth row against mpmath: all partial derivatives to order 4, over its domain and at hard points."""
 
+import math
 from itertools import product
 
 import mpmath
@@ -88,6 +89,37 @@ HARD = [
 ]
 
 
+# Piecewise rows on every side of their kinks, and on the kinks: the point, and the partial by each operand.
+PIECEWISE = [
+    ("maximum", (3.0, -2.0), (1.0, 0.0)),
+    ("maximum", (-2.0, 3.0), (0.0, 1.0)),
+    ("maximum", (2.0, 2.0), (0.5, 0.5)),
+    ("minimum", (3.0, -2.0), (0.0, 1.0)),
+    ("minimum", (-2.0, 3.0), (1.0, 0.0)),
+    ("minimum", (2.0, 2.0), (0.5, 0.5)),
+    ("where", (1.0, 2.0, 3.0), (0.0, 1.0, 0.0)),
+    ("where", (-5.0, 2.0, 3.0), (0.0, 1.0, 0.0)),
+    ("where", (0.0, 2.0, 3.0), (0.0, 0.0, 1.0)),
+    ("abs", (-2.0,), (-1.0,)),
+    ("abs", (0.0,), (0.0,)),
+    ("relu", (0.5,), (1.0,)),
+    ("relu", (0.0,), (0.0,)),
+    ("relu", (-0.5,), (0.0,)),
+    ("copysign", (2.0, 3.0), (1.0, 0.0)),
+    ("copysign", (2.0, -3.0), (-1.0, 0.0)),
+    ("copysign", (-2.0, 3.0), (-1.0, 0.0)),
+    ("copysign", (-2.0, -3.0), (1.0, 0.0)),
+    ("mod", (5.5, 2.0), (1.0, -2.0)),
+    ("mod", (-5.5, 2.0), (1.0, 3.0)),
+    ("mod", (5.5, -2.0), (1.0, 3.0)),
+    ("hypot", (0.0, 0.0), (0.0, 0.0)),
+    ("pow", (0.0, 2.0), (0.0, 0.0)),
+    ("pow", (0.0, 1.0), (1.0, 0.0)),
+    ("pow", (0.0, 0.0), (0.0, 0.0)),
+    ("pow", (-2.0, 3.0), (12.0, math.nan)),
+]
+
+
 def derivative(row, orders):
     """Differentiate a row so many times by each operand."""
     function = row
@@ -128,6 +160,17 @@ def test_derivatives_to_order_four_match_over_the_domain(row, fractions):
 @pytest.mark.parametrize(("name", "point", "highest"), HARD)
 def test_derivatives_match_at_hard_points(name, point, highest):
     assert_derivatives_match(TABLE[name], point, highest)
+
+
+@pytest.mark.parametrize(("name", "point", "expected"), PIECEWISE)
+def test_partials_on_every_side_of_a_kink(name, point, expected):
+    everything = tuple(range(len(point)))
+
+    found = ng.grad(TABLE[name], everything)(*point)
+    recorded = ng.grad(TABLE[name], everything)(*map(ng.Value, point))
+
+    assert found == pytest.approx(expected, nan_ok=True)
+    assert [x.data for x in recorded] == pytest.approx(found, nan_ok=True)
 
 
 @pytest.mark.parametrize("row", SMOOTH, ids=lambda row: row.name)
