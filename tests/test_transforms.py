@@ -45,6 +45,14 @@ def test_argnums_names_the_arguments(argnums):
     )
 
 
+def test_the_first_argument_is_differentiated_by_default():
+    def f(x, y):
+        return x**3 * y
+
+    assert ng.grad(f)(2.0, 5.0) == ng.jacobian(f)(2.0, 5.0) == ng.value_and_grad(f)(2.0, 5.0)[1] == 60.0
+    assert ng.hessian(f)(2.0, 5.0) == 60.0
+
+
 def test_every_transform_takes_argnums_by_name():
     def f(x, y):
         return x * y**2
@@ -77,7 +85,8 @@ def test_value_functions_keep_their_name_and_docstring():
         """Return the area of a disc."""
         return math.pi * radius**2
 
-    assert (ng.grad(area).__name__, ng.jacobian(area).__doc__) == ("area", "Return the area of a disc.")
+    for transform in (ng.grad, ng.value_and_grad, ng.jacobian, ng.hessian):
+        assert (transform(area).__name__, transform(area).__doc__) == ("area", "Return the area of a disc.")
 
 
 # Structures.
@@ -404,6 +413,8 @@ REFUSALS = [
     (lambda: ng.grad(abs)(1j), TypeError, "argument 0 holds 1j of type complex"),
     (lambda: ng.grad(abs, argnums=1)(1.0), TypeError, "positional argument 1, but 1 came"),
     (lambda: ng.grad(abs, argnums=-2)(1.0), TypeError, "positional argument -2, but 1 came"),
+    (lambda: ng.grad(abs, argnums=5)(1.0), TypeError, "positional argument 5, but 1 came"),
+    (lambda: ng.grad(abs, argnums=-5)(1.0), TypeError, "positional argument -5, but 1 came"),
     (lambda: ng.grad(lambda x: x)(x=1.0), TypeError, "positional argument 0, but 0 came"),
     (lambda: ng.grad(abs, argnums="0")(1.0), TypeError, "argnums as an int or a sequence of ints; got '0'"),
     (lambda: ng.grad(abs, argnums=(0, -1))(1.0), ValueError, "each argument once in argnums"),
