@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from nodegrad.show.dot import escape, escape_field, ink, to_dot
+from nodegrad.show.dot import escape, escape_field, to_dot
 from nodegrad.show.svg import Edge, Node, Picture
 
 HOSTILE = [
@@ -78,8 +78,3 @@ def test_escapes_of_plain_labels_and_fields():
     assert escape("a\nb") == "a\\nb"
     assert escape("a\x00b") == "ab"
     assert escape_field("{|}<>") == r"\{\|\}\<\>"
-
-
-def test_text_stands_out_from_any_shade():
-    assert ink("#ffffff") == "#000000"
-    assert ink("#08306b") == "#ffffff"

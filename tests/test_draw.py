@@ -15,7 +15,7 @@ import nodegrad as ng
 from nodegrad import Value, draw, draw_dot
 from nodegrad.show.loops import components
 from nodegrad.show.picture import blend, number
-from nodegrad.show.svg import clean
+from nodegrad.show.svg import clean, ink
 from test_dot import HOSTILE
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -374,8 +374,26 @@ def test_gradient_shades_run_from_light_to_dark():
 
     assert blend(1.0) in svg
     assert svg.count("fill:#08306b") == 1
-    levels = [sum(int(blend(depth / 10)[at : at + 2], 16) for at in (1, 3, 5)) for depth in range(11)]
-    assert levels == sorted(levels, reverse=True)
+
+
+def luminance(colour):
+    """Return the relative luminance of a colour, as the Web Content Accessibility Guidelines define it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_text_can_be_read_on_every_shade():
+    for depth in range(101):
+        shade = blend(depth / 100)
+        light, dark = sorted((luminance(shade), luminance(ink(shade))), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_shades_darken_steadily_in_greyscale():
+    levels = [luminance(blend(depth / 100)) for depth in range(101)]
+
+    assert all(later < earlier for earlier, later in pairwise(levels))
 
 
 def test_a_highlighted_path_marks_nodes_and_edges():

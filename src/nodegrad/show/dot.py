@@ -1,13 +1,13 @@
 """Write a picture in Graphviz's DOT language. Every label is text to the reader, whatever stands in it."""
 
-from nodegrad.show.svg import Node, Picture, clean
+from nodegrad.show.svg import Node, Picture, clean, ink
 
 STYLES = {
     "value": 'fillcolor="#ffffff"',
     "leaf": 'fillcolor="#e8f1fc" color="#33689e"',
     "output": 'fillcolor="#ffffff" penwidth=2',
     "fold": 'fillcolor="#f3eefc" color="#6f54a8"',
-    "constant": 'style="rounded,dashed" color="#8c959f" fontsize=9 width=0.2 height=0.2 margin="0.05,0.02"',
+    "constant": 'fillcolor="#f6f8fa" color="#8c959f" fontsize=9 width=0.2 height=0.2 margin="0.05,0.02"',
 }
 HIGHLIGHT = 'color="#c2410c" penwidth=2.4'
 HEAD = """\
@@ -22,7 +22,7 @@ def to_dot(picture: Picture) -> str:
 
     >>> picture = Picture([Node(("x", "data 2")), Node(("data 4",), symbol="*")], [])
     >>> print(to_dot(picture).splitlines()[-2])
-      "op1" -> "n1"
+      "op1" -> "n1" []
     """
     lines = ["digraph {", HEAD.format(rankdir=picture.rankdir)]
     for at, node in enumerate(picture.nodes):
@@ -30,7 +30,7 @@ def to_dot(picture: Picture) -> str:
         if node.symbol:
             style = 'shape=ellipse fillcolor="#fff1cc" color="#9a6700" margin="0.03,0.01" width=0.3'
             lines.append(f'  "op{at}" [label="{escape(node.symbol)}" {style}]')
-            lines.append(f'  "op{at}" -> "n{at}"')
+            lines.append(f'  "op{at}" -> "n{at}" [{HIGHLIGHT if "highlight" in node.kind.split() else ""}]')
     for edge in picture.edges:
         head = f"op{edge.target}" if picture.nodes[edge.target].symbol else f"n{edge.target}"
         style = f" {HIGHLIGHT}" if "highlight" in edge.kind.split() else ""
@@ -58,12 +58,6 @@ def escape_field(text: str) -> str:
     for mark in "{}|<> ":
         text = text.replace(mark, f"\\{mark}")
     return text
-
-
-def ink(fill: str) -> str:
-    """Return the colour of text that can be read on `fill`, by the luminance weights of ITU-R BT.601."""
-    red, green, blue = (int(fill[at : at + 2], 16) for at in (1, 3, 5))
-    return "#000000" if 299 * red + 587 * green + 114 * blue > 140_000 else "#ffffff"
 
 
 def _record(name: str, node: Node, rankdir: str) -> str:

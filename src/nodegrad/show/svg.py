@@ -261,12 +261,16 @@ def _colour(colour: str) -> str:
     return colour
 
 
-def _ink(fill: str) -> str:
-    """Return the style of text that can be read on `fill`."""
+def ink(fill: str) -> str:
+    """Return the colour of text that can be read on `fill`, black or white; empty if `fill` is no "#rrggbb".
+
+    >>> ink("#ffffff"), ink("#08306b"), ink("red")
+    ('#000000', '#ffffff', '')
+    """
     if not re.fullmatch("#[0-9A-Fa-f]{6}", fill):
         return ""
-    red, green, blue = (int(fill[at : at + 2], 16) for at in (1, 3, 5))
-    return f' style="fill:{"#000000" if 299 * red + 587 * green + 114 * blue > 140_000 else "#ffffff"}"'
+    red, green, blue = ((int(fill[at : at + 2], 16) / 255) ** 2.2 for at in (1, 3, 5))
+    return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 else "#ffffff"
 
 
 def _node(node: Node, centre: Point, rankdir: str, name: str) -> str:
@@ -292,7 +296,8 @@ def _node(node: Node, centre: Point, rankdir: str, name: str) -> str:
     for at, (cell, room) in enumerate(zip(node.cells, widths, strict=True)):
         if at:
             parts.append(f'<path class="rule" d="M{_n(start)} {_n(y)}v{_n(height)}"/>')
-        parts.append(_cell(_lines(cell), start + room / 2, y + height / 2, _size(node), _ink(node.fill)))
+        style = f' style="fill:{ink(node.fill)}"' if ink(node.fill) else ""
+        parts.append(_cell(_lines(cell), start + room / 2, y + height / 2, _size(node), style))
         start += room
     if pill:
         px, py = pill_centre
