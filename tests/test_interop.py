@@ -190,6 +190,15 @@ def test_what_would_lose_the_gradient_is_refused_with_the_remedy(function):
         function(Value(1.0))
 
 
+def test_error_names_the_line_that_would_lose_the_gradient():
+    def careless(v):
+        return math.sin(v)
+
+    line = careless.__code__.co_firstlineno + 1
+    with pytest.raises(TypeError, match=rf"^float\(\) in careless \(line {line}\) would"):
+        careless(Value(1.0))
+
+
 # SciPy drives itself with our gradients and Jacobians.
 
 

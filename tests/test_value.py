@@ -357,3 +357,11 @@ def test_observer_is_told_of_values_made_branches_taken_and_numbers_read():
         ("decided", "gt", True),
         ("read", 6.0),
     ]
+
+
+def test_new_nodes_have_gradient_zero():
+    x = Value(2.0)
+
+    for node in (x, x + 1.0, x * 3.0, x**2.0, -x, x < 1.0, (x + 1.0).operands[1]):
+        assert node.grad == 0.0
+        assert node.label == ""
