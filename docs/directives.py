@@ -61,7 +61,7 @@ class Made(SphinxDirective):
     has_content = True
 
     def run(self):
-        """Return the nodes that show the file: a picture, a page within the page, or Markdown.
+        """Return the nodes that show the file: a picture, a page within the page, Markdown, or text.
 
         Raises:
             FileNotFoundError: if the code does not save it.
@@ -70,6 +70,9 @@ class Made(SphinxDirective):
         file = self.files() / name
         if not file.exists():
             raise FileNotFoundError(f"the code on {page} saves no {name}")
+        if file.suffix == ".txt":
+            text = file.read_text(encoding="utf-8")
+            return [nodes.literal_block(text, text, language="text")]
         if file.suffix == ".md":
             return self.parse_text_to_nodes(file.read_text(encoding="utf-8"))
         source = f"{'../' * page.count('/')}_made/{page}/{name}"

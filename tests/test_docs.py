@@ -70,7 +70,7 @@ def test_site_builds_without_warnings(run_python, tmp_path):
         place = page.relative_to(ROOT / "docs").with_suffix("")
         assert (tmp_path / "_made" / place / name).stat().st_size > 0
         shown = (tmp_path / place).with_suffix(".html").read_text(encoding="utf-8")
-        assert name.endswith(".md") or f'src="../_made/{place.as_posix()}/{name}"' in shown
+        assert name.endswith((".md", ".txt")) or f'src="../_made/{place.as_posix()}/{name}"' in shown
 
 
 def test_pages_show_what_they_make():
