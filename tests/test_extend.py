@@ -94,3 +94,26 @@ def test_bad_row_is_refused_when_it_is_made(arguments, error, message):
 def test_one_interval_per_operand():
     with pytest.raises(ValueError, match="mine has 1 operands and 2 intervals"):
         ng.custom("mine", ng.exp, None, domain=[(0.0, 1.0), (0.0, 1.0)])
+
+
+def test_custom_operation_is_drawn_and_explained():
+    x = Value(2.0, label="x")
+    out = power(xlogx(x), 2.0)
+
+    drawing = ng.draw(out)
+
+    assert "xlogx" in drawing.svg
+    assert "^" in drawing.dot
+    assert "log(x) + 1" in str(ng.explain(out))
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_custom_operation_is_compiled(exact):
+    f = ng.value_and_grad(lambda x: xlogx(x) * 3.0)
+
+    compiled = ng.compile(f, exact=exact)
+
+    assert compiled(2.0) == pytest.approx(f(2.0), rel=1e-15)
+    values, slopes = compiled.map([2.0, 0.5, -1.0])
+    assert slopes.tolist() == pytest.approx([f(x)[1] for x in (2.0, 0.5, -1.0)], nan_ok=True)
+    assert math.isnan(values[2])
