@@ -365,3 +365,25 @@ def test_new_nodes_have_gradient_zero():
     for node in (x, x + 1.0, x * 3.0, x**2.0, -x, x < 1.0, (x + 1.0).operands[1]):
         assert node.grad == 0.0
         assert node.label == ""
+
+
+def test_interior_gradient_of_what_is_only_compared_is_zero():
+    x = Value(2.0)
+    compared = x * 2.0
+    compared.grad = 17.0
+
+    ng.where(compared > 1.0, x, 0.0).backward()
+
+    assert (compared.grad, x.grad) == (0.0, 1.0)
+
+
+def test_divmod_with_a_number_on_either_side():
+    assert [v.data for v in divmod(Value(7.0), 3.0)] == [2.0, 1.0]
+    assert [v.data for v in divmod(7.0, Value(3.0))] == [2.0, 1.0]
+    assert [v.data for v in divmod(-7.0, Value(3.0))] == [-3.0, 2.0]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_operations_take_as_many_operands_as_they_have(count):
+    with pytest.raises(TypeError, match=f"add takes 2 operands; got {count}"):
+        Value.apply_op(ops.add, (Value(1.0),) * count)
