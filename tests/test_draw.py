@@ -495,6 +495,15 @@ def test_draw_dot_is_the_digraph_of_the_lectures():
     assert f"{id(c)}* -> {id(c)}" in d.source.replace('"', "")
 
 
+def test_draw_dot_writes_a_constant_exponent_into_the_operation():
+    x = Value(3.0, label="x")
+    source = draw_dot(x**2).source
+
+    assert source.count("shape=record") == 2
+    assert 'label="**2"' in source
+    assert source.count("->") == 2
+
+
 @pytest.mark.parametrize("label", HOSTILE)
 def test_draw_dot_escapes_labels(label):
     source = draw_dot(Value(1.0, label=label)).source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -256,7 +257,13 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
     values("draw_dot", (root,))
     choose("draw_dot", "rankdir", rankdir, ("LR", "TB"))
     dot = graphviz.Digraph(format=format, graph_attr={"rankdir": rankdir})
-    for node in topological_order(root):
+    order = topological_order(root)
+    exponents = {
+        node.operands[1] for node in order if re.fullmatch(r"\*\*.+", node._op)
+    }  # stand in the operation
+    for node in order:
+        if node in exponents:
+            continue
         name = str(id(node))
         label = f"{{ {escape_field(node.label)} | data {node._data:.4f} | grad {node.grad:.4f} }}"
         dot.node(name=name, label=label, shape="record")
@@ -264,7 +271,8 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
             dot.node(name=name + node._op, label=escape(node._op))
             dot.edge(name + node._op, name)
         for operand in node.operands:
-            dot.edge(str(id(operand)), name + node._op)
+            if operand not in exponents:
+                dot.edge(str(id(operand)), name + node._op)
     return dot
 
 
