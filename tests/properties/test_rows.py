@@ -181,6 +181,24 @@ def test_values_match_over_the_domain(row):
     assert row(*point) == pytest.approx(float(function(*map(mpmath.mpf, point))), rel=1e-14)
 
 
+@pytest.mark.parametrize("exponent", [-1.0, -2.0, -3.0, -4.0, -5.0, -1.5])
+def test_pole_of_pow_has_the_sign_of_odd_powers(exponent):
+    odd = exponent % 2.0 == 1.0
+
+    assert TABLE["pow"](0.0, exponent) == math.inf
+    assert TABLE["pow"](-0.0, exponent) == (-math.inf if odd else math.inf)
+
+
+@pytest.mark.parametrize(
+    ("base", "exponent"), [(1e200, 3.0), (1e200, 4.0), (1e100, 5.0), (0.5, -1999.0), (0.5, -2000.0)]
+)
+def test_overflow_of_pow_has_the_sign_of_odd_powers(base, exponent):
+    odd = exponent % 2.0 == 1.0
+
+    assert TABLE["pow"](base, exponent) == math.inf
+    assert TABLE["pow"](-base, exponent) == (-math.inf if odd else math.inf)
+
+
 @pytest.mark.parametrize(
     "row", [row for row in TABLE.values() if row.zero_derivative], ids=lambda row: row.name
 )
