@@ -1,5 +1,6 @@
 """The benchmarks measure what they say: the problems are right, and so is what is reported of timings."""
 
+import json
 import math
 import sys
 
@@ -312,7 +313,6 @@ def test_compile_costs_are_per_operation():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
 def test_compile_cost_runs_in_a_process_of_its_own(run_python):
-    import json
 
     script = run.__file__.replace("run.py", "compile_cost.py")
     small, large = (json.loads(run_python(script, "tangle", size)) for size in (100, 200))

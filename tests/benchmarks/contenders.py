@@ -31,6 +31,7 @@ class Contender:
         module: what must be installed.
         build: makes the solver of a problem; its seconds and those of the first step are compile time.
         most: the largest work (scalar operations per step) it is asked to do, so that a run ends.
+        graph: the largest work of one row.
         read: turns a result into one array of values and derivatives, in nodegrad's order.
     """
 
@@ -38,6 +39,7 @@ class Contender:
     module: str
     build: Callable[[Problem], Bind]
     most: float
+    graph: float
     read: Callable[[Any], np.ndarray]
 
 
@@ -75,14 +77,19 @@ def flat_blocks(blocks: Any) -> np.ndarray:
 
 
 def contender(
-    name: str, *families: str, module: str = "numpy", most: float = math.inf, read: Any = None
+    name: str,
+    *families: str,
+    module: str = "numpy",
+    most: float = math.inf,
+    graph: float = math.inf,
+    read: Callable[[Any], np.ndarray] | None = None,
 ) -> Callable[[Callable[[Problem], Bind]], Callable[[Problem], Bind]]:
     """Register a function that builds a solver."""
 
     def register(build: Callable[[Problem], Bind]) -> Callable[[Problem], Bind]:
         for family in families:
-            default = flat_rows if family in ROWS_FIRST else flat
-            REGISTRY.setdefault(family, {})[name] = Contender(name, module, build, most, read or default)
+            reader = read or (flat_rows if family in ROWS_FIRST else flat)
+            REGISTRY.setdefault(family, {})[name] = Contender(name, module, build, most, graph, reader)
         return build
 
     return register
@@ -117,7 +124,7 @@ def nodegrad_compiled(problem: Problem) -> Bind:
     return compiled(problem)
 
 
-@contender("nodegrad, NumPy backend", *COMPILED)
+@contender("nodegrad, NumPy backend", *COMPILED, graph=350_000)
 def nodegrad_numpy(problem: Problem) -> Bind:
     """Compile for NumPy, which is what runs where there is no llvmlite."""
     return compiled(problem, backend="numpy")

@@ -10,7 +10,7 @@ from benchmarks.contenders import Bind, Step, contender, flat
 from benchmarks.problems import GRAVITY, Problem
 
 
-@contender("CasADi SX", "mlp", module="casadi", most=10_000_000)
+@contender("CasADi SX", "mlp", module="casadi", most=10_000_000, graph=350_000)
 def casadi_mlp(problem: Problem) -> Bind:
     """Build scalar expressions of loss and gradient of a row, map them over rows and add up."""
     import casadi as ca
