@@ -38,29 +38,41 @@ class RowSum:
         self.compiled, self.leaves = compiled, leaves
         self.spec, self.blocks, self.count = rows(arguments)
         self._only: Trace | None = None  # the one trace that all rows go through, if there is one
-        self._sums: Any = None  # of its kernel
         self._places: Any = None  # where the numbers of the trace's parameters are; -1: not among them
         self._all_ours = False
+        self._bound: dict[Any, tuple[list[Array], Callable[[Array], Array]]] = {}
 
     def __call__(self, numbers: Array, chosen: Chosen = None) -> Array:
         """Return the sum of every result over the chosen rows; the leaves may be left with other numbers."""
-        blocks = self.blocks if chosen is None else [block[chosen] for block in self.blocks]
-        count = self.count if chosen is None else len(chosen)
         if self._only is None:
-            return self._guarded(numbers, blocks, count)
-        found: Array = self._sums(blocks, count, self._arranged(self._only, numbers))
-        return found
+            return self._guarded(numbers, chosen)
+        blocks, sums = self._over(None if chosen is None else len(chosen))
+        if chosen is not None:
+            for block, room in zip(self.blocks, blocks, strict=True):
+                block.take(chosen, axis=0, out=room, mode="clip")
+        return sums(self._arranged(self._only, numbers))
 
-    def _guarded(self, numbers: Array, blocks: list[Array], count: int) -> Array:
+    def _guarded(self, numbers: Array, chosen: Chosen) -> Array:
         write(self.leaves, numbers)  # recording and guards read them there
-        total = self.compiled.sums(self.spec, blocks, count)
+        blocks = self.blocks if chosen is None else [block[chosen] for block in self.blocks]
+        total = self.compiled.sums(self.spec, blocks, self.count if chosen is None else len(chosen))
         traces = self.compiled.traces[self.spec]
         if not traces[0].lines:
-            self._only, self._sums = traces[0], traces[0].kernel("results").sums
+            self._only = traces[0]
             index = {leaf: place for place, leaf in enumerate(self.leaves)}
             self._places = np.array([index.get(leaf, -1) for leaf in self._only.parameters], int)
             self._all_ours = bool((self._places >= 0).all())
         return total
+
+    def _over(self, size: int | None) -> tuple[list[Array], Callable[[Array], Array]]:
+        """Return room for so many rows (None: the rows themselves), and what sums over them."""
+        found = self._bound.get(size)
+        if found is None:
+            assert self._only is not None
+            count = self.count if size is None else size
+            blocks = self.blocks if size is None else [np.empty((count, b.shape[1])) for b in self.blocks]
+            found = self._bound[size] = blocks, self._only.kernel("results").bound(blocks, count)
+        return found
 
     def _arranged(self, trace: Trace, numbers: Array) -> Array:
         """Put the numbers in the order of the trace's parameters; leaves of others are read."""
@@ -113,7 +125,8 @@ class FlatStep:
         Returns:
             The loss and the norm of its gradient; where one is not finite, no step is taken.
         """
-        mean = self.known(self.numbers, chosen) / (self.known.count if chosen is None else len(chosen))
+        mean = self.known(self.numbers, chosen)
+        mean /= self.known.count if chosen is None else len(chosen)
         loss, slope = float(mean[0]), mean[1:]
         norm = math.sqrt(slope.dot(slope))
         if math.isfinite(loss) and math.isfinite(norm):

@@ -33,6 +33,9 @@ class Backend(Protocol):
     def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
 
+    def bound(self, blocks: list[Array], count: int) -> Callable[[Array], Array]:
+        """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
+
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
 

@@ -47,14 +47,18 @@ class LlvmBackend:
         part = self._part("rows")
         padded = -(-count // self.lanes) * self.lanes
         out = np.empty((len(part.outputs), padded))
-        self._run(part, blocks, count, parameters, out)
+        self._run(part, _addresses(blocks), count, parameters, out)
         return out[:, :count]
 
     def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
         part = self._part("sums")
-        totals = self._run(part, blocks, count, parameters, None)
+        totals = self._run(part, _addresses(blocks), count, parameters, None)
         return np.asarray(totals[part.take])
+
+    def bound(self, blocks: list[Array], count: int) -> "_Bound":
+        """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
+        return _Bound(self, self._part("sums"), blocks, count)
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
@@ -70,12 +74,9 @@ class LlvmBackend:
         part.spaces.append(space)
         return list(found)
 
-    def _run(
-        self, part: "_Part", blocks: list[Array], count: int, parameters: Array, out: Array | None
-    ) -> Any:
+    def _run(self, part: "_Part", inputs: Any, count: int, parameters: Array, out: Array | None) -> Any:
         chunk = part.chunk
         cuts = range(0, count, chunk)
-        inputs = _addresses(blocks)
         space = part.borrow()
         space.start(parameters)
         if len(cuts) == 1:
@@ -95,6 +96,29 @@ class LlvmBackend:
             totals = sum(_pool(self.threads).map(work, cuts))
         part.spaces.append(space)
         return totals
+
+
+class _Bound:
+    """Sums over rows that stay where they are, so that they are looked up once."""
+
+    def __init__(self, backend: LlvmBackend, part: "_Part", blocks: list[Array], count: int) -> None:
+        self.backend, self.part, self.count = backend, part, count
+        self.blocks = blocks  # kept alive: the kernel reads them at their addresses
+        self.inputs = _addresses(blocks)
+        self.space = _Space(part)
+        self.space.at(self.inputs, 0, count, count)
+
+    def __call__(self, parameters: Array) -> Array:
+        part, space = self.part, self.space
+        if self.count > part.chunk:
+            totals = self.backend._run(part, self.inputs, self.count, parameters, None)
+        else:
+            space.start(parameters)
+            totals = space.totals
+            totals[:] = 0.0
+            part.driver(space.address)
+        found: Array = totals.take(part.take)
+        return found
 
 
 class _Part:
@@ -204,12 +228,16 @@ class _Space:
         if self.part.has_prologue:
             self.part.prologue(self.prologue_address)
 
+    def at(self, inputs: Any, start: int, stop: int, count: int) -> None:
+        """Point at rows start..stop of `count`."""
+        self.context[_PLACE["inputs"]] = inputs.ctypes.data
+        self.context[_PLACE["start"] : _PLACE["rows"] + 1] = start, stop, count
+
     def run(self, inputs: Any, start: int, stop: int, count: int, out: Array | None) -> Any:
         """Run rows start..stop of `count`; return the sums, or 0 where results go to `out`."""
-        context = self.context
-        context[_PLACE["inputs"]] = inputs.ctypes.data
-        context[_PLACE["start"] : _PLACE["rows"] + 1] = start, stop, count
+        self.at(inputs, start, stop, count)
         if out is not None:
+            context = self.context
             context[_PLACE["results"]] = out.ctypes.data
             context[_PLACE["result_stride"]] = out.shape[1]
             self.part.driver(self.address)

@@ -1,6 +1,7 @@
 """The NumPy backend: a vector program run on arrays [slot, row]. Always there; the reference for others."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,10 @@ class NumpyBackend:
                 parts += [_sum_products(varying, product, self.exact) for product in plan.products]
                 total = total + np.concatenate(parts)
         return np.asarray(total[plan.take])
+
+    def bound(self, blocks: list[Array], count: int) -> Callable[[Array], Array]:
+        """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
+        return partial(self.sums, blocks, count)
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""

@@ -1,0 +1,137 @@
+"""Steps on flat arrays: sums over rows agree with map, wherever the parameters and the rows are."""
+
+import math
+
+import numpy as np
+import pytest
+
+import nodegrad as ng
+from nodegrad import Value
+from nodegrad.compiler.step import FlatStep, RowSum, gathered, scattered
+from nodegrad.nn import MLP, mean_squared_error
+from nodegrad.optim import SGD
+
+BACKENDS = [
+    "numpy",
+    pytest.param("llvm", marks=pytest.mark.skipif(ng.compile(abs).backend != "llvm", reason="no llvmlite")),
+]
+
+
+def network(backend="auto"):
+    model = MLP(2, [5, 3, 1], "tanh", seed=1)
+    error = ng.value_and_grad(lambda row, t: mean_squared_error(model(row), t), wrt=model.parameters())
+    return model, ng.compile(error, backend=backend)
+
+
+def table(count):
+    X = np.random.default_rng(1).uniform(-1, 1, (count, 2))
+    return X, X[:, 0] * X[:, 1]
+
+
+def flat(result):
+    return np.array([result[0], *result[1]])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("count", [1, 30, 5000])
+def test_sums_are_those_of_map(backend, count):
+    model, compiled = network(backend)
+    X, y = table(count)
+    sums = RowSum(compiled, model.parameters(), X, y)
+    start = np.array(list(model.state_dict().values()))
+
+    for numbers in (start, start * 1.5, start - 0.25):  # the first call records, later ones do not
+        found = sums(numbers)
+        model.load_state_dict(dict(zip(model.state_dict(), numbers.tolist(), strict=True)))
+        assert found == pytest.approx(flat(compiled.map(X, y, reduce="sum")), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_chosen_rows_alone_are_summed(backend):
+    model, compiled = network(backend)
+    X, y = table(40)
+    sums = RowSum(compiled, model.parameters(), X, y)
+    numbers = np.array(list(model.state_dict().values()))
+    sums(numbers)
+
+    for chosen in ([3, 17, 5], [3, 3, 39], [8]):
+        expected = flat(compiled.map(X[chosen], y[chosen], reduce="sum"))
+        assert sums(numbers, chosen) == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert sums(numbers) == pytest.approx(flat(compiled.map(X, y, reduce="sum")), rel=1e-12)
+
+
+def test_result_is_the_callers_to_keep():
+    model, compiled = network()
+    sums = RowSum(compiled, model.parameters(), *table(10))
+    numbers = np.array(list(model.state_dict().values()))
+    sums(numbers)
+
+    first = sums(numbers)
+    kept = first.copy()
+    sums(numbers + 1.0)
+
+    assert (first == kept).all()
+
+
+def test_leaves_of_others_are_read_at_each_call():
+    a, b = Value(2.0), Value(3.0)
+    sums = RowSum(ng.compile(lambda x: a * x + b * b), [b], np.array([1.0, 2.0]))
+    numbers = np.array([10.0])
+
+    assert sums(numbers).tolist() == [206.0]
+    a.data = 5.0
+    assert sums(numbers).tolist() == [215.0]
+
+
+def test_branches_are_followed_as_the_parameters_move():
+    a = Value(1.0)
+    sums = RowSum(ng.compile(lambda x: a * x if a * x > 1.0 else 0.0 * x), [a], np.array([0.5, 2.0]))
+
+    for number in (1.0, 4.0, -1.0, 1.0):
+        expected = math.fsum(number * x for x in (0.5, 2.0) if number * x > 1.0)
+        assert sums(np.array([number])).tolist() == [expected]
+
+
+def test_steps_keep_to_themselves_until_pushed():
+    x = Value(1.0)
+    step = FlatStep(lambda row, y: (x * row - y) ** 2, SGD([x], 0.25), ([1.0], [0.0]))
+
+    assert step.take(None, math.inf) == (1.0, 2.0)
+    assert (x.data, x.grad) == (1.0, 0.0)
+    step.push()
+    assert (x.data, x.grad) == (0.5, 2.0)
+    x.data = 3.0
+    step.pull()
+    assert step.take([0], 1.5) == (9.0, 6.0)
+    step.push()
+    assert (x.data, x.grad) == (3.0 - 0.25 * 1.5, 1.5)
+
+
+def test_step_that_is_not_finite_changes_nothing():
+    x = Value(0.0)
+    optimizer = SGD([x], 0.1)
+    step = FlatStep(lambda row, y: ng.sqrt(x) + row, optimizer, ([1.0], [0.0]))
+
+    with step.quiet():
+        loss, norm = step.take(None, math.inf)
+    step.push()
+
+    assert (loss, norm, x.data, optimizer.steps) == (1.0, math.inf, 0.0, 0)
+
+
+def test_plain_numbers_that_change_are_noticed():
+    x, scale = Value(1.0), [2.0]
+    step = FlatStep(lambda row, y: (scale[0] * x * row - y) ** 2, SGD([x], 0.1), ([1.0, 2.0], [0.0, 0.0]))
+
+    assert step.agrees()
+    assert step.agrees(step.moved())
+    scale[0] = 2.5
+    assert not step.agrees()
+    assert x.data == 1.0
+
+
+def test_states_are_gathered_and_scattered():
+    states = [(3, 0.5, 1.0), (3, 0.25, 2.0)]
+
+    assert scattered(gathered(states), 2) == states
+    assert scattered(gathered([(), ()]), 2) == [(), ()]
