@@ -141,13 +141,17 @@ def test_a_diverged_training_still_makes_a_page():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Recorder(ng.nn.MLP(1, [1]), [], []), "expects a target per row; got 0 rows"),
-        (lambda: Recorder(ng.nn.MLP(1, [1]), [[1.0]], [1.0, 2.0]), "got 1 rows, 2 targets"),
+        (lambda: Recorder(ng.nn.MLP(1, [1]), [], []), "Recorder needs at least one row; X is empty"),
+        (
+            lambda: Recorder(ng.nn.MLP(1, [1]), [[1.0]], [1.0, 2.0]),
+            "one target per row; X has 1 rows and y 2",
+        ),
         (lambda: Recorder(ng.nn.MLP(20, [30, 1]), [[1.0]], [1.0]), "up to 500 parameters; this one has 661"),
         (
             lambda: Recorder(ng.nn.MLP(1, [1]), [[1.0]], [1.0], loss="mse"),
             "knows the losses mean_squared_error",
         ),
+        (lambda: Recorder(ng.nn.MLP(1, [1]), [[1.0]], [1.0], example=1), "one of 1 rows; got 1"),
     ],
 )
 def test_what_cannot_be_recorded_is_refused(make, message):

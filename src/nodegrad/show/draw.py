@@ -22,7 +22,7 @@ from nodegrad.value import Value
 
 FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
 BOXES = 40  # a folded picture of more gets coarser
-DOT_SECONDS = 3.0  # Graphviz's patience-friendly sizes take a tenth of this; ours never takes as long
+DOT_SECONDS = 3.0  # how long to wait for Graphviz, which needs 0.1 for 30 boxes and minutes for 12,000
 SUFFIXES = (".svg", ".dot", ".gv", ".png", ".pdf")
 NO_DOT = "Graphviz's `dot` is not on the PATH"
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from nodegrad.graph import topological_order
+from nodegrad.data import samples
+from nodegrad.graph import patient_collector, topological_order
 from nodegrad.show.fold import Group, flatten, fold, single
 from nodegrad.show.picture import cells, kind_of
 from nodegrad.show.svg import Edge, Node, Picture, text_width
@@ -19,6 +20,8 @@ FOLD_ABOVE = 24  # nodes of the graph of one sample
 RESOLUTION = 28  # points along each side of the plane
 CURVE = 81  # points of a curve over one input
 MOST = 500  # parameters that a page can show
+
+Loss = Callable[[Any, Any], Value]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,6 @@ class Frame:
     texts: tuple[str, ...]  # what stands in each box of the graph
 
 
-@dataclass
 class Recorder:
     """Record a training of a small model, for `training_player`.
 
@@ -57,39 +59,40 @@ class Recorder:
         every: record each call, each second, and so on.
 
     Raises:
-        ValueError: for too large a model, or rows and targets that do not match.
+        ValueError: for too large a model, an unknown loss, or rows and targets that do not match.
     """
 
-    model: Any
-    X: Sequence[Any]
-    y: Sequence[Any]
-    loss: Any = "mean_squared_error"
-    example: int = 0
-    every: int = 1
-    frames: list[Frame] = field(default_factory=list, repr=False)
-    groups: list[Group] = field(default_factory=list, repr=False)
-    calls: int = field(default=0, repr=False)
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        model: Any,
+        X: Any,
+        y: Any,
+        loss: str | Loss = "mean_squared_error",
+        example: int = 0,
+        every: int = 1,
+    ) -> None:
         from nodegrad.nn.losses import LOSSES
 
-        self.X = [[float(x) for x in (row if hasattr(row, "__len__") else [row])] for row in self.X]
-        self.y = [target.tolist() if hasattr(target, "tolist") else target for target in self.y]
-        if not self.X or len(self.X) != len(self.y):
-            raise ValueError(
-                f"Recorder expects a target per row; got {len(self.X)} rows, {len(self.y)} targets."
-            )
-        self.parameters: list[Value] = self.model.parameters()
+        self.samples = samples(X, y, "Recorder")
+        self.inputs = [row if isinstance(row, list) else [row] for row, _ in self.samples]
+        self.targets = [target for _, target in self.samples]
+        self.parameters: list[Value] = model.parameters()
         if len(self.parameters) > MOST:
             raise ValueError(
                 f"Recorder takes models of up to {MOST} parameters; this one has {len(self.parameters):,}. "
                 "Plot its history instead: fit(...).plot()."
             )
-        if isinstance(self.loss, str) and self.loss not in LOSSES:
-            raise ValueError(f"Recorder knows the losses {', '.join(LOSSES)}; got {self.loss!r}.")
-        self._loss: Callable[[Any, Any], Value] = (
-            LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
-        )
+        if isinstance(loss, str) and loss not in LOSSES:
+            raise ValueError(f"Recorder knows the losses {', '.join(LOSSES)}; got {loss!r}.")
+        if not 0 <= example < len(self.samples):
+            raise ValueError(
+                f"Recorder expects example to be one of {len(self.samples)} rows; got {example}."
+            )
+        self.model, self.example, self.every = model, example, every
+        self.loss: Loss = LOSSES[loss] if isinstance(loss, str) else loss
+        self.frames: list[Frame] = []
+        self.groups: list[Group] = []
+        self.calls = 0
         self.points = self._points()
         self._record()
 
@@ -99,15 +102,16 @@ class Recorder:
         if self.calls % self.every == 0:
             self._record()
 
+    @patient_collector()
     def _record(self) -> None:
         total, gradients = 0.0, dict.fromkeys(self.parameters, 0.0)
         predictions = []
-        for row, target in zip(self.X, self.y, strict=True):
+        for row, target in self.samples:
             output = self.model(row)
             predictions.append(_numbers(output))
-            error = self._loss(output, target)
-            adjoints = reverse_sweep(topological_order(error), {error: 1.0 / len(self.X)})
-            total += error._data / len(self.X)
+            error = self.loss(output, target)
+            adjoints = reverse_sweep(topological_order(error), {error: 1.0 / len(self.samples)})
+            total += error._data / len(self.samples)
             for parameter in gradients:
                 gradients[parameter] += adjoints.get(parameter, 0.0)
         self.frames.append(
@@ -122,11 +126,12 @@ class Recorder:
             )
         )
 
-    def _points(self) -> list[list[float]]:
+    def _points(self) -> list[Any]:
         """Return where to look at the model: over a line, over a plane, or nowhere if inputs are more."""
-        ranges = [padded([row[at] for row in self.X]) for at in range(len(self.X[0]))]
+        ranges = [padded(column) for column in zip(*self.inputs, strict=True)]
         if len(ranges) == 1:
-            return [[x] for x in _spread(*ranges[0], CURVE)]
+            line = _spread(*ranges[0], CURVE)
+            return [[x] for x in line] if isinstance(self.samples[0][0], list) else line
         if len(ranges) == 2:
             across, up = (_spread(*span, RESOLUTION) for span in ranges)
             return [[x, y] for y in reversed(up) for x in across]  # from the top, as pictures are stored
@@ -134,7 +139,8 @@ class Recorder:
 
     def _texts(self) -> tuple[str, ...]:
         """Return what each box of the graph of the example says now; nothing if the graph has changed."""
-        error = self._loss(self.model(self.X[self.example]), self.y[self.example])
+        row, target = self.samples[self.example]
+        error = self.loss(self.model(row), target)
         adjoints = reverse_sweep(topological_order(error), {error: 1.0})
         order = snapshot([error])
         for vertex in order:

@@ -65,11 +65,11 @@ def _frame(frame: Frame, recorder: Recorder) -> dict[str, Any]:
 
 def _view(recorder: Recorder) -> dict[str, Any]:
     """Say how to show what the model says: over a line, over a plane, or against the targets."""
-    inputs, outputs = len(recorder.X[0]), len(recorder.frames[0].predictions[0])
-    first, last = (padded([row[min(at, inputs - 1)] for row in recorder.X]) for at in (0, 1))
+    inputs, outputs = len(recorder.inputs[0]), len(recorder.frames[0].predictions[0])
+    first, last = (padded([row[min(at, inputs - 1)] for row in recorder.inputs]) for at in (0, 1))
     if inputs == 2:
-        marks = [_mark(target, outputs, recorder) for target in recorder.y]
-        points = [[x, y, mark] for (x, y), mark in zip(recorder.X, marks, strict=True)]
+        marks = [_mark(target, outputs, recorder) for target in recorder.targets]
+        points = [[x, y, mark] for (x, y), mark in zip(recorder.inputs, marks, strict=True)]
         return {
             "kind": "plane",
             "x": first,
@@ -78,12 +78,18 @@ def _view(recorder: Recorder) -> dict[str, Any]:
             "side": RESOLUTION,
             "classes": outputs > 1,
         }
-    targets = [float(target) for target in recorder.y] if outputs == 1 else []
+    targets = [float(target) for target in recorder.targets] if outputs == 1 else []
     seen = [x for frame in recorder.frames for row in frame.predictions for x in row if finite(x) is not None]
     up = padded([*targets, *(seen if inputs > 1 else [])] or [0.0])
     if inputs == 1:
-        points = [[row[0], target, 1] for row, target in zip(recorder.X, targets, strict=False)]
-        return {"kind": "curve", "x": first, "y": up, "points": points, "at": [p[0] for p in recorder.points]}
+        points = [[row[0], target, 1] for row, target in zip(recorder.inputs, targets, strict=False)]
+        return {
+            "kind": "curve",
+            "x": first,
+            "y": up,
+            "points": points,
+            "at": [point[0] if isinstance(point, list) else point for point in recorder.points],
+        }
     return {"kind": "targets", "x": up, "y": up, "points": [[target, 0.0, 1] for target in targets]}
 
 
@@ -96,13 +102,13 @@ def _mark(target: Any, outputs: int, recorder: Recorder) -> int:
 
 def _share(x: float, recorder: Recorder) -> float:
     """Return where a number lies between the lowest and the highest target, from 0 to 1."""
-    low, high = min(recorder.y), max(recorder.y)
+    low, high = min(recorder.targets), max(recorder.targets)
     return min(1.0, max(0.0, (x - low) / (high - low))) if high > low and x == x else 0.5
 
 
 def _plane(frame: Frame, recorder: Recorder) -> Any:
     """Return the outputs of the curve, or a byte per point of the plane: a class, or a share of the range."""
-    if len(recorder.X[0]) == 1:
+    if len(recorder.inputs[0]) == 1:
         return [finite(outputs[0]) for outputs in frame.plane]
     if len(frame.predictions[0]) > 1:
         shades = [max(range(len(outputs)), key=outputs.__getitem__) for outputs in frame.plane]
