@@ -261,6 +261,21 @@ def test_interruption_leaves_a_usable_model_and_history():
     assert fit(model, LINE_X, LINE_Y, epochs=1).reason == "max epochs"
 
 
+def test_interruption_while_compiling_leaves_the_model_alone(monkeypatch):
+    step = pytest.importorskip("nodegrad.compiler.step")
+    model = line()
+    before = model.state_dict()
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(step.RowSum, "__call__", interrupted)
+    history = fit(model, LINE_X, LINE_Y, compile=True)
+
+    assert (history.reason, history.epochs) == ("interrupted", 0)
+    assert model.state_dict() == before
+
+
 def test_divergence_stops_before_it_reaches_the_parameters():
     x = Value(1.0)
 

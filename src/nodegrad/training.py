@@ -153,10 +153,10 @@ def fit(
         raise ValueError(f"fit: max_gradient_norm is above 0; got {max_gradient_norm!r}.")
     run = _Run(_Step(model, _loss(loss), updates, known, held_out), max_gradient_norm)
     outputs = run.eager.check()
-    if compile or (compile is None and len(known) * count >= _WORTH_COMPILING):
-        run.compile(bool(compile), outputs if loss == "cross_entropy" else 0)
     history, start = History(), time.perf_counter()
     try:
+        if compile or (compile is None and len(known) * count >= _WORTH_COMPILING):
+            run.compile(bool(compile), outputs if loss == "cross_entropy" else 0)
         with _progress(progress, count * math.ceil(len(known) / size)) as shown:
             while not history.reason:
                 batches = index_batches(len(known), size, generator) if generator else [None]
