@@ -387,3 +387,10 @@ def test_divmod_with_a_number_on_either_side():
 def test_operations_take_as_many_operands_as_they_have(count):
     with pytest.raises(TypeError, match=f"add takes 2 operands; got {count}"):
         Value.apply_op(ops.add, (Value(1.0),) * count)
+
+
+@pytest.mark.parametrize("number", [1.0, -1.0, 1e-300, math.inf, -math.inf, math.nan])
+def test_every_number_but_zero_is_true(number):
+    assert Value(number)
+    assert not Value(0.0)
+    assert not Value(-0.0)
