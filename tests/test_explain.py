@@ -388,6 +388,16 @@ def test_paths_of_an_unrelated_node_and_of_the_output_itself():
     assert str(paths(y, other)) == "sum over all 0: 0"
 
 
+def test_a_highlighted_path_leaves_shortcuts_alone():
+    x = Value(0.5, label="x")
+    y = x * x.exp()
+    longer = max(paths(y, x), key=lambda path: len(path.nodes))
+
+    assert len(longer.nodes) == 3
+    assert ng.draw(y, highlight=longer, engine="own").svg.count('class="edge highlight"') == 2
+    assert ng.draw(y, highlight=longer.nodes, engine="own").svg.count('class="edge highlight"') == 3
+
+
 def test_a_path_can_be_highlighted():
     loss, p, *_ = linear_network()
     path = paths(loss, p["w11_1"])[0]

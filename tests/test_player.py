@@ -73,7 +73,7 @@ def test_each_mistake_gives_its_own_wrong_gradient():
 
     assert right[x] == pytest.approx((slope + 3.0) * 0.5)
     assert ends(out, NAIVE)[x] == pytest.approx(slope * 0.5)  # only the first path has arrived
-    assert ends(out, OVERWRITE)[x] == pytest.approx(3.0 * 0.5)  # the path that comes last stays
+    assert ends(out, OVERWRITE)[x] == pytest.approx(slope * 0.5)  # the path that comes last stays
     assert ends(out, LEFTOVER, right)[x] == pytest.approx(2 * right[x])
 
 

@@ -16,8 +16,9 @@ from nodegrad.show import fold as folding
 from nodegrad.show.dot import escape, escape_field, to_dot
 from nodegrad.show.fold import Group, cut, flatten, single
 from nodegrad.show.picture import picture
+from nodegrad.show.routes import Path as Route
 from nodegrad.show.svg import Picture, to_svg
-from nodegrad.show.vertices import Vertex, snapshot
+from nodegrad.show.vertices import Vertex, snapshot, values
 from nodegrad.value import Value
 
 FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
@@ -38,7 +39,8 @@ class Style:
     colour: str | None = None
     engine: str | None = None
     apart: frozenset[Vertex] = frozenset()
-    highlight: frozenset[Vertex] = frozenset()
+    highlight: tuple[Vertex, ...] = ()
+    along: bool = False  # whether only edges from each highlighted vertex to the next are highlighted too
     before: Mapping[Any, float] = field(default_factory=dict)
 
 
@@ -68,6 +70,7 @@ class Drawing:
             set(self._outputs),
             style.rankdir,
             style.highlight,
+            style.along,
             style.colour == "grad",
             style.before,
         )
@@ -205,7 +208,7 @@ def draw(
         open_dots: draw the products and the sum inside each `dot`.
         depth: how many edges away from the outputs to go.
         limit: how many boxes to draw at most, the nearest to the outputs first; "…" stands for the rest.
-        highlight: Values to mark, with the edges between them; a path of `paths` will do.
+        highlight: Values to mark, with the edges between them, or a path that `paths` found.
         colour: "grad" shades each box by the size of its gradient on a logarithmic scale, dark for large.
         before: an earlier drawing, or gradients by Value: each gradient is shown as before → now.
         engine: "dot" for Graphviz or "own" for our own layout; by default Graphviz where it is on the PATH
@@ -229,12 +232,13 @@ def draw(
         before = {vertex.value: vertex.grad for vertex in before._order if vertex.value is not None}
     ends = [made[root] for root in roots]
     apart = frozenset(made[value] for value in values("draw", expand) if value in made)
-    marked = frozenset(made[value] for value in values("draw", highlight) if value in made)
+    marked = tuple(made[value] for value in values("draw", highlight) if value in made)
+    along = isinstance(highlight, Route)
     nodes = len(order)
     fold = nodes > FOLD_ABOVE if fold is None else fold
     if fold:
         order = flatten(order, {*ends, *apart, *marked})
-    style = Style(rankdir, fold, depth, limit, colour, engine, apart, marked, before or {})
+    style = Style(rankdir, fold, depth, limit, colour, engine, apart, marked, along, before or {})
     return Drawing(nodes, order, ends, style)
 
 
@@ -274,25 +278,6 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
             if operand not in exponents:
                 dot.edge(str(id(operand)), name + node._op)
     return dot
-
-
-def values(function: str, found: Iterable[Any]) -> list[Value]:
-    """Return Values given one by one or in lists.
-
-    Raises:
-        TypeError: if something else is among them; `function` is whom the message names.
-    """
-    flat: list[Value] = []
-    for item in found:
-        items = item if isinstance(item, list | tuple) else [item]
-        for value in items:
-            if not isinstance(value, Value):
-                raise TypeError(
-                    f"{function} expects Values; got {value!r:.60} of type {type(value).__name__}. "
-                    "Compute it from Values first."
-                )
-            flat.append(value)
-    return flat
 
 
 def choose(function: str, argument: str, given: Any, known: tuple[Any, ...]) -> None:

@@ -10,12 +10,11 @@ from math import isfinite
 from typing import Any
 
 from nodegrad.graph import dependents, topological_order
-from nodegrad.show.draw import values
 from nodegrad.show.fold import flatten
 from nodegrad.show.formula import NEGATIVE, Formula
 from nodegrad.show.prose import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation, plain_name
 from nodegrad.show.steps import IN_FULL, Step, Term, collect, definition, name_all, one_of_each
-from nodegrad.show.vertices import Vertex, is_constant, snapshot
+from nodegrad.show.vertices import Vertex, is_constant, snapshot, values
 from nodegrad.sweep import reverse_sweep
 from nodegrad.value import Value
 

@@ -13,9 +13,9 @@ from math import prod
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.graph import patient_collector
+from nodegrad.graph import patient_collector, topological_order
 from nodegrad.show.loops import circles
-from nodegrad.show.vertices import Vertex, reading_order
+from nodegrad.show.vertices import Vertex
 
 
 @dataclass(slots=True, eq=False)
@@ -196,7 +196,7 @@ def _connect(members: dict[int, list[Vertex]]) -> list[Group]:
                 group.feeds += [(source, 1)] * count  # x * x has two edges
             else:
                 group.feeds.append((source, count // size if count % size == 0 else 0))
-    return reading_order(*groups.values())
+    return topological_order(*groups.values())
 
 
 def _factor(groups: Sequence[Group]) -> None:

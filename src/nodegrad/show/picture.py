@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import takewhile
+from itertools import pairwise, product, takewhile
 from types import MappingProxyType
 
 from nodegrad.show.fold import Group
@@ -44,17 +44,24 @@ def picture(
     groups: Sequence[Group],
     outputs: Collection[Vertex],
     rankdir: str,
-    highlight: Collection[Vertex] = (),
+    highlight: Sequence[Vertex] = (),
+    along: bool = False,
     colour: bool = False,
     before: Mapping[object, float] | None = None,
 ) -> Picture:
-    """Describe every group as a node of the picture, operands before what is made from them."""
+    """Describe every group as a node of the picture, operands before what is made from them.
+
+    Highlighted vertices mark their boxes, and the edges between any two of them, or `along` the sequence.
+    """
     place = {group: at for at, group in enumerate(groups)}
     shade = _shading(groups) if colour else lambda group: ""
-    marked = {group for group in groups if not set(highlight).isdisjoint(group.members)}
+    chosen = set(highlight)
+    marked = {vertex: group for group in groups for vertex in group.members if vertex in chosen}
+    boxes = [marked[vertex] for vertex in highlight if vertex in marked]
+    links = set(pairwise(boxes)) if along else set(product(boxes, boxes))
     nodes: list[Node] = []
     for group in groups:
-        kind = kind_of(group, outputs) + (" highlight" if group in marked else "")
+        kind = kind_of(group, outputs) + (" highlight" if group in boxes else "")
         nodes.append(
             Node(
                 cells(group, before or {}),
@@ -68,7 +75,7 @@ def picture(
     for group in groups:
         for source, count in group.feeds:
             label = f"{count} each" if count > 1 else ""
-            kind = "highlight" if source in marked and group in marked else ""
+            kind = "highlight" if (source, group) in links else ""
             edges.append(Edge(place[source], place[group], label, kind))
     return Picture(nodes, edges, _caption(groups), rankdir)
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from nodegrad.graph import topological_order
-from nodegrad.show.draw import values
 from nodegrad.show.formula import NEGATIVE, TEXT, Formula, write
 from nodegrad.show.page import Page, build
 from nodegrad.show.picture import number
 from nodegrad.show.steps import definition, is_smooth, local_derivative, local_formula, name_all
 from nodegrad.show.svg import Edge, Node, Picture, text_width, to_svg
-from nodegrad.show.vertices import Vertex, is_constant, snapshot
+from nodegrad.show.vertices import Vertex, is_constant, snapshot, values
 from nodegrad.sweep import chain
 from nodegrad.value import Value
 

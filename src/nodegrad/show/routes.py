@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from nodegrad.graph import dependents, topological_order
-from nodegrad.show.draw import values
 from nodegrad.show.picture import number
+from nodegrad.show.vertices import values
 from nodegrad.sweep import chain, partials, reverse_sweep
 from nodegrad.value import Value
 

@@ -1,11 +1,11 @@
-"""The nodes of a graph as they are drawn: their numbers at one moment, in reading order."""
+"""The nodes of a graph as they are drawn: their numbers at one moment, operands first."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.graph import patient_collector
+from nodegrad.graph import patient_collector, topological_order
 from nodegrad.value import Value
 
 
@@ -21,32 +21,12 @@ class Vertex:
     value: Any = None  # the Value; None for a product in an opened dot
 
 
-def reading_order(*outputs: Any) -> list[Any]:
-    """List the nodes operands first as `topological_order` does, but from the first operand to the last.
-
-    >>> x, y = Value(1.0), Value(2.0)
-    >>> [node.data for node in reading_order(x + y)]
-    [1.0, 2.0, 3.0]
-    """
-    order, seen = [], set()
-    stack = [(output, False) for output in reversed(outputs)]
-    while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack += [(operand, False) for operand in reversed(node.operands)]
-    return order
-
-
 @patient_collector()
 def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
     """Copy the numbers of every node, operands first; `open_dots` makes products and a sum of each dot."""
     made: dict[Value, Vertex] = {}
     order: list[Vertex] = []
-    for node in reading_order(*outputs):
+    for node in topological_order(*outputs):
         operands = tuple([made[operand] for operand in node.operands])
         op = node.op
         if open_dots and op is ops.dot and operands:
@@ -64,3 +44,22 @@ def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
 def is_constant(vertex: Vertex) -> bool:
     """Whether the vertex is a number written in the code."""
     return vertex.op is ops.constant
+
+
+def values(function: str, found: Iterable[Any]) -> list[Value]:
+    """Return Values given one by one or in lists.
+
+    Raises:
+        TypeError: if something else is among them; `function` is whom the message names.
+    """
+    flat: list[Value] = []
+    for item in found:
+        items = item if isinstance(item, list | tuple) else [item]
+        for value in items:
+            if not isinstance(value, Value):
+                raise TypeError(
+                    f"{function} expects Values; got {value!r:.60} of type {type(value).__name__}. "
+                    "Compute it from Values first."
+                )
+            flat.append(value)
+    return flat
