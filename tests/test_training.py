@@ -360,6 +360,7 @@ def test_unfit_data_are_refused_before_anything_changes(X, y, message):
         ({"loss": lambda prediction, y: 0.5}, "one Value that depends on the parameters; got 0.5"),
         ({"loss": lambda prediction, y: [prediction]}, "one Value that depends on the parameters; got "),
         ({"validation": ([[1.0]], [math.nan])}, r"validation\[1\]\[0\] is nan"),
+        ({"validation": ([[1.0, 2.0]], [1.0])}, r"takes 1 inputs; got 2"),
     ],
 )
 def test_unfit_settings_are_refused_before_anything_changes(settings, message):
@@ -493,10 +494,11 @@ def test_compiled_steps_go_on_from_the_state_of_eager_ones():
     assert compiled.state_dict() == pytest.approx(eager.state_dict(), rel=1e-12)
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", lambda logits, y: ng.nn.cross_entropy(logits, y)])
-def test_classes_compile(loss):
+@pytest.mark.parametrize("loss", ["cross_entropy", ng.nn.cross_entropy])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_classes_compile(loss, one_hot):
     X, y = data.make_blobs(12, centers=[[0, 3], [3, 0], [-3, -3]], spread=0.5, seed=1)
-    y = y if isinstance(loss, str) else [[float(label == j) for j in range(3)] for label in y]
+    y = [[float(label == j) for j in range(3)] for label in y] if one_hot else y
 
     assert_same(*both(lambda: MLP(2, [4, 3], "tanh", seed=1), X, y, loss=loss, epochs=5))
 
@@ -609,7 +611,7 @@ def noisy(prediction, y):
 )
 def test_what_cannot_be_compiled_is_trained_eagerly(model, settings, monkeypatch):
     pytest.importorskip("numpy")
-    monkeypatch.setattr("nodegrad.training._WORTH_COMPILING", 1)
+    monkeypatch.setattr("nodegrad.training.loop._WORTH_COMPILING", 1)
     settings = settings | {"epochs": 5, "optimizer": "sgd", "learning_rate": 0.01}
     if "callback" in settings:
         settings["callback"] = settings["callback"](model)
@@ -645,7 +647,7 @@ def test_parameter_read_as_plain_number_is_noticed():
 
 def test_rule_that_takes_no_arrays_is_run_eagerly(monkeypatch):
     pytest.importorskip("numpy")
-    monkeypatch.setattr("nodegrad.training._WORTH_COMPILING", 1)
+    monkeypatch.setattr("nodegrad.training.loop._WORTH_COMPILING", 1)
 
     class SignDescent(Optimizer):
         @staticmethod
