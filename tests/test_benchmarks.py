@@ -10,7 +10,7 @@ from scipy.special import multigammaln
 from scipy.stats import multivariate_normal
 
 import nodegrad as ng
-from benchmarks import problems, report, run, timing
+from benchmarks import problems, report, run, spelling, targets, timing
 from benchmarks.contenders import OURS, REGISTRY, Repeated
 
 OTHERS = ("torch", "jax", "casadi", "micrograd")
@@ -293,22 +293,32 @@ def test_losses_are_named_and_bold():
 def test_targets_are_compared_with_what_was_measured(ratio, met):
     case = case_of(problems.mlp([2, 16, 16, 1], "relu", [96]), PyTorch=ratio)
 
-    first, *_ = report.targets([case], [])
+    first, *_ = targets.targets([case], [])
 
     assert (first.required, first.met) == ("at least 3×", met)
+    assert first.measured == f"{ratio}×: MLP 2-16-16-1 relu, 96 rows, PyTorch"
 
 
 def test_targets_not_measured_are_left_out():
-    assert report.targets([], []) == []
+    assert targets.targets([], []) == []
+
+
+def test_networks_are_compared_with_relu_at_the_same_size():
+    relu, tanh = (case_of(problems.mlp([2, 4, 1], kind, [96])) for kind in ("relu", "tanh"))
+    tanh.timings[OURS].seconds *= 1.6
+
+    (kinds,) = targets.targets([relu, tanh], [])
+
+    assert (kinds.measured, kinds.met) == ("1.6×: MLP 2-4-1 tanh, 96 rows", False)
 
 
 def test_compile_costs_are_per_operation():
     cost = timing.Cost("wide", "llvm", 20_000, 0.1, 20_000 * 700, 1e-5)
 
-    speed, memory = report.targets([], [cost])
+    speed, memory = targets.targets([], [cost])
 
-    assert (speed.measured, speed.met) == ("5.0 µs", True)
-    assert (memory.measured, memory.met) == ("700 bytes", False)
+    assert (speed.measured, speed.met) == ("5.0 µs: wide, 20,000", True)
+    assert (memory.measured, memory.met) == ("700 bytes: wide, 20,000", False)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
@@ -326,7 +336,7 @@ def test_compile_cost_runs_in_a_process_of_its_own(run_python):
     ("seconds", "shown"), [(3.52e-6, "3.5 µs"), (0.25, "250 ms"), (61.0, "61 s"), (4e-10, "0.40 ns")]
 )
 def test_durations_have_a_unit_that_fits(seconds, shown):
-    assert report.duration(seconds) == shown
+    assert spelling.duration(seconds) == shown
 
 
 def test_page_keeps_what_stands_around_the_results(tmp_path):

@@ -18,6 +18,7 @@ from benchmarks.problems import Problem
 
 Step = Callable[[], Any]
 Bind = Callable[[tuple[Any, ...]], Any]  # to a Step, or to an object with result() and seconds(count)
+Build = Callable[[Problem], Bind]
 
 OURS = "nodegrad"
 REGISTRY: dict[str, dict[str, "Contender"]] = {}  # family of problems -> name -> contender
@@ -38,7 +39,7 @@ class Contender:
 
     name: str
     module: str
-    build: Callable[[Problem], Bind]
+    build: Build
     most: float
     graph: float
     read: Callable[[Any], np.ndarray]
@@ -84,10 +85,10 @@ def contender(
     most: float = math.inf,
     graph: float = math.inf,
     read: Callable[[Any], np.ndarray] | None = None,
-) -> Callable[[Callable[[Problem], Bind]], Callable[[Problem], Bind]]:
+) -> Callable[[Build], Build]:
     """Register a function that builds a solver."""
 
-    def register(build: Callable[[Problem], Bind]) -> Callable[[Problem], Bind]:
+    def register(build: Build) -> Build:
         for family in families:
             reader = read or (flat_rows if family in ROWS_FIRST else flat)
             REGISTRY.setdefault(family, {})[name] = Contender(name, module, build, most, graph, reader)

@@ -14,7 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import problems
 from benchmarks.contenders import OURS
-from benchmarks.report import duration, machine, page
+from benchmarks.report import machine, page
+from benchmarks.spelling import duration
 from benchmarks.timing import Case, compile_costs, measure
 
 BEGIN, END = "<!-- results: written by tests/benchmarks/run.py -->", "<!-- end of results -->"

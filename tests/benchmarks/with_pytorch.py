@@ -1,28 +1,73 @@
-"""PyTorch: eager tensors over the whole batch, two threads."""
+"""PyTorch: eager tensors over the whole batch, with two threads and with one."""
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from benchmarks.contenders import Bind, Step, Training, contender, flat_blocks, flat_layers
+from benchmarks.contenders import Bind, Build, Repeated, Step, Training, contender, flat_blocks, flat_layers
 from benchmarks.problems import GRAVITY, Problem, triangle, wishart_constant
 
 
 @cache
-def pytorch() -> Any:
-    """Import PyTorch, with two threads."""
+def library() -> Any:
+    """Import PyTorch in double precision."""
     import torch
 
-    torch.set_num_threads(2)
     torch.set_default_dtype(torch.float64)
     return torch
 
 
+@dataclass
+class Threaded:
+    """Steps that are taken with a number of threads."""
+
+    steps: Any
+    threads: int
+
+    def result(self) -> Any:
+        """Take the steps that show the result."""
+        library().set_num_threads(self.threads)
+        return self.steps.result()
+
+    def seconds(self, count: int) -> float:
+        """Measure the seconds that `count` steps take."""
+        library().set_num_threads(self.threads)
+        found: float = self.steps.seconds(count)
+        return found
+
+
+def pytorch(family: str, **settings: Any) -> Callable[[Build], Build]:
+    """Register a solver twice: with 2 threads, and with 1, which is faster when the machine is busy."""
+
+    def register(build: Build) -> Build:
+        for name, threads in (("PyTorch", 2), ("PyTorch, 1 thread", 1)):
+            contender(name, family, module="torch", **settings)(threaded(build, threads))
+        return build
+
+    return register
+
+
+def threaded(build: Build, threads: int) -> Build:
+    """Build the solver, and set the number of threads before each turn."""
+
+    def built(problem: Problem) -> Bind:
+        bind = build(problem)
+
+        def bound(arguments: tuple[Any, ...]) -> Threaded:
+            step = bind(arguments)
+            return Threaded(step if hasattr(step, "result") else Repeated(step), threads)
+
+        return bound
+
+    return built
+
+
 def torch_model(problem: Problem) -> Any:
     """Make the same network of torch.nn."""
-    torch = pytorch()
+    torch = library()
     kinds = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid}
     parts: list[Any] = []
     for W, b in problem.given["layers"]:
@@ -36,7 +81,7 @@ def torch_model(problem: Problem) -> Any:
 
 def torch_loss(problem: Problem, arguments: tuple[Any, ...]) -> tuple[Any, Callable[[], Any]]:
     """Return the network and the function that computes its loss and gradient."""
-    torch = pytorch()
+    torch = library()
     model = torch_model(problem)
     X, Y = (torch.tensor(x) for x in arguments)
     Y = Y.reshape(len(X), -1)
@@ -56,7 +101,7 @@ def torch_layers(model: Any, gradient: bool) -> list[Any]:
     return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-@contender("PyTorch", "mlp", module="torch", read=flat_layers)
+@pytorch("mlp", read=flat_layers)
 def torch_mlp(problem: Problem) -> Bind:
     """Use torch.nn.Sequential, mse_loss and backward."""
 
@@ -67,10 +112,10 @@ def torch_mlp(problem: Problem) -> Bind:
     return bind
 
 
-@contender("PyTorch", "fit", module="torch", read=flat_layers)
+@pytorch("fit", read=flat_layers)
 def torch_fit(problem: Problem) -> Bind:
     """Add the step of torch.optim.SGD."""
-    torch = pytorch()
+    torch = library()
 
     def bind(arguments: tuple[Any, ...]) -> Step:
         model, loss = torch_loss(problem, arguments)
@@ -90,10 +135,10 @@ def torch_rms_norm(x: Any) -> Any:
     return x * (x.square().mean(-1, keepdim=True) + 1e-5) ** -0.5
 
 
-@contender("PyTorch", "gpt", module="torch")
+@pytorch("gpt")
 def torch_gpt(problem: Problem) -> Bind:
     """Write the transformer over a batch of token numbers."""
-    torch = pytorch()
+    torch = library()
     p = {name: torch.tensor(x, requires_grad=True) for name, x in problem.given["arrays"].items()}
     heads = problem.given["heads"]
 
@@ -122,10 +167,10 @@ def torch_gpt(problem: Problem) -> Bind:
     return bind
 
 
-@contender("PyTorch", "gmm", module="torch")
+@pytorch("gmm")
 def torch_gmm(problem: Problem) -> Bind:
     """Take all points and components at once."""
-    torch = pytorch()
+    torch = library()
     alphas, means, factors = (torch.tensor(x, requires_grad=True) for x in problem.given["arrays"])
     k, d = means.shape
     gamma, m, rows = (problem.given[name] for name in ("gamma", "m", "rows"))
@@ -155,10 +200,10 @@ def torch_gmm(problem: Problem) -> Bind:
     return bind
 
 
-@contender("PyTorch", "ba", module="torch", read=flat_blocks)
+@pytorch("ba", read=flat_blocks)
 def torch_ba(problem: Problem) -> Bind:
     """Use vmap of jacrev of the same formulas; `where` stands in place of the branch."""
-    torch = pytorch()
+    torch = library()
 
     def rotated(r: Any, x: Any) -> Any:
         square = r.dot(r)
@@ -185,10 +230,10 @@ def torch_ba(problem: Problem) -> Bind:
     return bind
 
 
-@contender("PyTorch", "lstm", module="torch")
+@pytorch("lstm")
 def torch_lstm(problem: Problem) -> Bind:
     """Loop over characters and layers; take the units of a layer at once."""
-    torch = pytorch()
+    torch = library()
     sequence, initial = (torch.tensor(problem.given[name]) for name in ("sequence", "state"))
 
     def loss(main: Any, extra: Any) -> Any:
@@ -220,10 +265,10 @@ def torch_lstm(problem: Problem) -> Bind:
     return bind
 
 
-@contender("PyTorch", "options", module="torch")
+@pytorch("options")
 def torch_options(problem: Problem) -> Bind:
     """Use autograd.grad, twice for gamma."""
-    torch = pytorch()
+    torch = library()
 
     def cdf(x: Any) -> Any:
         return 0.5 * torch.erfc(x * -math.sqrt(0.5))
@@ -247,10 +292,10 @@ def torch_options(problem: Problem) -> Bind:
     return bind
 
 
-@contender("PyTorch", "pendulum", module="torch")
+@pytorch("pendulum")
 def torch_pendulum(problem: Problem) -> Bind:
     """Loop over steps on tensors of all rows."""
-    torch = pytorch()
+    torch = library()
     steps, step = problem.given["steps"], problem.given["step"]
 
     def bind(arguments: tuple[Any, ...]) -> Step:
