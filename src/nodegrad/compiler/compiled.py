@@ -13,8 +13,9 @@ from nodegrad.compiler import backends
 from nodegrad.compiler.rows import Array, rows
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace, make_trace, verify
-from nodegrad.compiler.trees import LEAF, Spec, flatten, stack, unflatten
+from nodegrad.compiler.trees import LEAF, Spec, flatten, stack
 from nodegrad.compiler.vectorize import vectorize
+from nodegrad.graph import patient_collector
 from nodegrad.ops import plain
 
 _OTHER_ROWS = 3  # rows that a new trace of `map` is compared on
@@ -81,6 +82,7 @@ class Compiled:
 
     def _prepare(self) -> None:
         self._lock = RLock()
+        self._of_numbers: dict[int, list[Trace]] = {}  # by how many numbers the arguments are
         self._make = partial(backends.make, name=self.backend, exact=self.exact, threads=self.threads)
 
     def __call__(self, *arguments: Any) -> Any:
@@ -90,19 +92,31 @@ class Compiled:
             TypeError: if something is not a number.
             ValueError: if the function cannot be compiled, or branches in more than `max_traces` ways.
         """
-        leaves, spec = flatten(arguments)
-        numbers = [x if type(x) is float else plain(x, "a compiled function") for x in leaves]
-        for trace in self.traces.get(spec, ()):
+        numbers: Any = arguments
+        traces = self._of_numbers.get(len(arguments))
+        if traces is None or any(type(x) is not float for x in arguments):
+            leaves, spec = flatten(arguments)
+            numbers = [x if type(x) is float else plain(x, "a compiled function") for x in leaves]
+            traces = self._traces(spec)
+        for trace in traces:
             found = trace.call(numbers)
             if found is not None:
-                return found[0] if trace.spec is LEAF else unflatten(trace.spec, found, float)
+                return trace.build(found, 0, float)[0]
+        _, spec = flatten(arguments)
         trace = self._record(spec, numbers, ())
         found = trace.call(numbers)
         if found is None:
             raise ValueError(
                 f"compile: {self._name} took another branch when called again with the same numbers."
             )
-        return found[0] if trace.spec is LEAF else unflatten(trace.spec, found, float)
+        return trace.build(found, 0, float)[0]
+
+    def _traces(self, spec: Spec) -> list[Trace]:
+        """Return the traces for a structure of arguments, those for plain numbers found at once next time."""
+        traces = self.traces.setdefault(spec, [])
+        if all(entry == LEAF for entry in spec[2]):
+            self._of_numbers[len(spec[2])] = traces
+        return traces
 
     def map(self, *arguments: Any, reduce: str | None = None, executor: Any = None) -> Any:
         """Apply the function to every row of the arguments.
@@ -134,7 +148,7 @@ class Compiled:
         spec, blocks, count = rows(arguments)
         ways = self._route(spec, blocks, count)
         out_spec = ways[0][0].spec
-        if any(trace.spec != out_spec for trace, _ in ways):
+        if any(trace.spec != out_spec for trace, _ in ways[1:]):
             raise ValueError(f"map: {self._name} returns different structures for different rows.")
         run = self._run if executor is None else partial(map_shards, executor, self)
         if reduce is None:
@@ -142,7 +156,7 @@ class Compiled:
         total: Any = sum(run(trace, "sums", *_take(blocks, chosen, count)) for trace, chosen in ways)
         if reduce == "mean":
             total = total / count
-        return unflatten(out_spec, total.tolist(), float)
+        return ways[0][0].build(total.tolist(), 0, float)[0]
 
     def sums(self, spec: Spec, blocks: list[Array], count: int) -> Array:
         """Return every result summed over rows, for arguments as `rows` lays them out."""
@@ -168,10 +182,9 @@ class Compiled:
 
     def _route(self, spec: Spec, blocks: list[Array], count: int) -> list[tuple[Trace, Any]]:
         """Return the traces that rows go through, each with its rows (None: all)."""
-        traces = self.traces.get(spec)
+        traces = self._traces(spec)
         if not traces:
             self._record(spec, _row(blocks, 0), _other_rows(blocks, range(1, count)))
-            traces = self.traces[spec]
         if not traces[0].lines:
             return [(traces[0], None)]
         remaining = np.arange(count)
@@ -199,13 +212,14 @@ class Compiled:
                 "such arguments before pickling."
             )
         with self._lock:
-            traces = self.traces.setdefault(spec, [])
+            traces = self._traces(spec)
             if len(traces) >= self.max_traces:
                 raise ValueError(self._too_many(traces))
-            trace = make_trace(self.f, spec, numbers, self._make)
-            started = perf_counter()
-            verify(trace, self.f, spec, numbers, others)
-            trace.seconds += perf_counter() - started
+            with patient_collector():
+                trace = make_trace(self.f, spec, numbers, self._make)
+                started = perf_counter()
+                verify(trace, self.f, spec, numbers, others)
+                trace.seconds += perf_counter() - started
             traces.append(trace)
         return trace
 

@@ -234,8 +234,10 @@ def flatten_sums(program: Program) -> Program:
         terms = chains.get(slot)
         if terms is not None and len(terms) >= (_SHORTEST if op is ops.add or op is ops.sum else 1):
             place.append(_emit_chain(program, rewriter, terms, uses, place))
-        else:
-            place.append(rewriter.emit(op, tuple([place[each] if each >= 0 else each for each in operands])))
+        else:  # as it is: simplify has been here
+            place.append(program.leaves + len(rewriter.ops))
+            rewriter.ops.append(op)
+            rewriter.operands.append(tuple([place[each] if each >= 0 else each for each in operands]))
     outputs = [place[slot] if slot >= 0 else slot for slot in program.outputs]
     return Program(
         program.inputs, program.parameters, rewriter.constants, rewriter.ops, rewriter.operands, outputs

@@ -14,9 +14,10 @@ from nodegrad.compiler.passes import optimize, sweep_dead
 from nodegrad.compiler.program import Program, check, evaluate
 from nodegrad.compiler.record import Recording, record
 from nodegrad.compiler.rows import Array
-from nodegrad.compiler.trees import Spec
+from nodegrad.compiler.trees import Spec, builder
 from nodegrad.compiler.vector import VectorProgram
 from nodegrad.compiler.vectorize import vectorize
+from nodegrad.graph import patient_collector
 from nodegrad.value import Value
 
 _data = attrgetter("_data")
@@ -69,26 +70,30 @@ class Trace:
 
     def reset(self, make: MakeBackend) -> None:
         """Forget what is compiled, and compile by `make` from now on."""
+        self.build = builder(self.spec)
+        self.expected = self.answers.tolist()
         self.make = make
         self.kernels: dict[str, Backend] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        del state["make"], state["kernels"]
+        for name in ("make", "kernels", "build", "expected"):
+            del state[name]
         return state
 
     def kernel(self, part: str) -> Backend:
         """Return what computes "all" (the results, then the guards), the "results" or the "guards"."""
         found = self.kernels.get(part)
         if found is None:
+            if part == "results" and not self.lines and "all" in self.kernels:
+                return self.kernels["all"]
             started = perf_counter()
             outputs = self.program.outputs
             spans = {"all": slice(None), "results": slice(self.results), "guards": slice(self.results, None)}
-            if part == "results" and not self.lines and "all" in self.kernels:
-                return self.kernels["all"]
             program: Program = replace(self.program, outputs=outputs[spans[part]])
             program = sweep_dead(program) if self.lines and part != "all" else program
-            found = self.kernels[part] = self.make(vectorize(program))
+            with patient_collector():
+                found = self.kernels[part] = self.make(vectorize(program))
             self.seconds += perf_counter() - started
         return found
 
@@ -98,11 +103,12 @@ class Trace:
 
     def call(self, numbers: Sequence[float]) -> list[float] | None:
         """Return the results for one row, or None if its guards say that it goes another way."""
-        found = self.kernel("all").one(numbers, [leaf._data for leaf in self.parameters])
+        kernel = self.kernels.get("all") or self.kernel("all")
+        found = kernel.one(numbers, [leaf._data for leaf in self.parameters])
         if not self.lines:
             return found
         answers = [number != 0.0 for number in found[self.results :]]
-        return found[: self.results] if answers == self.answers.tolist() else None
+        return found[: self.results] if answers == self.expected else None
 
     def chosen(self, blocks: list[Array], count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which rows go this way."""

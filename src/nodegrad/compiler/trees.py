@@ -1,6 +1,7 @@
 """Nested lists, tuples, dicts and NumPy arrays: taken apart into numbers, and put together again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -31,30 +32,45 @@ def _spec(tree: Any, leaves: list[Any]) -> Spec:
 
 def unflatten(spec: Spec, leaves: Sequence[Any], dtype: Any = object) -> Any:
     """Put leaves together as `spec` says; arrays get `dtype`."""
-    return _build(spec, iter(leaves), dtype)
+    return builder(spec)(leaves, 0, dtype)[0]
 
 
-def _build(spec: Spec, leaves: Iterator[Any], dtype: Any) -> Any:
-    if spec is LEAF or spec == LEAF:
-        return next(leaves)
+@lru_cache(maxsize=256)
+def builder(spec: Spec) -> Callable[[Sequence[Any], int, Any], tuple[Any, int]]:
+    """Return the function (leaves, place of the first, dtype) -> (tree, place after the last) of a spec."""
+    if spec == LEAF:
+        return lambda leaves, start, dtype: (leaves[start], start + 1)
     kind, form, entries = spec
     if kind is np.ndarray:
-        out = np.empty(form, dtype)
-        for index in range(out.size):
-            out.flat[index] = next(leaves)
-        return out
-    built = [_build(entry, leaves, dtype) for entry in entries]
-    if kind is dict:
-        return dict(zip(form, built, strict=True))
-    return kind(*built) if hasattr(kind, "_fields") else kind(built)
+        return partial(_build_array, form)
+    finish = partial(_dict, form) if kind is dict else _namedtuple(kind) if hasattr(kind, "_fields") else kind
+    count = len(entries)
+    if all(entry == LEAF for entry in entries):
+        return lambda leaves, start, dtype: (finish(leaves[start : start + count]), start + count)
+    parts = tuple(map(builder, entries))
+
+    def build(leaves: Sequence[Any], start: int, dtype: Any) -> tuple[Any, int]:
+        built = []
+        for part in parts:
+            entry, start = part(leaves, start, dtype)
+            built.append(entry)
+        return finish(built), start
+
+    return build
 
 
-def size(spec: Spec) -> int:
-    """Count the leaves of a spec."""
-    if spec == LEAF:
-        return 1
-    kind, form, entries = spec
-    return int(np.prod(form)) if kind is np.ndarray else sum(map(size, entries))
+def _build_array(form: tuple[int, ...], leaves: Sequence[Any], start: int, dtype: Any) -> tuple[Any, int]:
+    out = np.empty(int(np.prod(form)), dtype)
+    out[:] = leaves[start : start + out.size]
+    return out.reshape(form), start + out.size
+
+
+def _dict(keys: tuple[Any, ...], entries: Sequence[Any]) -> dict[Any, Any]:
+    return dict(zip(keys, entries, strict=True))
+
+
+def _namedtuple(kind: Any) -> Callable[[Sequence[Any]], Any]:
+    return lambda entries: kind(*entries)
 
 
 def stack(spec: Spec, leaves: Iterator[Any]) -> Any:

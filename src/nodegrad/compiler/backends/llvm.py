@@ -53,8 +53,7 @@ class LlvmBackend:
     def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
         part = self._part("sums")
-        totals = self._run(part, _addresses(blocks), count, parameters, None)
-        return np.asarray(totals[part.take])
+        return self._run(part, _addresses(blocks), count, parameters, None)
 
     def bound(self, blocks: list[Array], count: int) -> "_Bound":
         """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
@@ -62,19 +61,19 @@ class LlvmBackend:
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
-        part = self._part("rows")
+        part = self._parts.get("rows") or self._part("rows")
         space = part.borrow()
         if parameters:
-            struct.pack_into(f"{len(parameters)}d", space.uniform_memory, 0, *parameters)
-        struct.pack_into(part.numbers_format, space.row_memory, 0, *numbers)
+            part.parameters.pack_into(space.uniform_memory, 0, *parameters)
+        part.numbers.pack_into(space.row_memory, 0, *numbers)
         if part.has_prologue:
             part.prologue(space.prologue_address)
         part.driver(space.row_address)
-        found = struct.unpack_from(part.results_format, space.result_memory)
+        found = part.results.unpack_from(space.result_memory)
         part.spaces.append(space)
         return list(found)
 
-    def _run(self, part: "_Part", inputs: Any, count: int, parameters: Array, out: Array | None) -> Any:
+    def _run(self, part: "_Part", inputs: Any, count: int, parameters: Array, out: Array | None) -> Array:
         chunk = part.chunk
         cuts = range(0, count, chunk)
         space = part.borrow()
@@ -82,7 +81,9 @@ class LlvmBackend:
         if len(cuts) == 1:
             totals = space.run(inputs, 0, count, count, out)
         elif self.threads == 1 or count * self.program.varying < _WORK:
-            totals = sum(space.run(inputs, start, min(start + chunk, count), count, out) for start in cuts)
+            totals = 0.0
+            for start in cuts:
+                totals = totals + space.run(inputs, start, min(start + chunk, count), count, out)
         else:
             uniform = space.uniform
 
@@ -90,12 +91,14 @@ class LlvmBackend:
                 own = part.borrow()
                 own.uniform[:] = uniform
                 totals = own.run(inputs, start, min(start + chunk, count), count, out)
+                totals = totals.copy() if out is None else totals
                 part.spaces.append(own)
                 return totals
 
             totals = sum(_pool(self.threads).map(work, cuts))
-        part.spaces.append(space)
-        return totals
+        found: Array = totals.take(part.take) if out is None else out
+        part.spaces.append(space)  # not before: the totals are the space's own
+        return found
 
 
 class _Bound:
@@ -111,13 +114,11 @@ class _Bound:
     def __call__(self, parameters: Array) -> Array:
         part, space = self.part, self.space
         if self.count > part.chunk:
-            totals = self.backend._run(part, self.inputs, self.count, parameters, None)
-        else:
-            space.start(parameters)
-            totals = space.totals
-            totals[:] = 0.0
-            part.driver(space.address)
-        found: Array = totals.take(part.take)
+            return self.backend._run(part, self.inputs, self.count, parameters, None)
+        space.start(parameters)
+        space.totals.fill(0.0)
+        part.driver(space.address)
+        found: Array = space.totals.take(part.take)
         return found
 
 
@@ -162,8 +163,9 @@ class _Part:
         self.block = max(1, min(64, _CACHE // self.group_bytes)) if how == "sums" else 1
         # The cut into chunks depends on the program alone, so that sums do not depend on threads.
         self.chunk = max(1, (256 if program.varying > 512 else 4096) // lanes) * lanes
-        self.numbers_format = f"{program.inputs}d"
-        self.results_format = f"{len(self.outputs)}d"
+        self.parameters = struct.Struct(f"{program.parameters}d")
+        self.numbers = struct.Struct(f"{program.inputs}d")
+        self.results = struct.Struct(f"{len(self.outputs)}d")
         self.spaces: list[_Space] = []
 
     def borrow(self) -> "_Space":
@@ -242,9 +244,9 @@ class _Space:
             context[_PLACE["result_stride"]] = out.shape[1]
             self.part.driver(self.address)
             return 0
-        self.totals[:] = 0.0
+        self.totals.fill(0.0)
         self.part.driver(self.address)
-        return self.totals.copy()
+        return self.totals
 
 
 def _aligned(count: int) -> Array:

@@ -138,7 +138,9 @@ def compile_kernels(wanted: dict[Any, Write], lanes: dict[Any, int], exact: bool
 def _add(engine: Any, text: str) -> None:
     module = llvm.parse_assembly(text)
     module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    # The loops are written as they should run (vectors, tiles); more effort here only takes longer.
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    options.loop_unrolling = False
     options.loop_vectorization = False
     options.slp_vectorization = False
     builder = llvm.create_pass_builder(_machine(), options)
