@@ -83,7 +83,7 @@ class Made(SphinxDirective):
         else:
             width = WIDTH.search(file.read_text(encoding="utf-8")) if file.suffix == ".svg" else None
             least = f' style="min-width: {0.75 * float(width[1]):.0f}px"' if width else ""
-            shown = f'<img src="{source}" alt="{caption}"{least}>'
+            shown = f'<a href="{source}"><img src="{source}" alt="{caption}"{least}></a>'
         figure = f'<figure class="made"><div>{shown}</div><figcaption>{caption}</figcaption></figure>'
         return [nodes.raw("", figure, format="html")]
 
