@@ -143,6 +143,7 @@ def test_seed_decides_the_weights():
     assert MLP(2, [3, 1], seed=3).state_dict() == MLP(2, [3, 1], seed=3).state_dict()
     assert MLP(2, [3, 1], seed=3).state_dict() != MLP(2, [3, 1], seed=4).state_dict()
     assert Neuron(1, seed=1).w[0].data == (2 * random.Random(1).random() - 1) * math.sqrt(6)
+    assert Neuron(1, "tanh", seed=1).w[0].data == (2 * random.Random(1).random() - 1) * math.sqrt(3)
 
 
 def test_global_generator_decides_without_a_seed():
