@@ -83,8 +83,8 @@ class Explanation:
             yield Block(f"and {len(self.partials) - RESULTS:,} more.")
 
     def _computed(self, notation: Notation) -> Iterator[Equation]:
-        """Write every number, and the formula of those that are computed."""
-        for node, number in self.numbers.items():
+        """Write every number, leaves first, and the formula of those that are computed."""
+        for node, number in sorted(self.numbers.items(), key=lambda item: item[0] in self.forward):
             formula = [notation.formula(self.forward[node])] if node in self.forward else []
             yield (notation.name(self.names[node]), *formula, notation.formula(number))
 
