@@ -325,7 +325,17 @@ def test_the_steps_of_a_recurrence_are_one_box():
 def test_a_loop_opens_too():
     drawing = own(chain(150))
 
-    assert drawing.expand(*drawing.folds).boxes > 100
+    assert drawing.expand(*drawing.folds).boxes > drawing.boxes
+
+
+def test_a_large_fold_opens_in_part(training):
+    drawing = own(training)
+    name = max(drawing.folds, key=drawing.folds.get)
+
+    opened = drawing.expand(name)
+
+    assert opened.boxes <= 201
+    assert max(opened.folds.values()) == drawing.folds[name] - 24
 
 
 def test_circles_are_found_whatever_the_order():

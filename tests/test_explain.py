@@ -407,6 +407,12 @@ def test_a_path_can_be_highlighted():
     )
 
 
+def test_a_hostile_label_stays_on_its_line_in_a_path():
+    x = Value(1.0, label="\x1b[31mx\ny")
+
+    assert str(paths(x * 2.0, x)[0]) == "“[31mx y” → *: 2 = 2"
+
+
 def test_bad_arguments_of_paths_are_refused():
     with pytest.raises(TypeError, match="paths expects Values; got 1"):
         paths(Value(1.0), 1)

@@ -23,6 +23,7 @@ from nodegrad.value import Value
 
 FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
 BOXES = 40  # a folded picture of more gets coarser
+OPENED = 24  # nodes that leave a box when it is opened; the rest of it stays folded
 DOT_SECONDS = 3.0  # how long to wait for Graphviz, which needs 0.1 for 30 boxes and minutes for 12,000
 SUFFIXES = (".svg", ".dot", ".gv", ".png", ".pdf")
 NO_DOT = "Graphviz's `dot` is not on the PATH"
@@ -90,7 +91,7 @@ class Drawing:
         }
 
     def expand(self, *names: str) -> Drawing:
-        """Return the same drawing with some boxes opened: each of their nodes gets a box of its own.
+        """Return the same drawing with some boxes opened: their first 24 nodes stand alone.
 
         Raises:
             ValueError: for a name that is not among `folds`.
@@ -100,7 +101,8 @@ class Drawing:
                 raise ValueError(
                     f"expand expects names among {', '.join(self.folds) or 'none'}; got {name!r}."
                 )
-        opened = {vertex for name in names for vertex in self._groups[int(name.split()[1])].members}
+        found = [self._groups[int(name.split()[1])].members for name in names]
+        opened = {vertex for members in found for vertex in members[:OPENED]}
         return Drawing(
             self.nodes, self._order, self._outputs, replace(self._style, apart=self._style.apart | opened)
         )

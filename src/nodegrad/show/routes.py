@@ -10,6 +10,7 @@ from itertools import groupby, islice
 
 from nodegrad.graph import dependents, topological_order
 from nodegrad.show.picture import number
+from nodegrad.show.prose import plain_name
 from nodegrad.show.vertices import values
 from nodegrad.sweep import chain, partials, reverse_sweep
 from nodegrad.value import Value
@@ -36,9 +37,16 @@ class Path:
 
     def _runs(self) -> Iterator[tuple[str, int]]:
         """Yield the label, operation or number of each node, with how often it comes in a row."""
-        names = [node.label or (node.op.symbol if node.op else number(node._data)) for node in self.nodes]
+        names = [_name(node) for node in self.nodes]
         for name, run in groupby(names):
             yield name, len(list(run))
+
+
+def _name(node: Value) -> str:
+    """Return the label of a node, or else its operation or its number."""
+    if node.label:
+        return plain_name(node.label)
+    return node.op.symbol or node.op.name if node.op else number(node._data)
 
 
 @dataclass(frozen=True)
