@@ -75,3 +75,49 @@ def test_site_builds_without_warnings(run_python, tmp_path):
 
 def test_pages_show_what_they_make():
     assert {name.rpartition(".")[2] for _, name in MADE} >= {"svg", "png", "md"}
+
+
+@pytest.fixture
+def build(run_python, tmp_path):
+    """Return a function that builds a site of one page and returns its HTML."""
+
+    def site(page):
+        (tmp_path / "index.md").write_text(page, encoding="utf-8")
+        (tmp_path / "conf.py").write_text(
+            f"import sys\nsys.path.insert(0, {str(ROOT / 'docs')!r})\n"
+            "extensions = ['myst_parser', 'directives']\nhtml_math_renderer = 'mathml'\n"
+            "myst_enable_extensions = ['dollarmath']\nhtml_theme = 'basic'\n"
+        )
+        run_python("-m", "sphinx", "-W", "-q", "-b", "html", tmp_path, tmp_path / "site")
+        return (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+
+    return site
+
+
+def test_site_shows_what_the_page_makes(build):
+    code = "open('a.svg', 'w').write('<svg width=\"200\">'); open('b.txt', 'w').write('x < y')"
+
+    html = build(
+        f"# Page\n\n```python\n{code}\n```\n\n```{{made}} a.svg\nA <b>\n```\n\n```{{made}} b.txt\n```\n"
+    )
+
+    assert '<img src="_made/index/a.svg" alt="A &lt;b&gt;" style="min-width: 150px">' in html
+    assert "x &lt; y" in html
+
+
+def test_picture_that_the_page_does_not_make_is_an_error(build):
+    with pytest.raises(AssertionError, match="the code on index saves no a.svg"):
+        build("# Page\n\n```{made} a.svg\n```\n")
+
+
+def test_formulas_need_no_script(build):
+    html = build("# Page\n\n$x^2$\n\n$$\\frac{a}{b}$$\n")
+
+    assert "<msup>" in html
+    assert '<math display="block"' in html
+    assert "mathjax" not in html.lower()
+
+
+def test_formula_that_is_not_understood_is_a_warning(build):
+    with pytest.raises(AssertionError, match=r"nonsense"):
+        build("# Page\n\n$\\nonsense{x}$\n")
