@@ -74,7 +74,7 @@ def picture(
     edges = []
     for group in groups:
         for source, count in group.feeds:
-            label = f"{count} each" if count > 1 else ""
+            label = f"{count} each" if 1 < count < len(source.members) else ""
             kind = "highlight" if (source, group) in links else ""
             edges.append(Edge(place[source], place[group], label, kind))
     return Picture(nodes, edges, _caption(groups), rankdir)
