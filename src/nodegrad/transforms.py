@@ -128,9 +128,9 @@ def jvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
     arguments = _arguments(primals, "primals", "jvp")
     with patient_collector():
         record = _record("jvp", f, arguments, {}, range(len(arguments)), None)
-        changes = _alike(_arguments(tangents, "tangents", "jvp"), record.variables, "tangents", "jvp")
-        record = record.symbolic() if any(isinstance(x, Value) for x in changes) else record
-        found = record.forward(dict(zip(record.variables, changes, strict=True)))
+        seeds = _seeds(record.variables, _arguments(tangents, "tangents", "jvp"), "tangents", "jvp")
+        record = record.symbolic() if any(isinstance(x, Value) for x in seeds.values()) else record
+        found = record.forward(seeds)
         return (
             rebuild(record.result, map(record.number, record.outputs)),
             rebuild(record.result, (record.number(found.get(output, 0.0)) for output in record.outputs)),
@@ -160,11 +160,8 @@ def vjp(f: Function, *primals: Tree) -> tuple[Tree, Function]:
 
     def pull_back(adjoints: Tree) -> tuple[Tree, ...]:
         with patient_collector():
-            given = _alike(adjoints, record.outputs, "adjoints", "the function that vjp returned")
-            swept = record.symbolic() if any(isinstance(x, Value) for x in given) else record
-            seeds: dict[Value, Number] = {}
-            for output, adjoint in zip(record.outputs, given, strict=True):
-                seeds[output] = seeds[output] + adjoint if output in seeds else adjoint
+            seeds = _seeds(record.outputs, adjoints, "adjoints", "the function that vjp returned")
+            swept = record.symbolic() if any(isinstance(x, Value) for x in seeds.values()) else record
             gradient: tuple[Tree, ...] = swept.gradient(seeds)
             return gradient
 
@@ -263,7 +260,9 @@ def _record(
     """Run `f` on fresh variables in place of the numbers to differentiate by; with `wrt`, as it is."""
     if wrt is None:
         places = _places(argnums, len(args), user)
-        argument = args[places[0]] if isinstance(argnums, int) else tuple(args[i] for i in places)
+        argument = tuple(args[i] for i in places)
+        if isinstance(argnums, int):
+            (argument,) = argument
         given = [_checked(x, f"argument {i}", user) for i in places for x in flatten(args[i])]
         variables = [_variable(x) for x in given]
         own = {x for x in variables if x.op is None}
@@ -356,7 +355,8 @@ def _one_output(result: Tree, outputs: list[Value], user: str) -> Value:
             f"{user} expects a function that returns one Value; this one returned {described(result)}. "
             "Use jacobian for several outputs."
         )
-    return outputs[0]
+    (output,) = outputs
+    return output
 
 
 def _arguments(trees: Any, what: str, user: str) -> tuple[Tree, ...]:
@@ -368,9 +368,12 @@ def _arguments(trees: Any, what: str, user: str) -> tuple[Tree, ...]:
     return tuple(trees)
 
 
-def _alike(tree: Tree, numbers: Sequence[Any], what: str, user: str) -> list[Number]:
-    """Return the numbers of a structure that must hold as many as there are `numbers`."""
-    found = [_checked(x, what, user) for x in flatten(tree)]
-    if len(found) != len(numbers):
-        raise ValueError(f"{user} takes {what} of {len(numbers)} numbers; got {len(found)}.")
-    return found
+def _seeds(nodes: Sequence[Value], tree: Tree, what: str, user: str) -> dict[Value, Number]:
+    """Give each node its number in a structure that must hold as many; to a node that comes twice, the sum."""
+    numbers = [_checked(x, what, user) for x in flatten(tree)]
+    if len(numbers) != len(nodes):
+        raise ValueError(f"{user} takes {what} of {len(nodes)} numbers; got {len(numbers)}.")
+    seeds: dict[Value, Number] = {}
+    for node, number in zip(nodes, numbers, strict=True):
+        seeds[node] = seeds[node] + number if node in seeds else number
+    return seeds
