@@ -369,7 +369,7 @@ def _arguments(trees: Any, what: str, user: str) -> tuple[Tree, ...]:
 
 
 def _seeds(nodes: Sequence[Value], tree: Tree, what: str, user: str) -> dict[Value, Number]:
-    """Give each node its number in a structure that must hold as many; to a node that comes twice, the sum."""
+    """Give each node its number in a structure that holds as many; to a node that comes twice, the sum."""
     numbers = [_checked(x, what, user) for x in flatten(tree)]
     if len(numbers) != len(nodes):
         raise ValueError(f"{user} takes {what} of {len(nodes)} numbers; got {len(numbers)}.")
