@@ -28,6 +28,8 @@ STRONG_DOT = Op("strong_dot", "·", _strong_dot, _no_partials, ())
 
 Operands = tuple[int, ...]
 
+UNCHECKED = 50_000  # longer programs are not checked in passing: that is for tests, where programs are short
+
 
 @dataclass(frozen=True, slots=True)
 class Program:

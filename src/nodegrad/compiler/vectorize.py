@@ -6,12 +6,13 @@ slots. Nothing here knows what the numbers mean; a layer of neurons comes out as
 because it is one.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from nodegrad.compiler.program import STRONG_DOT, Operands, Program
+from nodegrad.compiler.program import STRONG_DOT, UNCHECKED, Operands, Program
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check
 from nodegrad.ops import Op, add, dot, identity, mul, strong_mul
 from nodegrad.ops import sum as sum_op
@@ -32,13 +33,17 @@ def vectorize(program: Program) -> VectorProgram:
     """Group a program's instructions into vector instructions."""
     plan = _Plan(program)
     _prepare(program, plan)
-    groups, members = _group(program, plan)
+    members, order = _group(program, plan)
     layout = _Layout(program, plan)
-    for group, key in sorted(enumerate(groups), key=lambda each: each[1]):
-        layout.add(
-            plan.ops[members[group][0]], [program.leaves + each for each in members[group]], key[0] == 1
-        )
-    return check(layout.finish())
+    varying = plan.varying
+    for group in order:
+        found = members[group]
+        if isinstance(found, int):
+            layout.add_one(found, bool(varying[found]))
+        else:
+            layout.add(found, bool(varying[found[0]]))
+    done = layout.finish()
+    return done if len(plan.ops) > UNCHECKED else check(done)
 
 
 @dataclass(slots=True)
@@ -76,7 +81,8 @@ def _prepare(program: Program, plan: _Plan) -> None:
     varying += bytes([1]) * program.inputs + bytes(program.parameters)
     place = list(range(program.leaves))
     for op, operands in zip(program.ops, program.operands, strict=True):
-        operands = tuple([place[slot] if slot >= 0 else slot for slot in operands])
+        if plan.copies:  # slots have moved
+            operands = tuple([place[slot] if slot >= 0 else slot for slot in operands])
         varies = 0
         for slot in operands:
             if slot >= 0 and varying[slot]:
@@ -114,35 +120,42 @@ def _carried(program: Program, op: Op, operands: Operands) -> int | None:
     return operands[len(operands) // 2] if is_one else None
 
 
-def _group(program: Program, plan: _Plan) -> tuple[list[tuple[int, int, int]], list[list[int]]]:
-    """Sort instructions into groups: for each its (varying, depth, number), and its members."""
+def _group(program: Program, plan: _Plan) -> tuple[list[int | list[int]], list[int]]:
+    """Sort instructions into groups: the slots of each (one alone is no list), and an order to run in."""
     leaves, varying = program.leaves, plan.varying
-    depth = [0] * leaves
+    depth = array("q", [0]) * leaves
     source = [_INPUTS] * program.inputs + [_LEAVES] * program.parameters
     ids: dict[object, int] = {}
-    groups: list[tuple[int, int, int]] = []
-    members: list[list[int]] = []
-    for index, (op, operands) in enumerate(zip(plan.ops, plan.operands, strict=True)):
-        varies = varying[leaves + index]
+    members: list[int | list[int]] = []
+    depths, kinds = array("q"), array("q")  # of the groups
+    for slot, (op, operands) in enumerate(zip(plan.ops, plan.operands, strict=True), leaves):
+        varies = varying[slot]
         if op.commutative:
             x, y = operands
             if (source[x] if x >= 0 else _LEAVES) > (source[y] if y >= 0 else _LEAVES):
-                plan.operands[index] = operands = (y, x)
+                plan.operands[slot - leaves] = operands = (y, x)
         deepest = 0
-        for slot in operands:
+        for each in operands:
             # The prologue is over before the body starts: what is uniform adds no depth to it.
-            if slot >= 0 and depth[slot] > deepest and varying[slot] == varies:
-                deepest = depth[slot]
+            if each >= 0 and depth[each] > deepest and varying[each] == varies:
+                deepest = depth[each]
         depth.append(deepest + 1)
-        key = (varies, deepest, op, *[source[slot] if slot >= 0 else _LEAVES for slot in operands])
+        key = (varies, deepest, op, *[source[each] if each >= 0 else _LEAVES for each in operands])
         group = ids.get(key)
         if group is None:
-            group = ids[key] = len(groups)
-            groups.append((varies, deepest, group))
-            members.append([])
+            group = ids[key] = len(members)
+            depths.append(deepest)
+            kinds.append(varies)
+            members.append(slot)
+        else:
+            found = members[group]
+            if isinstance(found, int):
+                members[group] = [found, slot]
+            else:
+                found.append(slot)
         source.append(group if varies else _UNIFORM)
-        members[group].append(index)
-    return groups, members
+    order = np.lexsort((np.array(depths, np.int64), np.array(kinds, np.int64)))
+    return members, order.tolist()
 
 
 class _Layout:
@@ -167,9 +180,24 @@ class _Layout:
         self.next[varies] += count
         return start
 
-    def add(self, op: Op, slots: list[int], varies: bool) -> None:
+    def add_one(self, slot: int, varies: bool) -> None:
+        """Lay out an instruction that is alone in its group."""
+        index = slot - self.program.leaves
+        op = self.plan.ops[index]
+        if op in _CONTRACTIONS:
+            self.add([slot], varies)
+        else:
+            place = self.place
+            first = self.first_constant
+            operands = tuple(
+                [place[each] if each >= 0 else ~(first + ~each) for each in self.plan.operands[index]]
+            )
+            place[slot] = self.scalar(self.straight(varies), op, operands, varies)
+
+    def add(self, slots: list[int], varies: bool) -> None:
         """Lay out one group: a vector instruction, or scalar ones if it is small."""
         leaves = self.program.leaves
+        op = self.plan.ops[slots[0] - leaves]
         rows = [self.plan.operands[slot - leaves] for slot in slots]
         terms = len(rows[0]) // (2 if op in _PRODUCTS else 1) if op in _CONTRACTIONS else 0
         if len(slots) < _SMALL and terms < _SMALL:
@@ -201,15 +229,20 @@ class _Layout:
 
     def add_straight(self, op: Op, slots: list[int], rows: list[Operands], varies: bool) -> None:
         """Append scalar operations to the straight run at the end; contractions as products and additions."""
-        items = self.items[varies]
-        if not items or type(items[-1]) is not Straight:
-            items.append(Straight())
-        straight = items[-1]
-        assert type(straight) is Straight
+        straight = self.straight(varies)
         for slot, row in zip(slots, rows, strict=True):
             operands = tuple(map(self.put, row))
             expand = self.expand if op in _CONTRACTIONS else self.scalar
             self.place[slot] = expand(straight, op, operands, varies)
+
+    def straight(self, varies: bool) -> Straight:
+        """Return the straight run at the end, a new one if a vector instruction is there."""
+        items = self.items[varies]
+        if not items or type(items[-1]) is not Straight:
+            items.append(Straight())
+        last = items[-1]
+        assert type(last) is Straight
+        return last
 
     def expand(self, straight: Straight, op: Op, operands: Operands, varies: bool) -> int:
         terms = list(operands)
