@@ -305,6 +305,24 @@ def test_an_operation_without_symbolic_partials_is_explained_by_number():
     assert "∂a/∂x = 1" in str(explain(cosine(x)))
 
 
+def test_partials_of_one_s_own_make_formulas_where_they_can():
+    smooth = ops.Op("inverse", "inv", lambda x: 1.0 / x, (lambda x, out: -1.0 / x**2,), ((1.0, 2.0),))
+    branch = ops.Op(
+        "ramp", "ramp", lambda x: max(x, 0.0), (lambda x, out: 1.0 if x > 0 else 0.0,), ((1.0, 2.0),)
+    )
+    x = Value(2.0, label="x")
+
+    assert "∂a/∂x = -1/x^2 = -0.25" in str(explain(smooth(x)))
+    assert "∂a/∂x = 1" in str(explain(branch(x)))
+
+
+def test_many_equal_labels_are_numbered_quickly():
+    xs = [Value(1.0, label="x") for _ in range(20_000)]
+    explanation = explain(ng.sum(xs), wrt=xs[-1])
+
+    assert len(set(explanation.names.values())) == 20_001
+
+
 def test_bad_arguments_of_explain_are_refused():
     with pytest.raises(TypeError, match="explain expects Values; got 3.0 of type float"):
         explain(3.0)

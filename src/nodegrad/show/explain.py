@@ -116,11 +116,13 @@ class Explanation:
     def _equations(self, step: Step, notation: Notation) -> Iterator[Equation]:
         """Write the local derivatives, then the chain rule: in symbols, in numbers, and as a sum."""
         chains: list[tuple[str, str, str]] = []
-        for consumer, terms in _by_consumer(step.terms).items():
+        consumers = _by_consumer(step.terms)
+        alone = len(consumers) + step.rest == 1
+        for consumer, terms in consumers.items():
             first, *more = [term.local for term in terms]
             local = " + ".join([notation.formula(first), *[notation.formula(x, LATER) for x in more]])
             partial = sum([term.partial for term in terms])
-            contribution = notation.formula(sum([term.contribution for term in terms]), LATER)
+            contribution = notation.formula(sum([term.contribution for term in terms]), 0 if alone else LATER)
             if consumer is self.output:
                 chains.append((local, contribution, contribution))
             else:
@@ -131,7 +133,7 @@ class Explanation:
                 chains.append((symbols, notation.times.join(numbers), contribution))
         rest = [notation.dots] if step.rest else []
         sums = [" + ".join([*parts, *rest]) for parts in zip(*chains, strict=True)]
-        if len(chains) + step.rest == 1:
+        if alone:
             sums.pop()
         yield _distinct(self._derivative(step.node, notation), *sums, notation.formula(step.gradient))
 

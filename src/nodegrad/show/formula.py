@@ -31,7 +31,8 @@ class Formula:
         """Write down an operation, unless it is on numbers or changes nothing."""
         if not any(isinstance(operand, Formula) for operand in operands):
             return float(op(*operands))
-        return _simpler(op, operands) or Formula(op.name, op, tuple(operands))
+        simpler = _simpler(op, operands)
+        return Formula(op.name, op, tuple(operands)) if simpler is None else simpler
 
     def __add__(self, other: Any) -> Any:
         return self.apply_op(ops.add, (self, other))
@@ -51,8 +52,23 @@ class Formula:
     def __rmul__(self, other: Any) -> Any:
         return self.apply_op(ops.mul, (other, self))
 
+    def __truediv__(self, other: Any) -> Any:
+        return self.apply_op(ops.div, (self, other))
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self.apply_op(ops.div, (other, self))
+
+    def __pow__(self, other: Any) -> Any:
+        return self.apply_op(ops.pow, (self, other))
+
+    def __rpow__(self, other: Any) -> Any:
+        return self.apply_op(ops.pow, (other, self))
+
     def __neg__(self) -> Any:
         return self.apply_op(ops.neg, (self,))
+
+    def __bool__(self) -> bool:
+        raise TypeError("a formula is neither true nor false; write where(condition, x, y).")
 
     @property
     def text(self) -> str:

@@ -118,7 +118,7 @@ def local_formula(consumer: Vertex, index: int, names: dict[Vertex, str]) -> For
     operands = [_symbol(operand, names) for operand in consumer.operands]
     try:
         formula: Formula | float = _local(consumer, index, operands, _symbol(consumer, names))
-    except TypeError:
+    except (TypeError, ValueError, AttributeError):
         formula = local_derivative(consumer, index)
     return formula
 
@@ -149,18 +149,17 @@ def name_all(vertices: Sequence[Vertex]) -> dict[Vertex, str]:
     wanted = {vertex: plain_name(vertex.label) for vertex in vertices if vertex.label}
     uses = Counter(wanted.values())
     taken = {name for name, times in uses.items() if times == 1}
+    given = set(taken)
     names: dict[Vertex, str] = {}
     letters = ("".join(word) for size in count(1) for word in product(ascii_lowercase, repeat=size))
-    for vertex in vertices:
-        if vertex in names:
-            continue
+    numbered = {label: (f"{label}_{at}" for at in count(1)) for label, times in uses.items() if times > 1}
+    for vertex in dict.fromkeys(vertices):
+        label = wanted.get(vertex, "")
         if is_constant(vertex):
             names[vertex] = number(vertex.data)
-            continue
-        label = wanted.get(vertex)
-        if label is None or uses[label] > 1:
-            choices = letters if label is None else (f"{label}_{at}" for at in count(1))
-            name = next(name for name in choices if name not in taken)
-            taken.add(name)
-        names[vertex] = label if label and uses[label] == 1 else name
+        elif label in taken:
+            names[vertex] = label
+        else:
+            names[vertex] = next(name for name in numbered.get(label, letters) if name not in given)
+            given.add(names[vertex])
     return names
