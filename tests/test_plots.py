@@ -177,6 +177,26 @@ def test_decision_boundary_refuses(X, y, features, message):
         plots.decision_boundary(lambda row: row[0], X, y, features=features)
 
 
+@pytest.mark.parametrize(
+    ("model", "X", "resolution", "error", "message"),
+    [
+        (lambda row: row[0], None, 5, TypeError, "decision_boundary takes a sequence for X; got None"),
+        (lambda row: row[0], [["a", "b"]], 5, TypeError, "takes sequences of numbers; got a list of 2"),
+        (lambda row: "north", CORNERS, 5, TypeError, "return numbers; this one returned 'north' of type str"),
+        (lambda row: row[0], CORNERS, 1, ValueError, "for resolution a whole number from 2 on; got 1"),
+    ],
+)
+def test_decision_boundary_names_what_is_of_no_use(model, X, resolution, error, message):
+    with pytest.raises(error, match=message):
+        plots.decision_boundary(model, X, [0, 0, 1, 1], resolution=resolution)
+
+
+def test_whole_numbers_name_classes_without_a_point():
+    ax = plots.decision_boundary(lambda row: row[0], CORNERS, [-1.0, -1.0, 0.5, 0.5], resolution=3)
+
+    assert legend(ax) == ["class -1", "class 0.5"]
+
+
 # Fitted lines.
 
 
@@ -332,6 +352,9 @@ def test_level_loss_is_drawn_without_contours():
         ({"x": (0, 1)}, ValueError, r"a range y=\(low, high\) where no path is drawn"),
         ({"x": (1, 0), "y": (0, 1)}, ValueError, r"with low < high; got \(1, 0\)"),
         ({"paths": [[]]}, ValueError, "got an empty path"),
+        ({"paths": [1.0]}, TypeError, "takes a sequence for a path; got 1.0"),
+        ({"x": (0, 1), "y": (0, 1), "levels": 0}, ValueError, "levels a whole number from 1 on; got 0"),
+        ({"x": (0, 1), "y": (0, 1), "resolution": 1}, ValueError, "resolution a whole number from 2 on"),
         ({"paths": [[(1, 2, 3)]]}, ValueError, r"pairs of numbers, one pair per step; got \(1.0, 2.0, 3.0\)"),
         ({"paths": [[(0, 0)]], "labels": ["a", "b"]}, ValueError, "one label per path; got 2 for 1"),
         ({"parameters": [1.0, 2.0], "x": (0, 1), "y": (0, 1)}, TypeError, "two leaf Values; got a list of 2"),

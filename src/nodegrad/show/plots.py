@@ -29,7 +29,7 @@ from nodegrad.show.marks import (
     with_legend,
 )
 from nodegrad.show.samples import evaluate, evaluate_loss, listed, numbers
-from nodegrad.structure import flatten
+from nodegrad.structure import described, flatten
 from nodegrad.value import Value
 
 if TYPE_CHECKING:
@@ -115,9 +115,11 @@ def decision_boundary(
         title: a title above the Axes.
 
     Raises:
+        TypeError: if X holds, or the model returns, what is no number.
         ValueError: if X is not rows of one length, y does not match, a feature does not exist, or there are
             more classes than the outputs tell apart.
     """
+    _at_least(2, resolution, "decision_boundary", "resolution")
     rows, labels = _table(X, y, features)
     means = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
     across, up = (_padded([row[feature] for row in rows]) for feature in features)
@@ -234,6 +236,8 @@ def loss_contour(
         ValueError: if a range is missing or empty, a path is empty or not of pairs, or there are not as many
             labels as paths.
     """
+    _at_least(2, resolution, "loss_contour", "resolution")
+    _at_least(1, levels, "loss_contour", "levels")
     tracks = [_path(path) for path in paths]
     if labels and len(labels) != len(tracks):
         raise ValueError(f"loss_contour takes one label per path; got {len(labels)} for {len(tracks)}.")
@@ -257,9 +261,14 @@ def loss_contour(
 # What comes in, checked.
 
 
+def _at_least(least: int, given: Any, function: str, argument: str) -> None:
+    if not isinstance(given, int) or given < least:
+        raise ValueError(f"{function} takes for {argument} a whole number from {least} on; got {given!r}.")
+
+
 def _table(X: Any, y: Any, features: tuple[int, int]) -> tuple[list[list[float]], list[Any]]:
     """Return the rows of X and the labels y of `decision_boundary`, checked."""
-    rows = [numbers(row, "decision_boundary") for row in listed(X)]
+    rows = [numbers(row, "decision_boundary") for row in _entries(X, "X", "decision_boundary")]
     labels = [label.data if isinstance(label, Value) else label for label in flatten(listed(y))]
     widths = {len(row) for row in rows}
     if len(widths) != 1 or min(widths) < 2:
@@ -275,6 +284,14 @@ def _table(X: Any, y: Any, features: tuple[int, int]) -> tuple[list[list[float]]
             f"decision_boundary takes two different features among 0 to {known[-1]}; got {features!r}."
         )
     return rows, labels
+
+
+def _entries(table: Any, what: str, function: str) -> list[Any]:
+    """List the entries of a sequence, an array or a data frame."""
+    entries = listed(table)
+    if not isinstance(entries, list):
+        raise TypeError(f"{function} takes a sequence for {what}; got {described(table)}.")
+    return entries
 
 
 def _class_names(labels: list[Any], outputs: int) -> list[Any]:
@@ -309,7 +326,7 @@ def _curve(model: Any, xs: list[float], in_rows: bool) -> list[float]:
 
 
 def _path(path: Any) -> list[Point]:
-    points = [tuple(numbers(point, "loss_contour")) for point in listed(path)]
+    points = [tuple(numbers(point, "loss_contour")) for point in _entries(path, "a path", "loss_contour")]
     if not points or any(len(point) != 2 for point in points):
         raise ValueError(
             "loss_contour takes paths of pairs of numbers, one pair per step; "

@@ -100,7 +100,12 @@ def _quickest(
 
 
 def _row(outputs: Any) -> Row:
-    return [number(it) for it in flatten(listed(outputs))]
+    try:
+        return [number(it) for it in flatten(listed(outputs))]
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"plots take functions that return numbers; this one returned {described(outputs)}."
+        ) from None
 
 
 def _agree(row: Row, other: Row) -> bool:
