@@ -6,6 +6,8 @@ SET = """(([name, key, to, event]) => {
     field[key] = to;
     field.dispatchEvent(new Event(event));
 })(arguments)"""
+NUMBERS_IN_VIEW = """[...document.querySelectorAll('td')].every(cell =>
+    cell.getBoundingClientRect().right <= cell.closest('.scroll').getBoundingClientRect().right + 1)"""
 TEXTS = "n => [...n.querySelectorAll(arguments[1])].map(cell => cell.textContent)"
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 import nodegrad as ng
-from browser_steps import choose, count, press, run, scrub, step, text, texts
+from browser_steps import NUMBERS_IN_VIEW, choose, count, press, run, scrub, step, text, texts
 from nodegrad import Value, player
 from nodegrad.show.picture import number
 from nodegrad.show.prose import plain_name
@@ -226,7 +226,7 @@ def test_a_page_works_inside_a_notebook_cell(chromium, tmp_path):
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("dark", [False, True])
 def test_nothing_is_cut_off_or_overlaps(open_page, width, dark):
-    x = [Value(1.0, label="x1"), Value(-2.0, label="x2")]
+    x = [Value(1.0, label="x" * 200), Value(-2.0, label="x2")]
     w = [Value(0.5, label="w1"), Value(0.25, label="w2")]
     out = (ng.dot(w, x) + Value(0.1, label="b")).tanh()
     browser = open_page(player(out, open_dots=True), width=width, dark=dark)
@@ -248,3 +248,4 @@ def test_nothing_is_cut_off_or_overlaps(open_page, width, dark):
                 or other["right"] <= one["left"]
             )
     assert run(browser, LINES_INSIDE)
+    assert run(browser, NUMBERS_IN_VIEW)

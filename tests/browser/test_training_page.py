@@ -3,7 +3,7 @@
 import pytest
 
 import nodegrad as ng
-from browser_steps import count, press, run, scrub, step, text, texts
+from browser_steps import NUMBERS_IN_VIEW, count, press, run, scrub, step, text, texts
 from nodegrad.show import Recorder, training_player
 from nodegrad.show.picture import number
 from nodegrad.show.prose import plain_name
@@ -87,3 +87,4 @@ def test_nothing_is_cut_off_or_overlaps(open_page, width, dark):
         browser, "[...document.querySelectorAll('#parameters td:first-child')].map(c => c.offsetHeight)"
     )
     assert max(names) < 60
+    assert run(browser, NUMBERS_IN_VIEW)
