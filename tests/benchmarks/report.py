@@ -69,22 +69,15 @@ def cost_table(costs: list[Cost]) -> str:
             cost.backend,
             f"{cost.operations:,}",
             f"{cost.seconds:.2f} s",
-            f"{1e6 * cost.seconds / cost.operations:.1f} µs",
+            f"{cost.processor_seconds:.2f} s",
+            f"{1e6 * cost.processor_seconds / cost.operations:.1f} µs",
             f"{cost.bytes / cost.operations:,.0f}",
             duration(cost.call),
         ]
         for cost in costs
     ]
-    header = [
-        "function",
-        "backend",
-        "operations",
-        "compile",
-        "per operation",
-        "bytes per operation",
-        "a call",
-    ]
-    return table(header, rows)
+    header = "function, backend, operations, compile, processor, per operation, bytes per operation, a call"
+    return table(header.split(", "), rows)
 
 
 def losses(cases: list[Case]) -> str:

@@ -58,7 +58,7 @@ def targets(cases: list[Case], costs: list[Cost]) -> list[Target]:
         ),
         at_most(
             f"compiling, an operation of more than {LARGE:,}",
-            [Found(1e6 * cost.seconds / cost.operations, at(cost)) for cost in large],
+            [Found(1e6 * cost.processor_seconds / cost.operations, at(cost)) for cost in large],
             10.0,
             " µs",
         ),
