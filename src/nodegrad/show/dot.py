@@ -44,7 +44,7 @@ def escape(text: str) -> str:
     >>> print(escape('say "hi" \\N <b>&lt;'))
     say \"hi\" \\N <b>&amp;lt;
     """
-    text = clean(text).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+    text = clean(text).replace("\t", "    ").replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
     return "\\n".join(text.splitlines()) if text else ""
 
 

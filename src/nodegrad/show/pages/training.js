@@ -2,7 +2,9 @@
 
 const { parameters, frames, view } = JSON.parse(byId("data").textContent);
 const nodes = frames[0].texts.map((_, at) => byId(`node-${at}`));
-const COLOURS = [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [230, 159, 0], [86, 180, 233], [90, 90, 90]];
+const COLOURS = [ // of Okabe and Ito, which colour-blind readers tell apart
+  [0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [230, 159, 0], [86, 180, 233], [90, 90, 90],
+];
 const CHART = { left: 52, right: 350, top: 12, bottom: 262 };
 
 /** Make an element of SVG with attributes and text. */
@@ -27,7 +29,7 @@ const stepAt = scale([0, frames.length - 1], [CHART.left, CHART.right]);
 const marker = shape("circle", { r: 5 });
 
 function drawLoss() {
-  const points = frames.flatMap((frame, at) => (frame.loss === null ? [] : `${stepAt(at)} ${lossAt(height(frame.loss))}`));
+  const points = frames.flatMap(({ loss }, at) => (loss === null ? [] : `${stepAt(at)} ${lossAt(height(loss))}`));
   const text = (of) => frames.find((frame) => frame.loss === of).lossText;
   document.querySelector(".chart").append(
     shape("path", { class: "axis", d: `M${CHART.left} ${CHART.top}V${CHART.bottom}H${CHART.right}` }),
@@ -42,7 +44,8 @@ function drawLoss() {
 }
 
 // The parameters: a row each, with bars on a scale shared by all frames.
-const largest = [0, 1].map((which) => Math.max(...frames.flatMap((f) => f.sizes.map((s) => Math.abs(s[which] ?? 0)))) || 1);
+const sizes = (which) => frames.flatMap((frame) => frame.sizes.map((pair) => Math.abs(pair[which] ?? 0)));
+const largest = [0, 1].map((which) => sizes(which).reduce((most, size) => Math.max(most, size), 0) || 1);
 const rows = parameters.map((name) => {
   const row = element("tr");
   const bars = [element("span", "", "bar"), element("span", "", "bar")];
