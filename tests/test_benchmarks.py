@@ -367,3 +367,18 @@ def test_runner_writes_its_tables(alone, monkeypatch, capsys, tmp_path):
     assert "### The cost of a call" in page.read_text()
     assert "| x·y formula | 1 call |" in capsys.readouterr().out
     assert ng.__version__ in page.read_text()
+
+
+def test_what_was_measured_before_an_interruption_is_reported(alone, monkeypatch, capsys):
+    def interrupted(only, quick):
+        yield case_of(of("call"), JAX_jit=3.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "races", interrupted)
+    monkeypatch.setattr(sys, "argv", ["run.py"])
+
+    run.main()
+
+    printed = capsys.readouterr().out
+    assert "Interrupted" in printed
+    assert "3.0×" in printed

@@ -7,6 +7,7 @@ import argparse
 import gc
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -16,7 +17,7 @@ from benchmarks import problems
 from benchmarks.contenders import OURS
 from benchmarks.report import machine, page
 from benchmarks.spelling import duration
-from benchmarks.timing import Case, compile_costs, measure
+from benchmarks.timing import Case, Cost, compile_costs, measure
 
 BEGIN, END = "<!-- results: written by tests/benchmarks/run.py -->", "<!-- end of results -->"
 
@@ -43,6 +44,16 @@ def progress(case: Case) -> str:
     return f"{title}, compiled in {ours.compile_seconds:.2f} s; times that: {others}"
 
 
+def races(only: str, quick: bool) -> Iterator[Case]:
+    """Measure the problems whose names contain `only`."""
+    for problem in problems.suite(quick):
+        if only in problem.name:
+            longer = 10.0 if problem.family == "fit" else 1.0  # a training meets the collector now and then
+            sample, budget = (0.001, 0.01) if quick else (0.02 * longer, 1.2 * math.sqrt(longer))
+            yield from measure(problem, sample, budget)
+            gc.collect()
+
+
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -55,19 +66,18 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="a page to put the tables into, between its two marks")
     given = parser.parse_args()
     where, start = machine(), perf_counter()
-    cases, costs = [], []
-    for problem in problems.suite(given.quick):
-        if given.only in problem.name:
-            longer = 20.0 if problem.family == "fit" else 1.0  # a training must outlast its own beginning
-            sample, budget = (0.001, 0.01) if given.quick else (0.02 * longer, 2.0 * math.sqrt(longer))
-            for case in measure(problem, sample, budget):
-                say(progress(case))
-                cases.append(case)
-            gc.collect()
-    if given.only in ("", "compile"):
-        for cost in compile_costs(given.quick):
-            say(f"compile {cost}")
-            costs.append(cost)
+    cases: list[Case] = []
+    costs: list[Cost] = []
+    try:
+        for case in races(given.only, given.quick):
+            say(progress(case))
+            cases.append(case)
+        if given.only in ("", "compile"):
+            for cost in compile_costs(given.quick):
+                say(f"compile {cost}")
+                costs.append(cost)
+    except KeyboardInterrupt:
+        where = f"Interrupted: what follows had been measured by then. {where}"
     command = " ".join(["python", "tests/benchmarks/run.py", *sys.argv[1:]])
     text = page(cases, costs, command, where, perf_counter() - start)
     print(text)

@@ -108,8 +108,8 @@ def micrograd_mlp(problem: Problem) -> Bind:
     from micrograd.nn import MLP
 
     layers = problem.given["layers"]
-    if problem.given["activation"] != "relu":
-        raise NotImplementedError("micrograd has relu only")
+    if problem.given["activation"] != "relu" or problem.mode != "mean":
+        raise NotImplementedError("micrograd has relu only, and knows no difference between rows and a graph")
     model = MLP(layers[0][0].shape[1], [len(b) for _, b in layers])
     for ours, (W, b) in zip(model.layers, layers, strict=True):
         for neuron, weights, bias in zip(ours.neurons, W.tolist(), b.tolist(), strict=True):
