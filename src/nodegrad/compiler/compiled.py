@@ -153,9 +153,10 @@ class Compiled:
         run = self._run if executor is None else partial(map_shards, executor, self)
         if reduce is None:
             return self._gather(ways, blocks, count, run)
-        total: Any = sum(run(trace, "sums", *_take(blocks, chosen, count)) for trace, chosen in ways)
+        totals = [run(trace, "sums", *_take(blocks, chosen, count)) for trace, chosen in ways]
+        total: Any = totals[0] if len(totals) == 1 else sum(totals)
         if reduce == "mean":
-            total = total / count
+            total /= count
         return ways[0][0].build(total.tolist(), 0, float)[0]
 
     def sums(self, spec: Spec, blocks: list[Array], count: int) -> Array:

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from operator import attrgetter
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 
+from nodegrad.compiler.leaves import Leaves
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import optimize, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Program, check, evaluate
@@ -19,8 +19,6 @@ from nodegrad.compiler.vector import VectorProgram
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.graph import patient_collector
 from nodegrad.value import Value
-
-_data = attrgetter("_data")
 
 
 class Backend(Protocol):
@@ -73,12 +71,13 @@ class Trace:
         """Forget what is compiled, and compile by `make` from now on."""
         self.build = builder(self.spec)
         self.expected = self.answers.tolist()
+        self.leaves = Leaves(self.parameters)
         self.make = make
         self.kernels: dict[str, Backend] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        for name in ("make", "kernels", "build", "expected"):
+        for name in ("make", "kernels", "build", "expected", "leaves"):
             del state[name]
         return state
 
@@ -100,7 +99,7 @@ class Trace:
 
     def numbers(self) -> Array:
         """Read the leaves closed over."""
-        return np.fromiter(map(_data, self.parameters), np.float64, len(self.parameters))
+        return self.leaves.read()
 
     def call(self, numbers: Sequence[float]) -> list[float] | None:
         """Return the results for one row, or None if its guards say that it goes another way."""

@@ -30,7 +30,7 @@ def _spec(tree: Any, leaves: list[Any]) -> Spec:
     return LEAF
 
 
-def unflatten(spec: Spec, leaves: Sequence[Any], dtype: Any = object) -> Any:
+def unflatten(spec: Spec, leaves: list[Any], dtype: Any = object) -> Any:
     """Put leaves together as `spec` says; arrays get `dtype`."""
     return builder(spec)(leaves, 0, dtype)[0]
 
@@ -45,6 +45,11 @@ def builder(spec: Spec) -> Callable[[Sequence[Any], int, Any], tuple[Any, int]]:
         return partial(_build_array, form)
     finish = partial(_dict, form) if kind is dict else _namedtuple(kind) if hasattr(kind, "_fields") else kind
     count = len(entries)
+    if kind is list and all(entry == LEAF for entry in entries):
+        return lambda leaves, start, dtype: (
+            leaves[start : start + count],
+            start + count,
+        )  # leaves are a list
     if all(entry == LEAF for entry in entries):
         return lambda leaves, start, dtype: (finish(leaves[start : start + count]), start + count)
     parts = tuple(map(builder, entries))

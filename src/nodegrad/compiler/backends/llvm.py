@@ -14,12 +14,12 @@ from nodegrad.compiler.backends import native
 from nodegrad.compiler.backends.fuse import Records, fuse, plan_sums
 from nodegrad.compiler.backends.kernels import CONTEXT, Driver, Prologue
 from nodegrad.compiler.reduction import plan_reduction
-from nodegrad.compiler.vector import VectorProgram
+from nodegrad.compiler.vector import Item, Straight, VectorProgram
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 _CACHE = 384 * 1024  # bytes of slots that a block of groups may take: they are read again by the sums
-_WORK = 2_000_000  # slots times rows from which threads are worth their start
+_WORK = 4_000_000  # operations from which a second thread is worth its start
 _PLACE = {name: place for place, name in enumerate(CONTEXT)}
 _call = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 
@@ -74,13 +74,13 @@ class LlvmBackend:
         return list(found)
 
     def _run(self, part: "_Part", inputs: Any, count: int, parameters: Array, out: Array | None) -> Array:
-        chunk = part.chunk
+        chunk = part.chunk(count)
         cuts = range(0, count, chunk)
         space = part.borrow()
         space.start(parameters)
         if len(cuts) == 1:
             totals = space.run(inputs, 0, count, count, out)
-        elif self.threads == 1 or count * self.program.varying < _WORK:
+        elif self.threads == 1:
             totals = 0.0
             for start in cuts:
                 totals = totals + space.run(inputs, start, min(start + chunk, count), count, out)
@@ -113,7 +113,7 @@ class _Bound:
 
     def __call__(self, parameters: Array) -> Array:
         part, space = self.part, self.space
-        if self.count > part.chunk:
+        if self.count > part.chunk(self.count):
             return self.backend._run(part, self.inputs, self.count, parameters, None)
         space.start(parameters)
         space.totals.fill(0.0)
@@ -161,12 +161,22 @@ class _Part:
         group = program.varying * lanes * 8
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
         self.block = max(1, min(64, _CACHE // self.group_bytes)) if how == "sums" else 1
-        # The cut into chunks depends on the program alone, so that sums do not depend on threads.
-        self.chunk = max(1, (256 if program.varying > 512 else 4096) // lanes) * lanes
+        products = reduction.products if how == "sums" else []
+        self.work = sum(map(_work, program.body)) + sum(each.a.size for each in products)
         self.parameters = struct.Struct(f"{program.parameters}d")
         self.numbers = struct.Struct(f"{program.inputs}d")
         self.results = struct.Struct(f"{len(self.outputs)}d")
         self.spaces: list[_Space] = []
+
+    def chunk(self, count: int) -> int:
+        """Return how many rows a thread takes at once.
+
+        That depends on the program and the number of rows alone, so that sums do not depend on threads.
+        """
+        if count * self.work < _WORK:
+            return max(1, count)
+        pieces = 2 if count < 512 else max(4, count // 4096)
+        return -(-count // (pieces * self.lanes)) * self.lanes
 
     def borrow(self) -> "_Space":
         """Return memory to work in; append it to `spaces` when done."""
@@ -271,6 +281,11 @@ def _addresses(blocks: list[Array]) -> Any:
         table[start:stop, 1] = block.strides[0]
         start = stop
     return table
+
+
+def _work(item: Item) -> int:
+    """Count the scalar operations of an item."""
+    return len(item.ops) if type(item) is Straight else item.count * max(1, item.terms)  # type: ignore[union-attr]
 
 
 def _uniform_reads(program: VectorProgram) -> Any:

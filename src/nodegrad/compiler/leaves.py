@@ -1,0 +1,91 @@
+"""The numbers in many leaves, read at once: a model's parameters at every call.
+
+In CPython an object's address is its id and a slot lies at a fixed place in it, so that native code can
+follow the pointers, some ten times as fast as Python. Where that lies is found by looking, never assumed, and
+what the loop reads is compared with what Python reads before it is trusted; elsewhere Python reads.
+"""
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler.rows import Array
+from nodegrad.value import Value
+
+_data = attrgetter("_data")
+_MANY = 32  # below so many leaves Python is as fast
+
+
+class Leaves:
+    """Some leaves, and how to read their numbers."""
+
+    def __init__(self, leaves: Sequence[Value]) -> None:
+        self.leaves = list(leaves)
+        self.addresses = np.array([id(leaf) for leaf in leaves], np.int64)
+        self.native = len(leaves) >= _MANY and _works(self)
+
+    def read(self) -> Array:
+        """Return the numbers."""
+        if not self.native:
+            return np.fromiter(map(_data, self.leaves), np.float64, len(self.leaves))
+        return self.follow()
+
+    def follow(self) -> Array:
+        """Return the numbers as native code finds them."""
+        out = np.empty(len(self.leaves))
+        _reader()(self.addresses.ctypes.data, len(self.leaves), out.ctypes.data)
+        return out
+
+
+def _works(leaves: Leaves) -> bool:
+    if _reader() is None:
+        return False
+    expected = np.fromiter(map(_data, leaves.leaves), np.float64, len(leaves.leaves))
+    return bool(np.array_equal(leaves.follow().view(np.int64), expected.view(np.int64)))
+
+
+@cache
+def _reader() -> Any:
+    """Return a native function (addresses, count, numbers) that holds the interpreter's lock; or None."""
+    one_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
+    if sys.implementation.name != "cpython" or not one_lock:
+        return None
+    try:
+        from nodegrad.compiler.backends.native import compile_kernels
+    except ImportError:
+        return None
+    places = {_places(number) for number in (1.25, -3.5e10)}
+    if len(places) != 1 or None in places:
+        return None
+    slot, number = places.pop() or (0, 0)
+
+    def write(body: Any) -> str:
+        with body.loop("%count") as i:
+            leaf = body.field("%leaves", i, "ptr")
+            held = body.let(f"load ptr, ptr {body.let(f'getelementptr i8, ptr {leaf}, i64 {slot}')}")
+            found = body.let(f"load double, ptr {body.let(f'getelementptr i8, ptr {held}, i64 {number}')}")
+            body.do(f"store double {found}, ptr {body.let(f'getelementptr double, ptr %out, i64 {i}')}")
+        return "ptr noalias %leaves, i64 %count, ptr noalias %out"
+
+    key = ("leaves", slot, number)
+    address = compile_kernels({key: write}, {key: 1}, False)[key]
+    return ctypes.PYFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)(address)
+
+
+def _places(number: float) -> tuple[int, int] | None:
+    """Return where a Value holds its float, and where a float holds its number, in bytes."""
+    leaf = Value(number)
+    words = _words(ctypes.c_size_t, leaf)
+    doubles = _words(ctypes.c_double, leaf._data)
+    held = [place for place, word in enumerate(words) if word == id(leaf._data)]
+    numbers = [place for place, double in enumerate(doubles) if double == number]
+    return (8 * held[0], 8 * numbers[0]) if len(held) == len(numbers) == 1 else None
+
+
+def _words(kind: Any, thing: Any) -> list[Any]:
+    return list((kind * (thing.__sizeof__() // 8)).from_address(id(thing)))

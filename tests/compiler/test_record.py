@@ -1,0 +1,80 @@
+"""Record and lower: what one run leaves behind, and the program it becomes."""
+
+import threading
+
+import pytest
+
+import nodegrad as ng
+from nodegrad import Value
+from nodegrad.compiler.lower import lower
+from nodegrad.compiler.program import render
+from nodegrad.compiler.record import record
+from nodegrad.compiler.trees import flatten
+from nodegrad.value import observe
+
+
+def recorded(f, *arguments):
+    numbers, spec = flatten(arguments)
+    return record(f, spec, numbers)
+
+
+def test_branches_are_guards_with_their_lines():
+    found = recorded(lambda x, y: x if x > y else y, 1.0, 2.0)
+
+    (guard,) = found.guards
+    assert guard.node.op is ng.gt
+    assert guard.answer is False
+    assert guard.line.rpartition(":")[0] == __file__
+
+
+def test_a_comparison_asked_twice_is_one_guard():
+    def f(x):
+        positive = x > 0
+        return x if positive and bool(positive) else -x
+
+    assert len(recorded(f, 1.0).guards) == 1
+
+
+def test_reads_name_the_line():
+    found = recorded(lambda x: x * x.data, 3.0)
+
+    assert found.reads[0].startswith(__file__)
+
+
+def test_other_threads_are_not_recorded():
+    def f(x):
+        thread = threading.Thread(target=lambda: bool(Value(1.0) > 0.0))
+        thread.start()
+        thread.join()
+        return x
+
+    assert recorded(f, 1.0).guards == []
+
+
+def test_the_observer_before_is_set_again_after_an_error():
+    with pytest.raises(ZeroDivisionError):
+        recorded(lambda x: 1 // 0, 1.0)
+
+    assert observe(None) is None
+
+
+def test_values_become_slots():
+    w = Value(2.0)
+    program, leaves = lower(recorded(lambda x, y: (x * w + 1.0, y), 3.0, 4.0))
+
+    assert render(program) == "%0 = mul(x0, p0)\n%1 = add(%0, 1.0)\nreturn %1, x1"
+    assert len(leaves) == 1
+    assert leaves[0] is w
+
+
+def test_constants_are_shared_but_zeros_of_two_signs_are_two():
+    program, _ = lower(recorded(lambda x: [x + 0.0, x + -0.0, x * 0.0, 0.5], 1.0))
+
+    assert [str(number) for number in program.constants] == ["0.0", "-0.0", "0.5"]
+
+
+def test_guards_follow_the_results():
+    program, _ = lower(recorded(lambda x: x * x if x > 1.0 else x, 2.0))
+
+    assert render(program).splitlines()[-1] == "return %0, %1"
+    assert {op.name for op in program.ops} == {"mul", "gt"}
