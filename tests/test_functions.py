@@ -100,6 +100,17 @@ def test_functions_of_no_numbers_are_refused_by_name(name):
         getattr(ng, name)([])
 
 
+@pytest.mark.parametrize("name", ["sum", "prod", "mean", "norm", "logsumexp", "softmax", "log_softmax"])
+def test_one_number_where_a_sequence_belongs_is_refused_by_name(name):
+    with pytest.raises(TypeError, match=rf"^{name} takes a sequence of numbers; got Value\(.* of type Value"):
+        getattr(ng, name)(Value(1.0))
+
+
+def test_dot_refuses_two_single_numbers():
+    with pytest.raises(TypeError, match="^dot takes a sequence of numbers; got 1.0 of type float"):
+        ng.dot(1.0, 2.0)
+
+
 def test_mean_and_prod():
     assert ng.mean([1, 2, 6]) == 3.0
     assert ng.prod([]) == 1.0

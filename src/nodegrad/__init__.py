@@ -8,6 +8,7 @@ instructions that runs at native speed.
 """
 
 import importlib
+import sys
 from typing import Any
 
 # fmt: off
@@ -67,7 +68,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
-        raise AttributeError(f"module 'nodegrad' has no attribute {name!r}")
+        raise AttributeError(
+            f"module 'nodegrad' has no attribute {name!r}", name=name, obj=sys.modules[__name__]
+        )
     module = importlib.import_module(f"nodegrad.{_LATER[name]}")
     found = globals()[name] = module if _LATER[name].endswith(name) else getattr(module, name)
     return found

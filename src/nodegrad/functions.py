@@ -34,7 +34,7 @@ def sum(numbers: Iterable[Number]) -> Number:
     >>> ng.sum([1.0, 2.0, 3.5])
     6.5
     """
-    return ops.sum(*numbers)
+    return ops.sum(*_all(numbers, "sum"))
 
 
 def dot(xs: Iterable[Number], ys: Iterable[Number]) -> Number:
@@ -47,7 +47,7 @@ def dot(xs: Iterable[Number], ys: Iterable[Number]) -> Number:
     Raises:
         ValueError: if the lengths differ.
     """
-    xs, ys = tuple(xs), tuple(ys)
+    xs, ys = _all(xs, "dot"), _all(ys, "dot")
     if len(xs) != len(ys):
         raise ValueError(f"dot takes two vectors of equal length; got lengths {len(xs)} and {len(ys)}.")
     return ops.dot(*xs, *ys)
@@ -60,7 +60,7 @@ def prod(numbers: Iterable[Number]) -> Number:
     >>> ng.prod([2.0, 3.0, 4.0])
     24.0
     """
-    return reduce(ops.mul, numbers, 1.0)
+    return reduce(ops.mul, _all(numbers, "prod"), 1.0)
 
 
 def mean(numbers: Iterable[Number]) -> Number:
@@ -84,7 +84,7 @@ def norm(numbers: Iterable[Number]) -> Number:
     >>> ng.norm([3.0, 4.0])
     5.0
     """
-    numbers = tuple(numbers)
+    numbers = _all(numbers, "norm")
     squared = ops.dot(*numbers, *numbers)
     return where(eq(squared, 0.0), 0.0, ops.sqrt(squared))
 
@@ -244,8 +244,18 @@ def _largest(numbers: Sequence[Number]) -> Number:
     return where(eq(ops.sub(largest, largest), 0.0), largest, 0.0)
 
 
+def _all(numbers: Iterable[Number], user: str) -> tuple[Number, ...]:
+    try:
+        return tuple(numbers)
+    except TypeError:
+        raise TypeError(
+            f"{user} takes a sequence of numbers; got {numbers!r:.60} of type {type(numbers).__name__}. "
+            "Put the numbers in a list."
+        ) from None
+
+
 def _some(numbers: Iterable[Number], user: str) -> tuple[Number, ...]:
-    numbers = tuple(numbers)
+    numbers = _all(numbers, user)
     if not numbers:
         raise ValueError(f"{user} needs at least one number; got none.")
     return numbers

@@ -1,0 +1,23 @@
+"""The public names: all there, none surprising, and a typing slip answered with the name that was meant."""
+
+import pytest
+
+import nodegrad as ng
+
+
+def test_every_public_name_is_there():
+    assert all(getattr(ng, name) is not None for name in ng.__all__)
+    assert set(ng.__all__) == set(dir(ng))
+
+
+def test_every_row_of_the_table_goes_by_its_name():
+    for name, op in ng.ops.TABLE.items():
+        if op.arity is not None:
+            assert getattr(ng, name) is op
+
+
+def test_a_misspelt_name_lets_python_suggest_the_right_one():
+    with pytest.raises(AttributeError, match="module 'nodegrad' has no attribute 'tahn'") as caught:
+        ng.tahn
+
+    assert (caught.value.name, caught.value.obj) == ("tahn", ng)
