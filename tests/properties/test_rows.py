@@ -222,3 +222,19 @@ def test_commutative_rows_say_so():
 def test_rows_cannot_be_changed():
     with pytest.raises(AttributeError):
         TABLE["exp"].name = "other"
+
+
+def test_fractions_are_rounded_away_up_to_the_largest_float_that_has_one():
+    largest = 2.0**52 - 0.5
+
+    for x in (largest, 2.0**51 + 0.5, -largest):
+        assert TABLE["floor"](x) == math.floor(x)
+        assert TABLE["ceil"](x) == math.ceil(x)
+        assert TABLE["trunc"](x) == math.trunc(x)
+        assert TABLE["round"](x) == round(x)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_rows_take_as_many_numbers_as_they_have_operands(count):
+    with pytest.raises(TypeError, match=f"add takes 2 operands; got {count}"):
+        TABLE["add"](*[1.0] * count)
