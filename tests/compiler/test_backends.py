@@ -100,6 +100,71 @@ def test_a_zero_adjoint_wins_over_inf_in_contractions_and_in_sums_over_rows(name
     assert found.tolist() == [0.0] * 17
 
 
+# What is rounded once, or not at all, whatever the mode; sums of products may be contracted.
+ROUNDED = (
+    *(ops.mul, ops.div, ops.neg, ops.abs, ops.sign, ops.floor, ops.ceil, ops.round, ops.trunc, ops.sqrt),
+    *(
+        ops.relu,
+        ops.step,
+        ops.maximum,
+        ops.minimum,
+        ops.where,
+        ops.lt,
+        ops.le,
+        ops.gt,
+        ops.ge,
+        ops.eq,
+        ops.ne,
+    ),
+    *(ops.identity, ops.strong_mul, ops.strong_factor, ops.square, ops.reciprocal),
+)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@settings(max_examples=40)
+@given(run=runs(ROUNDED, most=12))
+def test_without_sums_and_functions_every_mode_is_exact(name, run):
+    program, table, parameters = run
+
+    found = run_rows(program, table, parameters, name, exact=False)
+
+    for row, numbers in zip(table, found, strict=True):
+        assert same(numbers, evaluate(program, row, parameters))
+
+
+@pytest.mark.skipif("llvm" not in BACKENDS, reason="threads are those of native code")
+@pytest.mark.parametrize("how", ["rows", "sums"])
+def test_results_do_not_depend_on_the_number_of_threads(how, monkeypatch):
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm._WORK", 1)
+    vector = vectorize(network())
+    table, weights = np.random.default_rng(0).normal(size=(1003, 6)), np.random.default_rng(1).normal(size=12)
+
+    found = [
+        getattr(backends.make(vector, name="llvm", exact=False, threads=threads), how)([table], 1003, weights)
+        for threads in (1, 2, 3)
+    ]
+
+    assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
+
+
+def test_without_llvmlite_numpy_serves(monkeypatch):
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+
+    assert backends.choose("auto") == backends.choose("numpy") == "numpy"
+    with pytest.raises(ValueError, match="pip install llvmlite"):
+        backends.choose("llvm")
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_long_straight_programs_run(name):
+    program = Program(2, 0, (), [ops.sin, ops.mul] * 700, [(0,), (2, 1)], [1401])
+    program.operands[:] = [(0,), (2, 1), *[(k - 1,) if k % 2 == 0 else (k - 1, 1) for k in range(4, 1402)]]
+
+    found = run_rows(program, [[0.5, 1.25], [2.0, -1.0]], [], name, exact=True)
+
+    assert found == [evaluate(program, row, []) for row in ([0.5, 1.25], [2.0, -1.0])]
+
+
 @pytest.mark.parametrize("name", BACKENDS)
 def test_one_row_equals_many(name):
     program, row, weights = network(), [0.5, -1.0, 2.0, 3.0, 0.25, 1.5], [0.5] * 12

@@ -32,9 +32,12 @@ class _Rewriter:
 
     def emit(self, op: Op, operands: Operands) -> int:
         """Return the slot of the operation's result: a new instruction only if nothing simpler will do."""
-        if not operands or max(operands) < 0:
-            return self.pool.slot(op.value(*[self.constants[~slot] for slot in operands]))
-        rule = _RULES.get(op)
+        if not operands or min(operands) < 0:
+            if not operands or max(operands) < 0:
+                return self.pool.slot(op.value(*[self.constants[~slot] for slot in operands]))
+            rule = _RULES.get(op)
+        else:
+            rule = _ANYWHERE.get(op)
         if rule is not None:
             found = rule(self, operands)
             if found is not None:
@@ -175,6 +178,19 @@ _RULES: dict[Op, Rule] = {
     ops.dot: _dot,
     STRONG_DOT: _strong_dot,
 }
+
+# Those that need no constant among the operands.
+_NEED_NONE = (
+    ops.neg,
+    ops.square,
+    ops.reciprocal,
+    ops.identity,
+    ops.stop_gradient,
+    ops.where,
+    ops.sum,
+    ops.dot,
+)
+_ANYWHERE = {op: _RULES[op] for op in (*_NEED_NONE, STRONG_DOT)}
 
 
 def simplify(program: Program) -> Program:

@@ -1,0 +1,80 @@
+"""Fuse: which instructions share a loop, and which results leave it."""
+
+import numpy as np
+import pytest
+
+from nodegrad import ops
+from nodegrad.compiler import backends
+from nodegrad.compiler.program import Program
+from nodegrad.compiler.vectorize import vectorize
+
+if backends.choose("auto") != "llvm":
+    pytest.skip("kernels are native code, which needs llvmlite", allow_module_level=True)
+
+from nodegrad.compiler.backends.fuse import fuse
+from nodegrad.compiler.backends.kernels import Contraction, Elementwise, Load, Step
+
+
+def kernels(program):
+    vector = vectorize(program)
+    return list(fuse(vector.body, vector.outputs, vector.varying, registers=32).kinds)
+
+
+def each(count, *ops_and_operands):
+    """Write instructions that each apply to `count` elements: operands are (first slot, stride)."""
+    names, operands = [], []
+    for op, *firsts in ops_and_operands:
+        names += [op] * count
+        operands += [tuple(first + stride * i for first, stride in firsts) for i in range(count)]
+    return names, operands
+
+
+def test_a_chain_on_elements_is_one_loop_whose_middle_stays_in_registers():
+    names, operands = each(4, (ops.exp, (0, 1)), (ops.neg, (4, 1)))
+    program = Program(4, 0, (), names, operands, [8, 9, 10, 11])
+
+    assert kernels(program) == [
+        Elementwise(True, (Step(ops.exp, (Load(False, "affine"),), False), Step(ops.neg, (0,), True)))
+    ]
+
+
+def test_a_result_that_is_read_elsewhere_is_stored():
+    names, operands = each(4, (ops.exp, (0, 1)), (ops.neg, (4, 1)))
+    program = Program(4, 0, (), names, operands, [8, 9, 10, 11, 4])
+
+    assert [step.stored for step in kernels(program)[0].steps] == [True, True]
+
+
+def test_elements_in_another_order_end_the_loop():
+    names, operands = each(4, (ops.exp, (0, 1)), (ops.sub, (4, 1), (7, -1)))
+    program = Program(4, 0, (), names, operands, [8, 9, 10, 11])
+
+    assert [len(kernel.steps) for kernel in kernels(program)] == [1, 1]
+
+
+def test_what_follows_a_contraction_runs_on_its_tile():
+    dots = [(*range(3 + 4 * i, 6 + 4 * i), 0, 1, 2) for i in range(8)]
+    sums = [(35 + i, 6 + 4 * i) for i in range(8)]
+    relus = [(43 + i,) for i in range(8)]
+    names = [ops.dot] * 8 + [ops.add] * 8 + [ops.relu] * 8
+    program = Program(3, 32, (), names, [*dots, *sums, *relus], list(range(51, 59)))
+
+    (kernel,) = kernels(program)
+
+    assert isinstance(kernel, Contraction)
+    assert kernel.tile == 8
+    assert [factor.shared for factor in kernel.factors] == [False, True]
+    assert [step.op.name for step in kernel.steps] == ["add", "relu"]
+    assert [step.stored for step in kernel.steps] == [False, True]
+    assert not kernel.stored
+
+
+def test_many_scalars_are_records_of_few_kernels():
+    names = [ops.sin, ops.mul] * 700
+    operands = [(k,) if k % 2 == 0 else (k, 0) for k in range(1400)]
+    vector = vectorize(Program(1, 0, (), names, operands, [1400]))
+
+    records = fuse(vector.body, np.array([1400]), vector.varying, registers=32)
+
+    assert len(records.kinds) == 2
+    assert len(records.starts) == 1400
