@@ -147,6 +147,29 @@ def test_results_do_not_depend_on_the_number_of_threads(how, monkeypatch):
     assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
 
 
+OTHER_MACHINE = """
+from nodegrad.compiler.backends import native
+native.width, native.registers = (lambda: {width}), (lambda: {registers})
+import numpy as np
+import nodegrad as ng
+model = ng.nn.MLP(3, [9, 5, 2], activation="tanh", seed=1)
+loss = lambda x, y: ng.nn.mean_squared_error(model(x), y)
+f = ng.value_and_grad(loss, wrt=model.parameters())
+X, Y = np.random.default_rng(0).normal(size=(37, 3)), np.random.default_rng(1).normal(size=(37, 2))
+native_, reference = (ng.compile(f, backend=name) for name in ("llvm", "numpy"))
+for reduce in (None, "mean"):
+    (a, da), (b, db) = (each.map(X, Y, reduce=reduce) for each in (native_, reference))
+    np.testing.assert_allclose(a, b, rtol=1e-12)
+    np.testing.assert_allclose(da, db, rtol=1e-9, atol=1e-13)
+"""
+
+
+@pytest.mark.skipif("llvm" not in BACKENDS, reason="vector registers matter to native code")
+@pytest.mark.parametrize(("width", "registers"), [(4, 16), (2, 32), (2, 16)])
+def test_other_vector_registers_give_the_same(run_python, width, registers):
+    run_python("-c", OTHER_MACHINE.format(width=width, registers=registers))
+
+
 def test_without_llvmlite_numpy_serves(monkeypatch):
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
 

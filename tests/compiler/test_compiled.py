@@ -13,6 +13,7 @@ import pytest
 import nodegrad as ng
 from nodegrad import Value
 from nodegrad.compiler import backends
+from nodegrad.value import observe
 
 BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
 
@@ -269,6 +270,32 @@ def test_derivatives_of_any_order(backend):
     f = ng.grad(ng.grad(lambda x: x * ng.exp(x)))
 
     assert ng.compile(f, backend=backend)(0.0) == pytest.approx(2.0)
+
+
+def test_compiled_functions_can_be_differentiated():
+    square = ng.compile(lambda x: x * x)
+    square(2.0)
+
+    assert ng.grad(square)(3.0) == 6.0
+    assert ng.compile(ng.grad(lambda x: square(x) * x))(2.0) == 12.0
+
+
+def test_threads_may_record_at_once():
+    compiled = [ng.compile(by_if) for _ in range(6)]
+
+    with ThreadPoolExecutor(6) as executor:
+        found = list(executor.map(lambda each: [each(x, 2.0) for x in (4.0, -1.0, 9.0)], compiled))
+
+    assert found == [[4.0, 3.0, 6.0]] * 6
+
+
+def test_another_observer_in_between_is_noticed():
+    def f(x):
+        observe(None)
+        return x
+
+    with pytest.raises(RuntimeError, match="observe Values"):
+        ng.compile(f)(1.0)
 
 
 def test_a_network_trains_as_eager_does(backend):

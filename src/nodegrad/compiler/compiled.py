@@ -17,6 +17,7 @@ from nodegrad.compiler.trees import LEAF, Spec, flatten, stack
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.graph import patient_collector
 from nodegrad.ops import plain
+from nodegrad.value import Value
 
 _OTHER_ROWS = 3  # rows that a new trace of `map` is compared on
 
@@ -88,6 +89,8 @@ class Compiled:
     def __call__(self, *arguments: Any) -> Any:
         """Return what the function returns for these arguments, as floats in the same structure.
 
+        With Values among the arguments the function itself is called, so that derivatives pass through.
+
         Raises:
             TypeError: if something is not a number.
             ValueError: if the function cannot be compiled, or branches in more than `max_traces` ways.
@@ -96,6 +99,8 @@ class Compiled:
         traces = self._of_numbers.get(len(arguments))
         if traces is None or any(type(x) is not float for x in arguments):
             leaves, spec = flatten(arguments)
+            if self.f is not None and any(isinstance(x, Value) for x in leaves):
+                return self.f(*arguments)
             numbers = [x if type(x) is float else plain(x, "a compiled function") for x in leaves]
             traces = self._traces(spec)
         for trace in traces:

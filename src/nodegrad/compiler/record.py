@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import get_ident
+from threading import RLock, get_ident
 from typing import Any
 
 from nodegrad.compiler.trees import Spec, flatten, unflatten
@@ -13,6 +13,7 @@ from nodegrad.ops import plain
 from nodegrad.value import Value, observe
 
 _PACKAGE = str(Path(__file__).parents[1])
+_recording = RLock()  # there is one observer in a process, so one recording at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +76,22 @@ def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recor
 
     Raises:
         TypeError: if `f` returns anything but numbers and Values in nested lists, tuples, dicts or arrays.
+        RuntimeError: if another observer of Values got in between.
     """
     inputs = [Value(number) for number in numbers]
     observer = _Observer()
-    before = observe(observer)
-    try:
-        with patient_collector():
-            result = f(*unflatten(spec, inputs))
-    finally:
-        observe(before)
+    with _recording:
+        before = observe(observer)
+        try:
+            with patient_collector():
+                result = f(*unflatten(spec, inputs))
+        finally:
+            last = observe(before)
+    if last is not observer:
+        raise RuntimeError(
+            "compile: something else began to observe Values while the function was recorded, so branches "
+            "may have been missed. Call the compiled function outside of it, or in one thread first."
+        )
     leaves, out_spec = flatten(result)
     name = f"compile: the result of {getattr(f, '__name__', 'the function')}"
     outputs = [leaf if type(leaf) is Value else plain(leaf, name) for leaf in leaves]
