@@ -1,6 +1,7 @@
 """CasADi: scalar expressions (SX), compiled to its virtual machine and mapped over rows."""
 
 import math
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -10,11 +11,18 @@ from benchmarks.contenders import Bind, Step, contender, flat
 from benchmarks.problems import GRAVITY, Problem
 
 
-@contender("CasADi SX", "mlp", module="casadi", most=10_000_000, graph=350_000)
+@cache
+def library() -> Any:
+    """Load CasADi."""
+    import casadi
+
+    return casadi
+
+
+@contender("CasADi SX", "mlp", start=library, most=10_000_000, graph=350_000)
 def casadi_mlp(problem: Problem) -> Bind:
     """Build scalar expressions of loss and gradient of a row, map them over rows and add up."""
-    import casadi as ca
-
+    ca = library()
     functions = {
         "relu": lambda z: ca.fmax(z, 0.0),
         "tanh": ca.tanh,
@@ -59,11 +67,10 @@ def casadi_rotated(ca: Any, r: Any, x: Any) -> Any:
     return ca.if_else(still, x + ca.cross(r, x), moved)
 
 
-@contender("CasADi SX", "ba", module="casadi", read=flat)
+@contender("CasADi SX", "ba", start=library, read=flat)
 def casadi_ba(problem: Problem) -> Bind:
     """Build scalar expressions of the Jacobian, and map them over observations."""
-    import casadi as ca
-
+    ca = library()
     camera, point, weight, feature = (
         ca.SX.sym(name, n) for name, n in (("c", 11), ("p", 3), ("w", 1), ("f", 2))
     )
@@ -79,7 +86,7 @@ def casadi_ba(problem: Problem) -> Bind:
 
 def casadi_map(function: Any) -> Bind:
     """Return what maps a function over rows."""
-    import casadi as ca
+    ca = library()
 
     def bind(arguments: tuple[Any, ...]) -> Step:
         columns = [ca.DM(np.atleast_2d(np.asarray(x, float).T)) for x in arguments]
@@ -89,11 +96,10 @@ def casadi_map(function: Any) -> Bind:
     return bind
 
 
-@contender("CasADi SX", "lstm", module="casadi")
+@contender("CasADi SX", "lstm", start=library)
 def casadi_lstm(problem: Problem) -> Bind:
     """Build scalar expressions of the whole sequence."""
-    import casadi as ca
-
+    ca = library()
     (shapes,) = [tuple(x.shape for x in arguments) for arguments in problem.arguments.values()]
     main, extra = (ca.SX.sym(name, *shape) for name, shape in zip("me", shapes, strict=True))
     sequence, state = problem.given["sequence"], [ca.DM(row).T for row in problem.given["state"]]
@@ -123,11 +129,10 @@ def casadi_lstm(problem: Problem) -> Bind:
     return bind
 
 
-@contender("CasADi SX", "options", module="casadi", read=flat)
+@contender("CasADi SX", "options", start=library, read=flat)
 def casadi_options(problem: Problem) -> Bind:
     """Build scalar expressions of price and Greeks, and map them over rows."""
-    import casadi as ca
-
+    ca = library()
     s, k, t, r, v = symbols = [ca.SX.sym(name) for name in "sktrv"]
 
     def cdf(x: Any) -> Any:
@@ -141,11 +146,10 @@ def casadi_options(problem: Problem) -> Bind:
     return casadi_map(ca.Function("f", symbols, [outputs]))
 
 
-@contender("CasADi SX", "pendulum", module="casadi", read=flat)
+@contender("CasADi SX", "pendulum", start=library, read=flat)
 def casadi_pendulum(problem: Problem) -> Bind:
     """Build scalar expressions of all steps, and map them over rows."""
-    import casadi as ca
-
+    ca = library()
     angle, speed, length = symbols = [ca.SX.sym(name) for name in ("a", "s", "l")]
     step = problem.given["step"]
     pull = -0.5 * step * GRAVITY / length
@@ -157,11 +161,10 @@ def casadi_pendulum(problem: Problem) -> Bind:
     return casadi_map(ca.Function("f", symbols, [outputs]))
 
 
-@contender("CasADi SX", "call", module="casadi")
+@contender("CasADi SX", "call", start=library)
 def casadi_call(problem: Problem) -> Bind:
     """Call the formula as a CasADi function."""
-    import casadi as ca
-
+    ca = library()
     x, y = ca.SX.sym("x"), ca.SX.sym("y")
     function = ca.Function("f", [x, y], [ca.sin(x) * y + x / y])
     return lambda arguments: lambda: float(function(*arguments))

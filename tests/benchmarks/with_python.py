@@ -1,6 +1,8 @@
 """NumPy by hand, plain Python, and micrograd."""
 
 import math
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -102,7 +104,7 @@ def numpy_pendulum(problem: Problem) -> Bind:
     return lambda arguments: lambda: integrate(*map(np.asarray, arguments))
 
 
-@contender("micrograd", "mlp", module="micrograd", most=300_000)
+@contender("micrograd", "mlp", start=partial(import_module, "micrograd.nn"), most=300_000)
 def micrograd_mlp(problem: Problem) -> Bind:
     """Run the network of micrograd.nn a row at a time; it has relu only."""
     from micrograd.nn import MLP

@@ -13,10 +13,14 @@ from benchmarks.problems import GRAVITY, Problem, triangle, wishart_constant
 
 @cache
 def library() -> Any:
-    """Import PyTorch in double precision."""
+    """Load PyTorch in double precision, and take a step of training."""
     import torch
 
     torch.set_default_dtype(torch.float64)
+    parameter = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([parameter], lr=0.1)
+    parameter.square().sum().backward()
+    optimizer.step()
     return torch
 
 
@@ -44,7 +48,7 @@ def pytorch(family: str, **settings: Any) -> Callable[[Build], Build]:
 
     def register(build: Build) -> Build:
         for name, threads in (("PyTorch", 2), ("PyTorch, 1 thread", 1)):
-            contender(name, family, module="torch", **settings)(threaded(build, threads))
+            contender(name, family, start=library, **settings)(threaded(build, threads))
         return build
 
     return register
