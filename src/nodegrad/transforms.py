@@ -13,7 +13,7 @@ from nodegrad.graph import dependents, patient_collector, topological_order
 from nodegrad.ops import constant, identity, plain
 from nodegrad.structure import Number, Tree, blocks, described, flatten, rebuild, shape_of
 from nodegrad.sweep import forward_sweep, reverse_sweep
-from nodegrad.value import Value, _constant
+from nodegrad.value import Value, literal
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
@@ -228,7 +228,7 @@ class _Record(NamedTuple):
         """Return a result as what this record's results are: a float or a Value."""
         if self.floats:
             return x._data if isinstance(x, Value) else x
-        return x if isinstance(x, Value) else _constant(x)
+        return x if isinstance(x, Value) else literal(x)
 
     def reverse(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
         """Sweep from the outputs to the variables."""
@@ -342,7 +342,7 @@ def _output(x: Any, user: str) -> Value:
     if isinstance(x, Value):
         return x
     try:
-        return _constant(plain(x, user))
+        return literal(plain(x, user))
     except TypeError:
         raise TypeError(
             f"{user} expects a function that returns numbers; this one returned {described(x)}."

@@ -92,7 +92,7 @@ class Value:
         Raises:
             TypeError: if an operand is not a real number, or their number is wrong.
         """
-        nodes = tuple([x if type(x) is Value else _constant(plain(x, op.name)) for x in operands])
+        nodes = tuple([x if type(x) is Value else literal(plain(x, op.name)) for x in operands])
         arity = op.arity
         if arity is not None and len(nodes) != arity:
             raise TypeError(f"{op.name} takes {arity} operands; got {len(nodes)}.")
@@ -267,8 +267,8 @@ class Value:
 _add, _mul = ops.add, ops.mul
 
 
-def _constant(number: float) -> Value:
-    """Make the node of a literal, which is recorded but never differentiated."""
+def literal(number: float) -> Value:
+    """Make the constant that stands for a number written in the code: recorded, never differentiated."""
     out: Value = _new(Value)
     out._data = number
     out.grad = 0.0
@@ -282,11 +282,11 @@ def _operand(number: Any) -> Any:
     """Lift a real number to a constant; anything else is NotImplemented, the other operand's affair."""
     kind = type(number)
     if kind is float:
-        return _constant(number)
+        return literal(number)
     if isinstance(number, Value):
         return number
     try:
-        return _constant(plain(number, ""))
+        return literal(plain(number, ""))
     except TypeError:
         return NotImplemented
 

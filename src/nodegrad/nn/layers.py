@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from nodegrad import functions, ops
 from nodegrad.nn.module import Module
-from nodegrad.value import Value, _constant
+from nodegrad.value import Value, literal
 
 Activation = str | Callable[[Any], Any] | None
 Seed = Any  # an int, a generator with a method `random`, or None
@@ -262,7 +262,7 @@ def _lifted(x: Any, user: Module) -> list[Any]:
     if hasattr(numbers, "apply_op") or not hasattr(numbers, "__iter__"):
         numbers = [numbers]  # the one input of a neuron that has one
     return [
-        number if hasattr(number, "apply_op") else _constant(ops.plain(number, user.summary()))
+        number if hasattr(number, "apply_op") else literal(ops.plain(number, user.summary()))
         for number in numbers
     ]
 
