@@ -216,6 +216,16 @@ def test_squares_are_square_on_the_screen(unit):
     assert [box.width for box in boxes] == pytest.approx([box.height for box in boxes])
 
 
+def test_squares_leave_no_room_empty_where_the_units_differ():
+    ax = plots.fitted_line((1000.0, 0.0), [0.0, 1.0, 2.0], [500.0, 500.0, 3000.0])
+    ax.figure.canvas.draw()
+
+    low, high = ax.get_xlim()
+    assert high - low < 5.0
+    low, high = ax.get_ylim()
+    assert high - low < 6000.0
+
+
 @pytest.mark.parametrize("m", [1.0, -1.0])
 def test_squares_do_not_cross_the_line(m):
     xs, ys = [0.0, 1.0, 2.0], [0.5, m - 0.5, 2 * m + 0.25]
