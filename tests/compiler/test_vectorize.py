@@ -64,10 +64,9 @@ def test_a_network_becomes_a_page_of_vector_instructions_whatever_its_width():
 def test_the_printed_form_is_what_one_derives_by_hand():
     text = str(vectorize(loss_and_gradient([2, 8, 8, 1])[0]))
 
-    assert "v0[8]      = p[16: 8×2] @ x[0:2]" in text
-    assert "v4[8]      = p[8: 8×8] @ v2" in text
+    assert "v0[8]      = p[0: 8×2] @ x[0:2]" in text
     assert "= relu(v1)" in text
-    assert "ᵀ @ v15[7::-1]" in text
+    assert "v16[8]     = p[24: 8×8]ᵀ @ v15[7::-1]" in text
     assert "= v15 ⊗ v2" in text
     assert "= v18 ⊗ x[0:2]" in text
 

@@ -17,7 +17,7 @@ def lower(recording: Recording) -> tuple[Program, list[Value]]:
     wanted = [*recording.outputs, *(guard.node for guard in recording.guards)]
     order = topological_order(*[node for node in wanted if type(node) is Value])
     slots: dict[Any, int] = {node: slot for slot, node in enumerate(recording.inputs)}
-    parameters = [node for node in order if node.op is None and node not in slots]
+    parameters = _closed_over(order, slots)
     slots.update(zip(parameters, range(len(slots), len(slots) + len(parameters)), strict=True))
     pool = ConstantPool()
     ops: list[Op] = []
@@ -35,3 +35,17 @@ def lower(recording: Recording) -> tuple[Program, list[Value]]:
             operands.append(tuple(map(place, node.operands)))
     outputs = [place(node) if type(node) is Value else pool.slot(node) for node in wanted]
     return Program(len(recording.inputs), len(parameters), pool.numbers, ops, operands, outputs), parameters
+
+
+def _closed_over(order: list[Value], inputs: dict[Any, int]) -> list[Value]:
+    """List the leaves that are no inputs as they are first read: weights of a neuron lie side by side."""
+    left = {node: None for node in order if node.op is None and node not in inputs}
+    found = []
+    for node in order:
+        if not left:
+            break
+        for operand in node.operands:
+            if operand in left:
+                found.append(operand)
+                del left[operand]
+    return [*found, *left]
