@@ -25,9 +25,7 @@ print("saved", ng.draw(a).save(out / "neuron.svg"))
 for it in (w1, w2, b, x1, x2):
     print(f"∂a/∂{it.label} = {it.grad:.6f}")
 
-neuron = ng.nn.Neuron(
-    2, activation="relu", seed=1
-)  # the same from the library, whose sum of products is one node
+neuron = ng.nn.Neuron(2, activation="relu", seed=1)  # from the library, with one node for the sum of products
 inputs = [ng.Value(-1.0, label="x[0]"), ng.Value(2.0, label="x[1]")]
 output = neuron(inputs)
 output.backward()

@@ -9,9 +9,11 @@ import sympy
 
 import nodegrad as ng
 from nodegrad import Value, explain, ops, paths
+from nodegrad.show.fold import alike, flatten, fold
 from nodegrad.show.formula import Formula, latex_name
 from nodegrad.show.picture import number
 from nodegrad.show.prose import plain_name
+from nodegrad.show.vertices import snapshot
 from test_dot import HOSTILE
 
 NINE = {
@@ -252,6 +254,18 @@ def test_a_large_graph_is_explained_by_one_node_of_each_shape():
     assert all(step.gradient == step.node.grad for step in explanation.steps)
 
 
+def test_one_of_each_shape_counts_the_others_as_fold_groups_them():
+    loss, _ = training_loss()
+    vertices = snapshot([loss])
+    order = flatten(vertices, {vertices[-1]})
+
+    groups = alike(order, {order[-1]})
+    folded = fold(order, {order[-1]}, len(order))
+
+    assert sorted(map(len, groups)) == sorted(len(group.members) for group in folded)
+    assert len(groups) < len(order) / 10
+
+
 def test_a_large_graph_explains_the_value_asked_for():
     loss, w = training_loss()
 
@@ -270,6 +284,8 @@ def test_a_deep_graph_is_explained_near_its_output():
 
     assert len(explanation.steps) == 100
     assert explanation.left_out == 19_901
+    assert max(len(explanation.names[node]) for node in explanation.forward) == 2
+    assert {len(explanation.names[node.operands[0]]) for node in explanation.forward} <= {1, 2}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from itertools import groupby, islice
 from math import isfinite
 from typing import Any
 
-from nodegrad.graph import dependents, topological_order
+from nodegrad.graph import dependents, patient_collector, topological_order
 from nodegrad.show.fold import flatten
 from nodegrad.show.formula import NEGATIVE, Formula
 from nodegrad.show.prose import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation, plain_name
@@ -151,6 +151,7 @@ def _by_consumer(terms: Sequence[Term]) -> dict[Value, list[Term]]:
     return found
 
 
+@patient_collector()
 def explain(output: Value, wrt: Any = None) -> Explanation:
     """Write out the chain rule for this very graph, each node from the output backwards.
 
@@ -204,7 +205,8 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
         chosen, alike = one_of_each(vertices, at[root], named)
     on_the_way = dependents(vertices, ends)
     shown = [vertex for vertex in vertices if vertex in chosen and not is_constant(vertex)]
-    names = name_all([*shown, *vertices])
+    mentioned = [operand for vertex in shown for operand in vertex.operands]
+    names = name_all([*shown, *mentioned, *vertices])
     steps = collect(vertices, [v for v in shown if v in on_the_way], names, adjoints, alike)
     consumers = {at[term.consumer] for step in steps for term in step.terms}
     return Explanation(

@@ -103,6 +103,12 @@ def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> 
     return groups
 
 
+@patient_collector()
+def alike(order: Sequence[Vertex], apart: Collection[Vertex]) -> list[list[Vertex]]:
+    """List the vertices of each group that `fold` makes where the number of groups does not matter."""
+    return list(_gather(order, _shapes(order), apart, by_feeds=True).values())
+
+
 def _gather(
     order: Sequence[Vertex], kinds: Mapping[Vertex, Any], apart: Collection[Vertex], by_feeds: bool
 ) -> dict[int, list[Vertex]]:

@@ -9,7 +9,7 @@ from itertools import count, product
 from string import ascii_lowercase
 from typing import Any
 
-from nodegrad.show.fold import fold
+from nodegrad.show.fold import alike
 from nodegrad.show.formula import Formula
 from nodegrad.show.picture import number
 from nodegrad.show.prose import plain_name
@@ -47,7 +47,8 @@ def one_of_each(
     vertices: Sequence[Vertex], root: Vertex, targets: Collection[Vertex]
 ) -> tuple[set[Vertex], Counter[Vertex]]:
     """Choose one vertex of each shape, connected to the output, and count the others like it."""
-    group_of = {v: group for group in fold(vertices, {root, *targets}, len(vertices)) for v in group.members}
+    groups = alike(vertices, {root, *targets})
+    group_of = {vertex: at for at, members in enumerate(groups) for vertex in members}
     chosen, seen, queue = [root], {group_of[root]}, deque([root])
     while queue and len(chosen) < IN_FULL:
         for operand in queue.popleft().operands:
@@ -56,7 +57,7 @@ def one_of_each(
                 chosen.append(operand)
                 queue.append(operand)
     found = {*chosen, *_ways_up(vertices, chosen, targets)}
-    return found, Counter({vertex: len(group_of[vertex].members) - 1 for vertex in chosen})
+    return found, Counter({vertex: len(groups[group_of[vertex]]) - 1 for vertex in chosen})
 
 
 def _ways_up(
