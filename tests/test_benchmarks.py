@@ -370,7 +370,7 @@ def test_runner_writes_its_tables(alone, monkeypatch, capsys, tmp_path):
 
 
 def test_what_was_measured_before_an_interruption_is_reported(alone, monkeypatch, capsys):
-    def interrupted(only, quick):
+    def interrupted(only, quick, failures):
         yield case_of(of("call"), JAX_jit=3.0)
         raise KeyboardInterrupt
 
@@ -382,3 +382,19 @@ def test_what_was_measured_before_an_interruption_is_reported(alone, monkeypatch
     printed = capsys.readouterr().out
     assert "Interrupted" in printed
     assert "3.0×" in printed
+
+
+def test_a_problem_that_fails_is_named_and_the_others_are_measured(alone, monkeypatch, capsys):
+    def fail(*row):
+        raise ArithmeticError("lost a digit")
+
+    broken = problems.Problem("call", "broken", fail, {"1 call": (1.0, 2.0)}, "call")
+    monkeypatch.setattr(problems, "suite", lambda quick: iter([broken, of("call")]))
+    monkeypatch.setattr(sys, "argv", ["run.py", "--quick"])
+    monkeypatch.setattr(run, "compile_costs", lambda quick: iter(()))
+
+    run.main()
+
+    printed = capsys.readouterr().out
+    assert "Failed, and left out: broken (ArithmeticError('lost a digit'))" in printed
+    assert "| x·y formula |" in printed

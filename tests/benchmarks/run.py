@@ -44,13 +44,17 @@ def progress(case: Case) -> str:
     return f"{title}, compiled in {ours.compile_seconds:.2f} s; times that: {others}"
 
 
-def races(only: str, quick: bool) -> Iterator[Case]:
-    """Measure the problems whose names contain `only`."""
+def races(only: str, quick: bool, failures: list[str]) -> Iterator[Case]:
+    """Measure the problems whose names contain `only`; note which fail."""
     for problem in problems.suite(quick):
         if only in problem.name:
             longer = 10.0 if problem.family == "fit" else 1.0  # a training meets the collector now and then
             sample, budget = (0.001, 0.01) if quick else (0.02 * longer, 1.2 * math.sqrt(longer))
-            yield from measure(problem, sample, budget)
+            try:
+                yield from measure(problem, sample, budget)
+            except Exception as error:  # the others can still be measured
+                failures.append(f"{problem.name} ({error!r:.200})")
+                say(f"failed: {failures[-1]}")
             gc.collect()
 
 
@@ -68,8 +72,9 @@ def main() -> None:
     where, start = machine(), perf_counter()
     cases: list[Case] = []
     costs: list[Cost] = []
+    failures: list[str] = []
     try:
-        for case in races(given.only, given.quick):
+        for case in races(given.only, given.quick, failures):
             say(progress(case))
             cases.append(case)
         if given.only in ("", "compile"):
@@ -78,6 +83,8 @@ def main() -> None:
                 costs.append(cost)
     except KeyboardInterrupt:
         where = f"Interrupted: what follows had been measured by then. {where}"
+    if failures:
+        where = f"Failed, and left out: {'; '.join(failures)}. {where}"
     command = " ".join(["python", "tests/benchmarks/run.py", *sys.argv[1:]])
     text = page(cases, costs, command, where, perf_counter() - start)
     print(text)
