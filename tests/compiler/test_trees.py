@@ -5,7 +5,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from nodegrad.compiler.trees import LEAF, flatten, stack, unflatten
+from nodegrad.compiler.trees import LEAF, builder, flatten, stack, unflatten
 
 Point = namedtuple("Point", "x y")
 
@@ -26,6 +26,16 @@ def test_what_is_taken_apart_is_put_together_again(tree):
 
     assert unflatten(spec, leaves) == tree
     assert hash(spec) == hash(flatten(tree)[1])
+
+
+@pytest.mark.parametrize("tree", TREES, ids=str)
+def test_trees_of_an_array_hold_python_floats(tree):
+    leaves, spec = flatten(tree)
+
+    again = builder(spec, True)(np.array(leaves, float), 0, float)[0]
+
+    assert again == tree
+    assert all(type(leaf) is float for leaf in flatten(again)[0])
 
 
 def test_leaves_come_from_left_to_right():

@@ -162,7 +162,7 @@ class Compiled:
         total: Any = totals[0] if len(totals) == 1 else sum(totals)
         if reduce == "mean":
             total /= count
-        return ways[0][0].build(total.tolist(), 0, float)[0]
+        return ways[0][0].build_sums(total, 0, float)[0]
 
     def sums(self, spec: Spec, blocks: list[Array], count: int) -> Array:
         """Return every result summed over rows, for arguments as `rows` lays them out."""

@@ -70,6 +70,7 @@ class Trace:
     def reset(self, make: MakeBackend) -> None:
         """Forget what is compiled, and compile by `make` from now on."""
         self.build = builder(self.spec)
+        self.build_sums = builder(self.spec, True)
         self.expected = self.answers.tolist()
         self.leaves = Leaves(self.parameters)
         self.make = make
@@ -77,7 +78,7 @@ class Trace:
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        for name in ("make", "kernels", "build", "expected", "leaves"):
+        for name in ("make", "kernels", "build", "build_sums", "expected", "leaves"):
             del state[name]
         return state
 

@@ -35,36 +35,50 @@ def unflatten(spec: Spec, leaves: list[Any], dtype: Any = object) -> Any:
     return builder(spec)(leaves, 0, dtype)[0]
 
 
+Leaves = Any  # a list, or an array of floats
+Build = Callable[[Leaves, int, Any], tuple[Any, int]]
+
+
 @lru_cache(maxsize=256)
-def builder(spec: Spec) -> Callable[[Sequence[Any], int, Any], tuple[Any, int]]:
-    """Return the function (leaves, place of the first, dtype) -> (tree, place after the last) of a spec."""
+def builder(spec: Spec, of_array: bool = False) -> Build:
+    """Return the function (leaves, place of the first, dtype) -> (tree, place after the last) of a spec.
+
+    The leaves are a list or, with `of_array`, an array of floats; numbers are Python floats either way.
+    """
     if spec == LEAF:
-        return lambda leaves, start, dtype: (leaves[start], start + 1)
+        return _float if of_array else lambda leaves, start, dtype: (leaves[start], start + 1)
     kind, form, entries = spec
     if kind is np.ndarray:
         return partial(_build_array, form)
     finish = partial(_dict, form) if kind is dict else _namedtuple(kind) if hasattr(kind, "_fields") else kind
-    count = len(entries)
-    if kind is list and all(entry == LEAF for entry in entries):
-        return lambda leaves, start, dtype: (
-            leaves[start : start + count],
-            start + count,
-        )  # leaves are a list
     if all(entry == LEAF for entry in entries):
-        return lambda leaves, start, dtype: (finish(leaves[start : start + count]), start + count)
-    parts = tuple(map(builder, entries))
-
-    def build(leaves: Sequence[Any], start: int, dtype: Any) -> tuple[Any, int]:
-        built = []
-        for part in parts:
-            entry, start = part(leaves, start, dtype)
-            built.append(entry)
-        return finish(built), start
-
-    return build
+        return partial(_build_flat, None if kind is list else finish, len(entries), of_array)
+    return partial(_build_nested, finish, tuple([builder(entry, of_array) for entry in entries]))
 
 
-def _build_array(form: tuple[int, ...], leaves: Sequence[Any], start: int, dtype: Any) -> tuple[Any, int]:
+def _float(leaves: Leaves, start: int, dtype: Any) -> tuple[float, int]:
+    return float(leaves[start]), start + 1
+
+
+def _build_flat(
+    finish: Any, count: int, of_array: bool, leaves: Leaves, start: int, dtype: Any
+) -> tuple[Any, int]:
+    end = start + count
+    built = leaves[start:end].tolist() if of_array else leaves[start:end]
+    return built if finish is None else finish(built), end
+
+
+def _build_nested(
+    finish: Any, parts: tuple[Build, ...], leaves: Leaves, start: int, dtype: Any
+) -> tuple[Any, int]:
+    built = []
+    for part in parts:
+        entry, start = part(leaves, start, dtype)
+        built.append(entry)
+    return finish(built), start
+
+
+def _build_array(form: tuple[int, ...], leaves: Leaves, start: int, dtype: Any) -> tuple[Any, int]:
     out = np.empty(int(np.prod(form)), dtype)
     out[:] = leaves[start : start + out.size]
     return out.reshape(form), start + out.size
