@@ -18,7 +18,9 @@ from nodegrad.compiler.vector import Item, Straight, VectorProgram
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-_CACHE = 384 * 1024  # bytes of slots that a block of groups may take: they are read again by the sums
+_CACHE = (
+    6 * 2**20
+)  # bytes of slots in a block of groups; many are never touched, their numbers stay in registers
 _WORK = 4_000_000  # operations from which a second thread is worth its start
 _PLACE = {name: place for place, name in enumerate(CONTEXT)}
 _call = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
