@@ -15,6 +15,7 @@ import nodegrad as ng
 from nodegrad import Value, draw, draw_dot
 from nodegrad.show.loops import components
 from nodegrad.show.picture import blend, number
+from nodegrad.show.prose import plain_name
 from nodegrad.show.svg import clean, ink
 from test_dot import HOSTILE
 
@@ -481,7 +482,9 @@ def test_a_notebook_gets_the_svg(no_dot):
         (lambda: draw(Value(1.0), rankdir="RL"), ValueError, "rankdir to be one of 'LR', 'TB'; got 'RL'"),
         (lambda: draw(Value(1.0), colour="data"), ValueError, "colour to be one of None, 'grad'"),
         (lambda: draw(Value(1.0), engine="neato"), ValueError, "engine to be one of None, 'dot', 'own'"),
-        (lambda: draw(Value(1.0), limit=0), ValueError, "limit to be at least 1; got 0"),
+        (lambda: draw(Value(1.0), limit=0), ValueError, "limit to be a whole number, at least 1; got 0"),
+        (lambda: draw(Value(1.0), limit="all"), ValueError, "limit to be a whole number.*got 'all'"),
+        (lambda: draw(Value(1.0), depth=-1), ValueError, "depth to be a whole number, at least 0; got -1"),
         (lambda: draw_dot(3.0), TypeError, "draw_dot expects Values"),
         (lambda: draw_dot(Value(1.0), rankdir="up"), ValueError, "draw_dot expects rankdir"),
     ],
@@ -489,6 +492,18 @@ def test_a_notebook_gets_the_svg(no_dot):
 def test_bad_arguments_are_refused_with_the_remedy(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(("label", "text"), [(7, "7"), (("w", 0), "('w', 0)"), (None, "")])
+def test_a_label_that_is_no_text_is_shown_as_text(label, text):
+    x = Value(2.0)
+    x.label = label
+    out = x * x
+
+    assert [text, "data 2", "grad 0"] in [["", *found][-3:] for found in texts(own(out))]
+    assert f"{{ {text} | data 2.0000" in draw_dot(out).source.replace("\\", "")
+    assert ng.explain(out).names[x] == (plain_name(text) if text else "a")
+    assert str(ng.paths(out, x)[0]).startswith(plain_name(text) if text else "2 → *")
 
 
 def test_draw_dot_is_the_digraph_of_the_lectures():

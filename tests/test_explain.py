@@ -450,5 +450,5 @@ def test_a_hostile_label_stays_on_its_line_in_a_path():
 def test_bad_arguments_of_paths_are_refused():
     with pytest.raises(TypeError, match="paths expects Values; got 1"):
         paths(Value(1.0), 1)
-    with pytest.raises(ValueError, match="paths expects k to be at least 1; got 0"):
+    with pytest.raises(ValueError, match="paths expects k to be a whole number, at least 1; got 0"):
         paths(Value(1.0), Value(1.0), k=0)

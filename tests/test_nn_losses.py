@@ -107,6 +107,12 @@ def test_nothing_to_average_is_refused(loss):
         loss([], [])
 
 
+@pytest.mark.parametrize("loss", [mean_squared_error, mean_absolute_error, huber])
+def test_text_is_no_number(loss):
+    with pytest.raises(TypeError, match="takes a real number; got 'a'"):
+        loss([1.0, 2.0], [1.0, "a"])
+
+
 @pytest.mark.parametrize(
     ("loss", "prediction", "target"),
     [

@@ -288,6 +288,23 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
         MLP(2, [1]).load(tmp_path / "model.json")
 
 
+@pytest.mark.parametrize("state", [3, [1.0, 2.0], "model.json"])
+def test_state_that_is_no_dict_is_refused(state):
+    with pytest.raises(
+        TypeError, match=r"load_state_dict takes a dict of numbers by name.* For a file use load"
+    ):
+        MLP(2, [1]).load_state_dict(state)
+
+
+def test_a_path_that_cannot_be_written_is_named(tmp_path):
+    path = tmp_path / "missing" / "model.json"
+
+    with pytest.raises(FileNotFoundError) as caught:
+        MLP(2, [1]).save(path)
+
+    assert caught.value.filename == str(path)
+
+
 def test_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         MLP(2, [1]).load(tmp_path / "none.json")

@@ -403,6 +403,8 @@ def test_what_is_not_a_real_number_is_refused_by_name(wrong):
 def test_wrong_number_of_operands_is_refused():
     with pytest.raises(TypeError, match="add takes 2 operands; got 3"):
         ops.add(1.0, 2.0, 3.0)
+    with pytest.raises(TypeError, match="sin takes 1 operand; got 2"):
+        ops.sin(1.0, 2.0)
     with pytest.raises(TypeError, match="add takes 2 operands; got 1"):
         ops.add(Value(1.0))
 

@@ -56,7 +56,7 @@ class Op:
             if type(operand) is not float and hasattr(operand, "apply_op"):
                 return operand.apply_op(self, operands)
         if self.arity is not None and len(operands) != self.arity:
-            raise TypeError(f"{self.name} takes {self.arity} operands; got {len(operands)}.")
+            raise wrong_arity(self, len(operands))
         return self.value(*[plain(operand, self.name) for operand in operands])
 
     def __repr__(self) -> str:
@@ -70,6 +70,11 @@ class Op:
 
 def _row(name: str) -> Op:
     return TABLE[name]
+
+
+def wrong_arity(op: Op, count: int) -> TypeError:
+    """Return the error for an operation applied to a wrong number of operands."""
+    return TypeError(f"{op.name} takes {op.arity} operand{'s' * (op.arity != 1)}; got {count}.")
 
 
 def plain(number: Any, user: str) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from nodegrad import ops
 from nodegrad.graph import topological_order
-from nodegrad.ops import Op, constant, plain
+from nodegrad.ops import Op, constant, plain, wrong_arity
 from nodegrad.sweep import partials, reverse_sweep
 
 _new: Any = object.__new__
@@ -95,7 +95,7 @@ class Value:
         nodes = tuple([x if type(x) is Value else literal(plain(x, op.name)) for x in operands])
         arity = op.arity
         if arity is not None and len(nodes) != arity:
-            raise TypeError(f"{op.name} takes {arity} operands; got {len(nodes)}.")
+            raise wrong_arity(op, len(nodes))
         out: Value = _new(Value)
         out._data = op.value(*[node._data for node in nodes])
         out.grad = 0.0

@@ -194,9 +194,8 @@ def _pairs(predictions: Any, targets: Any, user: str) -> Iterator[tuple[Number, 
     if not isinstance(predictions, list) and not isinstance(targets, list):
         yield predictions, targets
         return
-    ours = (
-        predictions if isinstance(predictions, list) else [predictions]
-    )  # one output may have targets of length one
+    # One output may have targets of length one.
+    ours = predictions if isinstance(predictions, list) else [predictions]
     theirs = targets if isinstance(targets, list) else [targets]
     if len(ours) != len(theirs):
         raise ValueError(
@@ -217,6 +216,6 @@ def _plain_lists(numbers: Any) -> Any:
         return numbers
     if hasattr(numbers, "tolist"):
         return numbers.tolist()
-    if hasattr(numbers, "__iter__"):
+    if hasattr(numbers, "__iter__") and not isinstance(numbers, str):
         return [_plain_lists(number) for number in numbers]
     return numbers

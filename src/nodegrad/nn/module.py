@@ -69,8 +69,13 @@ class Module:
 
         Raises:
             ValueError: if names are missing or left over; no parameter has changed then.
-            TypeError: if an entry is not a real number; no parameter has changed then.
+            TypeError: if it is no dict, or an entry is not a real number; no parameter has changed then.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(
+                f"{type(self).__name__}.load_state_dict takes a dict of numbers by name, as state_dict() "
+                f"returns it; got {state!r:.60} of type {type(state).__name__}. For a file use load(path)."
+            )
         parameters = dict(self.named_parameters())
         misfits = [
             f"{kind} {_shortened(names)}"
@@ -211,7 +216,9 @@ def _replace(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             beside.unlink()
+        if isinstance(error, OSError) and error.filename:
+            error.filename = str(path)  # the file that was asked for
         raise

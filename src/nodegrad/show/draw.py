@@ -18,7 +18,7 @@ from nodegrad.show.fold import Group, cut, flatten, single
 from nodegrad.show.picture import picture
 from nodegrad.show.routes import Path as Route
 from nodegrad.show.svg import Picture, to_svg
-from nodegrad.show.vertices import Vertex, snapshot, values
+from nodegrad.show.vertices import Vertex, label_of, snapshot, values, whole
 from nodegrad.value import Value
 
 FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
@@ -218,13 +218,14 @@ def draw(
 
     Raises:
         TypeError: if an output is not a Value.
-        ValueError: for an unknown rankdir, colour or engine, or no output.
+        ValueError: for an unknown rankdir, colour or engine, a limit or depth out of range, or no output.
     """
     roots = values("draw", outputs)
     if not roots:
         raise ValueError("draw expects at least one Value; got none.")
-    if limit < 1:
-        raise ValueError(f"draw expects limit to be at least 1; got {limit}.")
+    whole("draw", "limit", limit, 1)
+    if depth is not None:
+        whole("draw", "depth", depth, 0)
     choose("draw", "rankdir", rankdir, ("LR", "TB"))
     choose("draw", "colour", colour, (None, "grad"))
     choose("draw", "engine", engine, (None, "dot", "own"))
@@ -271,7 +272,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
         if node in exponents:
             continue
         name = str(id(node))
-        label = f"{{ {escape_field(node.label)} | data {node._data:.4f} | grad {node.grad:.4f} }}"
+        label = f"{{ {escape_field(label_of(node))} | data {node._data:.4f} | grad {node.grad:.4f} }}"
         dot.node(name=name, label=label, shape="record")
         if node.operands:
             dot.node(name=name + node._op, label=escape(node._op))

@@ -14,7 +14,7 @@ from nodegrad.show.fold import flatten
 from nodegrad.show.formula import NEGATIVE, Formula
 from nodegrad.show.prose import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation, plain_name
 from nodegrad.show.steps import IN_FULL, Step, Term, collect, definition, name_all, one_of_each
-from nodegrad.show.vertices import Vertex, is_constant, snapshot, values
+from nodegrad.show.vertices import Vertex, is_constant, label_of, snapshot, values
 from nodegrad.sweep import reverse_sweep
 from nodegrad.value import Value
 
@@ -214,7 +214,7 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
         {v.value: definition(v, names) for v in dict.fromkeys([*shown, *consumers]) if v.op is not None},
         steps,
         {target: adjoints.get(target, 0.0) for target in targets},
-        {t: plain_name(t.label or "?") for t in targets} | {v.value: name for v, name in names.items()},
+        {t: plain_name(label_of(t) or "?") for t in targets} | {v.value: name for v, name in names.items()},
         {vertex.value: vertex.data for vertex in shown},
         sum(not is_constant(vertex) for vertex in at.values()) - len(shown),
     )

@@ -11,7 +11,7 @@ from itertools import groupby, islice
 from nodegrad.graph import dependents, topological_order
 from nodegrad.show.picture import number
 from nodegrad.show.prose import plain_name
-from nodegrad.show.vertices import values
+from nodegrad.show.vertices import label_of, values, whole
 from nodegrad.sweep import chain, partials, reverse_sweep
 from nodegrad.value import Value
 
@@ -44,8 +44,8 @@ class Path:
 
 def _name(node: Value) -> str:
     """Return the label of a node, or else its operation or its number."""
-    if node.label:
-        return plain_name(node.label)
+    if label := label_of(node):
+        return plain_name(label)
     return node.op.symbol or node.op.name if node.op else number(node._data)
 
 
@@ -113,8 +113,7 @@ def paths(output: Value, node: Value, k: int = 5) -> Paths:
     """
     values("paths", [output])
     values("paths", [node])
-    if k < 1:
-        raise ValueError(f"paths expects k to be at least 1; got {k}.")
+    whole("paths", "k", k, 1)
     order = topological_order(output)
     between = dependents(order, [node])
     best: dict[Value, list[_Partial]] = {output: [_Partial(output, 1.0, 1.0, None)]}

@@ -10,6 +10,7 @@ from nodegrad.show.picture import number
 from nodegrad.show.prose import plain_name
 from nodegrad.show.recorder import RESOLUTION, Frame, Recorder, finite, padded
 from nodegrad.show.svg import to_svg
+from nodegrad.show.vertices import label_of
 
 
 class TrainingPlayer(Page):
@@ -40,7 +41,7 @@ def training_player(recorder: Recorder, *, title: str = "Training, step by step"
         )
     data = {
         "parameters": [
-            plain_name(p.label) if p.label else f"p{at}" for at, p in enumerate(recorder.parameters)
+            plain_name(label_of(p)) if label_of(p) else f"p{at}" for at, p in enumerate(recorder.parameters)
         ],
         "frames": [_frame(frame, recorder) for frame in recorder.frames],
         "view": _view(recorder),

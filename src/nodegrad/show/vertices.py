@@ -35,10 +35,16 @@ def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
             products = [Vertex(ops.mul, x.data * y.data, node.grad, "", (x, y)) for x, y in pairs]
             order += products
             op, operands = ops.sum, tuple(products)
-        vertex = Vertex(op, node._data, node.grad, node.label, operands, node)
+        vertex = Vertex(op, node._data, node.grad, label_of(node), operands, node)
         made[node] = vertex
         order.append(vertex)
     return order
+
+
+def label_of(node: Value) -> str:
+    """Return the label of a Value as text: a number or another object may have been assigned to it."""
+    label: Any = node.label
+    return label if type(label) is str else "" if label is None else str(label)
 
 
 def is_constant(vertex: Vertex) -> bool:
@@ -63,3 +69,15 @@ def values(function: str, found: Iterable[Any]) -> list[Value]:
                 )
             flat.append(value)
     return flat
+
+
+def whole(function: str, argument: str, given: Any, least: int) -> None:
+    """Refuse what is no whole number, or too small a one.
+
+    Raises:
+        ValueError: naming function, argument, what came and what would do.
+    """
+    if not isinstance(given, int) or given < least:
+        raise ValueError(
+            f"{function} expects {argument} to be a whole number, at least {least}; got {given!r}."
+        )

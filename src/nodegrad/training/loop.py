@@ -12,7 +12,8 @@ from typing import Any
 from nodegrad.data import generator_for, index_batches, samples
 from nodegrad.nn.losses import LOSSES
 from nodegrad.optim import OPTIMIZERS, Optimizer
-from nodegrad.training.steps import EagerStep, Loss, NotFinite, Run
+from nodegrad.structure import described
+from nodegrad.training.steps import EagerStep, Loss, NotFinite, Run, Samples
 
 Callback = Callable[[int, "History"], Any]
 
@@ -141,7 +142,7 @@ def fit(
         TypeError: for data that are not numbers, or a loss that is not one Value.
     """
     known = samples(X, y, "fit")
-    held_out = samples(*validation, "fit", ("validation[0]", "validation[1]")) if validation else []
+    held_out = _held_out(validation)
     criteria = _Criteria(target_loss, tolerance, patience, gradient_tolerance)
     updates = _optimizer(optimizer, model, learning_rate)
     size, count = _batch_size(batch_size, len(known)), _epochs(epochs)
@@ -219,13 +220,28 @@ def _loss(loss: str | Loss) -> Loss:
     return LOSSES[loss]
 
 
+def _held_out(validation: Any) -> Samples:
+    if validation is None:
+        return []
+    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        raise ValueError(
+            f"fit: validation is a pair, rows and targets; got {described(validation)}. "
+            "Write validation=(X_test, y_test)."
+        )
+    inputs, targets = validation
+    return samples(inputs, targets, "fit", ("validation[0]", "validation[1]"))
+
+
 def _optimizer(optimizer: str | Optimizer, model: Any, learning_rate: Any) -> Optimizer:
     if isinstance(optimizer, Optimizer):
         if learning_rate is not None:
             raise ValueError("fit: an Optimizer has its own learning_rate: give it there.")
         return optimizer
     if optimizer not in OPTIMIZERS:
-        raise ValueError(f"fit: unknown optimizer {optimizer!r}. Known are {', '.join(OPTIMIZERS)}.")
+        raise ValueError(
+            f"fit: unknown optimizer {optimizer!r}. Known are {', '.join(OPTIMIZERS)}; "
+            "or give an Optimizer: nodegrad.optim.SGD(model.parameters(), 0.01)."
+        )
     if not hasattr(model, "parameters"):
         raise TypeError(
             f"fit: {model!r:.40} has no parameters(). Give the optimizer what to update: "
