@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.backends import native
+from nodegrad.compiler.backends.driver import CONTEXT, Driver, Prologue
 from nodegrad.compiler.backends.fuse import Records, fuse, plan_sums
-from nodegrad.compiler.backends.kernels import CONTEXT, Driver, Prologue
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Straight, VectorProgram
 
