@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.backends.kernels import Contraction, Elementwise, Factor, Load, RowSums, Step
+from nodegrad.compiler.backends.kernels import Contraction, Elementwise, Factor, Load, Step
+from nodegrad.compiler.backends.row_sums import RowSums
 from nodegrad.compiler.backends.spellings import CALLING
 from nodegrad.compiler.index import affine, outer, run_length, separable
 from nodegrad.compiler.program import STRONG_DOT

@@ -42,7 +42,7 @@ class Elementwise:
 
     def write(self, body: Body) -> str:
         """Write the kernel. Record: function, count, fields of the loads, then where results are stored."""
-        fields = _Fields(body)
+        fields = Fields(body)
         count = fields.next()
         loads = _take_fields(fields, self.steps)
         stores = [fields.next() for step in self.steps if step.stored]
@@ -83,7 +83,7 @@ class Contraction:
 
     def write(self, body: Body) -> str:
         """Write the kernel. Record: function, tiles, their table, terms, two words a factor, as above."""
-        fields = _Fields(body)
+        fields = Fields(body)
         tiles, starts, terms = fields.next(), fields.next("ptr"), fields.next()
         factors = []
         for factor in self.factors:
@@ -118,7 +118,7 @@ class Contraction:
         self._add_terms(body, factors, start, terms, sums, strict)
         if self.strong and not body.exact:
             totals = [body.let(f"load {body.vector}, ptr {total}") for total in sums]
-            with body.when(body.any(_any_nan(body, totals))):
+            with body.when(body.any(any_nan(body, totals))):
                 for total, begin in zip(sums, starts, strict=True):
                     body.do(f"store {body.vector} {begin}, ptr {total}")
                 self._add_terms(body, factors, start, terms, sums, strict=True)
@@ -143,7 +143,7 @@ class Contraction:
             ]
             for lane, total in enumerate(sums):
                 operands = [values[lane if len(values) > 1 else 0] for values in loaded]
-                _accumulate(body, total, operands, strict)
+                accumulate(body, total, operands, strict)
 
     def _row_addresses(self, body: Body, factor: Factor, table: Name, start: Name, terms: Name) -> list[Name]:
         found = []
@@ -157,128 +157,7 @@ class Contraction:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class RowSums:
-    """Sums over rows, for tiles of results: Σ_rows Σₜ a·b with every a of the tile by every b, or Σ_rows a.
-
-    Called as (varying slots of the first group, results, record, [full groups, bytes per group, lanes of the
-    last]).
-    """
-
-    lanes: int  # of a slot; the kernel itself works on vectors of one register
-    left: int
-    right: int  # 0: no second factor
-    paired: bool  # a and b of equal place only
-    columns: tuple[str, ...]
-    strong: bool
-
-    @property
-    def results(self) -> int:
-        """How many sums a tile has."""
-        return self.left * (1 if self.paired or not self.right else self.right)
-
-    def write(self, body: Body) -> str:
-        """Write the kernel. Record: function, tiles, their table, terms, two words a factor, result."""
-        fields = _Fields(body)
-        tiles, starts, terms = fields.next(), fields.next("ptr"), fields.next()
-        factors = [
-            (fields.next("ptr"), fields.next("i64" if columns == "stride" else "ptr"))
-            for columns in self.columns
-        ]
-        base = fields.next()
-        full, stride, rest = (body.field("%c", index) for index in range(3))
-        with body.loop(tiles) as number:
-            rows = self._rows(body, factors, starts, number)
-            sums = [body.variable(body.vector, body.number(0.0)) for _ in range(self.results)]
-            self._add_groups(body, factors, rows, sums, terms, (full, stride, rest), strict=False)
-            if self.strong:
-                totals = [body.let(f"load {body.vector}, ptr {total}") for total in sums]
-                with body.when(body.any(_any_nan(body, totals))):
-                    for total in sums:
-                        body.do(f"store {body.vector} {body.number(0.0)}, ptr {total}")
-                    self._add_groups(body, factors, rows, sums, terms, (full, stride, rest), strict=True)
-            place = body.let(f"add nsw i64 {base}, {body.let(f'mul nsw i64 {number}, {self.results}')}")
-            for offset, total in enumerate(_sum_lanes(body, sums)):
-                at = body.let(f"add nsw i64 {place}, {offset * body.lanes}")
-                address = body.let(f"getelementptr double, ptr %u, i64 {at}")
-                before = body.let(f"load {body.vector}, ptr {address}, align 8")
-                body.do(
-                    f"store {body.vector} {body.arithmetic('fadd', before, total)}, ptr {address}, align 8"
-                )
-        return "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
-
-    def _rows(self, body: Body, factors: list[Any], starts: Name, number: Name) -> list[list[Name]]:
-        """Return the addresses of the slots of a tile in the first group, per factor."""
-        found = []
-        twice = body.let(f"mul nsw i64 {number}, 2")
-        for side, (table, _) in enumerate(factors):
-            start = body.entry(starts, body.let(f"add nsw i64 {twice}, {side}"))
-            slots = []
-            for lane in range(self.right if side else self.left):
-                slot = body.entry(table, body.let(f"add nsw i64 {start}, {lane}"))
-                slots.append(self._slot(body, "%v", slot))
-            found.append(slots)
-        return found
-
-    def _slot(self, body: Body, base: Name, slot: Name) -> Name:
-        place = body.let(f"mul nsw i64 {slot}, {8 * self.lanes}")
-        return body.let(f"getelementptr i8, ptr {base}, i64 {place}")
-
-    def _add_groups(
-        self,
-        body: Body,
-        factors: list[Any],
-        rows: list[Any],
-        sums: list[Name],
-        terms: Name,
-        groups: tuple[Name, Name, Name],
-        strict: bool,
-    ) -> None:
-        full, stride, rest = groups
-        pieces = self.lanes // body.lanes
-        with body.loop(full) as group:
-            self._add_group(body, factors, rows, sums, terms, group, stride, [None] * pieces, strict)
-        some = body.let(f"icmp sgt i64 {rest}, 0")
-        with body.when(some):
-            masks = [_below(body, rest, piece * body.lanes) for piece in range(pieces)]
-            self._add_group(body, factors, rows, sums, terms, full, stride, masks, strict)
-
-    def _add_group(
-        self,
-        body: Body,
-        factors: list[Any],
-        rows: list[Any],
-        sums: list[Name],
-        terms: Name,
-        group: Name,
-        stride: Name,
-        masks: Sequence[Name | None],
-        strict: bool,
-    ) -> None:
-        offset = body.let(f"mul nsw i64 {group}, {stride}")
-        with body.loop(terms) as t:
-            shifts = []
-            for (_, column), kind in zip(factors, self.columns, strict=True):
-                slots = body.let(f"mul nsw i64 {t}, {column}") if kind == "stride" else body.entry(column, t)
-                place = body.let(f"mul nsw i64 {slots}, {8 * self.lanes}")
-                shifts.append(body.let(f"add nsw i64 {offset}, {place}"))
-            for piece, mask in enumerate(masks):
-                loaded = []
-                for slots_, shift in zip(rows, shifts, strict=True):
-                    at = body.let(f"add nsw i64 {shift}, {piece * body.lanes * 8}")
-                    loaded.append([_load_piece(body, slot, at, mask) for slot in slots_])
-                for total, operands in zip(sums, self._pairs(loaded), strict=True):
-                    _accumulate(body, total, operands, strict)
-
-    def _pairs(self, loaded: list[list[Name]]) -> list[list[Name]]:
-        if len(loaded) == 1:
-            return [[x] for x in loaded[0]]
-        if self.paired:
-            return [[x, y] for x, y in zip(*loaded, strict=True)]
-        return [[x, y] for x in loaded[0] for y in loaded[1]]
-
-
-class _Fields:
+class Fields:
     """The words of a record, in order; the first is the function itself."""
 
     def __init__(self, body: Body) -> None:
@@ -286,16 +165,18 @@ class _Fields:
         self.place = 0
 
     def next(self, kind: str = "i64") -> Name:
+        """Load the next word."""
         self.place += 1
         return self.body.field("%r", self.place, kind)
 
     def load(self, load: Load) -> tuple[Name, ...]:
+        """Load the words of a load."""
         if load.mode == "table":
             return (self.next("ptr"),)
         return (self.next(),) if load.mode == "one" else (self.next(), self.next())
 
 
-def _take_fields(fields: _Fields, steps: Sequence[Step]) -> list[tuple[Name, ...]]:
+def _take_fields(fields: Fields, steps: Sequence[Step]) -> list[tuple[Name, ...]]:
     return [fields.load(load) for step in steps for load in step.operands if isinstance(load, Load)]
 
 
@@ -354,7 +235,8 @@ def _store(body: Body, value: Name, start: Name, i: Name) -> None:
     body.do(f"store {body.vector} {value}, ptr {address}, align {8 * min(body.lanes, 8)}")
 
 
-def _accumulate(body: Body, total: Name, operands: list[Name], strict: bool) -> None:
+def accumulate(body: Body, total: Name, operands: list[Name], strict: bool) -> None:
+    """Add an operand, or the product of two, to a variable."""
     before = body.let(f"load {body.vector}, ptr {total}")
     if len(operands) == 1:
         after = body.arithmetic("fadd", before, operands[0])
@@ -367,46 +249,9 @@ def _accumulate(body: Body, total: Name, operands: list[Name], strict: bool) -> 
     body.do(f"store {body.vector} {after}, ptr {total}")
 
 
-def _any_nan(body: Body, totals: list[Name]) -> Name:
+def any_nan(body: Body, totals: list[Name]) -> Name:
     """Return a mask that is set wherever one of the numbers is nan (or infinities of both signs meet)."""
     together = totals[0]
     for total in totals[1:]:
         together = body.arithmetic("fadd", together, total)
     return body.compare("uno", together, together)
-
-
-def _below(body: Body, limit: Name, first: int) -> Name:
-    """Return the mask of the lanes that, counted from `first`, are below the limit."""
-    lanes = f"<{body.lanes} x i64>"
-    one = body.let(f"insertelement {lanes} poison, i64 {limit}, i32 0")
-    limits = body.let(f"shufflevector {lanes} {one}, {lanes} poison, <{body.lanes} x i32> zeroinitializer")
-    numbers = ", ".join(f"i64 {first + lane}" for lane in range(body.lanes))
-    return body.let(f"icmp slt {lanes} <{numbers}>, {limits}")
-
-
-def _load_piece(body: Body, slot: Name, at: Name, mask: Name | None) -> Name:
-    address = body.let(f"getelementptr i8, ptr {slot}, i64 {at}")
-    value = body.let(f"load {body.vector}, ptr {address}, align {8 * body.lanes}")
-    return value if mask is None else body.choose(mask, value, body.number(0.0))
-
-
-def _sum_lanes(body: Body, sums: list[Name]) -> list[Name]:
-    """Add up the lanes of every sum: vectors that hold the totals, one after the other."""
-    found = []
-    kind, lanes = body.vector, body.lanes
-    even = ", ".join(f"i32 {2 * lane}" for lane in range(lanes))
-    odd = ", ".join(f"i32 {2 * lane + 1}" for lane in range(lanes))
-    for start in range(0, len(sums), lanes):
-        level = [body.let(f"load {kind}, ptr {total}") for total in sums[start : start + lanes]]
-        while len(level) > 1:
-            pairs = zip(level[::2], level[1::2], strict=True)
-            level = [
-                body.arithmetic(
-                    "fadd",
-                    body.let(f"shufflevector {kind} {x}, {kind} {y}, <{lanes} x i32> <{even}>"),
-                    body.let(f"shufflevector {kind} {x}, {kind} {y}, <{lanes} x i32> <{odd}>"),
-                )
-                for x, y in pairs
-            ]
-        found += level
-    return found
