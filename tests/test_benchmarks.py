@@ -364,7 +364,7 @@ def test_runner_writes_its_tables(alone, monkeypatch, capsys, tmp_path):
 
     run.main()
 
-    assert "### The cost of a call" in page.read_text()
+    assert "## The cost of a call" in page.read_text()
     assert "| x·y formula | 1 call |" in capsys.readouterr().out
     assert ng.__version__ in page.read_text()
 

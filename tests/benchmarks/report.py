@@ -130,12 +130,12 @@ def page(cases: list[Case], costs: list[Cost], command: str, where: str, seconds
     how = f"float64; cyclic garbage collector {collector}; PyTorch with 2 threads and with 1."
     parts = [f"{made} {how}\n"]
     if found := targets(cases, costs):
-        parts += ["### Targets\n", target_table(found)]
+        parts += ["## Targets\n", target_table(found)]
     for title, families in GROUPS.items():
         if chosen := [case for case in cases if case.problem.family in families]:
-            parts += [f"### {title}\n", group_table(chosen)]
+            parts += [f"## {title}\n", group_table(chosen)]
     if costs:
-        parts += ["### The cost of compiling\n", cost_table(costs)]
+        parts += ["## The cost of compiling\n", cost_table(costs)]
     if cases:
-        parts += ["### Where another library is faster\n", losses(cases)]
+        parts += ["## Where another library is faster\n", losses(cases)]
     return "\n".join(parts)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from benchmarks.problems import Problem
 COMPETITORS = ("with_python", "with_pytorch", "with_jax", "with_casadi")  # they register when imported
 NOT_INSTALLED, TOO_SLOW, DISAGREES = "not installed", "too slow to include", "disagrees"
 AGREE = 1e-9  # how far results may be apart, relative to the largest number in them
+REST = 0.02  # seconds between turns, until the threads of the one before no longer wait busily
 LONGEST = 120  # seconds that compiling one function may take
 SIZES = {  # of the functions that are compiled to see what compiling costs, by `quick`
     False: {"wide": (1, 10, 96, 800), "deep": (100, 1_000, 10_000), "tangle": (1_000, 10_000, 100_000)},
@@ -119,6 +120,7 @@ def race(case: Case, runs: dict[str, Any], sample: float, budget: float) -> None
     while len(turns[OURS]) < 3 or (perf_counter() - start < budget and len(turns[OURS]) < 25):
         for name, run in runs.items():
             if name == OURS or not turns[name] or spent[name] < budget / 2:  # who is slow sits out
+                sleep(REST)
                 taken = run.seconds(counts[name])
                 spent[name] += taken
                 own = taken / counts[name]
