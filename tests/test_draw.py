@@ -485,6 +485,11 @@ def test_a_notebook_gets_the_svg(no_dot):
         (lambda: draw(Value(1.0), limit=0), ValueError, "limit to be a whole number, at least 1; got 0"),
         (lambda: draw(Value(1.0), limit="all"), ValueError, "limit to be a whole number.*got 'all'"),
         (lambda: draw(Value(1.0), depth=-1), ValueError, "depth to be a whole number, at least 0; got -1"),
+        (
+            lambda: draw(Value(1.0), before=3),
+            TypeError,
+            "before to be a Drawing or gradients by Value; got 3",
+        ),
         (lambda: draw_dot(3.0), TypeError, "draw_dot expects Values"),
         (lambda: draw_dot(Value(1.0), rankdir="up"), ValueError, "draw_dot expects rankdir"),
     ],
@@ -504,6 +509,14 @@ def test_a_label_that_is_no_text_is_shown_as_text(label, text):
     assert f"{{ {text} | data 2.0000" in draw_dot(out).source.replace("\\", "")
     assert ng.explain(out).names[x] == (plain_name(text) if text else "a")
     assert str(ng.paths(out, x)[0]).startswith(plain_name(text) if text else "2 → *")
+
+
+def test_a_value_to_highlight_or_expand_may_come_alone():
+    x = Value(2.0)
+    out = x * x
+
+    assert draw(out, highlight=x).dot == draw(out, highlight=[x]).dot != draw(out).dot
+    assert draw(out, fold=True, expand=x).dot == draw(out, fold=True, expand=[x]).dot
 
 
 def test_draw_dot_is_the_digraph_of_the_lectures():

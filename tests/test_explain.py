@@ -447,6 +447,19 @@ def test_a_hostile_label_stays_on_its_line_in_a_path():
     assert str(paths(x * 2.0, x)[0]) == "“[31mx y” → *: 2 = 2"
 
 
+def test_a_long_path_is_written_in_part():
+    y = x = Value(1.0, label="x")
+    for _ in range(100):
+        y = (y * 2.0).sin()
+    found = paths(y, x)
+
+    assert str(found[0]).startswith("x → * → sin → *")
+    assert " → … 161 more … → " in str(found[0])
+    assert str(found[0]).count("→") == 40
+    assert repr(found[0]) == f"<Path {found[0]}>"
+    assert repr(found) == f"<Paths: 1 of 1, which sum to {number(found.gradient)}>"
+
+
 def test_bad_arguments_of_paths_are_refused():
     with pytest.raises(TypeError, match="paths expects Values; got 1"):
         paths(Value(1.0), 1)

@@ -222,9 +222,8 @@ def test_chains_and_long_edges_are_straight():
     assert len({y for _, y in layout.centres}) == 1
     assert all(len(route) == 4 for route in layout.routes[:3])
     long_edge = layout.routes[4]
-    assert (
-        len({round(y, 6) for _, y in long_edge[3:-4]}) == 1
-    )  # one level stretch between leaving and arriving
+    between = long_edge[3:-4]  # leaving and arriving: one level stretch
+    assert len({round(y, 6) for _, y in between}) == 1
     assert len(long_edge) == 10
 
 

@@ -119,6 +119,8 @@ def test_text_is_no_number(loss):
         (hinge, 0.5, 0),
         (hinge, 0.5, 0.5),
         (binary_cross_entropy, 0.5, 2),
+        (binary_cross_entropy, 1.5, 1),
+        (binary_cross_entropy, Value(-0.5), 1),
         (binary_cross_entropy_with_logits, 0.5, -1),
         (binary_cross_entropy_with_logits, 0.5, math.nan),
         (cross_entropy, [0.5, 0.5], 2),
@@ -128,7 +130,7 @@ def test_text_is_no_number(loss):
         (cross_entropy, [0.5, 0.5], [1.0]),
     ],
 )
-def test_targets_outside_their_range_are_refused(loss, prediction, target):
+def test_numbers_outside_their_range_are_refused(loss, prediction, target):
     with pytest.raises(ValueError, match=f"{loss.__name__}: "):
         loss(prediction, target)
 

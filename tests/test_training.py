@@ -144,13 +144,13 @@ def test_seed_decides_the_whole_course():
 
 
 def test_every_sample_is_seen_once_in_an_epoch():
-    seen = []
+    seen, weight = [], Value(0.0)
 
     def model(row):
         seen.append(row[0])
-        return Value(0.0) * row[0]
+        return weight * row[0]
 
-    fit(model, [[float(i)] for i in range(7)], [1.0] * 7, optimizer=SGD([Value(0.0)]), epochs=1, batch_size=3)
+    fit(model, [[float(i)] for i in range(7)], [1.0] * 7, optimizer=SGD([weight]), epochs=1, batch_size=3)
 
     assert sorted(seen[1:]) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]  # the first is the trial before the start
 
@@ -202,9 +202,10 @@ def test_stops_when_the_improvement_is_negligible():
 def test_slow_improvement_adds_up_over_the_patience():
     x = Value(1.0)
     slow = SGD([x], 2e-5)  # improves by 8e-5 of itself per epoch: 2.4e-3 in 30
-    history = fit(lambda row: x * row, [1.0], [0.0], optimizer=slow, epochs=300, patience=30, tolerance=1e-3)
-    assert history.reason == "max epochs"
-    assert bowl(optimizer=slow, patience=10, tolerance=1e-3, gradient_tolerance=-1.0)[0].epochs == 11
+    settings = {"optimizer": slow, "epochs": 300, "tolerance": 1e-3}
+
+    assert fit(lambda row: x * row, [1.0], [0.0], patience=30, **settings).reason == "max epochs"
+    assert fit(lambda row: x * row, [1.0], [0.0], patience=10, **settings).epochs == 11
 
 
 def test_stops_when_the_gradient_is_small():
@@ -216,13 +217,17 @@ def test_stops_when_the_gradient_is_small():
 
 
 def test_stops_where_the_gradient_vanishes():
-    history, _ = bowl(optimizer=SGD([Value(1.0)], 0.1))  # of a parameter that nothing depends on
+    x = Value(0.0)
+
+    history = fit(lambda row: x * row, [1.0], [0.0], optimizer=SGD([x], 0.1), epochs=50)
 
     assert (history.reason, history.epochs) == ("gradient", 1)
 
 
 def test_patience_may_be_one():
-    history, _ = bowl(optimizer=SGD([Value(1.0)], 0.1), patience=1, gradient_tolerance=-1.0)
+    x = Value(1.0)
+
+    history = fit(lambda row: x * row, [1.0], [0.0], optimizer=SGD([x], 0.0), epochs=50, patience=1)
 
     assert (history.reason, history.epochs) == ("tolerance", 2)
 
@@ -356,6 +361,8 @@ def test_unfit_data_are_refused_before_anything_changes(X, y, message):
         ({"max_gradient_norm": 0.0}, "max_gradient_norm is above 0"),
         ({"loss": "mse"}, "unknown loss 'mse'. Known are mean_squared_error"),
         ({"optimizer": "sdg"}, "unknown optimizer 'sdg'. Known are sgd, adam"),
+        ({"optimizer": Adam([Value(1.0)])}, "depends on none of the optimizer's parameters. Make the"),
+        ({"callback": 3}, "callback is a function of epochs and History; got 3 of type int"),
         ({"optimizer": Adam}, r"unknown optimizer .*Adam.* or give an Optimizer: .*parameters\(\)"),
         ({"validation": [[1.0], [2.0], [3.0]]}, "validation is a pair, rows and targets; got a list of 3"),
         ({"validation": "no"}, "validation is a pair, rows and targets; got 'no'"),
@@ -374,6 +381,11 @@ def test_unfit_settings_are_refused_before_anything_changes(settings, message):
         fit(model, LINE_X, LINE_Y, **settings)
 
     assert [(p.data, p.grad) for p in model.parameters()] == before
+
+
+def test_predictions_that_are_no_probabilities_are_refused():
+    with pytest.raises(ValueError, match="predictions are probabilities, 0 to 1; got .*output_activation"):
+        fit(line(), LINE_X, [0, 1, 1, 0], loss="binary_cross_entropy")
 
 
 def test_function_without_parameters_needs_an_optimizer():
@@ -722,8 +734,6 @@ def test_targets_are_checked_before_anything_changes():
     before = model.state_dict()
 
     with pytest.raises(ValueError, match="hinge: targets are -1 or 1; got 0"):
-        fit(
-            model, LINE_X, [1, -1, -1, 0], loss="hinge", batch_size=1, seed=0
-        )  # which takes the last row last
+        fit(model, LINE_X, [1, -1, -1, 0], loss="hinge", batch_size=1, seed=0)  # takes the last row last
 
     assert model.state_dict() == before

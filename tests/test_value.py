@@ -7,6 +7,7 @@ import gc
 import math
 import pickle
 import statistics
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -284,6 +285,19 @@ def test_dropping_the_output_frees_the_graph_without_the_collector():
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_a_recorded_operation_takes_less_than_300_bytes():
+    x = y = Value(1.5)
+    tracemalloc.start()
+    try:
+        for _ in range(5_000):
+            y = (y + x) * x
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held / 10_000 < 300
 
 
 def test_leaves_copy_and_pickle():

@@ -190,10 +190,8 @@ def _relu(x: float) -> float:
 
 
 def _hypot(x: float, y: float) -> float:
-    try:
-        return builtins.abs(
-            complex(x, y)
-        )  # C's hypot; math.hypot computes differently, and no compiled tier could agree
+    try:  # C's hypot; math.hypot computes differently, and no compiled tier could agree
+        return builtins.abs(complex(x, y))
     except OverflowError:
         return inf
 

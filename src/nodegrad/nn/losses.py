@@ -86,10 +86,17 @@ def binary_cross_entropy(predictions: Any, targets: Any) -> Number:
     0.693147
 
     Raises:
-        ValueError: if the shapes differ, there is nothing to average, or a target is outside [0, 1].
+        ValueError: if the shapes differ, there is nothing to average, or a prediction or target is outside
+            [0, 1].
     """
 
     def loss(p: Number, target: Number) -> Number:
+        probability = p._data if isinstance(p, Value) else p
+        if probability < 0.0 or probability > 1.0:
+            raise ValueError(
+                f"binary_cross_entropy: predictions are probabilities, 0 to 1; got {probability!r}. End the "
+                'model with output_activation="sigmoid", or use binary_cross_entropy_with_logits.'
+            )
         gain = _weighted("binary_cross_entropy", target, lambda: ops.log(p), lambda: ops.log1p(ops.neg(p)))
         return ops.neg(gain)
 

@@ -182,11 +182,11 @@ def draw(
     *outputs: Any,
     rankdir: str = "LR",
     fold: bool | None = None,
-    expand: Iterable[Value] = (),
+    expand: Value | Iterable[Value] = (),
     open_dots: bool = False,
     depth: int | None = None,
     limit: int = 200,
-    highlight: Iterable[Value] = (),
+    highlight: Value | Iterable[Value] = (),
     colour: str | None = None,
     before: Drawing | Mapping[Value, float] | None = None,
     engine: str | None = None,
@@ -233,9 +233,11 @@ def draw(
     made = {vertex.value: vertex for vertex in order}
     if isinstance(before, Drawing):
         before = {vertex.value: vertex.grad for vertex in before._order if vertex.value is not None}
+    if before is not None and not isinstance(before, Mapping):
+        raise TypeError(f"draw expects before to be a Drawing or gradients by Value; got {before!r:.60}.")
     ends = [made[root] for root in roots]
-    apart = frozenset(made[value] for value in values("draw", expand) if value in made)
-    marked = tuple(made[value] for value in values("draw", highlight) if value in made)
+    apart = frozenset(made[value] for value in values("draw", _several(expand)) if value in made)
+    marked = tuple(made[value] for value in values("draw", _several(highlight)) if value in made)
     along = isinstance(highlight, Route)
     nodes = len(order)
     fold = nodes > FOLD_ABOVE if fold is None else fold
@@ -243,6 +245,11 @@ def draw(
         order = flatten(order, {*ends, *apart, *marked})
     style = Style(rankdir, fold, depth, limit, colour, engine, apart, marked, along, before or {})
     return Drawing(nodes, order, ends, style)
+
+
+def _several(values: Any) -> Any:
+    """Make a list of a Value that came alone."""
+    return [values] if isinstance(values, Value) else values
 
 
 def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:

@@ -15,6 +15,8 @@ from nodegrad.show.vertices import label_of, values, whole
 from nodegrad.sweep import chain, partials, reverse_sweep
 from nodegrad.value import Value
 
+IN_FULL = 40  # names or factors; of a longer path the first and the last are written
+
 
 @dataclass(frozen=True)
 class Path:
@@ -33,13 +35,24 @@ class Path:
     def __str__(self) -> str:
         names = [f"{name} ({times} times)" if times > 1 else name for name, times in self._runs()]
         factors = [f"({number(x)})" if x < 0.0 else number(x) for x in self.factors if x != 1.0]
-        return f"{' → '.join(names)}: {' · '.join(factors) or '1'} = {number(self.product)}"
+        return f"{_joined(' → ', names)}: {_joined(' · ', factors) or '1'} = {number(self.product)}"
+
+    def __repr__(self) -> str:
+        return f"<Path {self}>"
 
     def _runs(self) -> Iterator[tuple[str, int]]:
         """Yield the label, operation or number of each node, with how often it comes in a row."""
         names = [_name(node) for node in self.nodes]
         for name, run in groupby(names):
             yield name, len(list(run))
+
+
+def _joined(sign: str, parts: list[str]) -> str:
+    """Put a sign between parts; of very many only the first and the last are written."""
+    if len(parts) > IN_FULL:
+        half = IN_FULL // 2
+        parts = [*parts[:half], f"… {len(parts) - IN_FULL:,} more …", *parts[-half:]]
+    return sign.join(parts)
 
 
 def _name(node: Value) -> str:
@@ -65,6 +78,9 @@ class Paths:
 
     def __getitem__(self, at: int) -> Path:
         return self.largest[at]
+
+    def __repr__(self) -> str:
+        return f"<Paths: {len(self):,} of {self.count:,}, which sum to {number(self.gradient)}>"
 
     def __str__(self) -> str:
         lines = [str(path) for path in self.largest]

@@ -137,8 +137,8 @@ def fit(
         callback: called with the number of epochs done and the History after each; True stops the training.
 
     Raises:
-        ValueError: for empty, uneven, or mismatched data, for nan or inf in them, and for settings out of
-            range; nothing has changed then.
+        ValueError: for empty, uneven, or mismatched data, for nan or inf in them, for settings out of range,
+            and for an optimizer of parameters that the loss does not depend on; nothing has changed then.
         TypeError: for data that are not numbers, or a loss that is not one Value.
     """
     known = samples(X, y, "fit")
@@ -149,6 +149,8 @@ def fit(
     generator = generator_for(seed) if size < len(known) else None
     if not max_gradient_norm > 0.0:
         raise ValueError(f"fit: max_gradient_norm is above 0; got {max_gradient_norm!r}.")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"fit: callback is a function of epochs and History; got {described(callback)}.")
     run = Run(EagerStep(model, _loss(loss), updates, known, held_out), max_gradient_norm)
     run.eager.check()
     history, start = History(), time.perf_counter()

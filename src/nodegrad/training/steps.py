@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from nodegrad.graph import patient_collector
+from nodegrad.graph import patient_collector, topological_order
 from nodegrad.nn.losses import LOSSES
 from nodegrad.optim import Optimizer, clip_grad_norm
 from nodegrad.value import Value
@@ -44,6 +44,11 @@ class EagerStep:
                 raise TypeError(
                     "fit: the loss of a sample is one Value that depends on the parameters; "
                     f"got {error!r:.60}."
+                )
+            if set(self.optimizer.parameters).isdisjoint(topological_order(error)):
+                raise ValueError(
+                    "fit: the loss depends on none of the optimizer's parameters. "
+                    "Make the optimizer from the parameters of the model that is trained."
                 )
             if self.loss in LOSSES.values():  # a loss of one's own may not take plain numbers
                 numbers = _numbers(output)
