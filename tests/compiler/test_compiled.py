@@ -187,8 +187,24 @@ def test_outputs_that_need_no_computing(backend):
     compiled = ng.compile(lambda x, y: [x, w, 2.5, y, x], backend=backend)
 
     assert compiled(1.0, 2.0) == [1.0, 4.0, 2.5, 2.0, 1.0]
-    assert [column.tolist() for column in compiled.map([1.0], [2.0])] == [[1.0], [4.0], [2.5], [2.0], [1.0]]
-    assert compiled.map([1.0, 3.0], [2.0, 2.0], reduce="mean") == [2.0, 4.0, 2.5, 2.0, 2.0]
+    assert compiled.map([1.0], [2.0]).tolist() == [[1.0, 4.0, 2.5, 2.0, 1.0]]
+    assert compiled.map([1.0, 3.0], [2.0, 2.0], reduce="mean").tolist() == [2.0, 4.0, 2.5, 2.0, 2.0]
+
+
+def test_a_list_of_numbers_is_an_array_in_map(backend):
+    compiled = ng.compile(lambda x: (x, [x, 2.0 * x], [[x], []]), backend=backend)
+
+    number, pair, (single, nothing) = compiled.map([1.0, 3.0])
+    assert (number.shape, pair.shape, single.shape, nothing) == ((2,), (2, 2), (2, 1), [])
+    assert pair.tolist() == [[1.0, 2.0], [3.0, 6.0]]
+    total, pair, (single, nothing) = compiled.map([1.0, 3.0], reduce="sum")
+    assert (type(total), total, pair.tolist(), single.tolist(), nothing) == (
+        float,
+        4.0,
+        [4.0, 8.0],
+        [4.0],
+        [],
+    )
 
 
 # What recording cannot see.

@@ -43,16 +43,14 @@ def compile(
     (0.0, 0.0)
 
     Args:
-        f: a function of numbers, lists, tuples, dicts and NumPy arrays of them, that returns such; what it
-        computes
-            on its arguments and on Values it closes over is recorded.
+        f: a function of numbers, lists, tuples, dicts and NumPy arrays of them, that returns such. What it
+            computes from its arguments and from Values it closes over is recorded.
         backend: "llvm" (native code), "numpy", or "auto": llvm where llvmlite is installed.
         exact: compute every row to the bit as eager code does. Otherwise operations may be contracted
             (a·b + c rounded once) and elementary functions be off by up to 4 ulp.
         max_traces: how many ways through `f` are kept before it is an error, per structure of the arguments.
-        threads: how many threads `map` uses on many rows; None: as many as there are processors. Results do
-        not
-            depend on it.
+        threads: how many threads `map` uses on many rows; None: as many as there are processors. Results
+            do not depend on it.
 
     Raises:
         TypeError: if `f` is not callable.
@@ -134,19 +132,17 @@ class Compiled:
         3.0
 
         Args:
-            arguments: arrays (or lists) with rows along the first axis; a tuple or dict is a structure of
-            such.
+            arguments: arrays or lists with rows along the first axis, or tuples and dicts of such.
             reduce: "sum" or "mean" adds every result up over rows; the order does not depend on threads.
             executor: a concurrent.futures.Executor that shards of rows are given to.
 
         Returns:
             In the structure of what the function returns, an array with rows along the first axis for each
-            number or array; with `reduce`, numbers and arrays.
+            number, array or list of numbers; with `reduce`, a number or an array for each.
 
         Raises:
             TypeError: if something is not a number.
-            ValueError: if rows are ragged, missing or of different number, or the function cannot be
-            compiled.
+            ValueError: if rows are ragged, missing or unequal in number, or the function cannot be compiled.
         """
         if reduce not in (None, "sum", "mean"):
             raise ValueError(f'map takes reduce=None, "sum" or "mean"; got {reduce!r}.')
@@ -179,7 +175,7 @@ class Compiled:
             out = np.empty((trace.results, count))
             for trace, chosen in ways:
                 out[:, chosen] = run(trace, "rows", *_take(blocks, chosen, count))
-        return stack(trace.spec, iter(out))
+        return stack(trace.mapped, iter(out))
 
     @staticmethod
     def _run(trace: Trace, how: str, blocks: list[Array], count: int) -> Array:
@@ -212,10 +208,8 @@ class Compiled:
         if self.f is None:
             raise ValueError(
                 f"compile: {self._name} was unpickled without its function, which cannot be pickled, and "
-                f"these arguments "
-                "go a way that was not recorded. Define the function at the top level of a module, or call "
-                "it with "
-                "such arguments before pickling."
+                "these arguments go a way that was not recorded. Define the function at the top level of a "
+                "module, or call it with such arguments before pickling."
             )
         with self._lock:
             traces = self._traces(spec)
@@ -234,8 +228,8 @@ class Compiled:
         most = max(set(lines), key=lines.count) if lines else "an unknown line"
         return (
             f"compile: {self._name} branches on its arguments in more than {self.max_traces} ways, most "
-            f"often at {most}. "
-            "Write the choice with nodegrad.where (maximum, minimum, clip, abs), or raise max_traces."
+            f"often at {most}. Write the choice with nodegrad.where (maximum, minimum, clip, abs), or raise "
+            "max_traces."
         )
 
     @property

@@ -14,7 +14,7 @@ from nodegrad.compiler.passes import optimize, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Program, check, evaluate
 from nodegrad.compiler.record import Recording, record
 from nodegrad.compiler.rows import Array
-from nodegrad.compiler.trees import Spec, builder
+from nodegrad.compiler.trees import Spec, builder, mapped
 from nodegrad.compiler.vector import VectorProgram
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.graph import patient_collector
@@ -70,7 +70,8 @@ class Trace:
     def reset(self, make: MakeBackend) -> None:
         """Forget what is compiled, and compile by `make` from now on."""
         self.build = builder(self.spec)
-        self.build_sums = builder(self.spec, True)
+        self.mapped = mapped(self.spec)
+        self.build_sums = builder(self.mapped, True)
         self.expected = self.answers.tolist()
         self.leaves = Leaves(self.parameters)
         self.make = make
@@ -78,7 +79,7 @@ class Trace:
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        for name in ("make", "kernels", "build", "build_sums", "expected", "leaves"):
+        for name in ("make", "kernels", "build", "build_sums", "mapped", "expected", "leaves"):
             del state[name]
         return state
 

@@ -92,6 +92,16 @@ def _namedtuple(kind: Any) -> Callable[[Sequence[Any]], Any]:
     return lambda entries: kind(*entries)
 
 
+def mapped(spec: Spec) -> Spec:
+    """Return the spec of what `map` returns: a list of numbers becomes an array."""
+    if spec == LEAF:
+        return LEAF
+    kind, form, entries = spec
+    if kind is list and entries and all(entry == LEAF for entry in entries):
+        return np.ndarray, (len(entries),), ()
+    return kind, form, tuple(map(mapped, entries))
+
+
 def stack(spec: Spec, leaves: Iterator[Any]) -> Any:
     """Put columns (one array of rows per leaf) together as `spec` says; arrays have rows first."""
     if spec == LEAF:
