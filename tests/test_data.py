@@ -79,6 +79,12 @@ def test_blobs_gather_around_their_centres():
     assert sorted(set(data.make_blobs(10, centers=4, seed=1)[1])) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("centers", [0, []])
+def test_blobs_need_a_centre(centers):
+    with pytest.raises(ValueError, match="make_blobs needs at least one centre"):
+        data.make_blobs(10, centers=centers)
+
+
 @pytest.mark.parametrize("make", [*TWO_CLASSES, data.make_line])
 def test_sizes_and_noise_are_checked(make):
     with pytest.raises(ValueError, match=f"{make.__name__}: n_samples is a positive whole number; got 0"):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from nodegrad.graph import topological_order
 from nodegrad.ops import plain
-from nodegrad.structure import flatten, rebuild
+from nodegrad.structure import described, flatten, rebuild
 from nodegrad.transforms import jacobian
 from nodegrad.value import Value
 
@@ -45,6 +45,8 @@ def check_grad(f: Callable[..., Any], *args: Any, order: int = 2, tolerance: flo
         AssertionError: if a derivative differs, with the argument, both numbers and the operation to suspect.
         ValueError: if the differences do not settle, because `f` has a kink, a jump or a nan too near.
     """
+    if not callable(f):
+        raise TypeError(f"check_grad expects a function; got {described(f)}. Write check_grad(f, x).")
     if order < 1:
         raise ValueError(f"check_grad takes an order of 1 or more; got {order}.")
     function, numbers = _flat(f, args), [plain(x, "check_grad") for x in flatten(args)]

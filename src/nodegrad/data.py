@@ -94,10 +94,15 @@ def make_blobs(
         centers: the centres, or their number: they are drawn from the square over ±10 then.
         spread: the standard deviation of a cloud.
         seed: what the points are drawn with.
+
+    Raises:
+        ValueError: if there is no centre.
     """
     generator = _generator(seed, n_samples, spread, "make_blobs")
     if isinstance(centers, int):
         centers = [[generator.uniform(-10.0, 10.0), generator.uniform(-10.0, 10.0)] for _ in range(centers)]
+    if not centers:
+        raise ValueError("make_blobs needs at least one centre; got none.")
     labels = [index * len(centers) // n_samples for index in range(n_samples)]
     return [[generator.gauss(x, spread) for x in centers[label]] for label in labels], labels
 
