@@ -205,6 +205,25 @@ def test_state_of_another_run_is_refused(state, message):
         Adam([Value(1.0)]).load_state_dict(state)
 
 
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (3, r"takes what state_dict\(\) returned; got 3"),
+        ({"optimizer": "Adam", "states": [[1, 2.0, 3.0]]}, "steps is a whole number; got None"),
+        ({"optimizer": "Adam", "states": [[1, 2.0, 3.0]], "steps": "x"}, "steps is a whole number; got 'x'"),
+        ({"optimizer": "Adam", "states": [None], "steps": 3}, "is a list of numbers; got None"),
+        ({"optimizer": "Adam", "states": [[1, "a", 3.0]], "steps": 3}, "a real number; got 'a'"),
+    ],
+)
+def test_damaged_state_is_refused_and_nothing_has_changed(state, message):
+    optimizer = Adam([Value(1.0)])
+
+    with pytest.raises(TypeError, match=f"Adam.load_state_dict.*{message}"):
+        optimizer.load_state_dict(state)
+
+    assert (optimizer.states, optimizer.steps) == ([()], 0)
+
+
 @pytest.mark.parametrize("kind", OPTIMIZERS.values())
 @pytest.mark.parametrize("rate", [-0.1, math.nan, math.inf])
 def test_rate_out_of_range_is_refused(kind, rate):

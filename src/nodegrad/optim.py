@@ -7,10 +7,11 @@ starts from the state ().
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nodegrad.ops import plain
+from nodegrad.structure import described
 from nodegrad.value import Value
 
 Number = Any  # a float, a NumPy array or a Value
@@ -203,17 +204,22 @@ class Optimizer:
 
         Raises:
             ValueError: if it is that of another optimiser or number of parameters; nothing has changed then.
+            TypeError: if it is no such dict, or damaged; nothing has changed then.
         """
-        name, states = state.get("optimizer"), state.get("states")
+        user = f"{type(self).__name__}.load_state_dict"
+        if not isinstance(state, Mapping):
+            raise TypeError(f"{user} takes what state_dict() returned; got {described(state)}.")
+        name, states, steps = (state.get(key) for key in ("optimizer", "states", "steps"))
         if name != type(self).__name__:
-            raise ValueError(f"{type(self).__name__}.load_state_dict: the state is that of {name!r}.")
-        if not isinstance(states, Sequence) or len(states) != len(self.parameters):
+            raise ValueError(f"{user}: the state is that of {name!r}.")
+        if not isinstance(states, list | tuple) or len(states) != len(self.parameters):
             raise ValueError(
-                f"{name}.load_state_dict takes states of {len(self.parameters)} parameters; got "
-                f"{len(states) if isinstance(states, Sequence) else states!r}."
+                f"{user} takes states of {len(self.parameters)} parameters; got "
+                f"{len(states) if isinstance(states, list | tuple) else repr(states)}."
             )
-        self.states = [tuple(entry) for entry in states]
-        self.steps = int(state["steps"])
+        if not isinstance(steps, int):
+            raise TypeError(f"{user}: steps is a whole number; got {steps!r}.")
+        self.states, self.steps = [_state(entry, user) for entry in states], steps
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={setting!r}" for name, setting in self.settings.items())
@@ -480,6 +486,15 @@ def _check_length(user: str, name: str, steps: Any) -> None:
 def _check_limit(user: str, limit: float) -> None:
     if not limit > 0.0:
         raise ValueError(f"{user}: the limit is above 0; got {limit!r}.")
+
+
+def _state(entry: Any, user: str) -> State:
+    """Return the numbers a rule remembers of one parameter, or say why they are none."""
+    if not isinstance(entry, list | tuple):
+        raise TypeError(f"{user}: the state of a parameter is a list of numbers; got {described(entry)}.")
+    for number in entry:
+        plain(number, user)
+    return tuple(entry)
 
 
 def _leaves(parameters: Any, user: str) -> list[Value]:
