@@ -7,7 +7,6 @@ import json
 import random
 import sys
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter, process_time
@@ -21,15 +20,24 @@ from benchmarks import problems
 KINDS = (ng.add, ng.mul, ng.sub, ng.tanh, ng.sin)
 
 
-def tangle(size: int, x: float) -> Any:
-    """Combine random earlier results by random operations: no pattern repeats, and all of it counts."""
+def tangle(size: int) -> Callable[..., Any]:
+    """Return a function of random operations on random earlier results, so that no pattern repeats.
+
+    What is random is drawn beforehand, so that the function costs no more than its operations.
+    """
     generator = random.Random(0)
-    numbers = [x + 0.01 * index for index in range(16)]
+    steps = []
     for _ in range(size):
-        kind, place = generator.choice(KINDS), generator.randrange(len(numbers))
-        others = [generator.choice(numbers) for _ in range((kind.arity or 1) - 1)]
-        numbers[place] = kind(numbers[place], *others)
-    return ng.sum(numbers)
+        kind, places = generator.choice(KINDS), range(16)
+        steps.append((kind, generator.choices(places, k=kind.arity)))
+
+    def function(x: float) -> Any:
+        numbers = [x + 0.01 * index for index in range(16)]
+        for kind, places in steps:
+            numbers[places[0]] = kind(*[numbers[place] for place in places])
+        return ng.sum(numbers)
+
+    return function
 
 
 def wide(size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
@@ -44,7 +52,7 @@ def deep(size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return problem.function, next(iter(problem.arguments.values()))
 
 
-SHAPES = {"wide": wide, "deep": deep, "tangle": lambda size: (partial(tangle, size), (0.5,))}
+SHAPES = {"wide": wide, "deep": deep, "tangle": lambda size: (tangle(size), (0.5,))}
 
 
 def peak_bytes() -> int:

@@ -40,6 +40,11 @@ class Recording:
     guards: list[Guard]
     reads: list[str]
 
+    def forget(self) -> None:
+        """Let go of the graph, which is larger than the program made from it."""
+        for nodes in (self.inputs, self.outputs, self.guards):
+            nodes.clear()
+
 
 class _Observer:
     """Notes branches and reads made by one thread."""

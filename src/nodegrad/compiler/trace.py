@@ -51,6 +51,7 @@ class Trace:
         spec: how the results are put together.
         answers: the answer that each guard must give.
         lines: where each guard was asked.
+        reads: where `.data` was looked at while recording, which a trace cannot follow.
         operations: how many scalar operations were recorded.
         seconds: how long recording and compiling took.
     """
@@ -59,8 +60,10 @@ class Trace:
         self.spec = recording.spec
         self.answers = np.array([guard.answer for guard in recording.guards], bool)
         self.lines = [guard.line for guard in recording.guards]
+        self.reads = recording.reads
         self.results = len(recording.outputs)
         program, self.parameters = lower(recording)
+        recording.forget()
         self.operations = len(program.ops)
         program = optimize(program)
         self.program = program if len(program.ops) > UNCHECKED else check(program)
@@ -128,7 +131,7 @@ def make_trace(f: Callable[..., Any], spec: Spec, numbers: Sequence[float], make
 
 # The self-check of a new trace.
 
-_MANY = 20_000  # operations from which one replay must do
+_FEW = 1_000  # operations below which further replays cost nothing
 
 
 def verify(
@@ -140,16 +143,17 @@ def verify(
 ) -> None:
     """Run `f` again, on other rows that go the same way, and compare with the trace to the bit.
 
-    That finds what recording cannot see: numbers read through `.data`, random numbers, state outside.
+    That finds what recording cannot see: numbers read through `.data`, random numbers, state outside. One row
+    finds the latter; what depends on `.data` may show on some rows only, so then there are more.
 
     Raises:
         ValueError: naming the line that read `.data`, or saying that `f` is not a function of its arguments.
     """
-    candidates = [*others, *_nearby(numbers)][: 4 if trace.operations < _MANY else 2]
+    thorough = bool(trace.reads) or trace.operations < _FEW
     replays = 0
-    for candidate in [*candidates, numbers]:
-        if replays and (trace.operations >= _MANY or candidate is numbers):
-            continue
+    for candidate in [*[*others, *_nearby(numbers)][:4], numbers]:
+        if replays and (candidate is numbers or not thorough):
+            break
         again = record(f, spec, candidate)
         same_way = [guard.answer for guard in again.guards] == trace.answers.tolist()
         if not same_way and candidate is not numbers:
