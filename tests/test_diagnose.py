@@ -3,6 +3,7 @@
 import math
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -303,3 +304,25 @@ def test_stats_refuse_what_is_no_value():
         TypeError, match=r"stats takes Values; got a list of 1. Unpack several: stats\(\*values\)"
     ):
         ng.stats([Value(1.0)])
+
+
+def test_a_block_minds_its_own_thread():
+    with ThreadPoolExecutor(1) as other, ng.detect_anomaly():
+        assert math.isnan(other.submit(lambda: ng.log(Value(-1.0)).data).result(10))
+        assert other.submit(lambda: ng.grad(ng.sqrt)(0.0)).result(10) == math.inf
+
+
+def test_blocks_of_two_threads_may_overlap():
+    first, second = Value(-1.0), Value(-2.0)
+    with ThreadPoolExecutor(1) as other:
+        ours, theirs = ng.detect_anomaly(), ng.detect_anomaly()
+        ours.__enter__()
+        other.submit(theirs.__enter__).result(10)
+        ours.__exit__(None, None, None)
+
+        assert math.isnan(ng.log(first).data)
+        with pytest.raises(FloatingPointError, match="log turned nan at -2.0"):
+            other.submit(lambda: ng.log(second).data).result(10)
+        other.submit(theirs.__exit__, None, None, None).result(10)
+
+    assert (observe(None), watch(None)) == (None, None)

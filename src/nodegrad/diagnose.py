@@ -7,14 +7,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import get_ident
 from typing import Any, NamedTuple
 from weakref import ref
 
 from nodegrad.graph import topological_order
 from nodegrad.ops import constant
 from nodegrad.structure import described
-from nodegrad.sweep import Watcher, chain, partials, watch
-from nodegrad.value import Observer, Value, observe
+from nodegrad.sweep import Watcher, chain, partials, watch, watched_by
+from nodegrad.value import Observer, Value, observe, observed_by
 
 
 @contextmanager
@@ -42,8 +43,7 @@ def detect_anomaly() -> Iterator[None]:
     try:
         yield
     finally:
-        observe(detector.observer_before)
-        watch(detector.watcher_before)
+        detector.leave()
     detector.finish()
 
 
@@ -67,21 +67,39 @@ class _Known(NamedTuple):
 
 
 class _Detector:
-    """An observer of Values and a watcher of sweeps that remembers who made what, and passes all news on."""
+    """An observer of Values and a watcher of sweeps that remembers who made what, and passes all news on.
+
+    It minds the thread of its block; news come from all threads.
+    """
 
     observer_before: Observer | None = None
     watcher_before: Watcher | None = None
 
     def __init__(self) -> None:
+        self.thread, self.over = get_ident(), False
         self.known: dict[int, _Known] = {}
-        self.loose: dict[
-            int, tuple[Value, str]
-        ] = {}  # nan or inf, with origin, and no operation has taken it yet
+        # nan or inf that no operation has taken yet, with its origin
+        self.loose: dict[int, tuple[Value, str]] = {}
+
+    @property
+    def concerned(self) -> bool:
+        """Whether what happens now happens in the block."""
+        return not self.over and get_ident() == self.thread
+
+    def leave(self) -> None:
+        """End the block. Blocks of other threads may have begun later: they go on, and take this one away."""
+        self.over = True
+        while isinstance(last := observed_by(), _Detector) and last.over:
+            observe(last.observer_before)
+        while isinstance(last := getattr(watched_by(), "__self__", None), _Detector) and last.over:
+            watch(last.watcher_before)
 
     def made(self, node: Value) -> None:
         """Remember where a node was made and, if it is not finite, where that began."""
         if self.observer_before is not None:
             self.observer_before.made(node)
+        if not self.concerned:
+            return
         place, in_sweep = _caller()
         origin = "" if math.isfinite(node._data) or in_sweep else self.began(node, place)
         key = id(node)
@@ -101,7 +119,8 @@ class _Detector:
         """Raise if a number that is looked at went wrong."""
         if self.observer_before is not None:
             self.observer_before.read(node)
-        self.refuse(node)
+        if self.concerned:
+            self.refuse(node)
 
     def began(self, node: Value, place: _Place) -> str:
         """Say where a value went wrong: here, or in an operand; empty if a leaf held nan or inf already."""
@@ -128,6 +147,8 @@ class _Detector:
         """Raise if the sweep started from a value gone wrong, or ends with a derivative gone wrong."""
         if self.watcher_before is not None:
             self.watcher_before(direction, order, seeds, found)
+        if not self.concerned:
+            return
         if direction == "reverse":
             for output in seeds:
                 self.refuse(output)

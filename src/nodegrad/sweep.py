@@ -24,6 +24,11 @@ def watch(watcher: Watcher | None) -> Watcher | None:
     return before
 
 
+def watched_by() -> Watcher | None:
+    """Return who is told of every sweep."""
+    return _watcher
+
+
 def reverse_sweep(
     order: Sequence[Any],
     seeds: Mapping[Any, Number],

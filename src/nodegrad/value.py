@@ -35,6 +35,11 @@ def observe(observer: Observer | None) -> Observer | None:
     return before
 
 
+def observed_by() -> Observer | None:
+    """Return the observer that is set."""
+    return _observer
+
+
 class Value:
     """A number in a computation graph.
 
