@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-# Before any library is loaded: idle OpenMP threads of one contender must not spin through the next one's turn.
+# Before a library is loaded: idle OpenMP threads of one contender must not spin through the next one's turn.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from benchmarks import problems
