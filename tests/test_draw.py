@@ -197,6 +197,19 @@ def test_dead_ends_of_numbers_are_drawn():
     assert texts(own(y, colour="grad"))[0] == ["x", "data nan", "grad 0"]
 
 
+def test_thirty_nodes_are_drawn_within_a_second():
+    nodes = [Value(float(at)) for at in range(10)]
+    while len(nodes) < 30:
+        nodes.append(nodes[-10] * nodes[-7] + nodes[-3] if len(nodes) % 2 else nodes[-9] * nodes[-1])
+    start = time.process_time()
+
+    drawing = own(*nodes)
+
+    assert len(drawing.svg) > 10_000
+    assert drawing.nodes >= 30
+    assert time.process_time() - start < 1.0
+
+
 def test_a_training_graph_folds_into_a_few_boxes_quickly(training):
     start = time.perf_counter()
     drawing = own(training)
