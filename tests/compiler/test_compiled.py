@@ -107,6 +107,61 @@ def test_sums_over_rows_that_go_different_ways(backend):
     assert found == pytest.approx(np.mean(np.where(xs > 0, np.sqrt(np.maximum(xs, 0)) * xs, 0.0)))
 
 
+def test_rows_on_the_brink_of_a_branch_go_the_way_of_eager_code(backend):
+    def f(x, y):
+        return 1.0 if x * y - 1.0 == 0.0 else 2.0
+
+    y = np.arange(1.0, 200.0)
+    x = 1.0 / y
+    expected = [f(*row) for row in zip(x.tolist(), y.tolist(), strict=True)]
+    compiled = ng.compile(f, backend=backend)
+
+    assert compiled.map(x, y).tolist() == expected
+    assert [compiled(*row) for row in zip(x.tolist(), y.tolist(), strict=True)] == expected
+
+
+def test_elementary_functions_on_the_brink_of_a_branch_are_those_of_eager_code(backend):
+    x = np.random.default_rng(0).normal(size=300)
+    compiled = ng.compile(lambda x, limit: 1.0 if ng.exp(x) > limit else 0.0, backend=backend)
+
+    assert not compiled.map(x, [ng.exp(each) for each in x.tolist()]).any()
+
+
+def test_a_function_may_refuse_numbers_that_nobody_asks_for(backend):
+    def f(x):
+        if x < 0.0:
+            raise ValueError("negative")
+        return x * x
+
+    compiled = ng.compile(f, backend=backend)
+
+    assert compiled(2.0) == 4.0
+    assert compiled.map([1.0, 3.0]).tolist() == [1.0, 9.0]
+    with pytest.raises(ValueError, match="negative"):
+        compiled.map([1.0, -3.0])
+
+
+@pytest.mark.parametrize("count", [3, 50_000])  # the second in several threads
+def test_what_an_operation_of_ones_own_raises_is_raised(backend, count):
+    def value(x):
+        if x > 100.0:
+            raise KeyError("not in the table")
+        return x
+
+    operation = ng.custom("looked_up", value, lambda x, out: 1.0)
+    compiled = ng.compile(lambda x: operation(x) + ng.sum([x * i for i in range(100)]), backend=backend)
+    x = np.full(count, 2.0)
+    x[-1] = 200.0
+
+    with pytest.raises(KeyError, match="not in the table"):
+        compiled(200.0)
+    with pytest.raises(KeyError, match="not in the table"):
+        compiled.map(x)
+    with pytest.raises(KeyError, match="not in the table"):
+        compiled.map(x, reduce="sum")
+    assert compiled.map(x[:2]).tolist() == [9902.0, 9902.0]
+
+
 def test_too_many_ways_name_the_line_and_suggest_where(backend):
     compiled = ng.compile(by_while, backend=backend, max_traces=3)
 
@@ -305,6 +360,16 @@ def test_threads_may_record_at_once():
     assert found == [[4.0, 3.0, 6.0]] * 6
 
 
+def test_threads_that_record_the_same_way_at_once_share_it():
+    compiled = ng.compile(lambda x: ng.sum([ng.sin(x * i) for i in range(300)]), max_traces=1)
+
+    with ThreadPoolExecutor(6) as executor:
+        found = set(executor.map(compiled, [1.0] * 12))
+
+    assert len(found) == 1
+    assert compiled.stats()["traces"] == 1
+
+
 def test_another_observer_in_between_is_noticed():
     def f(x):
         observe(None)
@@ -392,6 +457,7 @@ def test_shards_go_to_processes(backend):
         (([1.0, 2.0], [1.0]), ValueError, "argument 0 has 2 and argument 1 has 1"),
         (([[1.0], [1.0, 2.0]], [1.0, 2.0]), ValueError, "ragged"),
         (([], []), ValueError, "at least one row"),
+        ((np.empty((0, 3)), []), ValueError, "at least one row"),
         ((["a", "b"], [1.0, 2.0]), TypeError, "real numbers"),
         (([1j, 2.0], [1.0, 2.0]), TypeError, "real numbers"),
         ((3.0, [1.0]), ValueError, "single number"),

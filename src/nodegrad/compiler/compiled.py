@@ -101,12 +101,14 @@ class Compiled:
                 return self.f(*arguments)
             numbers = [x if type(x) is float else plain(x, "a compiled function") for x in leaves]
             traces = self._traces(spec)
+        tried = 0
         for trace in traces:
+            tried += 1
             found = trace.call(numbers)
             if found is not None:
                 return trace.build(found, 0, float)[0]
         _, spec = flatten(arguments)
-        trace = self._record(spec, numbers, ())
+        trace = self._record(spec, numbers, (), tried)
         found = trace.call(numbers)
         if found is None:
             raise ValueError(
@@ -186,7 +188,7 @@ class Compiled:
         """Return the traces that rows go through, each with its rows (None: all)."""
         traces = self._traces(spec)
         if not traces:
-            self._record(spec, _row(blocks, 0), _other_rows(blocks, range(1, count)))
+            self._record(spec, _row(blocks, 0), _other_rows(blocks, range(1, count)), 0)
         if not traces[0].lines:
             return [(traces[0], None)]
         remaining = np.arange(count)
@@ -194,7 +196,7 @@ class Compiled:
         place = 0
         while len(remaining):
             if place == len(traces):
-                self._record(spec, _row(blocks, remaining[0]), _other_rows(blocks, remaining[1:]))
+                self._record(spec, _row(blocks, remaining[0]), _other_rows(blocks, remaining[1:]), place)
             trace = traces[place]
             place += 1
             mask = trace.chosen(*_take(blocks, remaining, count))
@@ -203,8 +205,11 @@ class Compiled:
                 remaining = remaining[~mask]
         return [(ways[0][0], None)] if len(ways) == 1 else ways
 
-    def _record(self, spec: Spec, numbers: list[float], others: Any) -> Trace:
-        """Record a new way through the function, check it against eager replays, and keep it."""
+    def _record(self, spec: Spec, numbers: list[float], others: Any, tried: int) -> Trace:
+        """Record a new way through the function, check it against eager replays, and keep it.
+
+        Another thread may have recorded it since the first `tried` traces were tried: then that one serves.
+        """
         if self.f is None:
             raise ValueError(
                 f"compile: {self._name} was unpickled without its function, which cannot be pickled, and "
@@ -213,6 +218,9 @@ class Compiled:
             )
         with self._lock:
             traces = self._traces(spec)
+            for trace in traces[tried:]:
+                if trace.call(numbers) is not None:
+                    return trace
             if len(traces) >= self.max_traces:
                 raise ValueError(self._too_many(traces))
             with patient_collector():

@@ -1,6 +1,7 @@
 """The arguments of `map`: checked, and laid out as arrays [row, number] side by side."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def _spec(argument: Any, name: str, blocks: list[Array], names: list[str]) -> Sp
         raise ValueError(
             f"map takes arrays with rows along the first axis; {name} is the single number {array}."
         )
-    blocks.append(array.reshape(len(array), -1) if array.ndim != 1 else array[:, None])
+    blocks.append(array.reshape(len(array), prod(array.shape[1:])))
     names.append(name)
     if isinstance(argument, np.ndarray) and array.ndim > 1:
         return np.ndarray, array.shape[1:], ()

@@ -13,6 +13,7 @@ import numpy as np
 from nodegrad.compiler.backends import native
 from nodegrad.compiler.backends.driver import CONTEXT, Driver, Prologue
 from nodegrad.compiler.backends.fuse import Records, fuse, plan_sums
+from nodegrad.compiler.backends.spellings import raise_held
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Straight, VectorProgram
 
@@ -71,6 +72,7 @@ class LlvmBackend:
         if part.has_prologue:
             part.prologue(space.prologue_address)
         part.driver(space.row_address)
+        raise_held()
         found = part.results.unpack_from(space.result_memory)
         part.spaces.append(space)
         return list(found)
@@ -120,6 +122,7 @@ class _Bound:
         space.start(parameters)
         space.totals.fill(0.0)
         part.driver(space.address)
+        raise_held()
         found: Array = space.totals.take(part.take)
         return found
 
@@ -255,9 +258,11 @@ class _Space:
             context[_PLACE["results"]] = out.ctypes.data
             context[_PLACE["result_stride"]] = out.shape[1]
             self.part.driver(self.address)
+            raise_held()
             return 0
         self.totals.fill(0.0)
         self.part.driver(self.address)
+        raise_held()
         return self.totals
 
 

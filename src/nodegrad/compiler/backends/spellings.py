@@ -3,6 +3,7 @@
 import ctypes
 import math
 from collections.abc import Callable, Sequence
+from threading import get_ident
 
 from nodegrad import ops
 from nodegrad.compiler.backends.ir import Body, Name
@@ -15,6 +16,7 @@ Spelling = Callable[..., Name]
 VECTOR_FUNCTIONS: dict[str, tuple[str, int]] = {}
 
 _callbacks: dict[Op, tuple[str, object]] = {}
+_raised: dict[int, BaseException] = {}  # by thread: what a callback raised, for native code cannot pass it on
 
 
 def spell(body: Body, op: Op, operands: list[Name]) -> Name:
@@ -100,10 +102,29 @@ def call_back(body: Body, op: Op, operands: list[Name]) -> Name:
     """Call an operation that has no spelling back in Python, number by number."""
     if op not in _callbacks:
         kind = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * len(operands))
-        function = kind(op.value)
+        function = kind(_held(op.value))
         _callbacks[op] = (str(ctypes.cast(function, ctypes.c_void_p).value), function)
     address = _callbacks[op][0]
     return _by_lane(body, f"inttoptr (i64 {address} to ptr)", address, operands)
+
+
+def _held(value: Callable[..., float]) -> Callable[..., float]:
+    def function(*operands: float) -> float:
+        try:
+            return value(*operands)
+        except BaseException as error:
+            _raised.setdefault(get_ident(), error)
+            return math.nan
+
+    return function
+
+
+def raise_held() -> None:
+    """Raise what an operation called back by this thread has raised, if one has."""
+    if _raised:
+        error = _raised.pop(get_ident(), None)
+        if error is not None:
+            raise error
 
 
 def _sign(body: Body, x: Name) -> Name:
