@@ -300,6 +300,17 @@ def test_a_recorded_operation_takes_less_than_300_bytes():
     assert held / 10_000 < 300
 
 
+@pytest.mark.parametrize("zero", [None, 0, 0.0])
+def test_a_gradient_may_be_reset_to_none_as_in_pytorch(zero):
+    x = Value(3.0)
+    x.grad = zero
+
+    (x * x).backward()
+
+    assert type(x.grad) is float
+    assert x.grad == 6.0
+
+
 def test_leaves_copy_and_pickle():
     v = Value(1.5, label="w")
     v.grad = 2.0

@@ -211,8 +211,8 @@ class Value:
         for node in order:
             if node.operands:
                 node.grad = adjoints.get(node, 0.0)
-            elif node.op is None:
-                node.grad += adjoints.get(node, 0.0)
+            elif node.op is None:  # None is what users of PyTorch reset a gradient to
+                node.grad = (node.grad or 0.0) + adjoints.get(node, 0.0)
 
     def _backward(self) -> None:
         """Add this node's share to its operands' gradients: one step of the chain rule, as in micrograd."""
