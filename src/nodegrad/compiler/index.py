@@ -1,7 +1,5 @@
 """What is regular about the slots an operand reads: runs, strides, rows plus columns, outer products."""
 
-from typing import Any
-
 import numpy as np
 
 from nodegrad.compiler.vector import Slots
@@ -35,8 +33,3 @@ def outer(xs: Slots, ys: Slots) -> tuple[Slots, Slots] | None:
     length = run_length(xs)
     x, y = xs[::length], ys[:length]
     return (x, y) if bool((ys.reshape(-1, length) == y).all()) else None
-
-
-def as_key(slots: Slots | None) -> Any:
-    """Return something hashable that is equal for equal slots."""
-    return None if slots is None else (slots.shape, slots.tobytes())

@@ -230,9 +230,8 @@ def sweep_dead(program: Program) -> Program:
     return Program(program.inputs, program.parameters, program.constants, kept_ops, kept_operands, outputs)
 
 
-# Flattening. A chain is the terms of an addition, left to right: a slot, or a pair of slots for their
-# product.
-Term = int | tuple[int, int]
+# Flattening. A chain is the terms of an addition from left to right.
+Term = int | tuple[int, int]  # a slot, or two slots for their product
 _SHORTEST = 3  # fewer terms are left to elementwise additions
 
 

@@ -118,11 +118,9 @@ def _spelled(name: str, symbol: str, operands: list[str]) -> str:
 def _expression(names: _Names, group: Group) -> str:
     if group.terms:
         found = _contraction(names, group)
-        return (
-            found
-            if group.first is None
-            else f"{names.operand(group.first.uniform, group.first.slots)} + {found}"
-        )
+        if group.first is None:
+            return found
+        return f"{names.operand(group.first.uniform, group.first.slots)} + {found}"
     if group.op in (mul, strong_mul):
         product = _outer_product(names, *group.operands)
         if product:

@@ -85,9 +85,8 @@ def check(program: Program) -> Program:
     """Return the program if it keeps the grammar.
 
     Raises:
-        AssertionError: naming the first instruction that reads what is not defined before it, has a wrong
-        number of
-            operands, or an output that is no slot.
+        AssertionError: naming the first instruction that reads what is not defined before it or has a wrong
+            number of operands, or the output that is no slot.
     """
     leaves, constants = program.leaves, len(program.constants)
     assert len(program.ops) == len(program.operands), "one tuple of operands per operation"
@@ -127,9 +126,8 @@ def render(program: Program, limit: int = 200) -> str:
     ]
     if len(program.ops) > limit:
         lines.append(f"... and {len(program.ops) - limit} more")
-    return "\n".join(
-        [*lines, f"return {', '.join(name(program, slot) for slot in program.outputs)}".rstrip()]
-    )
+    outputs = ", ".join(name(program, slot) for slot in program.outputs)
+    return "\n".join([*lines, f"return {outputs}".rstrip()])
 
 
 def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[float]) -> list[float]:

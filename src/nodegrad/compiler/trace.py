@@ -194,12 +194,11 @@ def _complaint(f: Any, again: Recording, numbers: Sequence[float]) -> str:
     if again.reads:
         return (
             f"compile: {name} computes with plain numbers that recording cannot follow: {again.reads[0]} "
-            f"reads .data. "
-            f"At ({shown}) its result differs from what was recorded. Compute on the Values themselves."
+            f"reads .data. At ({shown}) its result differs from what was recorded. Compute on the Values "
+            "themselves."
         )
     return (
         f"compile: {name} gives another result at ({shown}) than what was recorded: it uses random numbers, "
-        f"or state "
-        "that changes between calls, or gradients written by backward(). Pass such numbers as arguments; for "
-        "derivatives compile value_and_grad(f)."
+        "or state that changes between calls, or gradients written by backward(). Pass such numbers as "
+        "arguments; for derivatives compile value_and_grad(f)."
     )

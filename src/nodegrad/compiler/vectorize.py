@@ -17,9 +17,8 @@ from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Vector
 from nodegrad.ops import Op, add, dot, identity, mul, strong_mul
 from nodegrad.ops import sum as sum_op
 
-_SMALL = (
-    4  # groups of fewer results, and contractions of fewer results and terms, run as straight scalar code
-)
+# Groups of fewer results, and contractions of fewer results and terms, run as straight scalar code.
+_SMALL = 4
 _TINY = 64  # below so many operands sorting in Python beats NumPy
 _PRODUCTS = {dot: mul, STRONG_DOT: strong_mul}
 _CONTRACTIONS = {dot, STRONG_DOT, sum_op}

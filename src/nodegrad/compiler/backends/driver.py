@@ -4,21 +4,14 @@ from dataclasses import dataclass
 
 from nodegrad.compiler.backends.ir import Body, Name
 
+# fmt: off
 CONTEXT = (
-    *("records", "record_count", "sum_records", "sum_count", "varying", "group_bytes", "uniform", "inputs"),
-    *(
-        "input_count",
-        "outputs",
-        "output_count",
-        "results",
-        "result_stride",
-        "start",
-        "stop",
-        "rows",
-        "block",
-        "sums",
-    ),
+    "records", "record_count", "sum_records", "sum_count", "varying", "group_bytes", "uniform", "inputs",
+    "input_count", "outputs", "output_count", "results", "result_stride", "start", "stop", "rows", "block",
+    "sums",
 )
+_POINTERS = ("records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums")
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +21,7 @@ class Driver:
     def write(self, body: Body) -> str:
         """Write the driver."""
         words = {name: body.field("%x", place) for place, name in enumerate(CONTEXT)}
-        pointer = {
-            name: body.let(f"inttoptr i64 {words[name]} to ptr")
-            for name in (
-                "records",
-                "sum_records",
-                "varying",
-                "uniform",
-                "inputs",
-                "outputs",
-                "results",
-                "sums",
-            )
-        }
+        pointer = {name: body.let(f"inttoptr i64 {words[name]} to ptr") for name in _POINTERS}
         groups = body.let(f"mul nsw i64 {words['block']}, {body.lanes}")
         counts = body.variable("[3 x i64]", "zeroinitializer")
         with body.loop(words["stop"], words["start"], step=groups) as row:

@@ -21,9 +21,8 @@ from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight
 from nodegrad.ops import Op
 
 _LONGEST = 40  # steps in one loop: more would not stay in registers
-_MANY_SCALARS = (
-    600  # from so many scalar operations on, each kind of operation is one kernel: nothing is fused
-)
+# With more scalar operations than this, each kind of operation is one kernel: nothing is fused.
+_MANY_SCALARS = 600
 
 
 class Records:
@@ -65,9 +64,8 @@ class _Loop:
 
     count: int
     head: Group | None = None
-    steps: list[tuple[Op, int, list[Index | int]]] = field(
-        default_factory=list
-    )  # (operation, slot, operands)
+    # (operation, first slot of the result, operands: an index, or the number of a result in the loop)
+    steps: list[tuple[Op, int, list[Index | int]]] = field(default_factory=list)
     places: dict[int, int] = field(default_factory=dict)  # first slot -> number of the result in the loop
     written: list[tuple[int, int]] = field(default_factory=list)  # spans of slots
 
@@ -105,10 +103,8 @@ class _Fuser:
             self.current = None
             self.plan.append(item)
             read = [slot for operands in item.operands for slot in operands]
-            varying = (
-                [~slot for slot in read if slot < 0] if self.alone else [slot for slot in read if slot >= 0]
-            )
-            self.outside[varying] = True
+            uniform, varying = [~slot for slot in read if slot < 0], [slot for slot in read if slot >= 0]
+            self.outside[uniform if self.alone else varying] = True
 
     def take_group(self, group: Group) -> None:
         if not group.terms:

@@ -109,8 +109,8 @@ class Contraction:
         starts = []
         for lane in range(self.tile):
             i = body.let(f"add nsw i64 {start}, {lane}")
-            # -0.0 is what adding changes nothing for; a sum of strong products never is -0.0 but by exact
-            # rules.
+            # Adding onto -0.0 changes no number. Onto 0.0, it makes no difference that a product is -0.0
+            # where the strong one is 0.0.
             begin = body.number(0.0 if self.strong and not body.exact else -0.0)
             starts.append(begin if first is None else _load(body, first[0], first[1:], i))
             sums.append(body.variable(body.vector, starts[-1]))

@@ -19,9 +19,8 @@ from nodegrad.compiler.vector import Item, Straight, VectorProgram
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-_CACHE = (
-    6 * 2**20
-)  # bytes of slots in a block of groups; many are never touched, their numbers stay in registers
+# Bytes of slots in a block of groups. Many are never touched: their numbers stay in registers.
+_CACHE = 6 * 2**20
 _WORK = 4_000_000  # operations from which a second thread is worth its start
 _PLACE = {name: place for place, name in enumerate(CONTEXT)}
 _call = ctypes.CFUNCTYPE(None, ctypes.c_size_t)

@@ -19,25 +19,12 @@ attributes #2 = { noinline nounwind }
 """
 _TWO_OPERANDS = ("pow", "atan2", "hypot")
 # Within 4 ulp, special values included, in every glibc that has them (2.35 and later).
+# fmt: off
 _IN_LIBMVEC = (
-    *(
-        "exp",
-        "exp2",
-        "expm1",
-        "log",
-        "log2",
-        "log10",
-        "log1p",
-        "cbrt",
-        "sin",
-        "cos",
-        "tan",
-        "asin",
-        "acos",
-        "atan",
-    ),
-    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", *_TWO_OPERANDS),
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "cbrt", "sin", "cos", "tan", "asin", "acos",
+    "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", *_TWO_OPERANDS,
 )
+# fmt: on
 
 _kernels: dict[object, int] = {}
 _modules: list[Any] = []  # kept alive: their code is in use

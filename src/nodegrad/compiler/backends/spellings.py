@@ -246,37 +246,13 @@ SPELLINGS: dict[Op, Spelling] = {
 }
 
 # Functions of the C library under their own names.
-FUNCTIONS = {
-    row.name: row
-    for row in (
-        *(
-            ops.exp,
-            ops.exp2,
-            ops.expm1,
-            ops.log,
-            ops.log2,
-            ops.log10,
-            ops.log1p,
-            ops.cbrt,
-            ops.sin,
-            ops.cos,
-            ops.tan,
-        ),
-        *(
-            ops.asin,
-            ops.acos,
-            ops.atan,
-            ops.atan2,
-            ops.hypot,
-            ops.sinh,
-            ops.cosh,
-            ops.tanh,
-            ops.asinh,
-            ops.acosh,
-        ),
-        *(ops.atanh, ops.erf, ops.erfc),
-    )
-}
+# fmt: off
+_NAMES = (
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "cbrt", "sin", "cos", "tan", "asin", "acos",
+    "atan", "atan2", "hypot", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc",
+)
+# fmt: on
+FUNCTIONS = {name: ops.TABLE[name] for name in _NAMES}
 SPELLINGS |= {op: _function(name) for name, op in FUNCTIONS.items()}
 SPELLINGS[ops.tanh] = _tanh
 
