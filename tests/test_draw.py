@@ -5,7 +5,6 @@ import os
 import random
 import stat
 import sys
-import time
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -197,29 +196,12 @@ def test_dead_ends_of_numbers_are_drawn():
     assert texts(own(y, colour="grad"))[0] == ["x", "data nan", "grad 0"]
 
 
-def test_thirty_nodes_are_drawn_within_a_second():
-    nodes = [Value(float(at)) for at in range(10)]
-    while len(nodes) < 30:
-        nodes.append(nodes[-10] * nodes[-7] + nodes[-3] if len(nodes) % 2 else nodes[-9] * nodes[-1])
-    start = time.process_time()
-
-    drawing = own(*nodes)
-
-    assert len(drawing.svg) > 10_000
-    assert drawing.nodes >= 30
-    assert time.process_time() - start < 1.0
-
-
-def test_a_training_graph_folds_into_a_few_boxes_quickly(training):
-    start = time.perf_counter()
+def test_a_training_graph_folds_into_a_few_boxes(training):
     drawing = own(training)
-    svg = drawing.svg
-    seconds = time.perf_counter() - start
 
     assert drawing.nodes > 65_000
     assert drawing.boxes < 30
-    assert seconds < 5.0
-    assert "× 100 × 16" in svg
+    assert "× 100 × 16" in drawing.svg
 
 
 def test_folded_counts_add_up(training):

@@ -1,0 +1,65 @@
+"""Time drawing and explaining: `PYTHONPATH=src python tests/benchmarks/bench_show.py`.
+
+With nodegrad's own layout, on a graph of 30 nodes, on loss and gradient of a 2-16-16-1 network over 100 samples
+written with + and *, and on a chain of 60,000 nodes. Processor seconds, the best of three.
+"""
+
+import random
+import time
+from itertools import pairwise
+
+from nodegrad import Value, draw, explain, paths
+
+
+def small():
+    """Return the outputs of a graph of 30 nodes with much crossing."""
+    nodes = [Value(float(at)) for at in range(10)]
+    while len(nodes) < 30:
+        nodes.append(nodes[-10] * nodes[-7] + nodes[-3] if len(nodes) % 2 else nodes[-9] * nodes[-1])
+    return nodes
+
+
+def training(samples=100, sizes=(2, 16, 16, 1)):
+    """Return the summed squared errors of a network written with + and *, differentiated."""
+    generator = random.Random(1)
+    layers = [
+        [[Value(generator.uniform(-1, 1)) for _ in range(width + 1)] for _ in range(height)]
+        for width, height in pairwise(sizes)
+    ]
+    loss = Value(0.0)
+    for _ in range(samples):
+        x = [Value(generator.uniform(-1, 1)) for _ in range(sizes[0])]
+        for layer in layers:
+            x = [sum((w * a for w, a in zip(row, x, strict=False)), row[-1]).relu() for row in layer]
+        loss = loss + (x[0] - generator.random()) ** 2
+    loss.backward()
+    return loss
+
+
+def chain(length=30_000):
+    """Return both ends of a chain whose steps all use the first."""
+    y = x = Value(1.0, label="x")
+    for _ in range(length):
+        y = y * 1.0001 if y.data < 2.0 else y - x
+    return y, x
+
+
+def main():
+    """Print seconds, and what is wanted."""
+    nodes, loss, (y, x) = small(), training(), chain()
+    for name, wanted, work in (
+        ("draw 30 nodes", 1.0, lambda: draw(*nodes, engine="own").svg),
+        ("draw 68,000 nodes, folded", 5.0, lambda: draw(loss, engine="own").svg),
+        ("explain 60,000 nodes", None, lambda: str(explain(y, wrt=x))),
+        ("paths of 60,000 nodes", None, lambda: str(paths(y, x))),
+    ):
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            work()
+            times.append(time.process_time() - start)
+        print(f"{name:28}{min(times):8.2f} s{f'   wanted: {wanted:.0f}' if wanted else ''}")
+
+
+if __name__ == "__main__":
+    main()
