@@ -1,7 +1,7 @@
 """Time drawing and explaining: `PYTHONPATH=src python tests/benchmarks/bench_show.py`.
 
-With nodegrad's own layout, on a graph of 30 nodes, on loss and gradient of a 2-16-16-1 network over 100 samples
-written with + and *, and on a chain of 60,000 nodes. Processor seconds, the best of three.
+With nodegrad's own layout: a graph of 30 nodes; the loss of a 2-16-16-1 network over 100 samples,
+written with + and *; a chain of 60,000 nodes. Processor seconds, the best of three.
 """
 
 import random
