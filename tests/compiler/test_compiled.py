@@ -195,6 +195,29 @@ def test_leaves_closed_over_are_read_at_each_call(backend):
 # Structures.
 
 
+def test_what_was_computed_outside_is_computed_again_from_its_leaves(backend):
+    leaf = Value(2.0)
+    outside = leaf * 3.0
+    compiled = ng.compile(lambda x: outside * x, backend=backend)
+    compiled(1.0)
+
+    leaf.data = 5.0
+
+    assert compiled(1.0) == 15.0
+    assert compiled.map([1.0, 2.0]).tolist() == [15.0, 30.0]
+
+
+def test_plain_numbers_and_names_stay_as_they_were_recorded(backend):
+    plain, named = 2.0, Value(3.0)
+    compiled = ng.compile(lambda x: plain * x + named, backend=backend)
+    compiled(1.0)
+
+    plain, named = 20.0, Value(30.0)
+
+    assert compiled(1.0) == 5.0
+    assert compiled.map([1.0, 2.0]).tolist() == [5.0, 7.0]
+
+
 def test_results_have_the_structure_of_the_function(backend):
     def f(p, x):
         return {"a": [p["w"] * x[0], (x[1], 3.0)], "b": x[0] + p["c"][0]}
@@ -487,7 +510,13 @@ def test_results_that_are_no_numbers_are_refused():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"backend": "fortran"}, "fortran"), ({"max_traces": 0}, "max_traces")],
+    [
+        ({"backend": "fortran"}, "fortran"),
+        ({"max_traces": 0}, "max_traces"),
+        ({"max_traces": 2.5}, "max_traces"),
+        ({"threads": -1}, "threads"),
+        ({"threads": "two"}, "threads"),
+    ],
 )
 def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):

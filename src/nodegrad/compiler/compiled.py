@@ -54,12 +54,14 @@ def compile(
 
     Raises:
         TypeError: if `f` is not callable.
-        ValueError: if the backend is unknown or not installed.
+        ValueError: if the backend is unknown or not installed, or `max_traces` or `threads` is not a whole
+            number of at least 1.
     """
     if not callable(f):
         raise TypeError(f"compile takes a function; got {f!r:.60} of type {type(f).__name__}.")
-    if max_traces < 1:
-        raise ValueError(f"compile takes max_traces of at least 1; got {max_traces}.")
+    for name, number in (("max_traces", max_traces), ("threads", 1 if threads is None else threads)):
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"compile takes {name} of at least 1, a whole number; got {number!r}.")
     return Compiled(f, backends.choose(backend), exact, max_traces, threads)
 
 
