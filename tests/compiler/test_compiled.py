@@ -304,6 +304,13 @@ def test_a_count_read_from_an_argument_is_caught():
         ng.compile(f)(1.0, 3)
 
 
+def test_a_rare_branch_on_data_is_caught_in_the_rows_that_take_it():
+    compiled = ng.compile(lambda x, y: x * y if x.data > 100.0 else y)
+
+    with pytest.raises(ValueError, match=r"reads \.data"):
+        compiled.map([1.0] * 500 + [200.0] + [1.0] * 500, [2.0] * 1001)
+
+
 def test_looking_at_data_without_using_it_is_fine():
     seen = []
 

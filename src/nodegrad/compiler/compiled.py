@@ -19,7 +19,7 @@ from nodegrad.graph import patient_collector
 from nodegrad.ops import plain
 from nodegrad.value import Value
 
-_OTHER_ROWS = 3  # rows that a new trace of `map` is compared on
+_OTHER_ROWS = 3  # rows that a new trace of `map` is compared on, and some more if it read `.data`
 
 
 def compile(
@@ -304,6 +304,9 @@ def _row(blocks: list[Array], row: int) -> list[float]:
 
 
 def _other_rows(blocks: list[Array], candidates: Any) -> list[list[float]]:
-    """Return a few rows, spread over the candidates."""
-    step = max(1, len(candidates) // _OTHER_ROWS)
-    return [_row(blocks, row) for row in list(candidates[::step])[:_OTHER_ROWS]]
+    """Return a few rows, spread over the candidates; then those where the first numbers are extreme."""
+    chosen = np.asarray(candidates, np.int64)
+    spread = chosen[:: max(1, len(chosen) // _OTHER_ROWS)][:_OTHER_ROWS]
+    columns = [block[chosen, place] for block in blocks for place in range(min(2, block.shape[1]))][:2]
+    ends = [chosen[find(column)] for column in columns for find in (np.argmax, np.argmin) if len(chosen)]
+    return [_row(blocks, row) for row in (*spread, *ends)]

@@ -153,13 +153,15 @@ def verify(
     """
     thorough = bool(trace.reads) or trace.operations < _FEW
     replays = 0
-    for place, candidate in enumerate([*[*others, *_nearby(numbers)][:4], numbers]):
+    asked = others if trace.reads else others[:3]
+    nearby = _nearby(numbers)[: None if trace.reads else 4 - len(asked)]
+    for place, candidate in enumerate([*asked, *nearby, numbers]):
         if replays and (candidate is numbers or not thorough):
             break
         try:
             again = record(f, spec, candidate)
         except Exception:
-            if place < len(others) or candidate is numbers:
+            if place < len(asked) or candidate is numbers:
                 raise
             continue  # nobody asked for this row: the function may well refuse it
         same_way = [guard.answer for guard in again.guards] == trace.answers.tolist()
