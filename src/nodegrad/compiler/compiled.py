@@ -304,9 +304,6 @@ def _row(blocks: list[Array], row: int) -> list[float]:
 
 
 def _other_rows(blocks: list[Array], candidates: Any) -> list[list[float]]:
-    """Return a few rows, spread over the candidates; then those where the first numbers are extreme."""
-    chosen = np.asarray(candidates, np.int64)
-    spread = chosen[:: max(1, len(chosen) // _OTHER_ROWS)][:_OTHER_ROWS]
-    columns = [block[chosen, place] for block in blocks for place in range(min(2, block.shape[1]))][:2]
-    ends = [chosen[find(column)] for column in columns for find in (np.argmax, np.argmin) if len(chosen)]
-    return [_row(blocks, row) for row in (*spread, *ends)]
+    """Return a few rows, spread over the candidates."""
+    chosen = list(candidates[:: max(1, len(candidates) // _OTHER_ROWS)])[:_OTHER_ROWS]
+    return [_row(blocks, row) for row in chosen]

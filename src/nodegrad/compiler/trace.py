@@ -145,23 +145,26 @@ def verify(
 ) -> None:
     """Run `f` again, on other rows that go the same way, and compare with the trace to the bit.
 
-    That finds what recording cannot see: numbers read through `.data`, random numbers, state outside. One row
-    finds the latter; what depends on `.data` may show on some rows only, so then there are more.
+    That finds random numbers and state outside. A look at `.data` is refused as such: what is done with the
+    number, a branch that no row at hand takes for instance, leaves no record.
 
     Raises:
         ValueError: naming the line that read `.data`, or saying that `f` is not a function of its arguments.
     """
-    thorough = bool(trace.reads) or trace.operations < _FEW
+    if trace.reads:
+        raise ValueError(
+            f"compile: {_name(f)} takes a plain number out of the record, where it cannot be followed: "
+            f"{trace.reads[0]} reads .data. Compute and compare with the Values themselves."
+        )
     replays = 0
-    asked = others if trace.reads else others[:3]
-    nearby = _nearby(numbers)[: None if trace.reads else 4 - len(asked)]
-    for place, candidate in enumerate([*asked, *nearby, numbers]):
-        if replays and (candidate is numbers or not thorough):
+    nearby = _nearby(numbers)[: 4 - len(others)]
+    for place, candidate in enumerate([*others, *nearby, numbers]):
+        if replays and (candidate is numbers or trace.operations >= _FEW):
             break
         try:
             again = record(f, spec, candidate)
         except Exception:
-            if place < len(asked) or candidate is numbers:
+            if place < len(others) or candidate is numbers:
                 raise
             continue  # nobody asked for this row: the function may well refuse it
         same_way = [guard.answer for guard in again.guards] == trace.answers.tolist()
@@ -169,7 +172,7 @@ def verify(
             continue
         replays += 1
         if not same_way or not _agree(trace, again, candidate):
-            raise ValueError(_complaint(f, again, candidate))
+            raise ValueError(_complaint(f, candidate))
 
 
 def _nearby(numbers: Sequence[float]) -> list[list[float]]:
@@ -190,17 +193,14 @@ def _agree(trace: Trace, again: Recording, numbers: Sequence[float]) -> bool:
     return all(x == y or (math.isnan(x) and math.isnan(y)) for x, y in pairs)
 
 
-def _complaint(f: Any, again: Recording, numbers: Sequence[float]) -> str:
+def _complaint(f: Any, numbers: Sequence[float]) -> str:
     shown = ", ".join(f"{number:g}" for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")
-    name = getattr(f, "__name__", "the function")
-    if again.reads:
-        return (
-            f"compile: {name} computes with plain numbers that recording cannot follow: {again.reads[0]} "
-            f"reads .data. At ({shown}) its result differs from what was recorded. Compute on the Values "
-            "themselves."
-        )
     return (
-        f"compile: {name} gives another result at ({shown}) than what was recorded: it uses random numbers, "
-        "or state that changes between calls, or gradients written by backward(). Pass such numbers as "
-        "arguments; for derivatives compile value_and_grad(f)."
+        f"compile: {_name(f)} gives another result at ({shown}) than what was recorded: it uses random "
+        "numbers, or state that changes between calls, or gradients written by backward(). Pass such numbers "
+        "as arguments; for derivatives compile value_and_grad(f)."
     )
+
+
+def _name(f: Any) -> str:
+    return str(getattr(f, "__name__", "the function"))

@@ -156,7 +156,7 @@ class Run:
             self._retreat(
                 ValueError(
                     "fit(compile=True): the loss depends on plain numbers that have changed since it was "
-                    "recorded (.data of a parameter, or an attribute the callback sets). Leave compile out."
+                    "recorded (such as an attribute the callback sets). Leave compile out."
                 )
             )
 
