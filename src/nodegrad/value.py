@@ -266,7 +266,7 @@ class Value:
         def __gt__(self, other: Any) -> "Value": ...
         def __ge__(self, other: Any) -> "Value": ...
         def __eq__(self, other: Any) -> "Value": ...  # type: ignore[override]  # a recorded comparison, as in PyTorch
-        def __ne__(self, other: Any) -> "Value": ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> "Value": ...  # type: ignore[override]  # likewise
 
 
 _add, _mul = ops.add, ops.mul
@@ -327,7 +327,7 @@ def _method(op: Op) -> Callable[..., Value]:
     return method
 
 
-# Operators and methods derived from the table.
+# Operators and methods derived from the table. (mypy allows no method to be assigned.)
 Value.__radd__, Value.__rmul__ = Value.__add__, Value.__mul__  # type: ignore[method-assign]
 for _name in ("sub", "truediv", "pow", "mod"):
     _op = ops.TABLE[{"truediv": "div"}.get(_name, _name)]

@@ -1,7 +1,7 @@
 """The compiler: the graph you draw is the graph that is compiled. Start with README.md beside this file."""
 
 try:
-    import numpy as np  # noqa: F401
+    import numpy as np  # noqa: F401  # imported to see whether it is there
 except ImportError as error:
     raise ImportError(
         "nodegrad.compile needs NumPy: pip install 'nodegrad[all]' (or pip install numpy)."

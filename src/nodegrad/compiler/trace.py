@@ -50,7 +50,6 @@ class Trace:
         spec: how the results are put together.
         answers: the answer that each guard must give.
         lines: where each guard was asked.
-        reads: where `.data` was looked at while recording, which a trace cannot follow.
         operations: how many scalar operations were recorded.
         seconds: how long recording and compiling took.
     """
@@ -59,7 +58,6 @@ class Trace:
         self.spec = recording.spec
         self.answers = np.array([guard.answer for guard in recording.guards], bool)
         self.lines = [guard.line for guard in recording.guards]
-        self.reads = recording.reads
         self.results = len(recording.outputs)
         program, self.parameters = lower(recording)
         recording.forget()
@@ -126,9 +124,20 @@ class Trace:
 
 
 def make_trace(f: Callable[..., Any], spec: Spec, numbers: Sequence[float], make: MakeBackend) -> Trace:
-    """Record `f` at `numbers` and compile what it did."""
+    """Record `f` at `numbers` and compile what it did.
+
+    Raises:
+        ValueError: if `f` looks at `.data`: what is done with the number leaves no record, and replays may
+            not show it (a branch that no row at hand takes).
+    """
     started = perf_counter()
-    return Trace(record(f, spec, numbers), make, started)
+    recording = record(f, spec, numbers)
+    if recording.reads:
+        raise ValueError(
+            f"compile: {_name(f)} takes a plain number out of the record, where it cannot be followed: "
+            f"{recording.reads[0]} reads .data. Compute and compare with the Values themselves."
+        )
+    return Trace(recording, make, started)
 
 
 # The self-check of a new trace.
@@ -145,17 +154,11 @@ def verify(
 ) -> None:
     """Run `f` again, on other rows that go the same way, and compare with the trace to the bit.
 
-    That finds random numbers and state outside. A look at `.data` is refused as such: what is done with the
-    number, a branch that no row at hand takes for instance, leaves no record.
+    That finds what recording cannot see: random numbers and state outside.
 
     Raises:
-        ValueError: naming the line that read `.data`, or saying that `f` is not a function of its arguments.
+        ValueError: saying that `f` is not a function of its arguments.
     """
-    if trace.reads:
-        raise ValueError(
-            f"compile: {_name(f)} takes a plain number out of the record, where it cannot be followed: "
-            f"{trace.reads[0]} reads .data. Compute and compare with the Values themselves."
-        )
     replays = 0
     nearby = _nearby(numbers)[: 4 - len(others)]
     for place, candidate in enumerate([*others, *nearby, numbers]):

@@ -332,7 +332,7 @@ def _path(path: Any) -> list[Point]:
             "loss_contour takes paths of pairs of numbers, one pair per step; "
             f"got {f'{points[0]!r} first' if points else 'an empty path'}."
         )
-    return points  # type: ignore[return-value]
+    return [(x, y) for x, y in points]
 
 
 def _parameter_names(loss: Callable[..., Any], parameters: Sequence[Value] | None) -> list[str]:

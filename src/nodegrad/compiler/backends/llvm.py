@@ -291,7 +291,7 @@ def _addresses(blocks: list[Array]) -> Any:
 
 def _work(item: Item) -> int:
     """Count the scalar operations of an item."""
-    return len(item.ops) if type(item) is Straight else item.count * max(1, item.terms)  # type: ignore[union-attr]
+    return len(item.ops) if isinstance(item, Straight) else item.count * max(1, item.terms)
 
 
 def _uniform_reads(program: VectorProgram) -> Any:
