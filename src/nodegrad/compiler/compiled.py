@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler import backends
+from nodegrad.compiler.record import named
 from nodegrad.compiler.rows import Array, rows
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace, make_trace, verify
@@ -244,7 +245,7 @@ class Compiled:
 
     @property
     def _name(self) -> str:
-        return str(getattr(self, "__name__", "the function"))
+        return named(self)
 
     def stats(self) -> dict[str, Any]:
         """Return how much was recorded and what became of it, over all traces."""

@@ -76,6 +76,11 @@ def calling_line() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
+def named(f: Any) -> str:
+    """Return what errors call a function."""
+    return str(getattr(f, "__name__", "the function"))
+
+
 def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recording:
     """Run `f` on fresh Values that hold `numbers`, put together as `spec` says.
 
@@ -98,6 +103,6 @@ def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recor
             "may have been missed. Call the compiled function outside of it, or in one thread first."
         )
     leaves, out_spec = flatten(result)
-    name = f"compile: the result of {getattr(f, '__name__', 'the function')}"
+    name = f"compile: the result of {named(f)}"
     outputs = [leaf if type(leaf) is Value else plain(leaf, name) for leaf in leaves]
     return Recording(inputs, outputs, out_spec, observer.guards, observer.reads)

@@ -12,7 +12,7 @@ from nodegrad.compiler.leaves import Leaves
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import optimize, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Program, check, evaluate
-from nodegrad.compiler.record import Recording, record
+from nodegrad.compiler.record import Recording, named, record
 from nodegrad.compiler.rows import Array
 from nodegrad.compiler.trees import Spec, builder, mapped
 from nodegrad.compiler.vectorize import vectorize
@@ -134,7 +134,7 @@ def make_trace(f: Callable[..., Any], spec: Spec, numbers: Sequence[float], make
     recording = record(f, spec, numbers)
     if recording.reads:
         raise ValueError(
-            f"compile: {_name(f)} takes a plain number out of the record, where it cannot be followed: "
+            f"compile: {named(f)} takes a plain number out of the record, where it cannot be followed: "
             f"{recording.reads[0]} reads .data. Compute and compare with the Values themselves."
         )
     return Trace(recording, make, started)
@@ -199,11 +199,7 @@ def _agree(trace: Trace, again: Recording, numbers: Sequence[float]) -> bool:
 def _complaint(f: Any, numbers: Sequence[float]) -> str:
     shown = ", ".join(f"{number:g}" for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")
     return (
-        f"compile: {_name(f)} gives another result at ({shown}) than what was recorded: it uses random "
+        f"compile: {named(f)} gives another result at ({shown}) than what was recorded: it uses random "
         "numbers, or state that changes between calls, or gradients written by backward(). Pass such numbers "
         "as arguments; for derivatives compile value_and_grad(f)."
     )
-
-
-def _name(f: Any) -> str:
-    return str(getattr(f, "__name__", "the function"))
