@@ -13,7 +13,7 @@ import numpy as np
 
 from nodegrad.compiler.backends.kernels import Contraction, Elementwise, Factor, Load, Step
 from nodegrad.compiler.backends.row_sums import RowSums
-from nodegrad.compiler.backends.spellings import CALLING
+from nodegrad.compiler.backends.spellings import LONG
 from nodegrad.compiler.index import affine, outer, run_length, separable
 from nodegrad.compiler.program import STRONG_DOT
 from nodegrad.compiler.reduction import Reduction
@@ -139,7 +139,7 @@ class _Fuser:
             self.outside[index.slots] = True
 
     def fits(self, loop: _Loop, op: Op, count: int, operands: list[Index]) -> bool:
-        if loop.count != count or len(loop.steps) >= _LONGEST or (loop.head is not None and op in CALLING):
+        if loop.count != count or len(loop.steps) >= _LONGEST or (loop.head is not None and op in LONG):
             return False
         return all(self.local(loop, index) is not None or not self.touches(loop, index) for index in operands)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from threading import get_ident
 
 from nodegrad import ops
+from nodegrad.compiler.backends import exponentials
 from nodegrad.compiler.backends.ir import Body, Name
 from nodegrad.compiler.vectorize import COPY
 from nodegrad.ops import Op
@@ -153,6 +154,8 @@ def _small_exponential(body: Body, x: Name) -> Name:
 
 
 def _sigmoid(body: Body, x: Name) -> Name:
+    if not body.exact:
+        return exponentials.sigmoid(body, x)
     one, small = body.number(1.0), _small_exponential(body, x)
     above = body.choose(body.compare("oge", x, body.number(0.0)), one, small)
     return body.arithmetic("fdiv", above, body.arithmetic("fadd", one, small))
@@ -164,14 +167,7 @@ def _softplus(body: Body, x: Name) -> Name:
 
 
 def _tanh(body: Body, x: Name) -> Name:
-    """Take expm1(2|x|) / (expm1(2|x|) + 2) with the sign of x: glibc's vector tanh takes twice as long."""
-    if body.exact or "expm1" not in VECTOR_FUNCTIONS:
-        return call(body, "tanh", x)
-    size = body.intrinsic("fabs", x)
-    twice, enough = body.arithmetic("fadd", size, size), body.number(44.0)  # from 44 on, tanh is 1
-    grown = call(body, "expm1", body.choose(body.compare("ogt", twice, enough), enough, twice))
-    ratio = body.arithmetic("fdiv", grown, body.arithmetic("fadd", grown, body.number(2.0)))
-    return body.intrinsic("copysign", ratio, x)
+    return call(body, "tanh", x) if body.exact else exponentials.tanh(body, x)
 
 
 def _relu(body: Body, x: Name) -> Name:
@@ -256,5 +252,6 @@ FUNCTIONS = {name: ops.TABLE[name] for name in _NAMES}
 SPELLINGS |= {op: _function(name) for name, op in FUNCTIONS.items()}
 SPELLINGS[ops.tanh] = _tanh
 
-# Operations that call a function: not worth fusing behind a contraction, whose registers they would spill.
-CALLING = {*FUNCTIONS.values(), ops.mod, ops.pow, ops.sigmoid, ops.softplus}
+# Operations of many instructions: in a contraction, they would be written anew for every result of its tile, and a
+# call would spill the tile's registers.
+LONG = {*FUNCTIONS.values(), ops.mod, ops.pow, ops.sigmoid, ops.softplus}
