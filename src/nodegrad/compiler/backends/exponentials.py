@@ -1,19 +1,19 @@
 """tanh and sigmoid in vector instructions: a call would cost the contents of all registers.
 
-Both are quotients of exponentials, and so is an exponential. With y = k·ln(2)/2 + r, k whole and |r| ≤ ln(2)/4,
+Both are quotients of exponentials, and so is an exponential: with y = k·ln(2)/2 + r, k whole, |r| ≤ ln(2)/4,
 
     exp(2y) = 2ᵏ·(C + r)/(C - r),    C = r·coth(r) = 1 + r²/3 - r⁴/45 + ...
 
-C - 1 is small, even and almost straight in r², so that a short polynomial gives it, and a single division does for
-all. Results are within 3 ulp; tanh is odd to the bit, and neither leaves its range.
+C - 1 is small, even and almost straight in r², so that a short polynomial gives it, and a single division
+does for all. Results are within 3 ulp; tanh is odd to the bit, and neither leaves its range.
 """
 
 import math
 
 from nodegrad.compiler.backends.ir import Body, Name
 
-# (C - 1)/r² as a polynomial in r²: the one that equals it at the five Chebyshev nodes of [0, (ln(2)/4)²], so that C
-# is off by 4e-18 at most.
+# (C - 1)/r² as a polynomial in r²: the one that equals it at the five Chebyshev nodes of [0, (ln(2)/4)²], so
+# that C is off by 4e-18 at most.
 SERIES = (
     *(0.3333333333333332, -0.022222222222051658, 0.0021164020709465194),
     *(-0.00021163597012444974, 2.1216115534633992e-05),

@@ -252,6 +252,6 @@ FUNCTIONS = {name: ops.TABLE[name] for name in _NAMES}
 SPELLINGS |= {op: _function(name) for name, op in FUNCTIONS.items()}
 SPELLINGS[ops.tanh] = _tanh
 
-# Operations of many instructions: in a contraction, they would be written anew for every result of its tile, and a
-# call would spill the tile's registers.
+# Operations of many instructions: in a contraction, they would be written anew for every result of its tile,
+# and a call would spill the tile's registers.
 LONG = {*FUNCTIONS.values(), ops.mod, ops.pow, ops.sigmoid, ops.softplus}
