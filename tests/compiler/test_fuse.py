@@ -69,6 +69,40 @@ def test_what_follows_a_contraction_runs_on_its_tile():
     assert not kernel.stored
 
 
+def steps_of_loops(operations, operands):
+    """Fuse instructions over 16 inputs and 64 parameters; return the names of each loop's steps."""
+    program = Program(16, 64, (), operations, operands, list(range(80, 80 + len(operations))))
+    return [[step.op.name for step in kernel.steps] for kernel in kernels(program)]
+
+
+def layer(size):
+    """Write the operands of a layer's dot products over 8 inputs."""
+    return [(*range(16 + 8 * i, 24 + 8 * i), *range(8)) for i in range(size)]
+
+
+def test_what_comes_later_joins_the_loop_of_its_operand():
+    operands = [*[(i,) for i in range(4)], *layer(8), *[(80 + i,) for i in range(4)]]
+
+    found = steps_of_loops([ops.exp] * 4 + [ops.dot] * 8 + [ops.neg] * 4, operands)
+
+    assert found == [["exp", "neg"], []]
+
+
+def test_what_reads_a_later_loop_as_well_does_not_run_before_it():
+    operands = [*[(i,) for i in range(8)], *layer(8), *[(80 + i, 88 + i) for i in range(8)]]
+
+    found = steps_of_loops([ops.exp] * 8 + [ops.dot] * 8 + [ops.mul] * 8, operands)
+
+    assert found == [["exp"], ["mul"]]
+
+
+@pytest.mark.parametrize(("size", "steps"), [(8, [[], ["tanh"]]), (1, [["tanh"]])])
+def test_long_operations_join_a_contraction_of_one_result_only(size, steps):
+    operands = [*layer(size), *[(80 + i,) for i in range(size)]]
+
+    assert steps_of_loops([ops.dot] * size + [ops.tanh] * size, operands) == steps
+
+
 def test_many_scalars_are_records_of_few_kernels():
     names = [ops.sin, ops.mul] * 700
     operands = [(k,) if k % 2 == 0 else (k, 0) for k in range(1400)]

@@ -63,6 +63,7 @@ class _Loop:
     """Instructions that run as one loop over `count` elements: maybe a contraction, then steps."""
 
     count: int
+    place: int  # in the plan
     head: Group | None = None
     # (operation, first slot of the result, operands: an index, or the number of a result in the loop)
     steps: list[tuple[Op, int, list[Index | int]]] = field(default_factory=list)
@@ -78,6 +79,7 @@ class _Fuser:
         self.alone = alone  # the prologue: uniform slots are all there is, and are addressed as varying ones
         self.outside = np.zeros(slots, bool)  # slots read from outside the loop that writes them
         self.outside[outputs] = True
+        self.writer = np.full(slots, -1, np.int32)  # which of the plan writes a slot
         scalars = sum(len(item.ops) for item in items if type(item) is Straight)
         self.fused = scalars <= _MANY_SCALARS
         self.plan: list[_Loop | Straight] = []
@@ -101,6 +103,7 @@ class _Fuser:
                 self.append(op, result, 1, indices)
         elif type(item) is Straight:
             self.current = None
+            self.writer[item.results] = len(self.plan)
             self.plan.append(item)
             read = [slot for operands in item.operands for slot in operands]
             uniform, varying = [~slot for slot in read if slot < 0], [slot for slot in read if slot >= 0]
@@ -110,16 +113,16 @@ class _Fuser:
         if not group.terms:
             self.append(group.op, group.start, group.count, list(group.operands))
             return
-        self.current = _Loop(group.count, group)
+        self.current = _Loop(group.count, len(self.plan), group)
         self.plan.append(self.current)
         for index in group.reads:
             self.read(index)
         self.wrote(self.current, group.start)
 
     def append(self, op: Op, start: int, count: int, operands: list[Index]) -> None:
-        loop = self.current
-        if loop is None or not self.fits(loop, op, count, operands):
-            loop = self.current = _Loop(count)
+        loop = self.joined(op, count, operands)
+        if loop is None:
+            loop = self.current = _Loop(count, len(self.plan))
             self.plan.append(loop)
         found: list[Index | int] = []
         for index in operands:
@@ -133,13 +136,24 @@ class _Fuser:
     def wrote(self, loop: _Loop, start: int) -> None:
         loop.places[start] = len(loop.places)
         loop.written.append((start, start + loop.count))
+        self.writer[start : start + loop.count] = loop.place
 
     def read(self, index: Index) -> None:
         if self.alone or not index.uniform:
             self.outside[index.slots] = True
 
+    def joined(self, op: Op, count: int, operands: list[Index]) -> _Loop | None:
+        """Return the loop an instruction joins: that of its last operand, if it fits, or the current one."""
+        own = [index.slots for index in operands if self.alone or not index.uniform]
+        last = max([int(self.writer[slots].max()) for slots in own], default=-1)
+        for loop in (self.plan[last] if last >= 0 else None, self.current):
+            if type(loop) is _Loop and self.fits(loop, op, count, operands):
+                return loop
+        return None
+
     def fits(self, loop: _Loop, op: Op, count: int, operands: list[Index]) -> bool:
-        if loop.count != count or len(loop.steps) >= _LONGEST or (loop.head is not None and op in LONG):
+        tiled = loop.head is not None and loop.count > 1
+        if loop.count != count or len(loop.steps) >= _LONGEST or (tiled and op in LONG):
             return False
         return all(self.local(loop, index) is not None or not self.touches(loop, index) for index in operands)
 
