@@ -1,4 +1,4 @@
-"""The driver: takes rows through the kernels, group by group, and blocks of groups through the sums."""
+"""The drivers: take rows through the kernels group by group, and blocks of groups through the sums."""
 
 from dataclasses import dataclass
 
@@ -6,50 +6,100 @@ from nodegrad.compiler.backends.ir import Body, Name
 
 # fmt: off
 CONTEXT = (
-    "records", "record_count", "sum_records", "sum_count", "varying", "group_bytes", "uniform", "inputs",
-    "input_count", "outputs", "output_count", "results", "result_stride", "start", "stop", "rows", "block",
-    "sums",
+    "records", "record_count", "sum_records", "sum_count", "varying", "group_bytes", "uniform", "input_count",
+    "outputs", "output_count", "results", "result_stride", "block", "sums", "yield",
+    "inputs", "start", "stop", "rows", "portion", "portions", "parts", "tickets", "next", "done",
 )
-_POINTERS = ("records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums")
+_POINTERS = ("records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums", "yield")
 # fmt: on
+_PATIENCE = 64  # looks at what others have done before the processor is left to them
+
+
+class _Context:
+    """The words that a driver is called with, named by CONTEXT."""
+
+    def __init__(self, body: Body) -> None:
+        self.words = {name: body.field("%x", place) for place, name in enumerate(CONTEXT[:-2])}
+        self.pointer = {name: body.let(f"inttoptr i64 {self.words[name]} to ptr") for name in _POINTERS}
 
 
 @dataclass(frozen=True, slots=True)
-class Driver:
-    """Runs records over rows start..stop; called with a context of words, named by CONTEXT."""
+class Rows:
+    """Runs records over rows start..stop, and copies the outputs of each row."""
 
     def write(self, body: Body) -> str:
         """Write the driver."""
-        words = {name: body.field("%x", place) for place, name in enumerate(CONTEXT)}
-        pointer = {name: body.let(f"inttoptr i64 {words[name]} to ptr") for name in _POINTERS}
-        groups = body.let(f"mul nsw i64 {words['block']}, {body.lanes}")
-        counts = body.variable("[3 x i64]", "zeroinitializer")
-        with body.loop(words["stop"], words["start"], step=groups) as row:
-            inside = body.let(f"add nsw i64 {row}, {groups}")
-            end = _smaller(body, inside, words["stop"])
-            with body.loop(end, row, step=body.lanes) as first:
-                done = body.let(f"sub nsw i64 {first}, {row}")
-                number = body.let(f"sdiv exact i64 {done}, {body.lanes}")
+        context = _Context(body)
+        words, pointer = context.words, context.pointer
+        with body.loop(words["stop"], words["start"], step=body.lanes) as first:
+            _run_group(body, context, pointer["varying"], first)
+            _scatter(body, words, pointer, pointer["varying"], first)
+        return "ptr %x"
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums over rows 0..stop, with the help of every thread that runs this on the same context.
+
+    The work of a block of groups is cut into `portions` of groups, `portion` each, then into `parts` of the
+    sums over them. Threads draw tickets for these one after the other (`next`), wait until everything before
+    their phase is `done`, and return when all is. Which thread draws which makes no difference to a sum.
+    """
+
+    def write(self, body: Body) -> str:
+        """Write the driver."""
+        context = _Context(body)
+        words, pointer = context.words, context.pointer
+        upcoming, done = (
+            body.let(f"getelementptr i64, ptr %x, i64 {CONTEXT.index(name)}") for name in ("next", "done")
+        )
+        each = body.let(f"add nsw i64 {words['portions']}, {words['parts']}")
+        counts = body.variable("[6 x i64]", "zeroinitializer")
+        with body.forever() as out:
+            ticket = body.let(f"atomicrmw add ptr {upcoming}, i64 1 monotonic")
+            body.leave(body.let(f"icmp sge i64 {ticket}, {words['tickets']}"), out)
+            block = body.let(f"sdiv i64 {ticket}, {each}")
+            begin = body.let(f"mul nsw i64 {block}, {each}")
+            place = body.let(f"sub nsw i64 {ticket}, {begin}")
+            part = body.let(f"sub nsw i64 {place}, {words['portions']}")
+            first = body.let(f"mul nsw i64 {block}, {words['block']}")
+            summing = body.let(f"icmp sge i64 {part}, 0")
+            phase = body.let(f"select i1 {summing}, i64 {words['portions']}, i64 0")
+            _wait(body, done, body.let(f"add nsw i64 {begin}, {phase}"), pointer["yield"])
+            with body.when(body.let(f"icmp slt i64 {part}, 0")):
+                self._run_portion(body, context, first, place)
+            with body.when(summing):
+                self._sum_part(body, context, first, part, counts)
+            body.let(f"atomicrmw add ptr {done}, i64 1 release")
+        _wait(body, done, words["tickets"], pointer["yield"])
+        return "ptr %x"
+
+    def _run_portion(self, body: Body, context: _Context, first: Name, place: Name) -> None:
+        """Run records over the groups of a portion of the block whose first group is given."""
+        words, pointer = context.words, context.pointer
+        start = body.let(f"mul nsw i64 {place}, {words['portion']}")
+        stop = _smaller(body, body.let(f"add nsw i64 {start}, {words['portion']}"), words["block"])
+        with body.loop(stop, start) as number:
+            group = body.let(f"add nsw i64 {first}, {number}")
+            row = body.let(f"mul nsw i64 {group}, {body.lanes}")
+            with body.when(body.let(f"icmp slt i64 {row}, {words['stop']}")):
                 offset = body.let(f"mul nsw i64 {number}, {words['group_bytes']}")
                 slots = body.let(f"getelementptr i8, ptr {pointer['varying']}, i64 {offset}")
-                _gather(body, words, pointer, slots, first)
-                _call_records(body, pointer["records"], words["record_count"], slots, pointer["uniform"])
-                _scatter(body, words, pointer, slots, first)
-            taken = body.let(f"sub nsw i64 {end}, {row}")
-            full = body.let(f"sdiv i64 {taken}, {body.lanes}")
-            rest = body.let(f"srem i64 {taken}, {body.lanes}")
-            for place, word in enumerate((full, words["group_bytes"], rest)):
-                at = body.let(f"getelementptr i64, ptr {counts}, i64 {place}")
-                body.do(f"store i64 {word}, ptr {at}")
-            _call_records(
-                body,
-                pointer["sum_records"],
-                words["sum_count"],
-                pointer["varying"],
-                pointer["sums"],
-                f", ptr {counts}",
-            )
-        return "ptr noalias %x"
+                _run_group(body, context, slots, row)
+
+    def _sum_part(self, body: Body, context: _Context, first: Name, part: Name, counts: Name) -> None:
+        """Run a part of the tiles of every record of sums over a block."""
+        words, pointer = context.words, context.pointer
+        row = body.let(f"mul nsw i64 {first}, {body.lanes}")
+        size = body.let(f"mul nsw i64 {words['block']}, {body.lanes}")
+        taken = _smaller(body, body.let(f"sub nsw i64 {words['stop']}, {row}"), size)
+        full = body.let(f"sdiv i64 {taken}, {body.lanes}")
+        rest = body.let(f"srem i64 {taken}, {body.lanes}")
+        for place, word in enumerate((full, words["group_bytes"], rest, part, words["parts"], first)):
+            at = body.let(f"getelementptr i64, ptr {counts}, i64 {place}")
+            body.do(f"store i64 {word}, ptr {at}")
+        records, count = pointer["sum_records"], words["sum_count"]
+        _call_records(body, records, count, pointer["varying"], pointer["sums"], f", ptr {counts}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +112,24 @@ class Prologue:
         records = body.field("%x", CONTEXT.index("records"), "ptr")
         uniform = body.field("%x", CONTEXT.index("uniform"), "ptr")
         _call_records(body, records, count, uniform, uniform)
-        return "ptr noalias %x"
+        return "ptr %x"
+
+
+def _wait(body: Body, done: Name, goal: Name, others: Name) -> None:
+    """Wait until so many tickets are done; leave the processor to other threads when that takes long."""
+    with body.forever() as out:
+        with body.loop(str(_PATIENCE)):
+            now = body.let(f"load atomic i64, ptr {done} acquire, align 8")
+            body.leave(body.let(f"icmp sge i64 {now}, {goal}"), out)
+        with body.when(body.let(f"icmp ne ptr {others}, null")):
+            body.let(f"call i32 {others}()")
+
+
+def _run_group(body: Body, context: _Context, slots: Name, first: Name) -> None:
+    """Run records over the group of rows from `first` on."""
+    words, pointer = context.words, context.pointer
+    _gather(body, words, pointer, slots, first)
+    _call_records(body, pointer["records"], words["record_count"], slots, pointer["uniform"])
 
 
 def _smaller(body: Body, x: Name, y: Name) -> Name:

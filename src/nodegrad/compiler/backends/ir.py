@@ -72,6 +72,22 @@ class Body:
         self.label(done)
 
     @contextmanager
+    def forever(self) -> Iterator[str]:
+        """Run what is written inside again and again; `leave` goes to the label."""
+        again, done = self.fresh("again"), self.fresh("done")
+        self.do(f"br label %{again}")
+        self.label(again)
+        yield done
+        self.do(f"br label %{again}")
+        self.label(done)
+
+    def leave(self, condition: Name, done: str) -> None:
+        """Leave a loop that runs forever if the condition holds."""
+        onward = self.fresh("onward")
+        self.do(f"br i1 {condition}, label %{done}, label %{onward}")
+        self.label(onward)
+
+    @contextmanager
     def when(self, condition: Name) -> Iterator[None]:
         """Run what is written inside if the condition holds, which is rare."""
         inside, done = self.fresh("rare"), self.fresh("done")

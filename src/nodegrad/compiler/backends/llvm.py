@@ -3,17 +3,17 @@
 import ctypes
 import os
 import struct
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler.backends import native
-from nodegrad.compiler.backends.driver import CONTEXT, Driver, Prologue
+from nodegrad.compiler.backends.driver import CONTEXT, Prologue, Rows, Sums
 from nodegrad.compiler.backends.fuse import Records, fuse, plan_sums
-from nodegrad.compiler.backends.spellings import raise_held
+from nodegrad.compiler.backends.spellings import anything_held, raise_held
+from nodegrad.compiler.backends.team import ask
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Straight, VectorProgram
 
@@ -23,6 +23,8 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 _CACHE = 6 * 2**20
 _WORK = 4_000_000  # operations from which a second thread is worth its start
 _PLACE = {name: place for place, name in enumerate(CONTEXT)}
+_CHANGING = struct.Struct(f"{len(CONTEXT) - _PLACE['inputs']}q")  # the words that differ from rows to rows
+_DRAWN = slice(_PLACE["next"], _PLACE["done"] + 1)
 _call = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 
 
@@ -47,19 +49,49 @@ class LlvmBackend:
     def rows(self, blocks: list[Array], count: int, parameters: Array) -> Array:
         """Return the outputs as an array [output, row]; `blocks` are arrays [row, input], side by side."""
         part = self._part("rows")
-        padded = -(-count // self.lanes) * self.lanes
-        out = np.empty((len(part.outputs), padded))
-        self._run(part, _addresses(blocks), count, parameters, out)
+        inputs = _addresses(blocks)
+        out = np.empty((len(part.outputs), -(-count // self.lanes) * self.lanes))
+        space = part.borrow()
+        space.start(parameters)
+        chunk = part.chunk(count)
+        starts = iter(range(0, count, chunk))
+
+        def work(own: _Space) -> None:
+            for start in starts:
+                own.run(inputs, start, min(start + chunk, count), count, out, space)
+
+        def help() -> None:
+            own = part.borrow()
+            work(own)
+            part.spaces.append(own)
+
+        helpers = ask(self.threads - 1, help) if chunk < count and self.threads > 1 else []
+        work(space)
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+        part.spaces.append(space)  # not before: its uniform slots are read
         return out[:, :count]
 
     def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
         part = self._part("sums")
-        return self._run(part, _addresses(blocks), count, parameters, None)
+        space = part.borrow()
+        space.at(_addresses(blocks), count, self._threads(part, count))
+        found = space.sums(parameters)
+        part.spaces.append(space)
+        return found
 
-    def bound(self, blocks: list[Array], count: int) -> "_Bound":
+    def bound(self, blocks: list[Array], count: int) -> Callable[[Array], Array]:
         """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
-        return _Bound(self, self._part("sums"), blocks, count)
+        part = self._part("sums")
+        space = _Space(part)
+        space.at(_addresses(blocks), count, self._threads(part, count))
+        space.kept = blocks  # the kernels read them at their addresses
+        return space.sums
+
+    def _threads(self, part: "_Part", count: int) -> int:
+        return self.threads if count * part.work >= _WORK else 1
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
@@ -75,55 +107,6 @@ class LlvmBackend:
         found = part.results.unpack_from(space.result_memory)
         part.spaces.append(space)
         return list(found)
-
-    def _run(self, part: "_Part", inputs: Any, count: int, parameters: Array, out: Array | None) -> Array:
-        chunk = part.chunk(count)
-        cuts = range(0, count, chunk)
-        space = part.borrow()
-        space.start(parameters)
-        if len(cuts) == 1:
-            totals = space.run(inputs, 0, count, count, out)
-        elif self.threads == 1:
-            totals = 0.0
-            for start in cuts:
-                totals = totals + space.run(inputs, start, min(start + chunk, count), count, out)
-        else:
-            uniform = space.uniform
-
-            def work(start: int) -> Any:
-                own = part.borrow()
-                own.uniform[:] = uniform
-                totals = own.run(inputs, start, min(start + chunk, count), count, out)
-                totals = totals.copy() if out is None else totals
-                part.spaces.append(own)
-                return totals
-
-            totals = sum(_pool(self.threads).map(work, cuts))
-        found: Array = totals.take(part.take) if out is None else out
-        part.spaces.append(space)  # not before: the totals are the space's own
-        return found
-
-
-class _Bound:
-    """Sums over rows that stay where they are, so that they are looked up once."""
-
-    def __init__(self, backend: LlvmBackend, part: "_Part", blocks: list[Array], count: int) -> None:
-        self.backend, self.part, self.count = backend, part, count
-        self.blocks = blocks  # kept alive: the kernel reads them at their addresses
-        self.inputs = _addresses(blocks)
-        self.space = _Space(part)
-        self.space.at(self.inputs, 0, count, count)
-
-    def __call__(self, parameters: Array) -> Array:
-        part, space = self.part, self.space
-        if self.count > part.chunk(self.count):
-            return self.backend._run(part, self.inputs, self.count, parameters, None)
-        space.start(parameters)
-        space.totals.fill(0.0)
-        part.driver(space.address)
-        raise_held()
-        found: Array = space.totals.take(part.take)
-        return found
 
 
 class _Part:
@@ -147,7 +130,8 @@ class _Part:
         read = _uniform_reads(program)
         prologue = fuse(program.prologue, read, program.uniform, registers, alone=True)
         self.has_prologue = bool(program.prologue)
-        wanted: dict[Any, tuple[Any, int]] = {Driver(): (Driver(), lanes), Prologue(): (Prologue(), 1)}
+        driver = Sums() if how == "sums" else Rows()
+        wanted: dict[Any, tuple[Any, int]] = {driver: (driver, lanes), Prologue(): (Prologue(), 1)}
         wanted |= {kernel: (kernel, lanes) for kernel in body.kinds}
         wanted |= {kernel: (kernel, width) for kernel in self.sum_records.kinds}
         once = {("once", kernel): (kernel, 1) for kernel in prologue.kinds}
@@ -160,7 +144,7 @@ class _Part:
         self.body = body.link(found)
         self.sums = self.sum_records.link(found)
         self.once = prologue.link({kernel: found["once", kernel] for kernel in prologue.kinds})
-        self.driver = _call(found[Driver()])
+        self.driver = _call(found[driver])
         self.prologue = _call(found[Prologue()])
         group = program.varying * lanes * 8
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
@@ -173,10 +157,7 @@ class _Part:
         self.spaces: list[_Space] = []
 
     def chunk(self, count: int) -> int:
-        """Return how many rows a thread takes at once.
-
-        That depends on the program and the number of rows alone, so that sums do not depend on threads.
-        """
+        """Return how many rows a thread takes at once."""
         if count * self.work < _WORK:
             return max(1, count)
         pieces = 2 if count < 512 else max(4, count // 4096)
@@ -215,6 +196,7 @@ class _Space:
         self.address = self.context.ctypes.data
         self.row_address = self.row_context.ctypes.data
         self.prologue_address = self.once.ctypes.data
+        self.kept: Any = None
 
     def _context(self, inputs: Any, results: Array, stride: int, rows: tuple[int, int, int]) -> Any:
         part = self.part
@@ -235,8 +217,9 @@ class _Space:
             **dict(zip(("start", "stop", "rows"), rows, strict=True)),
             "block": part.block,
             "sums": self.totals.ctypes.data,
+            "yield": _yield(),
         }
-        return np.array([words[name] for name in CONTEXT], np.int64)
+        return np.array([words.get(name, 0) for name in CONTEXT], np.int64)
 
     def start(self, parameters: Array) -> None:
         """Take over the parameters and compute what depends on them alone."""
@@ -244,25 +227,65 @@ class _Space:
         if self.part.has_prologue:
             self.part.prologue(self.prologue_address)
 
-    def at(self, inputs: Any, start: int, stop: int, count: int) -> None:
-        """Point at rows start..stop of `count`."""
-        self.context[_PLACE["inputs"]] = inputs.ctypes.data
-        self.context[_PLACE["start"] : _PLACE["rows"] + 1] = start, stop, count
-
-    def run(self, inputs: Any, start: int, stop: int, count: int, out: Array | None) -> Any:
-        """Run rows start..stop of `count`; return the sums, or 0 where results go to `out`."""
-        self.at(inputs, start, stop, count)
-        if out is not None:
-            context = self.context
-            context[_PLACE["results"]] = out.ctypes.data
-            context[_PLACE["result_stride"]] = out.shape[1]
-            self.part.driver(self.address)
-            raise_held()
-            return 0
-        self.totals.fill(0.0)
+    def run(self, inputs: Any, start: int, stop: int, count: int, out: Array, origin: "_Space") -> None:
+        """Write the results of rows start..stop of `count` to `out`; uniform slots are those of `origin`."""
+        context = self.context
+        context[_PLACE["inputs"]] = inputs.ctypes.data
+        context[_PLACE["uniform"]] = origin.uniform.ctypes.data
+        context[_PLACE["start"] : _PLACE["rows"] + 1] = start, stop, count
+        context[_PLACE["results"]] = out.ctypes.data
+        context[_PLACE["result_stride"]] = out.shape[1]
         self.part.driver(self.address)
         raise_held()
-        return self.totals
+
+    def at(self, inputs: Any, count: int, threads: int) -> None:
+        """Point at the rows to sum over, and cut the work into tickets for so many threads."""
+        part = self.part
+        groups = -(-count // part.lanes)
+        some = min(part.block, groups)
+        portion = some if threads == 1 else max(1, some // (4 * threads))
+        portions, parts = -(-some // portion), 1 if threads == 1 else 8 * threads
+        tickets = -(-groups // part.block) * (portions + parts)
+        words = inputs.ctypes.data, 0, count, count, portion, portions, parts, tickets, 0, 0
+        _CHANGING.pack_into(self.context, 8 * _PLACE["inputs"], *words)
+        self.inputs, self.threads = inputs, threads
+
+    def sums(self, parameters: Array) -> Array:
+        """Return the sums over the rows that this points at.
+
+        Helpers work in a context of their own: those that come too late find no ticket left in it.
+        """
+        self.start(parameters)
+        part = self.part
+        if self.threads == 1:
+            self.context[_DRAWN] = 0
+            part.driver(self.address)
+            raise_held()
+        else:
+            work = partial(_run, self, self.context.copy())
+            helpers = ask(self.threads - 1, work)
+            work()
+            if anything_held():
+                for helper in helpers:
+                    helper.result()
+        found: Array = self.totals.take(part.take)
+        return found
+
+
+def _run(space: _Space, context: Any) -> None:
+    """Run the driver in a context; the space is the memory that it points into."""
+    space.part.driver(context.ctypes.data)
+    raise_held()
+
+
+@cache
+def _yield() -> int:
+    """Return the address of the function that leaves the processor to another thread; 0 if there is none."""
+    library = ctypes.CDLL(None) if os.name == "posix" else ctypes.CDLL("kernel32")
+    for name in ("sched_yield", "SwitchToThread"):
+        if hasattr(library, name):
+            return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
+    return 0
 
 
 def _aligned(count: int) -> Array:
@@ -303,8 +326,3 @@ def _uniform_reads(program: VectorProgram) -> Any:
         else:
             read.append(np.array([~x for operands in item.operands for x in operands if x < 0], np.int64))
     return np.concatenate(read)
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="nodegrad")

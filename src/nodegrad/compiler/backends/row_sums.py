@@ -13,7 +13,7 @@ class RowSums:
     """Sums over rows, for tiles of results: Σ_rows Σₜ a·b with every a of the tile by every b, or Σ_rows a.
 
     Called as (varying slots of the first group, results, record, [full groups, bytes per group, lanes of the
-    last]).
+    last, part of the tiles to do, number of parts, number of the first group]).
     """
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
@@ -37,8 +37,12 @@ class RowSums:
             for columns in self.columns
         ]
         base = fields.next()
-        full, stride, rest = (body.field("%c", index) for index in range(3))
-        with body.loop(tiles) as number:
+        full, stride, rest, part, parts, group = (body.field("%c", index) for index in range(6))
+        begin = body.let(f"sdiv i64 {body.let(f'mul nsw i64 {tiles}, {part}')}, {parts}")
+        following = body.let(f"mul nsw i64 {tiles}, {body.let(f'add nsw i64 {part}, 1')}")
+        end = body.let(f"sdiv i64 {following}, {parts}")
+        anew = body.let(f"icmp eq i64 {group}, 0")
+        with body.loop(end, begin) as number:
             rows = self._rows(body, factors, starts, number)
             sums = [body.variable(body.vector, body.number(0.0)) for _ in range(self.results)]
             self._add_groups(body, factors, rows, sums, terms, (full, stride, rest), strict=False)
@@ -53,9 +57,9 @@ class RowSums:
                 at = body.let(f"add nsw i64 {place}, {offset * body.lanes}")
                 address = body.let(f"getelementptr double, ptr %u, i64 {at}")
                 before = body.let(f"load {body.vector}, ptr {address}, align 8")
-                body.do(
-                    f"store {body.vector} {body.arithmetic('fadd', before, total)}, ptr {address}, align 8"
-                )
+                after = body.arithmetic("fadd", before, total)
+                kept = body.let(f"select i1 {anew}, {body.vector} {total}, {body.vector} {after}")
+                body.do(f"store {body.vector} {kept}, ptr {address}, align 8")
         return "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
 
     def _rows(self, body: Body, factors: list[Any], starts: Name, number: Name) -> list[list[Name]]:

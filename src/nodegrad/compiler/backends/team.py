@@ -1,0 +1,78 @@
+"""Threads that help a caller with native work, on other processors than the caller's."""
+
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import cache
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any
+
+Work = Callable[[], None]
+
+
+class _Helper:
+    """A thread that does what it is asked to, one thing after the other."""
+
+    def __init__(self) -> None:
+        self.waiting: SimpleQueue[tuple[Future[None], Work]] = SimpleQueue()
+        self.processors: set[int] | None = None  # that it was sent to
+        self.thread = Thread(target=self.serve, name="nodegrad", daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while True:
+            future, work = self.waiting.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    work()
+                except BaseException as error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(None)
+            del future, work  # what they hold is free while this waits
+
+    def ask(self, work: Work, processors: set[int] | None) -> Future[None]:
+        if processors is not None and processors != self.processors:
+            os.sched_setaffinity(self.thread.native_id or 0, processors)
+            self.processors = processors
+        future: Future[None] = Future()
+        self.waiting.put((future, work))
+        return future
+
+
+_helpers: list[_Helper] = []
+_lock = Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.clear)  # threads do not come along
+
+
+def ask(count: int, work: Work) -> list[Future[None]]:
+    """Ask up to so many threads to do some work, besides the caller.
+
+    A thread that wakes up is often put on the processor of the thread that woke it, to wait there until that
+    one is done (Linux looks for an idle processor only among those it takes to share a cache). So threads
+    are sent to the others first. With no other processor to go to, none is asked.
+    """
+    processors = _others()
+    if processors is not None and not processors:
+        return []
+    with _lock:
+        while len(_helpers) < count:
+            _helpers.append(_Helper())
+        return [helper.ask(work, processors) for helper in _helpers[:count]]
+
+
+def _others() -> set[int] | None:
+    """Return the processors that this thread may use without the one that it is on; None if unknown."""
+    here = _processor_here()
+    return None if here is None else os.sched_getaffinity(0) - {here()}
+
+
+@cache
+def _processor_here() -> Any:
+    """Return the function that says which processor this thread is on, or None where there is no such."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None)
