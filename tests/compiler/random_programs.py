@@ -1,11 +1,11 @@
-"""Random programs over all rows of the table: shared subexpressions, chains of sums, hard numbers."""
+"""Random programs over all rows of the table: shared subexpressions, chains, hard numbers."""
 
 import math
 
 from hypothesis import strategies as st
 
 from nodegrad import ops
-from nodegrad.compiler.program import STRONG_DOT, Program
+from nodegrad.compiler.program import MAX, MIN, STRONG_DOT, Program
 
 HARD = [
     0.0,
@@ -25,9 +25,9 @@ HARD = [
     1e-17,
 ]
 numbers = st.sampled_from(HARD) | st.floats(-4.0, 4.0) | st.floats()
-ROWS = [*ops.TABLE.values(), STRONG_DOT]
+ROWS = [*ops.TABLE.values(), STRONG_DOT, MAX, MIN]
 # Sums are what passes rewrite most, so they come often.
-FREQUENT = [ops.add, ops.add, ops.mul, ops.strong_mul, ops.sub, ops.sum, ops.dot]
+FREQUENT = [ops.add, ops.add, ops.mul, ops.strong_mul, ops.sub, ops.sum, ops.dot, ops.maximum]
 
 
 @st.composite
@@ -40,12 +40,14 @@ def programs(draw, rows=ROWS, most=24, numbers=numbers):
     for _ in range(draw(st.integers(1, most))):
         op = draw(st.sampled_from([*rows, *[row for row in FREQUENT if row in rows] * 2]))
         arity = op.arity if op.arity is not None else draw(st.sampled_from([2, 4, 6, 10]))
+        chained = len(names) >= width and draw(st.booleans())
         for _ in range(width):
             end = inputs + parameters + len(names)
             recent = st.integers(max(0, end - 8), end - 1)
             slot = st.one_of(recent, recent, st.integers(-len(constants), end - 1))
             names.append(op)
-            operands.append(tuple(draw(st.lists(slot, min_size=arity, max_size=arity))))
+            drawn = draw(st.lists(slot, min_size=arity, max_size=arity))
+            operands.append((end - width, *drawn[1:]) if chained else tuple(drawn))
     end = inputs + parameters + len(names)
     outputs = draw(st.lists(st.integers(-len(constants), end - 1), min_size=1, max_size=6))
     return Program(inputs, parameters, constants, names, operands, [*outputs, end - 1])

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 
 from compiler.random_programs import HARD, runs, same
 from nodegrad import ops
-from nodegrad.compiler import passes
-from nodegrad.compiler.passes import PASSES, flatten_sums, optimize, simplify, sweep_dead
+from nodegrad.compiler import chains, passes
+from nodegrad.compiler.passes import PASSES, flatten_chains, optimize, simplify, sweep_dead
 from nodegrad.compiler.program import Program, check, evaluate, render
 
 
@@ -87,13 +87,13 @@ def test_a_chain_of_sums_of_products_becomes_a_contraction():
         (ops.mul, 0, 3), (ops.mul, 1, 4), (ops.add, 6, 7), (ops.mul, 2, 5), (ops.add, 8, 9), parameters=3
     )
 
-    assert printed(sweep_dead(flatten_sums(before))) == ["%0 = dot(x0, x1, x2, p0, p1, p2)", "return %0"]
+    assert printed(sweep_dead(flatten_chains(before))) == ["%0 = dot(x0, x1, x2, p0, p1, p2)", "return %0"]
 
 
 def test_a_bias_in_front_is_carried_by_a_product_with_one():
     before = program((ops.mul, 0, 3), (ops.add, 5, 6), (ops.mul, 1, 4), (ops.add, 7, 8), parameters=3)
 
-    after = printed(sweep_dead(flatten_sums(before)))
+    after = printed(sweep_dead(flatten_chains(before)))
 
     assert after == ["%0 = dot(1.0, x0, x1, p2, p0, p1)", "return %0"]
 
@@ -101,7 +101,7 @@ def test_a_bias_in_front_is_carried_by_a_product_with_one():
 def test_additions_on_the_right_keep_their_order():
     before = program((ops.add, 1, 2), (ops.add, 0, 3), (ops.add, 4, 0))
 
-    assert printed(sweep_dead(flatten_sums(before))) == [
+    assert printed(sweep_dead(flatten_chains(before))) == [
         "%0 = add(x1, x2)",
         "%1 = sum(x0, %0, x0)",
         "return %1",
@@ -111,7 +111,7 @@ def test_additions_on_the_right_keep_their_order():
 def test_what_is_used_twice_is_not_absorbed():
     before = program((ops.mul, 0, 1), (ops.add, 3, 2), (ops.add, 4, 3), outputs=[5, 4])
 
-    assert printed(sweep_dead(flatten_sums(before)))[0] == "%0 = mul(x0, x1)"
+    assert printed(sweep_dead(flatten_chains(before)))[0] == "%0 = mul(x0, x1)"
 
 
 def test_strong_products_become_a_contraction_of_their_own():
@@ -123,9 +123,40 @@ def test_strong_products_become_a_contraction_of_their_own():
         (ops.add, 5, 6),
     )
 
-    after = printed(sweep_dead(flatten_sums(before)))
+    after = printed(sweep_dead(flatten_chains(before)))
 
     assert after == ["%0 = strong_dot(x0, x1, x2, x1, x2, x0)", "return %0"]
+
+
+def test_chains_within_chains_keep_their_order():
+    before = program(
+        (ops.add, 0, 1),
+        (ops.sum, 3, 2, 0),
+        (ops.dot, 1, 2, 0, 0),
+        (ops.mul, 2, 2),
+        (ops.add, 5, 6),
+        (ops.sub, 4, 7),
+    )
+
+    assert printed(sweep_dead(flatten_chains(before))) == [
+        "%0 = sum(x0, x1, x2, x0)",
+        "%1 = dot(x1, x2, x2, x0, x0, x2)",
+        "%2 = sub(%0, %1)",
+        "return %2",
+    ]
+
+
+@pytest.mark.parametrize(("op", "name"), [(ops.maximum, "max"), (ops.minimum, "min")])
+def test_a_chain_of_extremes_becomes_one_instruction(op, name):
+    before = program((op, 0, 1), (op, 3, 2), (op, 4, -1), constants=(0.5,))
+
+    assert printed(sweep_dead(flatten_chains(before))) == [f"%0 = {name}(x0, x1, x2, 0.5)", "return %0"]
+
+
+def test_extremes_of_two_kinds_do_not_mix():
+    before = program((ops.maximum, 0, 1), (ops.minimum, 3, 2), (ops.add, 4, 0))
+
+    assert flatten_chains(before).ops == before.ops
 
 
 def test_dead_code_goes():
@@ -185,12 +216,16 @@ def test_hard_numbers_find_a_wrong_identity(monkeypatch, op, wrong):
 
 
 def test_short_programs_find_sums_added_in_another_order(monkeypatch):
-    assert agrees(flatten_sums, ops.add)
-    emit = passes._emit_chain
+    assert agrees(flatten_chains, ops.add)
+    write = chains._Flattener.write
     monkeypatch.setattr(
-        passes,
-        "_emit_chain",
-        lambda program, rewriter, terms, *rest: emit(program, rewriter, terms[::-1], *rest),
+        chains._Flattener,
+        "write",
+        lambda self, total, run: write(
+            self,
+            total,
+            [(slot, kind, terms) for (slot, kind, _), (_, _, terms) in zip(run, run[::-1], strict=True)],
+        ),
     )
 
-    assert not agrees(flatten_sums, ops.add)
+    assert not agrees(flatten_chains, ops.add)

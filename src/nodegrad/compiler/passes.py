@@ -1,13 +1,15 @@
 """Passes from Program to Program: every result stays to the bit.
 
-simplify      folds constants, drops what is an identity in IEEE arithmetic, shares common subexpressions
-flatten_sums  turns chains of + recorded left to right into sums and contractions of many terms, order kept
-sweep_dead    drops what no output needs
+simplify        folds constants, drops what is an identity in IEEE arithmetic, shares common subexpressions
+flatten_chains  turns chains of + recorded left to right into sums and contractions of many terms, order kept
+sweep_dead      drops what no output needs
 """
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable
 
 from nodegrad import ops
+from nodegrad.compiler.chains import flatten_chains
 from nodegrad.compiler.program import STRONG_DOT, ConstantPool, Operands, Program
 from nodegrad.ops import Op
 
@@ -28,10 +30,17 @@ class _Rewriter:
         self.constants = self.pool.numbers
         self.ops: list[Op] = []
         self.operands: list[Operands] = []
-        self.known: dict[object, int] = {}
+        # Operations are compared by identity: two custom ones may share a name.
+        self.known: defaultdict[Op, dict[Operands, int]] = defaultdict(dict)
 
     def emit(self, op: Op, operands: Operands) -> int:
         """Return the slot of the operation's result: a new instruction only if nothing simpler will do."""
+        known = self.known[op]
+        slot = known.get(operands)
+        if slot is None and op.commutative:
+            slot = known.get(operands[::-1])
+        if slot is not None:
+            return slot
         if not operands or min(operands) < 0:
             if not operands or max(operands) < 0:
                 return self.pool.slot(op.value(*[self.constants[~slot] for slot in operands]))
@@ -39,16 +48,12 @@ class _Rewriter:
         else:
             rule = _ANYWHERE.get(op)
         if rule is not None:
-            found = rule(self, operands)
-            if found is not None:
-                return found
-        # Operations are compared by identity: two custom ones may share a name.
-        key = (op, *sorted(operands)) if op.commutative else (op, *operands)
-        slot = self.known.get(key)
-        if slot is None:
-            slot = self.known[key] = self.leaves + len(self.ops)
-            self.ops.append(op)
-            self.operands.append(operands)
+            slot = rule(self, operands)
+            if slot is not None:
+                return slot
+        slot = known[operands] = self.leaves + len(self.ops)
+        self.ops.append(op)
+        self.operands.append(operands)
         return slot
 
     def number(self, slot: int) -> float | None:
@@ -196,134 +201,51 @@ _ANYWHERE = {op: _RULES[op] for op in (*_NEED_NONE, STRONG_DOT)}
 def simplify(program: Program) -> Program:
     """Fold constants, drop identities, and write every expression once."""
     rewriter = _Rewriter(program)
-    place = list(range(program.leaves))
     emit = rewriter.emit
-    for op, operands in zip(program.ops, program.operands, strict=True):
-        place.append(emit(op, tuple([place[slot] if slot >= 0 else slot for slot in operands])))
-    outputs = [place[slot] if slot >= 0 else slot for slot in program.outputs]
+    place = _places(program)
+    moved = False  # until a slot has, operands stay the same tuples
+    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
+        found = emit(op, tuple([place[each] for each in operands]) if moved else operands)
+        place[slot] = found
+        moved = moved or found != slot
     return Program(
-        program.inputs, program.parameters, rewriter.constants, rewriter.ops, rewriter.operands, outputs
+        program.inputs,
+        program.parameters,
+        rewriter.constants,
+        rewriter.ops,
+        rewriter.operands,
+        [place[slot] for slot in program.outputs],
     )
+
+
+def _places(program: Program) -> list[int]:
+    """Return a list of where slots are: leaves and constants (found from the end) in their own place."""
+    constants = len(program.constants)
+    return [*range(program.leaves), *[0] * len(program.ops), *range(-constants, 0)]
 
 
 def sweep_dead(program: Program) -> Program:
     """Drop instructions that no output needs."""
-    leaves = program.leaves
-    alive = bytearray(leaves + len(program.ops))
+    leaves, operands = program.leaves, program.operands
+    alive = bytearray(leaves + len(operands) + len(program.constants))
     for slot in program.outputs:
-        if slot >= 0:
-            alive[slot] = 1
-    for index in range(len(program.ops) - 1, -1, -1):
+        alive[slot] = 1
+    for index in range(len(operands) - 1, -1, -1):
         if alive[leaves + index]:
-            for slot in program.operands[index]:
-                if slot >= 0:
-                    alive[slot] = 1
-    place = list(range(leaves))
-    kept_ops, kept_operands, slot = [], [], leaves
-    for index, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), leaves):
-        place.append(slot)
-        if alive[index]:
-            slot += 1
+            for slot in operands[index]:
+                alive[slot] = 1
+    if all(alive[leaves : leaves + len(operands)]):
+        return program
+    place = _places(program)
+    kept_ops: list[Op] = []
+    kept_operands: list[Operands] = []
+    for slot, (op, read) in enumerate(zip(program.ops, operands, strict=True), leaves):
+        if alive[slot]:
+            place[slot] = leaves + len(kept_ops)
             kept_ops.append(op)
-            kept_operands.append(tuple([place[each] if each >= 0 else each for each in operands]))
-    outputs = [place[each] if each >= 0 else each for each in program.outputs]
+            kept_operands.append(tuple([place[each] for each in read]))
+    outputs = [place[slot] for slot in program.outputs]
     return Program(program.inputs, program.parameters, program.constants, kept_ops, kept_operands, outputs)
 
 
-# Flattening. A chain is the terms of an addition from left to right.
-Term = int | tuple[int, int]  # a slot, or two slots for their product
-_SHORTEST = 3  # fewer terms are left to elementwise additions
-
-
-def flatten_sums(program: Program) -> Program:
-    """Write a chain ((a·b + c·d) + e) + ... as one sum or contraction of all its terms, in their order.
-
-    Only additions on the left, used once, are absorbed, so that the order of additions stays. Products used
-    once become terms of a contraction; a term between them is carried by a product with 1, which is exact.
-    """
-    uses = _count_uses(program)
-    chains = _chains(program, uses)
-    rewriter = _Rewriter(program)
-    place = list(range(program.leaves))
-    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
-        terms = chains.get(slot)
-        if terms is not None and len(terms) >= (_SHORTEST if op is ops.add or op is ops.sum else 1):
-            place.append(_emit_chain(program, rewriter, terms, uses, place))
-        else:  # as it is: simplify has been here
-            place.append(program.leaves + len(rewriter.ops))
-            rewriter.ops.append(op)
-            rewriter.operands.append(tuple([place[each] if each >= 0 else each for each in operands]))
-    outputs = [place[slot] if slot >= 0 else slot for slot in program.outputs]
-    return Program(
-        program.inputs, program.parameters, rewriter.constants, rewriter.ops, rewriter.operands, outputs
-    )
-
-
-def _count_uses(program: Program) -> list[int]:
-    uses = [0] * (program.leaves + len(program.ops) + len(program.constants))
-    for operands in program.operands:
-        for slot in operands:
-            uses[slot] += 1
-    for slot in program.outputs:
-        uses[slot] += 1
-    return uses
-
-
-def _chains(program: Program, uses: Sequence[int]) -> dict[int, list[Term]]:
-    """Collect the terms of every addition that no other addition absorbs."""
-    chains: dict[int, list[Term]] = {}
-    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
-        if op is ops.add or op is ops.sum:
-            first, *rest = operands
-            absorbed = chains.pop(first, None) if first >= 0 and uses[first] == 1 else None
-            terms: list[Term] = [first] if absorbed is None else absorbed
-            terms += rest
-            chains[slot] = terms
-        elif op is ops.dot:
-            half = len(operands) // 2
-            chains[slot] = list(zip(operands[:half], operands[half:], strict=True))
-    return chains
-
-
-def _emit_chain(
-    program: Program, rewriter: _Rewriter, terms: list[Term], uses: Sequence[int], place: list[int]
-) -> int:
-    """Write a chain as runs of terms of one kind, each run added to the one before."""
-    total: int | None = None
-    run: list[tuple[int, int]] = []
-    running: Op = ops.sum
-    for term in terms:
-        kind, x, y = _classify(program, term, uses)
-        if kind is not running and run:
-            total = _emit_run(rewriter, running, total, run)
-            run = []
-        running = kind
-        run.append((place[x] if x >= 0 else x, place[y] if y >= 0 else y))
-    return _emit_run(rewriter, running, total, run)
-
-
-def _classify(program: Program, term: Term, uses: Sequence[int]) -> tuple[Op, int, int]:
-    if not isinstance(term, int):
-        return ops.dot, term[0], term[1]
-    index = term - program.leaves
-    if index >= 0 and uses[term] == 1:
-        kind = {ops.mul: ops.dot, ops.strong_mul: STRONG_DOT}.get(program.ops[index])
-        if kind is not None:
-            x, y = program.operands[index]
-            return kind, x, y
-    return ops.sum, term, term
-
-
-def _emit_run(rewriter: _Rewriter, kind: Op, total: int | None, run: list[tuple[int, int]]) -> int:
-    if kind is ops.sum:
-        singles = [x for x, _ in run]
-        return rewriter.emit(ops.sum, tuple(singles if total is None else [total, *singles]))
-    if total is not None and len(run) == 1:
-        product = ops.mul if kind is ops.dot else ops.strong_mul
-        return rewriter.emit(ops.add, (total, rewriter.emit(product, run[0])))
-    if total is not None:
-        run = [(rewriter.pool.slot(1.0), total), *run]
-    return rewriter.emit(kind, (*[x for x, _ in run], *[y for _, y in run]))
-
-
-PASSES = (simplify, flatten_sums, sweep_dead)
+PASSES = (simplify, flatten_chains, sweep_dead)

@@ -11,8 +11,9 @@ from itertools import pairwise
 import numpy as np
 
 from nodegrad.compiler.index import affine, outer, separable
-from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, scalars
 from nodegrad.ops import mul, strong_mul
+from nodegrad.ops import sum as sum_op
 
 _LONGEST_STRAIGHT = 24
 _INFIX = {"add", "sub", "mul", "div", "lt", "le", "gt", "ge", "eq", "ne", "strong_mul"}
@@ -72,7 +73,7 @@ def _regions(items: list[Item], letter: str) -> Iterator[tuple[int, int, str]]:
     number = 0
     for item in items:
         if type(item) is Straight:
-            for result in item.results:
+            for result in range(item.start, item.start + len(item.ops)):
                 yield result, 1, f"{letter}{number}"
                 number += 1
         elif type(item) is Group:
@@ -101,7 +102,7 @@ def _lines(names: _Names, item: Item, uniform: bool) -> Iterator[str]:
         yield f"  {target:<10} = {_expression(names, item)}"
         return
     assert type(item) is Straight
-    found = list(zip(item.ops, item.results, item.operands, strict=True))
+    found = list(scalars(item))
     for op, result, operands in found[:_LONGEST_STRAIGHT]:
         text = [names.slot(slot < 0, ~slot if slot < 0 else slot) for slot in operands]
         yield f"  {names.slot(uniform, result):<10} = {_spelled(op.name, op.symbol, text)}"
@@ -139,7 +140,8 @@ def _outer_product(names: _Names, x: Index, y: Index) -> str | None:
 def _contraction(names: _Names, group: Group) -> str:
     if len(group.operands) == 1:
         (only,) = group.operands
-        return f"Σ {names.matrix(only.uniform, only.slots)}"
+        head = "Σ" if group.op is sum_op else group.op.symbol
+        return f"{head} {names.matrix(only.uniform, only.slots)}"
     x, y = group.operands
     if (y.slots == y.slots[0]).all():
         return f"{names.matrix(x.uniform, x.slots)} @ {names.operand(y.uniform, y.slots[0])}"

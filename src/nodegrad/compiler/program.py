@@ -11,7 +11,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from nodegrad.ops import TABLE, Op, strong_mul
+from nodegrad.ops import TABLE, Op, dot, maximum, minimum, strong_mul
 
 
 def _strong_dot(*operands: float) -> float:
@@ -20,11 +20,14 @@ def _strong_dot(*operands: float) -> float:
 
 
 def _no_partials(operands: Any, out: Any) -> Any:
-    raise AssertionError("strong_dot appears in compiled programs only, which are not differentiated")
+    raise AssertionError("this operation appears in compiled programs only, which are not differentiated")
 
 
 # A contraction of the chain rule's products: Σ strong_mul(adjointᵢ, partialᵢ), added from left to right.
 STRONG_DOT = Op("strong_dot", "·", _strong_dot, _no_partials, ())
+# The largest and the smallest of any number of operands, taken from left to right.
+MAX = Op("max", "max", lambda *operands: reduce(maximum.value, operands), _no_partials, ())
+MIN = Op("min", "min", lambda *operands: reduce(minimum.value, operands), _no_partials, ())
 
 Operands = tuple[int, ...]
 
@@ -94,7 +97,7 @@ def check(program: Program) -> Program:
         where = f"%{slot - leaves} = {op.name}{tuple(operands)}"
         if op.arity is not None:
             assert len(operands) == op.arity, f"{where}: takes {op.arity} operands"
-        elif op.name != "sum":
+        elif op is dot or op is STRONG_DOT:
             assert len(operands) % 2 == 0, f"{where}: takes two halves of equal length"
         if operands:
             assert max(operands) < slot, f"{where}: reads a slot before it is defined"
@@ -139,4 +142,4 @@ def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[flo
     return [values[slot] for slot in program.outputs]
 
 
-assert STRONG_DOT.name not in TABLE
+assert not {STRONG_DOT.name, MAX.name, MIN.name} & set(TABLE)

@@ -10,7 +10,7 @@ import numpy as np
 
 from nodegrad.compiler.index import separable
 from nodegrad.compiler.program import STRONG_DOT
-from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check, flat
 from nodegrad.ops import dot, mul, strong_mul
 
 
@@ -69,7 +69,7 @@ def plan_reduction(program: VectorProgram) -> Reduction:
         a, b = (index.slots.reshape(group.count, -1) for index in group.operands)
         sums.append(ProductSum(_STRONG[group.op], a, b))
     move = _close_up(program, products)
-    moved = [_moved(item, move) for item in body]
+    moved = [_moved(item, move) for item in body] if products else body
     sums = [replace(each, a=move[each.a], b=move[each.b]) for each in sums]
     left = program.varying - sum(group.count for group in products)
     smaller = replace(program, body=moved, outputs=move[slots], varying=left)
@@ -86,10 +86,8 @@ def _close_up(program: VectorProgram, gone: list[Group]) -> Slots:
 
 def _moved(item: Item, move: Slots) -> Item:
     if type(item) is Straight:
-        to = move.tolist()
-        results = [to[slot] for slot in item.results]
-        operands = [tuple([slot if slot < 0 else to[slot] for slot in each]) for each in item.operands]
-        return Straight(item.ops, results, operands)
+        operands = [tuple([x if x < 0 else int(move[x]) for x in each]) for each in item.operands]
+        return Straight(int(move[item.start]), item.ops, operands)
     assert type(item) is Group
     operands_ = tuple([_moved_index(index, move) for index in item.operands])
     first = None if item.first is None else _moved_index(item.first, move)
@@ -102,7 +100,8 @@ def _moved_index(index: Index, move: Slots) -> Index:
 
 def _mark(item: Item, read: np.ndarray) -> None:
     if type(item) is Straight:
-        read[[slot for operands in item.operands for slot in operands if slot >= 0]] = True
+        slots = flat(item)
+        read[slots[slots >= 0]] = True
     elif type(item) is Group:
         for index in item.reads:
             if not index.uniform:

@@ -7,6 +7,7 @@ alone (the prologue).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class Group:
     """One operation on `count` independent elements, written to consecutive slots from `start`.
 
     A contraction (`terms` > 0) is Σₜ a[i,t]·b[i,t] added from left to right onto `first` (an operand, or
-    None), with operands `(a, b)`, or Σₜ a[i,t] with operands `(a,)`.
+    None), with operands `(a, b)`, or Σₜ a[i,t], or the largest or smallest a[i,t], with operands `(a,)`.
     """
 
     op: Op
@@ -49,15 +50,21 @@ class Group:
 class Straight:
     """Scalar operations one after the other, for what has no company of its shape.
 
-    A slot among the operands is varying from 0 on; `~slot` is uniform. (In the prologue all are `~slot`.)
+    Results are written to consecutive slots from `start`. A slot among the operands is varying from 0 on;
+    `~slot` is uniform. (In the prologue all are `~slot`.)
     """
 
+    start: int
     ops: list[Op] = field(default_factory=list)
-    results: list[int] = field(default_factory=list)
     operands: list[tuple[int, ...]] = field(default_factory=list)
 
 
 Item = Group | Straight
+
+
+def flat(straight: Straight) -> Slots:
+    """Return the operands of scalar operations, one after the other."""
+    return np.fromiter(chain.from_iterable(straight.operands), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +135,14 @@ def _check_group(group: Group, varying: Any, uniform: Any, target: Any) -> None:
 
 
 def _check_straight(straight: Straight, varying: Any, uniform: Any, target: Any) -> None:
-    for op, result, operands in zip(straight.ops, straight.results, straight.operands, strict=True):
-        assert op.arity in (None, len(operands)), f"{op.name} at {result}: takes {op.arity} operands"
+    for op, result, operands in scalars(straight):
+        what = f"{op.name} at {result}"
+        assert op.arity in (None, len(operands)), f"{what}: takes {op.arity} operands"
         for slot in operands:
-            assert uniform[~slot] if slot < 0 else varying[slot], f"{op.name} at {result}: reads too early"
-            assert slot < 0 or target is varying, f"{op.name} at {result}: the prologue reads a varying slot"
-        assert not target[result], f"{op.name} at {result}: writes a slot again"
+            assert uniform[~slot] if slot < 0 else varying[slot], f"{what}: reads too early"
+            assert slot < 0 or target is varying, f"{what}: the prologue reads a varying slot"
+        assert result < len(target), f"{what}: writes past the end"
+        assert not target[result], f"{what}: writes a slot again"
         target[result] = True
 
 
@@ -152,7 +161,8 @@ def evaluate(program: VectorProgram, inputs: Sequence[float], parameters: Sequen
 def scalars(item: Item) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
     """Yield the scalar operations of an item: operation, result, operands with `~slot` for uniform ones."""
     if type(item) is Straight:
-        yield from zip(item.ops, item.results, item.operands, strict=True)
+        results = range(item.start, item.start + len(item.ops))
+        yield from zip(item.ops, results, item.operands, strict=True)
         return
     assert type(item) is Group
     signed = [~index.slots if index.uniform else index.slots for index in item.operands]

@@ -15,9 +15,8 @@ from nodegrad.compiler.backends.kernels import Contraction, Elementwise, Factor,
 from nodegrad.compiler.backends.row_sums import RowSums
 from nodegrad.compiler.backends.spellings import LONG
 from nodegrad.compiler.index import affine, outer, run_length, separable
-from nodegrad.compiler.program import STRONG_DOT
 from nodegrad.compiler.reduction import Reduction
-from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, flat, scalars
 from nodegrad.ops import Op
 
 _LONGEST = 40  # steps in one loop: more would not stay in registers
@@ -41,6 +40,13 @@ class Records:
         self.kind.append(self.kinds.setdefault(kernel, len(self.kinds)))
         self.words.append(0)
         self.words.extend(fields)
+
+    def extend(self, kernels: Sequence[Any], kind: list[int], starts: Any, words: Any) -> None:
+        """Append many records, which begin at `starts` among the words; record i is of kernel `kind[i]`."""
+        kinds = np.array([self.kinds.setdefault(kernel, len(self.kinds)) for kernel in kernels], np.int64)
+        self.starts.frombytes((len(self.words) + starts).tobytes())
+        self.kind.frombytes(kinds[kind].tobytes())
+        self.words.frombytes(words.tobytes())
 
     def table(self, slots: Any) -> int:
         """Keep a table of slots and return its address."""
@@ -98,16 +104,15 @@ class _Fuser:
         if type(item) is Group:
             self.take_group(item)
         elif type(item) is Straight and self.fused:
-            for op, result, operands in zip(item.ops, item.results, item.operands, strict=True):
+            for op, result, operands in scalars(item):
                 indices = [Index(slot < 0, np.array([~slot if slot < 0 else slot])) for slot in operands]
                 self.append(op, result, 1, indices)
         elif type(item) is Straight:
             self.current = None
             self.writer[item.results] = len(self.plan)
             self.plan.append(item)
-            read = [slot for operands in item.operands for slot in operands]
-            uniform, varying = [~slot for slot in read if slot < 0], [slot for slot in read if slot >= 0]
-            self.outside[uniform if self.alone else varying] = True
+            read = flat(item)
+            self.outside[~read[read < 0] if self.alone else read[read >= 0]] = True
 
     def take_group(self, group: Group) -> None:
         if not group.terms:
@@ -229,7 +234,7 @@ class _Fuser:
         if group.first is not None:
             first = self.load(group.first, head)
         stored = self.stored(group.start, group.count)
-        kernel = Contraction(tile, tuple(factors), group.op is STRONG_DOT, first, stored, steps)
+        kernel = Contraction(group.op, tile, tuple(factors), first, stored, steps)
         self.records.add(kernel, [*head, *fields, *([group.start] if stored else []), *stores])
 
     def factor(self, index: Index, part: tuple[Slots, Slots] | None) -> tuple[str, list[int]]:
@@ -241,15 +246,26 @@ class _Fuser:
         return "stride", [self.records.table(part[0]), line[1]]
 
     def write_straight(self, straight: Straight) -> None:
-        """Write a record per scalar operation."""
-        kernels: dict[tuple[Any, ...], Elementwise] = {}
-        for op, result, operands in zip(straight.ops, straight.results, straight.operands, strict=True):
-            spaces = tuple([slot < 0 and not self.alone for slot in operands])
-            kernel = kernels.get((op, spaces))
-            if kernel is None:
-                loads = tuple([Load(uniform, "one") for uniform in spaces])
-                kernel = kernels[op, spaces] = Elementwise(False, (Step(op, loads, True),))
-            self.records.add(kernel, [1, *[~slot if slot < 0 else slot for slot in operands], result])
+        """Write a record per scalar operation: 1, its operands, its result."""
+        kinds: dict[Any, int] = {}
+        kind = [
+            kinds.setdefault((op, *[slot < 0 for slot in operands]), len(kinds))
+            for op, operands in zip(straight.ops, straight.operands, strict=True)
+        ]
+        kernels = []
+        for op, *uniform in kinds:
+            loads = tuple([Load(each and not self.alone, "one") for each in uniform])
+            kernels.append(Elementwise(False, (Step(op, loads, True),)))
+        arity = np.fromiter(map(len, straight.operands), np.int64, len(kind))
+        starts = np.cumsum(arity + 3) - (arity + 3)
+        slots = flat(straight)
+        words = np.zeros(len(slots) + 3 * len(kind), np.int64)
+        words[starts + 1] = 1
+        words[np.repeat(starts + 2 - np.cumsum(arity) + arity, arity) + np.arange(len(slots))] = np.where(
+            slots < 0, ~slots, slots
+        )
+        words[starts + 2 + arity] = np.arange(straight.start, straight.start + len(kind))
+        self.records.extend(kernels, kind, starts, words)
 
 
 def fuse(items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool = False) -> Records:

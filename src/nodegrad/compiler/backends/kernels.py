@@ -7,12 +7,16 @@ so that a process compiles each kind once, and a program of any length costs no 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from nodegrad.compiler.backends.ir import Body, Name
 from nodegrad.compiler.backends.spellings import spell, strong_mul
-from nodegrad.ops import Op
+from nodegrad.compiler.program import MAX, MIN, STRONG_DOT
+from nodegrad.ops import Op, maximum, minimum
 
+_EXTREMES = {MAX: maximum, MIN: minimum}
+_NEUTRAL = {MAX: -inf, MIN: inf}  # what changes no other number, and gives way to nan
 PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r"
 
 
@@ -68,18 +72,23 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Contraction:
-    """Σₜ a·b for tiles of `tile` results whose sums stay in registers, and steps on each result.
+    """Σₜ a·b, Σₜ a, max a or min a for tiles of `tile` results that stay in registers, and steps on each result.
 
     A strong contraction uses ordinary products first; where a sum is nan it is computed again with strong
     ones.
     """
 
+    op: Op
     tile: int
     factors: tuple[Factor, ...]
-    strong: bool
     first: Load | None
     stored: bool
     steps: tuple[Step, ...]
+
+    @property
+    def strong(self) -> bool:
+        """Whether products are those of the chain rule."""
+        return self.op is STRONG_DOT
 
     def write(self, body: Body) -> str:
         """Write the kernel. Record: function, tiles, their table, terms, two words a factor, as above."""
@@ -111,7 +120,7 @@ class Contraction:
             i = body.let(f"add nsw i64 {start}, {lane}")
             # Adding onto -0.0 changes no number. Onto 0.0, it makes no difference that a product is -0.0
             # where the strong one is 0.0.
-            begin = body.number(0.0 if self.strong and not body.exact else -0.0)
+            begin = body.number(_NEUTRAL.get(self.op, 0.0 if self.strong and not body.exact else -0.0))
             starts.append(begin if first is None else _load(body, first[0], first[1:], i))
             sums.append(body.variable(body.vector, starts[-1]))
         strict = self.strong and body.exact
@@ -143,7 +152,7 @@ class Contraction:
             ]
             for lane, total in enumerate(sums):
                 operands = [values[lane if len(values) > 1 else 0] for values in loaded]
-                accumulate(body, total, operands, strict)
+                accumulate(body, total, operands, strict, _EXTREMES.get(self.op))
 
     def _row_addresses(self, body: Body, factor: Factor, table: Name, start: Name, terms: Name) -> list[Name]:
         found = []
@@ -235,10 +244,14 @@ def _store(body: Body, value: Name, start: Name, i: Name) -> None:
     body.do(f"store {body.vector} {value}, ptr {address}, align {8 * min(body.lanes, 8)}")
 
 
-def accumulate(body: Body, total: Name, operands: list[Name], strict: bool) -> None:
-    """Add an operand, or the product of two, to a variable."""
+def accumulate(
+    body: Body, total: Name, operands: list[Name], strict: bool, extreme: Op | None = None
+) -> None:
+    """Add an operand, or the product of two, to a variable; or let `extreme` choose between them."""
     before = body.let(f"load {body.vector}, ptr {total}")
-    if len(operands) == 1:
+    if extreme is not None:
+        after = spell(body, extreme, [before, *operands])
+    elif len(operands) == 1:
         after = body.arithmetic("fadd", before, operands[0])
     elif strict:
         after = body.arithmetic("fadd", before, strong_mul(body, *operands))

@@ -8,15 +8,16 @@ import numpy as np
 
 from nodegrad import ops
 from nodegrad.compiler.index import outer, separable
-from nodegrad.compiler.program import STRONG_DOT
+from nodegrad.compiler.program import MAX, MIN, STRONG_DOT
 from nodegrad.compiler.reduction import ProductSum, Reduction, plan_reduction
-from nodegrad.compiler.vector import Group, Index, Item, Straight, VectorProgram
+from nodegrad.compiler.vector import Group, Index, Item, Straight, VectorProgram, scalars
 from nodegrad.compiler.vectorize import COPY
 from nodegrad.ops import Op
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Function = Callable[..., Any]
 
+_STEPS = {MAX: ops.maximum, MIN: ops.minimum}
 _BLOCK = 2_000_000  # numbers in flight: a block of rows has as many rows as make about so many slots
 
 
@@ -174,7 +175,7 @@ class NumpyBackend:
 
     def _run(self, item: Item, target: Array, varying: Array, uniform: Array) -> None:
         if type(item) is Straight:
-            for op, result, slots in zip(item.ops, item.results, item.operands, strict=True):
+            for op, result, slots in scalars(item):
                 operands = [uniform[~slot] if slot < 0 else varying[slot] for slot in slots]
                 target[result] = self._function(op)(*operands)
             return
@@ -190,7 +191,7 @@ class NumpyBackend:
         return _by_number(op) if found is None else found
 
     def _contract(self, group: Group, varying: Array, uniform: Array) -> Any:
-        if group.op is ops.sum or self.exact:
+        if len(group.operands) == 1 or self.exact:
             return _in_order(group, varying, uniform)
         a, b = group.operands
         parts = separable(b.slots)
@@ -212,13 +213,14 @@ def _read(index: Index, varying: Array, uniform: Array) -> Any:
 
 
 def _in_order(group: Group, varying: Array, uniform: Array) -> Any:
-    """Add the terms of a contraction from left to right."""
+    """Take in the terms of a contraction from left to right."""
+    step = EXACT[_STEPS.get(group.op, ops.add)]
     total = None if group.first is None else _read(group.first, varying, uniform)
     product = EXACT[ops.strong_mul] if group.op is STRONG_DOT else np.multiply
     for term in range(group.terms):
         parts = [_read(Index(each.uniform, each.slots[:, term]), varying, uniform) for each in group.operands]
         value = parts[0] if len(parts) == 1 else product(*parts)
-        total = value if total is None else total + value
+        total = value if total is None else step(total, value)
     return total
 
 

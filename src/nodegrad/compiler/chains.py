@@ -1,0 +1,150 @@
+"""Flatten chains: additions recorded left to right become sums and contractions of many terms.
+
+A chain is rewritten where it stands. Every addition holds the total so far, so a run of terms of one kind
+becomes one instruction in the slot of its last addition; the additions and products absorbed are left dead.
+"""
+
+from collections.abc import Iterator
+
+from nodegrad import ops
+from nodegrad.compiler.program import MAX, MIN, STRONG_DOT, ConstantPool, Program
+from nodegrad.ops import Op
+
+_ADDING = {ops.add, ops.sum, ops.dot}
+_EXTREMES = {ops.maximum: MAX, ops.minimum: MIN}
+_CHAINED = _ADDING | set(_EXTREMES)
+_PRODUCTS = {ops.mul: ops.dot, ops.strong_mul: STRONG_DOT}
+_SHORTEST = 3  # fewer terms are left to elementwise operations
+
+Spine = list[int]  # the instructions of a chain, each the first operand of the next
+Pair = tuple[int, int]  # the slots of a product
+Link = tuple[
+    int, Op, list[Pair]
+]  # the slot of the total, what adds the terms (sum, dot, STRONG_DOT), the terms
+
+
+def flatten_chains(program: Program) -> Program:
+    """Write a chain ((a·b + c·d) + e) + ... as sums and contractions of its terms, in their order.
+
+    Only additions on the left, used once, are absorbed, so that the order of additions stays. Products used
+    once become terms of a contraction; a term between them is carried by a product with 1, which is exact.
+    A chain of `maximum`, or of `minimum`, becomes one instruction.
+    """
+    once = _used_once(program)
+    flattener = _Flattener(program, once)
+    for spine in _spines(program, once):
+        flattener.rewrite(spine)
+    return flattener.program()
+
+
+def _used_once(program: Program) -> bytearray:
+    """Mark with 1 the slots that are read exactly once."""
+    uses = bytearray(program.leaves + len(program.ops) + len(program.constants))
+    for operands in program.operands:
+        for slot in operands:
+            uses[slot] = 2 if uses[slot] else 1
+    for slot in program.outputs:
+        uses[slot] = 2 if uses[slot] else 1
+    return uses
+
+
+def _spines(program: Program, once: bytearray) -> list[Spine]:
+    """Collect the chains that may become shorter."""
+    leaves, ops_ = program.leaves, program.ops
+    spines: dict[int, Spine] = {}
+    for slot, op in enumerate(ops_, leaves):
+        if op in _CHAINED:
+            first = program.operands[slot - leaves][0]
+            spine = spines.get(first) if once[first] == 1 and op is not ops.dot else None
+            before = None if spine is None else ops_[first - leaves]
+            if spine is None or not (before is op or (before in _ADDING and op in _ADDING)):
+                spines[slot] = [slot]
+            else:
+                del spines[first]
+                spine.append(slot)
+                spines[slot] = spine
+    return [spine for spine in spines.values() if len(spine) > 1 or ops_[spine[0] - leaves] is ops.sum]
+
+
+class _Flattener:
+    """The instructions of a program as chain after chain is rewritten."""
+
+    def __init__(self, program: Program, once: bytearray) -> None:
+        self.before = program
+        self.once = once
+        self.leaves = program.leaves
+        self.pool = ConstantPool(program.constants)
+        self.ops = list(program.ops)
+        self.operands = list(program.operands)
+
+    def program(self) -> Program:
+        before = self.before
+        return Program(
+            before.inputs, before.parameters, self.pool.numbers, self.ops, self.operands, before.outputs
+        )
+
+    def rewrite(self, spine: Spine) -> None:
+        """Write a chain as runs of links of one kind, each run in the slot of its last link."""
+        extreme = _EXTREMES.get(self.ops[spine[0] - self.leaves])
+        if extreme is not None:
+            first, second = self.operands[spine[0] - self.leaves]
+            more = [self.operands[slot - self.leaves][1] for slot in spine[1:]]
+            self.put(spine[-1], extreme, (first, second, *more))
+            return
+        total: int | None = None
+        run: list[Link] = []
+        links = list(self.links(spine))
+        if sum(len(terms) for _, _, terms in links) < _SHORTEST:
+            return
+        for link in links:
+            if run and link[1] is not run[0][1]:
+                total = self.write(total, run)
+                run = []
+            run.append(link)
+        self.write(total, run)
+
+    def put(self, slot: int, op: Op, operands: tuple[int, ...]) -> None:
+        self.ops[slot - self.leaves], self.operands[slot - self.leaves] = op, operands
+
+    def links(self, spine: Spine) -> Iterator[Link]:
+        """Take a chain apart. The first operand of its first addition is a link of its own."""
+        for place, slot in enumerate(spine):
+            op, operands = self.ops[slot - self.leaves], self.operands[slot - self.leaves]
+            if op is ops.dot:
+                half = len(operands) // 2
+                yield slot, op, list(zip(operands[:half], operands[half:], strict=True))
+                continue
+            if place == 0 and op is ops.add:
+                yield self.link(operands[0], operands[:1])
+            yield self.link(slot, operands if place == 0 and op is ops.sum else operands[1:])
+
+    def link(self, slot: int, terms: tuple[int, ...]) -> Link:
+        kinds = [self.product(term) for term in terms]
+        for kind in (ops.dot, STRONG_DOT):
+            if 2 * kinds.count(kind) >= len(terms):
+                pairs = [
+                    self.operands[term - self.leaves] if found is kind else (self.pool.slot(1.0), term)
+                    for term, found in zip(terms, kinds, strict=True)
+                ]
+                return slot, kind, [(x, y) for x, y in pairs]
+        return slot, ops.sum, [(term, term) for term in terms]
+
+    def product(self, term: int) -> Op | None:
+        """Return what contracts products like this one, if the term is a product that nothing else reads."""
+        index = term - self.leaves
+        return _PRODUCTS.get(self.ops[index]) if index >= 0 and self.once[term] == 1 else None
+
+    def write(self, total: int | None, run: list[Link]) -> int:
+        """Write a run of links onto the total before it; return the slot of the new total."""
+        slot, kind, terms = run[-1]
+        if len(run) == len(terms) == 1:  # as it is
+            return slot
+        terms = [term for link in run for term in link[2]]
+        if kind is not ops.sum:
+            terms = terms if total is None else [(self.pool.slot(1.0), total), *terms]
+            self.put(slot, kind, (*[x for x, _ in terms], *[y for _, y in terms]))
+        else:
+            singles = [x for x, _ in terms]
+            singles = singles if total is None else [total, *singles]
+            self.put(slot, kind if len(singles) > 2 else ops.add, tuple(singles))
+        return slot
