@@ -50,7 +50,7 @@ def patient_collector() -> Iterator[None]:
     Graphs hold no cycles, and scanning a growing one again and again is most of the time it takes to build.
     """
     thresholds = gc.get_threshold()
-    gc.set_threshold(max(thresholds[0], 100_000) if thresholds[0] else 0, 10, 10)
+    gc.set_threshold(max(thresholds[0], 1_000_000) if thresholds[0] else 0, 10, 10)
     try:
         yield
     finally:

@@ -31,7 +31,7 @@ MIN = Op("min", "min", lambda *operands: reduce(minimum.value, operands), _no_pa
 
 Operands = tuple[int, ...]
 
-UNCHECKED = 50_000  # longer programs are not checked in passing: that is for tests, where programs are short
+UNCHECKED = 5_000  # longer programs are not checked in passing: that is for tests, where programs are short
 
 
 @dataclass(frozen=True, slots=True)

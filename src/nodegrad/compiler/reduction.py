@@ -4,13 +4,14 @@ A product that nothing else reads need not be written for every row: Σ_rows a·
 which is how a gradient δ⊗x of a layer's weights becomes one matrix product over the whole batch.
 """
 
+from array import array
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nodegrad.compiler.index import separable
 from nodegrad.compiler.program import STRONG_DOT
-from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check, flat
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check
 from nodegrad.ops import dot, mul, strong_mul
 
 
@@ -86,8 +87,9 @@ def _close_up(program: VectorProgram, gone: list[Group]) -> Slots:
 
 def _moved(item: Item, move: Slots) -> Item:
     if type(item) is Straight:
-        operands = [tuple([x if x < 0 else int(move[x]) for x in each]) for each in item.operands]
-        return Straight(int(move[item.start]), item.ops, operands)
+        operands = np.array(item.operands)
+        operands = np.where(operands < 0, operands, move[operands])
+        return replace(item, start=int(move[item.start]), operands=array("q", operands.tobytes()))
     assert type(item) is Group
     operands_ = tuple([_moved_index(index, move) for index in item.operands])
     first = None if item.first is None else _moved_index(item.first, move)
@@ -100,7 +102,7 @@ def _moved_index(index: Index, move: Slots) -> Index:
 
 def _mark(item: Item, read: np.ndarray) -> None:
     if type(item) is Straight:
-        slots = flat(item)
+        slots = np.array(item.operands)
         read[slots[slots >= 0]] = True
     elif type(item) is Group:
         for index in item.reads:

@@ -5,9 +5,11 @@ There are two spaces of slots. *Varying* slots hold one number per row: first th
 alone (the prologue).
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -50,21 +52,18 @@ class Group:
 class Straight:
     """Scalar operations one after the other, for what has no company of its shape.
 
-    Results are written to consecutive slots from `start`. A slot among the operands is varying from 0 on;
-    `~slot` is uniform. (In the prologue all are `~slot`.)
+    Results are written to consecutive slots from `start`. `operands` holds those of the first operation, then
+    those of the second, and so on, `arity` how many each has. A slot among them is varying from 0 on; `~slot`
+    is uniform. (In the prologue all are `~slot`.)
     """
 
     start: int
     ops: list[Op] = field(default_factory=list)
-    operands: list[tuple[int, ...]] = field(default_factory=list)
+    arity: "array[int]" = field(default_factory=partial(array, "q"))
+    operands: "array[int]" = field(default_factory=partial(array, "q"))
 
 
 Item = Group | Straight
-
-
-def flat(straight: Straight) -> Slots:
-    """Return the operands of scalar operations, one after the other."""
-    return np.fromiter(chain.from_iterable(straight.operands), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,9 @@ def scalars(item: Item) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
     """Yield the scalar operations of an item: operation, result, operands with `~slot` for uniform ones."""
     if type(item) is Straight:
         results = range(item.start, item.start + len(item.ops))
-        yield from zip(item.ops, results, item.operands, strict=True)
+        operands = iter(item.operands)
+        for op, result, arity in zip(item.ops, results, item.arity, strict=True):
+            yield op, result, tuple(islice(operands, arity))
         return
     assert type(item) is Group
     signed = [~index.slots if index.uniform else index.slots for index in item.operands]

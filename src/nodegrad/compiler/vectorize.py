@@ -6,6 +6,7 @@ slots. Nothing here knows what the numbers mean; a layer of neurons comes out as
 because it is one.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 
@@ -51,24 +52,26 @@ class _Plan:
         self.ops = list(program.ops)
         self.operands = list(program.operands)
         self.copies: dict[int, int] = {}
-        # Of each slot its depth, of each instruction its group, of each group its depth.
-        self.depth = [_BODY] * program.inputs + [0] * (program.parameters + len(self.ops))
-        self.group = [_COPIES] * len(self.ops)
-        self.depths = [_BODY]
+        # Of each slot its depth, of each instruction its group, of each group its depth. (Arrays are small.)
+        self.depth = array("q", [_BODY]) * program.inputs + array("q", [0]) * (
+            program.parameters + len(self.ops)
+        )
+        self.group = array("q", [_COPIES]) * len(self.ops)
+        self.depths = array("q", [_BODY])
         self.find_groups()
         self.outputs = [self.on_rows(slot) for slot in program.outputs]
 
     def find_groups(self) -> None:
         """Give every instruction its group."""
         inputs, leaves, depth = self.program.inputs, self.program.leaves, self.depth
-        source = [_INPUT] * inputs + [_LEAF] * (len(depth) - inputs)
+        source = array("q", [_INPUT]) * inputs + array("q", [_LEAF]) * (len(depth) - inputs)
         known: dict[object, int] = {}
         for index, op in enumerate(self.program.ops):
             operands = self.operands[index]
             deepest = max([depth[slot] if slot >= 0 else 0 for slot in operands], default=0)
             if deepest >= _BODY and op in _CONTRACTIONS:
                 operands = self.operands[index] = self.separate(op, operands)
-                source += [_COPIES] * (len(depth) - len(source))
+                source.extend([_COPIES] * (len(depth) - len(source)))
             sources = [source[slot] if slot >= 0 else _LEAF for slot in operands]
             if op.commutative and sources[0] > sources[1]:
                 sources.reverse()
@@ -125,7 +128,7 @@ class _Plan:
 
     def groups(self) -> Iterator[tuple[list[int], bool]]:
         """Yield the slots of one group after the other, in an order to run in; scalar ones many at once."""
-        depths, group = np.array(self.depths), np.array(self.group, np.int64)
+        depths, group = np.array(self.depths), np.array(self.group)
         rank = np.empty_like(depths)
         rank[np.argsort(depths, kind="stable")] = np.arange(len(depths))
         ranks = rank[group]
@@ -175,8 +178,10 @@ class _Layout:
         where, leaves, operands = self.where, self.leaves, self.plan.operands
         straight = self.straight(self.plan.varies(slots[0]))
         self.allocate(slots)
+        rows = [operands[slot - leaves] for slot in slots]
         straight.ops.extend([self.plan.ops[slot - leaves] for slot in slots])
-        straight.operands.extend([tuple([where[each] for each in operands[slot - leaves]]) for slot in slots])
+        straight.arity.extend(map(len, rows))
+        straight.operands.extend(map(where.__getitem__, chain.from_iterable(rows)))
 
     def straight(self, varies: bool) -> Straight:
         """Return the straight run at the end, a new one if a vector instruction is there."""
@@ -226,7 +231,8 @@ class _Layout:
     def scalar(self, op: Op, operands: Operands, varies: bool) -> int:
         straight = self.straight(varies)
         straight.ops.append(op)
-        straight.operands.append(operands)
+        straight.arity.append(len(operands))
+        straight.operands.extend(operands)
         result = self.next[varies]
         self.next[varies] += 1
         return result if varies else ~result

@@ -16,7 +16,7 @@ from nodegrad.compiler.backends.row_sums import RowSums
 from nodegrad.compiler.backends.spellings import LONG
 from nodegrad.compiler.index import affine, outer, run_length, separable
 from nodegrad.compiler.reduction import Reduction
-from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, flat, scalars
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, scalars
 from nodegrad.ops import Op
 
 _LONGEST = 40  # steps in one loop: more would not stay in registers
@@ -111,7 +111,7 @@ class _Fuser:
             self.current = None
             self.writer[item.results] = len(self.plan)
             self.plan.append(item)
-            read = flat(item)
+            read = np.array(item.operands)
             self.outside[~read[read < 0] if self.alone else read[read >= 0]] = True
 
     def take_group(self, group: Group) -> None:
@@ -250,15 +250,14 @@ class _Fuser:
         kinds: dict[Any, int] = {}
         kind = [
             kinds.setdefault((op, *[slot < 0 for slot in operands]), len(kinds))
-            for op, operands in zip(straight.ops, straight.operands, strict=True)
+            for op, _, operands in scalars(straight)
         ]
         kernels = []
         for op, *uniform in kinds:
             loads = tuple([Load(each and not self.alone, "one") for each in uniform])
             kernels.append(Elementwise(False, (Step(op, loads, True),)))
-        arity = np.fromiter(map(len, straight.operands), np.int64, len(kind))
+        arity, slots = np.array(straight.arity), np.array(straight.operands)
         starts = np.cumsum(arity + 3) - (arity + 3)
-        slots = flat(straight)
         words = np.zeros(len(slots) + 3 * len(kind), np.int64)
         words[starts + 1] = 1
         words[np.repeat(starts + 2 - np.cumsum(arity) + arity, arity) + np.arange(len(slots))] = np.where(

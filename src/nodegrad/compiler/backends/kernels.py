@@ -72,7 +72,7 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Contraction:
-    """Σₜ a·b, Σₜ a, max a or min a for tiles of `tile` results that stay in registers, and steps on each result.
+    """Σₜ a·b, Σₜ a, max a or min a for tiles of `tile` results in registers, and steps on each result.
 
     A strong contraction uses ordinary products first; where a sum is nan it is computed again with strong
     ones.

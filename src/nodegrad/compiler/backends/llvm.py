@@ -15,7 +15,7 @@ from nodegrad.compiler.backends.fuse import Records, fuse, plan_sums
 from nodegrad.compiler.backends.spellings import anything_held, raise_held
 from nodegrad.compiler.backends.team import ask
 from nodegrad.compiler.reduction import plan_reduction
-from nodegrad.compiler.vector import Item, Straight, VectorProgram, flat
+from nodegrad.compiler.vector import Item, Straight, VectorProgram
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -324,6 +324,6 @@ def _uniform_reads(program: VectorProgram) -> Any:
         if hasattr(item, "reads"):
             read += [index.slots.ravel() for index in item.reads if index.uniform]
         else:
-            slots = flat(item)
+            slots = np.array(item.operands)
             read.append(~slots[slots < 0])
     return np.concatenate(read)
