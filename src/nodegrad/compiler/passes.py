@@ -1,7 +1,7 @@
 """Passes from Program to Program: every result stays to the bit.
 
 simplify        folds constants, drops what is an identity in IEEE arithmetic, shares common subexpressions
-flatten_chains  turns chains of + recorded left to right into sums and contractions of many terms, order kept
+flatten_chains  turns chains of + into sums and contractions of many terms, order kept (in chains.py)
 sweep_dead      drops what no output needs
 """
 

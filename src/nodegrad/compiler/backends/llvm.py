@@ -43,7 +43,8 @@ class LlvmBackend:
     def _part(self, how: str) -> "_Part":
         found = self._parts.get(how)
         if found is None:
-            found = self._parts[how] = _Part(self.program, how, self.lanes, self.exact)
+            lanes = 1 if how == "one" else self.lanes  # a single row needs no memory for others
+            found = self._parts[how] = _Part(self.program, how, lanes, self.exact)
         return found
 
     def rows(self, blocks: list[Array], count: int, parameters: Array) -> Array:
@@ -95,7 +96,7 @@ class LlvmBackend:
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
-        part = self._parts.get("rows") or self._part("rows")
+        part = self._parts.get("one") or self._part("one")
         space = part.borrow()
         if parameters:
             part.parameters.pack_into(space.uniform_memory, 0, *parameters)
