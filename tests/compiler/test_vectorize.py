@@ -1,6 +1,7 @@
 """Vectorize: what comes out for a network, and random programs before and after."""
 
 from array import array
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import nodegrad as ng
 from compiler.random_programs import runs, same
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import optimize
-from nodegrad.compiler.program import Program
+from nodegrad.compiler.program import MAX, Program
 from nodegrad.compiler.program import evaluate as evaluate_program
 from nodegrad.compiler.record import record
 from nodegrad.compiler.reduction import plan_reduction
@@ -70,6 +71,19 @@ def test_the_printed_form_is_what_one_derives_by_hand():
     assert "v16[8]     = p[24: 8×8]ᵀ @ v15[7::-1]" in text
     assert "= v15 ⊗ v2" in text
     assert "= v18 ⊗ x[0:2]" in text
+
+
+def test_softmax_over_more_and_more_scores_is_the_same_few_instructions():
+    def attention(keys, queries):
+        rows = [[query * key for key in keys[: place + 3]] for place, query in enumerate(queries)]
+        return [ng.dot(ng.softmax(row), keys[: len(row)]) for row in rows]
+
+    keys = [0.1 * index for index in range(16)]
+    vector = vectorize(recorded(attention, keys, keys[3:])[0])
+    found = Counter(item.op for item in vector.body)
+
+    assert found[ng.exp] == found[ng.div] == found[ng.eq] == 1
+    assert found[MAX] == found[ng.sum] == found[ng.dot] == 13
 
 
 def test_what_depends_on_parameters_alone_is_computed_once():

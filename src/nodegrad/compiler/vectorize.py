@@ -83,7 +83,11 @@ class _Plan:
                 self.depths.append(deepest)
             self.group[index] = group
             depth[leaves + index] = deepest + 1
-            source[leaves + index] = group if deepest >= _BODY else _UNIFORM
+            if deepest < _BODY:
+                group = _UNIFORM
+            elif op in _CONTRACTIONS:  # of whatever length: what reads them is alike
+                group = known.setdefault((op, deepest, frozenset(sources)), group)
+            source[leaves + index] = group
 
     def varies(self, slot: int) -> bool:
         """Return whether a slot differs from row to row."""
