@@ -80,10 +80,10 @@ def test_softmax_over_more_and_more_scores_is_the_same_few_instructions():
 
     keys = [0.1 * index for index in range(16)]
     vector = vectorize(recorded(attention, keys, keys[3:])[0])
-    found = Counter(item.op for item in vector.body)
+    found = Counter(item.op for item in vector.body if isinstance(item, Group))
 
     assert found[ng.exp] == found[ng.div] == found[ng.eq] == 1
-    assert found[MAX] == found[ng.sum] == found[ng.dot] == 13
+    assert found[MAX] == found[ng.sum] == found[ng.dot] == 12  # the first, of three terms, is scalar code
 
 
 def test_what_depends_on_parameters_alone_is_computed_once():

@@ -109,7 +109,7 @@ class _Fuser:
                 self.append(op, result, 1, indices)
         elif type(item) is Straight:
             self.current = None
-            self.writer[item.results] = len(self.plan)
+            self.writer[item.start : item.start + len(item.ops)] = len(self.plan)
             self.plan.append(item)
             read = np.array(item.operands)
             self.outside[~read[read < 0] if self.alone else read[read >= 0]] = True
