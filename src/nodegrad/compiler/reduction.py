@@ -88,7 +88,7 @@ def _close_up(program: VectorProgram, gone: list[Group]) -> Slots:
 def _moved(item: Item, move: Slots) -> Item:
     if type(item) is Straight:
         operands = np.array(item.operands)
-        operands = np.where(operands < 0, operands, move[operands])
+        operands[operands >= 0] = move[operands[operands >= 0]]
         return replace(item, start=int(move[item.start]), operands=array("q", operands.tobytes()))
     assert type(item) is Group
     operands_ = tuple([_moved_index(index, move) for index in item.operands])
