@@ -119,20 +119,30 @@ class _Flattener:
             yield self.link(slot, operands if place == 0 and op is ops.sum else operands[1:])
 
     def link(self, slot: int, terms: tuple[int, ...]) -> Link:
+        """Return what adds some terms: a contraction if half of them are products of one kind."""
+        if len(terms) == 1:  # as most have, so this is written out
+            kind = self.product(terms[0])
+            return (slot, ops.sum, [terms * 2]) if kind is None else (slot, kind, [self.pair(terms[0])])
         kinds = [self.product(term) for term in terms]
         for kind in (ops.dot, STRONG_DOT):
             if 2 * kinds.count(kind) >= len(terms):
-                pairs = [
-                    self.operands[term - self.leaves] if found is kind else (self.pool.slot(1.0), term)
-                    for term, found in zip(terms, kinds, strict=True)
-                ]
-                return slot, kind, [(x, y) for x, y in pairs]
+                one = self.pool.slot(1.0)
+                pairs = zip(terms, kinds, strict=True)
+                return (
+                    slot,
+                    kind,
+                    [self.pair(term) if found is kind else (one, term) for term, found in pairs],
+                )
         return slot, ops.sum, [(term, term) for term in terms]
 
     def product(self, term: int) -> Op | None:
         """Return what contracts products like this one, if the term is a product that nothing else reads."""
         index = term - self.leaves
         return _PRODUCTS.get(self.ops[index]) if index >= 0 and self.once[term] == 1 else None
+
+    def pair(self, product: int) -> Pair:
+        x, y = self.operands[product - self.leaves]
+        return x, y
 
     def write(self, total: int | None, run: list[Link]) -> int:
         """Write a run of links onto the total before it; return the slot of the new total."""

@@ -68,7 +68,10 @@ class _Plan:
         known: dict[object, int] = {}
         for index, op in enumerate(self.program.ops):
             operands = self.operands[index]
-            deepest = max([depth[slot] if slot >= 0 else 0 for slot in operands], default=0)
+            deepest = 0
+            for slot in operands:
+                if slot >= 0 and depth[slot] > deepest:
+                    deepest = depth[slot]
             if deepest >= _BODY and op in _CONTRACTIONS:
                 operands = self.operands[index] = self.separate(op, operands)
                 source.extend([_COPIES] * (len(depth) - len(source)))
