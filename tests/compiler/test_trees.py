@@ -63,3 +63,14 @@ def test_columns_are_stacked_with_rows_first():
     assert first.tolist() == [0.0, 1.0, 2.0]
     assert second["a"].tolist() == [3.0, 4.0, 5.0]
     assert array.tolist() == [[[6.0, 9.0]], [[7.0, 10.0]], [[8.0, 11.0]]]
+
+
+def test_the_larger_part_of_an_array_is_not_copied_and_smaller_ones_do_not_keep_it_alive():
+    spec = (tuple, None, (LEAF, (np.ndarray, (2, 3), ()), (np.ndarray, (2,), ())))
+    numbers = np.arange(9.0)
+
+    (one, large, small), end = builder(spec, True)(numbers, 0, float)
+
+    assert (one, large.tolist(), small.tolist(), end) == (0.0, [[1, 2, 3], [4, 5, 6]], [7, 8], 9)
+    assert np.shares_memory(large, numbers)
+    assert not np.shares_memory(small, numbers)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,14 @@ Build = Callable[[Leaves, int, Any], tuple[Any, int]]
 def builder(spec: Spec, of_array: bool = False) -> Build:
     """Return the function (leaves, place of the first, dtype) -> (tree, place after the last) of a spec.
 
-    The leaves are a list or, with `of_array`, an array of floats; numbers are Python floats either way.
+    The leaves are a list or, with `of_array`, an array of floats that nothing else uses: the larger part of it
+    may become part of the tree. Numbers are Python floats either way.
     """
     if spec == LEAF:
         return _float if of_array else lambda leaves, start, dtype: (leaves[start], start + 1)
     kind, form, entries = spec
     if kind is np.ndarray:
-        return partial(_build_array, form)
+        return partial(_build_array, form, of_array)
     finish = partial(_dict, form) if kind is dict else _namedtuple(kind) if hasattr(kind, "_fields") else kind
     if all(entry == LEAF for entry in entries):
         return partial(_build_flat, None if kind is list else finish, len(entries), of_array)
@@ -78,10 +80,15 @@ def _build_nested(
     return finish(built), start
 
 
-def _build_array(form: tuple[int, ...], leaves: Leaves, start: int, dtype: Any) -> tuple[Any, int]:
-    out = np.empty(int(np.prod(form)), dtype)
-    out[:] = leaves[start : start + out.size]
-    return out.reshape(form), start + out.size
+def _build_array(
+    form: tuple[int, ...], of_array: bool, leaves: Leaves, start: int, dtype: Any
+) -> tuple[Any, int]:
+    size = prod(form)
+    if of_array and 2 * size > len(leaves):  # a smaller part would keep the whole alive
+        return leaves[start : start + size].reshape(form), start + size
+    out = np.empty(size, dtype)
+    out[:] = leaves[start : start + size]
+    return out.reshape(form), start + size
 
 
 def _dict(keys: tuple[Any, ...], entries: Sequence[Any]) -> dict[Any, Any]:

@@ -7,7 +7,7 @@ from nodegrad.compiler.backends.ir import Body, Name
 # fmt: off
 CONTEXT = (
     "records", "record_count", "sum_records", "sum_count", "varying", "group_bytes", "uniform", "input_count",
-    "outputs", "output_count", "results", "result_stride", "block", "sums", "yield",
+    "outputs", "output_count", "block", "sums", "yield", "results", "result_stride",
     "inputs", "start", "stop", "rows", "portion", "portions", "parts", "tickets", "next", "done",
 )
 _POINTERS = ("records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums", "yield")
@@ -42,8 +42,9 @@ class Sums:
     """Sums over rows 0..stop, with the help of every thread that runs this on the same context.
 
     The work of a block of groups is cut into `portions` of groups, `portion` each, then into `parts` of the
-    sums over them. Threads draw tickets for these one after the other (`next`), wait until everything before
-    their phase is `done`, and return when all is. Which thread draws which makes no difference to a sum.
+    sums over them. A last block has no rows: its parts put the sums where results are wanted.
+    Threads draw tickets for all this one after the other (`next`), wait until everything before their phase
+    is `done`, and return when all is. Which thread draws which makes no difference to a sum.
     """
 
     def write(self, body: Body) -> str:
@@ -68,8 +69,13 @@ class Sums:
             _wait(body, done, body.let(f"add nsw i64 {begin}, {phase}"), pointer["yield"])
             with body.when(body.let(f"icmp slt i64 {part}, 0")):
                 self._run_portion(body, context, first, place)
-            with body.when(summing):
-                self._sum_part(body, context, first, part, counts)
+            row = body.let(f"mul nsw i64 {first}, {body.lanes}")
+            left = body.let(f"sub nsw i64 {words['stop']}, {row}")
+            some = body.let(f"icmp sgt i64 {left}, 0")
+            with body.when(body.let(f"and i1 {summing}, {some}")):
+                self._sum_part(body, context, first, part, left, counts)
+            with body.when(body.let(f"icmp ugt i1 {summing}, {some}")):
+                self._place_part(body, context, part)
             body.let(f"atomicrmw add ptr {done}, i64 1 release")
         _wait(body, done, words["tickets"], pointer["yield"])
         return "ptr %x"
@@ -87,12 +93,12 @@ class Sums:
                 slots = body.let(f"getelementptr i8, ptr {pointer['varying']}, i64 {offset}")
                 _run_group(body, context, slots, row)
 
-    def _sum_part(self, body: Body, context: _Context, first: Name, part: Name, counts: Name) -> None:
-        """Run a part of the tiles of every record of sums over a block."""
+    def _sum_part(
+        self, body: Body, context: _Context, first: Name, part: Name, left: Name, counts: Name
+    ) -> None:
+        """Run a part of the tiles of every record of sums over a block, with so many rows left."""
         words, pointer = context.words, context.pointer
-        row = body.let(f"mul nsw i64 {first}, {body.lanes}")
-        size = body.let(f"mul nsw i64 {words['block']}, {body.lanes}")
-        taken = _smaller(body, body.let(f"sub nsw i64 {words['stop']}, {row}"), size)
+        taken = _smaller(body, left, body.let(f"mul nsw i64 {words['block']}, {body.lanes}"))
         full = body.let(f"sdiv i64 {taken}, {body.lanes}")
         rest = body.let(f"srem i64 {taken}, {body.lanes}")
         for place, word in enumerate((full, words["group_bytes"], rest, part, words["parts"], first)):
@@ -100,6 +106,16 @@ class Sums:
             body.do(f"store i64 {word}, ptr {at}")
         records, count = pointer["sum_records"], words["sum_count"]
         _call_records(body, records, count, pointer["varying"], pointer["sums"], f", ptr {counts}")
+
+    def _place_part(self, body: Body, context: _Context, part: Name) -> None:
+        """Put a part of the sums where results are wanted."""
+        words, pointer = context.words, context.pointer
+        begin, end = body.share(words["output_count"], part, words["parts"])
+        with body.loop(end, begin) as number:
+            place = body.field(pointer["outputs"], number)
+            found = body.let(f"getelementptr double, ptr {pointer['sums']}, i64 {place}")
+            target = body.let(f"getelementptr double, ptr {pointer['results']}, i64 {number}")
+            body.do(f"store double {body.let(f'load double, ptr {found}')}, ptr {target}")
 
 
 @dataclass(frozen=True, slots=True)

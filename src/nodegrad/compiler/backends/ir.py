@@ -71,6 +71,12 @@ class Body:
         self.do(f"br label %{head}")
         self.label(done)
 
+    def share(self, count: Name, part: Name, parts: Name) -> tuple[Name, Name]:
+        """Return where a part of so many things begins and ends; parts are as equal as they can be."""
+        product = self.let(f"mul nsw i64 {count}, {part}")
+        following = self.let(f"add nsw i64 {product}, {count}")
+        return self.let(f"sdiv i64 {product}, {parts}"), self.let(f"sdiv i64 {following}, {parts}")
+
     @contextmanager
     def forever(self) -> Iterator[str]:
         """Run what is written inside again and again; `leave` goes to the label."""

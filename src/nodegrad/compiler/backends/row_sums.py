@@ -38,9 +38,7 @@ class RowSums:
         ]
         base = fields.next()
         full, stride, rest, part, parts, group = (body.field("%c", index) for index in range(6))
-        begin = body.let(f"sdiv i64 {body.let(f'mul nsw i64 {tiles}, {part}')}, {parts}")
-        following = body.let(f"mul nsw i64 {tiles}, {body.let(f'add nsw i64 {part}, 1')}")
-        end = body.let(f"sdiv i64 {following}, {parts}")
+        begin, end = body.share(tiles, part, parts)
         anew = body.let(f"icmp eq i64 {group}, 0")
         with body.loop(end, begin) as number:
             rows = self._rows(body, factors, starts, number)
