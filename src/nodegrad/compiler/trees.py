@@ -44,8 +44,8 @@ Build = Callable[[Leaves, int, Any], tuple[Any, int]]
 def builder(spec: Spec, of_array: bool = False) -> Build:
     """Return the function (leaves, place of the first, dtype) -> (tree, place after the last) of a spec.
 
-    The leaves are a list or, with `of_array`, an array of floats that nothing else uses: the larger part of it
-    may become part of the tree. Numbers are Python floats either way.
+    The leaves are a list or, with `of_array`, an array of floats that nothing else uses: the larger part of
+    it may become part of the tree. Numbers are Python floats either way.
     """
     if spec == LEAF:
         return _float if of_array else lambda leaves, start, dtype: (leaves[start], start + 1)

@@ -297,7 +297,7 @@ def _aligned(count: int) -> Array:
     return memory[offset : offset + count]
 
 
-def _address(array: Array) -> int:
+def _address(array: Any) -> int:
     """Return where the numbers are, in a fraction of the time of `array.ctypes.data`."""
     return ctypes.addressof(ctypes.c_char.from_buffer(array)) if array.size else 0
 
