@@ -247,16 +247,17 @@ class _Fuser:
 
     def write_straight(self, straight: Straight) -> None:
         """Write a record per scalar operation: 1, its operands, its result."""
-        kinds: dict[Any, int] = {}
+        arity, slots = np.array(straight.arity), np.array(straight.operands)
+        uniform, ends = (slots < 0).tobytes(), np.cumsum(arity).tolist()
+        kinds: dict[tuple[Op, bytes], int] = {}
         kind = [
-            kinds.setdefault((op, *[slot < 0 for slot in operands]), len(kinds))
-            for op, _, operands in scalars(straight)
+            kinds.setdefault((op, uniform[end - count : end]), len(kinds))
+            for op, count, end in zip(straight.ops, straight.arity, ends, strict=True)
         ]
         kernels = []
-        for op, *uniform in kinds:
-            loads = tuple([Load(each and not self.alone, "one") for each in uniform])
+        for op, spaces in kinds:
+            loads = tuple([Load(bool(space) and not self.alone, "one") for space in spaces])
             kernels.append(Elementwise(False, (Step(op, loads, True),)))
-        arity, slots = np.array(straight.arity), np.array(straight.operands)
         starts = np.cumsum(arity + 3) - (arity + 3)
         words = np.zeros(len(slots) + 3 * len(kind), np.int64)
         words[starts + 1] = 1
