@@ -14,7 +14,7 @@ import builtins
 import math
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from numbers import Real
 from typing import Any
@@ -39,11 +39,10 @@ class Op:
     partials: Any
     domain: tuple[Interval, ...]
     commutative: bool = False
+    arity: int | None = field(init=False)  # the number of operands; None where any number will do
 
-    @property
-    def arity(self) -> int | None:
-        """The number of operands; None where any number will do."""
-        return None if callable(self.partials) else len(self.partials)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arity", None if callable(self.partials) else len(self.partials))
 
     @property
     def zero_derivative(self) -> bool:

@@ -97,16 +97,19 @@ class Value:
         Raises:
             TypeError: if an operand is not a real number, or their number is wrong.
         """
-        nodes = tuple([x if type(x) is Value else literal(plain(x, op.name)) for x in operands])
+        for operand in operands:
+            if type(operand) is not Value:
+                operands = tuple([x if type(x) is Value else literal(plain(x, op.name)) for x in operands])
+                break
         arity = op.arity
-        if arity is not None and len(nodes) != arity:
-            raise wrong_arity(op, len(nodes))
+        if arity is not None and len(operands) != arity:
+            raise wrong_arity(op, len(operands))
         out: Value = _new(Value)
-        out._data = op.value(*[node._data for node in nodes])
+        out._data = op.value(*[operand._data for operand in operands])
         out.grad = 0.0
         out.label = ""
         out.op = op
-        out.operands = nodes
+        out.operands = operands
         if _observer is not None:
             _observer.made(out)
         return out
