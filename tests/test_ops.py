@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
+import nodegrad as ng
 from nodegrad import Value, ops
 from nodegrad.graph import dependents, topological_order
 from nodegrad.ops import TABLE
@@ -387,10 +388,17 @@ def test_rows_pickle_by_name():
     assert pickle.loads(pickle.dumps(ops.tanh)) is ops.tanh
 
 
-def test_an_operation_outside_the_table_does_not_pickle():
+cube = ng.custom("cube", lambda x: x**3, lambda x, out: 3.0 * x * x)
+
+
+def test_an_operation_of_ones_own_pickles_as_a_variable_of_its_module():
+    assert pickle.loads(pickle.dumps(cube)) is cube
+
+
+def test_an_operation_that_no_variable_holds_does_not_pickle():
     stranger = ops.Op("stranger", "?", lambda x: x, (lambda x, out: 1.0,), ((-1.0, 1.0),))
 
-    with pytest.raises(TypeError, match="stranger is not in the table"):
+    with pytest.raises(TypeError, match="stranger cannot be pickled: .* variable of the module"):
         pickle.dumps(stranger)
 
 

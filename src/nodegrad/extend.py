@@ -1,6 +1,7 @@
 """Operations of one's own: stated in one line, like a row of the table."""
 
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from nodegrad.ops import TABLE, Interval, Op, plain
@@ -17,6 +18,7 @@ def custom(
     """Make an operation of your own: one line, like a row of the table.
 
     The result is called like any operation, on numbers and Values alike, and is differentiated to any order.
+    It can be pickled, and so go to other processes, if it is a variable of the module that defines `value`.
 
     >>> import nodegrad as ng
     >>> cube = ng.custom("cube", lambda x: x**3, lambda x, out: 3.0 * x * x)
@@ -75,6 +77,7 @@ def _try_row(row: Op, partials: Sequence[Callable[..., Any] | None]) -> None:
 def _total(value: Callable[..., float]) -> Callable[..., float]:
     """Make a function over floats total: nan where it raises, since no operation raises for a float."""
 
+    @wraps(value)  # among others its module, where the operation is looked for when it is pickled
     def total(*operands: float) -> float:
         try:
             return plain(value(*operands), "an operation's value")

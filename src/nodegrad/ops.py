@@ -11,8 +11,10 @@ else (`div(1.0, x)`, not `1 / x`), so the table is closed under differentiation.
 # (The partials name rows that stand below them.)
 
 import builtins
+import importlib
 import math
 import operator
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -64,11 +66,22 @@ class Op:
     def __reduce__(self) -> tuple[Any, ...]:
         if TABLE.get(self.name) is self:
             return _row, (self.name,)
-        raise TypeError(f"operation {self.name} is not in the table, so it cannot be pickled by name.")
+        module = getattr(self.value, "__module__", None)
+        for name, found in vars(sys.modules.get(module)).items() if module in sys.modules else ():
+            if found is self:
+                return _variable, (module, name)
+        raise TypeError(
+            f"operation {self.name} cannot be pickled: it is neither in the table nor a variable of the module "
+            f"{module} that its value comes from. Assign it there, at the top level, to be found by name."
+        )
 
 
 def _row(name: str) -> Op:
     return TABLE[name]
+
+
+def _variable(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)
 
 
 def wrong_arity(op: Op, count: int) -> TypeError:

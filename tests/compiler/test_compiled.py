@@ -5,13 +5,14 @@ import math
 import pickle
 import random
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
 
 import nodegrad as ng
-from nodegrad import Value
+from nodegrad import Value, nn
 from nodegrad.compiler import backends
 from nodegrad.value import observe
 
@@ -448,6 +449,38 @@ def test_pickles_without_their_function_know_what_was_recorded(backend):
     assert again(2.0) == 6.0
     with pytest.raises(ValueError, match="unpickled without its function"):
         again(-2.0)
+
+
+signed_cube = ng.custom("signed_cube", lambda x: abs(x) ** 3, lambda x, out: 3.0 * x * abs(x))
+
+
+def network_loss(model, x, y):
+    return (ng.sum([signed_cube(out) for out in ng.softmax(model(x))]) - y) ** 2
+
+
+def compiled_gradient(backend):
+    model = nn.MLP(3, [8, 5], seed=0)
+    loss = partial(network_loss, model)
+    return ng.compile(ng.value_and_grad(loss, wrt=model.parameters()), backend=backend)
+
+
+def test_a_gradient_pickles(backend):
+    compiled = compiled_gradient(backend)
+    expected = compiled([0.5, -1.0, 2.0], 1.0)
+
+    assert pickle.loads(pickle.dumps(compiled))([0.5, -1.0, 2.0], 1.0) == expected
+
+
+def test_a_gradient_goes_to_processes(backend):
+    compiled = compiled_gradient(backend)
+    X, y = np.random.default_rng(0).normal(size=(130, 3)), np.ones(130)
+
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
+        loss, slope = compiled.map(X, y, reduce="mean", executor=executor)
+
+    expected = compiled.map(X, y, reduce="mean")
+    assert loss == pytest.approx(expected[0], rel=1e-12)
+    np.testing.assert_allclose(slope, expected[1], rtol=1e-9, atol=1e-15)
 
 
 def test_shards_go_to_an_executor(backend):
