@@ -9,10 +9,17 @@ import pytest
 
 import nodegrad as ng
 from nodegrad.compiler import backends
-from nodegrad.compiler.backends.team import ask
+from nodegrad.compiler.backends import team
+from nodegrad.compiler.backends.team import ask, judge
 
 pytestmark = pytest.mark.skipif(backends.choose("auto") != "llvm", reason="threads are those of native code")
 ON_LINUX = hasattr(os, "sched_setaffinity")
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch):
+    """Ask helpers whatever other programs do to the machine, unless a test is about that."""
+    monkeypatch.setattr(team, "_pause", team._Pause())
 
 
 @pytest.fixture
@@ -54,6 +61,26 @@ def test_work_that_is_called_off_is_not_done(everywhere):
     ask(1, lambda: None)[0].result()
 
     assert done == []
+
+
+def test_after_a_stall_nobody_is_asked_for_a_while_and_for_longer_after_another(everywhere, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(team, "perf_counter", lambda: now[0])
+    asked = []
+    for waited in (0.0, 0.004, 0.004, 0.0, 0.004):
+        judge(waited, 0.005)
+        for later in (0.0, 0.06, 0.06):
+            now[0] += later
+            asked.append(len(ask(1, lambda: None)))
+
+    assert asked == [1, 1, 1, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1]
+
+
+def test_short_waits_and_those_that_are_little_of_the_whole_are_no_stall(everywhere):
+    judge(0.0001, 0.0001)
+    judge(0.01, 0.1)
+
+    assert len(ask(1, lambda: None)) == 1
 
 
 @pytest.mark.skipif(not ON_LINUX, reason="processors are chosen on Linux")

@@ -1,6 +1,7 @@
 """The drivers: take rows through the kernels group by group, and blocks of groups through the sums."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from nodegrad.compiler.backends.ir import Body, Name
 
@@ -8,10 +9,13 @@ from nodegrad.compiler.backends.ir import Body, Name
 CONTEXT = (
     "records", "record_count", "sum_records", "sum_count", "varying", "group_bytes", "uniform", "input_count",
     "outputs", "output_count", "block", "sums", "yield", "results", "result_stride",
-    "inputs", "start", "stop", "rows", "portion", "portions", "parts", "tickets", "next", "done",
+    "inputs", "start", "stop", "rows", "portion", "portions", "parts", "tickets", "drawn", "waited",
 )
-_POINTERS = ("records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums", "yield")
+_POINTERS = (
+    "records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums", "yield", "drawn",
+)
 # fmt: on
+DRAWN = 9  # words: tickets drawn so far and, in another cache line, tickets done
 _PATIENCE = 64  # looks at what others have done before the processor is left to them
 
 
@@ -19,7 +23,7 @@ class _Context:
     """The words that a driver is called with, named by CONTEXT."""
 
     def __init__(self, body: Body) -> None:
-        self.words = {name: body.field("%x", place) for place, name in enumerate(CONTEXT[:-2])}
+        self.words = {name: body.field("%x", place) for place, name in enumerate(CONTEXT)}
         self.pointer = {name: body.let(f"inttoptr i64 {self.words[name]} to ptr") for name in _POINTERS}
 
 
@@ -43,21 +47,23 @@ class Sums:
 
     The work of a block of groups is cut into `portions` of groups, `portion` each, then into `parts` of the
     sums over them. A last block has no rows: its parts put the sums where results are wanted.
-    Threads draw tickets for all this one after the other (`next`), wait until everything before their phase
-    is `done`, and return when all is. Which thread draws which makes no difference to a sum.
+    Threads draw tickets for all this one after the other (`drawn`), wait until everything before their phase
+    is done, and return when all is. Which thread draws which makes no difference to a sum. How often a thread
+    looked in vain is `waited` in its own context.
     """
 
     def write(self, body: Body) -> str:
         """Write the driver."""
         context = _Context(body)
         words, pointer = context.words, context.pointer
-        upcoming, done = (
-            body.let(f"getelementptr i64, ptr %x, i64 {CONTEXT.index(name)}") for name in ("next", "done")
-        )
+        done = body.let(f"getelementptr i64, ptr {pointer['drawn']}, i64 {DRAWN - 1}")
+        waited = body.let(f"getelementptr i64, ptr %x, i64 {CONTEXT.index('waited')}")
+        body.do(f"store i64 0, ptr {waited}")
+        wait = partial(_wait, body, done, waited, pointer["yield"])
         each = body.let(f"add nsw i64 {words['portions']}, {words['parts']}")
         counts = body.variable("[6 x i64]", "zeroinitializer")
         with body.forever() as out:
-            ticket = body.let(f"atomicrmw add ptr {upcoming}, i64 1 monotonic")
+            ticket = body.let(f"atomicrmw add ptr {pointer['drawn']}, i64 1 monotonic")
             body.leave(body.let(f"icmp sge i64 {ticket}, {words['tickets']}"), out)
             block = body.let(f"sdiv i64 {ticket}, {each}")
             begin = body.let(f"mul nsw i64 {block}, {each}")
@@ -66,7 +72,7 @@ class Sums:
             first = body.let(f"mul nsw i64 {block}, {words['block']}")
             summing = body.let(f"icmp sge i64 {part}, 0")
             phase = body.let(f"select i1 {summing}, i64 {words['portions']}, i64 0")
-            _wait(body, done, body.let(f"add nsw i64 {begin}, {phase}"), pointer["yield"])
+            wait(body.let(f"add nsw i64 {begin}, {phase}"))
             with body.when(body.let(f"icmp slt i64 {part}, 0")):
                 self._run_portion(body, context, first, place)
             row = body.let(f"mul nsw i64 {first}, {body.lanes}")
@@ -77,7 +83,7 @@ class Sums:
             with body.when(body.let(f"icmp ugt i1 {summing}, {some}")):
                 self._place_part(body, context, part)
             body.let(f"atomicrmw add ptr {done}, i64 1 release")
-        _wait(body, done, words["tickets"], pointer["yield"])
+        wait(words["tickets"])
         return "ptr %x"
 
     def _run_portion(self, body: Body, context: _Context, first: Name, place: Name) -> None:
@@ -131,12 +137,14 @@ class Prologue:
         return "ptr %x"
 
 
-def _wait(body: Body, done: Name, goal: Name, others: Name) -> None:
+def _wait(body: Body, done: Name, waited: Name, others: Name, goal: Name) -> None:
     """Wait until so many tickets are done; leave the processor to other threads when that takes long."""
     with body.forever() as out:
         with body.loop(str(_PATIENCE)):
             now = body.let(f"load atomic i64, ptr {done} acquire, align 8")
             body.leave(body.let(f"icmp sge i64 {now}, {goal}"), out)
+        before = body.let(f"load i64, ptr {waited}")
+        body.do(f"store i64 {body.let(f'add nsw i64 {before}, 1')}, ptr {waited}")
         with body.when(body.let(f"icmp ne ptr {others}, null")):
             body.let(f"call i32 {others}()")
 

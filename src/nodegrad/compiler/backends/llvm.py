@@ -5,15 +5,16 @@ import os
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler.backends import native
-from nodegrad.compiler.backends.driver import CONTEXT, Prologue, Rows, Sums
+from nodegrad.compiler.backends.driver import CONTEXT, DRAWN, Prologue, Rows, Sums
 from nodegrad.compiler.backends.fuse import Records, fuse, plan_sums
 from nodegrad.compiler.backends.spellings import anything_held, raise_held
-from nodegrad.compiler.backends.team import ask
+from nodegrad.compiler.backends.team import ask, busy_time, judge
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Straight, VectorProgram
 
@@ -25,7 +26,8 @@ _WORK = 4_000_000  # operations from which a second thread is worth its start
 _PLACE = {name: place for place, name in enumerate(CONTEXT)}
 _CHANGING = struct.Struct(f"{len(CONTEXT) - _PLACE['inputs']}q")  # the words that differ from rows to rows
 _RESULTS = _PLACE["results"]
-_DRAWN = slice(_PLACE["next"], _PLACE["done"] + 1)
+_DRAWN, _WAITED = _PLACE["drawn"], _PLACE["waited"]
+_LOOK = 4e-7  # seconds that a look in vain at what others do takes, about
 _call = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 
 
@@ -68,10 +70,14 @@ class LlvmBackend:
             part.spaces.append(own)
 
         helpers = ask(self.threads - 1, help) if chunk < count and self.threads > 1 else []
+        begin = perf_counter()
         work(space)
+        waiting = perf_counter()
         for helper in helpers:
             if not helper.cancel():
                 helper.result()
+        if helpers:
+            judge(perf_counter() - waiting, perf_counter() - begin)
         part.spaces.append(space)  # not before: its uniform slots are read
         return out[:, :count]
 
@@ -198,6 +204,8 @@ class _Space:
         self.address = self.context.ctypes.data
         self.row_address = self.row_context.ctypes.data
         self.prologue_address = self.once.ctypes.data
+        self.drawn = np.zeros(DRAWN, np.int64)
+        self.drawn_address = _address(self.drawn)
         self.kept: Any = None
 
     def _context(self, inputs: Any, results: Array, stride: int, rows: tuple[int, int, int]) -> Any:
@@ -248,7 +256,8 @@ class _Space:
         portion = some if threads == 1 else max(1, some // (4 * threads))
         portions, parts = -(-some // portion), 1 if threads == 1 else 8 * threads
         tickets = (-(-groups // part.block) + 1) * (portions + parts)
-        words = inputs.ctypes.data, 0, count, count, portion, portions, parts, tickets, 0, 0
+        cut = portion, portions, parts, tickets
+        words = inputs.ctypes.data, 0, count, count, *cut, self.drawn_address, 0
         _CHANGING.pack_into(self.context, 8 * _PLACE["inputs"], *words)
         self.inputs, self.threads = inputs, threads
 
@@ -261,21 +270,30 @@ class _Space:
         found = np.empty(len(self.outputs))
         self.context[_RESULTS] = _address(found)
         if self.threads == 1:
-            self.context[_DRAWN] = 0
+            self.drawn[:] = 0
             self.part.driver(self.address)
             raise_held()
         else:
-            work = partial(_run, self.context.copy(), self, found)
-            helpers = ask(self.threads - 1, work)
-            work()
-            if anything_held():
-                for helper in helpers:
-                    helper.result()
+            self.share(found)
         return found
 
+    def share(self, found: Array) -> None:
+        """Sum together with helpers."""
+        drawn = np.zeros(DRAWN, np.int64)
+        self.context[_DRAWN] = _address(drawn)
+        helpers = ask(self.threads - 1, partial(_run, self.context.copy(), self, found, drawn))
+        start, busy = perf_counter(), busy_time()
+        _run(self.context, self)
+        seconds, busy = perf_counter() - start, busy_time() - busy
+        if helpers:  # time off the processor is what other programs took while this one left it to a helper
+            judge(_LOOK * float(self.context[_WAITED]) + seconds - busy, seconds)
+        if anything_held():
+            for helper in helpers:
+                helper.result()
 
-def _run(context: Any, space: _Space, out: Array) -> None:
-    """Run the driver in a context, which points into the space and the results: they are kept alive."""
+
+def _run(context: Any, space: _Space, *kept: Any) -> None:
+    """Run the driver in a context, which points into the space and what is kept alive."""
     space.part.driver(context.ctypes.data)
     raise_held()
 

@@ -4,12 +4,21 @@ import ctypes
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import cache
 from queue import SimpleQueue
 from threading import Lock, Thread
+from time import perf_counter, thread_time
 from typing import Any
 
 Work = Callable[[], None]
+
+# Seconds: other programs take a processor for some milliseconds at a time.
+_STALL = 0.0005
+_PAUSES = 0.05, 1.0
+
+# The seconds that this thread has had a processor; Windows counts them too coarsely.
+busy_time = perf_counter if os.name == "nt" else thread_time
 
 
 class _Helper:
@@ -53,8 +62,10 @@ def ask(count: int, work: Work) -> list[Future[None]]:
 
     A thread that wakes up is often put on the processor of the thread that woke it, to wait there until that
     one is done (Linux looks for an idle processor only among those it takes to share a cache). So threads
-    are sent to the others first. With no other processor to go to, none is asked.
+    are sent to the others first. With no other processor to go to, or during a pause, none is asked.
     """
+    if perf_counter() < _pause.end:
+        return []
     processors = _others()
     if processors is not None and not processors:
         return []
@@ -62,6 +73,30 @@ def ask(count: int, work: Work) -> list[Future[None]]:
         while len(_helpers) < count:
             _helpers.append(_Helper())
         return [helper.ask(work, processors) for helper in _helpers[:count]]
+
+
+@dataclass
+class _Pause:
+    """When the pause ends in which nobody is asked, and how long the next one takes."""
+
+    end: float = 0.0
+    following: float = _PAUSES[0]
+
+
+_pause = _Pause()
+
+
+def judge(waited: float, seconds: float) -> None:
+    """Note for how long of some seconds a caller waited for its helpers.
+
+    A helper whose processor another program takes holds the caller up for longer than it ever helps. Where
+    that happens nobody is asked for a while, and twice as long if it happens again at once.
+    """
+    if waited > max(_STALL, seconds / 2):
+        _pause.end = perf_counter() + _pause.following
+        _pause.following = min(2.0 * _pause.following, _PAUSES[1])
+    else:
+        _pause.following = _PAUSES[0]
 
 
 def _others() -> set[int] | None:
