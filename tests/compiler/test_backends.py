@@ -106,6 +106,21 @@ def test_a_zero_adjoint_wins_over_inf_in_contractions_and_in_sums_over_rows(name
     assert found.tolist() == [0.0] * 17
 
 
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("rows", [32, 37, 45])
+def test_a_zero_adjoint_wins_in_any_of_many_rows(name, exact, rows):
+    table = np.random.default_rng(0).normal(size=(rows, 6))
+    weights = np.random.default_rng(1).normal(size=12)
+    for row in (2, 15, rows - 1):
+        table[row] = [0.0, 0.0, 0.0, math.inf, math.nan, -math.inf]
+
+    found = backend(network(), name, exact).sums([table], rows, weights)
+
+    expected = np.sum([evaluate(network(), row, weights) for row in table.tolist()], axis=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, equal_nan=False)
+
+
 # What is rounded once, or not at all, whatever the mode; sums of products may be contracted.
 ROUNDED = (
     *(ops.mul, ops.div, ops.neg, ops.abs, ops.sign, ops.floor, ops.ceil, ops.round, ops.trunc, ops.sqrt),

@@ -88,13 +88,26 @@ class RowSums:
         strict: bool,
     ) -> None:
         full, stride, rest = groups
-        pieces = self.lanes // body.lanes
-        with body.loop(full) as group:
-            self._add_group(body, factors, rows, sums, terms, group, stride, [None] * pieces, strict)
+        firsts = range(0, self.lanes, body.lanes)
         some = body.let(f"icmp sgt i64 {rest}, 0")
+        if strict:  # rare, and so written once for whole groups, the rest and every piece of them
+            last = body.let(f"zext i1 {some} to i64")
+            with body.loop(body.let(f"add nsw i64 {full}, {last}")) as group:
+                whole = body.let(f"icmp slt i64 {group}, {full}")
+                limit = body.let(f"select i1 {whole}, i64 {self.lanes}, i64 {rest}")
+                offset = body.let(f"mul nsw i64 {group}, {stride}")
+                with body.loop(str(self.lanes), step=body.lanes) as first:
+                    mask = _below(body, body.let(f"sub nsw i64 {limit}, {first}"), 0)
+                    place = body.let(f"add nsw i64 {offset}, {body.let(f'mul nsw i64 {first}, 8')}")
+                    self._add_group(body, factors, rows, sums, terms, place, [mask], strict)
+            return
+        with body.loop(full) as group:
+            offset = body.let(f"mul nsw i64 {group}, {stride}")
+            self._add_group(body, factors, rows, sums, terms, offset, [None] * len(firsts), strict)
         with body.when(some):
-            masks = [_below(body, rest, piece * body.lanes) for piece in range(pieces)]
-            self._add_group(body, factors, rows, sums, terms, full, stride, masks, strict)
+            offset = body.let(f"mul nsw i64 {full}, {stride}")
+            masks = [_below(body, rest, first) for first in firsts]
+            self._add_group(body, factors, rows, sums, terms, offset, masks, strict)
 
     def _add_group(
         self,
@@ -103,12 +116,10 @@ class RowSums:
         rows: list[Any],
         sums: list[Name],
         terms: Name,
-        group: Name,
-        stride: Name,
+        offset: Name,
         masks: Sequence[Name | None],
         strict: bool,
     ) -> None:
-        offset = body.let(f"mul nsw i64 {group}, {stride}")
         with body.loop(terms) as t:
             shifts = []
             for (_, column), kind in zip(factors, self.columns, strict=True):
