@@ -112,7 +112,7 @@ def test_a_zero_adjoint_wins_over_inf_in_contractions_and_in_sums_over_rows(name
 def test_a_zero_adjoint_wins_in_any_of_many_rows(name, exact, rows):
     table = np.random.default_rng(0).normal(size=(rows, 6))
     weights = np.random.default_rng(1).normal(size=12)
-    for row in (2, 15, rows - 1):
+    for row in (2, 15, rows - 2):  # not the last, which is repeated behind the end
         table[row] = [0.0, 0.0, 0.0, math.inf, math.nan, -math.inf]
 
     found = backend(network(), name, exact).sums([table], rows, weights)
