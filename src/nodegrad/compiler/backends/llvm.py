@@ -27,6 +27,8 @@ _PLACE = {name: place for place, name in enumerate(CONTEXT)}
 _CHANGING = struct.Struct(f"{len(CONTEXT) - _PLACE['inputs']}q")  # the words that differ from rows to rows
 _RESULTS = _PLACE["results"]
 _DRAWN, _WAITED = _PLACE["drawn"], _PLACE["waited"]
+# Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
+_FEW = 16
 _LOOK = 4e-7  # seconds that a look in vain at what others do takes, about
 _call = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 
@@ -122,7 +124,7 @@ class _Part:
 
     def __init__(self, program: VectorProgram, how: str, lanes: int, exact: bool) -> None:
         self.lanes = lanes
-        width, registers = native.width(), native.registers()
+        width = native.width()
         self.sum_records, self.size = Records(), 0
         self.outputs = program.outputs  # where each is found: a slot, or a place among the sums
         needed = program.outputs
@@ -134,9 +136,10 @@ class _Part:
             parts = [reduction.slots, *[x.ravel() for each in reduction.products for x in (each.a, each.b)]]
             needed = np.concatenate(parts)
         self.program = program
+        registers = native.registers() if lanes > 1 else _FEW
         body = fuse(program.body, needed, program.varying, registers)
         read = _uniform_reads(program)
-        prologue = fuse(program.prologue, read, program.uniform, registers, alone=True)
+        prologue = fuse(program.prologue, read, program.uniform, _FEW, alone=True)
         self.has_prologue = bool(program.prologue)
         driver = Sums() if how == "sums" else Rows()
         wanted: dict[Any, tuple[Any, int]] = {driver: (driver, lanes), Prologue(): (Prologue(), 1)}
