@@ -25,7 +25,7 @@ _PRODUCTS = {ops.dot: ops.mul, STRONG_DOT: ops.strong_mul}
 _CONTRACTIONS = {ops.sum: ops.add, ops.dot: ops.add, STRONG_DOT: ops.add, MAX: ops.maximum, MIN: ops.minimum}
 _INPUT, _LEAF, _UNIFORM = -1, -2, -3  # sources that are no groups of the body
 _BODY = 1 << 40  # depths in the body count from here: it runs after all of the prologue
-_COPIES = 0  # the first group
+_COPIES = 0  # the first group to run in the body
 
 # A uniform number given to every row.
 COPY = Op("copy", "", ops.identity.value, (None,), ())
