@@ -710,6 +710,17 @@ def test_training_compiles_by_default_when_it_is_worth_it():
     assert "compiled" in repr(history)
 
 
+def test_a_large_model_is_compiled_for_fewer_samples():
+    pytest.importorskip("numpy")
+
+    def compiled(epochs):
+        return fit(
+            MLP(1, [70, 70, 1], seed=0), [[0.1], [0.2]] * 20, [[1.0], [2.0]] * 20, epochs=epochs
+        ).compiled
+
+    assert [compiled(2), compiled(3)] == [False, True]
+
+
 def test_training_needs_no_compiler(monkeypatch):
     monkeypatch.setitem(sys.modules, "nodegrad.compiler.step", None)
 
