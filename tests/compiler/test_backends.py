@@ -121,6 +121,29 @@ def test_a_zero_adjoint_wins_in_any_of_many_rows(name, exact, rows):
     np.testing.assert_allclose(found, expected, rtol=1e-12, equal_nan=False)
 
 
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize(("left", "right"), [(1, 1), (1, 20), (20, 1), (3, 17), (17, 3), (33, 40), (50, 37)])
+@pytest.mark.parametrize(("terms", "rows"), [(1, 37), (1, 300), (3, 16), (20, 21)])
+def test_sums_of_every_a_times_every_b_in_all_sizes(name, left, right, terms, rows):
+    if left * right * terms > 4000:
+        terms = 2
+    W = [[ng.Value(1.0) for _ in range(right)] for _ in range(left)]
+
+    def loss(a, b):
+        pairs = zip(a, b, strict=True)
+        return ng.sum([ng.dot(x, [ng.dot(row, y) for row in W]) for x, y in pairs])
+
+    compiled = ng.compile(ng.value_and_grad(loss, wrt=W), backend=name)
+    generator = np.random.default_rng(left * right)
+    a, b = generator.normal(size=(rows, terms, left)), generator.normal(size=(rows, terms, right))
+    a[rows // 2, -1], b[rows // 2, -1] = 0.0, math.nan  # a zero adjoint wins
+
+    _, found = compiled.map(a, b, reduce="sum")
+
+    expected = np.einsum("rti,rtj->ij", a, np.where(np.isnan(b), 0.0, b))
+    np.testing.assert_allclose(np.array(found), expected, rtol=1e-12, atol=1e-12)
+
+
 # What is rounded once, or not at all, whatever the mode; sums of products may be contracted.
 ROUNDED = (
     *(ops.mul, ops.div, ops.neg, ops.abs, ops.sign, ops.floor, ops.ceil, ops.round, ops.trunc, ops.sqrt),

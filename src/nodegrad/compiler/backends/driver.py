@@ -90,7 +90,7 @@ class Sums:
         """Run records over the groups of a portion of the block whose first group is given."""
         words, pointer = context.words, context.pointer
         start = body.let(f"mul nsw i64 {place}, {words['portion']}")
-        stop = _smaller(body, body.let(f"add nsw i64 {start}, {words['portion']}"), words["block"])
+        stop = body.smaller(body.let(f"add nsw i64 {start}, {words['portion']}"), words["block"])
         with body.loop(stop, start) as number:
             group = body.let(f"add nsw i64 {first}, {number}")
             row = body.let(f"mul nsw i64 {group}, {body.lanes}")
@@ -104,7 +104,7 @@ class Sums:
     ) -> None:
         """Run a part of the tiles of every record of sums over a block, with so many rows left."""
         words, pointer = context.words, context.pointer
-        taken = _smaller(body, left, body.let(f"mul nsw i64 {words['block']}, {body.lanes}"))
+        taken = body.smaller(left, body.let(f"mul nsw i64 {words['block']}, {body.lanes}"))
         full = body.let(f"sdiv i64 {taken}, {body.lanes}")
         rest = body.let(f"srem i64 {taken}, {body.lanes}")
         for place, word in enumerate((full, words["group_bytes"], rest, part, words["parts"], first)):
@@ -156,11 +156,6 @@ def _run_group(body: Body, context: _Context, slots: Name, first: Name) -> None:
     _call_records(body, pointer["records"], words["record_count"], slots, pointer["uniform"])
 
 
-def _smaller(body: Body, x: Name, y: Name) -> Name:
-    less = body.let(f"icmp slt i64 {x}, {y}")
-    return body.let(f"select i1 {less}, i64 {x}, i64 {y}")
-
-
 def _call_records(body: Body, records: Name, count: Name, slots: Name, uniform: Name, more: str = "") -> None:
     with body.loop(count) as number:
         record = body.field(records, number, "ptr")
@@ -177,7 +172,7 @@ def _gather(body: Body, words: dict[str, Name], pointer: dict[str, Name], slots:
         stride = body.field(pointer["inputs"], body.let(f"add nsw i64 {twice}, 1"))
         slot = body.let(f"mul nsw i64 {number}, {body.lanes}")
         with body.loop(str(body.lanes)) as lane:
-            row = _smaller(body, body.let(f"add nsw i64 {first}, {lane}"), last)
+            row = body.smaller(body.let(f"add nsw i64 {first}, {lane}"), last)
             offset = body.let(f"mul nsw i64 {row}, {stride}")
             value = body.let(f"load double, ptr {body.let(f'getelementptr i8, ptr {source}, i64 {offset}')}")
             at = body.let(f"add nsw i64 {slot}, {lane}")

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.backends.kernels import Contraction, Elementwise, Factor, Load, Step
-from nodegrad.compiler.backends.row_sums import RowSums
+from nodegrad.compiler.backends.outer_sums import VECTORS, OuterSums
+from nodegrad.compiler.backends.row_sums import TILE, RowSums
 from nodegrad.compiler.backends.spellings import LONG
 from nodegrad.compiler.index import affine, outer, run_length, separable
 from nodegrad.compiler.reduction import Reduction
@@ -288,49 +289,69 @@ def plan_sums(plan: Reduction, lanes: int, width: int) -> SumPlan:
     places: list[Slots] = []
     size = 0
     if len(plan.slots):
-        kernel = RowSums(lanes, 8, 0, False, ("stride",), False)
-        tiles, table = _tiles([plan.slots], (8,))
-        records.add(kernel, [len(tiles), records.table(tiles), 1, records.table(table[0]), 0, size])
+        tiles = -(-len(plan.slots) // TILE)
+        table = records.table(_filled(plan.slots, TILE))
+        records.add(RowSums(lanes, ("stride",), False), [tiles, 1, table, 0, size])
         places.append(size + np.arange(len(plan.slots)))
-        size += 8 * len(tiles)
+        size += TILE * tiles
     for product in plan.products:
-        parts = [separable(slots) for slots in (product.a, product.b)]
-        (a, a_columns), (b, b_columns) = [part for part in parts if part is not None]
+        (a, _), (b, _) = factors = [_separated(slots) for slots in (product.a, product.b)]
         grid = outer(a, b)
-        shape = (2 if width == 4 else 4, 4) if grid else (8, 8)
-        tiles, tables = _tiles(list(grid) if grid else [a, b], shape)
-        lines = [affine(columns) for columns in (a_columns, b_columns)]
-        kinds = tuple(["table" if line is None else "stride" for line in lines])
-        kernel = RowSums(lanes, *shape, not grid, kinds, product.strong)
-        words = [len(tiles), records.table(tiles), product.a.shape[1]]
-        for rows, columns, line in zip(tables, (a_columns, b_columns), lines, strict=True):
-            words += [records.table(rows), records.table(columns) if line is None else line[1]]
-        records.add(kernel, [*words, size])
-        places.append(size + _places(grid, shape, len(a)))
-        size += kernel.results * len(tiles)
+        if grid is None:
+            tiles = -(-len(a) // TILE)
+            words = [tiles, product.a.shape[1]]
+            kinds = _add_factors(records, words, factors, (TILE, TILE))
+            records.add(RowSums(lanes, kinds, product.strong), [*words, size])
+            places.append(size + np.arange(len(a)))
+            size += TILE * tiles
+            continue
+        panel = VECTORS * width
+        swapped, tile = _cut(len(grid[0]), len(grid[1]), panel)
+        sides = [(rows, columns) for rows, (_, columns) in zip(grid, factors, strict=True)]
+        left, right = sides[::-1] if swapped else sides
+        tiles, panels = -(-len(left[0]) // tile), -(-len(right[0]) // panel)
+        words = [panels, tiles, product.a.shape[1]]
+        kinds = _add_factors(records, words, [left, right], (tile, panel))
+        records.add(OuterSums(lanes, tile, kinds, product.strong), [*words, int(swapped), size])
+        i, j = np.indices((len(grid[0]), len(grid[1]))).reshape(2, -1)
+        i, j = (j, i) if swapped else (i, j)
+        places.append(size + ((j // panel * tiles + i // tile) * tile + i % tile) * panel + j % panel)
+        size += tiles * tile * panels * panel
     take = np.concatenate(places) if places else np.zeros(0, np.int64)
     return SumPlan(records, take[plan.take], size)
 
 
-def _tiles(rows: list[Slots], shape: tuple[int, ...]) -> tuple[Any, list[Slots]]:
-    """Return the first rows of every tile, and the rows of each side, the last repeated to fill a tile."""
-    padded = [
-        np.concatenate([slots, np.repeat(slots[-1:], -len(slots) % size)])
-        for slots, size in zip(rows, shape, strict=True)
-    ]
-    starts = [np.arange(0, len(slots), size) for slots, size in zip(padded, shape, strict=True)]
-    if len(rows) == 1:
-        return np.stack([starts[0], starts[0]], axis=1), padded
-    if shape == (8, 8):  # pairs of equal place
-        return np.stack(starts, axis=1), padded
-    left, right = np.repeat(starts[0], len(starts[1])), np.tile(starts[1], len(starts[0]))
-    return np.stack([left, right], axis=1), padded
+def _cut(x: int, y: int, panel: int) -> tuple[bool, int]:
+    """Cut sums of so many x times so many y with the least of padding.
+
+    Larger tiles pay where there are many, and are one more kernel to compile.
+
+    Returns:
+        Whether y is the left side, and how many slots the tiles of the left side have.
+    """
+    cuts = []
+    for swapped, left, right in ((False, x, y), (True, y, x)):
+        tile = 8 if panel >= 16 and min(left, right) >= 32 else 4
+        cuts.append((-(-left // tile) * tile * -(-right // panel), right, (swapped, tile)))
+    return min(cuts)[2]
 
 
-def _places(grid: tuple[Slots, Slots] | None, shape: tuple[int, int], count: int) -> Slots:
-    if grid is None:
-        return np.arange(count)
-    left, right = len(grid[0]), len(grid[1])
-    i, j = np.repeat(np.arange(left), right), np.tile(np.arange(right), left)
-    tile = (i // shape[0]) * -(-right // shape[1]) + j // shape[1]
-    return np.asarray(tile * shape[0] * shape[1] + (i % shape[0]) * shape[1] + j % shape[1])
+def _separated(slots: Slots) -> tuple[Slots, Slots]:
+    parts = separable(slots)
+    assert parts is not None  # reduction.py takes no others
+    return parts
+
+
+def _add_factors(records: Records, words: list[int], factors: Any, sizes: tuple[int, int]) -> tuple[str, str]:
+    """Append the words of two factors, the last row repeated to fill a tile; return the kinds of columns."""
+    kinds = []
+    for (rows, columns), size in zip(factors, sizes, strict=True):
+        line = affine(columns)
+        words += [records.table(_filled(rows, size)), records.table(columns) if line is None else line[1]]
+        kinds.append("table" if line is None else "stride")
+    return kinds[0], kinds[1]
+
+
+def _filled(slots: Slots, size: int) -> Slots:
+    """Return slots, the last repeated to fill a tile."""
+    return np.concatenate([slots, np.repeat(slots[-1:], -len(slots) % size)])

@@ -55,6 +55,12 @@ class Body:
         self.do(f"store {kind} {start}, ptr {name}")
         return name
 
+    def room(self, count: int, kind: str) -> Name:
+        """Return the address of room for so many values, which hold anything."""
+        name = f"%{self.fresh('room')}"
+        self.stack.append(f"  {name} = alloca [{count} x {kind}], align 64")
+        return name
+
     @contextmanager
     def loop(self, count: str, start: str = "0", step: int | str = 1) -> Iterator[Name]:
         """Run what is written inside for i = start, start + step, ... below count."""
@@ -70,6 +76,11 @@ class Body:
         self.do(f"store i64 {self.let(f'add nsw i64 {i}, {step}')}, ptr {place}")
         self.do(f"br label %{head}")
         self.label(done)
+
+    def smaller(self, x: Name, y: Name) -> Name:
+        """Return the smaller of two integers."""
+        less = self.let(f"icmp slt i64 {x}, {y}")
+        return self.let(f"select i1 {less}, i64 {x}, i64 {y}")
 
     def share(self, count: Name, part: Name, parts: Name) -> tuple[Name, Name]:
         """Return where a part of so many things begins and ends; parts are as equal as they can be."""
@@ -135,6 +146,10 @@ class Body:
     def choose(self, mask: Name, x: Name, y: Name) -> Name:
         """Return x in the lanes of the mask, y in the others."""
         return self.let(f"select {self.mask} {mask}, {self.vector} {x}, {self.vector} {y}")
+
+    def either(self, condition: Name, x: Name, y: Name) -> Name:
+        """Return x if a condition holds for all lanes at once, or else y."""
+        return self.let(f"select i1 {condition}, {self.vector} {x}, {self.vector} {y}")
 
     def splat(self, scalar: Name) -> Name:
         """Put one double into every lane."""

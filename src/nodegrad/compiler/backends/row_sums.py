@@ -1,4 +1,4 @@
-"""The kernel of sums over rows: Σ_rows Σₜ a·b in tiles whose sums stay in registers."""
+"""The kernel of sums over rows: Σ_rows Σₜ a·b, or Σ_rows a, a few at a time in registers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,31 +7,25 @@ from typing import Any
 from nodegrad.compiler.backends.ir import Body, Name
 from nodegrad.compiler.backends.kernels import Fields, accumulate, any_nan
 
+TILE = 8  # sums that are in registers at once
+
 
 @dataclass(frozen=True, slots=True)
 class RowSums:
-    """Sums over rows, for tiles of results: Σ_rows Σₜ a·b with every a of the tile by every b, or Σ_rows a.
+    """Sums over rows: Σ_rows Σₜ a·b for a and b of equal place, or Σ_rows a.
 
     Called as (varying slots of the first group, results, record, [full groups, bytes per group, lanes of the
     last, part of the tiles to do, number of parts, number of the first group]).
     """
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
-    left: int
-    right: int  # 0: no second factor
-    paired: bool  # a and b of equal place only
     columns: tuple[str, ...]
     strong: bool
 
-    @property
-    def results(self) -> int:
-        """How many sums a tile has."""
-        return self.left * (1 if self.paired or not self.right else self.right)
-
     def write(self, body: Body) -> str:
-        """Write the kernel. Record: function, tiles, their table, terms, two words a factor, result."""
+        """Write the kernel. Record: function, tiles, terms, two words a factor, result."""
         fields = Fields(body)
-        tiles, starts, terms = fields.next(), fields.next("ptr"), fields.next()
+        tiles, terms = fields.next(), fields.next()
         factors = [
             (fields.next("ptr"), fields.next("i64" if columns == "stride" else "ptr"))
             for columns in self.columns
@@ -41,8 +35,9 @@ class RowSums:
         begin, end = body.share(tiles, part, parts)
         anew = body.let(f"icmp eq i64 {group}, 0")
         with body.loop(end, begin) as number:
-            rows = self._rows(body, factors, starts, number)
-            sums = [body.variable(body.vector, body.number(0.0)) for _ in range(self.results)]
+            start = body.let(f"mul nsw i64 {number}, {TILE}")
+            rows = [slots_of(body, table, start, TILE, self.lanes) for table, _ in factors]
+            sums = [body.variable(body.vector, body.number(0.0)) for _ in range(TILE)]
             self._add_groups(body, factors, rows, sums, terms, (full, stride, rest), strict=False)
             if self.strong:
                 totals = [body.let(f"load {body.vector}, ptr {total}") for total in sums]
@@ -50,32 +45,8 @@ class RowSums:
                     for total in sums:
                         body.do(f"store {body.vector} {body.number(0.0)}, ptr {total}")
                     self._add_groups(body, factors, rows, sums, terms, (full, stride, rest), strict=True)
-            place = body.let(f"add nsw i64 {base}, {body.let(f'mul nsw i64 {number}, {self.results}')}")
-            for offset, total in enumerate(_sum_lanes(body, sums)):
-                at = body.let(f"add nsw i64 {place}, {offset * body.lanes}")
-                address = body.let(f"getelementptr double, ptr %u, i64 {at}")
-                before = body.let(f"load {body.vector}, ptr {address}, align 8")
-                after = body.arithmetic("fadd", before, total)
-                kept = body.let(f"select i1 {anew}, {body.vector} {total}, {body.vector} {after}")
-                body.do(f"store {body.vector} {kept}, ptr {address}, align 8")
+            add_to_results(body, _sum_lanes(body, sums), body.let(f"add nsw i64 {base}, {start}"), anew)
         return "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
-
-    def _rows(self, body: Body, factors: list[Any], starts: Name, number: Name) -> list[list[Name]]:
-        """Return the addresses of the slots of a tile in the first group, per factor."""
-        found = []
-        twice = body.let(f"mul nsw i64 {number}, 2")
-        for side, (table, _) in enumerate(factors):
-            start = body.entry(starts, body.let(f"add nsw i64 {twice}, {side}"))
-            slots = []
-            for lane in range(self.right if side else self.left):
-                slot = body.entry(table, body.let(f"add nsw i64 {start}, {lane}"))
-                slots.append(self._slot(body, "%v", slot))
-            found.append(slots)
-        return found
-
-    def _slot(self, body: Body, base: Name, slot: Name) -> Name:
-        place = body.let(f"mul nsw i64 {slot}, {8 * self.lanes}")
-        return body.let(f"getelementptr i8, ptr {base}, i64 {place}")
 
     def _add_groups(
         self,
@@ -137,9 +108,29 @@ class RowSums:
     def _pairs(self, loaded: list[list[Name]]) -> list[list[Name]]:
         if len(loaded) == 1:
             return [[x] for x in loaded[0]]
-        if self.paired:
-            return [[x, y] for x, y in zip(*loaded, strict=True)]
-        return [[x, y] for x in loaded[0] for y in loaded[1]]
+        return [[x, y] for x, y in zip(*loaded, strict=True)]
+
+
+def slots_of(body: Body, table: Name, start: Name, count: int, lanes: int) -> list[Name]:
+    """Return the addresses of so many slots, in the first group, that stand in a table from a place on."""
+    found = []
+    for place in range(count):
+        slot = body.entry(table, body.let(f"add nsw i64 {start}, {place}"))
+        found.append(
+            body.let(f"getelementptr i8, ptr %v, i64 {body.let(f'mul nsw i64 {slot}, {8 * lanes}')}")
+        )
+    return found
+
+
+def add_to_results(body: Body, sums: list[Name], place: Name, anew: Name) -> None:
+    """Add vectors to the results from a place on; where they begin anew, put them there."""
+    for offset, total in enumerate(sums):
+        at = body.let(f"add nsw i64 {place}, {offset * body.lanes}")
+        address = body.let(f"getelementptr double, ptr %u, i64 {at}")
+        before = body.let(f"load {body.vector}, ptr {address}, align 8")
+        after = body.arithmetic("fadd", before, total)
+        kept = body.either(anew, total, after)
+        body.do(f"store {body.vector} {kept}, ptr {address}, align 8")
 
 
 def _below(body: Body, limit: Name, first: int) -> Name:
