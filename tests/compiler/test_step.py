@@ -83,6 +83,15 @@ def test_leaves_of_others_are_read_at_each_call():
     assert sums(numbers).tolist() == [215.0]
 
 
+def test_leaves_may_come_in_any_order():
+    a, b = Value(2.0), Value(3.0)
+    compiled = ng.compile(lambda x: a * x - b)
+
+    for leaves, numbers in (([a, b], [10.0, 1.0]), ([b, a], [1.0, 10.0])):
+        sums = RowSum(compiled, leaves, np.array([1.0, 2.0]))
+        assert [sums(np.array(numbers)).tolist() for _ in range(2)] == [[28.0], [28.0]]
+
+
 def test_branches_are_followed_as_the_parameters_move():
     a = Value(1.0)
     sums = RowSum(ng.compile(lambda x: a * x if a * x > 1.0 else 0.0 * x), [a], np.array([0.5, 2.0]))

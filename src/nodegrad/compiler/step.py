@@ -39,7 +39,7 @@ class RowSum:
         self.spec, self.blocks, self.count = rows(arguments)
         self._only: Trace | None = None  # the one trace that all rows go through, if there is one
         self._places: Any = None  # where the numbers of the trace's parameters are; -1: not among them
-        self._all_ours = False
+        self._all_ours = self._in_order = False
         self._bound: dict[Any, tuple[list[Array], Callable[[Array], Array]]] = {}
 
     def __call__(self, numbers: Array, chosen: Chosen = None) -> Array:
@@ -62,6 +62,7 @@ class RowSum:
             index = {leaf: place for place, leaf in enumerate(self.leaves)}
             self._places = np.array([index.get(leaf, -1) for leaf in self._only.parameters], int)
             self._all_ours = bool((self._places >= 0).all())
+            self._in_order = np.array_equal(self._places, np.arange(len(self.leaves)))
         return total
 
     def _over(self, size: int | None) -> tuple[list[Array], Callable[[Array], Array]]:
@@ -76,6 +77,8 @@ class RowSum:
 
     def _arranged(self, trace: Trace, numbers: Array) -> Array:
         """Put the numbers in the order of the trace's parameters; leaves of others are read."""
+        if self._in_order:
+            return numbers
         if self._all_ours:
             found: Array = numbers.take(self._places)
             return found
