@@ -19,6 +19,7 @@ from nodegrad.value import Value
 
 _data = attrgetter("_data")
 _MANY = 32  # below so many leaves Python is as fast
+_AHEAD = 64  # leaves before its turn a Value is fetched into the cache
 
 
 class Leaves:
@@ -26,7 +27,8 @@ class Leaves:
 
     def __init__(self, leaves: Sequence[Value]) -> None:
         self.leaves = list(leaves)
-        self.addresses = np.array([id(leaf) for leaf in leaves], np.int64)
+        behind = [id(leaves[-1])] * _AHEAD if leaves else []  # to be fetched when there are no more
+        self.addresses = np.array([*map(id, leaves), *behind], np.int64)
         self.native = len(leaves) >= _MANY and _works(self)
 
     def read(self) -> Array:
@@ -64,10 +66,15 @@ def _reader() -> Any:
         return None
     slot, number = places.pop() or (0, 0)
 
+    def place(body: Any, i: str, ahead: int) -> str:
+        """Write where a leaf, so many after leaf i, holds its float."""
+        leaf = body.field("%leaves", body.let(f"add nsw i64 {i}, {ahead}"), "ptr")
+        return str(body.let(f"getelementptr i8, ptr {leaf}, i64 {slot}"))
+
     def write(body: Any) -> str:
         with body.loop("%count") as i:
-            leaf = body.field("%leaves", i, "ptr")
-            held = body.let(f"load ptr, ptr {body.let(f'getelementptr i8, ptr {leaf}, i64 {slot}')}")
+            body.fetch(place(body, i, _AHEAD))
+            held = body.let(f"load ptr, ptr {place(body, i, 0)}")
             found = body.let(f"load double, ptr {body.let(f'getelementptr i8, ptr {held}, i64 {number}')}")
             body.do(f"store double {found}, ptr {body.let(f'getelementptr double, ptr %out, i64 {i}')}")
         return "ptr noalias %leaves, i64 %count, ptr noalias %out"

@@ -82,6 +82,11 @@ class Body:
         less = self.let(f"icmp slt i64 {x}, {y}")
         return self.let(f"select i1 {less}, i64 {x}, i64 {y}")
 
+    def fetch(self, address: Name) -> None:
+        """Ask for memory that will be read soon."""
+        self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 3, i32 1)")
+
     def share(self, count: Name, part: Name, parts: Name) -> tuple[Name, Name]:
         """Return where a part of so many things begins and ends; parts are as equal as they can be."""
         product = self.let(f"mul nsw i64 {count}, {part}")
