@@ -1,11 +1,14 @@
 """Compiled: calls, map, guards, what recording cannot see, pickling, executors, bad input."""
 
+import copy
 import itertools
 import math
 import pickle
 import random
+import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from functools import partial
+from functools import partial, reduce
 from multiprocessing import get_context
 
 import numpy as np
@@ -397,6 +400,30 @@ def test_threads_that_record_the_same_way_at_once_share_it():
     assert compiled.stats()["traces"] == 1
 
 
+def test_recording_may_wait_for_a_function_that_another_thread_records():
+    begun = threading.Event()
+
+    def inner_body(x):
+        begun.wait(5.0)
+        return 2.0 * x
+
+    def outer_body(x):
+        begun.set()
+        time.sleep(0.02)  # the other thread asks for `inner` meanwhile
+        return x * inner(3.0)
+
+    inner, outer = ng.compile(inner_body), ng.compile(outer_body)
+    found = []
+    threads = [threading.Thread(target=lambda f=f: found.append(f(1.0)), daemon=True) for f in (inner, outer)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20.0)
+
+    assert sorted(found) == [2.0, 6.0]
+
+
 def test_another_observer_in_between_is_noticed():
     def f(x):
         observe(None)
@@ -437,6 +464,21 @@ def test_pickles_go_on_where_the_original_was(backend):
     assert again(1.0) == compiled(1.0)
     assert again(-1.0) == -2.0
     assert again.map([-1.0, 1.0]).tolist() == compiled.map([-1.0, 1.0]).tolist()
+
+
+@pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
+def test_what_the_passes_write_can_be_pickled(backend, copied):
+    f = ng.value_and_grad(lambda *xs: ng.dot(ng.softmax(xs), [ng.tanh(ng.dot(xs, xs)) for _ in xs]))
+    compiled = ng.compile(lambda *xs: (f(*xs), max_and_min(xs)), backend=backend)
+    numbers = [0.1 * i for i in range(6)]
+    compiled(*numbers)
+
+    assert "max" in str(compiled)
+    assert copied(compiled)(*numbers) == compiled(*numbers)
+
+
+def max_and_min(xs):
+    return reduce(ng.maximum, xs) - reduce(ng.minimum, xs)
 
 
 def test_pickles_without_their_function_know_what_was_recorded(backend):

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from threading import Event, get_ident
+from time import sleep
 
 import numpy as np
 import pytest
@@ -136,6 +137,52 @@ def test_helpers_that_come_late_change_nothing(everywhere, monkeypatch):
 
     assert len(late) == 2
     assert compiled.map(np.linspace(0.0, 1.0, 500), reduce="sum") == first != second
+
+
+@pytest.mark.parametrize("reduce", [None, "sum"])
+def test_what_is_raised_in_a_helper_alone_is_raised(reduce, everywhere, monkeypatch):
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm._WORK", 1)
+    # The helper is done before the caller looks.
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.judge", lambda *_: sleep(0.02))
+    caller, helped = get_ident(), Event()
+
+    def value(x):
+        if get_ident() != caller:
+            helped.set()
+            raise KeyError("not in the table")
+        if x > 100.0:
+            helped.wait(10.0)
+        return x
+
+    compiled = ng.compile(ng.custom("looked_up", value, lambda x, out: 1.0), threads=2)
+    compiled(2.0)
+
+    with pytest.raises(KeyError, match="not in the table"):
+        compiled.map(np.full(3000, 200.0), reduce=reduce)
+
+
+def test_helpers_stop_when_the_caller_is_interrupted(everywhere, monkeypatch):
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm._WORK", 1)
+    caller, helped, done = get_ident(), Event(), []
+
+    def value(x):
+        if get_ident() == caller and x > 100.0:
+            helped.wait(10.0)
+            raise KeyboardInterrupt
+        if x > 100.0:
+            helped.set()
+            done.append(x)
+        return x
+
+    compiled = ng.compile(ng.custom("interrupted", value, lambda x, out: 1.0), threads=2)
+    compiled(2.0)
+
+    with pytest.raises(KeyboardInterrupt):
+        compiled.map(np.full(100_000, 200.0))
+
+    before = len(done)
+    sleep(0.02)
+    assert 0 < len(done) == before < 80_000
 
 
 def in_child(queue):

@@ -3,14 +3,13 @@
 import pickle
 from collections.abc import Callable
 from functools import partial, update_wrapper
-from threading import RLock
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler import backends
-from nodegrad.compiler.record import named
+from nodegrad.compiler.record import named, recording_lock
 from nodegrad.compiler.rows import Array, rows
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace, make_trace, verify
@@ -83,7 +82,6 @@ class Compiled:
             update_wrapper(self, f, updated=())
 
     def _prepare(self) -> None:
-        self._lock = RLock()
         self._of_numbers: dict[int, list[Trace]] = {}  # by how many numbers the arguments are
         self._make = partial(backends.make, name=self.backend, exact=self.exact, threads=self.threads)
 
@@ -219,7 +217,7 @@ class Compiled:
                 "these arguments go a way that was not recorded. Define the function at the top level of a "
                 "module, or call it with such arguments before pickling."
             )
-        with self._lock:
+        with recording_lock:
             traces = self._traces(spec)
             for trace in traces[tried:]:
                 if trace.call(numbers) is not None:

@@ -13,7 +13,9 @@ from nodegrad.ops import plain
 from nodegrad.value import Value, observe
 
 _PACKAGE = str(Path(__file__).parents[1])
-_recording = RLock()  # there is one observer in a process, so one recording at a time
+# There is one observer in a process, so one recording at a time. Whoever keeps what is recorded holds this
+# one lock too: a function that is recorded may call another compiled function, in any thread.
+recording_lock = RLock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recor
     """
     inputs = [Value(number) for number in numbers]
     observer = _Observer()
-    with _recording:
+    with recording_lock:
         before = observe(observer)
         try:
             with patient_collector():

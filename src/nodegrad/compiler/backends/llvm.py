@@ -13,8 +13,8 @@ import numpy as np
 from nodegrad.compiler.backends import native
 from nodegrad.compiler.backends.driver import CONTEXT, DRAWN, Prologue, Rows, Sums
 from nodegrad.compiler.backends.fuse import Records, fuse, plan_sums
-from nodegrad.compiler.backends.spellings import anything_held, raise_held
-from nodegrad.compiler.backends.team import ask, busy_time, judge
+from nodegrad.compiler.backends.spellings import SPELLINGS, raise_held
+from nodegrad.compiler.backends.team import ask, busy_time, judge, wait_for
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Straight, VectorProgram
 
@@ -73,11 +73,13 @@ class LlvmBackend:
 
         helpers = ask(self.threads - 1, help) if chunk < count and self.threads > 1 else []
         begin = perf_counter()
-        work(space)
-        waiting = perf_counter()
-        for helper in helpers:
-            if not helper.cancel():
-                helper.result()
+        try:
+            work(space)
+        finally:
+            waiting = perf_counter()
+            for _ in starts:  # some are left if this raises: then helpers stop, for the rows may go away
+                pass
+            wait_for(helpers)
         if helpers:
             judge(perf_counter() - waiting, perf_counter() - begin)
         part.spaces.append(space)  # not before: its uniform slots are read
@@ -88,7 +90,9 @@ class LlvmBackend:
         part = self._part("sums")
         space = part.borrow()
         space.at(_addresses(blocks), count, self._threads(part, count))
+        space.kept = blocks  # helpers may be at it for longer than this if it is interrupted
         found = space.sums(parameters)
+        space.kept = None
         part.spaces.append(space)
         return found
 
@@ -151,6 +155,7 @@ class _Part:
             {key: length for key, (_, length) in (wanted | once).items()},
             exact,
         )
+        self.calls_back = any(step.op not in SPELLINGS for kernel in body.kinds for step in kernel.steps)
         self.kept = [body, prologue, self.sum_records]
         self.body = body.link(found)
         self.sums = self.sum_records.link(found)
@@ -290,9 +295,8 @@ class _Space:
         seconds, busy = perf_counter() - start, busy_time() - busy
         if helpers:  # time off the processor is what other programs took while this one left it to a helper
             judge(_LOOK * float(self.context[_WAITED]) + seconds - busy, seconds)
-        if anything_held():
-            for helper in helpers:
-                helper.result()
+        if self.part.calls_back:
+            wait_for(helpers)  # they may have something to raise
 
 
 def _run(context: Any, space: _Space, *kept: Any) -> None:

@@ -128,11 +128,6 @@ def raise_held() -> None:
             raise error
 
 
-def anything_held() -> bool:
-    """Return whether an operation called back by any thread has raised."""
-    return bool(_raised)
-
-
 def _sign(body: Body, x: Name) -> Name:
     zero = body.number(0.0)
     negative = body.choose(body.compare("olt", x, zero), body.number(-1.0), x)

@@ -75,6 +75,13 @@ def ask(count: int, work: Work) -> list[Future[None]]:
         return [helper.ask(work, processors) for helper in _helpers[:count]]
 
 
+def wait_for(helpers: list[Future[None]]) -> None:
+    """Wait for those that have begun, and raise what they have raised; call the others off."""
+    for helper in helpers:
+        if not helper.cancel():
+            helper.result()
+
+
 @dataclass
 class _Pause:
     """When the pause ends in which nobody is asked, and how long the next one takes."""
