@@ -111,6 +111,16 @@ def test_sums_over_rows_that_go_different_ways(backend):
     assert found == pytest.approx(np.mean(np.where(xs > 0, np.sqrt(np.maximum(xs, 0)) * xs, 0.0)))
 
 
+@pytest.mark.filterwarnings("error")
+def test_sums_that_overflow_do_so_without_a_warning(backend):
+    compiled = ng.compile(lambda x: x * 1e308 if x > 0 else x * -1e308, backend=backend)
+
+    assert compiled.map([1.5, -1.5], reduce="sum") == math.inf
+    assert compiled.map([1.5, 1.5], reduce="mean") == math.inf
+    with ThreadPoolExecutor(1) as executor:
+        assert compiled.map([0.01] * 640, reduce="sum", executor=executor) == math.inf
+
+
 def test_rows_on_the_brink_of_a_branch_go_the_way_of_eager_code(backend):
     def f(x, y):
         return 1.0 if x * y - 1.0 == 0.0 else 2.0
@@ -464,6 +474,46 @@ def test_pickles_go_on_where_the_original_was(backend):
     assert again(1.0) == compiled(1.0)
     assert again(-1.0) == -2.0
     assert again.map([-1.0, 1.0]).tolist() == compiled.map([-1.0, 1.0]).tolist()
+
+
+offset = Value(1.0)
+
+
+def shifted(x):
+    return x + offset if x > 0 else x - offset
+
+
+class Shift(nn.Module):
+    def __init__(self):
+        self.offset = Value(1.0)
+
+    def __call__(self, x):
+        return x + self.offset if x > 0 else x - self.offset
+
+
+@pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
+def test_copies_never_mix_the_leaves_they_bring_with_those_they_find(backend, copied, monkeypatch):
+    compiled = ng.compile(shifted, backend=backend)
+    compiled(1.0)
+    again = copied(compiled)
+    monkeypatch.setattr(offset, "data", 10.0)
+
+    assert again(1.0) == 2.0
+    with pytest.raises(ValueError, match="Values that do not travel with it"):
+        again(-1.0)
+
+
+@pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
+def test_a_module_takes_its_leaves_along(backend, copied):
+    module = Shift()
+    compiled = ng.compile(module, backend=backend)
+    compiled(1.0)
+    again = copied(compiled)
+    module.offset.data = 10.0
+    again.f.offset.data = 5.0
+
+    assert (again(1.0), again(-1.0)) == (6.0, -6.0)
+    assert (compiled(1.0), compiled(-1.0)) == (11.0, -11.0)
 
 
 @pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])

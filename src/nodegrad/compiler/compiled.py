@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from functools import partial, update_wrapper
+from io import BytesIO
 from time import perf_counter
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from nodegrad.compiler import backends
 from nodegrad.compiler.record import named, recording_lock
 from nodegrad.compiler.rows import Array, rows
-from nodegrad.compiler.shards import map_shards
+from nodegrad.compiler.shards import added, map_shards
 from nodegrad.compiler.trace import Trace, make_trace, verify
 from nodegrad.compiler.trees import LEAF, Spec, flatten, stack
 from nodegrad.compiler.vectorize import vectorize
@@ -158,17 +159,15 @@ class Compiled:
         if reduce is None:
             return self._gather(ways, blocks, count, run)
         totals = [run(trace, "sums", *_take(blocks, chosen, count)) for trace, chosen in ways]
-        total: Any = totals[0] if len(totals) == 1 else sum(totals)
+        total: Any = totals[0] if len(totals) == 1 else added(totals)
         if reduce == "mean":
             total /= count
         return ways[0][0].build_sums(total, 0, float)[0]
 
     def sums(self, spec: Spec, blocks: list[Array], count: int) -> Array:
         """Return every result summed over rows, for arguments as `rows` lays them out."""
-        total: Any = 0.0
-        for trace, chosen in self._route(spec, blocks, count):
-            total = total + self._run(trace, "sums", *_take(blocks, chosen, count))
-        return np.asarray(total)
+        ways = self._route(spec, blocks, count)
+        return added([self._run(trace, "sums", *_take(blocks, chosen, count)) for trace, chosen in ways])
 
     def _gather(self, ways: Any, blocks: list[Array], count: int, run: Any) -> Any:
         trace = ways[0][0]
@@ -213,9 +212,10 @@ class Compiled:
         """
         if self.f is None:
             raise ValueError(
-                f"compile: {self._name} was unpickled without its function, which cannot be pickled, and "
-                "these arguments go a way that was not recorded. Define the function at the top level of a "
-                "module, or call it with such arguments before pickling."
+                f"compile: {self._name} was unpickled without its function, which cannot be pickled or "
+                "closes over Values that do not travel with it, and these arguments go a way that was not recorded. "
+                "Call it with such arguments before pickling; or compile a function at the top level of a "
+                "module that takes the Values as arguments, or a Module that holds them."
             )
         with recording_lock:
             traces = self._traces(spec)
@@ -274,14 +274,24 @@ class Compiled:
         return f"<compiled {self._name}: {self.backend}, {sum(map(len, self.traces.values()))} traces>"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep what was recorded and the present numbers of leaves; the function if it can be pickled."""
-        f: Any = self.f
-        try:
-            pickle.dumps(f)
-        except Exception:
-            f = None
+        """Keep what was recorded and the present numbers of leaves; the function if it fits them."""
         kept = ("backend", "exact", "max_traces", "threads", "traces")
-        return {name: getattr(self, name) for name in kept} | {"f": f, "__name__": self._name}
+        state = {name: getattr(self, name) for name in kept}
+        return state | {"f": self._travelling(), "__name__": self._name}
+
+    def _travelling(self) -> Any:
+        """Return the function if it can be pickled and the leaves of all traces go with it; else None.
+
+        A function that is pickled by name finds other leaves where it is unpickled, or the same ones with
+        other numbers by then: what it records there would not fit what was recorded here.
+        """
+        finder = _Finder(BytesIO())
+        try:
+            finder.dump(self.f)
+        except Exception:
+            return None
+        traces = [trace for found in self.traces.values() for trace in found]
+        return self.f if all(leaf in finder.found for trace in traces for leaf in trace.parameters) else None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -290,6 +300,19 @@ class Compiled:
         for found in self.traces.values():
             for trace in found:
                 trace.reset(self._make)
+
+
+class _Finder(pickle.Pickler):
+    """Notes the Values that are pickled with something."""
+
+    def __init__(self, file: BytesIO) -> None:
+        super().__init__(file)
+        self.found: set[Value] = set()
+
+    def persistent_id(self, thing: Any) -> None:
+        """Hear of everything that is pickled."""
+        if type(thing) is Value:
+            self.found.add(thing)
 
 
 def _take(blocks: list[Array], chosen: Any, count: int) -> tuple[list[Array], int]:
