@@ -4,7 +4,7 @@ import ctypes
 import os
 import struct
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from time import perf_counter
 from typing import Any
 
@@ -265,7 +265,7 @@ class _Space:
         portions, parts = -(-some // portion), 1 if threads == 1 else 8 * threads
         tickets = (-(-groups // part.block) + 1) * (portions + parts)
         cut = portion, portions, parts, tickets
-        words = inputs.ctypes.data, 0, count, count, *cut, self.drawn_address, 0
+        words = _address(inputs), 0, count, count, *cut, self.drawn_address, 0
         _CHANGING.pack_into(self.context, 8 * _PLACE["inputs"], *words)
         self.inputs, self.threads = inputs, threads
 
@@ -333,13 +333,17 @@ def _bytes_of(array: Any) -> memoryview:
 
 def _addresses(blocks: list[Array]) -> Any:
     """Return (address of row 0, bytes from row to row) for every input."""
-    total = sum(block.shape[1] for block in blocks)
-    table = np.zeros((total + 1, 2), np.int64)
+    return _table(tuple([(block.ctypes.data, block.shape[1], block.strides) for block in blocks]))
+
+
+@lru_cache(maxsize=64)  # the same arrays come again and again
+def _table(places: tuple[tuple[int, int, tuple[int, int]], ...]) -> Any:
+    table = np.zeros((sum(width for _, width, _ in places) + 1, 2), np.int64)
     start = 0
-    for block in blocks:
-        stop = start + block.shape[1]
-        table[start:stop, 0] = np.arange(block.shape[1]) * block.strides[1] + block.ctypes.data
-        table[start:stop, 1] = block.strides[0]
+    for address, width, (down, across) in places:
+        stop = start + width
+        table[start:stop, 0] = np.arange(width) * across + address
+        table[start:stop, 1] = down
         start = stop
     return table
 
