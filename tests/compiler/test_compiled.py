@@ -176,6 +176,25 @@ def test_what_an_operation_of_ones_own_raises_is_raised(backend, count):
     assert compiled.map(x[:2]).tolist() == [9902.0, 9902.0]
 
 
+def test_an_operation_of_ones_own_meets_no_numbers_of_rows_that_go_elsewhere(backend):
+    def value(x):
+        if x > 100.0:
+            raise KeyError("not in the table")
+        return x
+
+    operation = ng.custom("looked_up", value, lambda x, out: 1.0)
+
+    def f(x):
+        if x > 100.0:
+            return -x
+        return operation(x) if operation(x) < 50.0 else x * x
+
+    compiled = ng.compile(f, backend=backend)
+
+    assert [compiled(x) for x in (1.0, 200.0, 60.0)] == [1.0, -200.0, 3600.0]
+    assert ng.compile(f, backend=backend).map([1.0, 200.0, 60.0]).tolist() == [1.0, -200.0, 3600.0]
+
+
 def test_too_many_ways_name_the_line_and_suggest_where(backend):
     compiled = ng.compile(by_while, backend=backend, max_traces=3)
 

@@ -213,9 +213,9 @@ class Compiled:
         if self.f is None:
             raise ValueError(
                 f"compile: {self._name} was unpickled without its function, which cannot be pickled or "
-                "closes over Values that do not travel with it, and these arguments go a way that was not recorded. "
-                "Call it with such arguments before pickling; or compile a function at the top level of a "
-                "module that takes the Values as arguments, or a Module that holds them."
+                "closes over Values that do not travel with it, and these arguments go a way that was not "
+                "recorded. Call it with such arguments before pickling; or compile a function at the top of "
+                "a module that takes the Values as arguments, or a Module that holds them."
             )
         with recording_lock:
             traces = self._traces(spec)

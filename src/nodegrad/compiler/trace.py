@@ -109,17 +109,38 @@ class Trace:
     def call(self, numbers: Sequence[float]) -> list[float] | None:
         """Return the results for one row, or None if its guards say that it goes another way."""
         kernel = self.kernels.get("all") or self.kernel("all")
-        found = kernel.one(numbers, [leaf._data for leaf in self.parameters])
+        try:
+            found = kernel.one(numbers, [leaf._data for leaf in self.parameters])
+        except Exception:
+            if self.fits(numbers):
+                raise
+            return None
         if not self.lines:
             return found
         answers = [number != 0.0 for number in found[self.results :]]
         return found[: self.results] if answers == self.expected else None
 
+    def fits(self, numbers: Sequence[float]) -> bool:
+        """Return whether a row goes this way, guard by guard, and nothing is computed behind one it fails.
+
+        Kernels compute all at once: an operation of one's own may refuse numbers that never come to it.
+        """
+        parameters = [leaf._data for leaf in self.parameters]
+        for slot, answer in zip(self.program.outputs[self.results :], self.expected, strict=True):
+            asked = sweep_dead(replace(self.program, outputs=[slot]))
+            if (evaluate(asked, numbers, parameters)[0] != 0.0) != answer:
+                return False
+        return True
+
     def chosen(self, blocks: list[Array], count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which rows go this way."""
         if not self.lines:
             return np.ones(count, bool)
-        found = self.kernel("guards").rows(blocks, count, self.numbers())
+        try:
+            found = self.kernel("guards").rows(blocks, count, self.numbers())
+        except Exception:
+            table = np.concatenate(blocks, axis=1)
+            return np.array([self.fits(row.tolist()) for row in table])
         return np.asarray(((found != 0.0) == self.answers[:, None]).all(axis=0))
 
 
