@@ -29,7 +29,7 @@ _RESULTS = _PLACE["results"]
 _DRAWN, _WAITED = _PLACE["drawn"], _PLACE["waited"]
 # Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
 _FEW = 16
-_LOOK = 4e-7  # seconds that a look in vain at what others do takes, about
+_LOOK = 2e-5  # seconds that a round of looks in vain at what others do takes, about
 _call = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 
 
