@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from threading import Event, get_ident
+from threading import Event, Thread, get_ident
 from time import sleep
 
 import numpy as np
@@ -203,3 +203,37 @@ def test_a_forked_process_works_without_the_threads_of_its_parent(everywhere, mo
 
     assert child.exitcode == 0
     assert queue.get() == expected
+
+
+def compile_in_child():
+    assert ng.compile(lambda x: x * x + 1.5)(2.0) == 5.5
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+def test_a_process_forked_while_another_thread_compiles_can_compile():
+    begun, stop = Event(), Event()
+
+    def keep_compiling():
+        while not stop.is_set():
+            kernel_of_its_own = ng.custom("anew", lambda x: x, lambda x, out: 1.0)
+            ng.compile(kernel_of_its_own)(1.0)
+            begun.set()
+
+    other = Thread(target=keep_compiling, daemon=True)
+    other.start()
+    begun.wait(10.0)
+    context = multiprocessing.get_context("fork")
+    children = []
+    for _ in range(4):
+        children.append(context.Process(target=compile_in_child))
+        children[-1].start()
+    stop.set()
+    for child in children:
+        child.join(20.0)
+    left = [child for child in children if child.exitcode is None]
+    for child in left:
+        child.kill()
+    other.join()
+
+    assert [child.exitcode for child in children] == [0] * 4

@@ -7,6 +7,9 @@ except ImportError as error:
         "nodegrad.compile needs NumPy: pip install 'nodegrad[all]' (or pip install numpy)."
     ) from error
 
+from nodegrad.compiler import forks
 from nodegrad.compiler.compiled import Compiled, compile
 
 __all__ = ["Compiled", "compile"]
+
+forks.register()

@@ -28,7 +28,7 @@ _IN_LIBMVEC = (
 
 _kernels: dict[object, int] = {}
 _modules: list[Any] = []  # kept alive: their code is in use
-_lock = Lock()
+lock = Lock()
 
 Write = Callable[[Body], str]  # writes a kernel's body and returns its parameters
 
@@ -102,7 +102,7 @@ def compile_kernels(wanted: dict[Any, Write], lanes: dict[Any, int], exact: bool
         lanes: the vector length of each.
         exact: whether products and sums must be rounded apart.
     """
-    with _lock:
+    with lock:
         engine = _engine()
         full = {key: (key, lanes[key], exact) for key in wanted}
         missing = [key for key in wanted if full[key] not in _kernels]

@@ -52,7 +52,7 @@ class _Helper:
 
 
 _helpers: list[_Helper] = []
-_lock = Lock()
+lock = Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_helpers.clear)  # threads do not come along
 
@@ -69,7 +69,7 @@ def ask(count: int, work: Work) -> list[Future[None]]:
     processors = _others()
     if processors is not None and not processors:
         return []
-    with _lock:
+    with lock:
         while len(_helpers) < count:
             _helpers.append(_Helper())
         return [helper.ask(work, processors) for helper in _helpers[:count]]
