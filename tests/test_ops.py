@@ -430,3 +430,19 @@ def test_a_wrong_partial_is_caught_by_the_comparison():
 
     with pytest.raises(AssertionError):
         assert a.grad == pytest.approx(float(mpmath.diff(mpmath.sin, 0.3)), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("before", [lambda: ops.exp(1000.0), lambda: ops.exp(-1000.0)])
+def test_hypot_of_nan_is_nan_whatever_overflowed_before(before):
+    for x, y, expected in [
+        (math.nan, 1.0, math.nan),
+        (1.0, math.nan, math.nan),
+        (math.nan, math.nan, math.nan),
+        (math.nan, -math.inf, math.inf),
+        (math.inf, -math.inf, math.inf),
+        (1e308, 1.7e308, math.inf),
+        (3.0, 4.0, 5.0),
+    ]:
+        before()
+        found = ops.hypot(x, y)
+        assert found == expected or (math.isnan(found) and math.isnan(expected))
