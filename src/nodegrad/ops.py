@@ -204,9 +204,7 @@ def _relu(x: float) -> float:
 def _hypot(x: float, y: float) -> float:
     try:  # C's hypot; math.hypot computes differently, and no compiled tier could agree
         return builtins.abs(complex(x, y))
-    except (
-        OverflowError
-    ):  # CPython raises for nan too, if something overflowed before: C's errno is still set
+    except OverflowError:  # which CPython raises for nan too if C's errno is still set from something before
         return nan if x + y != x + y and math.inf not in (math.fabs(x), math.fabs(y)) else inf
 
 

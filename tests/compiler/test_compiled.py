@@ -16,7 +16,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value, nn
-from nodegrad.compiler import backends
+from nodegrad.compiler import backends, shards
 from nodegrad.value import observe
 
 BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
@@ -606,6 +606,18 @@ def test_shards_go_to_an_executor(backend):
 
     assert rows[0].tolist() == (2.0 * X + 1.0).tolist()
     assert total == (3.0 * X.sum() + 1000.0, X.sum())
+
+
+def test_a_worker_keeps_so_many_programs_and_is_sent_others_again(backend, monkeypatch):
+    monkeypatch.setattr(shards, "_KEPT", 2)
+    monkeypatch.setattr(shards, "_known", {})
+    compiled = [ng.compile(lambda x, k=k: x * k, backend=backend) for k in (2.0, 3.0, 4.0)]
+
+    with ThreadPoolExecutor(1) as executor:
+        found = [f.map([1.0, 2.0], executor=executor).tolist() for f in [*compiled, compiled[0]]]
+
+    assert found == [[2.0, 4.0], [3.0, 6.0], [4.0, 8.0], [2.0, 4.0]]
+    assert len(shards._known) == 2
 
 
 def test_shards_go_to_processes(backend):

@@ -16,6 +16,7 @@ from nodegrad.compiler.vectorize import vectorize
 
 _SHARDS = 16  # the cut does not depend on the number of workers, so neither do sums
 _SMALLEST = 64  # rows
+_KEPT = 64  # programs in a worker; the one that came first makes room
 _known: dict[str, Any] = {}
 
 
@@ -56,7 +57,10 @@ def run_shard(
     if kernel is None:
         if payload is None:
             return None
-        kernel = _known[token] = _build(payload)
+        kernel = _build(payload)
+        if len(_known) >= _KEPT:
+            _known.pop(next(iter(_known)), None)
+        _known[token] = kernel
     found: Array = getattr(kernel, how)(blocks, len(blocks[0]), numbers)
     return found
 
