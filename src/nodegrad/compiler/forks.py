@@ -4,7 +4,6 @@ import os
 import sys
 from typing import Any
 
-from nodegrad.compiler.backends import team
 from nodegrad.compiler.record import recording_lock
 
 _held: list[Any] = []
@@ -19,7 +18,6 @@ def register() -> None:
 def _hold() -> None:
     native: Any = sys.modules.get("nodegrad.compiler.backends.native")
     _take(recording_lock)  # first, for whoever records may compile; and one thread forks at a time
-    _take(team.lock)
     if native is not None:
         _take(native.lock)
 

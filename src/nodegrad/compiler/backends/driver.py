@@ -1,22 +1,16 @@
 """The drivers: take rows through the kernels group by group, and blocks of groups through the sums."""
 
 from dataclasses import dataclass
-from functools import partial
 
 from nodegrad.compiler.backends.ir import Body, Name
 
 # fmt: off
 CONTEXT = (
-    "records", "record_count", "sum_records", "sum_count", "varying", "group_bytes", "uniform", "input_count",
-    "outputs", "output_count", "block", "sums", "yield", "results", "result_stride",
-    "inputs", "start", "stop", "rows", "portion", "portions", "parts", "tickets", "drawn", "waited",
+    "records", "record_count", "sum_records", "sum_count", "varying", "group_bytes", "input_count", "outputs",
+    "output_count", "block", "sums", "uniform", "inputs", "start", "stop", "rows", "results", "result_stride",
 )
-_POINTERS = (
-    "records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums", "yield", "drawn",
-)
+_POINTERS = ("records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums")
 # fmt: on
-DRAWN = 9  # words: tickets drawn so far and, in another cache line, tickets done
-_PATIENCE = 20_000  # looks at what others have done before the processor is left to them: some 20 µs
 
 
 class _Context:
@@ -43,85 +37,35 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Sums over rows 0..stop, with the help of every thread that runs this on the same context.
-
-    The work of a block of groups is cut into `portions` of groups, `portion` each, then into `parts` of the
-    sums over them. A last block has no rows: its parts put the sums where results are wanted.
-    Threads draw tickets for all this one after the other (`drawn`), wait until everything before their phase
-    is done, and return when all is. Which thread draws which makes no difference to a sum. How often a thread
-    looked in vain is `waited` in its own context.
-    """
+    """Sums over rows start..stop, block after block of groups, and puts the sums where they are wanted."""
 
     def write(self, body: Body) -> str:
         """Write the driver."""
         context = _Context(body)
         words, pointer = context.words, context.pointer
-        done = body.let(f"getelementptr i64, ptr {pointer['drawn']}, i64 {DRAWN - 1}")
-        waited = body.let(f"getelementptr i64, ptr %x, i64 {CONTEXT.index('waited')}")
-        body.do(f"store i64 0, ptr {waited}")
-        wait = partial(_wait, body, done, waited, pointer["yield"])
-        each = body.let(f"add nsw i64 {words['portions']}, {words['parts']}")
-        counts = body.variable("[6 x i64]", "zeroinitializer")
-        with body.forever() as out:
-            ticket = body.let(f"atomicrmw add ptr {pointer['drawn']}, i64 1 monotonic")
-            body.leave(body.let(f"icmp sge i64 {ticket}, {words['tickets']}"), out)
-            block = body.let(f"sdiv i64 {ticket}, {each}")
-            begin = body.let(f"mul nsw i64 {block}, {each}")
-            place = body.let(f"sub nsw i64 {ticket}, {begin}")
-            part = body.let(f"sub nsw i64 {place}, {words['portions']}")
-            first = body.let(f"mul nsw i64 {block}, {words['block']}")
-            summing = body.let(f"icmp sge i64 {part}, 0")
-            phase = body.let(f"select i1 {summing}, i64 {words['portions']}, i64 0")
-            wait(body.let(f"add nsw i64 {begin}, {phase}"))
-            with body.when(body.let(f"icmp slt i64 {part}, 0")):
-                self._run_portion(body, context, first, place)
-            row = body.let(f"mul nsw i64 {first}, {body.lanes}")
-            left = body.let(f"sub nsw i64 {words['stop']}, {row}")
-            some = body.let(f"icmp sgt i64 {left}, 0")
-            with body.when(body.let(f"and i1 {summing}, {some}")):
-                self._sum_part(body, context, first, part, left, counts)
-            with body.when(body.let(f"icmp ugt i1 {summing}, {some}")):
-                self._place_part(body, context, part)
-            body.let(f"atomicrmw add ptr {done}, i64 1 release")
-        wait(words["tickets"])
-        return "ptr %x"
-
-    def _run_portion(self, body: Body, context: _Context, first: Name, place: Name) -> None:
-        """Run records over the groups of a portion of the block whose first group is given."""
-        words, pointer = context.words, context.pointer
-        start = body.let(f"mul nsw i64 {place}, {words['portion']}")
-        stop = body.smaller(body.let(f"add nsw i64 {start}, {words['portion']}"), words["block"])
-        with body.loop(stop, start) as number:
-            group = body.let(f"add nsw i64 {first}, {number}")
-            row = body.let(f"mul nsw i64 {group}, {body.lanes}")
-            with body.when(body.let(f"icmp slt i64 {row}, {words['stop']}")):
+        counts = body.variable("[4 x i64]", "zeroinitializer")
+        block = body.let(f"mul nsw i64 {words['block']}, {body.lanes}")
+        with body.loop(words["stop"], words["start"], step=block) as row:
+            taken = body.smaller(block, body.let(f"sub nsw i64 {words['stop']}, {row}"))
+            with body.loop(taken, step=body.lanes) as inside:
+                number = body.let(f"sdiv exact i64 {inside}, {body.lanes}")
                 offset = body.let(f"mul nsw i64 {number}, {words['group_bytes']}")
                 slots = body.let(f"getelementptr i8, ptr {pointer['varying']}, i64 {offset}")
-                _run_group(body, context, slots, row)
-
-    def _sum_part(
-        self, body: Body, context: _Context, first: Name, part: Name, left: Name, counts: Name
-    ) -> None:
-        """Run a part of the tiles of every record of sums over a block, with so many rows left."""
-        words, pointer = context.words, context.pointer
-        taken = body.smaller(left, body.let(f"mul nsw i64 {words['block']}, {body.lanes}"))
-        full = body.let(f"sdiv i64 {taken}, {body.lanes}")
-        rest = body.let(f"srem i64 {taken}, {body.lanes}")
-        for place, word in enumerate((full, words["group_bytes"], rest, part, words["parts"], first)):
-            at = body.let(f"getelementptr i64, ptr {counts}, i64 {place}")
-            body.do(f"store i64 {word}, ptr {at}")
-        records, count = pointer["sum_records"], words["sum_count"]
-        _call_records(body, records, count, pointer["varying"], pointer["sums"], f", ptr {counts}")
-
-    def _place_part(self, body: Body, context: _Context, part: Name) -> None:
-        """Put a part of the sums where results are wanted."""
-        words, pointer = context.words, context.pointer
-        begin, end = body.share(words["output_count"], part, words["parts"])
-        with body.loop(end, begin) as number:
-            place = body.field(pointer["outputs"], number)
-            found = body.let(f"getelementptr double, ptr {pointer['sums']}, i64 {place}")
-            target = body.let(f"getelementptr double, ptr {pointer['results']}, i64 {number}")
+                _run_group(body, context, slots, body.let(f"add nsw i64 {row}, {inside}"))
+            full = body.let(f"sdiv i64 {taken}, {body.lanes}")
+            rest = body.let(f"srem i64 {taken}, {body.lanes}")
+            before = body.let(f"sub nsw i64 {row}, {words['start']}")
+            for place, word in enumerate((full, words["group_bytes"], rest, before)):
+                at = body.let(f"getelementptr i64, ptr {counts}, i64 {place}")
+                body.do(f"store i64 {word}, ptr {at}")
+            records, count = pointer["sum_records"], words["sum_count"]
+            _call_records(body, records, count, pointer["varying"], pointer["sums"], f", ptr {counts}")
+        with body.loop(words["output_count"]) as output:
+            wanted = body.field(pointer["outputs"], output)
+            found = body.let(f"getelementptr double, ptr {pointer['sums']}, i64 {wanted}")
+            target = body.let(f"getelementptr double, ptr {pointer['results']}, i64 {output}")
             body.do(f"store double {body.let(f'load double, ptr {found}')}, ptr {target}")
+        return "ptr %x"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +79,6 @@ class Prologue:
         uniform = body.field("%x", CONTEXT.index("uniform"), "ptr")
         _call_records(body, records, count, uniform, uniform)
         return "ptr %x"
-
-
-def _wait(body: Body, done: Name, waited: Name, others: Name, goal: Name) -> None:
-    """Wait until so many tickets are done; leave the processor to other threads when that takes long."""
-    with body.forever() as out:
-        with body.loop(str(_PATIENCE)):
-            now = body.let(f"load atomic i64, ptr {done} acquire, align 8")
-            body.leave(body.let(f"icmp sge i64 {now}, {goal}"), out)
-        before = body.let(f"load i64, ptr {waited}")
-        body.do(f"store i64 {body.let(f'add nsw i64 {before}, 1')}, ptr {waited}")
-        with body.when(body.let(f"icmp ne ptr {others}, null")):
-            body.let(f"call i32 {others}()")
 
 
 def _run_group(body: Body, context: _Context, slots: Name, first: Name) -> None:

@@ -87,28 +87,6 @@ class Body:
         self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         self.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 3, i32 1)")
 
-    def share(self, count: Name, part: Name, parts: Name) -> tuple[Name, Name]:
-        """Return where a part of so many things begins and ends; parts are as equal as they can be."""
-        product = self.let(f"mul nsw i64 {count}, {part}")
-        following = self.let(f"add nsw i64 {product}, {count}")
-        return self.let(f"sdiv i64 {product}, {parts}"), self.let(f"sdiv i64 {following}, {parts}")
-
-    @contextmanager
-    def forever(self) -> Iterator[str]:
-        """Run what is written inside again and again; `leave` goes to the label."""
-        again, done = self.fresh("again"), self.fresh("done")
-        self.do(f"br label %{again}")
-        self.label(again)
-        yield done
-        self.do(f"br label %{again}")
-        self.label(done)
-
-    def leave(self, condition: Name, done: str) -> None:
-        """Leave a loop that runs forever if the condition holds."""
-        onward = self.fresh("onward")
-        self.do(f"br i1 {condition}, label %{done}, label %{onward}")
-        self.label(onward)
-
     @contextmanager
     def when(self, condition: Name) -> Iterator[None]:
         """Run what is written inside if the condition holds, which is rare."""

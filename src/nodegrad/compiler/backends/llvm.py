@@ -1,20 +1,19 @@
-"""The LLVM backend: records of native kernels, rows in SIMD lanes, threads over chunks of rows."""
+"""The LLVM backend: records of native kernels, rows in SIMD lanes, threads over pieces of all rows."""
 
 import ctypes
 import os
 import struct
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache, partial
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler.backends import native
-from nodegrad.compiler.backends.driver import CONTEXT, DRAWN, Prologue, Rows, Sums
+from nodegrad.compiler.backends.driver import CONTEXT, Prologue, Rows, Sums
 from nodegrad.compiler.backends.fuse import Records, fuse, plan_sums
-from nodegrad.compiler.backends.spellings import SPELLINGS, raise_held
-from nodegrad.compiler.backends.team import ask, busy_time, judge, wait_for
+from nodegrad.compiler.backends.spellings import raise_held
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Straight, VectorProgram
 
@@ -22,14 +21,13 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 # Bytes of slots in a block of groups. Many are never touched: their numbers stay in registers.
 _CACHE = 6 * 2**20
-_WORK = 4_000_000  # operations from which a second thread is worth its start
-_PLACE = {name: place for place, name in enumerate(CONTEXT)}
-_CHANGING = struct.Struct(f"{len(CONTEXT) - _PLACE['inputs']}q")  # the words that differ from rows to rows
-_RESULTS = _PLACE["results"]
-_DRAWN, _WAITED = _PLACE["drawn"], _PLACE["waited"]
+_WORK = 20_000_000  # what a thread does in a millisecond or more, so that starting it is little beside it
+_FREE = 8  # an operation by itself is this much work, as numbers come and go; a term of a contraction is 1
+_MOST = 16  # pieces that rows are cut into
 # Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
 _FEW = 16
-_LOOK = 2e-5  # seconds that a round of looks in vain at what others do takes, about
+_PLACE = {name: place for place, name in enumerate(CONTEXT)}
+_CHANGING = struct.Struct(f"{len(CONTEXT) - _PLACE['uniform']}q")  # the words that differ from run to run
 _call = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 
 
@@ -55,57 +53,70 @@ class LlvmBackend:
     def rows(self, blocks: list[Array], count: int, parameters: Array) -> Array:
         """Return the outputs as an array [output, row]; `blocks` are arrays [row, input], side by side."""
         part = self._part("rows")
-        inputs = _addresses(blocks)
         out = np.empty((len(part.outputs), -(-count // self.lanes) * self.lanes))
-        space = part.borrow()
-        space.start(parameters)
-        chunk = part.chunk(count)
-        starts = iter(range(0, count, chunk))
-
-        def work(own: _Space) -> None:
-            for start in starts:
-                own.run(inputs, start, min(start + chunk, count), count, out, space)
-
-        def help() -> None:
-            own = part.borrow()
-            work(own)
-            part.spaces.append(own)
-
-        helpers = ask(self.threads - 1, help) if chunk < count and self.threads > 1 else []
-        begin = perf_counter()
-        try:
-            work(space)
-        finally:
-            waiting = perf_counter()
-            for _ in starts:  # some are left if this raises: then helpers stop, for the rows may go away
-                pass
-            wait_for(helpers)
-        if helpers:
-            judge(perf_counter() - waiting, perf_counter() - begin)
-        part.spaces.append(space)  # not before: its uniform slots are read
+        self._run(part, blocks, _addresses(blocks), count, lambda: out, parameters)
         return out[:, :count]
 
     def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
-        part = self._part("sums")
-        space = part.borrow()
-        space.at(_addresses(blocks), count, self._threads(part, count))
-        space.kept = blocks  # helpers may be at it for longer than this if it is interrupted
-        found = space.sums(parameters)
-        space.kept = None
-        part.spaces.append(space)
-        return found
+        return self.bound(blocks, count)(parameters)
 
     def bound(self, blocks: list[Array], count: int) -> Callable[[Array], Array]:
         """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
-        part = self._part("sums")
-        space = _Space(part)
-        space.at(_addresses(blocks), count, self._threads(part, count))
-        space.kept = blocks  # the kernels read them at their addresses
-        return space.sums
+        part, inputs = self._part("sums"), _addresses(blocks)
+        room = partial(np.empty, len(part.outputs))
 
-    def _threads(self, part: "_Part", count: int) -> int:
-        return self.threads if count * part.work >= _WORK else 1
+        def sums(parameters: Array) -> Array:
+            first, *others = self._run(part, blocks, inputs, count, room, parameters)
+            for other in others:
+                first += other
+            return first
+
+        return sums
+
+    def _run(
+        self,
+        part: "_Part",
+        blocks: list[Array],
+        inputs: Any,
+        count: int,
+        room: Callable[[], Array],
+        parameters: Array,
+    ) -> list[Array]:
+        """Run all rows, piece by piece if they are much work; return the results of the pieces.
+
+        The cut depends on the program and the number of rows alone, so that sums do not depend on threads.
+        The caller takes pieces too: whoever helps too late finds none left.
+        """
+        first = part.borrow()
+        first.start(parameters)
+        piece = part.piece(count)
+        if piece >= count:
+            results = room()
+            first.run(first, inputs, 0, count, count, results)
+            part.spaces.append(first)
+            return [results]
+        starts = range(0, count, piece)
+        waiting = iter(enumerate(starts))
+        found = [room() for _ in starts]
+
+        def work(_kept: Any = blocks) -> None:  # a piece may outlast a caller who is interrupted
+            own = part.borrow()
+            for place, start in waiting:
+                own.run(first, inputs, start, min(start + piece, count), count, found[place])
+            part.spaces.append(own)
+
+        helpers = [_pool(self.threads).submit(work) for _ in range(min(self.threads, len(starts)) - 1)]
+        try:
+            work()
+        finally:
+            for _ in waiting:  # pieces are left only if this raises: then nobody begins another
+                pass
+            for helper in helpers:
+                if not helper.cancel():
+                    helper.result()
+        part.spaces.append(first)
+        return found
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
@@ -155,7 +166,6 @@ class _Part:
             {key: length for key, (_, length) in (wanted | once).items()},
             exact,
         )
-        self.calls_back = any(step.op not in SPELLINGS for kernel in body.kinds for step in kernel.steps)
         self.kept = [body, prologue, self.sum_records]
         self.body = body.link(found)
         self.sums = self.sum_records.link(found)
@@ -172,11 +182,9 @@ class _Part:
         self.results = struct.Struct(f"{len(self.outputs)}d")
         self.spaces: list[_Space] = []
 
-    def chunk(self, count: int) -> int:
+    def piece(self, count: int) -> int:
         """Return how many rows a thread takes at once."""
-        if count * self.work < _WORK:
-            return max(1, count)
-        pieces = 2 if count < 512 else max(4, count // 4096)
+        pieces = max(1, min(_MOST, count * self.work // _WORK))
         return -(-count // (pieces * self.lanes)) * self.lanes
 
     def borrow(self) -> "_Space":
@@ -204,19 +212,18 @@ class _Space:
         self.result = np.zeros(len(part.outputs) + part.lanes)
         self.result_memory = _bytes_of(self.result)
         self.row_inputs = _addresses([self.row[None, : program.inputs]])
-        self.context = self._context(self.row_inputs, self.result, 1, (0, 1, 1))
-        self.once = self._context(self.row_inputs, self.result, 1, (0, 1, 1))
+        self.context = self._context()
+        self.address = _address(self.context)
+        self.row_context = self._context()
+        self.row_address = _address(self.row_context)
+        whole = _address(self.uniform), self.row_inputs.ctypes.data, 0, 1, 1, _address(self.result), 1
+        _CHANGING.pack_into(self.row_context, 8 * _PLACE["uniform"], *whole)
+        self.once = self.row_context.copy()
         self.once[_PLACE["records"]] = part.once[1].ctypes.data
         self.once[_PLACE["record_count"]] = len(part.once[1])
-        self.row_context = self.context.copy()
-        self.address = self.context.ctypes.data
-        self.row_address = self.row_context.ctypes.data
-        self.prologue_address = self.once.ctypes.data
-        self.drawn = np.zeros(DRAWN, np.int64)
-        self.drawn_address = _address(self.drawn)
-        self.kept: Any = None
+        self.prologue_address = _address(self.once)
 
-    def _context(self, inputs: Any, results: Array, stride: int, rows: tuple[int, int, int]) -> Any:
+    def _context(self) -> Any:
         part = self.part
         words = {
             "records": part.body[1].ctypes.data,
@@ -225,17 +232,11 @@ class _Space:
             "sum_count": len(part.sums[1]),
             "varying": self.varying.ctypes.data,
             "group_bytes": part.group_bytes,
-            "uniform": self.uniform.ctypes.data,
-            "inputs": inputs.ctypes.data,
             "input_count": part.program.inputs,
             "outputs": self.outputs.ctypes.data,
             "output_count": len(self.outputs),
-            "results": results.ctypes.data,
-            "result_stride": stride,
-            **dict(zip(("start", "stop", "rows"), rows, strict=True)),
             "block": part.block,
             "sums": self.totals.ctypes.data,
-            "yield": _yield(),
         }
         return np.array([words.get(name, 0) for name in CONTEXT], np.int64)
 
@@ -245,74 +246,21 @@ class _Space:
         if self.part.has_prologue:
             self.part.prologue(self.prologue_address)
 
-    def run(self, inputs: Any, start: int, stop: int, count: int, out: Array, origin: "_Space") -> None:
-        """Write the results of rows start..stop of `count` to `out`; uniform slots are those of `origin`."""
-        context = self.context
-        context[_PLACE["inputs"]] = inputs.ctypes.data
-        context[_PLACE["uniform"]] = origin.uniform.ctypes.data
-        context[_PLACE["start"] : _PLACE["rows"] + 1] = start, stop, count
-        context[_PLACE["results"]] = out.ctypes.data
-        context[_PLACE["result_stride"]] = out.shape[1]
+    def run(self, first: "_Space", inputs: Any, start: int, stop: int, count: int, results: Array) -> None:
+        """Run rows start..stop of `count`; uniform slots are those of the space that was started."""
+        words = _address(first.uniform), inputs.ctypes.data, start, stop, count, _address(results)
+        _CHANGING.pack_into(self.context, 8 * _PLACE["uniform"], *words, results.shape[-1])
         self.part.driver(self.address)
         raise_held()
 
-    def at(self, inputs: Any, count: int, threads: int) -> None:
-        """Point at the rows to sum over, and cut the work into tickets for so many threads."""
-        part = self.part
-        groups = -(-count // part.lanes)
-        some = min(part.block, groups)
-        portion = some if threads == 1 else max(1, some // (4 * threads))
-        portions, parts = -(-some // portion), 1 if threads == 1 else 8 * threads
-        tickets = (-(-groups // part.block) + 1) * (portions + parts)
-        cut = portion, portions, parts, tickets
-        words = _address(inputs), 0, count, count, *cut, self.drawn_address, 0
-        _CHANGING.pack_into(self.context, 8 * _PLACE["inputs"], *words)
-        self.inputs, self.threads = inputs, threads
-
-    def sums(self, parameters: Array) -> Array:
-        """Return the sums over the rows that this points at.
-
-        Helpers work in a context of their own: those that come too late find no ticket left in it.
-        """
-        self.start(parameters)
-        found = np.empty(len(self.outputs))
-        self.context[_RESULTS] = _address(found)
-        if self.threads == 1:
-            self.drawn[:] = 0
-            self.part.driver(self.address)
-            raise_held()
-        else:
-            self.share(found)
-        return found
-
-    def share(self, found: Array) -> None:
-        """Sum together with helpers."""
-        drawn = np.zeros(DRAWN, np.int64)
-        self.context[_DRAWN] = _address(drawn)
-        helpers = ask(self.threads - 1, partial(_run, self.context.copy(), self, found, drawn))
-        start, busy = perf_counter(), busy_time()
-        _run(self.context, self)
-        seconds, busy = perf_counter() - start, busy_time() - busy
-        if helpers:  # time off the processor is what other programs took while this one left it to a helper
-            judge(_LOOK * float(self.context[_WAITED]) + seconds - busy, seconds)
-        if self.part.calls_back:
-            wait_for(helpers)  # they may have something to raise
-
-
-def _run(context: Any, space: _Space, *kept: Any) -> None:
-    """Run the driver in a context, which points into the space and what is kept alive."""
-    space.part.driver(context.ctypes.data)
-    raise_held()
-
 
 @cache
-def _yield() -> int:
-    """Return the address of the function that leaves the processor to another thread; 0 if there is none."""
-    library = ctypes.CDLL(None) if os.name == "posix" else ctypes.CDLL("kernel32")
-    for name in ("sched_yield", "SwitchToThread"):
-        if hasattr(library, name):
-            return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
-    return 0
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="nodegrad")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not come along
 
 
 def _aligned(count: int) -> Array:
@@ -349,8 +297,8 @@ def _table(places: tuple[tuple[int, int, tuple[int, int]], ...]) -> Any:
 
 
 def _work(item: Item) -> int:
-    """Count the scalar operations of an item."""
-    return len(item.ops) if isinstance(item, Straight) else item.count * max(1, item.terms)
+    """Estimate how much work an item is."""
+    return _FREE * len(item.ops) if isinstance(item, Straight) else item.count * (item.terms or _FREE)
 
 
 def _uniform_reads(program: VectorProgram) -> Any:

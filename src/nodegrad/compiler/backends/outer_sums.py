@@ -33,14 +33,13 @@ class OuterSums:
             for kind in self.columns
         ]
         swapped, base = fields.next(), fields.next()
-        full, stride, rest, part, parts, group = (body.field("%c", index) for index in range(6))
+        full, stride, rest, rows_before = (body.field("%c", index) for index in range(4))
         some = body.let(f"icmp sgt i64 {rest}, 0")
         groups = body.let(f"add nsw i64 {full}, {body.let(f'zext i1 {some} to i64')}")
         steps = body.let(f"mul nsw i64 {terms}, {groups}")  # a group of rows for a term
         panel = body.room(_STEPS * self.lanes * VECTORS, body.vector)
         notes = body.room(2 * _STEPS, "i64")  # of each step: where it reads the left side, and how many rows
-        begin, end = body.share(panels, part, parts)
-        with body.loop(end, begin) as number, body.loop(steps, step=_STEPS) as first:
+        with body.loop(panels) as number, body.loop(steps, step=_STEPS) as first:
             count = body.smaller(body.let(f"sub nsw i64 {steps}, {first}"), str(_STEPS))
             with body.loop(count) as place:
                 step = body.let(f"add nsw i64 {first}, {place}")
@@ -53,7 +52,7 @@ class OuterSums:
                 body.do(f"store i64 {left}, ptr {note}")
                 body.do(f"store i64 {rows}, ptr {body.let(f'getelementptr i64, ptr {note}, i64 1')}")
                 self._lay_out(body, sides[1][0], number, right, self._lines(body, panel, place))
-            anew = body.let(f"icmp eq i64 {body.let(f'or i64 {group}, {first}')}, 0")
+            anew = body.let(f"icmp eq i64 {body.let(f'or i64 {rows_before}, {first}')}, 0")
             before = body.let(f"mul nsw i64 {number}, {tiles}")
             with body.loop(tiles) as tile:
                 start = body.let(f"mul nsw i64 {tile}, {self.left}")

@@ -15,7 +15,7 @@ class RowSums:
     """Sums over rows: Σ_rows Σₜ a·b for a and b of equal place, or Σ_rows a.
 
     Called as (varying slots of the first group, results, record, [full groups, bytes per group, lanes of the
-    last, part of the tiles to do, number of parts, number of the first group]).
+    last, rows before these]).
     """
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
@@ -31,10 +31,9 @@ class RowSums:
             for columns in self.columns
         ]
         base = fields.next()
-        full, stride, rest, part, parts, group = (body.field("%c", index) for index in range(6))
-        begin, end = body.share(tiles, part, parts)
-        anew = body.let(f"icmp eq i64 {group}, 0")
-        with body.loop(end, begin) as number:
+        full, stride, rest, rows_before = (body.field("%c", index) for index in range(4))
+        anew = body.let(f"icmp eq i64 {rows_before}, 0")
+        with body.loop(tiles) as number:
             start = body.let(f"mul nsw i64 {number}, {TILE}")
             rows = [slots_of(body, table, start, TILE, self.lanes) for table, _ in factors]
             sums = [body.variable(body.vector, body.number(0.0)) for _ in range(TILE)]

@@ -1,0 +1,134 @@
+"""Threads: they share rows, hand on what is raised, and change no result."""
+
+import multiprocessing
+from threading import Event, Thread, get_ident
+from time import sleep
+
+import numpy as np
+import pytest
+
+import nodegrad as ng
+from nodegrad.compiler import backends
+
+pytestmark = pytest.mark.skipif(backends.choose("auto") != "llvm", reason="threads are those of native code")
+
+
+@pytest.fixture(autouse=True)
+def _many_pieces(monkeypatch):
+    """Cut rows into as many pieces as there may be, and these into several blocks."""
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm._WORK", 1)
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm._CACHE", 2**15)
+
+
+def summed(threads, rows=3000):
+    """Return loss and gradient of a network, summed over rows by so many threads."""
+    model = ng.nn.MLP(5, [24, 7], activation="tanh", seed=1)
+    compiled = ng.compile(
+        ng.value_and_grad(lambda x: ng.sum(model(x)), wrt=model.parameters()), threads=threads
+    )
+    X = np.random.default_rng(0).normal(size=(rows, 5))
+    return [compiled.map(X[:count], reduce="mean") for count in (1, 15, 96, rows)]
+
+
+def test_sums_are_the_same_to_the_bit_with_any_number_of_threads():
+    alone = summed(1)
+
+    for threads in (2, 3, 7):
+        for (loss, slope), (expected, slopes) in zip(summed(threads), alone, strict=True):
+            assert loss == expected
+            assert np.array_equal(slope, slopes)
+
+
+@pytest.mark.parametrize("reduce", [None, "sum"])
+def test_what_is_raised_in_a_helper_alone_is_raised(reduce):
+    caller, helped = get_ident(), Event()
+
+    def value(x):
+        if get_ident() != caller:
+            helped.set()
+            raise KeyError("not in the table")
+        if x > 100.0:
+            helped.wait(10.0)
+        return x
+
+    compiled = ng.compile(ng.custom("looked_up", value, lambda x, out: 1.0), threads=2)
+    compiled(2.0)
+
+    with pytest.raises(KeyError, match="not in the table"):
+        compiled.map(np.full(3000, 200.0), reduce=reduce)
+
+
+def test_helpers_stop_when_the_caller_is_interrupted():
+    caller, helped, done = get_ident(), Event(), []
+
+    def value(x):
+        if get_ident() == caller and x > 100.0:
+            helped.wait(10.0)
+            raise KeyboardInterrupt
+        if x > 100.0:
+            helped.set()
+            done.append(x)
+        return x
+
+    compiled = ng.compile(ng.custom("interrupted", value, lambda x, out: 1.0), threads=2)
+    compiled(2.0)
+
+    with pytest.raises(KeyboardInterrupt):
+        compiled.map(np.full(100_000, 200.0))
+
+    before = len(done)
+    sleep(0.02)
+    assert 0 < len(done) == before < 80_000
+
+
+def in_child(queue):
+    queue.put(summed(2)[-1][0])
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+def test_a_forked_process_works_without_the_threads_of_its_parent():
+    expected = summed(2)[-1][0]
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=in_child, args=(queue,))
+
+    child.start()
+    child.join(30.0)
+
+    assert child.exitcode == 0
+    assert queue.get() == expected
+
+
+def compile_in_child():
+    assert ng.compile(lambda x: x * x + 1.5)(2.0) == 5.5
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+def test_a_process_forked_while_another_thread_compiles_can_compile():
+    begun, stop = Event(), Event()
+
+    def keep_compiling():
+        while not stop.is_set():
+            kernel_of_its_own = ng.custom("anew", lambda x: x, lambda x, out: 1.0)
+            ng.compile(kernel_of_its_own)(1.0)
+            begun.set()
+
+    other = Thread(target=keep_compiling, daemon=True)
+    other.start()
+    begun.wait(10.0)
+    context = multiprocessing.get_context("fork")
+    children = []
+    for _ in range(4):
+        children.append(context.Process(target=compile_in_child))
+        children[-1].start()
+    stop.set()
+    for child in children:
+        child.join(20.0)
+    left = [child for child in children if child.exitcode is None]
+    for child in left:
+        child.kill()
+    other.join()
+
+    assert [child.exitcode for child in children] == [0] * 4
