@@ -23,26 +23,11 @@ def _no_partials(operands: Any, out: Any) -> Any:
     raise AssertionError("this operation appears in compiled programs only, which are not differentiated")
 
 
-class _Own(Op):
-    """An operation that the passes write; no row of the table, but pickled by name as those are."""
-
-    __slots__ = ()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _own, (self.name,)
-
-
 # A contraction of the chain rule's products: Σ strong_mul(adjointᵢ, partialᵢ), added from left to right.
-STRONG_DOT: Op = _Own("strong_dot", "·", _strong_dot, _no_partials, ())
+STRONG_DOT = Op("strong_dot", "·", _strong_dot, _no_partials, ())
 # The largest and the smallest of any number of operands, taken from left to right.
-MAX: Op = _Own("max", "max", lambda *operands: reduce(maximum.value, operands), _no_partials, ())
-MIN: Op = _Own("min", "min", lambda *operands: reduce(minimum.value, operands), _no_partials, ())
-_OWN = {op.name: op for op in (STRONG_DOT, MAX, MIN)}
-
-
-def _own(name: str) -> Op:
-    return _OWN[name]
-
+MAX = Op("max", "max", lambda *operands: reduce(maximum.value, operands), _no_partials, ())
+MIN = Op("min", "min", lambda *operands: reduce(minimum.value, operands), _no_partials, ())
 
 Operands = tuple[int, ...]
 
@@ -157,4 +142,4 @@ def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[flo
     return [values[slot] for slot in program.outputs]
 
 
-assert not set(_OWN) & set(TABLE)
+assert not {STRONG_DOT.name, MAX.name, MIN.name} & set(TABLE)
