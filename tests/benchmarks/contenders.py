@@ -7,7 +7,7 @@ All is float64.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from threading import Semaphore, Thread
 from time import perf_counter
@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.problems import Problem
+from benchmarks.problems import Problem, mlp
 
 Step = Callable[[], Any]
 Bind = Callable[[tuple[Any, ...]], Any]  # to a Step, or to an object with result() and seconds(count)
 Build = Callable[[Problem], Bind]
 
-OURS = "nodegrad"
+OURS, RELU = "nodegrad", "nodegrad, relu instead"
 REGISTRY: dict[str, dict[str, "Contender"]] = {}  # family of problems -> name -> contender
 
 
@@ -36,6 +36,7 @@ class Contender:
         most: the largest work (scalar operations per step) it is asked to do, so that a run ends.
         graph: the largest work of one row.
         read: turns a result into one array of values and derivatives, in nodegrad's order.
+        same: whether it solves the same problem, and not a similar one to be compared with.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Contender:
     most: float
     graph: float
     read: Callable[[Any], np.ndarray]
+    same: bool = True
 
 
 ROWS_FIRST = ("ba", "options", "pendulum")  # families whose results have rows
@@ -86,13 +88,14 @@ def contender(
     most: float = math.inf,
     graph: float = math.inf,
     read: Callable[[Any], np.ndarray] | None = None,
+    same: bool = True,
 ) -> Callable[[Build], Build]:
     """Register a function that builds a solver."""
 
     def register(build: Build) -> Build:
         for family in families:
             reader = read or (flat_rows if family in ROWS_FIRST else flat)
-            REGISTRY.setdefault(family, {})[name] = Contender(name, start, build, most, graph, reader)
+            REGISTRY.setdefault(family, {})[name] = Contender(name, start, build, most, graph, reader, same)
         return build
 
     return register
@@ -133,6 +136,16 @@ def compiled(problem: Problem, **options: Any) -> Bind:
 def nodegrad_compiled(problem: Problem) -> Bind:
     """Compile with the backend that is chosen by itself."""
     return compiled(problem)
+
+
+@contender(RELU, "mlp", start=start, same=False)
+def nodegrad_relu(problem: Problem) -> Bind:
+    """Compile the network with relu in place of its activation, to see what that costs."""
+    layers = problem.given["layers"]
+    if problem.given["activation"] == "relu" or problem.mode != "mean":
+        raise NotImplementedError("is a network of relu, or no network by itself")
+    sizes = [layers[0][0].shape[1], *[len(b) for _, b in layers]]
+    return compiled(replace(problem, function=mlp(sizes, "relu", []).function))
 
 
 @contender("nodegrad, NumPy backend", *COMPILED, start=partial(start, "numpy"), graph=350_000)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks.contenders import OURS
+from benchmarks.contenders import OURS, RELU
 from benchmarks.problems import Problem
 from benchmarks.spelling import short
 from benchmarks.timing import Case, Cost
@@ -103,18 +103,8 @@ def seconds(cases: Iterable[Case], number: Callable[[Case], float]) -> list[Foun
 
 
 def slower_kinds(cases: list[Case]) -> list[Found]:
-    """Return how many times as long as relu networks other networks took."""
-    relu = {
-        (case.problem.name.removesuffix(" relu"), case.size): case.timings[OURS].seconds
-        for case in cases
-        if case.problem.given["activation"] == "relu"
-    }
-    keys = {named(case): (case.problem.name.rsplit(" ", 1)[0], case.size) for case in cases}
-    return [
-        Found(case.timings[OURS].seconds / relu[keys[named(case)]], named(case))
-        for case in cases
-        if case.problem.given["activation"] != "relu" and keys[named(case)] in relu
-    ]
+    """Return how many times as long as the same network of relu other networks took, in turns with it."""
+    return [Found(1.0 / found.number, named(case)) for case in cases for found in ratios([case], (RELU,))]
 
 
 def named(case: Case) -> str:
