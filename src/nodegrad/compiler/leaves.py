@@ -41,11 +41,12 @@ class Leaves:
     def follow(self) -> Array:
         """Return the numbers as native code finds them."""
         count = len(self.leaves)
-        out = np.empty(count)
+        out: Any = np.empty(count)
         # In a sixth of the time that `out.ctypes.data` takes.
-        address = ctypes.addressof(ctypes.c_char.from_buffer(out))  # type: ignore[arg-type]
+        address = ctypes.addressof(ctypes.c_char.from_buffer(out))
         _reader()(self.place, count, address)
-        return out
+        found: Array = out
+        return found
 
 
 def _works(leaves: Leaves) -> bool:
