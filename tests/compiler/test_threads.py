@@ -10,7 +10,7 @@ import pytest
 import nodegrad as ng
 from nodegrad.compiler import backends
 
-pytestmark = pytest.mark.skipif(backends.choose("auto") != "llvm", reason="threads are those of native code")
+native = pytest.importorskip("nodegrad.compiler.backends.native", reason="threads are those of native code")
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +79,21 @@ def test_helpers_stop_when_the_caller_is_interrupted():
     before = len(done)
     sleep(0.02)
     assert 0 < len(done) == before < 80_000
+
+
+def test_kernels_of_an_interrupted_compilation_are_not_taken_for_later_ones(monkeypatch):
+    def interrupted(engine, text):
+        engine.add_module(native.llvm.parse_assembly(text))
+        raise KeyboardInterrupt
+
+    add = native._add
+    monkeypatch.setattr(native, "_add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ng.compile(ng.custom("once", lambda x: x + 1.0, lambda x, out: 1.0))(1.0)
+
+    monkeypatch.setattr(native, "_add", add)
+
+    assert ng.compile(ng.custom("again", lambda x: x + 2.0, lambda x, out: 1.0))(1.0) == 3.0
 
 
 def in_child(queue):

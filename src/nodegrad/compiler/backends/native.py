@@ -4,6 +4,7 @@ import ctypes
 import ctypes.util
 from collections.abc import Callable
 from functools import cache
+from itertools import count
 from threading import Lock
 from typing import Any
 
@@ -27,7 +28,8 @@ _IN_LIBMVEC = (
 # fmt: on
 
 _kernels: dict[object, int] = {}
-_modules: list[Any] = []  # kept alive: their code is in use
+# A number is never given twice: what was interrupted may have left a function of that name in the engine.
+_numbers = count()
 lock = Lock()
 
 Write = Callable[[Body], str]  # writes a kernel's body and returns its parameters
@@ -86,10 +88,11 @@ def _engine() -> Any:
 
 def _add_missing_functions() -> None:
     """Give LLVM the C library's mathematics where the process does not export it (Windows)."""
-    path = ctypes.util.find_library("m") or ctypes.util.find_library("msvcrt")
+    missing = [name for name in (*_IN_LIBMVEC, "fmod") if llvm.address_of_symbol(name) is None]
+    path = (ctypes.util.find_library("m") or ctypes.util.find_library("ucrtbase")) if missing else None
     library = ctypes.CDLL(path) if path else None
-    for name in (*_IN_LIBMVEC, "fmod"):
-        if library is not None and llvm.address_of_symbol(name) is None and hasattr(library, name):
+    for name in missing:
+        if hasattr(library, name):
             address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
             llvm.add_symbol(name, address)
 
@@ -112,7 +115,7 @@ def compile_kernels(wanted: dict[Any, Write], lanes: dict[Any, int], exact: bool
             names: dict[Any, str] = {}
             for key in missing:
                 body = Body(lanes[key], exact)
-                names[key] = f"kernel{len(_kernels) + len(names)}"
+                names[key] = f"kernel{next(_numbers)}"
                 parameters = wanted[key](body)
                 texts.append(body.text(names[key], parameters))
                 declarations |= body.declarations
@@ -134,4 +137,3 @@ def _add(engine: Any, text: str) -> None:
     passes.run(module, llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options()))
     engine.add_module(module)
     engine.finalize_object()
-    _modules.append(module)
