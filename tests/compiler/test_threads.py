@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 import nodegrad as ng
+from nodegrad import ops
 from nodegrad.compiler import backends
+from nodegrad.compiler.program import Program
+from nodegrad.compiler.vectorize import vectorize
 
 native = pytest.importorskip("nodegrad.compiler.backends.native", reason="threads are those of native code")
 
@@ -79,6 +82,20 @@ def test_helpers_stop_when_the_caller_is_interrupted():
     before = len(done)
     sleep(0.02)
     assert 0 < len(done) == before < 80_000
+
+
+def test_what_is_raised_before_the_rows_is_raised_though_helpers_take_them_all():
+    def value(x):
+        if x > 100.0:
+            raise KeyError("not in the table")
+        return x
+
+    looked_up = ng.custom("looked_up_once", value, lambda x, out: 1.0)
+    program = vectorize(Program(1, 1, (), [looked_up, ops.mul], [(1,), (0, 2)], [3]))
+    space = backends.make(program, name="llvm", exact=False, threads=2)._part("rows").borrow()
+
+    with pytest.raises(KeyError, match="not in the table"):
+        space.start(np.array([200.0]))
 
 
 def test_kernels_of_an_interrupted_compilation_are_not_taken_for_later_ones(monkeypatch):

@@ -245,6 +245,7 @@ class _Space:
         self.uniform[: len(parameters)] = parameters
         if self.part.has_prologue:
             self.part.prologue(self.prologue_address)
+            raise_held()
 
     def run(self, first: "_Space", inputs: Any, start: int, stop: int, count: int, results: Array) -> None:
         """Run rows start..stop of `count`; uniform slots are those of the space that was started."""
