@@ -9,7 +9,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import ops
-from nodegrad.compiler import backends
+from nodegrad.compiler import backends, forks
 from nodegrad.compiler.program import Program
 from nodegrad.compiler.vectorize import vectorize
 
@@ -111,6 +111,30 @@ def test_kernels_of_an_interrupted_compilation_are_not_taken_for_later_ones(monk
     monkeypatch.setattr(native, "_add", add)
 
     assert ng.compile(ng.custom("again", lambda x: x + 2.0, lambda x, out: 1.0))(1.0) == 3.0
+
+
+class HandedOver:
+    """A lock that somebody waits for, who goes on as soon as it is free."""
+
+    def __init__(self, waiting):
+        self.waiting = waiting
+
+    def acquire(self):
+        pass
+
+    def release(self):
+        self.waiting()
+
+
+def test_forks_of_two_threads_keep_their_locks_apart(monkeypatch):
+    others = object()
+    monkeypatch.setattr(forks, "_held", [])
+    monkeypatch.setattr(forks, "recording_lock", HandedOver(lambda: forks._held.append(others)))
+
+    forks._hold()
+    forks._release()
+
+    assert forks._held == [others]
 
 
 def in_child(queue):

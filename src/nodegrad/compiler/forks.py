@@ -16,10 +16,10 @@ def register() -> None:
 
 
 def _hold() -> None:
-    native: Any = sys.modules.get("nodegrad.compiler.backends.native")
     _take(recording_lock)  # first, for whoever records may compile; and one thread forks at a time
-    if native is not None:
-        _take(native.lock)
+    compiling_lock = getattr(sys.modules.get("nodegrad.compiler.backends.native"), "lock", None)
+    if compiling_lock is not None:
+        _take(compiling_lock)
 
 
 def _take(lock: Any) -> None:
@@ -28,5 +28,7 @@ def _take(lock: Any) -> None:
 
 
 def _release() -> None:
-    while _held:
-        _held.pop().release()
+    held = _held[::-1]
+    _held.clear()  # before the first lock is free: who waits to fork notes its own here
+    for lock in held:
+        lock.release()
