@@ -1,6 +1,7 @@
 """Backends: to the bit with exact, within 4 ulp an operation without."""
 
 import math
+import platform
 
 import numpy as np
 import pytest
@@ -212,6 +213,32 @@ for reduce in (None, "mean"):
 @pytest.mark.parametrize(("width", "registers"), [(4, 16), (2, 32), (2, 16)])
 def test_other_vector_registers_give_the_same(run_python, width, registers):
     run_python("-c", OTHER_MACHINE.format(width=width, registers=registers))
+
+
+WITHOUT_FMA = """
+import llvmlite.binding as llvm
+from nodegrad.compiler.backends import native
+llvm.get_host_cpu_name, llvm.get_host_cpu_features = (lambda: "x86-64"), (lambda: llvm.FeatureMap())
+native.width = lambda: 2
+add = native._add
+def listed(engine, text):
+    print(native._machine().emit_assembly(llvm.parse_assembly(text)))
+    add(engine, text)
+native._add = listed
+import nodegrad as ng
+model = ng.nn.MLP(3, [9, 5, 1], activation="tanh", seed=1)
+f = ng.value_and_grad(lambda x: model(x), wrt=model.parameters())
+ng.compile(f, backend="llvm").map([[1.0, 2.0, 3.0]] * 20, reduce="sum")
+"""
+
+
+@pytest.mark.skipif("llvm" not in BACKENDS, reason="instructions are those of native code")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors always have them")
+def test_no_product_and_sum_is_a_call_where_the_processor_cannot_round_them_once(run_python):
+    listing = run_python("-c", WITHOUT_FMA)
+
+    assert "mulpd" in listing
+    assert "fma" not in listing
 
 
 def test_without_llvmlite_numpy_serves(monkeypatch):

@@ -258,7 +258,7 @@ def accumulate(
     elif body.exact:
         after = body.arithmetic("fadd", before, body.arithmetic("fmul", *operands))
     else:
-        after = body.intrinsic("fma", *operands, before)
+        after = body.intrinsic("fmuladd", *operands, before)  # rounded once where that is as fast
     body.do(f"store {body.vector} {after}, ptr {total}")
 
 
