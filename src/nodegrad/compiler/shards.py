@@ -6,11 +6,13 @@ sent the program, once; it keeps it compiled from then on.
 
 import hashlib
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler import backends
+from nodegrad.compiler.passes import sweep_dead
 from nodegrad.compiler.rows import Array
 from nodegrad.compiler.vectorize import vectorize
 
@@ -57,19 +59,14 @@ def run_shard(
     if kernel is None:
         if payload is None:
             return None
-        kernel = _build(payload)
-        if len(_known) >= _KEPT:
-            _known.pop(next(iter(_known)), None)
-        _known[token] = kernel
+        kernel = _known[token] = _build(payload)
+        for first in list(_known)[:-_KEPT]:
+            _known.pop(first, None)
     found: Array = getattr(kernel, how)(blocks, len(blocks[0]), numbers)
     return found
 
 
 def _build(payload: bytes) -> Any:
-    from dataclasses import replace
-
-    from nodegrad.compiler.passes import sweep_dead
-
     program, results, name, exact = pickle.loads(payload)
     program = sweep_dead(replace(program, outputs=program.outputs[:results]))
     name = backends.choose("auto") if name == "llvm" else name
