@@ -1,6 +1,8 @@
 """Threads: they share rows, hand on what is raised, and change no result."""
 
+import gc
 import multiprocessing
+import weakref
 from threading import Event, Thread, get_ident
 from time import sleep
 
@@ -92,10 +94,10 @@ def test_what_is_raised_before_the_rows_is_raised_though_helpers_take_them_all()
 
     looked_up = ng.custom("looked_up_once", value, lambda x, out: 1.0)
     program = vectorize(Program(1, 1, (), [looked_up, ops.mul], [(1,), (0, 2)], [3]))
-    space = backends.make(program, name="llvm", exact=False, threads=2)._part("rows").borrow()
+    part = backends.make(program, name="llvm", exact=False, threads=2)._part("rows")
 
     with pytest.raises(KeyError, match="not in the table"):
-        space.start(np.array([200.0]))
+        part.borrow().start(np.array([200.0]))
 
 
 def test_kernels_of_an_interrupted_compilation_are_not_taken_for_later_ones(monkeypatch):
@@ -111,6 +113,40 @@ def test_kernels_of_an_interrupted_compilation_are_not_taken_for_later_ones(monk
     monkeypatch.setattr(native, "_add", add)
 
     assert ng.compile(ng.custom("again", lambda x: x + 2.0, lambda x, out: 1.0))(1.0) == 3.0
+
+
+COMPILE_MEANWHILE = """
+from nodegrad.compiler.backends import native
+
+def compile_one(meanwhile):
+    def write(body):
+        meanwhile()
+        return "ptr %x"
+
+    print(native.compile_kernels({write: write}, {write: 1}, False)[write])
+
+compile_one(lambda: compile_one(lambda: None))
+"""
+
+
+def test_what_interrupts_a_thread_that_compiles_may_compile_too(run_python):
+    inner, outer = run_python("-c", COMPILE_MEANWHILE, timeout=20).split()
+
+    assert inner != outer
+
+
+def test_a_compiled_function_gives_its_memory_back_at_once():
+    compiled = ng.compile(lambda x: x * ng.sin(x), threads=1)
+    compiled.map(np.ones(1000), reduce="sum")
+    (trace,) = next(iter(compiled.traces.values()))
+    part = weakref.ref(trace.kernels["all" if "all" in trace.kernels else "results"]._parts["sums"])
+    gc.disable()
+    try:
+        del compiled, trace
+
+        assert part() is None
+    finally:
+        gc.enable()
 
 
 class HandedOver:

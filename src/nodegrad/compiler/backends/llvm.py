@@ -199,7 +199,9 @@ class _Space:
     """Memory that one thread works in: slots, sums and the context of the driver."""
 
     def __init__(self, part: _Part) -> None:
-        self.part = part
+        # Not the part itself, which holds this: memory goes as soon as the part. Who runs holds the part.
+        self.driver = part.driver
+        self.prologue = part.prologue if part.has_prologue else None
         program = part.program
         self.varying = _aligned(part.block * part.group_bytes // 8 + 16)
         self.uniform = _aligned(program.uniform + 1)
@@ -212,9 +214,9 @@ class _Space:
         self.result = np.zeros(len(part.outputs) + part.lanes)
         self.result_memory = _bytes_of(self.result)
         self.row_inputs = _addresses([self.row[None, : program.inputs]])
-        self.context = self._context()
+        self.context = self._context(part)
         self.address = _address(self.context)
-        self.row_context = self._context()
+        self.row_context = self._context(part)
         self.row_address = _address(self.row_context)
         whole = _address(self.uniform), self.row_inputs.ctypes.data, 0, 1, 1, _address(self.result), 1
         _CHANGING.pack_into(self.row_context, 8 * _PLACE["uniform"], *whole)
@@ -223,8 +225,7 @@ class _Space:
         self.once[_PLACE["record_count"]] = len(part.once[1])
         self.prologue_address = _address(self.once)
 
-    def _context(self) -> Any:
-        part = self.part
+    def _context(self, part: _Part) -> Any:
         words = {
             "records": part.body[1].ctypes.data,
             "record_count": len(part.body[1]),
@@ -243,15 +244,15 @@ class _Space:
     def start(self, parameters: Array) -> None:
         """Take over the parameters and compute what depends on them alone."""
         self.uniform[: len(parameters)] = parameters
-        if self.part.has_prologue:
-            self.part.prologue(self.prologue_address)
+        if self.prologue is not None:
+            self.prologue(self.prologue_address)
             raise_held()
 
     def run(self, first: "_Space", inputs: Any, start: int, stop: int, count: int, results: Array) -> None:
         """Run rows start..stop of `count`; uniform slots are those of the space that was started."""
         words = _address(first.uniform), inputs.ctypes.data, start, stop, count, _address(results)
         _CHANGING.pack_into(self.context, 8 * _PLACE["uniform"], *words, results.shape[-1])
-        self.part.driver(self.address)
+        self.driver(self.address)
         raise_held()
 
 

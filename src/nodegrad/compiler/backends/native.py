@@ -5,7 +5,7 @@ import ctypes.util
 from collections.abc import Callable
 from functools import cache
 from itertools import count
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -30,7 +30,7 @@ _IN_LIBMVEC = (
 _kernels: dict[object, int] = {}
 # A number is never given twice: what was interrupted may have left a function of that name in the engine.
 _numbers = count()
-lock = Lock()
+lock = RLock()  # what a signal or the collector calls while a thread compiles may compile, too
 
 Write = Callable[[Body], str]  # writes a kernel's body and returns its parameters
 
