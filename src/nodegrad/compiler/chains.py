@@ -18,9 +18,8 @@ _SHORTEST = 3  # fewer terms are left to elementwise operations
 
 Spine = list[int]  # the instructions of a chain, each the first operand of the next
 Pair = tuple[int, int]  # the slots of a product
-Link = tuple[
-    int, Op, list[Pair]
-]  # the slot of the total, what adds the terms (sum, dot, STRONG_DOT), the terms
+# The slot of the total, what adds the terms (sum, dot, STRONG_DOT), the terms.
+Link = tuple[int, Op, list[Pair]]
 
 
 def flatten_chains(program: Program) -> Program:

@@ -20,7 +20,7 @@ from nodegrad.graph import patient_collector
 from nodegrad.ops import plain
 from nodegrad.value import Value
 
-_OTHER_ROWS = 3  # rows that a new trace of `map` is compared on, and some more if it read `.data`
+_OTHER_ROWS = 3  # rows that a new trace of `map` is compared on, if they go the same way
 
 
 def compile(

@@ -194,8 +194,9 @@ _NEED_NONE = (
     ops.where,
     ops.sum,
     ops.dot,
+    STRONG_DOT,
 )
-_ANYWHERE = {op: _RULES[op] for op in (*_NEED_NONE, STRONG_DOT)}
+_ANYWHERE = {op: _RULES[op] for op in _NEED_NONE}
 
 
 def simplify(program: Program) -> Program:

@@ -48,6 +48,7 @@ class Trace:
         program: the results, then the guards.
         parameters: the Values closed over, read at each call.
         spec: how the results are put together.
+        results: how many of the program's outputs are results.
         answers: the answer that each guard must give.
         lines: where each guard was asked.
         operations: how many scalar operations were recorded.

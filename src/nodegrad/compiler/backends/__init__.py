@@ -1,4 +1,4 @@
-"""Backends run vector programs. Each offers `rows`, `sums` and `one`; what they compute is the same."""
+"""Backends run vector programs. Each offers what `Backend` in trace.py lists, with the same results."""
 
 from importlib.util import find_spec
 from typing import Any

@@ -193,7 +193,7 @@ class _Fuser:
         if loop.head is None:
             self.records.add(Elementwise(loop.count > 1, tuple(steps)), [loop.count, *fields, *stores])
         else:
-            self.write_contraction(loop.head, tuple(steps), [*fields], stores)
+            self.write_contraction(loop.head, tuple(steps), fields, stores)
 
     def stored(self, start: int, count: int) -> bool:
         return bool(self.outside[start : start + count].any())

@@ -91,7 +91,7 @@ class Contraction:
         return self.op is STRONG_DOT
 
     def write(self, body: Body) -> str:
-        """Write the kernel. Record: function, tiles, their table, terms, two words a factor, as above."""
+        """Write the kernel. Record: function, tiles, table of these, terms, two a factor, loads, stores."""
         fields = Fields(body)
         tiles, starts, terms = fields.next(), fields.next("ptr"), fields.next()
         factors = []

@@ -140,7 +140,7 @@ class NumpyBackend:
             uniform = self._prologue(plan.program, parameters)
             for _, varying in self._blocks(plan.program, blocks, count, uniform):
                 parts = [varying[plan.slots].sum(axis=1)]
-                parts += [_sum_products(varying, product, self.exact) for product in plan.products]
+                parts += [_sum_products(varying, product) for product in plan.products]
                 total = total + np.concatenate(parts)
         return np.asarray(total[plan.take])
 
@@ -224,7 +224,7 @@ def _in_order(group: Group, varying: Array, uniform: Array) -> Any:
     return total
 
 
-def _sum_products(varying: Array, product: ProductSum, exact: bool) -> Any:
+def _sum_products(varying: Array, product: ProductSum) -> Any:
     """Sum products over rows: a matrix product where every a meets every b."""
     a, b = product.a, product.b
     grid = outer(a[:, 0], b[:, 0]) if _all_separable(a, b) else None
