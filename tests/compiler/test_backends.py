@@ -245,8 +245,16 @@ def test_without_llvmlite_numpy_serves(monkeypatch):
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
 
     assert backends.choose("auto") == backends.choose("numpy") == "numpy"
-    with pytest.raises(ValueError, match="pip install llvmlite"):
+    with pytest.raises(ValueError, match="pip install -U llvmlite"):
         backends.choose("llvm")
+
+
+@pytest.mark.skipif("llvm" not in BACKENDS, reason="there is no llvmlite whose version matters")
+@pytest.mark.parametrize(("version", "found"), [("0.44.0", "numpy"), ("0.45.0rc1", "llvm"), ("1.0", "llvm")])
+def test_an_old_llvmlite_is_as_good_as_none(monkeypatch, version, found):
+    monkeypatch.setattr("llvmlite.__version__", version)
+
+    assert backends.choose("auto") == found
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nodegrad.compiler import backends
 from nodegrad.compiler.rows import Array
 from nodegrad.value import Value
 
@@ -60,7 +61,7 @@ def _works(leaves: Leaves) -> bool:
 def _reader() -> Any:
     """Return a native function (addresses, count, numbers) that holds the interpreter's lock; or None."""
     one_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
-    if sys.implementation.name != "cpython" or not one_lock:
+    if sys.implementation.name != "cpython" or not one_lock or backends.choose("auto") != "llvm":
         return None
     try:
         from nodegrad.compiler.backends.native import compile_kernels

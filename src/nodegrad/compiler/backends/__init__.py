@@ -1,11 +1,13 @@
 """Backends run vector programs. Each offers what `Backend` in trace.py lists, with the same results."""
 
+import re
 from importlib.util import find_spec
 from typing import Any
 
 from nodegrad.compiler.vector import VectorProgram
 
 NAMES = ("llvm", "numpy")
+_OLDEST = (0, 45)  # the first llvmlite that runs passes one by one
 
 
 def choose(name: str) -> str:
@@ -14,16 +16,26 @@ def choose(name: str) -> str:
     Raises:
         ValueError: if there is no such backend, or it needs what is not installed.
     """
-    native = find_spec("llvmlite") is not None
+    native = _has_llvmlite()
     if name == "auto":
         return "llvm" if native else "numpy"
     if name not in NAMES:
         raise ValueError(f'compile takes backend="auto", "llvm" or "numpy"; got {name!r}.')
     if name == "llvm" and not native:
         raise ValueError(
-            'compile: backend="llvm" needs llvmlite (pip install llvmlite); "numpy" works without.'
+            'compile: backend="llvm" needs llvmlite 0.45 or later (pip install -U llvmlite); "numpy" works '
+            "without."
         )
     return name
+
+
+def _has_llvmlite() -> bool:
+    """Return whether llvmlite is there and recent enough."""
+    if find_spec("llvmlite") is None:
+        return False
+    import llvmlite
+
+    return tuple(map(int, re.findall(r"\d+", llvmlite.__version__)[:2])) >= _OLDEST
 
 
 def make(program: VectorProgram, *, name: str, exact: bool, threads: int | None) -> Any:
