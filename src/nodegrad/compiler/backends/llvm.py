@@ -22,10 +22,10 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 # Bytes of slots in a block of groups. Many are never touched: their numbers stay in registers.
 _CACHE = 6 * 2**20
 _WORK = 20_000_000  # what a thread does in a millisecond or more, so that starting it is little beside it
-_FREE = 8  # an operation by itself is this much work, as numbers come and go; a term of a contraction is 1
-_MOST = 16  # pieces that rows are cut into
+_ELEMENT = 8  # the work of an operation by itself, whose numbers come and go; a term of a contraction is 1
+_MOST_PIECES = 16  # pieces that rows are cut into
 # Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
-_FEW = 16
+_FEW_REGISTERS = 16
 _PLACE = {name: place for place, name in enumerate(CONTEXT)}
 _CHANGING = struct.Struct(f"{len(CONTEXT) - _PLACE['uniform']}q")  # the words that differ from run to run
 _call = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
@@ -39,7 +39,7 @@ class LlvmBackend:
     def __init__(self, program: VectorProgram, exact: bool = False, threads: int | None = None) -> None:
         self.program = program
         self.exact = exact
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or _processors()
         self.lanes = 2 * native.width()
         self._parts: dict[str, _Part] = {}
 
@@ -151,10 +151,10 @@ class _Part:
             parts = [reduction.slots, *[x.ravel() for each in reduction.products for x in (each.a, each.b)]]
             needed = np.concatenate(parts)
         self.program = program
-        registers = native.registers() if lanes > 1 else _FEW
+        registers = native.registers() if lanes > 1 else _FEW_REGISTERS
         body = fuse(program.body, needed, program.varying, registers)
         read = _uniform_reads(program)
-        prologue = fuse(program.prologue, read, program.uniform, _FEW, alone=True)
+        prologue = fuse(program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
         self.has_prologue = bool(program.prologue)
         driver = Sums() if how == "sums" else Rows()
         wanted: dict[Any, tuple[Any, int]] = {driver: (driver, lanes), Prologue(): (Prologue(), 1)}
@@ -184,7 +184,7 @@ class _Part:
 
     def piece(self, count: int) -> int:
         """Return how many rows a thread takes at once."""
-        pieces = max(1, min(_MOST, count * self.work // _WORK))
+        pieces = max(1, min(_MOST_PIECES, count * self.work // _WORK))
         return -(-count // (pieces * self.lanes)) * self.lanes
 
     def borrow(self) -> "_Space":
@@ -256,6 +256,11 @@ class _Space:
         raise_held()
 
 
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="nodegrad")
@@ -300,7 +305,7 @@ def _table(places: tuple[tuple[int, int, tuple[int, int]], ...]) -> Any:
 
 def _work(item: Item) -> int:
     """Estimate how much work an item is."""
-    return _FREE * len(item.ops) if isinstance(item, Straight) else item.count * (item.terms or _FREE)
+    return _ELEMENT * len(item.ops) if isinstance(item, Straight) else item.count * (item.terms or _ELEMENT)
 
 
 def _uniform_reads(program: VectorProgram) -> Any:
