@@ -50,7 +50,7 @@ def compile(
         exact: compute every row to the bit as eager code does. Otherwise operations may be contracted
             (a·b + c rounded once) and elementary functions be off by up to 4 ulp.
         max_traces: how many ways through `f` are kept before it is an error, per structure of the arguments.
-        threads: how many threads `map` uses on many rows; None: as many as there are processors. Results
+        threads: how many threads `map` uses on many rows; None: one per processor. Results
             do not depend on it.
 
     Raises:
