@@ -477,6 +477,22 @@ def test_a_network_trains_as_eager_does(backend):
     np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
 
 
+def test_rows_of_any_layout_are_read_where_they_lie(backend):
+    compiled = ng.compile(lambda x: 2.0 * x[0] + x[1], backend=backend)
+    table = np.arange(40.0).reshape(10, 4)
+    table.flags.writeable = False
+
+    for rows in (
+        table[:, :2],
+        table[::2, 1:3],
+        table[:, ::2],
+        table[::-1, 2::-2],
+        np.asfortranarray(table)[:, :2],
+    ):
+        assert compiled.map(rows).tolist() == (2.0 * rows[:, 0] + rows[:, 1]).tolist()
+        assert compiled.map(rows, reduce="sum") == 2.0 * rows[:, 0].sum() + rows[:, 1].sum()
+
+
 # Elsewhere: pickles, executors, threads.
 
 

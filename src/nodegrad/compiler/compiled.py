@@ -160,7 +160,7 @@ class Compiled:
             return self._gather(ways, blocks, count, run)
         totals = [run(trace, "sums", *_take(blocks, chosen, count)) for trace, chosen in ways]
         total: Any = totals[0] if len(totals) == 1 else added(totals)
-        if reduce == "mean":
+        if reduce == "mean" and count > 1:
             total /= count
         return ways[0][0].build_sums(total, 0, float)[0]
 
