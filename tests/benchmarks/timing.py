@@ -25,7 +25,11 @@ AGREE = 1e-9  # how far results may be apart, relative to the largest number in 
 REST = 0.02  # seconds between turns, until the threads of the one before no longer wait busily
 LONGEST = 120  # seconds that compiling one function may take
 SIZES = {  # of the functions that are compiled to see what compiling costs, by `quick`
-    False: {"wide": (1, 10, 96, 800), "deep": (100, 1_000, 10_000), "tangle": (1_000, 10_000, 100_000)},
+    False: {
+        "wide": (1, 10, 96, 800),
+        "deep": (100, 1_000, 10_000, 40_000),
+        "tangle": (1_000, 10_000, 100_000, 1_000_000),
+    },
     True: {"wide": (1,), "deep": (10,), "tangle": (100,)},
 }
 
