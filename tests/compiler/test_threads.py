@@ -44,6 +44,13 @@ def test_sums_are_the_same_to_the_bit_with_any_number_of_threads():
             assert np.array_equal(slope, slopes)
 
 
+@pytest.mark.filterwarnings("error")
+def test_pieces_whose_sums_cancel_out_of_range_give_no_warning():
+    compiled = ng.compile(lambda x: 2.0 * x, threads=2)
+
+    assert np.isnan(compiled.map(np.repeat([np.inf, -np.inf], 1536), reduce="sum"))
+
+
 @pytest.mark.parametrize("reduce", [None, "sum"])
 def test_what_is_raised_in_a_helper_alone_is_raised(reduce):
     caller, helped = get_ident(), Event()

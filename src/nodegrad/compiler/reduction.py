@@ -5,7 +5,9 @@ which is how a gradient δ⊗x of a layer's weights becomes one matrix product o
 """
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from nodegrad.compiler.index import separable
 from nodegrad.compiler.program import STRONG_DOT
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check
 from nodegrad.ops import dot, mul, strong_mul
+
+Sums = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,12 @@ def plan_reduction(program: VectorProgram) -> Reduction:
     left = program.varying - sum(group.count for group in products)
     smaller = replace(program, body=moved, outputs=move[slots], varying=left)
     return Reduction(check(smaller), move[slots], sums, place[program.outputs])
+
+
+def added(sums: Sequence[Sums]) -> Sums:
+    """Add up sums over some of the rows, in order. As in all that is compiled, overflow is no warning."""
+    with np.errstate(all="ignore"):
+        return np.asarray(sum(sums))
 
 
 def _close_up(program: VectorProgram, gone: list[Group]) -> Slots:

@@ -13,6 +13,7 @@ import numpy as np
 
 from nodegrad.compiler import backends
 from nodegrad.compiler.passes import sweep_dead
+from nodegrad.compiler.reduction import added
 from nodegrad.compiler.rows import Array
 from nodegrad.compiler.vectorize import vectorize
 
@@ -37,12 +38,6 @@ def map_shards(executor: Any, compiled: Any, trace: Any, how: str, blocks: list[
             found = executor.submit(run_shard, token, payload, how, shard, numbers).result()
         results.append(found)
     return np.concatenate(results, axis=1) if how == "rows" else added(results)
-
-
-def added(sums: list[Array]) -> Array:
-    """Add up sums over some of the rows, in order. As in all that is compiled, overflow is no warning."""
-    with np.errstate(all="ignore"):
-        return np.asarray(sum(sums))
 
 
 def _payload(trace: Any, compiled: Any) -> bytes:

@@ -14,7 +14,7 @@ from nodegrad.compiler.backends import native
 from nodegrad.compiler.backends.driver import CONTEXT, Prologue, Rows, Sums
 from nodegrad.compiler.backends.fuse import Records, fuse, plan_sums
 from nodegrad.compiler.backends.spellings import raise_held
-from nodegrad.compiler.reduction import plan_reduction
+from nodegrad.compiler.reduction import added, plan_reduction
 from nodegrad.compiler.vector import Item, Straight, VectorProgram
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -67,10 +67,8 @@ class LlvmBackend:
         room = partial(np.empty, len(part.outputs))
 
         def sums(parameters: Array) -> Array:
-            first, *others = self._run(part, blocks, inputs, count, room, parameters)
-            for other in others:
-                first += other
-            return first
+            found = self._run(part, blocks, inputs, count, room, parameters)
+            return found[0] if len(found) == 1 else added(found)
 
         return sums
 
