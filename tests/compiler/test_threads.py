@@ -130,7 +130,7 @@ def compile_one(meanwhile):
         meanwhile()
         return "ptr %x"
 
-    print(native.compile_kernels({write: write}, {write: 1}, False)[write])
+    print(native.compile_kernels({write: (write, 1)}, exact=False)[write])
 
 compile_one(lambda: compile_one(lambda: None))
 """

@@ -7,13 +7,13 @@ becomes one instruction in the slot of its last addition; the additions and prod
 from collections.abc import Iterator
 
 from nodegrad import ops
-from nodegrad.compiler.program import MAX, MIN, STRONG_DOT, ConstantPool, Program
+from nodegrad.compiler.program import MAX, MIN, PRODUCTS, STEPS, STRONG_DOT, ConstantPool, Program
 from nodegrad.ops import Op
 
 _ADDING = {ops.add, ops.sum, ops.dot}
-_EXTREMES = {ops.maximum: MAX, ops.minimum: MIN}
+_EXTREMES = {STEPS[op]: op for op in (MAX, MIN)}
 _CHAINED = _ADDING | set(_EXTREMES)
-_PRODUCTS = {ops.mul: ops.dot, ops.strong_mul: STRONG_DOT}
+_CONTRACTED = {product: op for op, product in PRODUCTS.items()}
 _SHORTEST = 3  # fewer terms are left to elementwise operations
 
 Spine = list[int]  # the instructions of a chain, each the first operand of the next
@@ -137,7 +137,7 @@ class _Flattener:
     def product(self, term: int) -> Op | None:
         """Return what contracts products like this one, if the term is a product that nothing else reads."""
         index = term - self.leaves
-        return _PRODUCTS.get(self.ops[index]) if index >= 0 and self.once[term] == 1 else None
+        return _CONTRACTED.get(self.ops[index]) if index >= 0 and self.once[term] == 1 else None
 
     def pair(self, product: int) -> Pair:
         x, y = self.operands[product - self.leaves]

@@ -86,7 +86,7 @@ def _reader() -> Any:
         return "ptr noalias %leaves, i64 %count, ptr noalias %out"
 
     key = ("leaves", slot, number)
-    address = compile_kernels({key: write}, {key: 1}, False)[key]
+    address = compile_kernels({key: (write, 1)}, exact=False)[key]
     return ctypes.PYFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)(address)
 
 

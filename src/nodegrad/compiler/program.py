@@ -11,12 +11,13 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from nodegrad.ops import TABLE, Op, dot, maximum, minimum, strong_mul
+from nodegrad import ops
+from nodegrad.ops import TABLE, Op
 
 
 def _strong_dot(*operands: float) -> float:
     half = len(operands) // 2
-    return reduce(add, map(strong_mul.value, operands[:half], operands[half:])) if half else 0.0
+    return reduce(add, map(ops.strong_mul.value, operands[:half], operands[half:])) if half else 0.0
 
 
 def _no_partials(operands: Any, out: Any) -> Any:
@@ -26,8 +27,12 @@ def _no_partials(operands: Any, out: Any) -> Any:
 # A contraction of the chain rule's products: Σ strong_mul(adjointᵢ, partialᵢ), added from left to right.
 STRONG_DOT = Op("strong_dot", "·", _strong_dot, _no_partials, ())
 # The largest and the smallest of any number of operands, taken from left to right.
-MAX = Op("max", "max", lambda *operands: reduce(maximum.value, operands), _no_partials, ())
-MIN = Op("min", "min", lambda *operands: reduce(minimum.value, operands), _no_partials, ())
+MAX = Op("max", "max", lambda *operands: reduce(ops.maximum.value, operands), _no_partials, ())
+MIN = Op("min", "min", lambda *operands: reduce(ops.minimum.value, operands), _no_partials, ())
+
+# The contractions: what takes in one term after the other, and the product that a term is, if it is one.
+STEPS = {ops.sum: ops.add, ops.dot: ops.add, STRONG_DOT: ops.add, MAX: ops.maximum, MIN: ops.minimum}
+PRODUCTS = {ops.dot: ops.mul, STRONG_DOT: ops.strong_mul}
 
 Operands = tuple[int, ...]
 
@@ -97,7 +102,7 @@ def check(program: Program) -> Program:
         where = f"%{slot - leaves} = {op.name}{tuple(operands)}"
         if op.arity is not None:
             assert len(operands) == op.arity, f"{where}: takes {op.arity} operands"
-        elif op is dot or op is STRONG_DOT:
+        elif op in PRODUCTS:
             assert len(operands) % 2 == 0, f"{where}: takes two halves of equal length"
         if operands:
             assert max(operands) < slot, f"{where}: reads a slot before it is defined"

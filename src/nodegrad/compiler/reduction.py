@@ -13,7 +13,7 @@ import numpy as np
 
 from nodegrad.compiler.index import separable
 from nodegrad.compiler.program import STRONG_DOT
-from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check, slots_read
 from nodegrad.ops import dot, mul, strong_mul
 
 Sums = np.ndarray[Any, np.dtype[np.float64]]
@@ -52,7 +52,7 @@ def plan_reduction(program: VectorProgram) -> Reduction:
     """Take the products that only the sums over rows need out of a program."""
     read = np.zeros(program.varying, bool)
     for item in program.body:
-        _mark(item, read)
+        read[slots_read(item, uniform=False)] = True
     wanted = np.zeros(program.varying, bool)
     wanted[program.outputs] = True
     body: list[Item] = []
@@ -108,16 +108,6 @@ def _moved(item: Item, move: Slots) -> Item:
 
 def _moved_index(index: Index, move: Slots) -> Index:
     return index if index.uniform else Index(False, move[index.slots])
-
-
-def _mark(item: Item, read: np.ndarray) -> None:
-    if type(item) is Straight:
-        slots = np.array(item.operands)
-        read[slots[slots >= 0]] = True
-    elif type(item) is Group:
-        for index in item.reads:
-            if not index.uniform:
-                read[index.slots] = True
 
 
 def _only_summed(group: Group, read: np.ndarray, wanted: np.ndarray) -> bool:

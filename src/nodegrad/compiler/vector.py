@@ -66,6 +66,16 @@ class Straight:
 Item = Group | Straight
 
 
+def slots_read(item: Item, uniform: bool) -> Slots:
+    """Return the slots of one space that an item reads."""
+    if type(item) is Straight:
+        slots = np.array(item.operands)
+        return ~slots[slots < 0] if uniform else slots[slots >= 0]
+    assert type(item) is Group
+    found = [index.slots.ravel() for index in item.reads if index.uniform == uniform]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class VectorProgram:
     """Vector instructions: the prologue over uniform slots once per call, then the body for every row.

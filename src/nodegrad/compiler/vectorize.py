@@ -13,16 +13,13 @@ from itertools import chain, pairwise
 import numpy as np
 
 from nodegrad import ops
-from nodegrad.compiler.program import MAX, MIN, STRONG_DOT, UNCHECKED, Operands, Program
+from nodegrad.compiler.program import PRODUCTS, STEPS, UNCHECKED, Operands, Program
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check
 from nodegrad.ops import Op
 
 # Groups of fewer results, and contractions of fewer results and terms, run as straight scalar code.
 _SMALL = 4
 _TINY = 64  # below so many operands sorting in Python beats NumPy
-_PRODUCTS = {ops.dot: ops.mul, STRONG_DOT: ops.strong_mul}
-# The contractions, and what takes in one term after the other.
-_CONTRACTIONS = {ops.sum: ops.add, ops.dot: ops.add, STRONG_DOT: ops.add, MAX: ops.maximum, MIN: ops.minimum}
 _INPUT, _LEAF, _UNIFORM = -1, -2, -3  # sources that are no groups of the body
 _BODY = 1 << 40  # depths in the body count from here: it runs after all of the prologue
 _COPIES = 0  # the first group to run in the body
@@ -72,7 +69,7 @@ class _Plan:
             for slot in operands:
                 if slot >= 0 and depth[slot] > deepest:
                     deepest = depth[slot]
-            if deepest >= _BODY and op in _CONTRACTIONS:
+            if deepest >= _BODY and op in STEPS:
                 operands = self.operands[index] = self.separate(op, operands)
                 source.extend([_COPIES] * (len(depth) - len(source)))
             sources = [source[slot] if slot >= 0 else _LEAF for slot in operands]
@@ -88,7 +85,7 @@ class _Plan:
             depth[leaves + index] = deepest + 1
             if deepest < _BODY:
                 group = _UNIFORM
-            elif op in _CONTRACTIONS:  # of whatever length: what reads them is alike
+            elif op in STEPS:  # of whatever length: what reads them is alike
                 group = known.setdefault((op, deepest, frozenset(sources)), group)
             source[leaves + index] = group
 
@@ -110,7 +107,7 @@ class _Plan:
 
     def separate(self, op: Op, operands: Operands) -> Operands:
         """Give a contraction halves that vary, or do not, as a whole."""
-        if op not in _PRODUCTS:
+        if op not in PRODUCTS:
             return self.alike(operands)
         half = len(operands) // 2
         pairs = list(zip(operands[:half], operands[half:], strict=True))
@@ -130,7 +127,7 @@ class _Plan:
     def carried(self, op: Op, operands: Operands) -> int | None:
         """Return the slot that a contraction is added onto: its first term is then 1 times that slot."""
         one = operands[0]
-        is_one = op in _PRODUCTS and len(operands) > 2 and one < 0 and self.program.constants[~one] == 1.0
+        is_one = op in PRODUCTS and len(operands) > 2 and one < 0 and self.program.constants[~one] == 1.0
         return operands[len(operands) // 2] if is_one else None
 
     def groups(self) -> Iterator[tuple[list[int], bool]]:
@@ -141,7 +138,7 @@ class _Plan:
         ranks = rank[group]
         order = np.argsort(ranks, kind="stable")
         sizes = np.bincount(ranks, minlength=len(depths))
-        contracts = np.array([op in _CONTRACTIONS for op in self.ops], bool)
+        contracts = np.array([op in STEPS for op in self.ops], bool)
         scalar = (sizes[ranks] < _SMALL) & ~contracts
         body = depths[group] >= _BODY
         # Cut between groups, but not between groups of scalars that run in the same part.
@@ -204,7 +201,7 @@ class _Layout:
         plan, varies = self.plan, self.plan.varies(slots[0])
         op = plan.ops[slots[0] - self.leaves]
         rows = [plan.operands[slot - self.leaves] for slot in slots]
-        terms = len(rows[0]) // (2 if op in _PRODUCTS else 1) if op in _CONTRACTIONS else 0
+        terms = len(rows[0]) // (2 if op in PRODUCTS else 1) if op in STEPS else 0
         if len(slots) < _SMALL and terms < _SMALL:
             for slot, row in zip(slots, rows, strict=True):
                 self.where[slot] = self.expand(op, [self.where[each] for each in row], varies)
@@ -226,13 +223,13 @@ class _Layout:
 
     def expand(self, op: Op, terms: list[int], varies: bool) -> int:
         """Lay out a contraction as scalar operations; return where its result is."""
-        if op in _PRODUCTS:
+        if op in PRODUCTS:
             half = len(terms) // 2
             pairs = zip(terms[:half], terms[half:], strict=True)
-            terms = [self.scalar(_PRODUCTS[op], pair, varies) for pair in pairs]
+            terms = [self.scalar(PRODUCTS[op], pair, varies) for pair in pairs]
         total = terms[0]
         for term in terms[1:]:
-            total = self.scalar(_CONTRACTIONS[op], (total, term), varies)
+            total = self.scalar(STEPS[op], (total, term), varies)
         return total
 
     def scalar(self, op: Op, operands: Operands, varies: bool) -> int:

@@ -17,7 +17,7 @@ from nodegrad.compiler.backends.row_sums import TILE, RowSums
 from nodegrad.compiler.backends.spellings import LONG
 from nodegrad.compiler.index import affine, outer, run_length, separable
 from nodegrad.compiler.reduction import Reduction
-from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, scalars
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, scalars, slots_read
 from nodegrad.ops import Op
 
 _LONGEST = 40  # steps in one loop: more would not stay in registers
@@ -112,8 +112,7 @@ class _Fuser:
             self.current = None
             self.writer[item.start : item.start + len(item.ops)] = len(self.plan)
             self.plan.append(item)
-            read = np.array(item.operands)
-            self.outside[~read[read < 0] if self.alone else read[read >= 0]] = True
+            self.outside[slots_read(item, uniform=self.alone)] = True
 
     def take_group(self, group: Group) -> None:
         if not group.terms:
@@ -249,23 +248,22 @@ class _Fuser:
     def write_straight(self, straight: Straight) -> None:
         """Write a record per scalar operation: 1, its operands, its result."""
         arity, slots = np.array(straight.arity), np.array(straight.operands)
-        uniform, ends = (slots < 0).tobytes(), np.cumsum(arity).tolist()
+        uniform, ends = (slots < 0).tobytes(), np.cumsum(arity)
         kinds: dict[tuple[Op, bytes], int] = {}
         kind = [
             kinds.setdefault((op, uniform[end - count : end]), len(kinds))
-            for op, count, end in zip(straight.ops, straight.arity, ends, strict=True)
+            for op, count, end in zip(straight.ops, straight.arity, ends.tolist(), strict=True)
         ]
         kernels = []
         for op, spaces in kinds:
             loads = tuple([Load(bool(space) and not self.alone, "one") for space in spaces])
             kernels.append(Elementwise(False, (Step(op, loads, True),)))
-        starts = np.cumsum(arity + 3) - (arity + 3)
+        number = np.arange(len(kind))
+        starts = ends - arity + 3 * number
         words = np.zeros(len(slots) + 3 * len(kind), np.int64)
         words[starts + 1] = 1
-        words[np.repeat(starts + 2 - np.cumsum(arity) + arity, arity) + np.arange(len(slots))] = np.where(
-            slots < 0, ~slots, slots
-        )
-        words[starts + 2 + arity] = np.arange(straight.start, straight.start + len(kind))
+        words[np.arange(len(slots)) + np.repeat(3 * number + 2, arity)] = np.where(slots < 0, ~slots, slots)
+        words[starts + 2 + arity] = straight.start + number
         self.records.extend(kernels, kind, starts, words)
 
 

@@ -15,7 +15,7 @@ from nodegrad.compiler.backends.driver import CONTEXT, Prologue, Rows, Sums
 from nodegrad.compiler.backends.fuse import Records, fuse, plan_sums
 from nodegrad.compiler.backends.spellings import raise_held
 from nodegrad.compiler.reduction import added, plan_reduction
-from nodegrad.compiler.vector import Item, Straight, VectorProgram
+from nodegrad.compiler.vector import Item, Straight, VectorProgram, slots_read
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -151,19 +151,15 @@ class _Part:
         self.program = program
         registers = native.registers() if lanes > 1 else _FEW_REGISTERS
         body = fuse(program.body, needed, program.varying, registers)
-        read = _uniform_reads(program)
+        read = np.concatenate([np.zeros(0, np.int64), *[slots_read(x, uniform=True) for x in program.body]])
         prologue = fuse(program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
         self.has_prologue = bool(program.prologue)
         driver = Sums() if how == "sums" else Rows()
-        wanted: dict[Any, tuple[Any, int]] = {driver: (driver, lanes), Prologue(): (Prologue(), 1)}
-        wanted |= {kernel: (kernel, lanes) for kernel in body.kinds}
-        wanted |= {kernel: (kernel, width) for kernel in self.sum_records.kinds}
-        once = {("once", kernel): (kernel, 1) for kernel in prologue.kinds}
-        found = native.compile_kernels(
-            {key: kernel.write for key, (kernel, _) in (wanted | once).items()},
-            {key: length for key, (_, length) in (wanted | once).items()},
-            exact,
-        )
+        wanted: dict[Any, Any] = {driver: (driver.write, lanes), Prologue(): (Prologue().write, 1)}
+        wanted |= {kernel: (kernel.write, lanes) for kernel in body.kinds}
+        wanted |= {kernel: (kernel.write, width) for kernel in self.sum_records.kinds}
+        wanted |= {("once", kernel): (kernel.write, 1) for kernel in prologue.kinds}
+        found = native.compile_kernels(wanted, exact)
         self.kept = [body, prologue, self.sum_records]
         self.body = body.link(found)
         self.sums = self.sum_records.link(found)
@@ -307,15 +303,3 @@ def _table(places: tuple[tuple[int, int, tuple[int, int]], ...]) -> Any:
 def _work(item: Item) -> int:
     """Estimate how much work an item is."""
     return _ELEMENT * len(item.ops) if isinstance(item, Straight) else item.count * (item.terms or _ELEMENT)
-
-
-def _uniform_reads(program: VectorProgram) -> Any:
-    """Return the uniform slots that the body reads."""
-    read = [np.zeros(0, np.int64)]
-    for item in program.body:
-        if hasattr(item, "reads"):
-            read += [index.slots.ravel() for index in item.reads if index.uniform]
-        else:
-            slots = np.array(item.operands)
-            read.append(~slots[slots < 0])
-    return np.concatenate(read)

@@ -97,26 +97,26 @@ def _add_missing_functions() -> None:
             llvm.add_symbol(name, address)
 
 
-def compile_kernels(wanted: dict[Any, Write], lanes: dict[Any, int], exact: bool) -> dict[Any, int]:
+def compile_kernels(wanted: dict[Any, tuple[Write, int]], exact: bool) -> dict[Any, int]:
     """Return the address of every wanted kernel; those seen before in this process are not compiled again.
 
     Args:
-        wanted: a function per key that writes the kernel's body.
-        lanes: the vector length of each.
+        wanted: for each key what writes the kernel's body, and its vector length.
         exact: whether products and sums must be rounded apart.
     """
     with lock:
         engine = _engine()
-        full = {key: (key, lanes[key], exact) for key in wanted}
+        full = {key: (key, lanes, exact) for key, (_, lanes) in wanted.items()}
         missing = [key for key in wanted if full[key] not in _kernels]
         if missing:
             texts: list[str] = []
             declarations: set[str] = set()
             names: dict[Any, str] = {}
             for key in missing:
-                body = Body(lanes[key], exact)
+                write, lanes = wanted[key]
+                body = Body(lanes, exact)
                 names[key] = f"kernel{next(_numbers)}"
-                parameters = wanted[key](body)
+                parameters = write(body)
                 texts.append(body.text(names[key], parameters))
                 declarations |= body.declarations
             _add(engine, "\n".join([*texts, *sorted(declarations), _ATTRIBUTES]))

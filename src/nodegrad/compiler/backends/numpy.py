@@ -8,7 +8,7 @@ import numpy as np
 
 from nodegrad import ops
 from nodegrad.compiler.index import outer, separable
-from nodegrad.compiler.program import MAX, MIN, STRONG_DOT
+from nodegrad.compiler.program import PRODUCTS, STEPS, STRONG_DOT
 from nodegrad.compiler.reduction import ProductSum, Reduction, plan_reduction
 from nodegrad.compiler.vector import Group, Index, Item, Straight, VectorProgram, scalars
 from nodegrad.compiler.vectorize import COPY
@@ -17,7 +17,6 @@ from nodegrad.ops import Op
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Function = Callable[..., Any]
 
-_STEPS = {MAX: ops.maximum, MIN: ops.minimum}
 _BLOCK = 2_000_000  # numbers in flight: a block of rows has as many rows as make about so many slots
 
 
@@ -214,9 +213,9 @@ def _read(index: Index, varying: Array, uniform: Array) -> Any:
 
 def _in_order(group: Group, varying: Array, uniform: Array) -> Any:
     """Take in the terms of a contraction from left to right."""
-    step = EXACT[_STEPS.get(group.op, ops.add)]
+    step = EXACT[STEPS[group.op]]
     total = None if group.first is None else _read(group.first, varying, uniform)
-    product = EXACT[ops.strong_mul] if group.op is STRONG_DOT else np.multiply
+    product = EXACT[PRODUCTS.get(group.op, ops.mul)]
     for term in range(group.terms):
         parts = [_read(Index(each.uniform, each.slots[:, term]), varying, uniform) for each in group.operands]
         value = parts[0] if len(parts) == 1 else product(*parts)
