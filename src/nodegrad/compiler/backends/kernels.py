@@ -5,17 +5,17 @@ differs between two instructions of one kind (counts, bases, strides, tables of 
 so that a process compiles each kind once, and a program of any length costs no more than its records.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from nodegrad.compiler.backends.ir import Body, Name
 from nodegrad.compiler.backends.spellings import spell, strong_mul
-from nodegrad.compiler.program import MAX, MIN, STRONG_DOT
-from nodegrad.ops import Op, maximum, minimum
+from nodegrad.compiler.program import MAX, MIN, STEPS, STRONG_DOT
+from nodegrad.ops import Op
 
-_EXTREMES = {MAX: maximum, MIN: minimum}
 _NEUTRAL = {MAX: -inf, MIN: inf}  # what changes no other number, and gives way to nan
 PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r"
 
@@ -94,10 +94,7 @@ class Contraction:
         """Write the kernel. Record: function, tiles, table of these, terms, two a factor, loads, stores."""
         fields = Fields(body)
         tiles, starts, terms = fields.next(), fields.next("ptr"), fields.next()
-        factors = []
-        for factor in self.factors:
-            rows = fields.next("ptr")
-            factors.append((factor, rows, fields.next("i64" if factor.columns == "stride" else "ptr")))
+        factors = [(factor, *fields.factor(factor.columns)) for factor in self.factors]
         first = None if self.first is None else (self.first, *fields.load(self.first))
         loads = _take_fields(fields, self.steps)
         own = [fields.next()] if self.stored else []
@@ -126,10 +123,7 @@ class Contraction:
         strict = self.strong and body.exact
         self._add_terms(body, factors, start, terms, sums, strict)
         if self.strong and not body.exact:
-            totals = [body.let(f"load {body.vector}, ptr {total}") for total in sums]
-            with body.when(body.any(any_nan(body, totals))):
-                for total, begin in zip(sums, starts, strict=True):
-                    body.do(f"store {body.vector} {begin}, ptr {total}")
+            with again_where_nan(body, sums, starts):
                 self._add_terms(body, factors, start, terms, sums, strict=True)
         return sums
 
@@ -138,21 +132,14 @@ class Contraction:
     ) -> None:
         rows = [self._row_addresses(body, factor, table, start, terms) for factor, table, _ in factors]
         with body.loop(terms) as t:
-            columns = []
-            for (factor, _, column), _row in zip(factors, rows, strict=True):
-                if factor.columns == "full":
-                    columns.append(t)
-                elif factor.columns == "stride":
-                    columns.append(body.let(f"mul nsw i64 {t}, {column}"))
-                else:
-                    columns.append(body.entry(column, t))
+            columns = [column_of(body, factor.columns, word, t) for factor, _, word in factors]
             loaded = [
                 [_read(body, factor, row, column, full) for row in places]
                 for (factor, _, full), places, column in zip(factors, rows, columns, strict=True)
             ]
             for lane, total in enumerate(sums):
                 operands = [values[lane if len(values) > 1 else 0] for values in loaded]
-                accumulate(body, total, operands, strict, _EXTREMES.get(self.op))
+                accumulate(body, total, operands, strict, STEPS[self.op] if self.op in _NEUTRAL else None)
 
     def _row_addresses(self, body: Body, factor: Factor, table: Name, start: Name, terms: Name) -> list[Name]:
         found = []
@@ -177,6 +164,10 @@ class Fields:
         """Load the next word."""
         self.place += 1
         return self.body.field("%r", self.place, kind)
+
+    def factor(self, columns: str) -> tuple[Name, Name]:
+        """Load the words of a factor of products: its table of rows, and what its columns are found by."""
+        return self.next("ptr"), self.next("i64" if columns == "stride" else "ptr")
 
     def load(self, load: Load) -> tuple[Name, ...]:
         """Load the words of a load."""
@@ -260,6 +251,23 @@ def accumulate(
     else:
         after = body.intrinsic("fmuladd", *operands, before)  # rounded once where that is as fast
     body.do(f"store {body.vector} {after}, ptr {total}")
+
+
+@contextmanager
+def again_where_nan(body: Body, sums: list[Name], begins: list[Name]) -> Iterator[None]:
+    """Let sums begin again for what is written inside, which runs where one of them is nan."""
+    totals = [body.let(f"load {body.vector}, ptr {total}") for total in sums]
+    with body.when(body.any(any_nan(body, totals))):
+        for total, begin in zip(sums, begins, strict=True):
+            body.do(f"store {body.vector} {begin}, ptr {total}")
+        yield
+
+
+def column_of(body: Body, kind: str, word: Name, term: Name) -> Name:
+    """Return the column of a term: by stride, from a table, or the term itself."""
+    if kind == "full":
+        return term
+    return body.let(f"mul nsw i64 {term}, {word}") if kind == "stride" else body.entry(word, term)
 
 
 def any_nan(body: Body, totals: list[Name]) -> Name:

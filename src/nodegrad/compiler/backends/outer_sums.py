@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nodegrad.compiler.backends.ir import Body, Name
-from nodegrad.compiler.backends.kernels import Fields, accumulate, any_nan
+from nodegrad.compiler.backends.kernels import Fields, accumulate, again_where_nan, column_of
 from nodegrad.compiler.backends.row_sums import add_to_results, slots_of
 
 VECTORS = 2  # that a row of a panel has
@@ -28,10 +28,7 @@ class OuterSums:
         """Write the kernel. Record: function, panels, tiles of each, terms, sides, if swapped, result."""
         fields = Fields(body)
         panels, tiles, terms = fields.next(), fields.next(), fields.next()
-        sides = [
-            (fields.next("ptr"), kind, fields.next("i64" if kind == "stride" else "ptr"))
-            for kind in self.columns
-        ]
+        sides = [(kind, *fields.factor(kind)) for kind in self.columns]
         swapped, base = fields.next(), fields.next()
         full, stride, rest, rows_before = (body.field("%c", index) for index in range(4))
         some = body.let(f"icmp sgt i64 {rest}, 0")
@@ -45,29 +42,27 @@ class OuterSums:
                 step = body.let(f"add nsw i64 {first}, {place}")
                 term = body.let(f"sdiv i64 {step}, {groups}")
                 among = body.let(f"srem i64 {step}, {groups}")
-                left, right = (self._offset(body, side[1:], term, among, stride) for side in sides)
+                left, right = (self._offset(body, kind, word, term, among, stride) for kind, _, word in sides)
                 whole = body.let(f"icmp slt i64 {among}, {full}")
                 rows = body.let(f"select i1 {whole}, i64 {self.lanes}, i64 {rest}")
                 note = body.let(f"getelementptr [2 x i64], ptr {notes}, i64 {place}")
                 body.do(f"store i64 {left}, ptr {note}")
                 body.do(f"store i64 {rows}, ptr {body.let(f'getelementptr i64, ptr {note}, i64 1')}")
-                self._lay_out(body, sides[1][0], number, right, self._lines(body, panel, place))
+                self._lay_out(body, sides[1][1], number, right, self._lines(body, panel, place))
             anew = body.let(f"icmp eq i64 {body.let(f'or i64 {rows_before}, {first}')}, 0")
             before = body.let(f"mul nsw i64 {number}, {tiles}")
             with body.loop(tiles) as tile:
                 start = body.let(f"mul nsw i64 {tile}, {self.left}")
-                slots = slots_of(body, sides[0][0], start, self.left, self.lanes)
+                slots = slots_of(body, sides[0][1], start, self.left, self.lanes)
                 totals = self._totals(body, slots, count, panel, notes, swapped)
                 done = body.let(f"add nsw i64 {before}, {tile}")
                 words = body.let(f"mul nsw i64 {done}, {len(totals) * body.lanes}")
                 add_to_results(body, totals, body.let(f"add nsw i64 {base}, {words}"), anew)
         return "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
 
-    def _offset(self, body: Body, column: tuple[str, Name], term: Name, group: Name, stride: Name) -> Name:
+    def _offset(self, body: Body, kind: str, word: Name, term: Name, group: Name, stride: Name) -> Name:
         """Return the bytes from a slot in the first group to that of a term in another."""
-        kind, word = column
-        slots = body.let(f"mul nsw i64 {term}, {word}") if kind == "stride" else body.entry(word, term)
-        bytes_ = body.let(f"mul nsw i64 {slots}, {8 * self.lanes}")
+        bytes_ = body.let(f"mul nsw i64 {column_of(body, kind, word, term)}, {8 * self.lanes}")
         return body.let(f"add nsw i64 {body.let(f'mul nsw i64 {group}, {stride}')}, {bytes_}")
 
     def _lines(self, body: Body, panel: Name, place: Name) -> Name:
@@ -97,10 +92,7 @@ class OuterSums:
         sums = [body.variable(body.vector, body.number(0.0)) for _ in range(self.left * VECTORS)]
         self._add(body, slots, count, panel, notes, sums)
         if self.strong:
-            totals = [body.let(f"load {body.vector}, ptr {total}") for total in sums]
-            with body.when(body.any(any_nan(body, totals))):
-                for total in sums:
-                    body.do(f"store {body.vector} {body.number(0.0)}, ptr {total}")
+            with again_where_nan(body, sums, [body.number(0.0)] * len(sums)):
                 second = body.let(f"icmp ne i64 {swapped}, 0")  # the left side is the second factor
                 self._add(body, slots, count, panel, notes, sums, second)
         return [body.let(f"load {body.vector}, ptr {total}") for total in sums]

@@ -2,12 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from nodegrad.compiler.backends.ir import Body, Name
-from nodegrad.compiler.backends.kernels import Fields, accumulate, any_nan
+from nodegrad.compiler.backends.kernels import Fields, accumulate, again_where_nan, column_of
 
 TILE = 8  # sums that are in registers at once
+
+
+class _Tile(NamedTuple):
+    """What a tile is summed from: per factor, what its columns are found by and the addresses of its rows."""
+
+    columns: list[Name]
+    rows: list[list[Name]]
+    sums: list[Name]
+    terms: Name
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +35,7 @@ class RowSums:
         """Write the kernel. Record: function, tiles, terms, two words a factor, result."""
         fields = Fields(body)
         tiles, terms = fields.next(), fields.next()
-        factors = [
-            (fields.next("ptr"), fields.next("i64" if columns == "stride" else "ptr"))
-            for columns in self.columns
-        ]
+        factors = [fields.factor(columns) for columns in self.columns]
         base = fields.next()
         full, stride, rest, rows_before = (body.field("%c", index) for index in range(4))
         anew = body.let(f"icmp eq i64 {rows_before}, 0")
@@ -37,26 +43,15 @@ class RowSums:
             start = body.let(f"mul nsw i64 {number}, {TILE}")
             rows = [slots_of(body, table, start, TILE, self.lanes) for table, _ in factors]
             sums = [body.variable(body.vector, body.number(0.0)) for _ in range(TILE)]
-            self._add_groups(body, factors, rows, sums, terms, (full, stride, rest), strict=False)
+            tile = _Tile([word for _, word in factors], rows, sums, terms)
+            self._add_groups(body, tile, (full, stride, rest), strict=False)
             if self.strong:
-                totals = [body.let(f"load {body.vector}, ptr {total}") for total in sums]
-                with body.when(body.any(any_nan(body, totals))):
-                    for total in sums:
-                        body.do(f"store {body.vector} {body.number(0.0)}, ptr {total}")
-                    self._add_groups(body, factors, rows, sums, terms, (full, stride, rest), strict=True)
+                with again_where_nan(body, sums, [body.number(0.0)] * TILE):
+                    self._add_groups(body, tile, (full, stride, rest), strict=True)
             add_to_results(body, _sum_lanes(body, sums), body.let(f"add nsw i64 {base}, {start}"), anew)
         return "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
 
-    def _add_groups(
-        self,
-        body: Body,
-        factors: list[Any],
-        rows: list[Any],
-        sums: list[Name],
-        terms: Name,
-        groups: tuple[Name, Name, Name],
-        strict: bool,
-    ) -> None:
+    def _add_groups(self, body: Body, tile: _Tile, groups: tuple[Name, Name, Name], strict: bool) -> None:
         full, stride, rest = groups
         firsts = range(0, self.lanes, body.lanes)
         some = body.let(f"icmp sgt i64 {rest}, 0")
@@ -69,45 +64,31 @@ class RowSums:
                 with body.loop(str(self.lanes), step=body.lanes) as first:
                     mask = _below(body, body.let(f"sub nsw i64 {limit}, {first}"), 0)
                     place = body.let(f"add nsw i64 {offset}, {body.let(f'mul nsw i64 {first}, 8')}")
-                    self._add_group(body, factors, rows, sums, terms, place, [mask], strict)
+                    self._add_group(body, tile, place, [mask], strict)
             return
         with body.loop(full) as group:
             offset = body.let(f"mul nsw i64 {group}, {stride}")
-            self._add_group(body, factors, rows, sums, terms, offset, [None] * len(firsts), strict)
+            self._add_group(body, tile, offset, [None] * len(firsts), strict)
         with body.when(some):
             offset = body.let(f"mul nsw i64 {full}, {stride}")
             masks = [_below(body, rest, first) for first in firsts]
-            self._add_group(body, factors, rows, sums, terms, offset, masks, strict)
+            self._add_group(body, tile, offset, masks, strict)
 
     def _add_group(
-        self,
-        body: Body,
-        factors: list[Any],
-        rows: list[Any],
-        sums: list[Name],
-        terms: Name,
-        offset: Name,
-        masks: Sequence[Name | None],
-        strict: bool,
+        self, body: Body, tile: _Tile, offset: Name, masks: Sequence[Name | None], strict: bool
     ) -> None:
-        with body.loop(terms) as t:
+        with body.loop(tile.terms) as t:
             shifts = []
-            for (_, column), kind in zip(factors, self.columns, strict=True):
-                slots = body.let(f"mul nsw i64 {t}, {column}") if kind == "stride" else body.entry(column, t)
-                place = body.let(f"mul nsw i64 {slots}, {8 * self.lanes}")
+            for word, kind in zip(tile.columns, self.columns, strict=True):
+                place = body.let(f"mul nsw i64 {column_of(body, kind, word, t)}, {8 * self.lanes}")
                 shifts.append(body.let(f"add nsw i64 {offset}, {place}"))
             for piece, mask in enumerate(masks):
                 loaded = []
-                for slots_, shift in zip(rows, shifts, strict=True):
+                for slots_, shift in zip(tile.rows, shifts, strict=True):
                     at = body.let(f"add nsw i64 {shift}, {piece * body.lanes * 8}")
                     loaded.append([_load_piece(body, slot, at, mask) for slot in slots_])
-                for total, operands in zip(sums, self._pairs(loaded), strict=True):
-                    accumulate(body, total, operands, strict)
-
-    def _pairs(self, loaded: list[list[Name]]) -> list[list[Name]]:
-        if len(loaded) == 1:
-            return [[x] for x in loaded[0]]
-        return [[x, y] for x, y in zip(*loaded, strict=True)]
+                for total, operands in zip(tile.sums, zip(*loaded, strict=True), strict=True):
+                    accumulate(body, total, list(operands), strict)
 
 
 def slots_of(body: Body, table: Name, start: Name, count: int, lanes: int) -> list[Name]:
