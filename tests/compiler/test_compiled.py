@@ -610,6 +610,18 @@ def test_a_gradient_goes_to_processes(backend):
     np.testing.assert_allclose(slope, expected[1], rtol=1e-9, atol=1e-15)
 
 
+def test_a_program_is_packed_once_for_all_maps(backend, monkeypatch):
+    packed, pack = [], shards._packed
+    monkeypatch.setattr(shards, "_packed", lambda *of: packed.append(of) or pack(*of))
+    compiled = ng.compile(slope, backend=backend)
+
+    with ThreadPoolExecutor(2) as executor:
+        found = [compiled.map(np.linspace(1.0, 2.0, 200), executor=executor, reduce="sum") for _ in range(2)]
+
+    assert len(packed) == 1
+    assert found[0] == found[1] == pytest.approx(np.tanh(np.linspace(1.0, 2.0, 200)).sum(), rel=1e-12)
+
+
 def test_shards_go_to_an_executor(backend):
     w = Value(2.0)
     compiled = ng.compile(lambda x, y: (x * w + y, x), backend=backend)

@@ -8,6 +8,7 @@ import hashlib
 import pickle
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -21,12 +22,12 @@ _SHARDS = 16  # the cut does not depend on the number of workers, so neither do 
 _SMALLEST = 64  # rows
 _KEPT = 64  # programs in a worker; the one that came first makes room
 _known: dict[str, Any] = {}
+_shipped: WeakKeyDictionary[Any, tuple[str, bytes]] = WeakKeyDictionary()  # by trace
 
 
 def map_shards(executor: Any, compiled: Any, trace: Any, how: str, blocks: list[Array], count: int) -> Array:
     """Run a trace's "rows" or "sums" over shards of rows on an executor, in order."""
-    payload = _payload(trace, compiled)
-    token = hashlib.sha256(payload).hexdigest()
+    token, payload = _shipped.get(trace) or _shipped.setdefault(trace, _packed(trace, compiled))
     size = max(_SMALLEST, -(-count // _SHARDS))
     numbers = trace.numbers()
     shards = [[block[start : start + size] for block in blocks] for start in range(0, count, size)]
@@ -40,10 +41,10 @@ def map_shards(executor: Any, compiled: Any, trace: Any, how: str, blocks: list[
     return np.concatenate(results, axis=1) if how == "rows" else added(results)
 
 
-def _payload(trace: Any, compiled: Any) -> bytes:
-    program = trace.program
-    state = (program, trace.results, compiled.backend, compiled.exact)
-    return pickle.dumps(state)
+def _packed(trace: Any, compiled: Any) -> tuple[str, bytes]:
+    """Return the token and the program of a trace."""
+    payload = pickle.dumps((trace.program, trace.results, compiled.backend, compiled.exact))
+    return hashlib.sha256(payload).hexdigest(), payload
 
 
 def run_shard(
