@@ -12,8 +12,9 @@ import numpy as np
 
 from nodegrad.compiler.backends import native
 from nodegrad.compiler.backends.driver import CONTEXT, Prologue, Rows, Sums
-from nodegrad.compiler.backends.fuse import Records, fuse, plan_sums
+from nodegrad.compiler.backends.fuse import Records, fuse
 from nodegrad.compiler.backends.spellings import raise_held
+from nodegrad.compiler.backends.sum_plan import plan_sums
 from nodegrad.compiler.reduction import added, plan_reduction
 from nodegrad.compiler.vector import Item, Straight, VectorProgram, slots_read
 
