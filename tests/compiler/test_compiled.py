@@ -5,11 +5,13 @@ import itertools
 import math
 import pickle
 import random
+import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial, reduce
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -429,28 +431,39 @@ def test_threads_that_record_the_same_way_at_once_share_it():
     assert compiled.stats()["traces"] == 1
 
 
-def test_recording_may_wait_for_a_function_that_another_thread_records():
-    begun = threading.Event()
-
-    def inner_body(x):
-        begun.wait(5.0)
-        return 2.0 * x
+def test_recording_may_call_a_function_that_another_thread_waits_to_record():
+    recording, found = threading.Event(), []
 
     def outer_body(x):
-        begun.set()
-        time.sleep(0.02)  # the other thread asks for `inner` meanwhile
+        recording.set()
+        _until_idle(waiting)
         return x * inner(3.0)
 
-    inner, outer = ng.compile(inner_body), ng.compile(outer_body)
-    found = []
-    threads = [threading.Thread(target=lambda f=f: found.append(f(1.0)), daemon=True) for f in (inner, outer)]
+    def call_inner():
+        recording.wait()
+        found.append(inner(1.0))
 
-    for thread in threads:
+    inner, outer = ng.compile(lambda x: 2.0 * x), ng.compile(outer_body)
+    waiting = threading.Thread(target=call_inner, daemon=True)
+    calling = threading.Thread(target=lambda: found.append(outer(1.0)), daemon=True)
+
+    for thread in (waiting, calling):
         thread.start()
-    for thread in threads:
+    for thread in (waiting, calling):
         thread.join(20.0)
 
     assert sorted(found) == [2.0, 6.0]
+
+
+def _until_idle(thread, polls=20):
+    """Return when a thread has ended or has stood still in the package for a while: it waits for a lock."""
+    before, same = None, 0
+    while thread.is_alive() and same < polls:
+        time.sleep(0.001)
+        frame = sys._current_frames().get(thread.ident)
+        inside = frame and Path(frame.f_code.co_filename).is_relative_to(Path(ng.__file__).parent)
+        place = (id(frame), frame.f_lasti) if inside else None
+        before, same = place, same + 1 if place and place == before else 0
 
 
 def test_another_observer_in_between_is_noticed():
