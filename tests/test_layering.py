@@ -16,6 +16,7 @@ import nodegrad
 PACKAGE = Path(nodegrad.__file__).parent
 CORE = ["ops", "graph", "sweep", "value", "functions", "extend", "structure", "transforms", "check"]
 ABOVE = ["nn", "optim", "data", "training", "show", "compiler", "diagnose"]
+ABOVE_COMPILER = ["nn", "optim", "data", "training", "show", "diagnose"]
 KNOW_NO_VALUE = ["compiler.program", "compiler.passes", "compiler.vectorize", "compiler.backends"]
 
 
@@ -103,6 +104,8 @@ def faults(package, third_party):
                 messages.append(f"{module} is core and imports upwards: {target}")
         elif own and module == "" and when == "loading" and unit(target) not in ["", *CORE]:
             messages.append(f"__init__ imports {target}, which is to be loaded on first use")
+        elif own and source == "compiler" and unit(target) in ABOVE_COMPILER and when != "typing":
+            messages.append(f"{module} belongs to the compiler and imports {target[1:]}")
     for module in modules(package):
         if any(module == name or module.startswith(f"{name}.") for name in KNOW_NO_VALUE):
             known = reachable(module, found) & {"", "value"}
@@ -194,6 +197,11 @@ def test_checker_accepts_the_layers(tmp_path):
         ("compiler/program.py", "import nodegrad\n", "compiler.program knows Value, through __init__"),
         ("compiler/passes.py", "from .lower import lower\n", "compiler.passes knows Value, through value"),
         ("compiler/backends/numpy.py", "from ...value import V\n", "compiler.backends.numpy knows Value"),
+        (
+            "compiler/lower.py",
+            "from ..nn import MLP\n",
+            "compiler.lower belongs to the compiler and imports nn",
+        ),
         ("nn/layers.py", "from . import MLP\n", "imports go round in a circle: nn"),
     ],
 )

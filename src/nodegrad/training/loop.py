@@ -13,7 +13,7 @@ from nodegrad.data import generator_for, index_batches, samples
 from nodegrad.nn.losses import LOSSES
 from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.structure import described
-from nodegrad.training.steps import EagerStep, Loss, NotFinite, Run, Samples
+from nodegrad.training.eager_step import EagerStep, Loss, NotFinite, Run, Samples
 
 Callback = Callable[[int, "History"], Any]
 

@@ -111,7 +111,7 @@ class Run:
         classes = len(eager.model(eager.known[0][0])) if eager.loss is LOSSES["cross_entropy"] else 0
         parts = [_columns(part, classes) for part in (eager.known, eager.held_out) if part]
         try:
-            from nodegrad.compiler.step import FlatStep
+            from nodegrad.training.compiled_step import FlatStep
 
             self.step = FlatStep(eager.error, eager.optimizer, *parts)
             self._agree(None)

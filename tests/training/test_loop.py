@@ -267,7 +267,7 @@ def test_interruption_leaves_a_usable_model_and_history():
 
 
 def test_interruption_while_compiling_leaves_the_model_alone(monkeypatch):
-    step = pytest.importorskip("nodegrad.compiler.step")
+    step = pytest.importorskip("nodegrad.training.compiled_step")
     model = line()
     before = model.state_dict()
 
@@ -679,7 +679,7 @@ def test_rule_that_takes_no_arrays_is_run_eagerly(monkeypatch):
 
 
 def test_training_that_cannot_go_on_compiled_goes_on_eagerly_from_there(monkeypatch):
-    step = pytest.importorskip("nodegrad.compiler.step")
+    step = pytest.importorskip("nodegrad.training.compiled_step")
     monkeypatch.setattr("nodegrad.training.loop._WORTH_COMPILING", 1)
     take, taken = step.FlatStep.take, []
 
@@ -722,7 +722,7 @@ def test_a_large_model_is_compiled_for_fewer_samples():
 
 
 def test_training_needs_no_compiler(monkeypatch):
-    monkeypatch.setitem(sys.modules, "nodegrad.compiler.step", None)
+    monkeypatch.setitem(sys.modules, "nodegrad.training.compiled_step", None)
 
     assert not fit(line(), LINE_X, LINE_Y, epochs=600).compiled
     with pytest.raises(ImportError):

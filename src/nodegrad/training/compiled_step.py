@@ -2,29 +2,19 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler.compiled import Compiled, compile
 from nodegrad.compiler.rows import Array, rows
 from nodegrad.compiler.trace import Trace
+from nodegrad.optim import Optimizer
 from nodegrad.transforms import value_and_grad
 from nodegrad.value import Value
 
 Chosen = Any  # the numbers of some rows, or None for all
 _TRIED = 4  # samples on which compiled and eager code are compared
-
-
-class Rule(Protocol):
-    """What holds the parameters and updates them: an optimiser."""
-
-    parameters: list[Value]
-    states: list[tuple[Any, ...]]
-    steps: int
-
-    def rule(self, parameter: Any, gradient: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-        """Return parameter and state after the next step."""
 
 
 class RowSum:
@@ -97,7 +87,7 @@ class FlatStep:
     def __init__(
         self,
         error: Callable[[Any, Any], Any],
-        optimizer: Rule,
+        optimizer: Optimizer,
         known: tuple[Any, Any],
         held_out: tuple[Any, Any] | None = None,
     ) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value
-from nodegrad.compiler.step import FlatStep, RowSum, gathered, scattered
 from nodegrad.nn import MLP, mean_squared_error
 from nodegrad.optim import SGD
+from nodegrad.training.compiled_step import FlatStep, RowSum, gathered, scattered
 
 BACKENDS = [
     "numpy",
