@@ -14,7 +14,7 @@ import pytest
 import nodegrad
 
 PACKAGE = Path(nodegrad.__file__).parent
-CORE = ["ops", "graph", "sweep", "value", "functions", "extend", "structure", "transforms", "check"]
+CORE = ["ops", "graph", "sweep", "value", "functions", "extend", "trees", "transforms", "check"]
 ABOVE = ["nn", "optim", "data", "training", "show", "compiler", "diagnose"]
 ABOVE_COMPILER = ["nn", "optim", "data", "training", "show", "diagnose"]
 KNOW_NO_VALUE = ["compiler.program", "compiler.passes", "compiler.vectorize", "compiler.backends"]

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from nodegrad.graph import topological_order
 from nodegrad.ops import plain
-from nodegrad.structure import described, flatten, rebuild
 from nodegrad.transforms import jacobian
+from nodegrad.trees import described, flatten, rebuild
 from nodegrad.value import Value
 
 Numbers = list[Any]  # floats or Values

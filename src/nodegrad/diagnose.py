@@ -13,8 +13,8 @@ from weakref import ref
 
 from nodegrad.graph import topological_order
 from nodegrad.ops import constant
-from nodegrad.structure import described
 from nodegrad.sweep import Watcher, chain, partials, watch, watched_by
+from nodegrad.trees import described
 from nodegrad.value import Observer, Value, observe, observed_by
 
 

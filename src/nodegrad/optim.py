@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nodegrad.ops import plain
-from nodegrad.structure import described
+from nodegrad.trees import described
 from nodegrad.value import Value
 
 Number = Any  # a float, a NumPy array or a Value

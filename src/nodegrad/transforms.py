@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from nodegrad.graph import dependents, patient_collector, topological_order
 from nodegrad.ops import constant, identity, plain
-from nodegrad.structure import Number, Tree, blocks, described, flatten, rebuild, shape_of
 from nodegrad.sweep import forward_sweep, reverse_sweep
+from nodegrad.trees import Number, Tree, blocks, described, flatten, rebuild, shape_of
 from nodegrad.value import Value, literal
 
 Function = Callable[..., Any]

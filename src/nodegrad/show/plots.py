@@ -29,7 +29,7 @@ from nodegrad.show.marks import (
     with_legend,
 )
 from nodegrad.show.samples import evaluate, evaluate_loss, listed, numbers
-from nodegrad.structure import described, flatten
+from nodegrad.trees import described, flatten
 from nodegrad.value import Value
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nodegrad.graph import patient_collector
-from nodegrad.structure import described, flatten, map_leaves
+from nodegrad.trees import described, flatten, map_leaves
 from nodegrad.value import Value
 
 Row = list[float]

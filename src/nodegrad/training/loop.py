@@ -12,8 +12,8 @@ from typing import Any
 from nodegrad.data import generator_for, index_batches, samples
 from nodegrad.nn.losses import LOSSES
 from nodegrad.optim import OPTIMIZERS, Optimizer
-from nodegrad.structure import described
 from nodegrad.training.eager_step import EagerStep, Loss, NotFinite, Run, Samples
+from nodegrad.trees import described
 
 Callback = Callable[[int, "History"], Any]
 
