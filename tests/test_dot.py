@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from nodegrad.show.dot import escape, escape_field, to_dot
-from nodegrad.show.svg import Edge, Node, Picture
+from nodegrad.show.drawing.dot import escape, escape_field, to_dot
+from nodegrad.show.drawing.svg import Edge, Node, Picture
 
 HOSTILE = [
     '"',

@@ -12,10 +12,10 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value, draw, draw_dot
-from nodegrad.show.loops import components
-from nodegrad.show.picture import blend, number
-from nodegrad.show.prose import plain_name
-from nodegrad.show.svg import clean, ink
+from nodegrad.show.drawing.loops import components
+from nodegrad.show.drawing.picture import blend, number
+from nodegrad.show.drawing.svg import clean, ink
+from nodegrad.show.explaining.notation import plain_name
 from test_dot import HOSTILE
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -427,7 +427,7 @@ def test_graphviz_lays_out_where_it_is(fake_dot):
 
 @pytest.mark.parametrize("script", ["exec sleep 60", "exit 1", "echo no picture", "kill -9 $$"])
 def test_our_layout_steps_in_when_graphviz_fails(fake_dot, monkeypatch, script):
-    monkeypatch.setattr(sys.modules["nodegrad.show.draw"], "DOT_SECONDS", 0.2)
+    monkeypatch.setattr(sys.modules["nodegrad.show.drawing.draw"], "DOT_SECONDS", 0.2)
     fake_dot(script)
 
     assert 'class="nodegrad"' in draw(Value(1.0) + 2.0).svg

@@ -9,11 +9,11 @@ import sympy
 
 import nodegrad as ng
 from nodegrad import Value, explain, ops, paths
-from nodegrad.show.fold import alike, flatten, fold
-from nodegrad.show.formula import Formula, latex_name
-from nodegrad.show.picture import number
-from nodegrad.show.prose import plain_name
-from nodegrad.show.vertices import snapshot
+from nodegrad.show.drawing.fold import alike, flatten, fold
+from nodegrad.show.drawing.picture import number
+from nodegrad.show.explaining.formula import Formula, latex_name
+from nodegrad.show.explaining.notation import plain_name
+from nodegrad.show.snapshot import snapshot
 from test_dot import HOSTILE
 
 NINE = {

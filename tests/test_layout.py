@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodegrad.show.coordinates import isotonic
-from nodegrad.show.layers import assign_layers
 from nodegrad.show.layout import Box, Layout, lay_out
-from nodegrad.show.order import count_crossings
+from nodegrad.show.layout.coordinates import isotonic
+from nodegrad.show.layout.crossings import count_crossings
+from nodegrad.show.layout.ranks import assign_layers
 
 SQUARE = Box(20.0, 20.0)
 

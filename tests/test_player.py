@@ -9,9 +9,9 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value, player
-from nodegrad.show.page import embed
-from nodegrad.show.player import MODES, naive_order, record, sweep_order
-from nodegrad.show.vertices import snapshot
+from nodegrad.show.players.graph import MODES, naive_order, record, sweep_order
+from nodegrad.show.players.page import embed
+from nodegrad.show.snapshot import snapshot
 from test_dot import HOSTILE
 
 RIGHT, NAIVE, OVERWRITE, LEFTOVER = MODES

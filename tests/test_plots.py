@@ -9,7 +9,9 @@ import pytest
 from matplotlib.colors import to_rgb
 
 import nodegrad as ng
-from nodegrad.show import marks, plots, samples
+from nodegrad.show import plots
+from nodegrad.show.plots import marks
+from nodegrad.show.plots.evaluate import evaluate, evaluate_loss
 
 
 @pytest.fixture(autouse=True)
@@ -409,7 +411,7 @@ def test_many_points_are_evaluated_by_a_compiled_model():
 def test_outputs_of_any_structure_come_out_alike(model):
     points = [[i / 20, j / 20] for i in range(25) for j in range(25)]
 
-    rows = samples.evaluate(model, points)
+    rows = evaluate(model, points)
 
     assert np.allclose(rows, [[x, y, 1.0] for x, y in points])
 
@@ -417,15 +419,13 @@ def test_outputs_of_any_structure_come_out_alike(model):
 def test_model_that_branches_is_evaluated_on_both_sides():
     points = [i / 100 for i in range(-300, 300)]
 
-    assert samples.evaluate(lambda x: x if x > 0 else -2 * x, points) == [
-        [x if x > 0 else -2 * x] for x in points
-    ]
+    assert evaluate(lambda x: x if x > 0 else -2 * x, points) == [[x if x > 0 else -2 * x] for x in points]
 
 
 def test_loss_whose_compiled_form_is_wrong_is_evaluated_one_by_one():
     p, q = ng.Value(0.0), ng.Value(0.0)
 
-    heights = samples.evaluate_loss(lambda: p.data * 2.0 + q, (p, q), [(x, 1.0) for x in range(600)])
+    heights = evaluate_loss(lambda: p.data * 2.0 + q, (p, q), [(x, 1.0) for x in range(600)])
 
     assert heights == [2.0 * x + 1.0 for x in range(600)]
 
@@ -434,7 +434,7 @@ def test_compiled_loss_is_that_of_eager_evaluation():
     p, q = ng.Value(0.0), ng.Value(0.0)
     points = [(x / 10, x / 20) for x in range(600)]
 
-    heights = samples.evaluate_loss(lambda: ng.sin(p) * q**2, (p, q), points)
+    heights = evaluate_loss(lambda: ng.sin(p) * q**2, (p, q), points)
 
     assert heights == pytest.approx([math.sin(x) * y**2 for x, y in points])
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodegrad.show.svg import Edge, Node, Picture, clean, measure, shorten, text_width, to_svg
+from nodegrad.show.drawing.svg import Edge, Node, Picture, clean, measure, shorten, text_width, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [

@@ -180,7 +180,7 @@ def test_without_sums_and_functions_every_mode_is_exact(name, run):
 @pytest.mark.skipif("llvm" not in BACKENDS, reason="threads are those of native code")
 @pytest.mark.parametrize("how", ["rows", "sums"])
 def test_results_do_not_depend_on_the_number_of_threads(how, monkeypatch):
-    monkeypatch.setattr("nodegrad.compiler.backends.llvm._WORK", 1)
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._WORK", 1)
     vector = vectorize(network())
     table, weights = np.random.default_rng(0).normal(size=(1003, 6)), np.random.default_rng(1).normal(size=12)
 
@@ -193,7 +193,7 @@ def test_results_do_not_depend_on_the_number_of_threads(how, monkeypatch):
 
 
 OTHER_MACHINE = """
-from nodegrad.compiler.backends import native
+from nodegrad.compiler.backends.llvm import native
 native.width, native.registers = (lambda: {width}), (lambda: {registers})
 import numpy as np
 import nodegrad as ng
@@ -217,7 +217,7 @@ def test_other_vector_registers_give_the_same(run_python, width, registers):
 
 WITHOUT_FMA = """
 import llvmlite.binding as llvm
-from nodegrad.compiler.backends import native
+from nodegrad.compiler.backends.llvm import native
 llvm.get_host_cpu_name, llvm.get_host_cpu_features = (lambda: "x86-64"), (lambda: llvm.FeatureMap())
 native.width = lambda: 2
 add = native._add

@@ -8,7 +8,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad.compiler import backends
-from nodegrad.compiler.backends.exponentials import HALF_LN2, SERIES
+from nodegrad.compiler.backends.llvm.exponentials import HALF_LN2, SERIES
 
 if backends.choose("auto") != "llvm":
     pytest.skip("native code needs llvmlite", allow_module_level=True)

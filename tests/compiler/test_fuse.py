@@ -11,8 +11,8 @@ from nodegrad.compiler.vectorize import vectorize
 if backends.choose("auto") != "llvm":
     pytest.skip("kernels are native code, which needs llvmlite", allow_module_level=True)
 
-from nodegrad.compiler.backends.fuse import fuse
-from nodegrad.compiler.backends.kernels import Contraction, Elementwise, Load, Step
+from nodegrad.compiler.backends.llvm.fuse import fuse
+from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, Load, Step
 
 
 def kernels(program):

@@ -15,14 +15,16 @@ from nodegrad.compiler import backends, forks
 from nodegrad.compiler.program import Program
 from nodegrad.compiler.vectorize import vectorize
 
-native = pytest.importorskip("nodegrad.compiler.backends.native", reason="threads are those of native code")
+native = pytest.importorskip(
+    "nodegrad.compiler.backends.llvm.native", reason="threads are those of native code"
+)
 
 
 @pytest.fixture(autouse=True)
 def _many_pieces(monkeypatch):
     """Cut rows into as many pieces as there may be, and these into several blocks."""
-    monkeypatch.setattr("nodegrad.compiler.backends.llvm._WORK", 1)
-    monkeypatch.setattr("nodegrad.compiler.backends.llvm._CACHE", 2**15)
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._WORK", 1)
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._CACHE", 2**15)
 
 
 def summed(threads, rows=3000):
@@ -123,7 +125,7 @@ def test_kernels_of_an_interrupted_compilation_are_not_taken_for_later_ones(monk
 
 
 COMPILE_MEANWHILE = """
-from nodegrad.compiler.backends import native
+from nodegrad.compiler.backends.llvm import native
 
 def compile_one(meanwhile):
     def write(body):

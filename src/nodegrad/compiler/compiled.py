@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler import backends
+from nodegrad.compiler.arguments import Array, rows
 from nodegrad.compiler.record import named, recording_lock
 from nodegrad.compiler.reduction import added
-from nodegrad.compiler.rows import Array, rows
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace, make_trace, verify
 from nodegrad.compiler.trees import LEAF, Spec, flatten, stack

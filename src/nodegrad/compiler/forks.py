@@ -17,7 +17,7 @@ def register() -> None:
 
 def _hold() -> None:
     _take(recording_lock)  # first, for whoever records may compile; and one thread forks at a time
-    compiling_lock = getattr(sys.modules.get("nodegrad.compiler.backends.native"), "lock", None)
+    compiling_lock = getattr(sys.modules.get("nodegrad.compiler.backends.llvm.native"), "lock", None)
     if compiling_lock is not None:
         _take(compiling_lock)
 

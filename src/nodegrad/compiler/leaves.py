@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler import backends
-from nodegrad.compiler.rows import Array
+from nodegrad.compiler.arguments import Array
 from nodegrad.value import Value
 
 _data = attrgetter("_data")
@@ -64,7 +64,7 @@ def _reader() -> Any:
     if sys.implementation.name != "cpython" or not one_lock or backends.choose("auto") != "llvm":
         return None
     try:
-        from nodegrad.compiler.backends.native import compile_kernels
+        from nodegrad.compiler.backends.llvm.native import compile_kernels
     except ImportError:
         return None
     places = {_places(number) for number in (1.25, -3.5e10)}

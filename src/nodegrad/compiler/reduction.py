@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.index import separable
 from nodegrad.compiler.program import STRONG_DOT
+from nodegrad.compiler.slots import separable
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check, slots_read
 from nodegrad.ops import dot, mul, strong_mul
 

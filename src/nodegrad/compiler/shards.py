@@ -13,9 +13,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from nodegrad.compiler import backends
+from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.passes import sweep_dead
 from nodegrad.compiler.reduction import added
-from nodegrad.compiler.rows import Array
 from nodegrad.compiler.vectorize import vectorize
 
 _SHARDS = 16  # the cut does not depend on the number of workers, so neither do sums

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.leaves import Leaves
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import optimize, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Program, check, evaluate
 from nodegrad.compiler.record import Recording, named, record
-from nodegrad.compiler.rows import Array
 from nodegrad.compiler.trees import Spec, builder, mapped
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.graph import patient_collector

@@ -93,7 +93,7 @@ class VectorProgram:
     uniform: int
 
     def __str__(self) -> str:
-        from nodegrad.compiler.picture import render
+        from nodegrad.compiler.printing import render
 
         return render(self)
 

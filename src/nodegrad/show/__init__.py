@@ -1,11 +1,11 @@
 """Pictures of the graph: drawings, explanations, players and plots."""
 
-from nodegrad.show.draw import Drawing, draw, draw_dot
-from nodegrad.show.explain import Explanation, explain
-from nodegrad.show.player import Player, player
-from nodegrad.show.recorder import Recorder
-from nodegrad.show.routes import Path, Paths, paths
-from nodegrad.show.training_player import TrainingPlayer, training_player
+from nodegrad.show.drawing.draw import Drawing, draw, draw_dot
+from nodegrad.show.explaining.explain import Explanation, explain
+from nodegrad.show.paths import Path, Paths, paths
+from nodegrad.show.players.graph import Player, player
+from nodegrad.show.players.recorder import Recorder
+from nodegrad.show.players.training import TrainingPlayer, training_player
 
 __all__ = [
     "Drawing",

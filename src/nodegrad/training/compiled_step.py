@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from nodegrad.compiler.arguments import Array, rows
 from nodegrad.compiler.compiled import Compiled, compile
-from nodegrad.compiler.rows import Array, rows
 from nodegrad.compiler.trace import Trace
 from nodegrad.optim import Optimizer
 from nodegrad.transforms import value_and_grad

@@ -41,7 +41,7 @@ def _has_llvmlite() -> bool:
 def make(program: VectorProgram, *, name: str, exact: bool, threads: int | None) -> Any:
     """Make the backend of that name for a vector program."""
     if name == "llvm":
-        from nodegrad.compiler.backends.llvm import LlvmBackend
+        from nodegrad.compiler.backends.llvm.backend import LlvmBackend
 
         return LlvmBackend(program, exact, threads)
     from nodegrad.compiler.backends.numpy import NumpyBackend

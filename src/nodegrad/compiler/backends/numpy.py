@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from nodegrad import ops
-from nodegrad.compiler.index import outer, separable
 from nodegrad.compiler.program import PRODUCTS, STEPS, STRONG_DOT
 from nodegrad.compiler.reduction import ProductSum, Reduction, plan_reduction
+from nodegrad.compiler.slots import outer, separable
 from nodegrad.compiler.vector import Group, Index, Item, Straight, VectorProgram, scalars
 from nodegrad.compiler.vectorize import COPY
 from nodegrad.ops import Op

@@ -1,0 +1,1 @@
+"""The LLVM backend: vector programs as native code, compiled in process by llvmlite."""

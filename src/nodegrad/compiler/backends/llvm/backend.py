@@ -1,0 +1,306 @@
+"""The LLVM backend: records of native kernels, rows in SIMD lanes, threads over pieces of all rows."""
+
+import ctypes
+import os
+import struct
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, lru_cache, partial
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler.backends.llvm import native
+from nodegrad.compiler.backends.llvm.driver import CONTEXT, Prologue, Rows, Sums
+from nodegrad.compiler.backends.llvm.fuse import Records, fuse
+from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
+from nodegrad.compiler.backends.llvm.spellings import raise_held
+from nodegrad.compiler.reduction import added, plan_reduction
+from nodegrad.compiler.vector import Item, Straight, VectorProgram, slots_read
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+# Bytes of slots in a block of groups. Many are never touched: their numbers stay in registers.
+_CACHE = 6 * 2**20
+_WORK = 20_000_000  # what a thread does in a millisecond or more, so that starting it is little beside it
+_ELEMENT = 8  # the work of an operation by itself, whose numbers come and go; a term of a contraction is 1
+_MOST_PIECES = 16  # pieces that rows are cut into
+# Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
+_FEW_REGISTERS = 16
+_PLACE = {name: place for place, name in enumerate(CONTEXT)}
+_CHANGING = struct.Struct(f"{len(CONTEXT) - _PLACE['uniform']}q")  # the words that differ from run to run
+_call = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
+
+
+class LlvmBackend:
+    """Runs one vector program, row by row or summed over rows."""
+
+    name = "llvm"
+
+    def __init__(self, program: VectorProgram, exact: bool = False, threads: int | None = None) -> None:
+        self.program = program
+        self.exact = exact
+        self.threads = threads or _processors()
+        self.lanes = 2 * native.width()
+        self._parts: dict[str, _Part] = {}
+
+    def _part(self, how: str) -> "_Part":
+        found = self._parts.get(how)
+        if found is None:
+            lanes = 1 if how == "one" else self.lanes  # a single row needs no memory for others
+            found = self._parts[how] = _Part(self.program, how, lanes, self.exact)
+        return found
+
+    def rows(self, blocks: list[Array], count: int, parameters: Array) -> Array:
+        """Return the outputs as an array [output, row]; `blocks` are arrays [row, input], side by side."""
+        part = self._part("rows")
+        out = np.empty((len(part.outputs), -(-count // self.lanes) * self.lanes))
+        self._run(part, blocks, _addresses(blocks), count, lambda: out, parameters)
+        return out[:, :count]
+
+    def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
+        """Return every output summed over rows."""
+        return self.bound(blocks, count)(parameters)
+
+    def bound(self, blocks: list[Array], count: int) -> Callable[[Array], Array]:
+        """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
+        part, inputs = self._part("sums"), _addresses(blocks)
+        room = partial(np.empty, len(part.outputs))
+
+        def sums(parameters: Array) -> Array:
+            found = self._run(part, blocks, inputs, count, room, parameters)
+            return found[0] if len(found) == 1 else added(found)
+
+        return sums
+
+    def _run(
+        self,
+        part: "_Part",
+        blocks: list[Array],
+        inputs: Any,
+        count: int,
+        room: Callable[[], Array],
+        parameters: Array,
+    ) -> list[Array]:
+        """Run all rows, piece by piece if they are much work; return the results of the pieces.
+
+        The cut depends on the program and the number of rows alone, so that sums do not depend on threads.
+        The caller takes pieces too: whoever helps too late finds none left.
+        """
+        first = part.borrow()
+        first.start(parameters)
+        piece = part.piece(count)
+        if piece >= count:
+            results = room()
+            first.run(first, inputs, 0, count, count, results)
+            part.spaces.append(first)
+            return [results]
+        starts = range(0, count, piece)
+        waiting = iter(enumerate(starts))
+        found = [room() for _ in starts]
+
+        def work(_kept: Any = blocks) -> None:  # a piece may outlast a caller who is interrupted
+            own = part.borrow()
+            for place, start in waiting:
+                own.run(first, inputs, start, min(start + piece, count), count, found[place])
+            part.spaces.append(own)
+
+        helpers = [_pool(self.threads).submit(work) for _ in range(min(self.threads, len(starts)) - 1)]
+        try:
+            work()
+        finally:
+            for _ in waiting:  # pieces are left only if this raises: then nobody begins another
+                pass
+            for helper in helpers:
+                if not helper.cancel():
+                    helper.result()
+        part.spaces.append(first)
+        return found
+
+    def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
+        """Return the outputs for one row."""
+        part = self._parts.get("one") or self._part("one")
+        space = part.borrow()
+        if parameters:
+            part.parameters.pack_into(space.uniform_memory, 0, *parameters)
+        part.numbers.pack_into(space.row_memory, 0, *numbers)
+        if part.has_prologue:
+            part.prologue(space.prologue_address)
+        part.driver(space.row_address)
+        raise_held()
+        found = part.results.unpack_from(space.result_memory)
+        part.spaces.append(space)
+        return list(found)
+
+
+class _Part:
+    """A program linked to native kernels, for results row by row or for sums over rows."""
+
+    def __init__(self, program: VectorProgram, how: str, lanes: int, exact: bool) -> None:
+        self.lanes = lanes
+        width = native.width()
+        self.sum_records, self.size = Records(), 0
+        self.outputs = program.outputs  # where each is found: a slot, or a place among the sums
+        needed = program.outputs
+        if how == "sums":
+            reduction = plan_reduction(program)
+            program = reduction.program
+            plan = plan_sums(reduction, lanes, width)
+            self.sum_records, self.outputs, self.size = plan.records, plan.take, plan.size
+            parts = [reduction.slots, *[x.ravel() for each in reduction.products for x in (each.a, each.b)]]
+            needed = np.concatenate(parts)
+        self.program = program
+        registers = native.registers() if lanes > 1 else _FEW_REGISTERS
+        body = fuse(program.body, needed, program.varying, registers)
+        read = np.concatenate([np.zeros(0, np.int64), *[slots_read(x, uniform=True) for x in program.body]])
+        prologue = fuse(program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
+        self.has_prologue = bool(program.prologue)
+        driver = Sums() if how == "sums" else Rows()
+        wanted: dict[Any, Any] = {driver: (driver.write, lanes), Prologue(): (Prologue().write, 1)}
+        wanted |= {kernel: (kernel.write, lanes) for kernel in body.kinds}
+        wanted |= {kernel: (kernel.write, width) for kernel in self.sum_records.kinds}
+        wanted |= {("once", kernel): (kernel.write, 1) for kernel in prologue.kinds}
+        found = native.compile_kernels(wanted, exact)
+        self.kept = [body, prologue, self.sum_records]
+        self.body = body.link(found)
+        self.sums = self.sum_records.link(found)
+        self.once = prologue.link({kernel: found["once", kernel] for kernel in prologue.kinds})
+        self.driver = _call(found[driver])
+        self.prologue = _call(found[Prologue()])
+        group = program.varying * lanes * 8
+        self.group_bytes = group + (128 if group % 4096 == 0 else 0)
+        self.block = max(1, min(64, _CACHE // self.group_bytes)) if how == "sums" else 1
+        products = reduction.products if how == "sums" else []
+        self.work = sum(map(_work, program.body)) + sum(each.a.size for each in products)
+        self.parameters = struct.Struct(f"{program.parameters}d")
+        self.numbers = struct.Struct(f"{program.inputs}d")
+        self.results = struct.Struct(f"{len(self.outputs)}d")
+        self.spaces: list[_Space] = []
+
+    def piece(self, count: int) -> int:
+        """Return how many rows a thread takes at once."""
+        pieces = max(1, min(_MOST_PIECES, count * self.work // _WORK))
+        return -(-count // (pieces * self.lanes)) * self.lanes
+
+    def borrow(self) -> "_Space":
+        """Return memory to work in; append it to `spaces` when done."""
+        try:
+            return self.spaces.pop()
+        except IndexError:
+            return _Space(self)
+
+
+class _Space:
+    """Memory that one thread works in: slots, sums and the context of the driver."""
+
+    def __init__(self, part: _Part) -> None:
+        # Not the part itself, which holds this: memory goes as soon as the part. Who runs holds the part.
+        self.driver = part.driver
+        self.prologue = part.prologue if part.has_prologue else None
+        program = part.program
+        self.varying = _aligned(part.block * part.group_bytes // 8 + 16)
+        self.uniform = _aligned(program.uniform + 1)
+        self.uniform[program.parameters :][: len(program.constants)] = program.constants
+        self.uniform_memory = _bytes_of(self.uniform)
+        self.totals = np.zeros(part.size + 1)
+        self.outputs = np.ascontiguousarray(part.outputs, np.int64)
+        self.row = np.zeros(program.inputs + 1)
+        self.row_memory = _bytes_of(self.row)
+        self.result = np.zeros(len(part.outputs) + part.lanes)
+        self.result_memory = _bytes_of(self.result)
+        self.row_inputs = _addresses([self.row[None, : program.inputs]])
+        self.context = self._context(part)
+        self.address = _address(self.context)
+        self.row_context = self._context(part)
+        self.row_address = _address(self.row_context)
+        whole = _address(self.uniform), self.row_inputs.ctypes.data, 0, 1, 1, _address(self.result), 1
+        _CHANGING.pack_into(self.row_context, 8 * _PLACE["uniform"], *whole)
+        self.once = self.row_context.copy()
+        self.once[_PLACE["records"]] = part.once[1].ctypes.data
+        self.once[_PLACE["record_count"]] = len(part.once[1])
+        self.prologue_address = _address(self.once)
+
+    def _context(self, part: _Part) -> Any:
+        words = {
+            "records": part.body[1].ctypes.data,
+            "record_count": len(part.body[1]),
+            "sum_records": part.sums[1].ctypes.data,
+            "sum_count": len(part.sums[1]),
+            "varying": self.varying.ctypes.data,
+            "group_bytes": part.group_bytes,
+            "input_count": part.program.inputs,
+            "outputs": self.outputs.ctypes.data,
+            "output_count": len(self.outputs),
+            "block": part.block,
+            "sums": self.totals.ctypes.data,
+        }
+        return np.array([words.get(name, 0) for name in CONTEXT], np.int64)
+
+    def start(self, parameters: Array) -> None:
+        """Take over the parameters and compute what depends on them alone."""
+        self.uniform[: len(parameters)] = parameters
+        if self.prologue is not None:
+            self.prologue(self.prologue_address)
+            raise_held()
+
+    def run(self, first: "_Space", inputs: Any, start: int, stop: int, count: int, results: Array) -> None:
+        """Run rows start..stop of `count`; uniform slots are those of the space that was started."""
+        words = _address(first.uniform), _address(inputs), start, stop, count, _address(results)
+        _CHANGING.pack_into(self.context, 8 * _PLACE["uniform"], *words, results.shape[-1])
+        self.driver(self.address)
+        raise_held()
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="nodegrad")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not come along
+
+
+def _aligned(count: int) -> Array:
+    """Return zeros whose first is at the start of a pair of cache lines."""
+    memory = np.zeros(count + 16)
+    offset = (-memory.ctypes.data // 8) % 16
+    return memory[offset : offset + count]
+
+
+def _address(array: Any) -> int:
+    """Return where the numbers are, mostly in a fraction of the time of `array.ctypes.data`."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array)) if array.size else 0
+    except (TypeError, ValueError):  # not side by side, or not to be written to
+        return int(array.ctypes.data)
+
+
+def _bytes_of(array: Any) -> memoryview:
+    return memoryview(array).cast("B")
+
+
+def _addresses(blocks: list[Array]) -> Any:
+    """Return (address of row 0, bytes from row to row) for every input."""
+    return _table(tuple([(_address(block), block.shape[1], block.strides) for block in blocks]))
+
+
+@lru_cache(maxsize=64)  # the same arrays come again and again
+def _table(places: tuple[tuple[int, int, tuple[int, int]], ...]) -> Any:
+    table = np.zeros((sum(width for _, width, _ in places) + 1, 2), np.int64)
+    start = 0
+    for address, width, (down, across) in places:
+        stop = start + width
+        table[start:stop, 0] = np.arange(width) * across + address
+        table[start:stop, 1] = down
+        start = stop
+    return table
+
+
+def _work(item: Item) -> int:
+    """Estimate how much work an item is."""
+    return _ELEMENT * len(item.ops) if isinstance(item, Straight) else item.count * (item.terms or _ELEMENT)

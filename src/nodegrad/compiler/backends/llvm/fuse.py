@@ -1,0 +1,269 @@
+"""Fuse: vector instructions -> kernels and their records.
+
+Instructions of equal count that read each other element by element run in one loop, their numbers in
+registers; a result goes to its slots only if something outside the loop reads it.
+"""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, Factor, Load, Step
+from nodegrad.compiler.backends.llvm.spellings import LONG
+from nodegrad.compiler.slots import affine, run_length, separable
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, scalars, slots_read
+from nodegrad.ops import Op
+
+_LONGEST = 40  # steps in one loop: more would not stay in registers
+# With more scalar operations than this, each kind of operation is one kernel: nothing is fused.
+_MANY_SCALARS = 600
+
+
+class Records:
+    """Records of kernels in one array of words, and the kernels they are of."""
+
+    def __init__(self) -> None:
+        self.words = array("q")
+        self.starts = array("q")
+        self.kinds: dict[Any, int] = {}
+        self.kind = array("q")
+        self.tables: list[Any] = []
+
+    def add(self, kernel: Any, fields: Sequence[int]) -> None:
+        """Append a record."""
+        self.starts.append(len(self.words))
+        self.kind.append(self.kinds.setdefault(kernel, len(self.kinds)))
+        self.words.append(0)
+        self.words.extend(fields)
+
+    def extend(self, kernels: Sequence[Any], kind: list[int], starts: Any, words: Any) -> None:
+        """Append many records, which begin at `starts` among the words; record i is of kernel `kind[i]`."""
+        kinds = np.array([self.kinds.setdefault(kernel, len(self.kinds)) for kernel in kernels], np.int64)
+        self.starts.frombytes((len(self.words) + starts).tobytes())
+        self.kind.frombytes(kinds[kind].tobytes())
+        self.words.frombytes(words.tobytes())
+
+    def table(self, slots: Any) -> int:
+        """Keep a table of slots and return its address."""
+        kept = np.ascontiguousarray(slots, np.int32)
+        self.tables.append(kept)
+        return int(kept.ctypes.data)
+
+    def link(self, addresses: dict[Any, int]) -> tuple[Any, Any]:
+        """Fill in the functions; return the words, to be kept alive, and the address of each record."""
+        words = np.frombuffer(self.words, np.int64) if self.words else np.zeros(1, np.int64)
+        starts = np.frombuffer(self.starts, np.int64) if self.starts else np.zeros(0, np.int64)
+        functions = np.array([addresses[kernel] for kernel in self.kinds], np.int64)
+        if len(starts):
+            words[starts] = functions[np.frombuffer(self.kind, np.int64)]
+        return words, np.ascontiguousarray(words.ctypes.data + 8 * starts)
+
+
+@dataclass(slots=True)
+class _Loop:
+    """Instructions that run as one loop over `count` elements: maybe a contraction, then steps."""
+
+    count: int
+    place: int  # in the plan
+    head: Group | None = None
+    # (operation, first slot of the result, operands: an index, or the number of a result in the loop)
+    steps: list[tuple[Op, int, list[Index | int]]] = field(default_factory=list)
+    places: dict[int, int] = field(default_factory=dict)  # first slot -> number of the result in the loop
+    written: list[tuple[int, int]] = field(default_factory=list)  # spans of slots
+
+
+class _Fuser:
+    def __init__(
+        self, items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool
+    ) -> None:
+        self.registers = registers
+        self.alone = alone  # the prologue: uniform slots are all there is, and are addressed as varying ones
+        self.outside = np.zeros(slots, bool)  # slots read from outside the loop that writes them
+        self.outside[outputs] = True
+        self.writer = np.full(slots, -1, np.int32)  # which of the plan writes a slot
+        scalars = sum(len(item.ops) for item in items if type(item) is Straight)
+        self.fused = scalars <= _MANY_SCALARS
+        self.plan: list[_Loop | Straight] = []
+        self.current: _Loop | None = None
+        self.records = Records()
+        for item in items:
+            self.take(item)
+        for planned in self.plan:
+            if type(planned) is Straight:
+                self.write_straight(planned)
+            else:
+                assert type(planned) is _Loop
+                self.write(planned)
+
+    def take(self, item: Item) -> None:
+        if type(item) is Group:
+            self.take_group(item)
+        elif type(item) is Straight and self.fused:
+            for op, result, operands in scalars(item):
+                indices = [Index(slot < 0, np.array([~slot if slot < 0 else slot])) for slot in operands]
+                self.append(op, result, 1, indices)
+        elif type(item) is Straight:
+            self.current = None
+            self.writer[item.start : item.start + len(item.ops)] = len(self.plan)
+            self.plan.append(item)
+            self.outside[slots_read(item, uniform=self.alone)] = True
+
+    def take_group(self, group: Group) -> None:
+        if not group.terms:
+            self.append(group.op, group.start, group.count, list(group.operands))
+            return
+        self.current = _Loop(group.count, len(self.plan), group)
+        self.plan.append(self.current)
+        for index in group.reads:
+            self.read(index)
+        self.wrote(self.current, group.start)
+
+    def append(self, op: Op, start: int, count: int, operands: list[Index]) -> None:
+        loop = self.joined(op, count, operands)
+        if loop is None:
+            loop = self.current = _Loop(count, len(self.plan))
+            self.plan.append(loop)
+        found: list[Index | int] = []
+        for index in operands:
+            place = self.local(loop, index)
+            if place is None:
+                self.read(index)
+            found.append(index if place is None else place)
+        loop.steps.append((op, start, found))
+        self.wrote(loop, start)
+
+    def wrote(self, loop: _Loop, start: int) -> None:
+        loop.places[start] = len(loop.places)
+        loop.written.append((start, start + loop.count))
+        self.writer[start : start + loop.count] = loop.place
+
+    def read(self, index: Index) -> None:
+        if self.alone or not index.uniform:
+            self.outside[index.slots] = True
+
+    def joined(self, op: Op, count: int, operands: list[Index]) -> _Loop | None:
+        """Return the loop an instruction joins: that of its last operand, if it fits, or the current one."""
+        own = [index.slots for index in operands if self.alone or not index.uniform]
+        last = max([int(self.writer[slots].max()) for slots in own], default=-1)
+        for loop in (self.plan[last] if last >= 0 else None, self.current):
+            if type(loop) is _Loop and self.fits(loop, op, count, operands):
+                return loop
+        return None
+
+    def fits(self, loop: _Loop, op: Op, count: int, operands: list[Index]) -> bool:
+        tiled = loop.head is not None and loop.count > 1
+        if loop.count != count or len(loop.steps) >= _LONGEST or (tiled and op in LONG):
+            return False
+        return all(self.local(loop, index) is not None or not self.touches(loop, index) for index in operands)
+
+    def local(self, loop: _Loop, index: Index) -> int | None:
+        """Return which result of the loop an operand is, element by element."""
+        if index.uniform and not self.alone:
+            return None
+        place = loop.places.get(int(index.slots[0]))
+        if place is None or (loop.count > 1 and affine(index.slots) != (int(index.slots[0]), 1)):
+            return None
+        return place
+
+    def touches(self, loop: _Loop, index: Index) -> bool:
+        if index.uniform and not self.alone:
+            return False
+        low, high = int(index.slots.min()), int(index.slots.max())
+        return any(start <= high and low < stop for start, stop in loop.written)
+
+    # Writing records.
+
+    def write(self, loop: _Loop) -> None:
+        fields: list[int] = []
+        steps = []
+        stores = []
+        for op, start, operands in loop.steps:
+            loads = tuple([x if isinstance(x, int) else self.load(x, fields) for x in operands])
+            stored = self.stored(start, loop.count)
+            steps.append(Step(op, loads, stored))
+            if stored:
+                stores.append(start)
+        if loop.head is None:
+            self.records.add(Elementwise(loop.count > 1, tuple(steps)), [loop.count, *fields, *stores])
+        else:
+            self.write_contraction(loop.head, tuple(steps), fields, stores)
+
+    def stored(self, start: int, count: int) -> bool:
+        return bool(self.outside[start : start + count].any())
+
+    def load(self, index: Index, fields: list[int]) -> Load:
+        uniform = index.uniform and not self.alone
+        if len(index.slots) == 1:
+            fields.append(int(index.slots[0]))
+            return Load(uniform, "one")
+        line = affine(index.slots)
+        if line is None:
+            fields.append(self.records.table(index.slots))
+            return Load(uniform, "table")
+        fields += line
+        return Load(uniform, "affine")
+
+    def write_contraction(
+        self, group: Group, steps: tuple[Step, ...], fields: list[int], stores: list[int]
+    ) -> None:
+        parts = [separable(index.slots) for index in group.operands]
+        runs = [1 if part is None else run_length(part[0]) for part in parts]
+        longest = max(runs)
+        most = self.registers // 4 if longest > 1 else min(4, self.registers // 8)
+        reach = longest if longest > 1 else group.count
+        tile = 1
+        while tile * 2 <= min(most, reach):
+            tile *= 2
+        starts = []
+        for start in range(0, group.count, reach):
+            starts += [*range(start, start + reach - tile, tile), start + reach - tile]
+        factors = []
+        head = [len(starts), self.records.table(starts), group.terms]
+        for index, part, run in zip(group.operands, parts, runs, strict=True):
+            columns, words = self.factor(index, part)
+            head += words
+            uniform = index.uniform and not self.alone
+            factors.append(Factor(uniform, columns, run == longest > 1 or tile == 1))
+        first = None
+        if group.first is not None:
+            first = self.load(group.first, head)
+        stored = self.stored(group.start, group.count)
+        kernel = Contraction(group.op, tile, tuple(factors), first, stored, steps)
+        self.records.add(kernel, [*head, *fields, *([group.start] if stored else []), *stores])
+
+    def factor(self, index: Index, part: tuple[Slots, Slots] | None) -> tuple[str, list[int]]:
+        if part is None:
+            return "full", [self.records.table(index.slots), 0]
+        line = affine(part[1])
+        if line is None:
+            return "table", [self.records.table(part[0]), self.records.table(part[1])]
+        return "stride", [self.records.table(part[0]), line[1]]
+
+    def write_straight(self, straight: Straight) -> None:
+        """Write a record per scalar operation: 1, its operands, its result."""
+        arity, slots = np.array(straight.arity), np.array(straight.operands)
+        uniform, ends = (slots < 0).tobytes(), np.cumsum(arity)
+        kinds: dict[tuple[Op, bytes], int] = {}
+        kind = [
+            kinds.setdefault((op, uniform[end - count : end]), len(kinds))
+            for op, count, end in zip(straight.ops, straight.arity, ends.tolist(), strict=True)
+        ]
+        kernels = []
+        for op, spaces in kinds:
+            loads = tuple([Load(bool(space) and not self.alone, "one") for space in spaces])
+            kernels.append(Elementwise(False, (Step(op, loads, True),)))
+        number = np.arange(len(kind))
+        starts = ends - arity + 3 * number
+        words = np.zeros(len(slots) + 3 * len(kind), np.int64)
+        words[starts + 1] = 1
+        words[np.arange(len(slots)) + np.repeat(3 * number + 2, arity)] = np.where(slots < 0, ~slots, slots)
+        words[starts + 2 + arity] = straight.start + number
+        self.records.extend(kernels, kind, starts, words)
+
+
+def fuse(items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool = False) -> Records:
+    """Return the records that run vector instructions; `alone` for the prologue, over uniform slots only."""
+    return _Fuser(items, outputs, slots, registers, alone).records

@@ -1,0 +1,96 @@
+"""Plan sums: what is left to sum over rows -> kernels and their records."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler.backends.llvm.fuse import Records
+from nodegrad.compiler.backends.llvm.outer_sums import VECTORS, OuterSums
+from nodegrad.compiler.backends.llvm.row_sums import TILE, RowSums
+from nodegrad.compiler.reduction import Reduction
+from nodegrad.compiler.slots import affine, outer, separable
+from nodegrad.compiler.vector import Slots
+
+
+@dataclass(frozen=True, slots=True)
+class SumPlan:
+    """Records of the sums over rows; result k of the reduction is word `take[k]` of `size`."""
+
+    records: Records
+    take: Slots
+    size: int
+
+
+def plan_sums(plan: Reduction, lanes: int, width: int) -> SumPlan:
+    """Lay out sums over rows in tiles whose sums stay in registers."""
+    records = Records()
+    places: list[Slots] = []
+    size = 0
+    if len(plan.slots):
+        tiles = -(-len(plan.slots) // TILE)
+        table = records.table(_filled(plan.slots, TILE))
+        records.add(RowSums(lanes, ("stride",), False), [tiles, 1, table, 0, size])
+        places.append(size + np.arange(len(plan.slots)))
+        size += TILE * tiles
+    for product in plan.products:
+        (a, _), (b, _) = factors = [_separated(slots) for slots in (product.a, product.b)]
+        grid = outer(a, b)
+        if grid is None:
+            tiles = -(-len(a) // TILE)
+            words = [tiles, product.a.shape[1]]
+            kinds = _add_factors(records, words, factors, (TILE, TILE))
+            records.add(RowSums(lanes, kinds, product.strong), [*words, size])
+            places.append(size + np.arange(len(a)))
+            size += TILE * tiles
+            continue
+        panel = VECTORS * width
+        swapped, tile = _cut(len(grid[0]), len(grid[1]), panel)
+        sides = [(rows, columns) for rows, (_, columns) in zip(grid, factors, strict=True)]
+        left, right = sides[::-1] if swapped else sides
+        tiles, panels = -(-len(left[0]) // tile), -(-len(right[0]) // panel)
+        words = [panels, tiles, product.a.shape[1]]
+        kinds = _add_factors(records, words, [left, right], (tile, panel))
+        records.add(OuterSums(lanes, tile, kinds, product.strong), [*words, int(swapped), size])
+        i, j = np.indices((len(grid[0]), len(grid[1]))).reshape(2, -1)
+        i, j = (j, i) if swapped else (i, j)
+        places.append(size + ((j // panel * tiles + i // tile) * tile + i % tile) * panel + j % panel)
+        size += tiles * tile * panels * panel
+    take = np.concatenate(places) if places else np.zeros(0, np.int64)
+    return SumPlan(records, take[plan.take], size)
+
+
+def _cut(x: int, y: int, panel: int) -> tuple[bool, int]:
+    """Cut sums of so many x times so many y with the least of padding.
+
+    Larger tiles pay where there are many, and are one more kernel to compile.
+
+    Returns:
+        Whether y is the left side, and how many slots the tiles of the left side have.
+    """
+    cuts = []
+    for swapped, left, right in ((False, x, y), (True, y, x)):
+        tile = 8 if panel >= 16 and min(left, right) >= 32 else 4
+        cuts.append((-(-left // tile) * tile * -(-right // panel), right, (swapped, tile)))
+    return min(cuts)[2]
+
+
+def _separated(slots: Slots) -> tuple[Slots, Slots]:
+    parts = separable(slots)
+    assert parts is not None  # reduction.py takes no others
+    return parts
+
+
+def _add_factors(records: Records, words: list[int], factors: Any, sizes: tuple[int, int]) -> tuple[str, str]:
+    """Append the words of two factors, the last row repeated to fill a tile; return the kinds of columns."""
+    kinds = []
+    for (rows, columns), size in zip(factors, sizes, strict=True):
+        line = affine(columns)
+        words += [records.table(_filled(rows, size)), records.table(columns) if line is None else line[1]]
+        kinds.append("table" if line is None else "stride")
+    return kinds[0], kinds[1]
+
+
+def _filled(slots: Slots, size: int) -> Slots:
+    """Return slots, the last repeated to fill a tile."""
+    return np.concatenate([slots, np.repeat(slots[-1:], -len(slots) % size)])

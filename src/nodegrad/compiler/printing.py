@@ -1,0 +1,161 @@
+"""The printed form of a vector program: W @ x, relu(h), Wᵀ @ δ, δ ⊗ x, as one would write them by hand.
+
+x are the inputs, p the parameters (leaves closed over), u what depends on parameters alone, v what depends on
+the row.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from nodegrad.compiler.slots import affine, outer, separable
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, scalars
+from nodegrad.ops import mul, strong_mul
+from nodegrad.ops import sum as sum_op
+
+_LONGEST_STRAIGHT = 24
+_INFIX = {"add", "sub", "mul", "div", "lt", "le", "gt", "ge", "eq", "ne", "strong_mul"}
+
+
+class _Names:
+    """Slots by the name of the region they lie in."""
+
+    def __init__(self, program: VectorProgram) -> None:
+        self.program = program
+        self.regions: dict[bool, list[tuple[int, int, str]]] = {
+            False: [(0, program.inputs, "x"), *_regions(program.body, "v")],
+            True: [(0, program.parameters, "p"), *_regions(program.prologue, "u")],
+        }
+        self.starts = {space: [region[0] for region in found] for space, found in self.regions.items()}
+
+    def region(self, uniform: bool, slot: int) -> tuple[int, int, str]:
+        return self.regions[uniform][bisect_right(self.starts[uniform], slot) - 1]
+
+    def slot(self, uniform: bool, slot: int) -> str:
+        """Name one slot."""
+        number = slot - self.program.parameters
+        if uniform and 0 <= number < len(self.program.constants):
+            return f"{self.program.constants[number]:g}"
+        start, count, name = self.region(uniform, slot)
+        return name if count == 1 and name not in "xp" else f"{name}[{slot - start}]"
+
+    def operand(self, uniform: bool, slots: Slots) -> str:
+        """Name the slots of an operand: a region, a slice of one, or a table."""
+        if (slots == slots[0]).all():
+            return self.slot(uniform, int(slots[0]))
+        start, count, name = self.region(uniform, int(slots[0]))
+        line = affine(slots)
+        inside = start <= slots.min() and slots.max() < start + count
+        if line is None or not inside:
+            return f"{name}[table of {len(slots)}]"
+        first, stride = line[0] - start, line[1]
+        if stride == 1 and len(slots) == count:
+            return name
+        last = first + stride * (len(slots) - 1)
+        end = last + (1 if stride > 0 else -1)
+        return f"{name}[{first}:{end if end >= 0 else ''}{f':{stride}' if stride != 1 else ''}]"
+
+    def matrix(self, uniform: bool, slots: Slots) -> str:
+        """Name a table (result, term) of slots as a matrix; ᵀ if it is stored the other way round."""
+        start, _, name = self.region(uniform, int(slots.min()))
+        parts = separable(slots)
+        if parts is None or slots.shape[1] == 1 or len(slots) == 1:
+            turned = False
+        else:
+            turned = abs(int(parts[0][1] - parts[0][0])) < abs(int(parts[1][1]))
+        rows, columns = slots.shape[::-1] if turned else slots.shape
+        return f"{name}[{int(slots.min()) - start}: {rows}×{columns}]{'ᵀ' if turned else ''}"
+
+
+def _regions(items: list[Item], letter: str) -> Iterator[tuple[int, int, str]]:
+    number = 0
+    for item in items:
+        if type(item) is Straight:
+            for result in range(item.start, item.start + len(item.ops)):
+                yield result, 1, f"{letter}{number}"
+                number += 1
+        elif type(item) is Group:
+            yield item.start, item.count, f"{letter}{number}"
+            number += 1
+
+
+def render(program: VectorProgram) -> str:
+    """Print a vector program, one instruction a line."""
+    names = _Names(program)
+    lines = []
+    for title, uniform, items in (
+        ("once per call:", True, program.prologue),
+        ("per row:", False, program.body),
+    ):
+        if items:
+            lines.append(title)
+            for item in items:
+                lines += _lines(names, item, uniform)
+    return "\n".join([*lines, f"return {_outputs(names, program.outputs)}"])
+
+
+def _lines(names: _Names, item: Item, uniform: bool) -> Iterator[str]:
+    if type(item) is Group:
+        target = f"{names.region(uniform, item.start)[2]}[{item.count}]"
+        yield f"  {target:<10} = {_expression(names, item)}"
+        return
+    assert type(item) is Straight
+    found = list(scalars(item))
+    for op, result, operands in found[:_LONGEST_STRAIGHT]:
+        text = [names.slot(slot < 0, ~slot if slot < 0 else slot) for slot in operands]
+        yield f"  {names.slot(uniform, result):<10} = {_spelled(op.name, op.symbol, text)}"
+    if len(found) > _LONGEST_STRAIGHT:
+        yield f"  ... and {len(found) - _LONGEST_STRAIGHT:,} more scalar operations"
+
+
+def _spelled(name: str, symbol: str, operands: list[str]) -> str:
+    if name in _INFIX:
+        return f"{operands[0]} {'*' if name == 'strong_mul' else symbol} {operands[1]}"
+    return f"{name}({', '.join(operands)})"
+
+
+def _expression(names: _Names, group: Group) -> str:
+    if group.terms:
+        found = _contraction(names, group)
+        if group.first is None:
+            return found
+        return f"{names.operand(group.first.uniform, group.first.slots)} + {found}"
+    if group.op in (mul, strong_mul):
+        product = _outer_product(names, *group.operands)
+        if product:
+            return product
+    operands = [names.operand(index.uniform, index.slots) for index in group.operands]
+    return _spelled(group.op.name, group.op.symbol, operands)
+
+
+def _outer_product(names: _Names, x: Index, y: Index) -> str | None:
+    grid = outer(x.slots, y.slots)
+    if grid is None or len(grid[0]) == 1 or len(grid[1]) == 1:
+        return None
+    return f"{names.operand(x.uniform, grid[0])} ⊗ {names.operand(y.uniform, grid[1])}"
+
+
+def _contraction(names: _Names, group: Group) -> str:
+    if len(group.operands) == 1:
+        (only,) = group.operands
+        head = "Σ" if group.op is sum_op else group.op.symbol
+        return f"{head} {names.matrix(only.uniform, only.slots)}"
+    x, y = group.operands
+    if (y.slots == y.slots[0]).all():
+        return f"{names.matrix(x.uniform, x.slots)} @ {names.operand(y.uniform, y.slots[0])}"
+    if (x.slots == x.slots[0]).all():
+        return f"{names.matrix(y.uniform, y.slots)} @ {names.operand(x.uniform, x.slots[0])}"
+    return f"Σ {names.matrix(x.uniform, x.slots)} * {names.matrix(y.uniform, y.slots)}"
+
+
+def _outputs(names: _Names, outputs: Slots) -> str:
+    """Name the outputs; consecutive ones of a region together."""
+    parts: list[str] = []
+    breaks = [0, *(np.flatnonzero(np.diff(outputs) != 1) + 1).tolist(), len(outputs)]
+    for start, stop in pairwise(breaks):
+        if stop > start:
+            run = outputs[start:stop]
+            parts.append(names.operand(False, run) if stop - start > 1 else names.slot(False, int(run[0])))
+    return ", ".join(parts[:12]) + (f", ... ({len(outputs)} in all)" if len(parts) > 12 else "")

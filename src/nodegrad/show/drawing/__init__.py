@@ -1,0 +1,1 @@
+"""Drawings of graphs: DOT and SVG, folded where structure repeats."""

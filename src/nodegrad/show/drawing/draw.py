@@ -1,0 +1,302 @@
+"""Draw a computation graph: with Graphviz's `dot` where there is one, with our own layout where not."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nodegrad.graph import topological_order
+from nodegrad.show.drawing import fold as folding
+from nodegrad.show.drawing.dot import escape, escape_field, to_dot
+from nodegrad.show.drawing.fold import Group, cut, flatten, single
+from nodegrad.show.drawing.picture import picture
+from nodegrad.show.drawing.svg import Picture, to_svg
+from nodegrad.show.paths import Path as Route
+from nodegrad.show.snapshot import Vertex, label_of, snapshot, values, whole
+from nodegrad.value import Value
+
+FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
+BOXES = 40  # a folded picture of more gets coarser
+OPENED = 24  # nodes that leave a box when it is opened; the rest of it stays folded
+DOT_SECONDS = 3.0  # how long to wait for Graphviz, which needs 0.1 for 30 boxes and minutes for 12,000
+SUFFIXES = (".svg", ".dot", ".gv", ".png", ".pdf")
+NO_DOT = "Graphviz's `dot` is not on the PATH"
+
+
+@dataclass(frozen=True)
+class Style:
+    """What `draw` was asked for."""
+
+    rankdir: str = "LR"
+    fold: bool = False
+    depth: int | None = None
+    limit: int = 200
+    colour: str | None = None
+    engine: str | None = None
+    apart: frozenset[Vertex] = frozenset()
+    highlight: tuple[Vertex, ...] = ()
+    along: bool = False  # whether only edges from each highlighted vertex to the next are highlighted too
+    before: Mapping[Any, float] = field(default_factory=dict)
+
+
+class Drawing:
+    """A picture of a computation graph, with the numbers it held when it was drawn.
+
+    In a notebook it shows itself. `dot` is its text in Graphviz's language, `svg` the picture, `folds` the
+    number of nodes in each box that holds several, by the name that `expand` takes.
+    """
+
+    def __init__(self, nodes: int, order: list[Vertex], outputs: list[Vertex], style: Style) -> None:
+        self.nodes, self._order, self._outputs, self._style = nodes, order, outputs, style
+
+    @cached_property
+    def _groups(self) -> list[Group]:
+        style, kept = self._style, set(self._outputs)
+        most = style.limit if style.apart else BOXES
+        groups = folding.fold(self._order, style.apart | kept, most) if style.fold else single(self._order)
+        ends = [group for group in groups if not kept.isdisjoint(group.members)]
+        return cut(groups, ends, style.depth, style.limit)
+
+    @cached_property
+    def _picture(self) -> Picture:
+        style = self._style
+        return picture(
+            self._groups,
+            set(self._outputs),
+            style.rankdir,
+            style.highlight,
+            style.along,
+            style.colour == "grad",
+            style.before,
+        )
+
+    @property
+    def boxes(self) -> int:
+        """The number of boxes drawn."""
+        return len(self._groups)
+
+    @property
+    def folds(self) -> dict[str, int]:
+        """The boxes that hold several nodes: their names, and how many nodes each holds."""
+        return {
+            f"fold {at}": len(group.members)
+            for at, group in enumerate(self._groups)
+            if len(group.members) > 1
+        }
+
+    def expand(self, *names: str) -> Drawing:
+        """Return the same drawing with some boxes opened: their first 24 nodes stand alone.
+
+        Raises:
+            ValueError: for a name that is not among `folds`.
+        """
+        for name in names:
+            if name not in self.folds:
+                raise ValueError(
+                    f"expand expects names among {', '.join(self.folds) or 'none'}; got {name!r}."
+                )
+        found = [self._groups[int(name.split()[1])].members for name in names]
+        opened = {vertex for members in found for vertex in members[:OPENED]}
+        return Drawing(
+            self.nodes, self._order, self._outputs, replace(self._style, apart=self._style.apart | opened)
+        )
+
+    @cached_property
+    def dot(self) -> str:
+        """The text for Graphviz."""
+        return to_dot(self._picture)
+
+    @cached_property
+    def svg(self) -> str:
+        """The picture as one SVG element."""
+        engine = self._style.engine
+        if engine == "dot" or (engine is None and shutil.which("dot")):
+            try:
+                text = self._graphviz("svg", None if engine else DOT_SECONDS).decode()
+                return text[text.index("<svg") :]
+            except (OSError, RuntimeError, ValueError):  # ValueError: what came is no SVG
+                if engine:
+                    raise
+        return to_svg(self._picture)
+
+    def _graphviz(self, kind: str, seconds: float | None) -> bytes:
+        """Have Graphviz lay the graph out.
+
+        Raises:
+            RuntimeError: if there is no `dot`, or it fails, or takes longer than `seconds`.
+        """
+        program = shutil.which("dot")
+        remedy = "Install Graphviz, or save an .svg, which needs nothing."
+        if program is None:
+            raise RuntimeError(f"{NO_DOT}, and a .{kind} by it was asked for. {remedy}")
+        try:
+            done = subprocess.run(
+                [program, f"-T{kind}"],
+                input=self.dot.encode(),
+                capture_output=True,
+                timeout=seconds,
+                check=True,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(f"Graphviz's `dot` did not finish within {seconds} s. {remedy}") from error
+        except subprocess.CalledProcessError as error:
+            raise RuntimeError(
+                f"Graphviz's `dot` failed: {error.stderr.decode(errors='replace').strip()[:300]} {remedy}"
+            ) from error
+        return done.stdout
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture to a file whose suffix says how: .svg, .dot, and with Graphviz .png and .pdf.
+
+        Raises:
+            ValueError: for another suffix.
+            RuntimeError: for .png and .pdf without Graphviz's `dot`.
+        """
+        path = Path(path)
+        kind = path.suffix.lower()
+        if kind not in SUFFIXES:
+            raise ValueError(f"Drawing.save writes {', '.join(SUFFIXES)}; got {path.name!r}.")
+        if kind in (".svg", ".dot", ".gv"):
+            path.write_text(self.svg if kind == ".svg" else self.dot, encoding="utf-8")
+        else:
+            path.write_bytes(self._graphviz(kind[1:], None))
+        return path
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"image/svg+xml": self.svg, "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"<Drawing of {self.nodes:,} nodes in {self.boxes:,} boxes>"
+
+
+def draw(
+    *outputs: Any,
+    rankdir: str = "LR",
+    fold: bool | None = None,
+    expand: Value | Iterable[Value] = (),
+    open_dots: bool = False,
+    depth: int | None = None,
+    limit: int = 200,
+    highlight: Value | Iterable[Value] = (),
+    colour: str | None = None,
+    before: Drawing | Mapping[Value, float] | None = None,
+    engine: str | None = None,
+) -> Drawing:
+    """Draw the graph of one or more Values: every node once, with its label, its number and its gradient.
+
+    >>> x, y = Value(2.0, label="x"), Value(3.0, label="y")
+    >>> z = x * y + x
+    >>> z.backward()
+    >>> drawing = draw(z)
+    >>> drawing
+    <Drawing of 4 nodes in 4 boxes>
+    >>> drawing.save("graph.svg").name
+    'graph.svg'
+
+    Args:
+        outputs: the Values to draw, with all they are computed from.
+        rankdir: "LR" for left to right, "TB" for top to bottom.
+        fold: put nodes of one shape into one box with a count; by default if there are more than 120 nodes.
+        expand: Values that get a box of their own all the same; what they are made from opens with them.
+        open_dots: draw the products and the sum inside each `dot`.
+        depth: how many edges away from the outputs to go.
+        limit: how many boxes to draw at most, the nearest to the outputs first; "…" stands for the rest.
+        highlight: Values to mark, with the edges between them, or a path that `paths` found.
+        colour: "grad" shades each box by the size of its gradient on a logarithmic scale, dark for large.
+        before: an earlier drawing, or gradients by Value: each gradient is shown as before → now.
+        engine: "dot" for Graphviz or "own" for our own layout; by default Graphviz where it is on the PATH
+            and done within 3 seconds, and our own otherwise.
+
+    Raises:
+        TypeError: if an output is not a Value.
+        ValueError: for an unknown rankdir, colour or engine, a limit or depth out of range, or no output.
+    """
+    roots = values("draw", outputs)
+    if not roots:
+        raise ValueError("draw expects at least one Value; got none.")
+    whole("draw", "limit", limit, 1)
+    if depth is not None:
+        whole("draw", "depth", depth, 0)
+    choose("draw", "rankdir", rankdir, ("LR", "TB"))
+    choose("draw", "colour", colour, (None, "grad"))
+    choose("draw", "engine", engine, (None, "dot", "own"))
+    order = snapshot(roots, open_dots)
+    made = {vertex.value: vertex for vertex in order}
+    if isinstance(before, Drawing):
+        before = {vertex.value: vertex.grad for vertex in before._order if vertex.value is not None}
+    if before is not None and not isinstance(before, Mapping):
+        raise TypeError(f"draw expects before to be a Drawing or gradients by Value; got {before!r:.60}.")
+    ends = [made[root] for root in roots]
+    apart = frozenset(made[value] for value in values("draw", _several(expand)) if value in made)
+    marked = tuple(made[value] for value in values("draw", _several(highlight)) if value in made)
+    along = isinstance(highlight, Route)
+    nodes = len(order)
+    fold = nodes > FOLD_ABOVE if fold is None else fold
+    if fold:
+        order = flatten(order, {*ends, *apart, *marked})
+    style = Style(rankdir, fold, depth, limit, colour, engine, apart, marked, along, before or {})
+    return Drawing(nodes, order, ends, style)
+
+
+def _several(values: Any) -> Any:
+    """Make a list of a Value that came alone."""
+    return [values] if isinstance(values, Value) else values
+
+
+def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
+    """Return the graph of a Value as a `graphviz.Digraph`, drawn as in the micrograd lectures.
+
+    `.source` is its text; `.render()` and a notebook need Graphviz's `dot`, which `draw` does not.
+
+    >>> x = Value(2.0, label="x")
+    >>> dot = draw_dot(x * x)
+    >>> dot.format, dot.source.count("->")
+    ('svg', 3)
+
+    Raises:
+        TypeError: if root is not a Value.
+        ValueError: for an unknown rankdir.
+    """
+    import graphviz
+
+    values("draw_dot", (root,))
+    choose("draw_dot", "rankdir", rankdir, ("LR", "TB"))
+    dot = graphviz.Digraph(format=format, graph_attr={"rankdir": rankdir})
+    order = topological_order(root)
+    exponents = {
+        node.operands[1] for node in order if re.fullmatch(r"\*\*.+", node._op)
+    }  # stand in the operation
+    for node in order:
+        if node in exponents:
+            continue
+        name = str(id(node))
+        label = f"{{ {escape_field(label_of(node))} | data {node._data:.4f} | grad {node.grad:.4f} }}"
+        dot.node(name=name, label=label, shape="record")
+        if node.operands:
+            dot.node(name=name + node._op, label=escape(node._op))
+            dot.edge(name + node._op, name)
+        for operand in node.operands:
+            if operand not in exponents:
+                dot.edge(str(id(operand)), name + node._op)
+    return dot
+
+
+def choose(function: str, argument: str, given: Any, known: tuple[Any, ...]) -> None:
+    """Refuse, with the choices, what is not among the known ones.
+
+    Raises:
+        ValueError: naming function, argument, what came and what would do.
+    """
+    if given not in known:
+        raise ValueError(
+            f"{function} expects {argument} to be one of {', '.join(map(repr, known))}; got {given!r}."
+        )

@@ -1,0 +1,226 @@
+"""Fold a recorded graph for drawing: nodes of one shape that feed the same box become one box with a count.
+
+The shape of a node is its operation and the shapes of its operands, whatever the leaves are (hash-consing,
+bottom up). A group is the nodes of one shape that feed the same groups (top down). Operands always have an
+earlier shape, so the graph of groups has no cycle. Samples of a batch, layers and neurons fold unnamed.
+"""
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from math import prod
+from typing import Any
+
+from nodegrad import ops
+from nodegrad.graph import patient_collector, topological_order
+from nodegrad.show.drawing.loops import circles
+from nodegrad.show.snapshot import Vertex
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """The vertices that share a box, and the groups that feed it.
+
+    Each feed is a group with the number of its members that go into one member here (0 where that varies).
+    `factors` multiply to the number of members: samples, neurons, inputs of each.
+    """
+
+    members: list[Vertex]
+    feeds: list[tuple["Group", int]] = field(default_factory=list)
+    factors: tuple[int, ...] = ()
+    hidden: int = 0  # how many nodes a stub stands for
+
+    @property
+    def symbol(self) -> str:
+        """What makes the nodes: the symbol of their operation, or "loop" where several take turns."""
+        found = {vertex.op for vertex in self.members}
+        return "loop" if len(found) > 1 else next((op.symbol for op in found if op is not None), "")
+
+    @property
+    def operands(self) -> tuple["Group", ...]:
+        """The groups that feed this one, as the walks of `graph` want them."""
+        return tuple(source for source, _ in self.feeds)
+
+
+def single(order: Sequence[Vertex]) -> list[Group]:
+    """Give each vertex a group of its own."""
+    groups: dict[Vertex, Group] = {}
+    for vertex in order:
+        groups[vertex] = Group([vertex], [(groups[operand], 1) for operand in vertex.operands])
+    return list(groups.values())
+
+
+def flatten(order: Sequence[Vertex], kept: Collection[Vertex]) -> list[Vertex]:
+    """Make one sum of each chain of additions whose partial sums nobody else uses or has named.
+
+    The vertices change in place, but for those in `kept`, which stay in the picture.
+    """
+    uses = Counter(operand for vertex in order for operand in vertex.operands)
+    inner = {
+        operand
+        for vertex in order
+        if vertex.op is ops.add
+        for operand in vertex.operands
+        if operand.op is ops.add and uses[operand] == 1 and not operand.label and operand not in kept
+    }
+    for vertex in order:
+        if vertex.op is ops.add and vertex not in inner and not inner.isdisjoint(vertex.operands):
+            terms, stack = [], list(reversed(vertex.operands))
+            while stack:
+                term = stack.pop()
+                if term in inner:
+                    stack += reversed(term.operands)
+                else:
+                    terms.append(term)
+            vertex.op, vertex.operands = ops.sum, tuple(terms)
+    return [vertex for vertex in order if vertex not in inner]
+
+
+@patient_collector()
+def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> list[Group]:
+    """Group vertices by shape and by the groups they feed; those in `apart` keep to themselves.
+
+    Where that leaves more than `most` groups, what operations feed no longer counts; where that does
+    not do either, what repeats in depth becomes one group.
+
+    >>> from nodegrad import Value
+    >>> from nodegrad.show.snapshot import snapshot
+    >>> x = Value(3.0)
+    >>> loss = sum([(x * w) ** 2 for w in map(Value, range(100))], start=Value(0.0))
+    >>> order = flatten(snapshot([loss]), ())
+    >>> [len(group.members) for group in fold(order, ())]
+    [1, 1, 100, 100, 100, 100, 1]
+    """
+    shapes = _shapes(order)
+    members = _gather(order, shapes, apart, by_feeds=True)
+    if len(members) > most:
+        members = _gather(order, shapes, apart, by_feeds=False)
+    if len(members) > most:
+        members = _gather(order, circles(order, apart), (), by_feeds=False)
+    groups = _connect(members)
+    _factor(groups)
+    return groups
+
+
+@patient_collector()
+def alike(order: Sequence[Vertex], apart: Collection[Vertex]) -> list[list[Vertex]]:
+    """List the vertices of each group that `fold` makes where the number of groups does not matter."""
+    return list(_gather(order, _shapes(order), apart, by_feeds=True).values())
+
+
+def _gather(
+    order: Sequence[Vertex], kinds: Mapping[Vertex, Any], apart: Collection[Vertex], by_feeds: bool
+) -> dict[int, list[Vertex]]:
+    """Gather the vertices of each kind; leaves, and if asked operations, by the groups they feed as well."""
+    feeds: dict[Vertex, set[tuple[int, int]]] = {vertex: set() for vertex in order}
+    opened: dict[Vertex, set[tuple[int, int]]] = {}  # the feeds into vertices that are apart
+    numbers: dict[Any, int] = {}
+    members: dict[int, list[Vertex]] = {}
+    for vertex in reversed(order):
+        own = vertex if vertex in apart else None
+        fed = feeds[vertex] if by_feeds or not vertex.operands else opened.get(vertex, ())
+        key = (kinds.get(vertex, vertex.op), own, frozenset(fed))
+        number = numbers.setdefault(key, len(numbers))
+        members.setdefault(number, []).append(vertex)
+        for index, operand in enumerate(vertex.operands):
+            feeds[operand].add((number, _position(vertex, index)))
+            if own is not None:
+                opened.setdefault(operand, set()).add((number, _position(vertex, index)))
+    return members
+
+
+def cut(groups: Sequence[Group], outputs: Collection[Group], depth: int | None, limit: int) -> list[Group]:
+    """Keep the `limit` groups nearest to the outputs, at most `depth` edges away, and stubs for the rest."""
+    distance = dict.fromkeys(outputs, 0)
+    queue = deque(outputs)
+    while queue:
+        group = queue.popleft()
+        for operand in group.operands:
+            if operand not in distance and (depth is None or distance[group] < depth):
+                distance[operand] = distance[group] + 1
+                queue.append(operand)
+    shown = set(sorted(distance, key=distance.__getitem__)[:limit])
+    if len(shown) == len(groups):
+        return list(groups)
+    stubs: dict[frozenset[Group], Group] = {}
+    fed: dict[Group, list[Group]] = {}
+    for group in groups:
+        for operand in group.operands if group in shown else ():
+            if operand not in shown:
+                fed.setdefault(operand, []).append(group)
+    for operand, consumers in fed.items():
+        stub = stubs.setdefault(frozenset(consumers), Group([]))
+        stub.hidden += len(operand.members)
+    kept = [group for group in groups if group in shown]
+    for group in kept:
+        group.feeds = [feed for feed in group.feeds if feed[0] in shown]
+    for consumers_of_stub, stub in stubs.items():
+        for group in consumers_of_stub:
+            group.feeds.append((stub, 1))
+    return [*stubs.values(), *kept]
+
+
+def _shapes(order: Iterable[Vertex]) -> dict[Vertex, int]:
+    """Give each shape a number. Of a sum, what counts is the set of its terms' shapes, not how many."""
+    numbers: dict[Any, int] = {}
+    shapes: dict[Vertex, int] = {}
+    for vertex in order:
+        below = [shapes[operand] for operand in vertex.operands]
+        key: Any
+        if vertex.op is ops.sum:
+            key = ("sum", frozenset(below))
+        elif vertex.op is ops.dot:
+            half = len(below) // 2
+            key = ("dot", frozenset(below[:half]), frozenset(below[half:]))
+        else:
+            key = (vertex.op, *below, len(set(vertex.operands)))
+        shapes[vertex] = numbers.setdefault(key, len(numbers))
+    return shapes
+
+
+def _position(vertex: Vertex, index: int) -> int:
+    """Return the role of an operand: its place, the half it stands in of a dot, none in a sum."""
+    if vertex.op is ops.sum:
+        return 0
+    if vertex.op is ops.dot:
+        return int(index >= len(vertex.operands) // 2)
+    return index
+
+
+def _connect(members: dict[int, list[Vertex]]) -> list[Group]:
+    """Make the groups, operands first, with their feeds."""
+    groups = {number: Group(vertices[::-1]) for number, vertices in members.items()}
+    group_of = {vertex: group for group in groups.values() for vertex in group.members}
+    for group in groups.values():
+        size = len(group.members)
+        arcs = Counter(group_of[operand] for vertex in group.members for operand in vertex.operands)
+        for source, count in arcs.items():
+            if source is group:
+                continue
+            if len(source.members) == size == 1:
+                group.feeds += [(source, 1)] * count  # x * x has two edges
+            else:
+                group.feeds.append((source, count // size if count % size == 0 else 0))
+    return topological_order(*groups.values())
+
+
+def _factor(groups: Sequence[Group]) -> None:
+    """Write each group's size as a product, beginning with the factors of a group it feeds."""
+    consumers: dict[Group, list[Group]] = {}
+    for group in reversed(groups):
+        size = len(group.members)
+        ways = [_factors(size, consumer.factors) for consumer in consumers.get(group, ())]
+        group.factors = max(ways, key=len, default=(size,) if size > 1 else ())
+        for operand in set(group.operands):
+            consumers.setdefault(operand, []).append(group)
+
+
+def _factors(size: int, known: tuple[int, ...]) -> tuple[int, ...]:
+    """Write `size` with as many of the known factors as divide it, in their order, and what is left."""
+    for count in range(len(known), 0, -1):
+        for chosen in combinations(known, count):
+            rest, remainder = divmod(size, prod(chosen))
+            if not remainder:
+                return (*chosen, rest) if rest > 1 else chosen
+    return (size,) if size > 1 else ()

@@ -1,0 +1,191 @@
+"""Turn groups of vertices into a picture: what each box says, its colour, and the arrows between boxes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import pairwise, product, takewhile
+from types import MappingProxyType
+
+from nodegrad.show.drawing.fold import Group
+from nodegrad.show.drawing.svg import Edge, Node, Picture, shorten
+from nodegrad.show.snapshot import Vertex, is_constant
+
+SCALE = (
+    (247, 251, 255),
+    (107, 174, 214),
+    (8, 48, 107),
+)  # one hue, light to dark: greyscale shows the same order
+FAINTEST = 0.12  # how dark the smallest gradient other than 0 is
+DECADES = 1.0, 6.0  # the scale spans at least and at most so many powers of ten
+NOT_FINITE = "#ffd23f"  # stands out by hue, and reads as light in greyscale; the text says nan or inf
+
+
+def number(x: float) -> str:
+    """Write a number short but honestly: a trailing zero where it is rounded, none where it is exact.
+
+    >>> number(2.0), number(0.1 + 0.2), number(2.0000001), number(1 / 3), number(12345.678), number(1e-9 / 3)
+    ('2', '0.3', '2.000', '0.3333', '12345.7', '3.333e-10')
+    """
+    if not math.isfinite(x):
+        return repr(x)
+    if x == int(x) and abs(x) < 1e6:
+        return str(int(x))
+    digits = max(4, math.floor(math.log10(abs(x))) + 2) if 1.0 <= abs(x) < 1e6 else 4
+    exact = f"{x:.{digits}g}"
+    if float(exact) == float(f"{x:.12g}"):
+        return exact
+    rounded = f"{x:#.{digits}g}"
+    return rounded + "0" if rounded.endswith(".") else rounded
+
+
+def picture(
+    groups: Sequence[Group],
+    outputs: Collection[Vertex],
+    rankdir: str,
+    highlight: Sequence[Vertex] = (),
+    along: bool = False,
+    colour: bool = False,
+    before: Mapping[object, float] | None = None,
+) -> Picture:
+    """Describe every group as a node of the picture, operands before what is made from them.
+
+    Highlighted vertices mark their boxes, and the edges between any two of them, or `along` the sequence.
+    """
+    place = {group: at for at, group in enumerate(groups)}
+    shade = _shading(groups) if colour else lambda group: ""
+    chosen = set(highlight)
+    marked = {vertex: group for group in groups for vertex in group.members if vertex in chosen}
+    boxes = [marked[vertex] for vertex in highlight if vertex in marked]
+    links = set(pairwise(boxes)) if along else set(product(boxes, boxes))
+    nodes: list[Node] = []
+    for group in groups:
+        kind = kind_of(group, outputs) + (" highlight" if group in boxes else "")
+        nodes.append(
+            Node(
+                cells(group, before or {}),
+                group.symbol,
+                kind,
+                shade(group),
+                _title(group, len(nodes)),
+            )
+        )
+    edges = []
+    for group in groups:
+        for source, count in group.feeds:
+            label = f"{count} each" if 1 < count < len(source.members) else ""
+            kind = "highlight" if (source, group) in links else ""
+            edges.append(Edge(place[source], place[group], label, kind))
+    return Picture(nodes, edges, _caption(groups), rankdir)
+
+
+def _caption(groups: Sequence[Group]) -> str:
+    count = sum(len(group.members) for group in groups)
+    return f"computation graph of {count:,} node{'s' if count != 1 else ''}"
+
+
+def kind_of(group: Group, outputs: Collection[Vertex]) -> str:
+    """Return the class by which a box gets its style."""
+    if not group.members or is_constant(group.members[0]):
+        return "constant"
+    if group.members[0] in outputs:
+        return "output"
+    if len(group.members) > 1:
+        return "fold"
+    return "value" if group.members[0].op else "leaf"
+
+
+def cells(group: Group, before: Mapping[object, float] = MappingProxyType({})) -> tuple[str, ...]:
+    """Return the texts of a box: label, number, gradient; for several nodes their count and ranges."""
+    if not group.members:
+        return ("…",)
+    data = _range([vertex.data for vertex in group.members])
+    many = _count(group)
+    if is_constant(group.members[0]):
+        return tuple(filter(None, [data, many]))
+    label = shorten(_label(group), 40)
+    gradient = f"grad {_range([vertex.grad for vertex in group.members])}"
+    earlier = [before[vertex.value] for vertex in group.members if vertex.value in before]
+    if earlier:
+        gradient = f"grad {_range(earlier)} → {gradient.removeprefix('grad ')}"
+    if many:
+        return ("\n".join([f"{label} {many}".strip(), f"data {data}", gradient]),)
+    return tuple(filter(None, [label, f"data {data}", gradient]))
+
+
+def _count(group: Group) -> str:
+    """Write how many nodes a box holds: samples × neurons × inputs, or the operations of a loop."""
+    if group.symbol != "loop":
+        return " ".join(f"× {factor:,}" for factor in group.factors)
+    turns = Counter(vertex.op.symbol or vertex.op.name for vertex in group.members).most_common()
+    shown = ", ".join(f"{symbol} × {times:,}" for symbol, times in turns[:4])
+    return f"{shown}, …" if len(turns) > 4 else shown
+
+
+def _label(group: Group) -> str:
+    """Return the label of a box: that of its nodes, or what their labels begin with."""
+    labels = sorted({vertex.label for vertex in group.members})
+    pairs = zip(labels[0], labels[-1], strict=False)  # all that come between share what the ends share
+    stem = "".join(char for char, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return f"{stem.rstrip('[({_.-')}…" if stem and len(labels) > 1 else stem
+
+
+def _range(numbers: Sequence[float]) -> str:
+    """Write the least and the greatest of some numbers; nan if one of them is."""
+    if any(math.isnan(x) for x in numbers):
+        return "nan"
+    low, high = number(min(numbers)), number(max(numbers))
+    return low if low == high else f"{low} … {high}"
+
+
+def _title(group: Group, at: int) -> str:
+    """Return the tooltip: the numbers in full, or the name by which `Drawing.expand` opens the box."""
+    if not group.members:
+        return (
+            f"{group.hidden:,} node{'s' if group.hidden != 1 else ''} and what they are made from, not drawn"
+        )
+    if len(group.members) > 1:
+        kind = "in a loop" if group.symbol == "loop" else "of one shape"
+        return f"fold {at}: {len(group.members):,} nodes {kind}"
+    vertex = group.members[0]
+    made = f"{vertex.op.name}: " if vertex.op else ""
+    name = f"{vertex.label}: " if vertex.label else ""
+    return f"{name}{made}data {vertex.data!r}, grad {vertex.grad!r}"
+
+
+def _shading(groups: Sequence[Group]) -> Callable[[Group], str]:
+    """Return the colour of a group by its largest gradient, on a logarithmic scale."""
+    sizes = {group: _largest([vertex.grad for vertex in group.members]) for group in groups}
+    logs = [math.log10(size) for size in sizes.values() if 0.0 < size < math.inf]
+    top = max(logs, default=0.0)
+    span = min(max(top - min(logs, default=0.0), DECADES[0]), DECADES[1])
+
+    def shade(group: Group) -> str:
+        size = sizes[group]
+        if not group.members or is_constant(group.members[0]):
+            return ""
+        if not math.isfinite(size):
+            return NOT_FINITE
+        if size == 0.0:
+            return blend(0.0)
+        faded = min((top - math.log10(size)) / span, 1.0)
+        return blend(1.0 - faded * (1.0 - FAINTEST))
+
+    return shade
+
+
+def _largest(numbers: Sequence[float]) -> float:
+    return math.nan if any(math.isnan(x) for x in numbers) else max(map(abs, numbers), default=0.0)
+
+
+def blend(depth: float) -> str:
+    """Return a colour of the scale; `depth` runs from 0 for light to 1 for dark.
+
+    >>> blend(0.0), blend(0.5), blend(1.0)
+    ('#f7fbff', '#6baed6', '#08306b')
+    """
+    lower = min(int(2 * depth), 1)
+    part = 2 * depth - lower
+    pairs = zip(SCALE[lower], SCALE[lower + 1], strict=True)
+    return "#" + "".join(f"{round(light + part * (dark - light)):02x}" for light, dark in pairs)

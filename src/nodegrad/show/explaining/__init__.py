@@ -1,0 +1,1 @@
+"""Explanations: the chain rule written out for one graph, step by step."""

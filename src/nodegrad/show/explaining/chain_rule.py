@@ -1,0 +1,166 @@
+"""The steps of an explanation: what each node gets back from its consumers, and which nodes to explain."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import count, product
+from string import ascii_lowercase
+from typing import Any
+
+from nodegrad.show.drawing.fold import alike
+from nodegrad.show.drawing.picture import number
+from nodegrad.show.explaining.formula import Formula
+from nodegrad.show.explaining.notation import plain_name
+from nodegrad.show.snapshot import Vertex, is_constant
+from nodegrad.sweep import chain
+from nodegrad.value import Value
+
+IN_FULL = 100  # nodes; of a larger graph one node of each shape is explained
+PATHS = 6  # written out where more than that meet
+
+
+@dataclass(frozen=True)
+class Term:
+    """What one consumer hands back to a node: ∂output/∂consumer · ∂consumer/∂node."""
+
+    consumer: Value
+    local: Formula | float  # ∂consumer/∂node as a formula
+    partial: float  # the same as a number
+    upstream: float  # ∂output/∂consumer
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """The derivative of the output for one node: the sum of what its consumers hand back."""
+
+    node: Value
+    terms: tuple[Term, ...]
+    rest: int  # how many more terms there are
+    gradient: float
+    alike: int  # how many other nodes have the same shape and go without a step
+
+
+def one_of_each(
+    vertices: Sequence[Vertex], root: Vertex, targets: Collection[Vertex]
+) -> tuple[set[Vertex], Counter[Vertex]]:
+    """Choose one vertex of each shape, connected to the output, and count the others like it."""
+    groups = alike(vertices, {root, *targets})
+    group_of = {vertex: at for at, members in enumerate(groups) for vertex in members}
+    chosen, seen, queue = [root], {group_of[root]}, deque([root])
+    while queue and len(chosen) < IN_FULL:
+        for operand in queue.popleft().operands:
+            if group_of[operand] not in seen:
+                seen.add(group_of[operand])
+                chosen.append(operand)
+                queue.append(operand)
+    found = {*chosen, *_ways_up(vertices, chosen, targets)}
+    return found, Counter({vertex: len(groups[group_of[vertex]]) - 1 for vertex in chosen})
+
+
+def _ways_up(
+    vertices: Sequence[Vertex], chosen: Collection[Vertex], targets: Collection[Vertex]
+) -> set[Vertex]:
+    """Return the vertices on a way from each target up to a chosen one, for as many as there is room."""
+    known, added = set(chosen), set[Vertex]()
+    consumer = {operand: vertex for vertex in vertices for operand in vertex.operands}
+    for target in targets:
+        way: list[Vertex] = []
+        vertex = target
+        while vertex not in known and len(way) + len(added) < IN_FULL:
+            way.append(vertex)
+            vertex = consumer[vertex]
+        if vertex in known:
+            added.update(way)
+            known.update(way)
+    return added
+
+
+def collect(
+    vertices: Sequence[Vertex],
+    shown: Sequence[Vertex],
+    names: dict[Vertex, str],
+    adjoints: dict[Value, float],
+    alike: Counter[Vertex],
+) -> tuple[Step, ...]:
+    """Collect what the consumers of each shown vertex hand back to it, from the output backwards."""
+    kept = set(shown)
+    used: dict[Vertex, list[tuple[Vertex, int]]] = {vertex: [] for vertex in shown}
+    for vertex in vertices:
+        for index, operand in enumerate(vertex.operands):
+            if operand in kept:
+                used[operand].append((vertex, index))
+    steps = []
+    for vertex in reversed(shown):
+        uses = [(consumer, index) for consumer, index in used[vertex] if is_smooth(consumer, index)]
+        uses.sort(key=lambda use: use[0] not in kept)  # those that have a step of their own first
+        written = uses if len(uses) <= PATHS else uses[: PATHS // 2]
+        terms = tuple([_term(consumer, index, names, adjoints) for consumer, index in written])
+        gradient = adjoints.get(vertex.value, 0.0)
+        steps.append(Step(vertex.value, terms, len(uses) - len(terms), gradient, alike[vertex]))
+    return tuple(steps)
+
+
+def is_smooth(consumer: Vertex, index: int) -> bool:
+    """Return whether a consumer has a derivative for its operand at `index` that is not 0 everywhere."""
+    rules = consumer.op.partials
+    return callable(rules) or rules[index] is not None
+
+
+def local_derivative(consumer: Vertex, index: int) -> float:
+    """Return ∂consumer/∂operand as a number."""
+    return float(_local(consumer, index, [operand.data for operand in consumer.operands], consumer.data))
+
+
+def local_formula(consumer: Vertex, index: int, names: dict[Vertex, str]) -> Formula | float:
+    """Return ∂consumer/∂operand as a formula; an operation of the user's own may have only the number."""
+    operands = [_symbol(operand, names) for operand in consumer.operands]
+    try:
+        formula: Formula | float = _local(consumer, index, operands, _symbol(consumer, names))
+    except (TypeError, ValueError, AttributeError):
+        formula = local_derivative(consumer, index)
+    return formula
+
+
+def _local(consumer: Vertex, index: int, operands: Sequence[Any], out: Any) -> Any:
+    """Apply the row's partial for one operand, to numbers or to symbols."""
+    rules = consumer.op.partials
+    return rules(operands, out)[index] if callable(rules) else rules[index](*operands, out)
+
+
+def _term(consumer: Vertex, index: int, names: dict[Vertex, str], adjoints: dict[Value, float]) -> Term:
+    partial, upstream = local_derivative(consumer, index), adjoints.get(consumer.value, 0.0)
+    local = local_formula(consumer, index, names)
+    return Term(consumer.value, local, partial, upstream, chain(upstream, partial))
+
+
+def _symbol(vertex: Vertex, names: dict[Vertex, str]) -> Formula | float:
+    return vertex.data if is_constant(vertex) else Formula(names[vertex])
+
+
+def definition(vertex: Vertex, names: dict[Vertex, str]) -> Formula:
+    """Write what a vertex computes."""
+    return Formula(vertex.op.name, vertex.op, tuple([_symbol(operand, names) for operand in vertex.operands]))
+
+
+def name_all(vertices: Sequence[Vertex]) -> dict[Vertex, str]:
+    """Name each vertex: its label, with a number if others have the same, or a letter if it has none."""
+    wanted = {vertex: plain_name(vertex.label) for vertex in vertices if vertex.label}
+    uses = Counter(wanted.values())
+    taken = {name for name, times in uses.items() if times == 1}
+    given = set(taken)
+    names: dict[Vertex, str] = {}
+    letters = ("".join(word) for size in count(1) for word in product(ascii_lowercase, repeat=size))
+    numbered = {label: (f"{label}_{at}" for at in count(1)) for label, times in uses.items() if times > 1}
+    for vertex in dict.fromkeys(vertices):
+        label = wanted.get(vertex, "")
+        if is_constant(vertex):
+            names[vertex] = number(vertex.data)
+        elif label in taken:
+            names[vertex] = label
+        else:
+            names[vertex] = next(name for name in numbered.get(label, letters) if name not in given)
+            given.add(names[vertex])
+    return names

@@ -1,0 +1,228 @@
+"""Write out the chain rule for a graph: every step backwards, by formula and number, as one would by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from math import isfinite
+from typing import Any
+
+from nodegrad.graph import dependents, patient_collector, topological_order
+from nodegrad.show.drawing.fold import flatten
+from nodegrad.show.explaining.chain_rule import (
+    IN_FULL,
+    Step,
+    Term,
+    collect,
+    definition,
+    name_all,
+    one_of_each,
+)
+from nodegrad.show.explaining.formula import NEGATIVE, Formula
+from nodegrad.show.explaining.notation import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation, plain_name
+from nodegrad.show.snapshot import Vertex, is_constant, label_of, snapshot, values
+from nodegrad.sweep import reverse_sweep
+from nodegrad.value import Value
+
+RESULTS = 60  # listed at the end
+LATER = NEGATIVE + 0.1  # how strongly a factor or a later term binds: a minus goes into brackets
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The chain rule written out: `str()` for a terminal, `.markdown` with LaTeX, `.html`, the steps as data.
+
+    Attributes:
+        output: the Value whose derivatives these are.
+        forward: the formula of each node that an operation made, in the order of computation.
+        steps: the derivative for each node, from the output backwards.
+        partials: the derivatives asked for, by Value.
+        names: what each node is called: its label, or a letter.
+        numbers: the number each node held.
+        left_out: how many nodes have no step of their own.
+    """
+
+    output: Value
+    forward: dict[Value, Formula] = field(repr=False)
+    steps: tuple[Step, ...] = field(repr=False)
+    partials: dict[Value, float]
+    names: dict[Value, str] = field(repr=False)
+    numbers: dict[Value, float] = field(repr=False)
+    left_out: int = 0
+
+    def __str__(self) -> str:
+        return TERMINAL.document(self._blocks(TERMINAL))
+
+    @property
+    def markdown(self) -> str:
+        """The explanation in Markdown, its mathematics in LaTeX between dollar signs."""
+        return MARKDOWN.document(self._blocks(MARKDOWN))
+
+    @property
+    def html(self) -> str:
+        """The explanation as a piece of HTML without scripts or styles."""
+        return HTML.document(self._blocks(HTML))
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown
+
+    def _blocks(self, notation: Notation) -> Iterator[Block]:
+        yield Block("Forward: the numbers", heading=True)
+        yield Block("", tuple(self._computed(notation)))
+        yield Block("Backward: the chain rule, one node at a time", heading=True)
+        if self.left_out:
+            yield Block(
+                f"{self.left_out:,} more nodes have no step here. Of many of one shape one is explained; "
+                "the others get their derivatives in the same way."
+            )
+        for at, step in enumerate(self.steps, 1):
+            yield Block(self._sentence(step, notation), tuple(self._equations(step, notation)), at)
+        yield Block("Result", heading=True)
+        yield Block(
+            "" if self.partials else "No derivative was asked for.",
+            tuple(
+                (self._derivative(node, notation), notation.formula(partial))
+                for node, partial in islice(self.partials.items(), RESULTS)
+            ),
+        )
+        if len(self.partials) > RESULTS:
+            yield Block(f"and {len(self.partials) - RESULTS:,} more.")
+
+    def _computed(self, notation: Notation) -> Iterator[Equation]:
+        """Write every number, leaves first, and the formula of those that are computed."""
+        for node, number in sorted(self.numbers.items(), key=lambda item: item[0] in self.forward):
+            formula = [notation.formula(self.forward[node])] if node in self.forward else []
+            yield (notation.name(self.names[node]), *formula, notation.formula(number))
+
+    def _sentence(self, step: Step, notation: Notation) -> str:
+        """Say where a node goes, and whether paths meet there."""
+        name = notation.inline(notation.name(self.names[step.node]))
+        consumers = list(dict.fromkeys(term.consumer for term in step.terms))
+        if not consumers:
+            if step.node is self.output:
+                return f"{name} is the output."
+            return f"{name} reaches the output only through flat operations, so its derivative is 0."
+        made = [
+            notation.inline(f"{notation.name(self.names[node])} = {notation.formula(self.forward[node])}")
+            for node in consumers
+        ]
+        if step.rest:
+            made.append(f"{step.rest:,} more")
+        paths = len(consumers) + step.rest
+        meet = f": {paths:,} paths meet, and what they bring adds up" if paths > 1 else ""
+        listed = " and ".join(filter(None, [", ".join(made[:-1]), made[-1]]))
+        strong = any(term.upstream == 0.0 and not isfinite(term.partial) for term in step.terms)
+        note = " What does not influence the output contributes nothing." if strong else ""
+        alike = f" So it is for {step.alike:,} more nodes of this shape." if step.alike else ""
+        return f"{name} goes into {listed}{meet}.{note}{alike}"
+
+    def _derivative(self, node: Value, notation: Notation) -> str:
+        return notation.derivative(self.names[self.output], self.names[node])
+
+    def _equations(self, step: Step, notation: Notation) -> Iterator[Equation]:
+        """Write the local derivatives, then the chain rule: in symbols, in numbers, and as a sum."""
+        chains: list[tuple[str, str, str]] = []
+        consumers = _by_consumer(step.terms)
+        alone = len(consumers) + step.rest == 1
+        for consumer, terms in consumers.items():
+            first, *more = [term.local for term in terms]
+            local = " + ".join([notation.formula(first), *[notation.formula(x, LATER) for x in more]])
+            partial = sum([term.partial for term in terms])
+            contribution = notation.formula(sum([term.contribution for term in terms]), 0 if alone else LATER)
+            if consumer is self.output:
+                chains.append((local, contribution, contribution))
+            else:
+                derivative = notation.derivative(self.names[consumer], self.names[step.node])
+                yield _distinct(derivative, local, notation.formula(partial))
+                numbers = [notation.formula(factor, LATER) for factor in (terms[0].upstream, partial)]
+                symbols = self._derivative(consumer, notation) + notation.times + derivative
+                chains.append((symbols, notation.times.join(numbers), contribution))
+        rest = [notation.dots] if step.rest else []
+        sums = [" + ".join([*parts, *rest]) for parts in zip(*chains, strict=True)]
+        if alone:
+            sums.pop()
+        yield _distinct(self._derivative(step.node, notation), *sums, notation.formula(step.gradient))
+
+
+def _distinct(*sides: str) -> Equation:
+    """Return a chain of equalities that does not say the same twice in a row."""
+    return tuple(side for side, _ in groupby(sides))
+
+
+def _by_consumer(terms: Sequence[Term]) -> dict[Value, list[Term]]:
+    """Collect the terms of each consumer; x * x hands back two."""
+    found: dict[Value, list[Term]] = {}
+    for term in terms:
+        found.setdefault(term.consumer, []).append(term)
+    return found
+
+
+@patient_collector()
+def explain(output: Value, wrt: Any = None) -> Explanation:
+    """Write out the chain rule for this very graph, each node from the output backwards.
+
+    Each step gives a node's local derivatives, by formula and number, and where several paths meet their sum.
+    Nodes without a label are called a, b, c and so on. Of a graph of more than 100 nodes, one of each shape
+    is explained.
+
+    >>> x, w = Value(2.0, label="x"), Value(3.0, label="w")
+    >>> y = (w * x) ** 2
+    >>> print(explain(y, wrt=w))
+    Forward: the numbers
+    --------------------
+      w = 3
+      x = 2
+      a = w·x = 6
+      b = a^2 = 36
+    <BLANKLINE>
+    Backward: the chain rule, one node at a time
+    --------------------------------------------
+      1. b is the output.
+         ∂b/∂b = 1
+      2. a goes into b = a^2.
+         ∂b/∂a = 2·a = 12
+      3. w goes into a = w·x.
+         ∂a/∂w = x = 2
+         ∂b/∂w = ∂b/∂a · ∂a/∂w = 12 · 2 = 24
+    <BLANKLINE>
+    Result
+    ------
+      ∂b/∂w = 24
+
+    Args:
+        output: the Value to differentiate.
+        wrt: a Value, or a list of them, to reach; by default every leaf. Only the steps on the way are shown.
+
+    Raises:
+        TypeError: if output or wrt is not made of Values.
+    """
+    (root,) = values("explain", [output])
+    order = topological_order(root)
+    adjoints = reverse_sweep(order, {root: 1.0})
+    vertices = snapshot([root])
+    targets = [v.value for v in vertices if v.op is None] if wrt is None else values("explain", [wrt])
+    at = {vertex.value: vertex for vertex in vertices}
+    ends = {at[target] for target in targets if target in at}
+    chosen: Collection[Vertex] = vertices
+    alike = Counter[Vertex]()
+    if len(vertices) > IN_FULL:
+        named = set() if wrt is None else ends
+        vertices = flatten(vertices, {at[root], *named})
+        chosen, alike = one_of_each(vertices, at[root], named)
+    on_the_way = dependents(vertices, ends)
+    shown = [vertex for vertex in vertices if vertex in chosen and not is_constant(vertex)]
+    mentioned = [operand for vertex in shown for operand in vertex.operands]
+    names = name_all([*shown, *mentioned, *vertices])
+    steps = collect(vertices, [v for v in shown if v in on_the_way], names, adjoints, alike)
+    consumers = {at[term.consumer] for step in steps for term in step.terms}
+    return Explanation(
+        root,
+        {v.value: definition(v, names) for v in dict.fromkeys([*shown, *consumers]) if v.op is not None},
+        steps,
+        {target: adjoints.get(target, 0.0) for target in targets},
+        {t: plain_name(label_of(t) or "?") for t in targets} | {v.value: name for v, name in names.items()},
+        {vertex.value: vertex.data for vertex in shown},
+        sum(not is_constant(vertex) for vertex in at.values()) - len(shown),
+    )

@@ -1,0 +1,270 @@
+"""Formulas: what the partials of the table give when they are applied to symbols instead of numbers."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nodegrad import ops
+from nodegrad.ops import Op
+from nodegrad.show.drawing.picture import number
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Formula:
+    """A symbol, or an operation on formulas and numbers. Rows of the table take it as an operand.
+
+    >>> x, y = Formula("x"), Formula("y")
+    >>> (1.0 - x * x).text, ops.div(x, y + 2.0).text, ops.pow(x, 3.0).text
+    ('1 - x^2', 'x/(y + 2)', 'x^3')
+    """
+
+    name: str
+    op: Op | None = None
+    operands: tuple[Formula | float, ...] = ()
+
+    @staticmethod
+    def apply_op(op: Op, operands: Sequence[Any]) -> Formula | float:
+        """Write down an operation, unless it is on numbers or changes nothing."""
+        if not any(isinstance(operand, Formula) for operand in operands):
+            return float(op(*operands))
+        simpler = _simpler(op, operands)
+        return Formula(op.name, op, tuple(operands)) if simpler is None else simpler
+
+    def __add__(self, other: Any) -> Any:
+        return self.apply_op(ops.add, (self, other))
+
+    def __radd__(self, other: Any) -> Any:
+        return self.apply_op(ops.add, (other, self))
+
+    def __sub__(self, other: Any) -> Any:
+        return self.apply_op(ops.sub, (self, other))
+
+    def __rsub__(self, other: Any) -> Any:
+        return self.apply_op(ops.sub, (other, self))
+
+    def __mul__(self, other: Any) -> Any:
+        return self.apply_op(ops.mul, (self, other))
+
+    def __rmul__(self, other: Any) -> Any:
+        return self.apply_op(ops.mul, (other, self))
+
+    def __truediv__(self, other: Any) -> Any:
+        return self.apply_op(ops.div, (self, other))
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self.apply_op(ops.div, (other, self))
+
+    def __pow__(self, other: Any) -> Any:
+        return self.apply_op(ops.pow, (self, other))
+
+    def __rpow__(self, other: Any) -> Any:
+        return self.apply_op(ops.pow, (other, self))
+
+    def __neg__(self) -> Any:
+        return self.apply_op(ops.neg, (self,))
+
+    def __bool__(self) -> bool:
+        raise TypeError("a formula is neither true nor false; write where(condition, x, y).")
+
+    @property
+    def text(self) -> str:
+        """The formula as it reads in a terminal."""
+        return write(self, TEXT)
+
+    @property
+    def latex(self) -> str:
+        """The formula in LaTeX, for math mode."""
+        return write(self, LATEX)
+
+    @property
+    def source(self) -> str:
+        """The formula as a Python expression, every digit of its numbers included."""
+        return write(self, SOURCE)
+
+
+def _simpler(op: Op, operands: Sequence[Any]) -> Any:
+    """Return what an operation that changes nothing or little comes to, None for any other."""
+    x, y = (*operands, None, None)[:2]
+    if op in (ops.mul, ops.strong_mul):
+        for one, other in ((x, y), (y, x)):
+            if one in (1.0, -1.0):
+                return other if one == 1.0 else -other
+    if op is ops.mul and x is y:
+        return ops.pow(x, 2.0)
+    if op is ops.mul and isinstance(y, Formula) and y.op is ops.neg:
+        return -(x * y.operands[0])
+    if op is ops.add and 0.0 in (x, y):
+        return y if x == 0.0 else x
+    if op is ops.sub and 0.0 in (x, y):
+        return x if y == 0.0 else -y
+    if op is ops.pow and y == 1.0:
+        return x
+    if op is ops.neg and x.op is ops.neg:
+        return x.operands[0]
+    return x if op is ops.identity else None
+
+
+@dataclass(frozen=True)
+class Style:
+    """How to write formulas: names, numbers, functions, and patterns for what is no function.
+
+    A pattern is the text and, per operand, how strongly that has to bind to go without brackets.
+    """
+
+    name: Callable[[str], str]
+    number: Callable[[float], str]
+    function: Callable[[str, str], str]
+    brackets: tuple[str, str]
+    terms: int  # of a longer sum the middle is left out
+    patterns: dict[str, tuple[str, tuple[float, ...]]]
+
+
+SUM, NEGATIVE, PRODUCT, POWER, ATOM = 1.0, 1.5, 2.0, 3.0, 4.0
+BINDS = {
+    "add": SUM,
+    "sub": SUM,
+    "sum": SUM,
+    "dot": SUM,
+    "neg": NEGATIVE,
+    "mul": PRODUCT,
+    "strong_mul": PRODUCT,
+}
+BINDS |= {"div": PRODUCT, "reciprocal": PRODUCT, "pow": POWER, "square": POWER, "exp": POWER}
+
+
+def write(formula: Formula | float, style: Style, binds: float = 0.0) -> str:
+    """Write a formula in a style, in brackets if it binds less strongly than `binds`."""
+    if not isinstance(formula, Formula):
+        text, strength = style.number(formula), NEGATIVE if formula < 0.0 else ATOM
+    elif formula.op is None:
+        text, strength = style.name(formula.name), ATOM
+    else:
+        text, strength = _apply(formula, style), BINDS.get(formula.op.name, ATOM)
+        if formula.op.name == "exp" and "exp" not in style.patterns:
+            strength = ATOM
+    return text if strength >= binds else text.join(style.brackets)
+
+
+def _apply(formula: Formula, style: Style) -> str:
+    """Write an operation: the terms of a sum, a pattern of the style, or a function."""
+    operands, half = formula.operands, len(formula.operands) // 2
+    if formula.op is ops.dot:
+        pairs = zip(operands[:half], operands[half:], strict=True)
+        operands = tuple([Formula("mul", ops.mul, pair) for pair in pairs])
+    if formula.op in (ops.sum, ops.dot):
+        return _terms([write(operand, style, NEGATIVE + 0.1) for operand in operands], style.terms)
+    if formula.name in style.patterns:
+        pattern, strengths = style.patterns[formula.name]
+        return pattern.format(*map(write, operands, [style] * len(operands), strengths))
+    arguments = ", ".join([write(operand, style) for operand in operands])
+    return style.function(formula.name, arguments)
+
+
+def _terms(texts: list[str], most: int) -> str:
+    """Write a sum, its middle left out if it is long."""
+    if len(texts) > most:
+        texts = [*texts[:3], "…", texts[-1]]
+    return " + ".join(texts) or "0"
+
+
+def latex_number(x: float) -> str:
+    r"""Write a number in LaTeX.
+
+    >>> print(latex_number(1.5e-7), latex_number(float("-inf")))
+    1.5 \cdot 10^{-7} -\infty
+    """
+    mantissa, _, exponent = number(x).partition("e")
+    if exponent:
+        return rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
+    return mantissa.replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
+
+
+GREEK = """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda
+mu nu xi pi rho sigma tau phi chi psi omega"""
+_LATEX_MARKS = {"\\": r"\backslash", "<": r"\lt", ">": r"\gt", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#"}
+_LATEX_MARKS |= {"{": r"\{", "}": r"\}", "_": r"\_", "^": r"\hat{}", "~": r"\sim", "`": r"\grave{}"}
+
+
+def latex_name(name: str) -> str:
+    r"""Write a name in LaTeX: digits at its end and what follows an underscore become an index.
+
+    >>> print(latex_name("w11_3"), latex_name("w[0][1]"), latex_name("theta"), latex_name("x < y"))
+    w_{11,3} w_{0,1} \theta \text{x }\lt\text{ y}
+    """
+    parts = re.fullmatch(r"([A-Za-z]+)(\d*)(?:_([A-Za-z0-9]+))?((?:\[\w+\])*)", name, re.ASCII)
+    if parts:
+        stem = (
+            parts[1]
+            if len(parts[1]) == 1
+            else rf"\{parts[1]}"
+            if parts[1] in GREEK
+            else rf"\mathrm{{{parts[1]}}}"
+        )
+        index = ",".join(filter(None, [parts[2], parts[3], *re.findall(r"\w+", parts[4])]))
+        return f"{stem}_{{{index}}}" if index else stem
+    runs = re.split(r"([\\<>$&%#{}_^~`])", " ".join(name.split()))
+    return "".join(_LATEX_MARKS.get(run) or rf"\text{{{run}}}" for run in runs if run)
+
+
+COMPARISONS = {"lt": ("<", r"\lt"), "le": ("≤", r"\le"), "gt": (">", r"\gt"), "ge": ("≥", r"\ge")}
+COMPARISONS |= {"eq": ("=", "="), "ne": ("≠", r"\ne")}
+_EITHER = (SUM, NEGATIVE + 0.1)
+_INFIX: dict[str, tuple[str, tuple[float, ...]]] = {
+    "add": ("{} + {}", _EITHER),
+    "sub": ("{} - {}", (SUM, PRODUCT)),
+    "mul": ("{}·{}", (NEGATIVE, PRODUCT)),
+    "neg": ("-{}", (PRODUCT,)),
+    "div": ("{}/{}", (NEGATIVE, POWER)),
+    "reciprocal": ("1/{}", (POWER,)),
+    "pow": ("{}^{}", (ATOM, ATOM)),
+    "square": ("{}^2", (ATOM,)),
+    "where": ("({1} if {0} else {2})", (0.0, 0.0, 0.0)),
+}
+_INFIX["strong_mul"] = _INFIX["mul"]
+_FRACTIONS = {
+    "mul": (r"{} \cdot {}", (NEGATIVE, PRODUCT)),
+    "div": (r"\frac{{{}}}{{{}}}", (0.0, 0.0)),
+    "reciprocal": (r"\frac{{1}}{{{}}}", (0.0,)),
+    "pow": ("{}^{{{}}}", (ATOM, 0.0)),
+    "exp": ("e^{{{}}}", (0.0,)),
+    "log": (r"\ln\left({}\right)", (0.0,)),
+    "sqrt": (r"\sqrt{{{}}}", (0.0,)),
+    "cbrt": (r"\sqrt[3]{{{}}}", (0.0,)),
+    "abs": (r"\left|{}\right|", (0.0,)),
+    "sigmoid": (r"\sigma\left({}\right)", (0.0,)),
+    "where": (
+        r"\begin{{cases}} {1} & \text{{if }} {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
+        (0.0,) * 3,
+    ),
+}
+_FRACTIONS["strong_mul"] = _FRACTIONS["mul"]
+_PYTHON: dict[str, tuple[str, tuple[float, ...]]] = {
+    "mul": ("{}*{}", (PRODUCT, PRODUCT)),
+    "strong_mul": ("{}*{}", (PRODUCT, PRODUCT)),
+}
+_PYTHON |= {"pow": ("{}**{}", (ATOM, ATOM)), "square": ("{}**2", (ATOM,)), "exp": ("exp({})", (0.0,))}
+_PYTHON |= {"where": ("where({}, {}, {})", (0.0,) * 3)}
+
+TEXT = Style(
+    str,
+    number,
+    "{}({})".format,
+    ("(", ")"),
+    8,
+    _INFIX | {name: (f"[{{}} {sign} {{}}]", (0.0, 0.0)) for name, (sign, _) in COMPARISONS.items()},
+)
+LATEX = Style(
+    latex_name,
+    latex_number,
+    lambda name, operands: rf"\operatorname{{{name.replace('_', '')}}}\left({operands}\right)",
+    (r"\left(", r"\right)"),
+    8,
+    _INFIX
+    | _FRACTIONS
+    | {name: (rf"\left[{{}} {sign} {{}}\right]", (0.0, 0.0)) for name, (_, sign) in COMPARISONS.items()},
+)
+SOURCE = Style(str, repr, "{}({})".format, ("(", ")"), sys.maxsize, _INFIX | _PYTHON)

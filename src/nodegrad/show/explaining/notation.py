@@ -1,0 +1,139 @@
+"""How an explanation is written down: in a terminal, in Markdown with LaTeX, in HTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+
+from nodegrad.show.drawing.svg import clean
+from nodegrad.show.explaining.formula import LATEX, TEXT, Formula, Style, write
+
+Equation = tuple[str, ...]  # the sides of a chain of equalities
+
+
+@dataclass(frozen=True)
+class Block:
+    """A heading, or a paragraph with the equations that follow it; a step has a number."""
+
+    text: str
+    equations: tuple[Equation, ...] = ()
+    step: int = 0
+    heading: bool = False
+
+
+class Notation:
+    """Plain text: what a terminal shows."""
+
+    style: Style = TEXT
+    times = " · "
+    dots = "…"
+
+    def formula(self, formula: Formula | float, binds: float = 0.0) -> str:
+        """Write a formula or a number."""
+        return write(formula, self.style, binds)
+
+    def name(self, name: str) -> str:
+        """Write the name of a node."""
+        return self.style.name(name)
+
+    def derivative(self, top: str, bottom: str) -> str:
+        """Write the derivative of one node for another."""
+        return f"∂{self.name(top)}/∂{self.name(bottom)}"
+
+    def inline(self, mathematics: str) -> str:
+        """Set mathematics into a sentence."""
+        return mathematics
+
+    def document(self, blocks: Iterable[Block]) -> str:
+        """Put the blocks together."""
+        parts = []
+        for block in blocks:
+            if block.heading:
+                parts.append(f"\n{block.text}\n{'-' * len(block.text)}")
+                continue
+            indent = "     " if block.step else "  "
+            lines = [f"{block.step:>3}. {block.text}" if block.step else block.text]
+            parts += [line for line in lines if line]
+            parts += [indent + line for equation in block.equations for line in self.chain(equation)]
+        return "\n".join(parts).lstrip("\n")
+
+    def chain(self, equation: Equation) -> list[str]:
+        """Write a chain of equalities on one line, or one under the other if that gets long."""
+        line = " = ".join(equation)
+        if len(line) <= 100:
+            return [line]
+        left, *right = equation
+        return [f"{left} = {right[0]}", *[f"{' ' * len(left)} = {side}" for side in right[1:]]]
+
+
+class Latex(Notation):
+    """Markdown, its mathematics in LaTeX."""
+
+    style = LATEX
+    times = r" \cdot "
+    dots = r"\dots"
+
+    def derivative(self, top: str, bottom: str) -> str:
+        """Write the derivative of one node for another."""
+        return rf"\frac{{\partial {self.name(top)}}}{{\partial {self.name(bottom)}}}"
+
+    def inline(self, mathematics: str) -> str:
+        """Set mathematics into a sentence."""
+        return f"${mathematics}$"
+
+    def document(self, blocks: Iterable[Block]) -> str:
+        """Put the blocks together."""
+        parts = []
+        for block in blocks:
+            if block.heading:
+                parts.append(f"### {block.text}")
+                continue
+            parts.append(f"**Step {block.step}.** {block.text}" if block.step else block.text)
+            lines = " \\\\\n".join(line for equation in block.equations for line in self.chain(equation))
+            parts.append(f"$$\n\\begin{{aligned}}\n{lines}\n\\end{{aligned}}\n$$" if lines else "")
+        return "\n\n".join(filter(None, parts)) + "\n"
+
+    def chain(self, equation: Equation) -> list[str]:
+        """Write a chain of equalities, one under the other where there are sums or many."""
+        left, *right = equation
+        if len(" = ".join(right)) <= 160:
+            return [f"{left} &= {' = '.join(right)}"]
+        return [f"{left} &= {right[0]}", *[f"&= {side}" for side in right[1:]]]
+
+
+class Html(Notation):
+    """A piece of HTML without scripts or styles: every name is text."""
+
+    def inline(self, mathematics: str) -> str:
+        """Set mathematics into a sentence."""
+        return f"<code>{escape(mathematics)}</code>"
+
+    def document(self, blocks: Iterable[Block]) -> str:
+        """Put the blocks together."""
+        parts = []
+        for block in blocks:
+            if block.heading:
+                parts.append(f"<h3>{block.text}</h3>")
+                continue
+            number = f"<b>Step {block.step}.</b> " if block.step else ""
+            parts.append(f"<p>{number}{block.text}</p>" if block.text else "")
+            lines = "\n".join(line for equation in block.equations for line in self.chain(equation))
+            parts.append(f"<pre>{escape(lines)}</pre>" if lines else "")
+        inside = "\n".join(filter(None, parts))
+        return f'<div class="nodegrad-explanation">\n{inside}\n</div>\n'
+
+
+def plain_name(label: str) -> str:
+    """Write a label so that it can stand in a formula: as it is if it is one word, in quotes otherwise.
+
+    >>> plain_name("w1"), plain_name("w[0][1]"), plain_name("x + y")
+    ('w1', 'w[0][1]', '“x + y”')
+    """
+    text = " ".join(clean(label).split())
+    text = text if len(text) <= 40 else text[:39] + "…"
+    return text if re.fullmatch(r"[^\W\d][\w.]*['′]*(\[\w+\])*", text) else f"“{text}”"
+
+
+TERMINAL, MARKDOWN, HTML = Notation(), Latex(), Html()

@@ -1,0 +1,174 @@
+"""A layered layout of a directed acyclic graph: where each box goes and how each edge runs.
+
+Sugiyama's method in four steps: layers, order within layers, coordinates, routes. The ideas are those of
+Gansner, Koutsofios, North and Vo, "A technique for drawing directed graphs" (IEEE TSE 19(3), 1993), with
+coordinates by isotonic regression, one layer at a time. Every step is iterative and deterministic.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nodegrad.show.layout.coordinates import coordinates
+from nodegrad.show.layout.crossings import first_order, untangle
+from nodegrad.show.layout.ranks import WIRE_GAP, Graph, add_wires, assign_layers
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Box:
+    """The size of one box of the picture."""
+
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything goes: box centres, and per edge the control points of a cubic Bézier curve.
+
+    A route is `start, control, control, point, control, control, point ...`; `crossings` counts the places
+    where edges change sides between neighbouring layers.
+    """
+
+    width: float
+    height: float
+    centres: tuple[Point, ...]
+    routes: tuple[tuple[Point, ...], ...]
+    layers: tuple[int, ...]
+    crossings: int
+
+
+def lay_out(
+    boxes: Sequence[Box],
+    edges: Sequence[tuple[int, int]],
+    rankdir: str = "LR",
+    *,
+    layer_gap: float = 44.0,
+    box_gap: float = 16.0,
+) -> Layout:
+    """Place boxes in layers so that every edge points the same way, with few crossings and no overlap.
+
+    `edges` are pairs of positions in `boxes`, source first; a pair given twice is drawn twice. `rankdir` is
+    "LR" (left to right) or "TB" (top to bottom), as in Graphviz.
+
+    Raises ValueError for an unknown `rankdir`, gaps below 1, an edge to a box that is not there, and a cycle.
+
+    >>> picture = lay_out([Box(40, 20), Box(40, 20)], [(0, 1)])
+    >>> picture.centres
+    ((20.0, 10.0), (104.0, 10.0))
+    >>> picture.routes[0][0], picture.routes[0][-1]
+    ((40.0, 10.0), (84.0, 10.0))
+    """
+    if rankdir not in ("LR", "TB"):
+        raise ValueError(f"lay_out expects rankdir 'LR' or 'TB'; this one is {rankdir!r}.")
+    if not (layer_gap >= 1 and box_gap >= 1):
+        raise ValueError(f"lay_out expects gaps of 1 or more; these are {layer_gap!r} and {box_gap!r}.")
+    for source, target in edges:
+        if not (0 <= source < len(boxes) and 0 <= target < len(boxes)):
+            raise ValueError(
+                f"lay_out got an edge {source} -> {target}, but boxes 0 to {len(boxes) - 1} only."
+            )
+    breadths = [box.height if rankdir == "LR" else box.width for box in boxes]
+    lengths = [box.width if rankdir == "LR" else box.height for box in boxes]
+    graph = add_wires(breadths, edges, assign_layers(len(boxes), edges))
+    order, crossings = untangle(graph, first_order(graph))
+    across = coordinates(graph, order, box_gap)
+    columns = _columns(graph, lengths, across, layer_gap)
+    centres: list[Point] = [(columns[graph.layer[box]].centre, across[box]) for box in range(len(boxes))]
+    routes = _routes(graph, edges, lengths, across, columns)
+    width = columns[-1].right if columns else 0.0
+    height = max((y + breadth / 2 for y, breadth in zip(across, graph.breadth, strict=True)), default=0.0)
+    if rankdir == "TB":
+        width, height = height, width
+        centres = [(y, x) for x, y in centres]
+        routes = [tuple((y, x) for x, y in route) for route in routes]
+    return Layout(width, height, tuple(centres), tuple(routes), tuple(graph.layer[: len(boxes)]), crossings)
+
+
+@dataclass(frozen=True)
+class _Column:
+    left: float
+    right: float
+
+    @property
+    def centre(self) -> float:
+        return (self.left + self.right) / 2
+
+
+def _columns(graph: Graph, lengths: list[float], across: list[float], layer_gap: float) -> list[_Column]:
+    """Place the layers side by side, further apart where edges are steep."""
+    count = max(graph.layer, default=-1) + 1
+    widest, steepest = [0.0] * count, [0.0] * count
+    for box, length in enumerate(lengths):
+        widest[graph.layer[box]] = max(widest[graph.layer[box]], length)
+    for vertex, targets in enumerate(graph.down):
+        rise = max([abs(across[vertex] - across[t]) for t in targets], default=0.0)
+        steepest[graph.layer[vertex]] = max(steepest[graph.layer[vertex]], rise)
+    columns, left = [], 0.0
+    for width, rise in zip(widest, steepest, strict=True):
+        columns.append(_Column(left, left + width))
+        left += width + min(max(layer_gap, rise / 4), 3 * layer_gap)
+    return columns
+
+
+def _routes(
+    graph: Graph,
+    edges: Sequence[tuple[int, int]],
+    lengths: list[float],
+    across: list[float],
+    columns: list[_Column],
+) -> list[tuple[Point, ...]]:
+    """Run each edge level through the layers it passes and in one curve from level to level."""
+    strands, drawn, routes = Counter(edges), Counter[tuple[int, int]](), []
+    wires = [_levels(graph, source, across) for source in range(graph.boxes)]
+    for edge in edges:
+        source, target = edge
+        room = min(WIRE_GAP, 0.7 * min(graph.breadth[source], graph.breadth[target]) / strands[edge])
+        shift = room * (drawn[edge] - (strands[edge] - 1) / 2)
+        drawn[edge] += 1
+        first, last = columns[graph.layer[source]], columns[graph.layer[target]]
+        begins, heights = wires[source]
+        used = bisect_left(begins, graph.layer[target]) if graph.wires[source] else 1
+        ends = [
+            *(columns[begin - 1].right for begin in begins[1:used]),
+            columns[graph.layer[target] - 1].right,
+        ]
+        if not graph.wires[source]:
+            ends = [first.right]
+        levels = [
+            (columns[begin].left, end, height + shift)
+            for begin, end, height in zip(begins[:used], ends, heights[:used], strict=True)
+        ]
+        levels[0] = (first.centre + lengths[source] / 2, *levels[0][1:])
+        levels.append((last.left, last.centre - lengths[target] / 2, across[target] + shift))
+        routes.append(_curve(levels))
+    return routes
+
+
+def _levels(graph: Graph, source: int, across: list[float]) -> tuple[list[int], list[float]]:
+    """Return where the wire of a box changes its height: the layers, and the heights from there on."""
+    begins, heights = [graph.layer[source]], [across[source]]
+    for point in graph.wires[source]:
+        if abs(across[point] - heights[-1]) >= 0.01:
+            begins.append(graph.layer[point])
+            heights.append(across[point])
+    return begins, heights
+
+
+def _curve(levels: list[tuple[float, float, float]]) -> tuple[Point, ...]:
+    """Join level stretches `(from, to, height)` by curves that leave and arrive level."""
+    route: list[Point] = [(levels[0][0], levels[0][2])]
+    for at, (_, end, height) in enumerate(levels):
+        if at + 1 < len(levels) and abs(levels[at + 1][2] - height) < 0.01:
+            continue
+        x, y = route[-1]
+        if end > x + 0.01:
+            route += [(x + (end - x) / 3, y), (end - (end - x) / 3, height), (end, height)]
+        if at + 1 < len(levels):
+            start, _, next_height = levels[at + 1]
+            middle = (end + start) / 2
+            route += [(middle, height), (middle, next_height), (start, next_height)]
+    return tuple(route)

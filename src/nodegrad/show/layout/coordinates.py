@@ -1,0 +1,159 @@
+"""Coordinates across the layers: isotonic regression, one layer at a time, and long strands straight."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from math import inf
+
+from nodegrad.show.layout.ranks import WIRE_GAP, Graph
+
+SWEEPS = 16
+STRAIGHTENINGS = 5
+FAINT = 1e-3  # the weight of a vertex that nothing pulls
+
+Pull = tuple[float, list[tuple[int, float]]]  # all weights together, and each neighbour with its own
+SLACK = 0.5  # how much of a gap a strand may take to stay straight
+
+
+def coordinates(graph: Graph, order: list[list[int]], box_gap: float) -> list[float]:
+    """Give each vertex its place across the layers: by least squares, then with the strands straight."""
+    across = [0.0] * len(graph.layer)
+    offsets = [_offsets(graph, row, box_gap) for row in order]
+    rows = list(zip(order, offsets, strict=True))
+    up, down = _pulls(graph, graph.up), _pulls(graph, graph.down)
+    both = [(w + v, above + below) for (w, above), (v, below) in zip(up, down, strict=True)]
+    for sweep in range(SWEEPS):
+        pulls = (up, down)[sweep % 2] if sweep < 4 else both  # first carry places across, then settle
+        for row, offset in rows if sweep % 2 == 0 else reversed(rows):
+            targets = [_mean(vertex, pulls, across) for vertex in row]
+            _settle(row, offset, targets, [pulls[vertex][0] for vertex in row], across)
+    strands = _strands(graph)
+    for _ in range(STRAIGHTENINGS):
+        aims, weights = _aims(strands, both, across)
+        for row, offset in rows:
+            _settle(row, offset, [aims[v] for v in row], [weights[v] for v in row], across)
+    _straighten(strands, rows, across)
+    top = min((y - breadth / 2 for y, breadth in zip(across, graph.breadth, strict=True)), default=0.0)
+    return [y - top for y in across]
+
+
+def isotonic(targets: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """Return the non-decreasing sequence nearest to `targets` in weighted squares (pool adjacent violators).
+
+    >>> isotonic([1.0, 3.0, 2.0, 4.0], [1.0, 1.0, 1.0, 1.0])
+    [1.0, 2.5, 2.5, 4.0]
+    """
+    pools: list[tuple[float, float, int]] = []
+    for mean, weight in zip(targets, weights, strict=True):
+        size = 1
+        while pools and pools[-1][0] > mean:
+            other_mean, other_weight, other_size = pools.pop()
+            mean = (mean * weight + other_mean * other_weight) / (weight + other_weight)
+            weight += other_weight
+            size += other_size
+        pools.append((mean, weight, size))
+    return [mean for mean, _, size in pools for _ in range(size)]
+
+
+def _settle(
+    row: list[int], offset: list[float], targets: list[float], weights: list[float], across: list[float]
+) -> None:
+    """Move a layer to where its squared distance from `targets` is least without overlap."""
+    free = isotonic([target - shift for target, shift in zip(targets, offset, strict=True)], weights)
+    for vertex, base, shift in zip(row, free, offset, strict=True):
+        across[vertex] = base + shift
+
+
+def _offsets(graph: Graph, row: list[int], box_gap: float) -> list[float]:
+    """Return how far each vertex of a layer lies from the first when all touch, gaps included."""
+    steps = [0.0]
+    for first, second in pairwise(row):
+        gap = box_gap if first < graph.boxes and second < graph.boxes else WIRE_GAP
+        steps.append((graph.breadth[first] + graph.breadth[second]) / 2 + gap)
+    return list(accumulate(steps))
+
+
+def _pulls(graph: Graph, links: list[list[int]]) -> list[Pull]:
+    """Weigh each link: wires want most to be straight, and a leaf follows its consumer, not the reverse."""
+    leaf = [not above and len(below) == 1 for above, below in zip(graph.up, graph.down, strict=True)]
+    wire = [vertex >= graph.boxes for vertex in range(len(leaf))]
+    pulls = []
+    for vertex, near in enumerate(links):
+        weighed = [
+            (n, 0.1 if leaf[vertex] or leaf[n] else (1.0, 2.0, 8.0)[wire[vertex] + wire[n]]) for n in near
+        ]
+        pulls.append((sum([weight for _, weight in weighed]) or FAINT, weighed))
+    return pulls
+
+
+def _mean(vertex: int, pulls: list[Pull], across: list[float]) -> float:
+    """Return where the neighbours of a vertex pull it; one without neighbours stays."""
+    weight, near = pulls[vertex]
+    return sum([across[n] * w for n, w in near]) / weight if near else across[vertex]
+
+
+def _strands(graph: Graph) -> list[list[int]]:
+    """Part the graph into paths worth drawing straight: wires, and the longest chains of boxes."""
+    history = [0] * len(graph.layer)
+    for vertex in sorted(range(len(history)), key=graph.layer.__getitem__):
+        history[vertex] = max([history[s] + 1 for s in graph.up[vertex]], default=0)
+    links = [(s, t) for s, targets in enumerate(graph.down) for t in targets]
+    wired = [vertex >= graph.boxes for vertex in range(len(history))]
+    # Between wire points first, then between boxes; the end of a wire bends before a chain of boxes does.
+    links.sort(key=lambda link: (wired[link[0]] != wired[link[1]], not wired[link[0]], -history[link[0]]))
+    after: dict[int, int] = {}
+    before: dict[int, int] = {}
+    for source, target in links:
+        if source not in after and target not in before:
+            after[source], before[target] = target, source
+    strands = []
+    for first in range(len(history)):
+        if first not in before:
+            strand = [first]
+            while strand[-1] in after:
+                strand.append(after[strand[-1]])
+            strands.append(strand)
+    return sorted(strands, key=len, reverse=True)
+
+
+def _aims(
+    strands: list[list[int]], pulls: list[Pull], across: list[float]
+) -> tuple[list[float], list[float]]:
+    """Aim every vertex of a strand at the strand's mean, the longer strand with more weight."""
+    aims, weights = [0.0] * len(across), [0.0] * len(across)
+    for strand in strands:
+        if len(strand) == 1:
+            mean = _mean(strand[0], pulls, across)
+        else:
+            mean = sum([across[vertex] for vertex in strand]) / len(strand)
+        for vertex in strand:
+            aims[vertex], weights[vertex] = mean, float(len(strand) ** 6)
+    return aims, weights
+
+
+def _straighten(
+    strands: list[list[int]], rows: list[tuple[list[int], list[float]]], across: list[float]
+) -> None:
+    """Make strands exactly straight, in as few pieces as the room between their neighbours allows."""
+    above: dict[int, tuple[int, float]] = {}
+    below: dict[int, tuple[int, float]] = {}
+    for row, offset in rows:
+        for (first, start), (second, end) in pairwise(zip(row, offset, strict=True)):
+            above[second], below[first] = (first, end - start), (second, end - start)
+    for strand in strands:
+        piece: list[int] = []
+        low, high = -inf, inf
+        for vertex in strand:
+            floor = across[above[vertex][0]] + above[vertex][1] if vertex in above else -inf
+            ceiling = across[below[vertex][0]] - below[vertex][1] if vertex in below else inf
+            if piece and max(low, floor) > min(high, ceiling) + SLACK:
+                _align(piece, low, high, across)
+                piece, low, high = [], -inf, inf
+            piece.append(vertex)
+            low, high = max(low, floor), min(high, ceiling)
+        _align(piece, low, high, across)
+
+
+def _align(piece: list[int], low: float, high: float, across: list[float]) -> None:
+    mean = sum([across[vertex] for vertex in piece]) / len(piece)
+    for vertex in piece:
+        across[vertex] = min(max(mean, low), high)

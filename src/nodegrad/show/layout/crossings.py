@@ -1,0 +1,146 @@
+"""The order of the boxes within each layer: a first guess, then sweeps that remove crossings."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from random import Random
+
+from nodegrad.show.layout.ranks import Graph
+
+SWEEPS = 16  # fewer on large graphs
+
+
+def first_order(graph: Graph) -> list[list[int]]:
+    """Order the layers by a walk back from each output, operand by operand: a tree comes out uncrossed."""
+    order: list[list[int]] = [[] for _ in range(max(graph.layer, default=-1) + 1)]
+    part = _components(graph)
+    seen = [False] * len(graph.layer)
+    for output in sorted(range(len(graph.layer)), key=lambda vertex: (part[vertex], -graph.layer[vertex])):
+        stack = [output]
+        while stack:
+            vertex = stack.pop()
+            if not seen[vertex]:
+                seen[vertex] = True
+                order[graph.layer[vertex]].append(vertex)
+                stack.extend(reversed(graph.up[vertex]))
+    return order
+
+
+def _components(graph: Graph) -> list[int]:
+    """Give each vertex the number of the connected part it belongs to."""
+    part = [-1] * len(graph.layer)
+    for first in range(len(part)):
+        stack = [first]
+        while stack:
+            vertex = stack.pop()
+            if part[vertex] < 0:
+                part[vertex] = first
+                stack += graph.up[vertex] + graph.down[vertex]
+    return part
+
+
+def untangle(graph: Graph, order: list[list[int]]) -> tuple[list[list[int]], int]:
+    """Improve the order by sweeps; small graphs start again a few times from a shaken copy of the best."""
+    place = [0] * len(graph.layer)
+    part = _components(graph)
+    best, fewest = _sweep(graph, order, place, part, max(4, min(SWEEPS, 40_000 // (len(place) + 1))))
+    noise = Random(0)  # seeded: the same graph always gives the same picture
+    for _ in range(min(20, 6000 // max(1, len(place)))):
+        if not fewest:
+            break
+        order = [list(row) for row in best]
+        for row in order:
+            _number(row, place)
+        for row in order[noise.randrange(len(order)) :]:
+            _sort_by_barycentre(row, graph.up, place, part, noise)
+        order, crossings = _sweep(graph, order, place, part, 8)
+        if crossings < fewest:
+            best, fewest = order, crossings
+    return best, fewest
+
+
+def _sweep(
+    graph: Graph, order: list[list[int]], place: list[int], part: list[int], sweeps: int
+) -> tuple[list[list[int]], int]:
+    """Sort each layer by barycentres and swap neighbours, back and forth; return the best order met."""
+    for row in order:
+        _number(row, place)
+    best, fewest, idle = [list(row) for row in order], _crossings(graph, order, place), 0
+    for sweep in range(sweeps):
+        if not fewest or idle == 3:
+            break
+        forward = sweep % 2 == 1
+        for row in order if forward else reversed(order):
+            _sort_by_barycentre(row, graph.up if forward else graph.down, place, part)
+        for row in order if forward else reversed(order):
+            _swap_neighbours(row, graph, place)
+        crossings = _crossings(graph, order, place)
+        idle = 0 if crossings < fewest else idle + 1
+        if crossings < fewest:
+            best, fewest = [list(row) for row in order], crossings
+    return best, fewest
+
+
+def _number(row: list[int], place: list[int]) -> None:
+    for at, vertex in enumerate(row):
+        place[vertex] = at
+
+
+def _crossings(graph: Graph, order: list[list[int]], place: list[int]) -> int:
+    return sum(count_crossings([place[t] for t in graph.down[vertex]] for vertex in row) for row in order)
+
+
+def count_crossings(targets: Iterable[Sequence[int]]) -> int:
+    """Count the pairs of edges between two layers that cross, in O(E log E).
+
+    `targets` holds, for each box of the first layer in order, the positions of its neighbours in the second.
+
+    >>> count_crossings([[0], [1]]), count_crossings([[1], [0]]), count_crossings([[0, 1], [0, 1]])
+    (0, 1, 1)
+    """
+    ends = [end for row in targets for end in sorted(row)]
+    size = max(ends, default=0) + 1
+    seen = [0] * (size + 1)  # a Fenwick tree of how many earlier edges end at each position
+    crossings = 0
+    for earlier, end in enumerate(ends):
+        crossings += earlier
+        at = end + 1
+        while at:
+            crossings -= seen[at]
+            at &= at - 1
+        at = end + 1
+        while at <= size:
+            seen[at] += 1
+            at += at & -at
+    return crossings
+
+
+def _sort_by_barycentre(
+    row: list[int], links: list[list[int]], place: list[int], part: list[int], noise: Random | None = None
+) -> None:
+    """Sort a layer by the mean place of each vertex's neighbours; one without neighbours keeps its place."""
+    keys = {v: (part[v], sum([place[n] for n in links[v]]) / len(links[v])) for v in row if links[v]}
+    if noise:
+        keys = {v: (where, mean + noise.uniform(-2, 2)) for v, (where, mean) in keys.items()}
+    movable = iter(sorted(keys, key=keys.__getitem__))
+    row[:] = [next(movable) if links[v] else v for v in row]
+    _number(row, place)
+
+
+def _swap_neighbours(row: list[int], graph: Graph, place: list[int]) -> None:
+    """Swap adjacent vertices of a layer wherever that removes crossings."""
+    ends = {v: [sorted([place[n] for n in side[v]]) for side in (graph.up, graph.down)] for v in row}
+    for _ in range(3):
+        swapped = False
+        for at in range(len(row) - 1):
+            first, second = row[at], row[at + 1]
+            gain = 0
+            for above, below in zip(ends[first], ends[second], strict=True):
+                if above and below and above[-1] > below[0]:
+                    gain += sum([bisect_left(below, end) for end in above])
+                    gain -= sum([bisect_left(above, end) for end in below])
+            if gain > 0:
+                row[at], row[at + 1] = second, first
+                swapped = True
+        if not swapped:
+            break
+    _number(row, place)

@@ -1,0 +1,1 @@
+"""Players: pages that play a graph or a training step by step."""

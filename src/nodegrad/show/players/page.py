@@ -1,0 +1,70 @@
+"""Self-contained HTML pages: one file, no network, nothing but text from the graph."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from nodegrad.show.drawing.svg import clean
+
+
+class Page:
+    """One HTML file that needs no other: open it from disk, send it, or show it in a notebook."""
+
+    def __init__(self, html: str, title: str) -> None:
+        self.html, self.title = html, title
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page to a file."""
+        path = Path(path)
+        path.write_text(self.html, encoding="utf-8")
+        return path
+
+    def _repr_html_(self) -> str:
+        style = "width:100%;height:720px;border:0"
+        source, title = escape(self.html, quote=True), escape(self.title, quote=True)
+        return f'<iframe srcdoc="{source}" sandbox="allow-scripts" style="{style}" title="{title}"></iframe>'
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.title!r}, {len(self.html) // 1000:,} kB>"
+
+
+def build(name: str, title: str, data: Any, svg: str, scripts: Sequence[str]) -> str:
+    """Put a page together from the files in `pages`: body and style `name`, and scripts.
+
+    The policy in its head allows these scripts by their hash, and no connection at all.
+    """
+    script = "\n".join(_part(f"{script}.js") for script in scripts)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    text = escape(clean(title))
+    body = Template(_part(f"{name}.html")).substitute(title=text, svg=svg)
+    style = _part("page.css") + _part(f"{name}.css")
+    return Template(_part("page.html")).substitute(
+        policy=policy, title=text, style=style, body=body, data=embed(data), script=script
+    )
+
+
+def embed(data: Any) -> str:
+    r"""Write JSON that can stand inside a script element, whatever texts are in it.
+
+    >>> print(embed("</script> & \u2028"))
+    "\u003c/script\u003e \u0026 \u2028"
+    """
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).translate(
+        {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&"}
+    )
+
+
+def _part(name: str) -> str:
+    return (resources.files("nodegrad.show") / "pages" / name).read_text(encoding="utf-8")

@@ -1,0 +1,196 @@
+"""Record a training as it goes: the loss, the parameters, the graph of one sample, what the model says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nodegrad.data import samples
+from nodegrad.graph import patient_collector, topological_order
+from nodegrad.show.drawing.fold import Group, flatten, fold, single
+from nodegrad.show.drawing.picture import cells, kind_of
+from nodegrad.show.drawing.svg import Edge, Node, Picture, text_width
+from nodegrad.show.snapshot import Vertex, snapshot
+from nodegrad.sweep import reverse_sweep
+from nodegrad.value import Value
+
+FOLD_ABOVE = 24  # nodes of the graph of one sample
+RESOLUTION = 28  # points along each side of the plane
+CURVE = 81  # points of a curve over one input
+MOST = 500  # parameters that a page can show
+
+Loss = Callable[[Any, Any], Value]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One moment of a training. Gradients are those of the mean loss over all samples."""
+
+    step: int
+    loss: float
+    parameters: tuple[float, ...]
+    gradients: tuple[float, ...]
+    predictions: tuple[tuple[float, ...], ...]
+    plane: tuple[tuple[float, ...], ...]  # the outputs over the plane or the line of inputs
+    texts: tuple[str, ...]  # what stands in each box of the graph
+
+
+class Recorder:
+    """Record a training of a small model, for `training_player`.
+
+    Call it once per step of a loop of your own, or give it to `fit` as its callback; it changes nothing.
+
+    >>> import nodegrad as ng
+    >>> model = ng.nn.MLP(1, [3, 1], seed=1)
+    >>> X, y = [[0.0], [0.5], [1.0]], [0.0, 0.25, 1.0]
+    >>> recorder = Recorder(model, X, y)
+    >>> history = ng.fit(model, X, y, epochs=5, callback=recorder)
+    >>> len(recorder.frames)
+    6
+
+    Args:
+        model: a Module of at most 500 parameters.
+        X: the rows of inputs; with one or two columns the page shows the curve or the plane.
+        y: a target for each row.
+        loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
+        example: which row's graph to show.
+        every: record each call, each second, and so on.
+
+    Raises:
+        ValueError: for too large a model, an unknown loss, or rows and targets that do not match.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        X: Any,
+        y: Any,
+        loss: str | Loss = "mean_squared_error",
+        example: int = 0,
+        every: int = 1,
+    ) -> None:
+        from nodegrad.nn.losses import LOSSES
+
+        self.samples = samples(X, y, "Recorder")
+        self.inputs = [row if isinstance(row, list) else [row] for row, _ in self.samples]
+        self.targets = [target for _, target in self.samples]
+        self.parameters: list[Value] = model.parameters()
+        if len(self.parameters) > MOST:
+            raise ValueError(
+                f"Recorder takes models of up to {MOST} parameters; this one has {len(self.parameters):,}. "
+                "Plot its history instead: fit(...).plot()."
+            )
+        if isinstance(loss, str) and loss not in LOSSES:
+            raise ValueError(f"Recorder knows the losses {', '.join(LOSSES)}; got {loss!r}.")
+        if not 0 <= example < len(self.samples):
+            raise ValueError(
+                f"Recorder expects example to be one of {len(self.samples)} rows; got {example}."
+            )
+        self.model, self.example, self.every = model, example, every
+        self.loss: Loss = LOSSES[loss] if isinstance(loss, str) else loss
+        self.frames: list[Frame] = []
+        self.groups: list[Group] = []
+        self.calls = 0
+        self.points = self._points()
+        self._record()
+
+    def __call__(self, *_: Any) -> None:
+        """Record a step, if it is one of every `every`."""
+        self.calls += 1
+        if self.calls % self.every == 0:
+            self._record()
+
+    @patient_collector()
+    def _record(self) -> None:
+        total, gradients = 0.0, dict.fromkeys(self.parameters, 0.0)
+        predictions = []
+        for row, target in self.samples:
+            output = self.model(row)
+            predictions.append(_numbers(output))
+            error = self.loss(output, target)
+            adjoints = reverse_sweep(topological_order(error), {error: 1.0 / len(self.samples)})
+            total += error._data / len(self.samples)
+            for parameter in gradients:
+                gradients[parameter] += adjoints.get(parameter, 0.0)
+        self.frames.append(
+            Frame(
+                self.calls,
+                total,
+                tuple([parameter._data for parameter in self.parameters]),
+                tuple(gradients.values()),
+                tuple(predictions),
+                tuple([_numbers(self.model(point)) for point in self.points]),
+                self._texts(),
+            )
+        )
+
+    def _points(self) -> list[Any]:
+        """Return where to look at the model: over a line, over a plane, or nowhere if inputs are more."""
+        ranges = [padded(column) for column in zip(*self.inputs, strict=True)]
+        if len(ranges) == 1:
+            line = _spread(*ranges[0], CURVE)
+            return [[x] for x in line] if isinstance(self.samples[0][0], list) else line
+        if len(ranges) == 2:
+            across, up = (_spread(*span, RESOLUTION) for span in ranges)
+            return [[x, y] for y in reversed(up) for x in across]  # from the top, as pictures are stored
+        return []
+
+    def _texts(self) -> tuple[str, ...]:
+        """Return what each box of the graph of the example says now; nothing if the graph has changed."""
+        row, target = self.samples[self.example]
+        error = self.loss(self.model(row), target)
+        adjoints = reverse_sweep(topological_order(error), {error: 1.0})
+        order = snapshot([error])
+        for vertex in order:
+            vertex.grad = adjoints.get(vertex.value, 0.0)
+        groups = single(order)
+        if len(order) > FOLD_ABOVE:
+            groups = fold(flatten(order, order[-1:]), order[-1:])
+        texts = tuple(["\n".join(cells(group)) for group in groups])
+        if not self.frames:
+            self.groups = groups
+        return (
+            texts if [_shape(group) for group in groups] == [_shape(group) for group in self.groups] else ()
+        )
+
+    def picture(self) -> Picture:
+        """Return the graph of the example, with room in every box for the widest text of all frames."""
+        place = {group: at for at, group in enumerate(self.groups)}
+        nodes = []
+        for at, group in enumerate(self.groups):
+            kind = kind_of(group, {self.groups[-1].members[0]})
+            texts = [frame.texts[at] for frame in self.frames if frame.texts]
+            lines = zip(*(text.split("\n") for text in texts), strict=True)
+            widest = "\n".join(max(line, key=text_width) for line in lines)
+            nodes.append(Node((widest,), group.symbol, kind))
+        edges = [Edge(place[source], place[group]) for group in self.groups for source, _ in group.feeds]
+        return Picture(nodes, edges, "graph of one sample")
+
+
+def _shape(group: Group) -> tuple[Any, ...]:
+    vertex: Vertex = group.members[0]
+    return vertex.op, len(group.members), [operand.members[0].op for operand in group.operands]
+
+
+def _numbers(output: Any) -> tuple[float, ...]:
+    """Return the outputs of a model as floats, one or many."""
+    outputs = output if hasattr(output, "__len__") else [output]
+    return tuple([x._data if isinstance(x, Value) else float(x) for x in outputs])
+
+
+def padded(numbers: Sequence[float]) -> tuple[float, float]:
+    """Return a range that holds the numbers with a margin on both sides."""
+    low, high = min(numbers), max(numbers)
+    margin = 0.15 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def _spread(low: float, high: float, count: int) -> list[float]:
+    return [low + (high - low) * at / (count - 1) for at in range(count)]
+
+
+def finite(x: float) -> float | None:
+    """Return a number as JSON can hold it."""
+    return x if math.isfinite(x) else None

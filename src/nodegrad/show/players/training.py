@@ -1,0 +1,118 @@
+"""A page that scrubs through a recorded training: loss, parameters, gradients, graph and predictions."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from nodegrad.show.drawing.picture import number
+from nodegrad.show.drawing.svg import to_svg
+from nodegrad.show.explaining.notation import plain_name
+from nodegrad.show.players.page import Page, build
+from nodegrad.show.players.recorder import RESOLUTION, Frame, Recorder, finite, padded
+from nodegrad.show.snapshot import label_of
+
+
+class TrainingPlayer(Page):
+    """A page that scrubs through a training: `.save("training.html")`, or let a notebook show it."""
+
+
+def training_player(recorder: Recorder, *, title: str = "Training, step by step") -> TrainingPlayer:
+    """Make a page that plays a recorded training: at each step the loss, every parameter and its gradient.
+
+    Beside them stand the graph of one sample with its numbers, and what the model says: a curve over one
+    input, the plane over two with its boundary, or predictions against targets for more.
+
+    >>> import nodegrad as ng
+    >>> model = ng.nn.MLP(2, [3, 1], seed=1)
+    >>> X, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0.0, 1.0, 1.0, 0.0]
+    >>> recorder = Recorder(model, X, y)
+    >>> history = ng.fit(model, X, y, epochs=3, callback=recorder)
+    >>> training_player(recorder).save("training.html").name
+    'training.html'
+
+    Raises:
+        TypeError: if this is no Recorder.
+    """
+    if not isinstance(recorder, Recorder):
+        raise TypeError(
+            f"training_player expects a Recorder; got a {type(recorder).__name__}. Make one with "
+            "Recorder(model, X, y) and give it to fit(..., callback=recorder)."
+        )
+    data = {
+        "parameters": [
+            plain_name(label_of(p)) if label_of(p) else f"p{at}" for at, p in enumerate(recorder.parameters)
+        ],
+        "frames": [_frame(frame, recorder) for frame in recorder.frames],
+        "view": _view(recorder),
+    }
+    svg = to_svg(recorder.picture())
+    return TrainingPlayer(build("training", title, data, svg, ("transport", "training")), title)
+
+
+def _frame(frame: Frame, recorder: Recorder) -> dict[str, Any]:
+    return {
+        "step": frame.step,
+        "loss": finite(frame.loss),
+        "lossText": number(frame.loss),
+        "values": [number(x) for x in frame.parameters],
+        "gradients": [number(x) for x in frame.gradients],
+        "sizes": [[finite(x), finite(g)] for x, g in zip(frame.parameters, frame.gradients, strict=True)],
+        "texts": frame.texts,
+        "plane": _plane(frame, recorder),
+        "predictions": [finite(x) for row in frame.predictions for x in row],
+    }
+
+
+def _view(recorder: Recorder) -> dict[str, Any]:
+    """Say how to show what the model says: over a line, over a plane, or against the targets."""
+    inputs, outputs = len(recorder.inputs[0]), len(recorder.frames[0].predictions[0])
+    first, last = (padded([row[min(at, inputs - 1)] for row in recorder.inputs]) for at in (0, 1))
+    if inputs == 2:
+        marks = [_mark(target, outputs, recorder) for target in recorder.targets]
+        points = [[x, y, mark] for (x, y), mark in zip(recorder.inputs, marks, strict=True)]
+        return {
+            "kind": "plane",
+            "x": first,
+            "y": last,
+            "points": points,
+            "side": RESOLUTION,
+            "classes": outputs > 1,
+        }
+    targets = [float(target) for target in recorder.targets] if outputs == 1 else []
+    seen = [x for frame in recorder.frames for row in frame.predictions for x in row if finite(x) is not None]
+    up = padded([*targets, *(seen if inputs > 1 else [])] or [0.0])
+    if inputs == 1:
+        points = [[row[0], target, 1] for row, target in zip(recorder.inputs, targets, strict=False)]
+        return {
+            "kind": "curve",
+            "x": first,
+            "y": up,
+            "points": points,
+            "at": [point[0] if isinstance(point, list) else point for point in recorder.points],
+        }
+    return {"kind": "targets", "x": up, "y": up, "points": [[target, 0.0, 1] for target in targets]}
+
+
+def _mark(target: Any, outputs: int, recorder: Recorder) -> int:
+    """Return the class of a target: its number, the place of its 1, or whether it is high."""
+    if hasattr(target, "__len__"):
+        return max(range(len(target)), key=target.__getitem__)
+    return int(target) if outputs > 1 else int(_share(target, recorder) >= 0.5)
+
+
+def _share(x: float, recorder: Recorder) -> float:
+    """Return where a number lies between the lowest and the highest target, from 0 to 1."""
+    low, high = min(recorder.targets), max(recorder.targets)
+    return min(1.0, max(0.0, (x - low) / (high - low))) if high > low and x == x else 0.5
+
+
+def _plane(frame: Frame, recorder: Recorder) -> Any:
+    """Return the outputs of the curve, or a byte per point of the plane: a class, or a share of the range."""
+    if len(recorder.inputs[0]) == 1:
+        return [finite(outputs[0]) for outputs in frame.plane]
+    if len(frame.predictions[0]) > 1:
+        shades = [max(range(len(outputs)), key=outputs.__getitem__) for outputs in frame.plane]
+    else:
+        shades = [round(255 * _share(outputs[0], recorder)) for outputs in frame.plane]
+    return base64.b64encode(bytes(shades)).decode()
