@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from nodegrad.graph import topological_order
 from nodegrad.ops import plain
 from nodegrad.transforms import jacobian
-from nodegrad.trees import described, flatten, rebuild
+from nodegrad.trees import build, described, flatten
 from nodegrad.value import Value
 
 Numbers = list[Any]  # floats or Values
@@ -49,7 +49,7 @@ def check_grad(f: Callable[..., Any], *args: Any, order: int = 2, tolerance: flo
         raise TypeError(f"check_grad expects a function; got {described(f)}. Write check_grad(f, x).")
     if order < 1:
         raise ValueError(f"check_grad takes an order of 1 or more; got {order}.")
-    function, numbers = _flat(f, args), [plain(x, "check_grad") for x in flatten(args)]
+    function, numbers = _flat(f, args), [plain(x, "check_grad") for x in flatten(args)[0]]
     names = [f"argument {i}{which}" for i, tree in enumerate(args) for which in _positions(tree)]
     for k in range(1, order + 1):
         fault = _fault(function, numbers, tolerance)
@@ -154,17 +154,18 @@ def _error(fault: _Fault, order: int, name: str, suspect: Value | None) -> Excep
 
 def _flat(f: Callable[..., Any], args: Sequence[Any]) -> Function:
     """Make `f` a function from one list of numbers to another."""
+    spec = flatten(tuple(args))[1]
 
     def flat(numbers: Numbers) -> Numbers:
         values = [x if isinstance(x, Value) else Value(x) for x in numbers]
-        return flatten(f(*rebuild(tuple(args), values)))
+        return flatten(f(*build(spec, values)))[0]
 
     return flat
 
 
 def _derivative(function: Function) -> Function:
     rows = jacobian(function)
-    return lambda numbers: flatten(rows(numbers))
+    return lambda numbers: flatten(rows(numbers))[0]
 
 
 def _values(function: Function, numbers: Sequence[float]) -> list[float]:
@@ -178,5 +179,5 @@ def _number(x: Any) -> float:
 
 def _positions(tree: Any) -> Iterator[str]:
     """Say which number of an argument is meant, where it holds several."""
-    count = len(flatten(tree))
+    count = len(flatten(tree)[0])
     return iter([""] if count == 1 else [f" (number {i} in it)" for i in range(count)])

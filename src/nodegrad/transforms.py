@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from nodegrad.graph import dependents, patient_collector, topological_order
 from nodegrad.ops import constant, identity, plain
 from nodegrad.sweep import forward_sweep, reverse_sweep
-from nodegrad.trees import Number, Tree, blocks, described, flatten, rebuild, shape_of
+from nodegrad.trees import Number, Spec, Tree, blocks, build, container, described, flatten
 from nodegrad.value import Value, literal
 
 Function = Callable[..., Any]
@@ -132,8 +132,8 @@ def jvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
         record = record.symbolic() if any(isinstance(x, Value) for x in seeds.values()) else record
         found = record.forward(seeds)
         return (
-            rebuild(record.result, map(record.number, record.outputs)),
-            rebuild(record.result, (record.number(found.get(output, 0.0)) for output in record.outputs)),
+            build(record.result, map(record.number, record.outputs)),
+            build(record.result, (record.number(found.get(output, 0.0)) for output in record.outputs)),
         )
 
 
@@ -165,7 +165,7 @@ def vjp(f: Function, *primals: Tree) -> tuple[Tree, Function]:
             gradient: tuple[Tree, ...] = swept.gradient(seeds)
             return gradient
 
-    return rebuild(record.result, map(record.number, record.outputs)), pull_back
+    return build(record.result, map(record.number, record.outputs)), pull_back
 
 
 def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, ...]:
@@ -195,11 +195,14 @@ def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
 def _value_and_grad(user: str, f: Function, argnums: Argnums, wrt: Tree) -> Function:
     _check_function(f, user)
 
+    def scalar(*args: Any, **kwargs: Any) -> Number:
+        return _one_output(f(*args, **kwargs), user)
+
     @_like(f)
     def both(*args: Any, **kwargs: Any) -> tuple[Number, Tree]:
         with patient_collector():
-            record = _record(user, f, args, kwargs, argnums, wrt)
-            output = _one_output(record.result, record.outputs, user)
+            record = _record(user, scalar, args, kwargs, argnums, wrt)
+            (output,) = record.outputs
             return record.number(output), record.gradient({output: 1.0})
 
     return both
@@ -208,10 +211,10 @@ def _value_and_grad(user: str, f: Function, argnums: Argnums, wrt: Tree) -> Func
 class _Record(NamedTuple):
     """What one run of a function recorded, ready to be swept."""
 
-    argument: Tree  # what to differentiate by; its structure is that of the gradient
+    argument: Spec  # how what to differentiate by, and so the gradient, is structured
     variables: list[Value]  # the numbers in it
     own: set[Value]  # those made here, from plain numbers
-    result: Tree  # what the function returned
+    result: Spec  # how what the function returned is structured
     outputs: list[Value]  # the numbers in it
     order: list[Value]
     active: set[Value] | None = None  # the nodes that depend on the variables; None for all
@@ -241,7 +244,7 @@ class _Record(NamedTuple):
     def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
         """Return the adjoints of the variables in the structure of the argument."""
         adjoints = self.reverse(seeds)
-        return rebuild(self.argument, (self.number(adjoints.get(x, 0.0)) for x in self.variables))
+        return build(self.argument, (self.number(adjoints.get(x, 0.0)) for x in self.variables))
 
     def rows(self) -> list[list[Number]]:
         """Return the Jacobian by one reverse sweep per output."""
@@ -260,21 +263,19 @@ def _record(
     """Run `f` on fresh variables in place of the numbers to differentiate by; with `wrt`, as it is."""
     if wrt is None:
         places = _places(argnums, len(args), user)
-        argument = tuple(args[i] for i in places)
-        if isinstance(argnums, int):
-            (argument,) = argument
-        given = [_checked(x, f"argument {i}", user) for i in places for x in flatten(args[i])]
+        given = [(_checked(x, f"argument {i}", user)) for i in places for x in flatten(args[i])[0]]
         variables = [_variable(x) for x in given]
         own = {x for x in variables if x.op is None}
-        fresh = iter(variables)
-        passed = list(args)
-        for i in places:
-            passed[i] = rebuild(args[i], fresh)
-        result = f(*passed, **kwargs)
+        chosen = tuple([args[i] for i in places])
+        argument = flatten(chosen)[1]
+        passed = dict(zip(places, build(argument, variables), strict=True))
+        args = [passed.get(i, arg) for i, arg in enumerate(args)]
+        argument = argument[2][0] if isinstance(argnums, int) else argument
     else:
-        argument, variables, own = wrt, [_checked_variable(x, user) for x in flatten(wrt)], set()
-        result = f(*args, **kwargs)
-    outputs = [_output(x, user) for x in flatten(result)]
+        given, argument = flatten(wrt)
+        variables, own = [_checked_variable(x, user) for x in given], set()
+    returned, result = flatten(f(*args, **kwargs))
+    outputs = [_output(x, user) for x in returned]
     order = topological_order(*outputs)
     record = _Record(argument, variables, own, result, outputs, order)
     floats = len(own) == len(variables) and all(node.op is not None or node in own for node in order)
@@ -324,8 +325,9 @@ def _checked(x: Any, what: str, user: str) -> Number:
         return plain(x, user)
     except TypeError:
         raise TypeError(
-            f"{user} takes numbers in lists, tuples, dicts or NumPy arrays; {what} holds {described(x)}. "
-            "Pass what is no number by an argument that is not differentiated, a model's parameters by wrt=."
+            f"{user} takes numbers, and lists, tuples, dicts, data classes and NumPy arrays of them; {what} "
+            f"holds {described(x)}. Pass non-numeric values in an argument that is not differentiated; pass "
+            "a model's parameters with wrt=."
         ) from None
 
 
@@ -349,14 +351,13 @@ def _output(x: Any, user: str) -> Value:
         ) from None
 
 
-def _one_output(result: Tree, outputs: list[Value], user: str) -> Value:
-    if isinstance(result, list | tuple | dict) or shape_of(result):
+def _one_output(result: Tree, user: str) -> Number:
+    if container(result) is not None or getattr(result, "shape", None):
         raise TypeError(
             f"{user} expects a function that returns one Value; this one returned {described(result)}. "
             "Use jacobian for several outputs."
         )
-    (output,) = outputs
-    return output
+    return result
 
 
 def _arguments(trees: Any, what: str, user: str) -> tuple[Tree, ...]:
@@ -370,7 +371,7 @@ def _arguments(trees: Any, what: str, user: str) -> tuple[Tree, ...]:
 
 def _seeds(nodes: Sequence[Value], tree: Tree, what: str, user: str) -> dict[Value, Number]:
     """Give each node its number in a structure that holds as many; to a node that comes twice, the sum."""
-    numbers = [_checked(x, what, user) for x in flatten(tree)]
+    numbers = [_checked(x, what, user) for x in flatten(tree)[0]]
     if len(numbers) != len(nodes):
         raise ValueError(f"{user} takes {what} of {len(nodes)} numbers; got {len(numbers)}.")
     seeds: dict[Value, Number] = {}

@@ -1,92 +1,322 @@
-"""Structures of numbers: lists, tuples, dicts and NumPy arrays, taken apart and put together again."""
+"""Trees: structures of numbers, taken apart into leaves and a spec, and put together again.
+
+Containers are lists, tuples, dicts and their subclasses (named tuples, OrderedDict, defaultdict), data
+classes, attrs classes and NumPy arrays; everything else is a leaf. What is put together has the type, the
+keys and the attributes of what was taken apart. A spec can be compared, hashed and pickled.
+"""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from copy import copy
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from functools import lru_cache, partial
 from itertools import islice
+from math import prod
 from typing import Any
 
+from nodegrad.value import Value
+
 Number = Any  # a float or a Value
-Tree = Any  # a number, or numbers in lists, tuples, dicts and NumPy arrays
+Tree = Any  # a number, or numbers in containers
+Spec = Any  # LEAF, or (type, form, specs of the entries): see `container`
+Make = Callable[[Any], Any]  # from the shape of an array, or None for a leaf, to what stands there
+
+LEAF = "*"  # the spec of one number
 
 
-def flatten(tree: Tree) -> list[Number]:
-    """List the numbers of a structure, or whatever else stands in their place.
+def flatten(tree: Tree) -> tuple[list[Any], Spec]:
+    """Take a tree apart: its leaves from left to right, and the spec that puts them together again.
 
-    >>> flatten({"a": 1.0, "b": [2.0, (3.0,)]})
+    >>> flatten({"a": 1.0, "b": [2.0, (3.0,)]})[0]
     [1.0, 2.0, 3.0]
     """
-    numbers: list[Number] = []
-    map_leaves(tree, lambda leaf: numbers.extend(leaf.ravel().tolist() if shape_of(leaf) else [_item(leaf)]))
-    return numbers
+    leaves: list[Any] = []
+    return leaves, _spec(tree, leaves)
 
 
-def rebuild(tree: Tree, numbers: Iterable[Number]) -> Tree:
-    """Put numbers, in the order of `flatten`, into a structure like `tree`.
+def build(spec: Spec, leaves: Iterable[Any]) -> Tree:
+    """Put leaves together as `spec` says. Arrays are of float64, or of objects if a leaf is no float.
 
-    An array is of float64 where all its numbers are floats, and of objects otherwise.
-
-    >>> rebuild({"a": 1.0, "b": [2.0, (3.0,)]}, [7.0, 8.0, 9.0])
+    >>> build(flatten({"a": 1.0, "b": [2.0, (3.0,)]})[1], [7.0, 8.0, 9.0])
     {'a': 7.0, 'b': [8.0, (9.0,)]}
     """
-    remaining = iter(numbers)
-    return map_leaves(tree, lambda leaf: _fill(shape_of(leaf), remaining))
+    return builder(spec)(list(leaves), 0, None)[0]
 
 
-def blocks(result: Tree, argument: Tree, rows: Iterable[Iterable[Number]]) -> Tree:
+# Containers, and how each kind is taken apart and put together.
+
+
+class _Attributes(dict[str, Any]):
+    """What a container holds besides its entries: the attributes of a subclass, a default factory.
+
+    They are compared without asking Values: the same objects, or equal text, numbers or functions.
+    """
+
+    def __hash__(self) -> int:  # type: ignore[override]  # part of a spec, never changed
+        return hash(tuple(self))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Attributes)
+            and self.keys() == other.keys()
+            and all(x is other[name] or _same_plain(x, other[name]) for name, x in self.items())
+        )
+
+
+def _same_plain(x: Any, y: Any) -> bool:
+    return type(x) is type(y) and isinstance(x, str | bytes | int | float) and bool(x == y)
+
+
+def container(tree: Any) -> tuple[Any, Any] | None:
+    """Return the form and the entries of a container that is no array; None for a leaf.
+
+    The form is None for plain lists and tuples, the keys with their types for plain dicts, the names of the
+    fields for data and attrs classes; for subclasses, (keys, attributes).
+    """
+    kind: Any = type(tree)
+    if kind is list or kind is tuple:
+        return None, tree
+    if kind is dict:
+        return _keys(tree), tree.values()
+    if isinstance(tree, list | tuple | dict):
+        keys = _keys(tree) if isinstance(tree, dict) else None
+        return (keys, _attributes(tree)), [*(tree.values() if isinstance(tree, dict) else tree)]
+    names = None if isinstance(tree, Value) else _field_names(kind)
+    return None if names is None else (names, [getattr(tree, name) for name in names])
+
+
+def _keys(tree: dict[Any, Any]) -> tuple[Any, ...]:
+    """Return the keys of a dict, each with its type: 1, 1.0 and True are equal, and differ as keys."""
+    return tuple([(key, _type(key)) for key in tree])
+
+
+def _type(key: Any) -> Any:
+    return tuple(map(_type, key)) if type(key) is tuple else type(key)
+
+
+def _attributes(tree: Any) -> _Attributes:
+    state: Any = object.__getstate__(tree)  # a dict, or a pair with the slots, or None
+    found = _Attributes()
+    for part in state if isinstance(state, tuple) else (state,):
+        found.update(part or {})
+    if isinstance(tree, defaultdict):
+        found["default_factory"] = tree.default_factory
+    return found
+
+
+@lru_cache(maxsize=256)
+def _field_names(kind: Hashable) -> tuple[str, ...] | None:
+    """Return the names of the fields of a data class or an attrs class; None for other types."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        return tuple(field.name for field in fields(kind))
+    attrs = getattr(kind, "__attrs_attrs__", None)
+    return None if attrs is None else tuple(field.name for field in attrs)
+
+
+def _finisher(kind: Any, form: Any) -> Callable[[list[Any]], Any]:
+    """Return the function that makes a container of its entries."""
+    if kind is list:
+        return list
+    if kind is tuple:
+        return tuple
+    if kind is dict:
+        return partial(_dict, tuple([key for key, _ in form]))
+    if issubclass(kind, tuple):
+        return partial(_tuple_like, kind, form[1])
+    return partial(_list_or_dict_like if issubclass(kind, list | dict) else _object_like, kind, form)
+
+
+def _dict(keys: tuple[Any, ...], entries: Iterable[Any]) -> dict[Any, Any]:
+    return dict(zip(keys, entries, strict=True))
+
+
+# Classes are not called, since each wants other arguments: entries and attributes are put in directly.
+
+
+def _tuple_like(kind: Any, attributes: _Attributes, entries: list[Any]) -> Any:
+    return _with_attributes(tuple.__new__(kind, entries), attributes)
+
+
+def _list_or_dict_like(kind: Any, form: Any, entries: list[Any]) -> Any:
+    keys, attributes = form
+    base: Any = next(base for base in (list, OrderedDict, defaultdict, dict) if issubclass(kind, base))
+    made = base.__new__(kind)
+    if keys is None:
+        list.extend(made, entries)
+    else:
+        for (key, _), entry in zip(keys, entries, strict=True):
+            base.__setitem__(made, key, entry)
+    return _with_attributes(made, attributes)
+
+
+def _object_like(kind: Any, names: tuple[str, ...], entries: list[Any]) -> Any:
+    return _with_attributes(object.__new__(kind), dict(zip(names, entries, strict=True)))
+
+
+def _with_attributes(made: Any, attributes: dict[str, Any]) -> Any:
+    for name, x in attributes.items():
+        object.__setattr__(made, name, x)  # a frozen class has another __setattr__
+    return made
+
+
+# Taking apart.
+
+
+_NUMBERS = frozenset([float, int, Value])  # what most leaves are
+
+
+def _spec(tree: Any, leaves: list[Any]) -> Spec:
+    kind = type(tree)
+    if kind is list and _NUMBERS.issuperset(map(type, tree)):
+        leaves += tree
+        return list, None, (LEAF,) * len(tree)
+    if kind in _NUMBERS:
+        leaves.append(tree)
+        return LEAF
+    if _is_array(tree):
+        leaves += tree.ravel().tolist() if tree.dtype != object else list(tree.flat)
+        return _array_type(), tree.shape, ()
+    found = container(tree)
+    if found is None:
+        leaves.append(tree)
+        return LEAF
+    form, entries = found
+    return kind, form, tuple([_spec(entry, leaves) for entry in entries])
+
+
+def _is_array(tree: Any) -> bool:
+    """Whether this is an array. Where NumPy is not loaded there are none."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(tree, numpy.ndarray)
+
+
+def _array_type() -> Any:
+    return sys.modules["numpy"].ndarray
+
+
+def is_array_type(kind: Any) -> bool:
+    """Whether the type in a spec is that of arrays, whose form is their shape."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and kind is numpy.ndarray
+
+
+# Putting together.
+
+
+def assemble(spec: Spec, make: Make) -> Tree:
+    """Put together, from left to right, what `make` gives for each leaf and array."""
+    if spec == LEAF:
+        return make(None)
+    kind, form, entries = spec
+    if is_array_type(kind):
+        return make(form)
+    return _finisher(kind, form)([assemble(entry, make) for entry in entries])
+
+
+def blocks(outer: Spec, inner: Spec, rows: Iterable[Iterable[Number]]) -> Tree:
     """Arrange a Jacobian: its rows as the result is structured, their entries as the argument is."""
     remaining = iter(rows)
 
-    def block(output: Any) -> Tree:
-        own = [iter(row) for row in islice(remaining, _size(shape_of(output)))]
+    def block(shape: Any) -> Tree:
+        own = [iter(row) for row in islice(remaining, prod(shape or ()))]
 
-        def entries(leaf: Any) -> Iterator[Number]:
-            return (x for row in own for x in islice(row, _size(shape_of(leaf))))
+        def entries(of: Any) -> Any:
+            taken = [x for row in own for x in islice(row, prod(of or ()))]
+            return (
+                taken[0] if shape is None and of is None else _array(taken, (shape or ()) + (of or ()), None)
+            )
 
-        return map_leaves(argument, lambda leaf: _fill(shape_of(output) + shape_of(leaf), entries(leaf)))
+        return assemble(inner, entries)
 
-    return map_leaves(result, block)
-
-
-def map_leaves(tree: Tree, function: Callable[[Any], Any]) -> Tree:
-    """Apply a function to every number and array of a structure."""
-    if isinstance(tree, list):
-        return [map_leaves(inner, function) for inner in tree]
-    if isinstance(tree, tuple):
-        mapped = [map_leaves(inner, function) for inner in tree]
-        return type(tree)(*mapped) if hasattr(tree, "_fields") else tuple(mapped)
-    if isinstance(tree, dict):
-        found = copy(tree)
-        found.update({key: map_leaves(inner, function) for key, inner in tree.items()})
-        return found
-    return function(tree)
+    return assemble(outer, block)
 
 
-def shape_of(leaf: Any) -> tuple[int, ...]:
-    """Return the shape of a NumPy array, () for all else. Where NumPy is not loaded there are no arrays."""
-    numpy: Any = sys.modules.get("numpy")
-    return leaf.shape if numpy is not None and isinstance(leaf, numpy.ndarray) else ()
+def stack(spec: Spec, columns: Iterator[Any]) -> Tree:
+    """Put columns (one array of rows per leaf) together as `spec` says; arrays have rows first."""
+
+    def make(shape: Any) -> Any:
+        if shape is None:
+            return next(columns)
+        numpy: Any = sys.modules["numpy"]
+        parts = list(islice(columns, prod(shape)))
+        return numpy.stack(parts, axis=-1).reshape(*parts[0].shape, *shape) if parts else numpy.empty(shape)
+
+    return assemble(spec, make)
 
 
-def _size(shape: tuple[int, ...]) -> int:
-    return 1 if not shape else shape[0] * _size(shape[1:])
+def mapped(spec: Spec) -> Spec:
+    """Return the spec of what `map` returns: a list of numbers becomes an array."""
+    if spec == LEAF:
+        return LEAF
+    kind, form, entries = spec
+    if kind is list and entries and all(entry == LEAF for entry in entries):
+        return _array_type(), (len(entries),), ()
+    return kind, form, tuple(map(mapped, entries))
 
 
-def _item(leaf: Any) -> Any:
-    """Return the number in an array without dimensions; anything else as it is."""
-    numpy: Any = sys.modules.get("numpy")
-    return leaf.item() if numpy is not None and isinstance(leaf, numpy.ndarray) else leaf
+Leaves = Any  # a list, or an array of floats
+Build = Callable[[Leaves, int, Any], tuple[Any, int]]
 
 
-def _fill(shape: tuple[int, ...], numbers: Iterator[Number]) -> Any:
-    """Take as many numbers as an array of this shape holds, and make it; the shape () stands for a number."""
-    if not shape:
-        return next(numbers)
-    taken = list(islice(numbers, _size(shape)))
-    numpy: Any = sys.modules["numpy"]
-    filled = numpy.empty(len(taken), float if all(type(x) is float for x in taken) else object)
-    filled[:] = taken
-    return filled.reshape(shape)
+@lru_cache(maxsize=256)
+def builder(spec: Spec, of_array: bool = False) -> Build:
+    """Return the function (leaves, place of the first, dtype) -> (tree, place after the last) of a spec.
+
+    The leaves are a list or, with `of_array`, an array of floats that nothing else uses: the larger part of
+    it may become part of the tree. Numbers are Python floats either way. Where the dtype is None, arrays are
+    of float64 if all their leaves are floats, and of objects otherwise.
+    """
+    if spec == LEAF:
+        return _float if of_array else lambda leaves, start, dtype: (leaves[start], start + 1)
+    kind, form, entries = spec
+    if is_array_type(kind):
+        return partial(_build_array, form, of_array)
+    finish = _finisher(kind, form)
+    if all(entry == LEAF for entry in entries):
+        return partial(_build_flat, None if kind is list else finish, len(entries), of_array)
+    return partial(_build_nested, finish, tuple([builder(entry, of_array) for entry in entries]))
+
+
+def _float(leaves: Leaves, start: int, dtype: Any) -> tuple[float, int]:
+    return float(leaves[start]), start + 1
+
+
+def _build_flat(
+    finish: Any, count: int, of_array: bool, leaves: Leaves, start: int, dtype: Any
+) -> tuple[Any, int]:
+    end = start + count
+    built = leaves[start:end].tolist() if of_array else leaves[start:end]
+    return built if finish is None else finish(built), end
+
+
+def _build_nested(
+    finish: Any, parts: tuple[Build, ...], leaves: Leaves, start: int, dtype: Any
+) -> tuple[Any, int]:
+    built = []
+    for part in parts:
+        entry, start = part(leaves, start, dtype)
+        built.append(entry)
+    return finish(built), start
+
+
+def _build_array(
+    shape: tuple[int, ...], of_array: bool, leaves: Leaves, start: int, dtype: Any
+) -> tuple[Any, int]:
+    end = start + prod(shape)
+    if of_array and shape and 2 * (end - start) > len(leaves):  # a smaller part would keep the whole alive
+        return leaves[start:end].reshape(shape), end
+    return _array(leaves[start:end], shape, dtype), end
+
+
+def _array(leaves: Leaves, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Make an array. In place of one without dimensions stands the Value itself, if it is to hold one."""
+    if dtype is None:
+        dtype = float if all(type(x) is float for x in leaves) else object
+    if not shape and dtype is object:
+        return leaves[0]
+    made = sys.modules["numpy"].empty(len(leaves), dtype)
+    made[:] = leaves
+    return made.reshape(shape)
 
 
 def described(x: Any) -> str:
@@ -95,6 +325,6 @@ def described(x: Any) -> str:
         return "None"
     if isinstance(x, list | tuple | dict):
         return f"a {type(x).__name__} of {len(x)}"
-    if shape_of(x):
+    if _is_array(x) and x.shape:
         return f"an array of shape {x.shape}"
     return f"{x!r:.60} of type {type(x).__name__}"

@@ -9,7 +9,7 @@ from nodegrad import Value
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.program import render
 from nodegrad.compiler.record import record
-from nodegrad.compiler.trees import flatten
+from nodegrad.trees import flatten
 from nodegrad.value import observe
 
 

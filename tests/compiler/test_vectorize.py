@@ -17,9 +17,9 @@ from nodegrad.compiler.program import MAX, Program
 from nodegrad.compiler.program import evaluate as evaluate_program
 from nodegrad.compiler.record import record
 from nodegrad.compiler.reduction import plan_reduction
-from nodegrad.compiler.trees import flatten
 from nodegrad.compiler.vector import Group, Index, Straight, check, evaluate
 from nodegrad.compiler.vectorize import vectorize
+from nodegrad.trees import flatten
 
 
 def recorded(f, *arguments):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.trees import LEAF, Spec
+from nodegrad.trees import LEAF, Spec, container, flatten
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -14,7 +14,8 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 def rows(arguments: Sequence[Any]) -> tuple[Spec, list[Array], int]:
     """Return the spec of one row, the numbers as arrays [row, number], and how many rows there are.
 
-    An array or a list has its rows along the first axis; a tuple or dict is a structure of such.
+    An array or a list has its rows along the first axis; any other container is a structure of such. In a
+    list, rows may be structures: each arrives in the function as it stands in the list.
 
     Raises:
         TypeError: if something is not a number.
@@ -40,22 +41,47 @@ def rows(arguments: Sequence[Any]) -> tuple[Spec, list[Array], int]:
 
 
 def _spec(argument: Any, name: str, blocks: list[Array], names: list[str]) -> Spec:
-    if isinstance(argument, tuple):
-        kind = type(argument)
-        return kind, None, tuple([_spec(x, f"{name}[{i}]", blocks, names) for i, x in enumerate(argument)])
-    if isinstance(argument, dict):
-        entries = tuple([_spec(x, f"{name}[{key!r}]", blocks, names) for key, x in argument.items()])
-        return dict, tuple(argument), entries
-    array = _numbers(argument, name)
+    if isinstance(argument, list):
+        return _spec_of_list(argument, name, blocks, names)
+    found = container(argument)
+    if found is not None:
+        form, entries = found
+        places = argument if isinstance(argument, dict) else range(len(entries))
+        return (
+            type(argument),
+            form,
+            tuple([_spec(x, f"{name}[{i!r}]", blocks, names) for i, x in zip(places, entries, strict=True)]),
+        )
+    shape = _add(_numbers(argument, name), name, blocks, names)
+    return _array(shape) if isinstance(argument, np.ndarray) else _nested(shape)
+
+
+def _spec_of_list(rows: list[Any], name: str, blocks: list[Array], names: list[str]) -> Spec:
+    first = rows[0] if rows else None
+    if type(first) is not list and container(first) is not None:
+        taken = [flatten(row) for row in rows]
+        spec = taken[0][1]
+        for place, (_, other) in enumerate(taken):
+            if other != spec:
+                raise ValueError(
+                    f"map takes rows of one structure; {name}[{place}] differs in it from {name}[0]."
+                )
+        _add(_numbers([numbers for numbers, _ in taken], name), name, blocks, names)
+        return spec
+    shape = _add(_numbers(rows, name), name, blocks, names)
+    return _array(shape) if isinstance(first, np.ndarray) else _nested(shape)
+
+
+def _add(array: Array, name: str, blocks: list[Array], names: list[str]) -> tuple[int, ...]:
+    """Add an array with rows along the first axis to the blocks; return the shape of a row."""
     if array.ndim == 0:
         raise ValueError(
             f"map takes arrays with rows along the first axis; {name} is the single number {array}."
         )
     blocks.append(array.reshape(len(array), prod(array.shape[1:])))
     names.append(name)
-    if isinstance(argument, np.ndarray) and array.ndim > 1:
-        return np.ndarray, array.shape[1:], ()
-    return _nested(array.shape[1:])
+    shape: tuple[int, ...] = array.shape[1:]
+    return shape
 
 
 def _numbers(argument: Any, name: str) -> Array:
@@ -72,6 +98,10 @@ def _numbers(argument: Any, name: str) -> Array:
             "(Values are for the function itself: give their data)."
         )
     return array.astype(np.float64)
+
+
+def _array(shape: tuple[int, ...]) -> Spec:
+    return (np.ndarray, shape, ()) if shape else LEAF
 
 
 def _nested(shape: tuple[int, ...]) -> Spec:

@@ -15,10 +15,10 @@ from nodegrad.compiler.record import named, recording_lock
 from nodegrad.compiler.reduction import added
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace, make_trace, verify
-from nodegrad.compiler.trees import LEAF, Spec, flatten, stack
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.graph import patient_collector
 from nodegrad.ops import plain
+from nodegrad.trees import LEAF, Spec, flatten, stack
 from nodegrad.value import Value
 
 _OTHER_ROWS = 3  # rows that a new trace of `map` is compared on, if they go the same way

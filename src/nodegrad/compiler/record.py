@@ -7,9 +7,9 @@ from pathlib import Path
 from threading import RLock, get_ident
 from typing import Any
 
-from nodegrad.compiler.trees import Spec, flatten, unflatten
 from nodegrad.graph import patient_collector
 from nodegrad.ops import plain
+from nodegrad.trees import Spec, build, flatten
 from nodegrad.value import Value, observe
 
 _PACKAGE = str(Path(__file__).parents[1])
@@ -96,7 +96,7 @@ def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recor
         before = observe(observer)
         try:
             with patient_collector():
-                result = f(*unflatten(spec, inputs))
+                result = f(*build(spec, inputs))
         finally:
             last = observe(before)
     if last is not observer:

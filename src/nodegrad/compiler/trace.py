@@ -14,9 +14,9 @@ from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import optimize, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Program, check, evaluate
 from nodegrad.compiler.record import Recording, named, record
-from nodegrad.compiler.trees import Spec, builder, mapped
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.graph import patient_collector
+from nodegrad.trees import Spec, builder, mapped
 from nodegrad.value import Value
 
 

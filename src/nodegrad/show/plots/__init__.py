@@ -269,7 +269,7 @@ def _at_least(least: int, given: Any, function: str, argument: str) -> None:
 def _table(X: Any, y: Any, features: tuple[int, int]) -> tuple[list[list[float]], list[Any]]:
     """Return the rows of X and the labels y of `decision_boundary`, checked."""
     rows = [numbers(row, "decision_boundary") for row in _entries(X, "X", "decision_boundary")]
-    labels = [label.data if isinstance(label, Value) else label for label in flatten(listed(y))]
+    labels = [label.data if isinstance(label, Value) else label for label in flatten(listed(y))[0]]
     widths = {len(row) for row in rows}
     if len(widths) != 1 or min(widths) < 2:
         raise ValueError(

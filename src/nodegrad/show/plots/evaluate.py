@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nodegrad.graph import patient_collector
-from nodegrad.trees import described, flatten, map_leaves
+from nodegrad.trees import described, flatten
 from nodegrad.value import Value
 
 Row = list[float]
@@ -25,7 +25,7 @@ def numbers(tree: Any, user: str) -> Row:
         TypeError: if it holds what is no number; `user` is whom the message names.
     """
     try:
-        return [number(it) for it in flatten(listed(tree))]
+        return [number(it) for it in flatten(listed(tree))[0]]
     except (TypeError, ValueError):
         raise TypeError(f"{user} takes sequences of numbers; got {described(tree)}.") from None
 
@@ -42,13 +42,9 @@ def evaluate(function: Callable[[Any], Any], points: Sequence[Any]) -> list[Row]
     """Return the outputs of a function at each point."""
 
     def compiled() -> list[Row]:
-        import numpy as np
-
         from nodegrad.compiler import compile
 
-        columns: list[Any] = []
-        map_leaves(compile(function).map(points), columns.append)
-        table = np.concatenate([column.reshape(len(points), -1) for column in columns], axis=1)
+        table = compile(lambda point: flatten(listed(function(point)))[0]).map(points)
         rows: list[Row] = table.tolist()
         return rows
 
@@ -101,7 +97,7 @@ def _quickest(
 
 def _row(outputs: Any) -> Row:
     try:
-        return [number(it) for it in flatten(listed(outputs))]
+        return [number(it) for it in flatten(listed(outputs))[0]]
     except (TypeError, ValueError):
         raise TypeError(
             f"plots take functions that return numbers; this one returned {described(outputs)}."
