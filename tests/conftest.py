@@ -10,6 +10,8 @@ from hypothesis import settings
 
 import nodegrad
 
+pytest_plugins = ["needs"]
+
 # A loaded machine is slow, not wrong; in CI every run draws the same examples.
 settings.register_profile("nodegrad", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("nodegrad")

@@ -326,7 +326,7 @@ def test_compile_costs_are_per_operation():
     assert (memory.measured, memory.met) == ("700 bytes: wide, 20,000", False)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="this platform has no /proc")
 def test_compile_cost_runs_in_a_process_of_its_own(run_python):
 
     script = run.__file__.replace("run.py", "compile_cost.py")

@@ -214,7 +214,7 @@ def test_save_writes_through_a_symbolic_link(tmp_path):
     try:
         link.symlink_to(tmp_path / "real.json")
     except OSError:
-        pytest.skip("this system lets us make no symbolic links")
+        pytest.skip("this platform does not let us make symbolic links")
 
     MLP(1, [1], seed=1).save(link)
 

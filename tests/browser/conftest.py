@@ -1,9 +1,10 @@
 """A real headless Chromium for the pages; the tests are skipped where there is none."""
 
 import json
-import shutil
 
 import pytest
+
+import needs
 
 FLAGS = [
     "--headless=new",
@@ -21,10 +22,7 @@ LOGS = {"browser": "ALL", "performance": "ALL"}
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
     """Start Chromium once, with a profile of its own and its logs on."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("no Chromium on this machine")
+    program, driver = needs.program("chromium"), needs.program("chromedriver")
     webdriver = pytest.importorskip("selenium.webdriver")
     options = webdriver.ChromeOptions()
     options.binary_location = program

@@ -177,7 +177,7 @@ def test_without_sums_and_functions_every_mode_is_exact(name, run):
         assert same(numbers, evaluate(program, row, parameters))
 
 
-@pytest.mark.skipif("llvm" not in BACKENDS, reason="threads are those of native code")
+@pytest.mark.skipif("llvm" not in BACKENDS, reason="needs llvmlite")
 @pytest.mark.parametrize("how", ["rows", "sums"])
 def test_results_do_not_depend_on_the_number_of_threads(how, monkeypatch):
     monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._WORK", 1)
@@ -209,7 +209,7 @@ for reduce in (None, "mean"):
 """
 
 
-@pytest.mark.skipif("llvm" not in BACKENDS, reason="vector registers matter to native code")
+@pytest.mark.skipif("llvm" not in BACKENDS, reason="needs llvmlite")
 @pytest.mark.parametrize(("width", "registers"), [(4, 16), (2, 32), (2, 16)])
 def test_other_vector_registers_give_the_same(run_python, width, registers):
     run_python("-c", OTHER_MACHINE.format(width=width, registers=registers))
@@ -232,8 +232,8 @@ ng.compile(f, backend="llvm").map([[1.0, 2.0, 3.0]] * 20, reduce="sum")
 """
 
 
-@pytest.mark.skipif("llvm" not in BACKENDS, reason="instructions are those of native code")
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors always have them")
+@pytest.mark.skipif("llvm" not in BACKENDS, reason="needs llvmlite")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="this platform always has it")
 def test_no_product_and_sum_is_a_call_where_the_processor_cannot_round_them_once(run_python):
     listing = run_python("-c", WITHOUT_FMA)
 
@@ -249,7 +249,7 @@ def test_without_llvmlite_numpy_serves(monkeypatch):
         backends.choose("llvm")
 
 
-@pytest.mark.skipif("llvm" not in BACKENDS, reason="there is no llvmlite whose version matters")
+@pytest.mark.skipif("llvm" not in BACKENDS, reason="needs llvmlite")
 @pytest.mark.parametrize(("version", "found"), [("0.44.0", "numpy"), ("0.45.0rc1", "llvm"), ("1.0", "llvm")])
 def test_an_old_llvmlite_is_as_good_as_none(monkeypatch, version, found):
     monkeypatch.setattr("llvmlite.__version__", version)

@@ -11,7 +11,7 @@ from nodegrad.compiler import backends
 from nodegrad.compiler.backends.llvm.exponentials import HALF_LN2, SERIES
 
 if backends.choose("auto") != "llvm":
-    pytest.skip("native code needs llvmlite", allow_module_level=True)
+    pytest.skip("needs llvmlite", allow_module_level=True)
 
 FUNCTIONS = {"tanh": mpmath.tanh, "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x))}
 ANYWHERE = pytest.mark.parametrize("name", FUNCTIONS)

@@ -9,7 +9,7 @@ from nodegrad.compiler.program import Program
 from nodegrad.compiler.vectorize import vectorize
 
 if backends.choose("auto") != "llvm":
-    pytest.skip("kernels are native code, which needs llvmlite", allow_module_level=True)
+    pytest.skip("needs llvmlite", allow_module_level=True)
 
 from nodegrad.compiler.backends.llvm.fuse import fuse
 from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, Load, Step

@@ -12,7 +12,7 @@ from nodegrad.compiler.leaves import Leaves
 NUMBERS = [math.pi, -0.0, math.inf, -math.inf, 5e-324, 1e308, *np.linspace(-3.0, 3.0, 60).tolist()]
 
 
-@pytest.mark.skipif(backends.choose("auto") != "llvm", reason="native code needs llvmlite")
+@pytest.mark.skipif(backends.choose("auto") != "llvm", reason="needs llvmlite")
 def test_native_code_finds_what_python_finds():
     found = Leaves([Value(number) for number in NUMBERS])
 

@@ -15,9 +15,7 @@ from nodegrad.compiler import backends, forks
 from nodegrad.compiler.program import Program
 from nodegrad.compiler.vectorize import vectorize
 
-native = pytest.importorskip(
-    "nodegrad.compiler.backends.llvm.native", reason="threads are those of native code"
-)
+native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="needs llvmlite")
 
 
 @pytest.fixture(autouse=True)
@@ -186,7 +184,7 @@ def in_child(queue):
     queue.put(summed(2)[-1][0])
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this platform has no fork")
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 def test_a_forked_process_works_without_the_threads_of_its_parent():
     expected = summed(2)[-1][0]
@@ -205,7 +203,7 @@ def compile_in_child():
     assert ng.compile(lambda x: x * x + 1.5)(2.0) == 5.5
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this platform has no fork")
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 def test_a_process_forked_while_another_thread_compiles_can_compile():
     begun, stop = Event(), Event()

@@ -7,13 +7,14 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value
+from nodegrad.compiler.backends import choose
 from nodegrad.nn import MLP, mean_squared_error
 from nodegrad.optim import SGD
 from nodegrad.training.compiled_step import FlatStep, RowSum, gathered, scattered
 
 BACKENDS = [
     "numpy",
-    pytest.param("llvm", marks=pytest.mark.skipif(ng.compile(abs).backend != "llvm", reason="no llvmlite")),
+    pytest.param("llvm", marks=pytest.mark.skipif(choose("auto") != "llvm", reason="needs llvmlite")),
 ]
 
 
