@@ -16,7 +16,7 @@ import nodegrad
 PACKAGE = Path(nodegrad.__file__).parent
 CORE = ["ops", "graph", "sweep", "value", "functions", "extend", "trees", "transforms", "check"]
 ABOVE = ["nn", "optim", "data", "training", "show", "compiler", "diagnose"]
-ABOVE_COMPILER = ["nn", "optim", "data", "training", "show", "diagnose"]
+CORE_ONLY = ["nn", "optim", "data", "compiler"]  # know nothing but the core and themselves
 KNOW_NO_VALUE = ["compiler.program", "compiler.passes", "compiler.vectorize", "compiler.backends"]
 
 
@@ -60,6 +60,8 @@ def statements(node, inside, when="loading"):
         base = inside[: len(inside) + 1 - node.level] if node.level else []
         source = ".".join([*base, *filter(None, [node.module])])
         yield from ((f"{source}.{alias.name}", when) for alias in node.names)
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("import_module", "importlib.import_module"):
+        yield from ((name.value, "call") for name in node.args if isinstance(name, ast.Constant))
     typed = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
     for inner in ast.iter_child_nodes(node):
         yield from statements(inner, inside, "typing" if typed and inner in node.body else when)
@@ -102,10 +104,10 @@ def faults(package, third_party):
             allowed = CORE[: CORE.index(source) + 1]
             if unit(target) not in allowed:
                 messages.append(f"{module} is core and imports upwards: {target}")
+        elif own and source in CORE_ONLY and unit(target) not in [source, "", *CORE] and when != "typing":
+            messages.append(f"{module} stands on the core alone and imports {target[1:]}")
         elif own and module == "" and when == "loading" and unit(target) not in ["", *CORE]:
             messages.append(f"__init__ imports {target}, which is to be loaded on first use")
-        elif own and source == "compiler" and unit(target) in ABOVE_COMPILER and when != "typing":
-            messages.append(f"{module} belongs to the compiler and imports {target[1:]}")
     for module in modules(package):
         if any(module == name or module.startswith(f"{name}.") for name in KNOW_NO_VALUE):
             known = reachable(module, found) & {"", "value"}
@@ -114,10 +116,11 @@ def faults(package, third_party):
 
 
 def cycles(found):
-    """Return a sentence for a cycle among the imports that run on loading, if there is one."""
+    """Return a sentence for a cycle among the imports if there is one; imports within functions count."""
     graph = {}
     for module, target, when in found:
-        if target.startswith(".") and when == "loading" and module != target[1:]:
+        lazy = when == "typing" or (module == "" and when == "call")  # public names, loaded on first use
+        if target.startswith(".") and not lazy and module != target[1:]:
             graph.setdefault(module, set()).add(target[1:])
     try:
         graphlib.TopologicalSorter(graph).prepare()
@@ -200,9 +203,24 @@ def test_checker_accepts_the_layers(tmp_path):
         (
             "compiler/lower.py",
             "from ..nn import MLP\n",
-            "compiler.lower belongs to the compiler and imports nn",
+            "compiler.lower stands on the core alone and imports nn",
         ),
         ("nn/layers.py", "from . import MLP\n", "imports go round in a circle: nn"),
+        (
+            "compiler/passes.py",
+            "def f():\n    from ..nn import MLP\n",
+            "compiler.passes stands on the core alone and imports nn",
+        ),
+        (
+            "compiler/program.py",
+            "def f():\n    from .lower import lower\n",
+            "imports go round in a circle: compiler.",
+        ),
+        (
+            "compiler/program.py",
+            "import importlib\n\ndef f():\n    importlib.import_module('nodegrad.compiler.lower')\n",
+            "imports go round in a circle: compiler.",
+        ),
     ],
 )
 def test_checker_catches_a_planted_fault(tmp_path, name, text, message):

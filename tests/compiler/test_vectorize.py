@@ -13,6 +13,7 @@ from compiler.random_programs import runs, same
 from nodegrad import ops
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import optimize
+from nodegrad.compiler.printing import render
 from nodegrad.compiler.program import MAX, Program
 from nodegrad.compiler.program import evaluate as evaluate_program
 from nodegrad.compiler.record import record
@@ -65,7 +66,7 @@ def test_a_network_becomes_a_page_of_vector_instructions_whatever_its_width():
 
 
 def test_the_printed_form_is_what_one_derives_by_hand():
-    text = str(vectorize(loss_and_gradient([2, 8, 8, 1])[0]))
+    text = render(vectorize(loss_and_gradient([2, 8, 8, 1])[0]))
 
     assert "v0[8]      = p[0: 8×2] @ x[0:2]" in text
     assert "= relu(v1)" in text

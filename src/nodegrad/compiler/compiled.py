@@ -11,6 +11,7 @@ import numpy as np
 
 from nodegrad.compiler import backends
 from nodegrad.compiler.arguments import Array, rows
+from nodegrad.compiler.printing import render
 from nodegrad.compiler.record import named, recording_lock
 from nodegrad.compiler.reduction import added
 from nodegrad.compiler.shards import map_shards
@@ -268,7 +269,8 @@ class Compiled:
         parts = []
         for number, trace in enumerate(traces):
             title = f"{self._name}, way {number + 1} of {len(traces)}" if len(traces) > 1 else self._name
-            parts.append(f"{title}: {trace.operations:,} scalar operations\n{vectorize(trace.program)}")
+            program = render(vectorize(trace.program))
+            parts.append(f"{title}: {trace.operations:,} scalar operations\n{program}")
         return "\n\n".join(parts)
 
     def __repr__(self) -> str:

@@ -92,11 +92,6 @@ class VectorProgram:
     varying: int
     uniform: int
 
-    def __str__(self) -> str:
-        from nodegrad.compiler.printing import render
-
-        return render(self)
-
     @property
     def instructions(self) -> int:
         """Count vector instructions; each scalar operation of a straight run is one."""
