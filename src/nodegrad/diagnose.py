@@ -180,8 +180,9 @@ def _first_adjoint(order: Sequence[Value], adjoints: Mapping[Value, float]) -> t
         if not math.isfinite(adjoint):
             return node, f"the adjoint of {_name(node)} at {_numbers(node)} adds up to {adjoint}"
         for operand, partial in partials(node):
-            if operand in adjoints and not math.isfinite(chain(adjoint, partial)):
-                return node, _turned(node, "adjoint", adjoint, partial, chain(adjoint, partial))
+            share = chain(adjoint, partial, node.op is not None and node.op.selects)
+            if operand in adjoints and not math.isfinite(share):
+                return node, _turned(node, "adjoint", adjoint, partial, share)
     return None
 
 

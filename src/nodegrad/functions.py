@@ -92,11 +92,14 @@ def norm(numbers: Iterable[Number]) -> Number:
 def clip(x: Number, lower: Number, upper: Number) -> Number:
     """Limit x to [lower, upper]. The derivative is 1 inside and on the bounds, as in PyTorch.
 
+    If the bounds are in the wrong order the result is the upper one, as in NumPy.
+
     >>> import nodegrad as ng
     >>> ng.clip(7.0, 0.0, 5.0)
     5.0
     """
-    return where(lt(x, lower), lower, where(gt(x, upper), upper, x))
+    raised = where(lt(x, lower), lower, x)
+    return where(gt(raised, upper), upper, raised)
 
 
 def leaky_relu(x: Number, slope: Number = 0.01) -> Number:

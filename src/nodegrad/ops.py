@@ -33,6 +33,8 @@ class Op:
     `partials` holds one function per operand; for a row of any number of operands (`arity` is None) it is one function
     from the operands and the result to the sequence of all partials. None stands for a partial that is 0 everywhere
     (a comparison, the condition of `where`). `domain` gives an interval per operand inside which the row is smooth.
+    A row `selects` if a partial of 0 says that the operand was not chosen: then it contributes nothing, even where
+    the other factors of the chain rule are inf or nan.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Op:
     partials: Any
     domain: tuple[Interval, ...]
     commutative: bool = False
+    selects: bool = False
     arity: int | None = field(init=False)  # the number of operands; None where any number will do
 
     def __post_init__(self) -> None:
@@ -261,7 +264,7 @@ div        = Op("div",        "/",      _div,                    (lambda x, y, o
 pow        = Op("pow",        "**",     _pow,                    (lambda x, y, out: strong_mul(y, pow(x, y - 1.0)),
                                                                   lambda x, y, out: where(ge(y, 0.0) * eq(x, 0.0), 0.0, out * log(x))), (_POSITIVE, _REAL))
 neg        = Op("neg",        "-",      operator.neg,            (lambda x, out: -1.0,),                                       _R)
-abs        = Op("abs",        "abs",    math.fabs,               (lambda x, out: sign(x),),                                    _P)
+abs        = Op("abs",        "abs",    math.fabs,               (lambda x, out: sign(x),),                                    _P, selects=True)
 sign       = Op("sign",       "sign",   _sign,                   (None,),                                                        _P)
 floor      = Op("floor",      "floor",  _integral(math.floor),   (None,),                                                        (_FRACTION,))
 ceil       = Op("ceil",       "ceil",   _integral(math.ceil),    (None,),                                                        (_FRACTION,))
@@ -304,16 +307,16 @@ erfc       = Op("erfc",       "erfc",   math.erfc,               (lambda x, out:
 
 sigmoid    = Op("sigmoid",    "σ",      _sigmoid,                (lambda x, out: out * (1.0 - out),),                          _R)
 softplus   = Op("softplus",   "softplus", _softplus,             (lambda x, out: sigmoid(x),),                                 _R)
-relu       = Op("relu",       "ReLU",   _relu,                   (lambda x, out: step(x),),                                    _P)
+relu       = Op("relu",       "ReLU",   _relu,                   (lambda x, out: gt(x, 0.0),),                                 _P, selects=True)
 step       = Op("step",       "step",   _step,                   (None,),                                                        _P)
 
 maximum    = Op("maximum",    "max",    _maximum,                (lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y),
-                                                                  lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y)),          (_POSITIVE, _NEGATIVE))
+                                                                  lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y)),          (_POSITIVE, _NEGATIVE), selects=True)
 minimum    = Op("minimum",    "min",    _minimum,                (lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y),
-                                                                  lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y)),          (_POSITIVE, _NEGATIVE))
+                                                                  lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y)),          (_POSITIVE, _NEGATIVE), selects=True)
 where      = Op("where",      "where",  _where,                  (None, lambda c, x, y, out: ne(c, 0.0),
-                                                                  lambda c, x, y, out: eq(c, 0.0)),                            (_POSITIVE, _REAL, _REAL))
-copysign   = Op("copysign",   "copysign", math.copysign,         (lambda x, y, out: sign(x) * sign(out), None), (_POSITIVE, _NEGATIVE))
+                                                                  lambda c, x, y, out: eq(c, 0.0)),                            (_POSITIVE, _REAL, _REAL), selects=True)
+copysign   = Op("copysign",   "copysign", math.copysign,         (lambda x, y, out: sign(x) * sign(out), None), (_POSITIVE, _NEGATIVE), selects=True)
 
 lt         = Op("lt",         "<",      _compare(operator.lt),   (None, None), (_POSITIVE, _NEGATIVE))
 le         = Op("le",         "≤",      _compare(operator.le),   (None, None), (_POSITIVE, _NEGATIVE))

@@ -2,17 +2,22 @@
 
 Both walk a topological order and multiply what they carry by partial derivatives. Over floats they give
 numbers; over Values each product is recorded, so that the result can be differentiated again. Products are
-written (downstream, upstream), downstream being nearer to the output. A zero downstream is a strong zero:
-what does not influence the output contributes nothing, even where a partial is inf or nan.
+written (downstream, upstream), downstream being nearer to the output.
+
+What does not influence the output contributes nothing, even where another factor is inf or nan: a zero
+downstream is a strong zero, and so is a zero partial of an operation that selects (`where`, `relu` ...).
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from nodegrad.ops import add, constant, mul, strong_mul
+from nodegrad import ops
+from nodegrad.ops import add, constant, mul, strong_mul, where
 
 Number = Any  # a float or a Value
 Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Number]], None]
+
+_COMPARISONS = {ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne}  # their results are 0 or 1
 
 _watcher: Watcher | None = None
 
@@ -55,7 +60,7 @@ def reverse_sweep(
             if type(adjoint) is float and adjoint == 0.0:
                 continue
             for operand, partial in partials(node, active, floats):
-                contribution = chain(adjoint, partial)
+                contribution = chain(adjoint, partial, node.op.selects)
                 adjoints[operand] = adjoints[operand] + contribution if operand in adjoints else contribution
     if _watcher is not None:
         _watcher("reverse", order, seeds, adjoints)
@@ -85,10 +90,13 @@ def _reverse_over_floats(order: Sequence[Any], adjoints: dict[Any, float]) -> No
         elif op.arity == 1:
             (x,), (rule,) = operands, op.partials
             if rule is not None:
-                adjoints[x] = adjoint_of(x, 0.0) + adjoint * rule(x._data, node._data)
+                partial = rule(x._data, node._data)
+                share = adjoint * partial if partial or not op.selects else 0.0
+                adjoints[x] = adjoint_of(x, 0.0) + share
         else:
             for operand, partial in partials(node):
-                adjoints[operand] = adjoint_of(operand, 0.0) + adjoint * partial
+                share = adjoint * partial if partial or not op.selects else 0.0
+                adjoints[operand] = adjoint_of(operand, 0.0) + share
 
 
 def forward_sweep(
@@ -100,15 +108,27 @@ def forward_sweep(
     """Carry tangents (∂node/∂input) from the seeded inputs on to every node that depends on them.
 
     The arguments and the result are those of `reverse_sweep`, with tangents for adjoints.
+
+    An operand that was not selected passes no tangent on. That may differ between runs of what is recorded,
+    so a sweep over Values keeps a mask beside such a tangent, which is 0 where there is no tangent.
     """
     tangents = dict(seeds)
+    masks: dict[Any, Number] = {}
     for node in order:
         if node in seeds or tangents.keys().isdisjoint(node.operands):
             continue
+        selects, passed = node.op.selects, []
         for operand, partial in partials(node, active, floats):
-            if operand in tangents:
-                contribution = chain(partial, tangents[operand])
-                tangents[node] = tangents[node] + contribution if node in tangents else contribution
+            if operand not in tangents or (selects and type(partial) is float and partial == 0.0):
+                continue
+            mask = masks.get(operand)
+            if mask is not None and not _is_finite(partial):
+                partial = where(mask, partial, 0.0)
+            contribution = chain(partial, tangents[operand])
+            tangents[node] = tangents[node] + contribution if node in tangents else contribution
+            passed.append(partial if selects and type(partial) is not float else mask)
+        if passed and None not in passed:
+            masks[node] = _any(passed)
     if _watcher is not None:
         _watcher("forward", order, seeds, tangents)
     return tangents
@@ -132,15 +152,39 @@ def partials(
             yield operand, partial if callable(rules) else partial(*primals, out)
 
 
-def chain(downstream: Number, upstream: Number) -> Number:
+def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number:
     """Multiply two factors of the chain rule: downstream · upstream, 0 wherever downstream is 0.
 
     A factor that is a plain float is known for good, so no strong zero need be recorded for it.
+
+    Args:
+        downstream: the factor nearer to the output.
+        upstream: the other factor.
+        selects: upstream is a partial that selects: the product is 0 wherever it is 0, too.
     """
+    if selects and not _is_finite(downstream):
+        if type(upstream) is not float:
+            kept = downstream if upstream.op in _COMPARISONS else chain(downstream, upstream)
+            return where(upstream, kept, 0.0)
+        if upstream == 0.0:
+            return 0.0
     if type(downstream) is float:
         if downstream == 0.0:
             return 0.0
         return upstream if downstream == 1.0 else downstream * upstream
-    if type(upstream) is float and upstream - upstream == 0.0:
+    if _is_finite(upstream):
         return downstream if upstream == 1.0 else -downstream if upstream == -1.0 else downstream * upstream
     return strong_mul(downstream, upstream)
+
+
+def _is_finite(factor: Number) -> bool:
+    """Return whether a factor is a plain float, known for good, that turns no zero into nan."""
+    return type(factor) is float and factor - factor == 0.0
+
+
+def _any(masks: Sequence[Any]) -> Any:
+    """Return a mask that is not 0 where one of these is not."""
+    first, *others = dict.fromkeys(masks)
+    if not others:
+        return first
+    return ops.sum(*[mask if mask.op in _COMPARISONS else ops.ne(mask, 0.0) for mask in (first, *others)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from nodegrad import ops
 from nodegrad.graph import topological_order
 from nodegrad.ops import Op, constant, plain, wrong_arity
-from nodegrad.sweep import partials, reverse_sweep
+from nodegrad.sweep import chain, partials, reverse_sweep
 
 _new: Any = object.__new__
 
@@ -219,8 +219,9 @@ class Value:
 
     def _backward(self) -> None:
         """Add this node's share to its operands' gradients: one step of the chain rule, as in micrograd."""
+        selects = self.op is not None and self.op.selects
         for operand, partial in partials(self):
-            operand.grad += partial * self.grad
+            operand.grad += chain(self.grad, partial, selects)
 
     @property
     def _prev(self) -> set["Value"]:

@@ -84,7 +84,7 @@ def test_softmax_over_more_and_more_scores_is_the_same_few_instructions():
     vector = vectorize(recorded(attention, keys, keys[3:])[0])
     found = Counter(item.op for item in vector.body if isinstance(item, Group))
 
-    assert found[ops.exp] == found[ops.div] == found[ops.eq] == 1
+    assert found[ops.exp] == found[ops.div] == found[ops.where] == 1
     assert found[MAX] == found[ops.sum] == found[ops.dot] == 12  # the first, of three terms, is scalar code
 
 

@@ -1,4 +1,4 @@
-"""No nan from the branch not taken: `where` around singular points, in every mode, to order three."""
+"""No nan from what was not selected: around singular points and inside, in every mode, to order three."""
 
 import math
 from itertools import product
@@ -7,6 +7,9 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import where
+from nodegrad.compiler import backends
+
+BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
 
 # The function, a point where one branch is singular, and the derivatives there of order 1, 2 and 3.
 CASES = {
@@ -35,6 +38,31 @@ CASES = {
     "sqrt of relu": (lambda x: where(x > 0, ng.sqrt(ng.relu(x)), 0.0), 0.0, (0, 0, 0)),
 }
 
+# Likewise, for an operand that was not selected inside a function whose derivative is inf or nan there.
+SELECTIONS = {
+    "sqrt of where": (lambda x: ng.sqrt(where(x > 0, x, 0.0)), -1.0),
+    "sqrt of where at 0": (lambda x: ng.sqrt(where(x > 0, x, 0.0)), 0.0),
+    "sqrt of the other branch": (lambda x: ng.sqrt(where(x < 0, 0.0, x * x)), -1.0),
+    "sqrt of maximum": (lambda x: ng.sqrt(ng.maximum(x, 0.0)), -1.0),
+    "sqrt of minimum": (lambda x: ng.sqrt(-ng.minimum(0.0, x)), 1.0),
+    "sqrt of relu": (lambda x: ng.sqrt(ng.relu(x)), -1.0),
+    "sqrt of abs": (lambda x: ng.sqrt(abs(x)), 0.0),
+    "sqrt of copysign": (lambda x: ng.sqrt(ng.copysign(x, 1.0)), 0.0),
+    "log of relu": (lambda x: ng.log(ng.relu(x)), 0.0),
+    "1 / relu": (lambda x: 1 / ng.relu(x), -1.0),
+    "relu ** 0.5": (lambda x: ng.relu(x) ** 0.5, -1.0),
+    "cbrt of relu": (lambda x: ng.cbrt(ng.relu(x)), -1.0),
+    "acos of clip": (lambda x: ng.acos(ng.clip(x, -1.0, 1.0)), 2.0),
+    "atanh of clip": (lambda x: ng.atanh(ng.clip(x, -1.0, 1.0)), -3.0),
+    "norm of dead relus": (lambda x: ng.norm([ng.relu(x), ng.relu(x - 1.0)]), -1.0),
+    "relu times inf": (lambda x: ng.relu(x) * math.inf, -1.0),
+    "two relus": (lambda x: ng.sqrt(ng.relu(x) * 2.0 + ng.relu(x - 1.0)), -1.0),
+    "two relus, multiplied": (lambda x: ng.sqrt(ng.relu(x) * ng.relu(x - 1.0)), -1.0),
+    "relus in a dot": (lambda x: ng.sqrt(ng.dot([ng.relu(x), ng.relu(x - 1)], [ng.relu(x), 2.0])), -1.0),
+    "through other functions": (lambda x: ng.sqrt(ng.sin(ng.expm1(where(x > 0, x, 0.0)))), -1.0),
+}
+CASES |= {f"{name} inside": (f, x, (0, 0, 0)) for name, (f, x) in SELECTIONS.items()}
+
 
 @pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize("case", CASES)
@@ -57,6 +85,41 @@ def test_branch_not_taken_contributes_nothing_to_backward(case):
     f(leaf).backward()
 
     assert leaf.grad == expected[0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("case", SELECTIONS)
+def test_what_was_not_selected_contributes_nothing_where_it_is_compiled(case, backend):
+    f, x = SELECTIONS[case]
+    for modes in [*product(("reverse", "forward"), repeat=2), ("reverse",), ("forward",)]:
+        derivative = f
+        for mode in modes:
+            derivative = ng.jacobian(derivative, mode=mode)
+        expected = [derivative(2.5), derivative(x)]
+        for exact in (True, False):
+            compiled = ng.compile(derivative, backend=backend, exact=exact)
+
+            found = compiled.map([2.5, x])
+
+            assert found.tolist() == pytest.approx(expected, rel=1e-12, nan_ok=True), modes
+            assert compiled(x) == found[1] == 0.0
+
+
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_ordinary_zero_is_no_selection(mode):
+    derivative = ng.jacobian(lambda x: ng.sqrt(x * 0.0), mode=mode)
+
+    assert math.isnan(derivative(1.0))
+    assert math.isnan(derivative(ng.Value(1.0)).data)
+    assert all(math.isnan(ng.compile(derivative, backend=name)(1.0)) for name in BACKENDS)
+
+
+def test_one_sample_on_the_kink_leaves_the_gradient_of_its_batch_alone():
+    batch = [1.0, -1.0, 4.0]
+    loss = lambda w: ng.mean([ng.sqrt(ng.relu(w * x)) for x in batch])  # noqa: E731
+
+    assert ng.grad(loss)(1.0) == pytest.approx((1.0 + 2.0) / 6.0)
+    assert ng.jvp(loss, (1.0,), (1.0,))[1] == pytest.approx((1.0 + 2.0) / 6.0)
 
 
 def test_gradient_by_each_of_several_variables():

@@ -136,7 +136,16 @@ def _where(rewriter: _Rewriter, operands: Operands) -> int | None:
     if x == y:
         return x
     number = rewriter.number(condition)
-    return None if number is None else x if number else y
+    if number is not None:
+        return x if number else y
+    for op, kept in (
+        (ops.ne, (x, y)),
+        (ops.eq, (y, x)),
+    ):  # where(c != 0, x, y) asks the same as where(c, x, y)
+        asked = rewriter.made_by(condition, op)
+        if asked and rewriter.number(asked[1]) == 0.0:
+            return rewriter.emit(ops.where, (asked[0], *kept))
+    return None
 
 
 def _strong_mul(rewriter: _Rewriter, operands: Operands) -> int | None:

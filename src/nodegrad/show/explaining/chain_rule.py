@@ -133,7 +133,7 @@ def _local(consumer: Vertex, index: int, operands: Sequence[Any], out: Any) -> A
 def _term(consumer: Vertex, index: int, names: dict[Vertex, str], adjoints: dict[Value, float]) -> Term:
     partial, upstream = local_derivative(consumer, index), adjoints.get(consumer.value, 0.0)
     local = local_formula(consumer, index, names)
-    return Term(consumer.value, local, partial, upstream, chain(upstream, partial))
+    return Term(consumer.value, local, partial, upstream, chain(upstream, partial, consumer.op.selects))
 
 
 def _symbol(vertex: Vertex, names: dict[Vertex, str]) -> Formula | float:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from math import isfinite
+from math import isnan
 from typing import Any
 
 from nodegrad.graph import dependents, patient_collector, topological_order
@@ -113,7 +113,7 @@ class Explanation:
         paths = len(consumers) + step.rest
         meet = f": {paths:,} paths meet, and what they bring adds up" if paths > 1 else ""
         listed = " and ".join(filter(None, [", ".join(made[:-1]), made[-1]]))
-        strong = any(term.upstream == 0.0 and not isfinite(term.partial) for term in step.terms)
+        strong = any(isnan(term.upstream * term.partial) and term.contribution == 0.0 for term in step.terms)
         note = " What does not influence the output contributes nothing." if strong else ""
         alike = f" So it is for {step.alike:,} more nodes of this shape." if step.alike else ""
         return f"{name} goes into {listed}{meet}.{note}{alike}"

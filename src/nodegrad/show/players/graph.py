@@ -139,7 +139,7 @@ def record(output: Value, vertices: Sequence[Vertex], mode: Mode, right: Grads) 
         for index, operand in enumerate(vertex.operands):
             if is_smooth(vertex, index) and not is_constant(operand):
                 partial, upstream, before = local_derivative(vertex, index), grads[vertex], grads[operand]
-                contribution = chain(upstream, partial)
+                contribution = chain(upstream, partial, vertex.op.selects)
                 grads[operand] = contribution if mode.overwrite else before + contribution
                 yield Push(vertex, index, partial, upstream, before, grads[operand])
 
