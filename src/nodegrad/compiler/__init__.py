@@ -1,15 +1,23 @@
 """The compiler: the graph you draw is the graph that is compiled. Start with README.md beside this file."""
 
-try:
-    import numpy as np  # noqa: F401  # imported to see whether it is there
-except ImportError as error:
-    raise ImportError(
-        "nodegrad.compile needs NumPy: pip install 'nodegrad[all]' (or pip install numpy)."
-    ) from error
+from typing import TYPE_CHECKING, Any
 
-from nodegrad.compiler import forks
-from nodegrad.compiler.compiled import Compiled, compile
+if TYPE_CHECKING:
+    from nodegrad.compiler.compiled import Compiled, compile
 
 __all__ = ["Compiled", "compile"]
 
-forks.register()
+
+def __getattr__(name: str) -> Any:
+    """Load the compiler on first use: the spellings in other languages are needed without NumPy too."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        import numpy as np  # noqa: F401  # imported to see whether it is there
+    except ImportError as error:
+        raise ImportError(
+            "nodegrad.compile needs NumPy: pip install 'nodegrad[all]' (or pip install numpy)."
+        ) from error
+    from nodegrad.compiler import compiled
+
+    return getattr(compiled, name)

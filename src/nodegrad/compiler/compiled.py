@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler import backends
+from nodegrad.compiler import backends, forks
 from nodegrad.compiler.arguments import Array, rows
 from nodegrad.compiler.printing import render
 from nodegrad.compiler.record import named, recording_lock
@@ -21,6 +21,8 @@ from nodegrad.graph import patient_collector
 from nodegrad.ops import plain
 from nodegrad.trees import LEAF, Spec, flatten, stack
 from nodegrad.value import Value
+
+forks.register()
 
 _OTHER_ROWS = 3  # rows that a new trace of `map` is compared on, if they go the same way
 

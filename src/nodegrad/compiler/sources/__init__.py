@@ -1,0 +1,1 @@
+"""What is compiled, written as source text that can be taken along: C99 and JavaScript."""
