@@ -12,10 +12,10 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value, draw, draw_dot
-from nodegrad.show.drawing.loops import components
-from nodegrad.show.drawing.picture import blend, number
-from nodegrad.show.drawing.svg import clean, ink
-from nodegrad.show.explaining.notation import plain_name
+from nodegrad.show.drawing.fold import components
+from nodegrad.show.drawing.picture import blend
+from nodegrad.show.drawing.svg import ink
+from nodegrad.show.text import clean, number, plain_name
 from test_dot import HOSTILE
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -10,9 +10,8 @@ import sympy
 import nodegrad as ng
 from nodegrad import Value, explain, ops, paths
 from nodegrad.show.drawing.fold import alike, flatten, fold
-from nodegrad.show.drawing.picture import number
+from nodegrad.show.text import number, plain_name
 from nodegrad.show.explaining.formula import Formula, latex_name
-from nodegrad.show.explaining.notation import plain_name
 from nodegrad.show.snapshot import snapshot
 from test_dot import HOSTILE
 

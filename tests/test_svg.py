@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodegrad.show.drawing.svg import Edge, Node, Picture, clean, measure, shorten, text_width, to_svg
+from nodegrad.show.drawing.svg import Edge, Node, Picture, measure, text_width, to_svg
+from nodegrad.show.text import clean, shorten
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [

@@ -8,7 +8,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad.show import Recorder, training_player
-from nodegrad.show.drawing.picture import number
+from nodegrad.show.text import number
 
 SQUARE = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
 XOR = [0.0, 1.0, 1.0, 0.0]

@@ -5,8 +5,7 @@ import pytest
 import nodegrad as ng
 from browser_steps import NUMBERS_IN_VIEW, choose, count, press, run, scrub, step, text, texts
 from nodegrad import Value, player
-from nodegrad.show.drawing.picture import number
-from nodegrad.show.explaining.notation import plain_name
+from nodegrad.show.text import number, plain_name
 from test_dot import HOSTILE
 
 LINES_INSIDE = """[...document.querySelectorAll('#graph .node')].every(node => {

@@ -1,6 +1,7 @@
 """Write a picture in Graphviz's DOT language. Every label is text to the reader, whatever stands in it."""
 
-from nodegrad.show.drawing.svg import Node, Picture, clean, ink
+from nodegrad.show.drawing.svg import Node, Picture, ink
+from nodegrad.show.text import clean
 
 STYLES = {
     "value": 'fillcolor="#ffffff"',

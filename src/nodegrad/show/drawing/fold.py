@@ -3,10 +3,14 @@
 The shape of a node is its operation and the shapes of its operands, whatever the leaves are (hash-consing,
 bottom up). A group is the nodes of one shape that feed the same groups (top down). Operands always have an
 earlier shape, so the graph of groups has no cycle. Samples of a batch, layers and neurons fold unnamed.
+
+What repeats in depth (the steps of a recurrence, a chain, a stack of equal layers) folds where this leaves
+too many groups. Operations of one kind on operands of the same kinds form a class. Where classes feed each
+other in a circle, the same steps come again and again. Each circle is one group; the groups have no cycle.
 """
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import prod
@@ -14,7 +18,6 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.graph import patient_collector, topological_order
-from nodegrad.show.drawing.loops import circles
 from nodegrad.show.snapshot import Vertex
 
 
@@ -224,3 +227,55 @@ def _factors(size: int, known: tuple[int, ...]) -> tuple[int, ...]:
             if not remainder:
                 return (*chosen, rest) if rest > 1 else chosen
     return (size,) if size > 1 else ()
+
+
+def circles(order: Sequence[Vertex], apart: Collection[Vertex]) -> dict[Vertex, Hashable]:
+    """Give each vertex that an operation made the name of its circle, or of its class where there is none."""
+    named = {vertex: _class(vertex, apart) for vertex in order if vertex.operands}
+    feeds: dict[Hashable, set[Hashable]] = {name: set() for name in named.values()}
+    for vertex, name in named.items():
+        feeds[name].update([named[operand] for operand in vertex.operands if operand in named])
+    circle = components(feeds)
+    return {vertex: circle[name] for vertex, name in named.items()}
+
+
+def _class(vertex: Vertex, apart: Collection[Vertex]) -> Hashable:
+    if vertex in apart:
+        return vertex
+    kinds = [operand.op for operand in vertex.operands]
+    return vertex.op, frozenset(kinds) if vertex.op in (ops.sum, ops.dot) else tuple(kinds)
+
+
+def components(feeds: Mapping[Hashable, Iterable[Hashable]]) -> dict[Hashable, int]:
+    """Give each strongly connected component of a graph a number (Tarjan, 1972), without recursion.
+
+    >>> components({"a": ["b"], "b": ["c"], "c": ["b"]})
+    {'c': 0, 'b': 0, 'a': 1}
+    """
+    found: dict[Hashable, int] = {}
+    index: dict[Hashable, int] = {}
+    lowest: dict[Hashable, int] = {}
+    waiting: list[Hashable] = []
+    components = 0
+    for start in feeds:
+        stack = [(start, iter(feeds[start]))] if start not in index else []
+        while stack:
+            node, rest = stack[-1]
+            if node not in index:
+                index[node] = lowest[node] = len(index)
+                waiting.append(node)
+            for other in rest:
+                if other not in index:
+                    stack.append((other, iter(feeds[other])))
+                    break
+                if other not in found:
+                    lowest[node] = min(lowest[node], index[other])
+            else:
+                stack.pop()
+                if stack:
+                    lowest[stack[-1][0]] = min(lowest[stack[-1][0]], lowest[node])
+                if lowest[node] == index[node]:
+                    while node not in found:
+                        found[waiting.pop()] = components
+                    components += 1
+    return found

@@ -9,8 +9,9 @@ from itertools import pairwise, product, takewhile
 from types import MappingProxyType
 
 from nodegrad.show.drawing.fold import Group
-from nodegrad.show.drawing.svg import Edge, Node, Picture, shorten
+from nodegrad.show.drawing.svg import Edge, Node, Picture
 from nodegrad.show.snapshot import Vertex, is_constant
+from nodegrad.show.text import number, shorten
 
 SCALE = (
     (247, 251, 255),
@@ -20,24 +21,6 @@ SCALE = (
 FAINTEST = 0.12  # how dark the smallest gradient other than 0 is
 DECADES = 1.0, 6.0  # the scale spans at least and at most so many powers of ten
 NOT_FINITE = "#ffd23f"  # stands out by hue, and reads as light in greyscale; the text says nan or inf
-
-
-def number(x: float) -> str:
-    """Write a number short but honestly: a trailing zero where it is rounded, none where it is exact.
-
-    >>> number(2.0), number(0.1 + 0.2), number(2.0000001), number(1 / 3), number(12345.678), number(1e-9 / 3)
-    ('2', '0.3', '2.000', '0.3333', '12345.7', '3.333e-10')
-    """
-    if not math.isfinite(x):
-        return repr(x)
-    if x == int(x) and abs(x) < 1e6:
-        return str(int(x))
-    digits = max(4, math.floor(math.log10(abs(x))) + 2) if 1.0 <= abs(x) < 1e6 else 4
-    exact = f"{x:.{digits}g}"
-    if float(exact) == float(f"{x:.12g}"):
-        return exact
-    rounded = f"{x:#.{digits}g}"
-    return rounded + "0" if rounded.endswith(".") else rounded
 
 
 def picture(

@@ -11,6 +11,7 @@ from html import escape
 from math import dist
 
 from nodegrad.show.layout import Box, Layout, Point, lay_out
+from nodegrad.show.text import clean
 
 FONT_SIZE = 12.0
 SMALL = 10.0  # of constants and edge labels
@@ -185,24 +186,6 @@ def text_width(text: str, size: float = FONT_SIZE) -> float:
     True
     """
     return size * sum(_char_width(char) for char in text)
-
-
-def shorten(text: str, limit: int = 40) -> str:
-    """Cut a text to `limit` characters, the cut shown by an ellipsis.
-
-    >>> shorten("gradient", 5)
-    'grad…'
-    """
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def clean(text: str) -> str:
-    """Drop the characters that XML 1.0 forbids, lone surrogates included.
-
-    >>> clean("a" + chr(0) + "b")
-    'ab'
-    """
-    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text)
 
 
 def _text(text: str) -> str:

@@ -10,10 +10,9 @@ from string import ascii_lowercase
 from typing import Any
 
 from nodegrad.show.drawing.fold import alike
-from nodegrad.show.drawing.picture import number
 from nodegrad.show.explaining.formula import Formula
-from nodegrad.show.explaining.notation import plain_name
 from nodegrad.show.snapshot import Vertex, is_constant
+from nodegrad.show.text import number, plain_name
 from nodegrad.sweep import chain
 from nodegrad.value import Value
 

@@ -21,8 +21,9 @@ from nodegrad.show.explaining.chain_rule import (
     one_of_each,
 )
 from nodegrad.show.explaining.formula import NEGATIVE, Formula
-from nodegrad.show.explaining.notation import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation, plain_name
+from nodegrad.show.explaining.notation import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation
 from nodegrad.show.snapshot import Vertex, is_constant, label_of, snapshot, values
+from nodegrad.show.text import plain_name
 from nodegrad.sweep import reverse_sweep
 from nodegrad.value import Value
 

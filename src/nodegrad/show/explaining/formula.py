@@ -10,7 +10,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.ops import Op
-from nodegrad.show.drawing.picture import number
+from nodegrad.show.text import number
 
 
 @dataclass(frozen=True, slots=True, eq=False)

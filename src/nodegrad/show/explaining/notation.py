@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 
-from nodegrad.show.drawing.svg import clean
 from nodegrad.show.explaining.formula import LATEX, TEXT, Formula, Style, write
 
 Equation = tuple[str, ...]  # the sides of a chain of equalities
@@ -123,17 +121,6 @@ class Html(Notation):
             parts.append(f"<pre>{escape(lines)}</pre>" if lines else "")
         inside = "\n".join(filter(None, parts))
         return f'<div class="nodegrad-explanation">\n{inside}\n</div>\n'
-
-
-def plain_name(label: str) -> str:
-    """Write a label so that it can stand in a formula: as it is if it is one word, in quotes otherwise.
-
-    >>> plain_name("w1"), plain_name("w[0][1]"), plain_name("x + y")
-    ('w1', 'w[0][1]', '“x + y”')
-    """
-    text = " ".join(clean(label).split())
-    text = text if len(text) <= 40 else text[:39] + "…"
-    return text if re.fullmatch(r"[^\W\d][\w.]*['′]*(\[\w+\])*", text) else f"“{text}”"
 
 
 TERMINAL, MARKDOWN, HTML = Notation(), Latex(), Html()

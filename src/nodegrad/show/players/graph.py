@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from nodegrad.graph import topological_order
-from nodegrad.show.drawing.picture import number
 from nodegrad.show.drawing.svg import Edge, Node, Picture, text_width, to_svg
 from nodegrad.show.explaining.chain_rule import (
     definition,
@@ -20,6 +19,7 @@ from nodegrad.show.explaining.chain_rule import (
 from nodegrad.show.explaining.formula import NEGATIVE, TEXT, Formula, write
 from nodegrad.show.players.page import Page, build
 from nodegrad.show.snapshot import Vertex, is_constant, snapshot, values
+from nodegrad.show.text import number
 from nodegrad.sweep import chain
 from nodegrad.value import Value
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from nodegrad.show.drawing.svg import clean
+from nodegrad.show.text import clean
 
 
 class Page:

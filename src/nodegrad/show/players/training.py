@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from nodegrad.show.drawing.picture import number
 from nodegrad.show.drawing.svg import to_svg
-from nodegrad.show.explaining.notation import plain_name
 from nodegrad.show.players.page import Page, build
 from nodegrad.show.players.recorder import RESOLUTION, Frame, Recorder, finite, padded
 from nodegrad.show.snapshot import label_of
+from nodegrad.show.text import number, plain_name
 
 
 class TrainingPlayer(Page):

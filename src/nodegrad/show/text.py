@@ -1,0 +1,51 @@
+"""How numbers and names are written wherever people read them."""
+
+import math
+import re
+
+
+def number(x: float) -> str:
+    """Write a number short but honestly: a trailing zero where it is rounded, none where it is exact.
+
+    >>> number(2.0), number(0.1 + 0.2), number(2.0000001), number(1 / 3), number(12345.678), number(1e-9 / 3)
+    ('2', '0.3', '2.000', '0.3333', '12345.7', '3.333e-10')
+    """
+    if not math.isfinite(x):
+        return repr(x)
+    if x == int(x) and abs(x) < 1e6:
+        return str(int(x))
+    digits = max(4, math.floor(math.log10(abs(x))) + 2) if 1.0 <= abs(x) < 1e6 else 4
+    exact = f"{x:.{digits}g}"
+    if float(exact) == float(f"{x:.12g}"):
+        return exact
+    rounded = f"{x:#.{digits}g}"
+    return rounded + "0" if rounded.endswith(".") else rounded
+
+
+def plain_name(label: str) -> str:
+    """Write a label so that it can stand in a formula: as it is if it is one word, in quotes otherwise.
+
+    >>> plain_name("w1"), plain_name("w[0][1]"), plain_name("x + y")
+    ('w1', 'w[0][1]', '“x + y”')
+    """
+    text = " ".join(clean(label).split())
+    text = text if len(text) <= 40 else text[:39] + "…"
+    return text if re.fullmatch(r"[^\W\d][\w.]*['′]*(\[\w+\])*", text) else f"“{text}”"
+
+
+def shorten(text: str, limit: int = 40) -> str:
+    """Cut a text to `limit` characters, the cut shown by an ellipsis.
+
+    >>> shorten("gradient", 5)
+    'grad…'
+    """
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def clean(text: str) -> str:
+    """Drop the characters that XML 1.0 forbids, lone surrogates included.
+
+    >>> clean("a" + chr(0) + "b")
+    'ab'
+    """
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text)
