@@ -2,6 +2,8 @@
 
 import math
 import random
+import re
+from itertools import combinations, product
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -10,9 +12,9 @@ import sympy
 import nodegrad as ng
 from nodegrad import Value, explain, ops, paths
 from nodegrad.show.drawing.fold import alike, flatten, fold
-from nodegrad.show.text import number, plain_name
-from nodegrad.show.explaining.formula import Formula, latex_name
+from nodegrad.show.explaining.formula import GREEK, Formula, latex_name
 from nodegrad.show.snapshot import snapshot
+from nodegrad.show.text import number, plain_name
 from test_dot import HOSTILE
 
 NINE = {
@@ -314,6 +316,41 @@ def test_a_hostile_label_is_text_in_every_form(label):
     assert "<script" not in explanation.markdown
     assert "\n" not in latex_name(name)
     assert explanation.markdown.replace(r"\$", "").count("$") % 2 == 0
+
+
+# The commands of TeX that explanations may use; each is known to MathJax and KaTeX.
+COMMANDS = {
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu",
+    "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega",
+    "mathrm", "text", "operatorname", "frac", "sqrt", "partial", "cdot", "left", "right", "ln", "dots",
+    "begin", "end", "infty", "lt", "gt", "le", "ge", "ne",
+}  # fmt: skip
+SHORT = ["".join(letters) for size in (1, 2, 3) for letters in product("abdegilmnopst", repeat=size)]
+
+
+def test_every_command_of_tex_in_a_name_exists():
+    parts = {greek[start:end] for greek in GREEK for start, end in combinations(range(len(greek) + 1), 2)}
+    for name in [*SHORT, *parts]:
+        commands = re.findall(r"\\([A-Za-z]+)", latex_name(name))
+
+        assert set(commands) <= COMMANDS
+        assert commands in ([], [name] if name in GREEK else ["mathrm"])
+
+
+@pytest.mark.parametrize("label", ["lam", "eps", "sig", "del", "om", "al", "am", "io", "lt", "gt", "in"])
+def test_a_label_is_never_read_as_a_command_of_tex(label):
+    x = Value(2.0, label=label)
+    markdown = explain(x * x + ng.sin(x)).markdown
+
+    assert rf"\mathrm{{{label}}} &= 2" in markdown
+    assert set(re.findall(r"\\([A-Za-z]+)", markdown)) <= COMMANDS
+
+
+def test_every_operation_is_written_in_commands_of_tex_that_exist():
+    for op in ops.TABLE.values():
+        inside = [Value((lower + upper) / 2) for lower, upper in op.domain]
+
+        assert set(re.findall(r"\\([A-Za-z]+)", explain(op(*inside)).markdown)) <= COMMANDS
 
 
 def test_markdown_has_one_aligned_block_per_step():

@@ -183,8 +183,9 @@ def latex_number(x: float) -> str:
     return mantissa.replace("inf", r"\infty").replace("nan", r"\mathrm{nan}")
 
 
-GREEK = """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda
-mu nu xi pi rho sigma tau phi chi psi omega"""
+_GREEK = """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda
+mu nu xi pi rho sigma tau upsilon phi chi psi omega"""
+GREEK = frozenset(_GREEK.split())
 _LATEX_MARKS = {"\\": r"\backslash", "<": r"\lt", ">": r"\gt", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#"}
 _LATEX_MARKS |= {"{": r"\{", "}": r"\}", "_": r"\_", "^": r"\hat{}", "~": r"\sim", "`": r"\grave{}"}
 
