@@ -134,8 +134,14 @@ def declared():
     pyproject = Path(__file__).parents[1] / "pyproject.toml"
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     requirements = project["dependencies"] + project["optional-dependencies"]["all"]
-    wanted = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
-    return {name for name, providers in packages_distributions().items() if wanted & set(providers)}
+    wanted = {normal(re.match(r"[\w-]+", requirement)[0]) for requirement in requirements}
+    found = packages_distributions().items()
+    return {name for name, providers in found if wanted & set(map(normal, providers))}
+
+
+def normal(distribution):
+    """Return a distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def test_imports_point_one_way():

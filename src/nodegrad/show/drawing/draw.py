@@ -25,7 +25,8 @@ FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
 BOXES = 40  # a folded picture of more gets coarser
 OPENED = 24  # nodes that leave a box when it is opened; the rest of it stays folded
 DOT_SECONDS = 3.0  # how long to wait for Graphviz, which needs 0.1 for 30 boxes and minutes for 12,000
-SUFFIXES = (".svg", ".dot", ".gv", ".png", ".pdf")
+KINDS = ("svg", "dot", "gv", "png", "pdf")
+PROGRAMS = ("dot", "graphviz-pure")  # the latter is a port that pip installs
 NO_DOT = "Graphviz's `dot` is not on the PATH"
 
 
@@ -116,7 +117,7 @@ class Drawing:
     def svg(self) -> str:
         """The picture as one SVG element."""
         engine = self._style.engine
-        if engine == "dot" or (engine is None and shutil.which("dot")):
+        if engine == "dot" or (engine is None and _program()):
             try:
                 text = self._graphviz("svg", None if engine else DOT_SECONDS).decode()
                 return text[text.index("<svg") :]
@@ -125,13 +126,32 @@ class Drawing:
                     raise
         return to_svg(self._picture)
 
+    def content(self, kind: str) -> bytes:
+        """Return the picture as a file of this kind holds it: "svg", "dot", "gv", "png" or "pdf".
+
+        A .png comes from Graphviz, or else from the library resvg-py; a .pdf needs Graphviz's `dot`.
+
+        Raises:
+            ValueError: for another kind.
+            RuntimeError: if what makes a picture of this kind is not there, or fails.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"a Drawing can be {', '.join(KINDS)}; got {kind!r}.")
+        if kind == "svg":
+            return self.svg.encode()
+        if kind in ("dot", "gv"):
+            return self.dot.encode()
+        if kind == "png" and not _program():
+            return _rasterized(to_svg(self._picture))
+        return self._graphviz(kind, None)
+
     def _graphviz(self, kind: str, seconds: float | None) -> bytes:
         """Have Graphviz lay the graph out.
 
         Raises:
             RuntimeError: if there is no `dot`, or it fails, or takes longer than `seconds`.
         """
-        program = shutil.which("dot")
+        program = _program()
         remedy = "Install Graphviz, or save an .svg, which needs nothing."
         if program is None:
             raise RuntimeError(f"{NO_DOT}, and a .{kind} by it was asked for. {remedy}")
@@ -149,23 +169,22 @@ class Drawing:
             raise RuntimeError(
                 f"Graphviz's `dot` failed: {error.stderr.decode(errors='replace').strip()[:300]} {remedy}"
             ) from error
+        if not done.stdout:  # what graphviz-pure gives for a kind that it cannot write
+            raise RuntimeError(f"{Path(program).name} writes no .{kind}. {remedy}")
         return done.stdout
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture to a file whose suffix says how: .svg, .dot, and with Graphviz .png and .pdf.
+        """Write the picture to a file whose suffix says how: .svg, .dot, .gv, .png or .pdf, as in `content`.
 
         Raises:
             ValueError: for another suffix.
-            RuntimeError: for .png and .pdf without Graphviz's `dot`.
+            RuntimeError: if what makes a .png or .pdf is not there.
         """
         path = Path(path)
-        kind = path.suffix.lower()
-        if kind not in SUFFIXES:
-            raise ValueError(f"Drawing.save writes {', '.join(SUFFIXES)}; got {path.name!r}.")
-        if kind in (".svg", ".dot", ".gv"):
-            path.write_text(self.svg if kind == ".svg" else self.dot, encoding="utf-8")
-        else:
-            path.write_bytes(self._graphviz(kind[1:], None))
+        kind = path.suffix.lower().removeprefix(".")
+        if kind not in KINDS:
+            raise ValueError(f"Drawing.save writes .{', .'.join(KINDS)}; got {path.name!r}.")
+        path.write_bytes(self.content(kind))
         return path
 
     def _repr_svg_(self) -> str:
@@ -252,10 +271,26 @@ def _several(values: Any) -> Any:
     return [values] if isinstance(values, Value) else values
 
 
+def _program() -> str | None:
+    """Return the path of a program that lays graphs out as Graphviz does, if there is one."""
+    return next(filter(None, map(shutil.which, PROGRAMS)), None)
+
+
+def _rasterized(svg: str) -> bytes:
+    """Return an SVG as a PNG, twice as large so that it can be read on fine screens."""
+    try:
+        import resvg_py
+    except ImportError:
+        raise RuntimeError(
+            f"{NO_DOT}, and a .png needs it or the library resvg-py: pip install resvg-py, or save an .svg."
+        ) from None
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=2, background="#ffffff"))
+
+
 def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
     """Return the graph of a Value as a `graphviz.Digraph`, drawn as in the micrograd lectures.
 
-    `.source` is its text; `.render()` and a notebook need Graphviz's `dot`, which `draw` does not.
+    `.source` is its text. `.render()` and notebooks use Graphviz's `dot`, or our own layout if there is none.
 
     >>> x = Value(2.0, label="x")
     >>> dot = draw_dot(x * x)
@@ -266,11 +301,12 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
         TypeError: if root is not a Value.
         ValueError: for an unknown rankdir.
     """
-    import graphviz
-
     values("draw_dot", (root,))
     choose("draw_dot", "rankdir", rankdir, ("LR", "TB"))
-    dot = graphviz.Digraph(format=format, graph_attr={"rankdir": rankdir})
+    from nodegrad.show.drawing.digraph import Digraph  # imports graphviz
+
+    drawing = draw(root, rankdir=rankdir, engine="own")
+    dot = Digraph(drawing, format=format, graph_attr={"rankdir": rankdir})
     order = topological_order(root)
     exponents = {
         node.operands[1] for node in order if re.fullmatch(r"\*\*.+", node._op)

@@ -1,0 +1,55 @@
+"""The object that `draw_dot` returns: a `graphviz.Digraph` that needs no program of Graphviz's."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import graphviz
+
+if TYPE_CHECKING:
+    from nodegrad.show.drawing.draw import Drawing
+
+
+class Digraph(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no types
+    """A graph for Graphviz. Where `dot` is not on the PATH, the picture of `drawing` takes its place."""
+
+    def __init__(self, drawing: Drawing, **options: Any) -> None:
+        super().__init__(**options)
+        self.drawing = drawing
+
+    def pipe(self, format: str | None = None, *rest: Any, encoding: str | None = None, **options: Any) -> Any:
+        """Return the picture as bytes, or as text if there is an encoding. A notebook calls this."""
+        try:
+            return super().pipe(format, *rest, encoding=encoding, **options)
+        except graphviz.ExecutableNotFound:
+            content = self.drawing.content(format or self.format)
+            return content if encoding is None else content.decode(encoding)
+
+    def render(
+        self,
+        filename: Any = None,
+        directory: Any = None,
+        view: bool = False,
+        cleanup: bool = False,
+        format: str | None = None,
+        **options: Any,
+    ) -> str:
+        """Save the source and the picture beside it, and return the path of the picture."""
+        try:
+            rendered = super().render(
+                filename, directory=directory, view=view, cleanup=cleanup, format=format, **options
+            )
+            return str(rendered)
+        except graphviz.ExecutableNotFound:
+            kind = format or self.format
+            content = self.drawing.content(kind)
+            source = Path(self.save(filename, directory=directory))
+            picture = Path(f"{source}.{kind}")
+            picture.write_bytes(content)
+            if cleanup:
+                source.unlink()
+            if view:
+                webbrowser.open(picture.resolve().as_uri())
+            return str(picture)
