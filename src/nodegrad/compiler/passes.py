@@ -41,14 +41,12 @@ class _Rewriter:
             slot = known.get(operands[::-1])
         if slot is not None:
             return slot
-        if not operands or min(operands) < 0:
-            if not operands or max(operands) < 0:
-                return self.pool.slot(op.value(*[self.constants[~slot] for slot in operands]))
-            rule = _RULES.get(op)
-        else:
-            rule = _ANYWHERE.get(op)
-        if rule is not None:
-            slot = rule(self, operands)
+        constant = not operands or min(operands) < 0
+        if constant and (not operands or max(operands) < 0):
+            return self.pool.slot(op.value(*[self.constants[~slot] for slot in operands]))
+        found = _RULES.get(op)
+        if found is not None and (constant or not found[1]):
+            slot = found[0](self, operands)
             if slot is not None:
                 return slot
         slot = known[operands] = self.leaves + len(self.ops)
@@ -173,39 +171,26 @@ def _strong_dot(rewriter: _Rewriter, operands: Operands) -> int | None:
     return rewriter.emit(ops.strong_mul, operands) if len(operands) == 2 else None
 
 
-# Identities that hold to the bit for every float, nan and -0.0 included.
-_RULES: dict[Op, Rule] = {
-    ops.add: _add,
-    ops.sub: _sub,
-    ops.mul: _mul,
-    ops.div: _div,
-    ops.neg: _neg,
-    ops.pow: _pow,
-    ops.square: _square,
-    ops.reciprocal: _reciprocal,
-    ops.identity: _same,
-    ops.stop_gradient: _same,
-    ops.where: _where,
-    ops.strong_mul: _strong_mul,
-    ops.strong_factor: _strong_factor,
-    ops.sum: _sum,
-    ops.dot: _dot,
-    STRONG_DOT: _strong_dot,
+# Identities that hold to the bit for every float, nan and -0.0 included. The second column says whether the
+# rule applies only where an operand is a constant.
+_RULES: dict[Op, tuple[Rule, bool]] = {
+    ops.add: (_add, True),
+    ops.sub: (_sub, True),
+    ops.mul: (_mul, True),
+    ops.div: (_div, True),
+    ops.neg: (_neg, False),
+    ops.pow: (_pow, True),
+    ops.square: (_square, False),
+    ops.reciprocal: (_reciprocal, False),
+    ops.identity: (_same, False),
+    ops.stop_gradient: (_same, False),
+    ops.where: (_where, False),
+    ops.strong_mul: (_strong_mul, True),
+    ops.strong_factor: (_strong_factor, True),
+    ops.sum: (_sum, False),
+    ops.dot: (_dot, False),
+    STRONG_DOT: (_strong_dot, False),
 }
-
-# Those that need no constant among the operands.
-_NEED_NONE = (
-    ops.neg,
-    ops.square,
-    ops.reciprocal,
-    ops.identity,
-    ops.stop_gradient,
-    ops.where,
-    ops.sum,
-    ops.dot,
-    STRONG_DOT,
-)
-_ANYWHERE = {op: _RULES[op] for op in _NEED_NONE}
 
 
 def simplify(program: Program) -> Program:

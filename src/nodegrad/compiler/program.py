@@ -29,6 +29,8 @@ STRONG_DOT = Op("strong_dot", "·", _strong_dot, _no_partials, ())
 # The largest and the smallest of any number of operands, taken from left to right.
 MAX = Op("max", "max", lambda *operands: reduce(ops.maximum.value, operands), _no_partials, ())
 MIN = Op("min", "min", lambda *operands: reduce(ops.minimum.value, operands), _no_partials, ())
+# A number that is the same for all rows, given to every row.
+COPY = Op("copy", "", ops.identity.value, (None,), ())
 
 # The contractions: what takes in one term after the other, and the product that a term is, if it is one.
 STEPS = {ops.sum: ops.add, ops.dot: ops.add, STRONG_DOT: ops.add, MAX: ops.maximum, MIN: ops.minimum}

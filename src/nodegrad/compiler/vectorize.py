@@ -13,7 +13,7 @@ from itertools import chain, pairwise
 import numpy as np
 
 from nodegrad import ops
-from nodegrad.compiler.program import PRODUCTS, STEPS, UNCHECKED, Operands, Program
+from nodegrad.compiler.program import COPY, PRODUCTS, STEPS, UNCHECKED, Operands, Program
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check
 from nodegrad.ops import Op
 
@@ -23,9 +23,6 @@ _TINY = 64  # below so many operands sorting in Python beats NumPy
 _INPUT, _LEAF, _UNIFORM = -1, -2, -3  # sources that are no groups of the body
 _BODY = 1 << 40  # depths in the body count from here: it runs after all of the prologue
 _COPIES = 0  # the first group to run in the body
-
-# A uniform number given to every row.
-COPY = Op("copy", "", ops.identity.value, (None,), ())
 
 
 def vectorize(program: Program) -> VectorProgram:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from nodegrad import ops
 from nodegrad.compiler.program import PRODUCTS, STEPS, STRONG_DOT
 from nodegrad.compiler.reduction import ProductSum, Reduction, plan_reduction
 from nodegrad.compiler.slots import outer, separable
+from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS
 from nodegrad.compiler.vector import Group, Index, Item, Straight, VectorProgram, scalars
-from nodegrad.compiler.vectorize import COPY
 from nodegrad.ops import Op
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -20,88 +21,8 @@ Function = Callable[..., Any]
 _BLOCK = 2_000_000  # numbers in flight: a block of rows has as many rows as make about so many slots
 
 
-def _sigmoid(x: Array) -> Any:
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0.0, 1.0, small) / (1.0 + small)
-
-
-def _softplus(x: Array) -> Any:
-    tail = np.log1p(np.exp(-np.abs(x)))
-    return np.where(x > 0.0, x + tail, tail)
-
-
-def _pow(x: Array, y: Array) -> Any:
-    return np.where(y == 2.0, x * x, np.power(x, y))
-
-
-# Spellings that give what the table gives to the bit.
-EXACT: dict[Op, Function] = {
-    ops.add: np.add,
-    ops.sub: np.subtract,
-    ops.mul: np.multiply,
-    ops.div: np.divide,
-    ops.neg: np.negative,
-    ops.abs: np.abs,
-    ops.sign: lambda x: np.where(x > 0.0, 1.0, np.where(x < 0.0, -1.0, x)),
-    ops.floor: np.floor,
-    ops.ceil: np.ceil,
-    ops.round: np.rint,
-    ops.trunc: np.trunc,
-    ops.sqrt: np.sqrt,
-    ops.square: lambda x: x * x,
-    ops.reciprocal: lambda x: 1.0 / x,
-    ops.relu: lambda x: np.where(x <= 0.0, 0.0, x),
-    ops.step: lambda x: np.where(x > 0.0, 1.0, np.where(np.isnan(x), x, 0.0)),
-    ops.maximum: lambda x, y: np.where((x >= y) | np.isnan(x), x, y),
-    ops.minimum: lambda x, y: np.where((x <= y) | np.isnan(x), x, y),
-    ops.where: lambda c, x, y: np.where(c != 0.0, x, y),
-    ops.copysign: np.copysign,
-    ops.lt: lambda x, y: (x < y) * 1.0,
-    ops.le: lambda x, y: (x <= y) * 1.0,
-    ops.gt: lambda x, y: (x > y) * 1.0,
-    ops.ge: lambda x, y: (x >= y) * 1.0,
-    ops.eq: lambda x, y: (x == y) * 1.0,
-    ops.ne: lambda x, y: (x != y) * 1.0,
-    ops.identity: np.positive,
-    ops.stop_gradient: np.positive,
-    COPY: np.positive,
-    ops.strong_mul: lambda a, p: np.where(a != 0.0, a * p, 0.0),
-    ops.strong_factor: lambda a, p: np.where((a != 0.0) | np.isfinite(p), p, 0.0),
-}
-
-# Spellings within a few ulp. What is in neither (erf, custom operations) is computed number by number as the
-# table does.
-FAST: dict[Op, Function] = EXACT | {
-    ops.exp: np.exp,
-    ops.exp2: np.exp2,
-    ops.expm1: np.expm1,
-    ops.log: np.log,
-    ops.log2: np.log2,
-    ops.log10: np.log10,
-    ops.log1p: np.log1p,
-    ops.cbrt: np.cbrt,
-    ops.sin: np.sin,
-    ops.cos: np.cos,
-    ops.tan: np.tan,
-    ops.asin: np.arcsin,
-    ops.acos: np.arccos,
-    ops.atan: np.arctan,
-    ops.atan2: np.arctan2,
-    ops.hypot: np.hypot,
-    ops.sinh: np.sinh,
-    ops.cosh: np.cosh,
-    ops.tanh: np.tanh,
-    ops.asinh: np.arcsinh,
-    ops.acosh: np.arccosh,
-    ops.atanh: np.arctanh,
-    ops.pow: _pow,
-    ops.sigmoid: _sigmoid,
-    ops.softplus: _softplus,
-}
-
-
 def _by_number(op: Op) -> Function:
-    """Compute an operation number by number, as eager code does."""
+    """Return a function that computes an operation number by number, as eager code does."""
 
     def function(*operands: Array) -> Array:
         arrays = np.broadcast_arrays(*operands)
@@ -109,6 +30,26 @@ def _by_number(op: Op) -> Function:
         return np.array([op.value(*row) for row in rows], float).reshape(arrays[0].shape)
 
     return function
+
+
+def _spelled(op: Op, exact: bool) -> Function:
+    """Return NumPy's function for an operation, or Python's number by number if NumPy's will not do."""
+    row = SPELLINGS.get(op)
+    if row is None or not row.numpy or (exact and not row.exact):
+        return _by_number(op)
+    return cast(Function, getattr(np, row.numpy))
+
+
+def _functions(exact: bool) -> dict[Op, Function]:
+    """Return the function of every operation in the table of spellings."""
+    m = SimpleNamespace(where=np.where, **{name: _spelled(op, exact) for name, op in FUNCTIONS.items()})
+    return {
+        op: partial(row.formula, m) if row.formula is not None else _spelled(op, exact)
+        for op, row in SPELLINGS.items()
+    }
+
+
+EXACT, FAST = _functions(exact=True), _functions(exact=False)
 
 
 class NumpyBackend:

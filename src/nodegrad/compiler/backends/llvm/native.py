@@ -12,21 +12,13 @@ import llvmlite.binding as llvm
 
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.spellings import VECTOR_FUNCTIONS
+from nodegrad.compiler.spellings import FUNCTIONS
 
 _ATTRIBUTES = """\
 attributes #0 = { nounwind }
 attributes #1 = { nobuiltin nounwind }
 attributes #2 = { noinline nounwind }
 """
-_TWO_OPERANDS = ("pow", "atan2", "hypot")
-# Within 4 ulp, special values included, in every glibc that has them (2.35 and later).
-# fmt: off
-_IN_LIBMVEC = (
-    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "cbrt", "sin", "cos", "tan", "asin", "acos",
-    "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", *_TWO_OPERANDS,
-)
-# fmt: on
-
 _kernels: dict[object, int] = {}
 # A number is never given twice: what was interrupted may have left a function of that name in the engine.
 _numbers = count()
@@ -67,14 +59,17 @@ def _machine() -> Any:
 
 
 def _find_vector_functions() -> None:
-    """Look for glibc's vector functions; elsewhere there are none, and each lane calls the C library."""
+    """Look for glibc's vector functions; elsewhere there are none, and each lane calls the C library.
+
+    They are within 4 ulp, special values included, in every glibc that has them (2.35 and later).
+    """
     try:
         llvm.load_library_permanently("libmvec.so.1")
     except RuntimeError:
         return
     letter = {8: "e", 4: "d", 2: "b"}[width()]
-    for name in _IN_LIBMVEC:
-        symbol = f"_ZGV{letter}N{width()}{'vv' if name in _TWO_OPERANDS else 'v'}_{name}"
+    for name, op in FUNCTIONS.items():
+        symbol = f"_ZGV{letter}N{width()}{'v' * len(op.partials)}_{name}"
         if llvm.address_of_symbol(symbol) is not None:
             VECTOR_FUNCTIONS[name] = (symbol, width())
 
@@ -88,7 +83,7 @@ def _engine() -> Any:
 
 def _add_missing_functions() -> None:
     """Give LLVM the C library's mathematics where the process does not export it (Windows)."""
-    missing = [name for name in (*_IN_LIBMVEC, "fmod") if llvm.address_of_symbol(name) is None]
+    missing = [name for name in FUNCTIONS if llvm.address_of_symbol(name) is None]
     path = (ctypes.util.find_library("m") or ctypes.util.find_library("ucrtbase")) if missing else None
     library = ctypes.CDLL(path) if path else None
     for name in missing:

@@ -1,20 +1,22 @@
-"""How each operation is spelled in LLVM IR, lane by lane, over the same floats as the table."""
+"""How each operation is written in LLVM IR, lane by lane: the table of spellings, and calls of functions."""
 
 import ctypes
 import math
 from collections.abc import Callable, Sequence
 from threading import get_ident
+from typing import Any
 
 from nodegrad import ops
 from nodegrad.compiler.backends.llvm import exponentials
 from nodegrad.compiler.backends.llvm.ir import Body, Name
-from nodegrad.compiler.vectorize import COPY
+from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS, Spelling
 from nodegrad.ops import Op
-
-Spelling = Callable[..., Name]
 
 # Vector functions by scalar name: (symbol, lanes it takes). Filled by `native` for the machine at hand.
 VECTOR_FUNCTIONS: dict[str, tuple[str, int]] = {}
+
+# Written without a call, within 3 ulp.
+_INLINE = {ops.tanh: exponentials.tanh, ops.sigmoid: exponentials.sigmoid}
 
 _callbacks: dict[Op, tuple[str, object]] = {}
 _raised: dict[int, BaseException] = {}  # by thread: what a callback raised, for native code cannot pass it on
@@ -22,24 +24,91 @@ _raised: dict[int, BaseException] = {}  # by thread: what a callback raised, for
 
 def spell(body: Body, op: Op, operands: list[Name]) -> Name:
     """Write the instructions of one operation and return the name of its result."""
-    spelling = SPELLINGS.get(op)
-    return spelling(body, *operands) if spelling else call_back(body, op, operands)
+    row = SPELLINGS.get(op)
+    if row is None:
+        return call_back(body, op, operands)
+    if op in _INLINE and not body.exact:
+        return _INLINE[op](body, *operands)
+    if row.formula is None:
+        return _direct(body, row, *operands)
+    lanes = [Lanes(body, operand) for operand in operands]
+    return _name(body, row.formula(_Functions(body), *lanes))
 
 
-def _arithmetic(instruction: str) -> Spelling:
-    return lambda body, *operands: body.arithmetic(instruction, *operands)
+def _direct(body: Body, row: Spelling, *operands: Name) -> Name:
+    """Write the instruction, the comparison, the intrinsic or the call that an operation is."""
+    kind, _, name = row.llvm.partition(" ")
+    if kind == "fcmp":
+        return body.choose(body.compare(name, *operands), body.number(1.0), body.number(0.0))
+    kind, _, name = row.llvm.partition(".")
+    if name:
+        return body.intrinsic(name, *operands)
+    return body.arithmetic(kind, *operands) if kind else call(body, row.c, *operands)
 
 
-def _intrinsic(name: str) -> Spelling:
-    return lambda body, *operands: body.intrinsic(name, *operands)
+def _name(body: Body, operand: Any) -> Name:
+    return operand.name if isinstance(operand, Lanes) else body.number(operand)
 
 
-def _comparison(predicate: str) -> Spelling:
-    return lambda body, x, y: body.choose(body.compare(predicate, x, y), body.number(1.0), body.number(0.0))
+def _arithmetic(instruction: str, swapped: bool = False) -> Callable[..., "Lanes"]:
+    def method(self: "Lanes", other: Any) -> "Lanes":
+        operands = [self.name, _name(self.body, other)]
+        return Lanes(self.body, self.body.arithmetic(instruction, *operands[:: -1 if swapped else 1]))
+
+    return method
 
 
-def _function(name: str) -> Spelling:
-    return lambda body, *operands: call(body, name, *operands)
+def _comparison(predicate: str) -> Callable[..., "Lanes"]:
+    return lambda self, other: Lanes(
+        self.body, self.body.compare(predicate, self.name, _name(self.body, other))
+    )
+
+
+def _logic(instruction: str) -> Callable[..., "Lanes"]:
+    return lambda self, other: Lanes(
+        self.body, self.body.let(f"{instruction} {self.body.mask} {self.name}, {other.name}")
+    )
+
+
+class Lanes:
+    """A vector of numbers, or a mask, in IR, with the operators that formulas are written in."""
+
+    def __init__(self, body: Body, name: Name) -> None:
+        self.body = body
+        self.name = name
+
+    __add__, __radd__ = _arithmetic("fadd"), _arithmetic("fadd", swapped=True)
+    __sub__, __rsub__ = _arithmetic("fsub"), _arithmetic("fsub", swapped=True)
+    __mul__, __rmul__ = _arithmetic("fmul"), _arithmetic("fmul", swapped=True)
+    __truediv__, __rtruediv__ = _arithmetic("fdiv"), _arithmetic("fdiv", swapped=True)
+    __lt__, __le__, __gt__, __ge__ = map(_comparison, ("olt", "ole", "ogt", "oge"))
+    __eq__, __ne__ = _comparison("oeq"), _comparison("une")  # type: ignore[assignment]
+    __or__, __and__, __xor__ = map(_logic, ("or", "and", "xor"))
+    __hash__ = None  # type: ignore[assignment]
+
+    def __neg__(self) -> "Lanes":
+        return Lanes(self.body, self.body.arithmetic("fneg", self.name))
+
+
+class _Functions:
+    """What formulas find in `m`: `where`, and the C library's functions by name."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+
+    def where(self, mask: Lanes, x: Any, y: Any) -> Lanes:
+        """Choose lane by lane."""
+        body = self.body
+        return Lanes(body, body.choose(mask.name, _name(body, x), _name(body, y)))
+
+    def __getattr__(self, name: str) -> Callable[..., Lanes]:
+        body, row = self.body, SPELLINGS[FUNCTIONS[name]]
+        return lambda *operands: Lanes(body, _direct(body, row, *[_name(body, x) for x in operands]))
+
+
+def strong_mul(body: Body, adjoint: Name, partial: Name) -> Name:
+    """Multiply; 0 where the adjoint is 0."""
+    return spell(body, ops.strong_mul, [adjoint, partial])
 
 
 def call(body: Body, name: str, *operands: Name) -> Name:
@@ -128,130 +197,6 @@ def raise_held() -> None:
             raise error
 
 
-def _sign(body: Body, x: Name) -> Name:
-    zero = body.number(0.0)
-    negative = body.choose(body.compare("olt", x, zero), body.number(-1.0), x)
-    return body.choose(body.compare("ogt", x, zero), body.number(1.0), negative)
-
-
-def _mod(body: Body, x: Name, y: Name) -> Name:
-    """Take the remainder with the sign of y, as Python does."""
-    zero = body.number(0.0)
-    rest = call(body, "fmod", x, y)
-    signs = body.let(f"xor {body.mask} {body.compare('olt', y, zero)}, {body.compare('olt', rest, zero)}")
-    differ = body.let(f"and {body.mask} {signs}, {body.compare('une', rest, zero)}")
-    moved = body.choose(differ, body.arithmetic("fadd", rest, y), rest)
-    return body.choose(body.compare("oeq", rest, zero), body.intrinsic("copysign", zero, y), moved)
-
-
-def _pow(body: Body, x: Name, y: Name) -> Name:
-    square = body.arithmetic("fmul", x, x)
-    return body.choose(body.compare("oeq", y, body.number(2.0)), square, call(body, "pow", x, y))
-
-
-def _small_exponential(body: Body, x: Name) -> Name:
-    return call(body, "exp", body.let(f"fneg {body.vector} {body.intrinsic('fabs', x)}"))
-
-
-def _sigmoid(body: Body, x: Name) -> Name:
-    if not body.exact:
-        return exponentials.sigmoid(body, x)
-    one, small = body.number(1.0), _small_exponential(body, x)
-    above = body.choose(body.compare("oge", x, body.number(0.0)), one, small)
-    return body.arithmetic("fdiv", above, body.arithmetic("fadd", one, small))
-
-
-def _softplus(body: Body, x: Name) -> Name:
-    tail = call(body, "log1p", _small_exponential(body, x))
-    return body.choose(body.compare("ogt", x, body.number(0.0)), body.arithmetic("fadd", x, tail), tail)
-
-
-def _tanh(body: Body, x: Name) -> Name:
-    return call(body, "tanh", x) if body.exact else exponentials.tanh(body, x)
-
-
-def _relu(body: Body, x: Name) -> Name:
-    return body.choose(body.compare("ole", x, body.number(0.0)), body.number(0.0), x)
-
-
-def _step(body: Body, x: Name) -> Name:
-    below = body.choose(body.compare("uno", x, x), x, body.number(0.0))
-    return body.choose(body.compare("ogt", x, body.number(0.0)), body.number(1.0), below)
-
-
-def _extremum(predicate: str) -> Spelling:
-    def spelling(body: Body, x: Name, y: Name) -> Name:
-        nan, better = body.compare("uno", x, x), body.compare(predicate, x, y)
-        return body.choose(body.let(f"or {body.mask} {nan}, {better}"), x, y)
-
-    return spelling
-
-
-def _where(body: Body, condition: Name, x: Name, y: Name) -> Name:
-    return body.choose(body.compare("une", condition, body.number(0.0)), x, y)
-
-
-def strong_mul(body: Body, adjoint: Name, partial: Name) -> Name:
-    """Multiply; 0 where the adjoint is 0."""
-    product = body.arithmetic("fmul", adjoint, partial)
-    return body.choose(body.compare("une", adjoint, body.number(0.0)), product, body.number(0.0))
-
-
-def _strong_factor(body: Body, adjoint: Name, partial: Name) -> Name:
-    finite = body.compare("olt", body.intrinsic("fabs", partial), body.number(math.inf))
-    keep = body.let(f"or {body.mask} {finite}, {body.compare('une', adjoint, body.number(0.0))}")
-    return body.choose(keep, partial, body.number(0.0))
-
-
-SPELLINGS: dict[Op, Spelling] = {
-    ops.add: _arithmetic("fadd"),
-    ops.sub: _arithmetic("fsub"),
-    ops.mul: _arithmetic("fmul"),
-    ops.div: _arithmetic("fdiv"),
-    ops.neg: lambda body, x: body.let(f"fneg {body.vector} {x}"),
-    ops.abs: _intrinsic("fabs"),
-    ops.sign: _sign,
-    ops.floor: _intrinsic("floor"),
-    ops.ceil: _intrinsic("ceil"),
-    ops.round: _intrinsic("roundeven"),
-    ops.trunc: _intrinsic("trunc"),
-    ops.mod: _mod,
-    ops.sqrt: _intrinsic("sqrt"),
-    ops.square: lambda body, x: body.arithmetic("fmul", x, x),
-    ops.reciprocal: lambda body, x: body.arithmetic("fdiv", body.number(1.0), x),
-    ops.pow: _pow,
-    ops.sigmoid: _sigmoid,
-    ops.softplus: _softplus,
-    ops.relu: _relu,
-    ops.step: _step,
-    ops.maximum: _extremum("oge"),
-    ops.minimum: _extremum("ole"),
-    ops.where: _where,
-    ops.copysign: _intrinsic("copysign"),
-    ops.lt: _comparison("olt"),
-    ops.le: _comparison("ole"),
-    ops.gt: _comparison("ogt"),
-    ops.ge: _comparison("oge"),
-    ops.eq: _comparison("oeq"),
-    ops.ne: _comparison("une"),
-    ops.identity: lambda body, x: x,
-    ops.stop_gradient: lambda body, x: x,
-    COPY: lambda body, x: x,
-    ops.strong_mul: strong_mul,
-    ops.strong_factor: _strong_factor,
-}
-
-# Functions of the C library under their own names.
-# fmt: off
-_NAMES = (
-    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "cbrt", "sin", "cos", "tan", "asin", "acos",
-    "atan", "atan2", "hypot", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc",
-)
-# fmt: on
-FUNCTIONS = {name: ops.TABLE[name] for name in _NAMES}
-SPELLINGS |= {op: _function(name) for name, op in FUNCTIONS.items()}
-SPELLINGS[ops.tanh] = _tanh
-
 # Operations of many instructions: in a contraction, they would be written anew for every result of its tile,
 # and a call would spill the tile's registers.
-LONG = {*FUNCTIONS.values(), ops.mod, ops.pow, ops.sigmoid, ops.softplus}
+LONG = {op for op, row in SPELLINGS.items() if row.calls}

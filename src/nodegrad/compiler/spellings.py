@@ -1,0 +1,133 @@
+"""The table of spellings: how each operation is written in NumPy, in LLVM IR and with the C library, a row each.
+
+A row names a function or an operator per language, or gives a formula over any of them, or both. The formula
+wins: the names then say what it may call. An operation that is not in the table runs number by number in Python.
+
+Formulas are written like Python: `lambda m, x: m.where(x <= 0.0, 0.0, x)`. The operands have the operators of
+numbers, their comparisons give masks (with `|`, `&`, `^`), and `m` holds `where(mask, x, y)` and every function of
+the C library that a row names. Each language brings its own operands and its own `m`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from nodegrad import ops
+from nodegrad.compiler.program import COPY
+from nodegrad.ops import Op
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How one operation is written.
+
+    Attributes:
+        numpy: the name of NumPy's function.
+        exact: whether NumPy computes what the table of operations does to the bit; else within a few ulp.
+        llvm: the instruction, the comparison ("fcmp olt") or the intrinsic ("llvm.floor").
+        c: the operator of C or the function of the C library. glibc's vector version of a function that LLVM has
+            no intrinsic for is looked up by this name.
+        formula: `(m, *operands)`, as the module describes.
+    """
+
+    numpy: str = ""
+    exact: bool = True
+    llvm: str = ""
+    c: str = ""
+    formula: Callable[..., Any] | None = None
+
+    @property
+    def calls(self) -> bool:
+        """Whether native code calls a function, which spills registers."""
+        return not self.llvm and (self.c.isidentifier() or not self.exact)
+
+
+def _mod(m: Any, x: Any, y: Any) -> Any:
+    """Take the remainder with the sign of y, as Python does."""
+    rest = m.fmod(x, y)
+    moved = m.where(((y < 0.0) ^ (rest < 0.0)) & (rest != 0.0), rest + y, rest)
+    return m.where(rest == 0.0, m.copysign(0.0, y), moved)
+
+
+def _sigmoid(m: Any, x: Any) -> Any:
+    small = m.exp(-m.fabs(x))
+    return m.where(x >= 0.0, 1.0, small) / (1.0 + small)
+
+
+def _softplus(m: Any, x: Any) -> Any:
+    tail = m.log1p(m.exp(-m.fabs(x)))
+    return m.where(x > 0.0, x + tail, tail)
+
+
+_FAST = False  # the column `exact` where NumPy is off by a few ulp
+
+# fmt: off
+#   operation            NumPy        to the bit  LLVM            C            formula
+SPELLINGS: dict[Op, Spelling] = {
+    ops.add:    Spelling("add",        True,  "fadd",            "+"),
+    ops.sub:    Spelling("subtract",   True,  "fsub",            "-"),
+    ops.mul:    Spelling("multiply",   True,  "fmul",            "*"),
+    ops.div:    Spelling("divide",     True,  "fdiv",            "/"),
+    ops.neg:    Spelling("negative",   True,  "fneg",            "-"),
+    ops.abs:    Spelling("fabs",       True,  "llvm.fabs",       "fabs"),
+    ops.floor:  Spelling("floor",      True,  "llvm.floor",      "floor"),
+    ops.ceil:   Spelling("ceil",       True,  "llvm.ceil",       "ceil"),
+    ops.round:  Spelling("rint",       True,  "llvm.roundeven",  "rint"),
+    ops.trunc:  Spelling("trunc",      True,  "llvm.trunc",      "trunc"),
+    ops.sqrt:   Spelling("sqrt",       True,  "llvm.sqrt",       "sqrt"),
+    ops.copysign: Spelling("copysign", True,  "llvm.copysign",   "copysign"),
+    ops.lt:     Spelling("less",       True,  "fcmp olt",        "<"),
+    ops.le:     Spelling("less_equal", True,  "fcmp ole",        "<="),
+    ops.gt:     Spelling("greater",    True,  "fcmp ogt",        ">"),
+    ops.ge:     Spelling("greater_equal", True, "fcmp oge",      ">="),
+    ops.eq:     Spelling("equal",      True,  "fcmp oeq",        "=="),
+    ops.ne:     Spelling("not_equal",  True,  "fcmp une",        "!="),
+
+    ops.exp:    Spelling("exp",        _FAST, "",                "exp"),
+    ops.exp2:   Spelling("exp2",       _FAST, "",                "exp2"),
+    ops.expm1:  Spelling("expm1",      _FAST, "",                "expm1"),
+    ops.log:    Spelling("log",        _FAST, "",                "log"),
+    ops.log2:   Spelling("log2",       _FAST, "",                "log2"),
+    ops.log10:  Spelling("log10",      _FAST, "",                "log10"),
+    ops.log1p:  Spelling("log1p",      _FAST, "",                "log1p"),
+    ops.cbrt:   Spelling("cbrt",       _FAST, "",                "cbrt"),
+    ops.sin:    Spelling("sin",        _FAST, "",                "sin"),
+    ops.cos:    Spelling("cos",        _FAST, "",                "cos"),
+    ops.tan:    Spelling("tan",        _FAST, "",                "tan"),
+    ops.asin:   Spelling("arcsin",     _FAST, "",                "asin"),
+    ops.acos:   Spelling("arccos",     _FAST, "",                "acos"),
+    ops.atan:   Spelling("arctan",     _FAST, "",                "atan"),
+    ops.atan2:  Spelling("arctan2",    _FAST, "",                "atan2"),
+    ops.hypot:  Spelling("hypot",      _FAST, "",                "hypot"),
+    ops.sinh:   Spelling("sinh",       _FAST, "",                "sinh"),
+    ops.cosh:   Spelling("cosh",       _FAST, "",                "cosh"),
+    ops.tanh:   Spelling("tanh",       _FAST, "",                "tanh"),
+    ops.asinh:  Spelling("arcsinh",    _FAST, "",                "asinh"),
+    ops.acosh:  Spelling("arccosh",    _FAST, "",                "acosh"),
+    ops.atanh:  Spelling("arctanh",    _FAST, "",                "atanh"),
+    ops.erf:    Spelling("",           _FAST, "",                "erf"),
+    ops.erfc:   Spelling("",           _FAST, "",                "erfc"),
+    ops.pow:    Spelling("power",      _FAST, "",                "pow",      lambda m, x, y: m.where(y == 2.0, x * x, m.pow(x, y))),
+    ops.mod:    Spelling("fmod",       True,  "",                "fmod",     _mod),
+    ops.sigmoid: Spelling("",          _FAST, "",                "",         _sigmoid),
+    ops.softplus: Spelling("",         _FAST, "",                "",         _softplus),
+
+    ops.sign:       Spelling(formula=lambda m, x: m.where(x > 0.0, 1.0, m.where(x < 0.0, -1.0, x))),
+    ops.square:     Spelling(formula=lambda m, x: x * x),
+    ops.reciprocal: Spelling(formula=lambda m, x: 1.0 / x),
+    ops.relu:       Spelling(formula=lambda m, x: m.where(x <= 0.0, 0.0, x)),
+    ops.step:       Spelling(formula=lambda m, x: m.where(x > 0.0, 1.0, m.where(x != x, x, 0.0))),
+    ops.maximum:    Spelling(formula=lambda m, x, y: m.where((x >= y) | (x != x), x, y)),
+    ops.minimum:    Spelling(formula=lambda m, x, y: m.where((x <= y) | (x != x), x, y)),
+    ops.where:      Spelling(formula=lambda m, condition, x, y: m.where(condition != 0.0, x, y)),
+    ops.identity:      Spelling(formula=lambda m, x: x),
+    ops.stop_gradient: Spelling(formula=lambda m, x: x),
+    COPY:              Spelling(formula=lambda m, x: x),
+    ops.strong_mul:    Spelling(formula=lambda m, adjoint, partial: m.where(adjoint != 0.0, adjoint * partial, 0.0)),
+    ops.strong_factor: Spelling(formula=lambda m, adjoint, partial: m.where((adjoint != 0.0) | (m.fabs(partial) < inf), partial, 0.0)),
+}
+# fmt: on
+
+# The rows that name a function of the C library, by that name: what formulas find in `m`.
+FUNCTIONS = {row.c: op for op, row in SPELLINGS.items() if row.c.isidentifier()}
