@@ -5,6 +5,7 @@ import io
 import re
 import sys
 import textwrap
+import warnings
 
 FENCE = re.compile(r"^( *)(`{3,}|:{3,})[ {]*(\w*).*\n((?:.*\n)*?)\1\2 *$", re.MULTILINE)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -18,18 +19,27 @@ def code_blocks(text):
 
 
 def run_page(text, name):
-    """Run the code blocks of a page in order, as one program; those with prompts must answer as they say."""
+    """Run the code blocks of a page in order, as one program; those with prompts must answer as they say.
+
+    A warning is an error.
+    """
     namespace = {"__name__": "__main__"}
-    for code, line in code_blocks(text):
-        if code.lstrip().startswith(">>>"):
-            test = doctest.DocTestParser().get_doctest(code, namespace, name, name, line)
-            test.globs = namespace  # not the copy: the blocks that follow know these names
-            report = io.StringIO()
-            runner = doctest.DocTestRunner(optionflags=FLAGS)
-            failed, _ = runner.run(test, out=report.write, clear_globs=False)
-            assert not failed, report.getvalue()
-        else:
-            exec(compile("\n" * line + code, name, "exec"), namespace)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for code, line in code_blocks(text):
+            _run(code, line, namespace, name)
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")  # which keeps every figure otherwise
     return namespace
+
+
+def _run(code, line, namespace, name):
+    if code.lstrip().startswith(">>>"):
+        test = doctest.DocTestParser().get_doctest(code, namespace, name, name, line)
+        test.globs = namespace  # not the copy: the blocks that follow know these names
+        report = io.StringIO()
+        runner = doctest.DocTestRunner(optionflags=FLAGS)
+        failed, _ = runner.run(test, out=report.write, clear_globs=False)
+        assert not failed, report.getvalue()
+    else:
+        exec(compile("\n" * line + code, name, "exec"), namespace)

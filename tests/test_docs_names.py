@@ -1,0 +1,144 @@
+"""What the docs name is there: files, public names, the modules of a list, numbers quoted from the code."""
+
+import functools
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import nodegrad
+from test_layering import CORE
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ["src", "tests", "docs", "examples", ".github", ".ci"]
+PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
+SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "examples").rglob("*.py")])
+READMES = [page for page in PAGES if page.name == "README.md" and page.parent != ROOT]
+FENCE = re.compile(r"^( *)(`{3,}|:{3,}).*\n((?:.*\n)*?)\1\2 *$", re.MULTILINE)
+INLINE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+FILE = re.compile(r"[\w./*-]+\.(?:py|md|toml|js|css|yml|yaml|cff|ipynb)|(?:[\w.-]+/)+|\.\w+/[\w./-]+")
+NAME = re.compile(r"(?:ng|nodegrad)((?:\.\w+)+)")
+NO_LONGER = re.compile(r"^### Removed\n(?:(?!##).*\n)*", re.MULTILINE)  # of the changelog: names of the past
+QUOTED = [  # a page, the text around a number on it, and the number in the code
+    ("docs/how-to/look-at-a-graph.md", r"Above (\d+) nodes", "show.drawing.draw.FOLD_ABOVE"),
+    ("docs/how-to/explain-a-derivative.md", r"more than (\d+) nodes", "show.explaining.chain_rule.IN_FULL"),
+    ("docs/how-to/check-a-gradient.md", r"halved up to (\d+) times", "check._LEVELS"),
+    ("docs/how-to/check-a-gradient.md", r"tolerance=([\de-]+)", "check.check_grad(tolerance)"),
+    ("docs/how-to/compile-a-function.md", r"From (\d+) Values on", "compiler.leaves._MANY"),
+    ("docs/how-to/compile-a-function.md", r"up to ([\d,]+) instructions", "compiler.program.UNCHECKED"),
+    ("src/nodegrad/compiler/README.md", r"From (\d+) of them on", "compiler.leaves._MANY"),
+    ("src/nodegrad/compiler/README.md", r"up to ([\d,]+) instructions", "compiler.program.UNCHECKED"),
+    ("src/nodegrad/compiler/README.md", r"from ([\d,]+) operations on", "compiler.trace._FEW"),
+    ("docs/how-to/compile-a-function.md", r"llvmlite ([\d.]+) or later", "compiler.backends._OLDEST"),
+    ("src/nodegrad/compiler/README.md", r"no llvmlite ([\d.]+)", "compiler.backends._OLDEST"),
+    ("pyproject.toml", r"llvmlite>=([\d.]+)", "compiler.backends._OLDEST"),
+    ("README.md", r"machine with Python ([\d.]+) or newer", "dev.py"),
+]
+
+
+@functools.cache
+def existing():
+    """Return every file and folder of the project, with a slash before it and one behind a folder."""
+    tops = [*(path for path in ROOT.iterdir() if path.is_file()), *(ROOT / folder for folder in FOLDERS)]
+    found = [*tops, *(path for top in tops for path in top.rglob("*"))]
+    return [f"/{path.relative_to(ROOT).as_posix()}{'/' * path.is_dir()}" for path in found]
+
+
+def spans(text):
+    """Yield what stands between backticks on a page, code blocks aside."""
+    for _, inside in INLINE.findall(FENCE.sub("", text)):
+        yield " ".join(inside.split())
+
+
+def missing_files(text):
+    """Return the files that a page names, but neither the project nor a code block of the page."""
+    code = "".join(block for *_, block in FENCE.findall(text))
+    named = {span for span in spans(text) if FILE.fullmatch(span) and span not in code}
+    return sorted(name for name in named if not _exists(name.removeprefix("../").removeprefix("./")))
+
+
+def _exists(name):
+    pattern = re.escape(f"/{name}").replace(r"\*", "[^/]*")
+    return any(re.search(f"{pattern}$", path) for path in existing())
+
+
+def missing_names(text):
+    """Return the public names that a page writes as `ng.name` or `nodegrad.name` and that are not there."""
+    named = {found[1] for found in map(NAME.match, spans(text)) if found}
+    return sorted(name for name in named - {".NAME"} if not _resolves(name[1:].split(".")))
+
+
+def _resolves(names):
+    it = nodegrad
+    for name in names:
+        if not hasattr(it, name) and inspect.ismodule(it):
+            try:
+                importlib.import_module(f"{it.__name__}.{name}")
+            except ImportError:
+                return False
+        if not hasattr(it, name):
+            return False
+        it = getattr(it, name)
+    return True
+
+
+def relative(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", [*PAGES, *SOURCES], ids=relative)
+def test_files_named_exist(page):
+    assert missing_files(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *SOURCES], ids=relative)
+def test_names_written_exist(page):
+    text = page.read_text(encoding="utf-8")
+
+    assert missing_names(NO_LONGER.sub("", text) if page.name == "CHANGELOG.md" else text) == []
+
+
+@pytest.mark.parametrize("readme", READMES, ids=relative)
+def test_readme_of_a_folder_names_every_file_in_it(readme):
+    named = set(spans(readme.read_text(encoding="utf-8")))
+
+    inside = {path.name for path in readme.parent.glob("*.py")} - {"__init__.py", "conftest.py"}
+    assert sorted(inside - named) == []
+
+
+def test_layers_are_listed_in_the_order_of_imports():
+    text = (ROOT / "docs" / "explanation" / "layers.md").read_text(encoding="utf-8")
+
+    listed = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert listed == CORE
+
+
+@pytest.mark.parametrize(("page", "pattern", "source"), QUOTED, ids=str)
+def test_number_quoted_is_that_of_the_code(page, pattern, source):
+    found = re.findall(pattern, " ".join((ROOT / page).read_text(encoding="utf-8").split()))
+
+    assert [number.replace(",", "") for number in found] == [written(source)]
+
+
+def written(source):
+    """Return a number in the code as pages write it: of a module, of a signature, or the oldest Python."""
+    if source == "dev.py":
+        return ".".join(re.search(r"version_info < \((\d+), (\d+)\)", (ROOT / source).read_text()).groups())
+    place, _, parameter = source.rstrip(")").partition("(")
+    module, _, name = place.rpartition(".")
+    it = getattr(importlib.import_module(f"nodegrad.{module}"), name)
+    value = inspect.signature(it).parameters[parameter].default if parameter else it
+    return ".".join(map(str, value)) if isinstance(value, tuple) else str(value).replace("e-0", "e-")
+
+
+def test_missing_files_and_names_are_noticed():
+    text = "`ng.tanh(x)`, `ng.tahn`, `nodegrad.nn.MPL`, `ops.py`, `tests/test_*.py`, `opps.py`, `tests/no/`"
+
+    assert missing_names(text) == [".nn.MPL", ".tahn"]
+    assert missing_files(text) == ["opps.py", "tests/no/"]
+
+
+def test_files_that_a_page_makes_need_not_exist():
+    assert missing_files("Write `mine.toml`:\n\n```console\nedit mine.toml\n```\n") == []
