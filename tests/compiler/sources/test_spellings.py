@@ -37,7 +37,7 @@ def assert_same(name, rows):
 
 
 def test_every_row_of_a_fixed_number_of_operands_is_spelled():
-    assert {row.name for row in spellings.C} == {row.name for row in spellings.JAVASCRIPT} == set(SPELLED)
+    assert set(SPELLED.values()) <= set(spellings.C) == set(spellings.JAVASCRIPT)
 
 
 @pytest.fixture(scope="module")
