@@ -1,4 +1,4 @@
-"""The two commands of the README: `python3 dev.py demo` and `python3 dev.py test`."""
+"""What dev.py runs: the two commands of the README, and the tests on the installed wheel."""
 
 import importlib.util
 import re
@@ -96,7 +96,8 @@ def test_failed_check_fails_after_all_have_run(dev, check):
     dev.failing = check
 
     assert exit_code(dev, "test") == f"dev.py: failed: -m {check}"
-    assert dev.ran[-4:] == ["-m ruff check", "-m ruff format --check", "-m mypy", "-m pytest"]
+    assert dev.ran[-4:-1] == ["-m ruff check", "-m ruff format --check", "-m mypy"]
+    assert dev.ran[-1].startswith("-m pytest")
 
 
 def test_failed_tests_fail(dev):
@@ -108,11 +109,12 @@ def test_failed_tests_fail(dev):
 def test_arguments_go_to_the_last_command(dev):
     exit_code(dev, "test", "-k", "sweep")
 
-    assert dev.ran[-2:] == ["-m mypy", "-m pytest -k sweep"]
+    assert dev.ran[-1].startswith("-m pytest")
+    assert dev.ran[-1].endswith(" -k sweep")
 
 
 def test_unknown_task_is_told_the_known_ones(dev):
-    assert exit_code(dev, "tset").startswith("usage: python3 dev.py demo|test")
+    assert exit_code(dev, "tset").startswith("usage: python3 dev.py demo|test|wheel")
     assert not dev.ran
 
 
@@ -122,10 +124,24 @@ def test_old_python_is_told_the_version_needed(dev, monkeypatch):
     assert exit_code(dev, "test").startswith("nodegrad needs Python 3.11 or newer")
 
 
-def test_ci_runs_the_command_of_the_readme():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    commands = re.findall(r"^exec (.*) </dev/null$", script, re.MULTILINE)
+def test_tests_run_on_the_wheel(dev):
+    exit_code(dev, "test")
+    checks = dev.ran[-4:-1]
+    exit_code(dev, "wheel", "-x")
 
-    assert commands == ["python3 dev.py test"]
-    assert f"\n{commands[0]}\n" in readme
+    assert dev.ran[-5:-2] == checks
+    assert dev.ran[-2] == "-m pip install --quiet --upgrade --no-deps --target build/wheel ."
+    assert dev.ran[-1].endswith(" -o pythonpath=build/wheel tests -x")
+
+
+def test_readme_names_the_commands(dev):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    named = set(re.findall(r"^python3 dev\.py (\w+)$", readme, re.MULTILINE))
+    assert {"demo", "test"} <= named <= set(dev.TASKS)
+
+
+def test_ci_ends_with_the_tests_on_the_wheel():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+    assert script.splitlines()[-1] == "exec python3 dev.py wheel </dev/null"
