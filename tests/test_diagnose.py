@@ -11,8 +11,8 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value
-from nodegrad.sweep import watch
-from nodegrad.value import observe
+from nodegrad.sweep import watchers
+from nodegrad.value import listen, observers
 
 
 def line_of(code):
@@ -201,7 +201,7 @@ class Witness:
     def decided(self, node, answer):
         self.heard.append(("decided", answer))
 
-    def read(self, node):
+    def read(self, node, how):
         self.heard.append("read")
 
     def swept(self, direction, order, seeds, found):
@@ -210,33 +210,39 @@ class Witness:
 
 def test_observer_and_watcher_before_hear_everything_and_are_restored():
     witness = Witness()
-    observe(witness)
-    watch(witness.swept)
-    try:
+    watchers.append(witness.swept)
+    with listen(witness):
         with ng.detect_anomaly(), ng.detect_anomaly():
             y = Value(3.0) * 2.0
             if y > 1.0:
                 y.data
             y.backward()
-    finally:
-        restored = observe(None), watch(None)
+        left = observers(), watchers.copy()
+    watchers.clear()
 
-    assert restored == (witness, witness.swept)
-    assert witness.heard == [("made", "mul"), ("made", "gt"), ("decided", True), "read", ("reverse", 3)]
+    assert left == ((witness,), [witness.swept])
+    assert witness.heard == [
+        ("made", "mul"),
+        ("made", "gt"),
+        ("decided", True),
+        "read",
+        "read",
+        ("reverse", 3),
+    ]
 
 
 def test_nothing_is_watched_outside_the_block():
     with ng.detect_anomaly():
         pass
 
-    assert (observe(None), watch(None)) == (None, None)
+    assert (observers(), watchers) == ((), [])
     assert math.isnan(ng.log(Value(-1.0)).data)
 
 
 def test_everything_is_restored_after_an_anomaly():
     anomaly(lambda: ng.log(Value(-1.0)))
 
-    assert (observe(None), watch(None)) == (None, None)
+    assert (observers(), watchers) == ((), [])
 
 
 def test_nodes_are_freed_inside_the_block():
@@ -325,4 +331,4 @@ def test_blocks_of_two_threads_may_overlap():
             other.submit(lambda: ng.log(second).data).result(10)
         other.submit(theirs.__exit__, None, None, None).result(10)
 
-    assert (observe(None), watch(None)) == (None, None)
+    assert (observers(), watchers) == ((), [])

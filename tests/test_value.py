@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import nodegrad as ng
 from nodegrad import Value, ops
-from nodegrad.value import observe
+from nodegrad.value import listen, observers
 
 finite = st.floats(-1e6, 1e6)
 
@@ -358,21 +358,18 @@ class Notes:
     def decided(self, node, answer):
         self.seen.append(("decided", node.op.name, answer))
 
-    def read(self, node):
-        self.seen.append(("read", node._data))
+    def read(self, node, how):
+        self.seen.append((how, node._data))
 
 
 def test_observer_is_told_of_values_made_branches_taken_and_numbers_read():
     notes = Notes()
     x = Value(2.0)
 
-    before = observe(notes)
-    try:
+    with listen(notes):
         y = (x + 1) * x
         if y > 3:
             _ = y.data
-    finally:
-        observe(before)
     _ = x + x
 
     assert notes.seen == [
@@ -380,8 +377,44 @@ def test_observer_is_told_of_values_made_branches_taken_and_numbers_read():
         ("made", "mul"),
         ("made", "gt"),
         ("decided", "gt", True),
-        ("read", 6.0),
+        ("reads .data", 6.0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("look", "how"),
+    [
+        (str, "makes text"),
+        (lambda v: f"{v:.2f}", "makes text"),
+        (lambda v: "{}".format(v), "makes text"),  # noqa: UP032
+        (pickle.dumps, "pickles"),
+        (lambda v: setattr(v, "data", 1.0), "assigns .data"),
+        (lambda v: v.backward(), "calls backward"),
+    ],
+)
+def test_observer_is_told_whatever_the_way_a_number_is_looked_at(look, how):
+    notes = Notes()
+
+    with listen(notes):
+        look(Value(2.0))
+
+    assert how in notes.seen[0][0]
+
+
+def test_several_observers_hear_everything_and_leave_in_any_order():
+    first, second = Notes(), Notes()
+    ours, theirs = listen(first), listen(second)
+
+    ours.__enter__()
+    theirs.__enter__()
+    _ = Value(1.0) + 1.0
+    ours.__exit__(None, None, None)
+    _ = Value(1.0) * 2.0
+    theirs.__exit__(None, None, None)
+
+    assert first.seen == [("made", "add")]
+    assert second.seen == [("made", "add"), ("made", "mul")]
+    assert observers() == ()
 
 
 def test_new_nodes_have_gradient_zero():

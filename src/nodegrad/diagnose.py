@@ -13,9 +13,9 @@ from weakref import ref
 
 from nodegrad.graph import topological_order
 from nodegrad.ops import constant
-from nodegrad.sweep import Watcher, chain, partials, watch, watched_by
+from nodegrad.sweep import chain, partials, watchers
 from nodegrad.trees import described
-from nodegrad.value import Observer, Value, observe, observed_by
+from nodegrad.value import Value, listen
 
 
 @contextmanager
@@ -39,11 +39,14 @@ def detect_anomaly() -> Iterator[None]:
         FloatingPointError: at the first anomaly.
     """
     detector = _Detector()
-    detector.observer_before, detector.watcher_before = observe(detector), watch(detector.swept)
-    try:
-        yield
-    finally:
-        detector.leave()
+    swept = detector.swept
+    with listen(detector):
+        try:
+            watchers.append(swept)
+            yield
+        finally:
+            if swept in watchers:
+                watchers.remove(swept)
     detector.finish()
 
 
@@ -67,16 +70,13 @@ class _Known(NamedTuple):
 
 
 class _Detector:
-    """An observer of Values and a watcher of sweeps that remembers who made what, and passes all news on.
+    """An observer of Values and a watcher of sweeps that remembers who made what.
 
     It minds the thread of its block; news come from all threads.
     """
 
-    observer_before: Observer | None = None
-    watcher_before: Watcher | None = None
-
     def __init__(self) -> None:
-        self.thread, self.over = get_ident(), False
+        self.thread = get_ident()
         self.known: dict[int, _Known] = {}
         # nan or inf that no operation has taken yet, with its origin
         self.loose: dict[int, tuple[Value, str]] = {}
@@ -84,20 +84,10 @@ class _Detector:
     @property
     def concerned(self) -> bool:
         """Whether what happens now happens in the block."""
-        return not self.over and get_ident() == self.thread
-
-    def leave(self) -> None:
-        """End the block. Blocks of other threads may have begun later: they go on, and take this one away."""
-        self.over = True
-        while isinstance(last := observed_by(), _Detector) and last.over:
-            observe(last.observer_before)
-        while isinstance(last := getattr(watched_by(), "__self__", None), _Detector) and last.over:
-            watch(last.watcher_before)
+        return get_ident() == self.thread
 
     def made(self, node: Value) -> None:
         """Remember where a node was made and, if it is not finite, where that began."""
-        if self.observer_before is not None:
-            self.observer_before.made(node)
         if not self.concerned:
             return
         place, in_sweep = _caller()
@@ -111,15 +101,11 @@ class _Detector:
             self.loose[key] = node, origin
 
     def decided(self, node: Value, answer: bool) -> None:
-        """Pass on."""
-        if self.observer_before is not None:
-            self.observer_before.decided(node, answer)
+        """Do nothing: a branch is no anomaly."""
 
-    def read(self, node: Value) -> None:
+    def read(self, node: Value, how: str) -> None:
         """Raise if a number that is looked at went wrong."""
-        if self.observer_before is not None:
-            self.observer_before.read(node)
-        if self.concerned:
+        if self.concerned and how == "reads .data":
             self.refuse(node)
 
     def began(self, node: Value, place: _Place) -> str:
@@ -145,8 +131,6 @@ class _Detector:
         self, direction: str, order: Sequence[Any], seeds: Mapping[Any, Any], found: Mapping[Any, Any]
     ) -> None:
         """Raise if the sweep started from a value gone wrong, or ends with a derivative gone wrong."""
-        if self.watcher_before is not None:
-            self.watcher_before(direction, order, seeds, found)
         if not self.concerned:
             return
         if direction == "reverse":

@@ -19,19 +19,7 @@ Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Numbe
 
 _COMPARISONS = {ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne}  # their results are 0 or 1
 
-_watcher: Watcher | None = None
-
-
-def watch(watcher: Watcher | None) -> Watcher | None:
-    """Set who is told of every sweep done (direction, order, seeds, result), and return who was before."""
-    global _watcher
-    before, _watcher = _watcher, watcher
-    return before
-
-
-def watched_by() -> Watcher | None:
-    """Return who is told of every sweep."""
-    return _watcher
+watchers: list[Watcher] = []  # who is told of every sweep done: direction, order, seeds, result
 
 
 def reverse_sweep(
@@ -62,8 +50,8 @@ def reverse_sweep(
             for operand, partial in partials(node, active, floats):
                 contribution = chain(adjoint, partial, node.op.selects)
                 adjoints[operand] = adjoints[operand] + contribution if operand in adjoints else contribution
-    if _watcher is not None:
-        _watcher("reverse", order, seeds, adjoints)
+    for watcher in tuple(watchers):
+        watcher("reverse", order, seeds, adjoints)
     return adjoints
 
 
@@ -129,8 +117,8 @@ def forward_sweep(
             passed.append(partial if selects and type(partial) is not float else mask)
         if passed and None not in passed:
             masks[node] = _any(passed)
-    if _watcher is not None:
-        _watcher("forward", order, seeds, tangents)
+    for watcher in tuple(watchers):
+        watcher("forward", order, seeds, tangents)
     return tangents
 
 

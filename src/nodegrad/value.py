@@ -1,7 +1,9 @@
 """Value: a number that remembers which operation made it from which operands."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from nodegrad import ops
@@ -13,7 +15,7 @@ _new: Any = object.__new__
 
 
 class Observer(Protocol):
-    """Whoever wants to know what happens to Values: `observe` sets one."""
+    """Whoever wants to know what happens to Values: `listen` adds one."""
 
     def made(self, node: "Value") -> None:
         """Hear of a Value that an operation made."""
@@ -21,23 +23,66 @@ class Observer(Protocol):
     def decided(self, node: "Value", answer: bool) -> None:
         """Hear of a branch taken (`if`, `while`, `max`, `sorted` ...) on a Value."""
 
-    def read(self, node: "Value") -> None:
-        """Hear of `data` being looked at."""
+    def read(self, node: "Value", how: str) -> None:
+        """Hear that a number leaves the graph or is written into it; `how` says how: "reads .data"."""
 
 
-_observer: Observer | None = None
+class _Several:
+    """Several observers as one."""
+
+    def __init__(self, observers: tuple[Observer, ...]) -> None:
+        self.observers = observers
+
+    def made(self, node: "Value") -> None:
+        for each in self.observers:
+            each.made(node)
+
+    def decided(self, node: "Value", answer: bool) -> None:
+        for each in self.observers:
+            each.decided(node, answer)
+
+    def read(self, node: "Value", how: str) -> None:
+        for each in self.observers:
+            each.read(node, how)
 
 
-def observe(observer: Observer | None) -> Observer | None:
-    """Set the observer (None: nobody) and return the one before, to be set again afterwards."""
-    global _observer
-    before, _observer = _observer, observer
-    return before
+_observer: Observer | None = None  # what operations tell: nobody, one observer or several as one
+_observers: tuple[Observer, ...] = ()
+_observers_lock = Lock()
 
 
-def observed_by() -> Observer | None:
-    """Return the observer that is set."""
-    return _observer
+@contextmanager
+def listen(observer: Observer) -> Iterator[None]:
+    """Let an observer hear of everything that happens to Values, in any thread, while a block runs."""
+    try:
+        _set_observers(lambda before: (*before, observer))
+        yield
+    finally:
+        stop_listening(observer)
+
+
+def stop_listening(observer: Observer) -> None:
+    """Let an observer hear no more."""
+    _set_observers(lambda before: tuple([each for each in before if each is not observer]))
+
+
+def _set_observers(change: Callable[[tuple[Observer, ...]], tuple[Observer, ...]]) -> None:
+    global _observer, _observers
+    with _observers_lock:
+        after = change(_observers)
+        _observer = None if not after else after[0] if len(after) == 1 else _Several(after)
+        _observers = after
+
+
+def observers() -> tuple[Observer, ...]:
+    """Return everyone who listens."""
+    return _observers
+
+
+def tell_read(node: "Value", how: str) -> None:
+    """Tell the observers that a number is looked at other than by `.data`: in a picture, in a text."""
+    if _observer is not None:
+        _observer.read(node, how)
 
 
 class Value:
@@ -81,11 +126,12 @@ class Value:
     def data(self) -> float:
         """The number, always a float."""
         if _observer is not None:
-            _observer.read(self)
+            _observer.read(self, "reads .data")
         return self._data
 
     @data.setter
     def data(self, number: Any) -> None:
+        tell_read(self, "assigns .data")
         self._data = plain(number, "Value.data")
 
     # Recording. apply_op is the general way; + and *, of which most graphs are made, are written out below.
@@ -209,6 +255,7 @@ class Value:
         Args:
             seed: the adjoint of self to start from.
         """
+        tell_read(self, "calls backward(), which leaves plain numbers in .grad")
         order = topological_order(self)
         adjoints = reverse_sweep(order, {self: plain(seed, "backward")})
         for node in order:
@@ -219,6 +266,7 @@ class Value:
 
     def _backward(self) -> None:
         """Add this node's share to its operands' gradients: one step of the chain rule, as in micrograd."""
+        tell_read(self, "calls _backward(), which leaves plain numbers in .grad")
         selects = self.op is not None and self.op.selects
         for operand, partial in partials(self):
             operand.grad += chain(self.grad, partial, selects)
@@ -238,13 +286,16 @@ class Value:
         return self.op.symbol
 
     def __repr__(self) -> str:
+        tell_read(self, "makes text of a Value")
         label = f", label={self.label!r}" if self.label else ""
         return f"Value(data={self._data!r}, grad={self.grad!r}{label})"
 
     def __format__(self, spec: str) -> str:
+        tell_read(self, "makes text of a Value")
         return format(self._data, spec) if spec else repr(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        tell_read(self, "copies or pickles a Value")
         if self.op is not None:
             raise TypeError(
                 f"a Value made by an operation ({self.op.name}) cannot be copied or pickled: its graph would "

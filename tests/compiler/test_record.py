@@ -1,5 +1,6 @@
 """Record and lower: what one run leaves behind, and the program it becomes."""
 
+import math
 import threading
 
 import pytest
@@ -10,7 +11,7 @@ from nodegrad.compiler.lower import lower
 from nodegrad.compiler.program import render
 from nodegrad.compiler.record import record
 from nodegrad.trees import flatten
-from nodegrad.value import observe
+from nodegrad.value import observers
 
 
 def recorded(f, *arguments):
@@ -41,7 +42,65 @@ def test_reads_name_the_line():
     assert found.reads[0].startswith(__file__)
 
 
-def test_other_threads_are_not_recorded():
+def test_a_replay_ends_at_the_first_branch_that_answers_otherwise():
+    ran = []
+
+    def f(x):
+        for limit in range(5):
+            ran.append(limit)
+            if x < limit:
+                return x
+        return -x
+
+    numbers, spec = flatten((2.5,))
+    first = record(f, spec, numbers)
+    ran.clear()
+
+    again = record(f, spec, [1.5], [guard.answer for guard in first.guards])
+
+    assert again is None
+    assert ran == [0, 1, 2]
+
+
+def test_a_replay_ends_at_one_branch_too_many():
+    turns = []
+
+    def f(x):
+        while x > 1.0:  # never ends for inf
+            turns.append(1)
+            x = x / 2.0
+        return x
+
+    numbers, spec = flatten((3.0,))
+    answers = [guard.answer for guard in record(f, spec, numbers).guards]
+
+    assert record(f, spec, [math.inf], [*answers[:-1], True]) is None
+    assert len(turns) < 10
+
+
+def test_no_except_of_the_user_holds_up_the_end_of_a_replay():
+    def f(x):
+        try:
+            return x if x > 0 else -x
+        except Exception:
+            return x
+        finally:
+            x = 0.0
+
+    _, spec = flatten((2.0,))
+
+    assert record(f, spec, [-2.0], [True]) is None
+    assert record(lambda x: swallow(lambda: x > 0), spec, [-2.0], [True]) is None
+
+
+def swallow(decide):
+    try:
+        return 1.0 if decide() else 2.0
+    except BaseException:
+        return 3.0
+
+
+def test_branches_of_other_threads_on_other_values_are_not_recorded():
     def f(x):
         thread = threading.Thread(target=lambda: bool(Value(1.0) > 0.0))
         thread.start()
@@ -51,11 +110,11 @@ def test_other_threads_are_not_recorded():
     assert recorded(f, 1.0).guards == []
 
 
-def test_the_observer_before_is_set_again_after_an_error():
+def test_nothing_listens_after_an_error():
     with pytest.raises(ZeroDivisionError):
         recorded(lambda x: 1 // 0, 1.0)
 
-    assert observe(None) is None
+    assert observers() == ()
 
 
 def test_values_become_slots():

@@ -3,17 +3,20 @@
 import gc
 import multiprocessing
 import weakref
-from threading import Event, Thread, get_ident
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError, Event, Thread, get_ident
 from time import sleep
 
 import numpy as np
 import pytest
 
 import nodegrad as ng
-from nodegrad import ops
+from nodegrad import Value, ops
 from nodegrad.compiler import backends, forks
 from nodegrad.compiler.program import Program
 from nodegrad.compiler.vectorize import vectorize
+from nodegrad.value import observers
 
 native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="needs llvmlite")
 
@@ -23,6 +26,12 @@ def _many_pieces(monkeypatch):
     """Cut rows into as many pieces as there may be, and these into several blocks."""
     monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._WORK", 1)
     monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._CACHE", 2**15)
+
+
+@pytest.fixture
+def executor():
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
 
 
 def summed(threads, rows=3000):
@@ -172,7 +181,7 @@ class HandedOver:
 def test_forks_of_two_threads_keep_their_locks_apart(monkeypatch):
     others = object()
     monkeypatch.setattr(forks, "_held", [])
-    monkeypatch.setattr(forks, "recording_lock", HandedOver(lambda: forks._held.append(others)))
+    monkeypatch.setattr(forks, "keeping_lock", HandedOver(lambda: forks._held.append(others)))
 
     forks._hold()
     forks._release()
@@ -231,3 +240,80 @@ def test_a_process_forked_while_another_thread_compiles_can_compile():
     other.join()
 
     assert [child.exitcode for child in children] == [0] * 4
+
+
+def test_a_function_may_wait_for_a_thread_that_compiles_another(executor):
+    inner = ng.compile(lambda x: x * 3.0)
+    outer = ng.compile(lambda x: x * executor.submit(inner, 2.0).result(20))
+
+    assert outer(5.0) == 30.0
+
+
+def test_functions_that_wait_for_each_others_threads_do_not_lock(executor):
+    met = Barrier(2, timeout=20)
+
+    def body(x):
+        with suppress(BrokenBarrierError):
+            met.wait(0.2)  # both record at once, the first time
+        return x * 2.0 if x > 0 else -x
+
+    compiled = [ng.compile(body) for _ in range(2)]
+
+    found = list(executor.map(lambda f: [f(x) for x in (1.0, -1.0, 3.0, -2.0)], compiled))
+
+    assert found == [[2.0, 1.0, 6.0, 2.0]] * 2
+
+
+def test_a_compile_may_overlap_the_end_of_another_threads_anomaly_detection(executor):
+    block, ended = ng.detect_anomaly(), []
+    executor.submit(block.__enter__).result(20)
+
+    def f(x):
+        if not ended:
+            ended.append(executor.submit(block.__exit__, None, None, None).result(20))
+        return x if x > 0 else -x
+
+    compiled = ng.compile(f)
+
+    assert [compiled(x) for x in (2.0, -2.0, -3.0)] == [2.0, 2.0, 3.0]
+
+
+def test_branches_of_other_threads_belong_to_their_own_functions(executor):
+    stop = Event()
+
+    def train():
+        w = Value(5.0)
+        while not stop.is_set():
+            w = w * 0.5 if w > 1.0 else w + 4.0
+
+    training = executor.submit(train)
+    try:
+        compiled = [ng.compile(lambda x, k=k: x * k if x > 0 else -x) for k in (1.0, 2.0, 3.0)]
+        found = [[f(x) for x in (2.0, -1.0, -2.0)] for f in compiled]
+    finally:
+        stop.set()
+        training.result(20)
+
+    assert found == [[2.0 * k, 1.0, 2.0] for k in (1.0, 2.0, 3.0)]
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+def test_a_process_forked_while_another_thread_records_hears_nothing_of_it(executor):
+    recording, done = Event(), Event()
+
+    def f(x):
+        recording.set()
+        done.wait(20)
+        return x
+
+    waiting = executor.submit(ng.compile(f), 1.0)
+    recording.wait(20)
+    queue = multiprocessing.get_context("fork").SimpleQueue()
+    child = multiprocessing.get_context("fork").Process(target=lambda: queue.put(len(observers())))
+    child.start()
+    child.join(20)
+    done.set()
+
+    assert waiting.result(20) == 1.0
+    assert queue.get() == 0

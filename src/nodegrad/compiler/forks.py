@@ -1,10 +1,11 @@
-"""Forks of the process: they wait until no thread records or compiles, for its locks would stay held."""
+"""Forks of the process: hold every lock during a fork, otherwise the child inherits locked ones."""
 
 import os
 import sys
 from typing import Any
 
-from nodegrad.compiler.record import recording_lock
+from nodegrad.compiler.record import drop_recorders
+from nodegrad.compiler.ways import keeping_lock
 
 _held: list[Any] = []
 
@@ -13,10 +14,11 @@ def register() -> None:
     """Hold every lock of the compiler while the process forks, in the order in which threads take them."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release)
+        os.register_at_fork(after_in_child=drop_recorders)
 
 
 def _hold() -> None:
-    _take(recording_lock)  # first, for whoever records may compile; and one thread forks at a time
+    _take(keeping_lock)  # first: who keeps a trace may compile. It also lets one thread fork at a time
     compiling_lock = getattr(sys.modules.get("nodegrad.compiler.backends.llvm.native"), "lock", None)
     if compiling_lock is not None:
         _take(compiling_lock)

@@ -1,21 +1,30 @@
 """Record a function: run it once on Values; note what it made, which way branches went and what it read."""
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import RLock, get_ident
+from threading import get_ident
 from typing import Any
 
-from nodegrad.graph import patient_collector
+from nodegrad.graph import patient_collector, topological_order
 from nodegrad.ops import plain
 from nodegrad.trees import Spec, build, flatten
-from nodegrad.value import Value, observe
+from nodegrad.value import Value, listen, observers, stop_listening
 
 _PACKAGE = str(Path(__file__).parents[1])
-# There is one observer in a process, so one recording at a time. Whoever keeps what is recorded holds this
-# one lock too: a function that is recorded may call another compiled function, in any thread.
-recording_lock = RLock()
+# Whose run this is. A recording inside a recording has the branches of its own function; asyncio hands the
+# variable on to the threads it starts.
+_current: ContextVar["Recorder | None"] = ContextVar("recorder", default=None)
+
+
+Way = tuple[tuple[bool, str], ...]  # the answer and the line of each branch
+
+
+class OtherWay(BaseException):
+    """A replay went another way than the recording; no `except Exception` of the user's holds it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +41,8 @@ class Recording:
     """What one run of a function left behind.
 
     `inputs` are the leaves that stood for the arguments; `outputs` the leaves of the result, floats where the
-    result is not a Value; `spec` puts the outputs together again; `reads` are the lines that looked at
-    `.data`.
+    result is not a Value; `spec` puts the outputs together again; `reads` are the lines that took numbers out
+    of the record, `elsewhere` the leaves that other threads asked for, with their lines.
     """
 
     inputs: list[Value]
@@ -41,33 +50,94 @@ class Recording:
     spec: Spec
     guards: list[Guard]
     reads: list[str]
+    elsewhere: dict[Value, str] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Let go of the graph, which is larger than the program made from it."""
         for nodes in (self.inputs, self.outputs, self.guards):
             nodes.clear()
 
+    def numbers(self) -> list[float]:
+        """Return the results as plain numbers."""
+        return numbers_of(self.outputs, None)
 
-class _Observer:
-    """Notes branches and reads made by one thread."""
 
-    def __init__(self) -> None:
+class Recorder:
+    """Notes the branches and reads of one run of a function.
+
+    With `expected`, the answers of an earlier run, it ends the run at the first branch that answers otherwise
+    and at one branch too many: a loop that ends for the numbers of one row may not end for those of another.
+    """
+
+    def __init__(self, expected: Sequence[bool] | None = None) -> None:
         self.guards: list[Guard] = []
         self.reads: list[str] = []
-        self.seen: set[Value] = set()
-        self.thread = get_ident()
+        self.elsewhere: dict[Value, str] = {}  # leaves that other threads branched on or read, with the line
+        self.other_way = False
+        self._expected = expected
+        self._seen: set[Value] = set()
+        self._thread = get_ident()
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Listen while a block runs, in place of whoever records in this thread already."""
+        token = _current.set(self)
+        try:
+            with patient_collector(), listen(self):
+                yield
+        finally:
+            _current.reset(token)
+
+    @property
+    def way(self) -> Way:
+        """What tells this way through the function from others."""
+        return tuple([(guard.answer, guard.line) for guard in self.guards])
+
+    @property
+    def is_of_this_thread(self) -> bool:
+        """Whether the thread that asks is the one that records."""
+        return get_ident() == self._thread
 
     def made(self, node: Value) -> None:
         """Do nothing: the outputs lead to every node that matters."""
 
     def decided(self, node: Value, answer: bool) -> None:
-        if get_ident() == self.thread and node not in self.seen:
-            self.seen.add(node)
+        """Note a guard."""
+        if not self.is_of_this_thread:
+            self._note_elsewhere(node, "branches on a Value in another thread")
+        elif node not in self._seen and _current.get() is self:
+            place = len(self.guards)
+            if self._expected is not None and self._expected[place : place + 1] != [answer]:
+                self.other_way = True
+                raise OtherWay
+            self._seen.add(node)
             self.guards.append(Guard(node, answer, calling_line()))
 
-    def read(self, node: Value) -> None:
-        if get_ident() == self.thread and len(self.reads) < 8:
-            self.reads.append(calling_line())
+    def read(self, node: Value, how: str) -> None:
+        """Note that a number left the record."""
+        if not self.is_of_this_thread:
+            self._note_elsewhere(node, f"{how} in another thread")
+        elif len(self.reads) < 8 and _current.get() is self:
+            self.reads.append(f"{calling_line()} {how}")
+
+    def _note_elsewhere(self, node: Value, how: str) -> None:
+        line = f"{calling_line()} {how}"
+        if _current.get() is self:
+            self.reads.append(line)
+        leaves = [leaf for leaf in topological_order(node) if leaf.op is None]
+        self.elsewhere.update(dict.fromkeys(leaves, line))
+
+
+def recording() -> Recorder | None:
+    """Return the recorder of the function that is being recorded, if this code runs inside one."""
+    return _current.get()
+
+
+def drop_recorders() -> None:
+    """Forget, in a process just forked, the recordings of threads that did not come along."""
+    for each in observers():
+        if isinstance(each, Recorder) and not each.is_of_this_thread:
+            stop_listening(each)
 
 
 def calling_line() -> str:
@@ -83,28 +153,35 @@ def named(f: Any) -> str:
     return str(getattr(f, "__name__", "the function"))
 
 
-def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recording:
+def record(
+    f: Callable[..., Any], spec: Spec, numbers: Sequence[float], expected: Sequence[bool] | None = None
+) -> Recording | None:
     """Run `f` on fresh Values that hold `numbers`, put together as `spec` says.
+
+    Returns:
+        What the run left behind; None if its branches did not answer as `expected`.
 
     Raises:
         TypeError: if `f` returns anything but numbers and Values in nested lists, tuples, dicts or arrays.
-        RuntimeError: if another observer of Values got in between.
     """
     inputs = [Value(number) for number in numbers]
-    observer = _Observer()
-    with recording_lock:
-        before = observe(observer)
-        try:
-            with patient_collector():
-                result = f(*build(spec, inputs))
-        finally:
-            last = observe(before)
-    if last is not observer:
-        raise RuntimeError(
-            "compile: something else began to observe Values while the function was recorded, so branches "
-            "may have been missed. Call the compiled function outside of it, or in one thread first."
-        )
+    recorder = Recorder(expected)
+    try:
+        with recorder.at_work():
+            result = f(*build(spec, inputs))
+    except OtherWay:
+        return None
+    if recorder.other_way or (expected is not None and len(recorder.guards) < len(expected)):
+        return None
     leaves, out_spec = flatten(result)
-    name = f"compile: the result of {named(f)}"
-    outputs = [leaf if type(leaf) is Value else plain(leaf, name) for leaf in leaves]
-    return Recording(inputs, outputs, out_spec, observer.guards, observer.reads)
+    outputs = [leaf if type(leaf) is Value else _plain(leaf, f) for leaf in leaves]
+    return Recording(inputs, outputs, out_spec, recorder.guards, recorder.reads, recorder.elsewhere)
+
+
+def numbers_of(results: Sequence[Any], f: Any) -> list[float]:
+    """Return the plain numbers that `f` returned."""
+    return [x._data if type(x) is Value else _plain(x, f) for x in results]
+
+
+def _plain(result: Any, f: Any) -> float:
+    return plain(result, f"compile: the result of {named(f)}")

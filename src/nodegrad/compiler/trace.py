@@ -13,11 +13,10 @@ from nodegrad.compiler.leaves import Leaves
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import optimize, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Program, check, evaluate
-from nodegrad.compiler.record import Recording, named, record
+from nodegrad.compiler.record import Recording, Way, named, record
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.graph import patient_collector
 from nodegrad.trees import Spec, builder, mapped
-from nodegrad.value import Value
 
 
 class Backend(Protocol):
@@ -49,23 +48,26 @@ class Trace:
         parameters: the Values closed over, read at each call.
         spec: how the results are put together.
         results: how many of the program's outputs are results.
-        answers: the answer that each guard must give.
+        expected: the answer that each guard must give.
         lines: where each guard was asked.
         operations: how many scalar operations were recorded.
         seconds: how long recording and compiling took.
+        rows: how many rows went this way.
     """
 
     def __init__(self, recording: Recording, make: MakeBackend, started: float) -> None:
         self.spec = recording.spec
-        self.answers = np.array([guard.answer for guard in recording.guards], bool)
+        self.expected = [guard.answer for guard in recording.guards]
         self.lines = [guard.line for guard in recording.guards]
         self.results = len(recording.outputs)
-        program, self.parameters = lower(recording)
-        recording.forget()
-        self.operations = len(program.ops)
-        program = optimize(program)
+        with patient_collector():
+            program, self.parameters = lower(recording)
+            recording.forget()
+            self.operations = len(program.ops)
+            program = optimize(program)
         self.program = program if len(program.ops) > UNCHECKED else check(program)
         self.seconds = perf_counter() - started
+        self.rows = 0
         self.reset(make)
 
     def reset(self, make: MakeBackend) -> None:
@@ -73,16 +75,20 @@ class Trace:
         self.build = builder(self.spec)
         self.mapped = mapped(self.spec)
         self.build_sums = builder(self.mapped, True)
-        self.expected = self.answers.tolist()
         self.leaves = Leaves(self.parameters)
         self.make = make
         self.kernels: dict[str, Backend] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        for name in ("make", "kernels", "build", "build_sums", "mapped", "expected", "leaves"):
+        for name in ("make", "kernels", "build", "build_sums", "mapped", "leaves"):
             del state[name]
         return state
+
+    @property
+    def way(self) -> Way:
+        """What tells this way through the function from others."""
+        return tuple(zip(self.expected, self.lines, strict=True))
 
     def kernel(self, part: str) -> Backend:
         """Return what computes "all" (the results, then the guards), the "results" or the "guards"."""
@@ -107,31 +113,35 @@ class Trace:
         """Read the leaves closed over."""
         return self.leaves.read()
 
-    def call(self, numbers: Sequence[float]) -> list[float] | None:
-        """Return the results for one row, or None if its guards say that it goes another way."""
+    def call(self, numbers: Sequence[float]) -> tuple[list[float] | None, int]:
+        """Return the results for one row; None if it goes another way, and how many guards it passes."""
         kernel = self.kernels.get("all") or self.kernel("all")
         try:
             found = kernel.one(numbers, [leaf._data for leaf in self.parameters])
         except Exception:
-            if self.fits(numbers):
+            passed = self.passed(numbers)
+            if passed == len(self.lines):
                 raise
-            return None
+            return None, passed
         if not self.lines:
-            return found
+            return found, 0
         answers = [number != 0.0 for number in found[self.results :]]
-        return found[: self.results] if answers == self.expected else None
+        if answers == self.expected:
+            return found[: self.results], len(answers)
+        return None, next(i for i, answer in enumerate(answers) if answer != self.expected[i])
 
-    def fits(self, numbers: Sequence[float]) -> bool:
-        """Return whether a row goes this way, guard by guard, and nothing is computed behind one it fails.
+    def passed(self, numbers: Sequence[float]) -> int:
+        """Return how many guards a row passes, one by one: nothing is computed behind the first it fails.
 
         Kernels compute all at once: an operation of one's own may refuse numbers that never come to it.
         """
         parameters = [leaf._data for leaf in self.parameters]
-        for slot, answer in zip(self.program.outputs[self.results :], self.expected, strict=True):
+        outputs = self.program.outputs[self.results :]
+        for place, (slot, answer) in enumerate(zip(outputs, self.expected, strict=True)):
             asked = sweep_dead(replace(self.program, outputs=[slot]))
             if (evaluate(asked, numbers, parameters)[0] != 0.0) != answer:
-                return False
-        return True
+                return place
+        return len(self.lines)
 
     def chosen(self, blocks: list[Array], count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which rows go this way."""
@@ -141,25 +151,33 @@ class Trace:
             found = self.kernel("guards").rows(blocks, count, self.numbers())
         except Exception:
             table = np.concatenate(blocks, axis=1)
-            return np.array([self.fits(row.tolist()) for row in table])
-        return np.asarray(((found != 0.0) == self.answers[:, None]).all(axis=0))
+            return np.array([self.passed(row.tolist()) == len(self.lines) for row in table])
+        return np.asarray(((found != 0.0) == np.array(self.expected)[:, None]).all(axis=0))
 
 
-def make_trace(f: Callable[..., Any], spec: Spec, numbers: Sequence[float], make: MakeBackend) -> Trace:
-    """Record `f` at `numbers` and compile what it did.
+def make_trace(f: Any, recording: Recording, make: MakeBackend, started: float) -> Trace:
+    """Compile what `f` did in a recording.
 
     Raises:
-        ValueError: if `f` looks at `.data`: what is done with the number leaves no record, and replays may
-            not show it (a branch that no row at hand takes).
+        ValueError: if it took numbers out of the record: what is done with them leaves no trace, and replays
+            may not show it (a branch that no row at hand takes).
     """
-    started = perf_counter()
-    recording = record(f, spec, numbers)
-    if recording.reads:
+    refuse(f, recording.reads)
+    inputs = list(recording.inputs)
+    trace = Trace(recording, make, started)
+    known = {*inputs, *trace.parameters}
+    refuse(f, [line for leaf, line in recording.elsewhere.items() if leaf in known])
+    return trace
+
+
+def refuse(f: Any, reads: Sequence[str]) -> None:
+    """Raise if a recording took numbers out of the record."""
+    if reads:
         raise ValueError(
             f"compile: {named(f)} takes a plain number out of the record, where it cannot be followed: "
-            f"{recording.reads[0]} reads .data. Compute and compare with the Values themselves."
+            f"{reads[0]}. Compute and compare with the Values themselves, in the thread that calls; for "
+            "derivatives compile value_and_grad(f)."
         )
-    return Trace(recording, make, started)
 
 
 # The self-check of a new trace.
@@ -174,54 +192,35 @@ def verify(
     numbers: Sequence[float],
     others: Sequence[Sequence[float]],
 ) -> None:
-    """Run `f` again, on other rows that go the same way, and compare with the trace to the bit.
+    """Run `f` again, on rows that were given, and compare with the trace to the bit.
 
-    That finds what recording cannot see: random numbers and state outside.
+    That finds what recording cannot see: random numbers and state outside. A replay ends where it goes
+    another way; if all others do, the row that was recorded is run again.
 
     Raises:
         ValueError: saying that `f` is not a function of its arguments.
     """
     replays = 0
-    nearby = _nearby(numbers)[: 4 - len(others)]
-    for place, candidate in enumerate([*others, *nearby, numbers]):
-        if replays and (candidate is numbers or trace.operations >= _FEW):
-            break
-        try:
-            again = record(f, spec, candidate)
-        except Exception:
-            if place < len(others) or candidate is numbers:
-                raise
-            continue  # nobody asked for this row: the function may well refuse it
-        same_way = [guard.answer for guard in again.guards] == trace.answers.tolist()
-        if not same_way and candidate is not numbers:
-            continue
-        replays += 1
-        if not same_way or not _agree(trace, again, candidate):
-            raise ValueError(_complaint(f, candidate))
+    for candidate in others:
+        again = record(f, spec, candidate, trace.expected)
+        if again is not None:
+            agree(trace, f, again, candidate)
+            replays += 1
+            if trace.operations >= _FEW:
+                break
+    if not replays:
+        agree(trace, f, record(f, spec, numbers, trace.expected), numbers)
 
 
-def _nearby(numbers: Sequence[float]) -> list[list[float]]:
-    """Return rows that differ in every number, by much and by little."""
-    spread = [0.37 + 0.11 * (index % 7) for index in range(len(numbers))]
-    scales = ((1.75, 1.0), (1.0 + 2.0**-10, 2.0**-10), (-1.0, -0.5))
-    return [
-        [x * scale + shift * part for x, part in zip(numbers, spread, strict=True)] for scale, shift in scales
-    ]
-
-
-def _agree(trace: Trace, again: Recording, numbers: Sequence[float]) -> bool:
-    if again.spec != trace.spec:
-        return False
-    expected = [out._data if type(out) is Value else out for out in again.outputs]
-    found = evaluate(trace.program, numbers, [leaf._data for leaf in trace.parameters])
-    pairs = zip(expected, found[: trace.results], strict=True)
-    return all(x == y or (math.isnan(x) and math.isnan(y)) for x, y in pairs)
-
-
-def _complaint(f: Any, numbers: Sequence[float]) -> str:
+def agree(trace: Trace, f: Any, again: Recording | None, numbers: Sequence[float]) -> None:
+    """Raise unless a run that went the same way gave what the trace gives."""
+    if again is not None and again.spec == trace.spec:
+        found = evaluate(trace.program, numbers, [leaf._data for leaf in trace.parameters])
+        pairs = zip(again.numbers(), found[: trace.results], strict=True)
+        if all(x == y or (math.isnan(x) and math.isnan(y)) for x, y in pairs):
+            return
     shown = ", ".join(f"{number:g}" for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")
-    return (
+    raise ValueError(
         f"compile: {named(f)} gives another result at ({shown}) than what was recorded: it uses random "
-        "numbers, or state that changes between calls, or gradients written by backward(). Pass such numbers "
-        "as arguments; for derivatives compile value_and_grad(f)."
+        "numbers, or state that changes between calls. Pass such numbers as arguments."
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.graph import patient_collector, topological_order
-from nodegrad.value import Value
+from nodegrad.value import Value, tell_read
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +67,7 @@ def values(function: str, found: Iterable[Any]) -> list[Value]:
                     f"{function} expects Values; got {value!r:.60} of type {type(value).__name__}. "
                     "Compute it from Values first."
                 )
+            tell_read(value, f"calls {function}(), which writes numbers down")
             flat.append(value)
     return flat
 

@@ -1,0 +1,212 @@
+"""The ways through a function, for one structure of arguments: compiled where they come again, else eager.
+
+The first way is compiled when it is met, every other one when it is met again. So a function whose rows
+nearly all go ways of their own (a loop that ends when the numbers say so) is not much slower than eager code.
+"""
+
+import warnings
+from collections.abc import Sequence
+from threading import RLock
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler.arguments import Array
+from nodegrad.compiler.record import Recorder, Way, named, numbers_of, record
+from nodegrad.compiler.trace import MakeBackend, Trace, make_trace, refuse, verify
+from nodegrad.graph import patient_collector
+from nodegrad.trees import Build, Spec, build, builder, flatten
+from nodegrad.value import Value
+
+_OTHER_ROWS = 3  # rows that the first trace of `map` is compared on, if they go the same way
+_PATIENCE = 64  # ways met once before it is clear that most rows go ways of their own
+_SELDOM = 4  # with so many eager calls per compiled one, compiled ways are not tried any more
+
+# Held while a trace is kept, never while a user's function runs: that may wait for another thread.
+keeping_lock = RLock()
+
+Found = tuple[Spec, Sequence[float]]  # how results are put together, and the results
+Chosen = list[tuple[Trace, Any]]  # each trace with its rows; None: all
+
+
+class Ways:
+    """The traces of a function for one structure of its arguments, and the rows that run eagerly beside them.
+
+    Attributes:
+        traces: the ways that are compiled.
+        met: the ways met once, with the row that met them.
+        eager: how many rows ran eagerly.
+    """
+
+    def __init__(self, f: Any, spec: Spec, make: MakeBackend, most: int) -> None:
+        self.f, self.spec, self.make, self.most = f, spec, make, most
+        self.traces: list[Trace] = []
+        self.met: dict[Way, Sequence[float]] = {}
+        self.eager = 0
+        self.gave_up = False
+
+    @property
+    def parameters(self) -> list[Value]:
+        """The Values that the function closes over, as far as is known."""
+        return [leaf for trace in self.traces for leaf in trace.parameters]
+
+    def call(self, numbers: Sequence[float]) -> tuple[Build, Sequence[float]]:
+        """Return what puts the results together, and the results for one row."""
+        traces = self.traces
+        if self.gave_up and self.eager > _SELDOM * sum([trace.rows for trace in traces]):
+            traces = []
+        while traces:
+            trace = traces[0]
+            results, passed = trace.call(numbers)
+            if results is not None:
+                trace.rows += 1
+                return trace.build, results
+            # Ways are the same up to the branch at which they part.
+            part = [*trace.expected[:passed], not trace.expected[passed]]
+            traces = [other for other in traces[1:] if other.expected[: passed + 1] == part]
+        known = len(self.traces)
+        spec, found = self.meet(numbers, ())
+        for trace in self.traces[known:]:
+            trace.rows += 1
+        return builder(spec), found
+
+    def route(self, blocks: list[Array], count: int) -> tuple[Chosen, dict[int, Found]]:
+        """Return the traces that rows go through, each with its rows, and the results of all other rows."""
+        if not self.traces:
+            self.meet(_row(blocks, 0), _other_rows(blocks, range(1, count)))
+        if not self.traces[0].lines:
+            self.traces[0].rows += count
+            return [(self.traces[0], None)], {}
+        remaining = np.arange(count)
+        ways: Chosen = []
+        alone: dict[int, Found] = {}
+        place = 0
+        while len(remaining):
+            if place == len(self.traces):
+                found = self.meet(_row(blocks, remaining[0]), ())
+                if place == len(self.traces):
+                    alone[int(remaining[0])] = found
+                    remaining = remaining[1:]
+                continue
+            trace = self.traces[place]
+            place += 1
+            # With the rows that met this way before it was compiled: results do not depend on who came first.
+            rows = np.union1d(remaining, [*alone]).astype(int) if alone else remaining
+            taken = rows[trace.chosen(*take(blocks, rows, count))]
+            if len(taken):
+                ways.append((trace, taken))
+                trace.rows += len(taken)
+                remaining = np.setdiff1d(remaining, taken, assume_unique=True)
+                self.eager -= len(alone)
+                alone = {row: found for row, found in alone.items() if row not in taken}
+                self.eager += len(alone)
+        return ([(ways[0][0], None)] if len(ways) == 1 and not alone else ways), alone
+
+    def meet(self, numbers: Sequence[float], others: Sequence[Sequence[float]]) -> Found:
+        """Run a row that goes no compiled way, and compile its way if it is the first or comes again."""
+        if self.gave_up:
+            return self.run(numbers)
+        if not self.traces:
+            trace = self.compile(numbers, others)
+        else:
+            recorder = Recorder()
+            with recorder.at_work():
+                found = self.run(numbers)
+            refuse(self.f, recorder.reads)
+            earlier = self.met.get(recorder.way)
+            if earlier is None or len(self.traces) >= self.most:
+                self.met[recorder.way] = numbers
+                self.gave_up = len(self.traces) >= self.most or len(self.met) > _PATIENCE
+                return found
+            self.eager -= 1
+            trace = self.compile(numbers, [earlier])
+        results = trace.call(numbers)[0]
+        assert results is not None, "a trace takes the row it was made from"
+        return trace.spec, results
+
+    def compile(self, numbers: Sequence[float], others: Sequence[Sequence[float]]) -> Trace:
+        """Record a row, check the trace on others, and keep it."""
+        started = perf_counter()
+        f = self.function()
+        recording = record(f, self.spec, numbers)
+        assert recording is not None, "only a replay ends early"
+        trace = make_trace(f, recording, self.make, started)
+        verify(trace, f, self.spec, numbers, others)
+        trace.seconds = perf_counter() - started
+        return self.keep(trace)
+
+    def keep(self, trace: Trace) -> Trace:
+        """Keep a trace, or return that of another thread that has recorded the same way meanwhile."""
+        with keeping_lock:
+            self.met.pop(trace.way, None)
+            for other in self.traces:
+                if other.way == trace.way:
+                    return other
+            self.traces.append(trace)
+            return trace
+
+    def settle(self) -> list[Trace]:
+        """Compile the ways that were met once, too, as far as there is room; return all traces."""
+        for numbers in list(self.met.values())[: self.most - len(self.traces)]:
+            self.compile(numbers, ())
+        return self.traces
+
+    def run(self, numbers: Sequence[float]) -> Found:
+        """Run the function on Values and keep the results only."""
+        f = self.function()
+        self.eager += 1
+        with patient_collector():
+            leaves, spec = flatten(f(*build(self.spec, list(map(Value, numbers)))))
+            return spec, numbers_of(leaves, f)
+
+    def function(self) -> Any:
+        """Return the function.
+
+        Raises:
+            ValueError: if it did not travel with what was recorded.
+        """
+        if not callable(self.f):
+            raise ValueError(
+                f"compile: {self.f} was unpickled without its function, which cannot be pickled or "
+                "closes over Values that do not travel with it, and these arguments go a way that was not "
+                "recorded. Call it with such arguments before pickling; or compile a function at the top of "
+                "a module that takes the Values as arguments, or a Module that holds them."
+            )
+        return self.f
+
+    def warning(self) -> str:
+        """Say that rows run eagerly from now on, why, and what to do."""
+        lines = [line for _, line in [branch for way in self.met for branch in way]]
+        lines += [line for trace in self.traces for line in trace.lines]
+        most = max(set(lines), key=lines.count)
+        return (
+            f"compile: {named(self.f)} branches on its arguments in too many ways to compile all of them, "
+            f"most often at {most}. {len(self.traces)} are compiled; all other rows run eagerly from now on: "
+            "right, but many times slower. Write a loop with nodegrad.while_loop and a choice with "
+            "nodegrad.where (maximum, minimum, clip, abs), or raise max_traces."
+        )
+
+
+def warn_once(ways: Ways, warned: list[bool], level: int) -> None:
+    """Warn, once per function, that rows of a function run eagerly."""
+    if ways.gave_up and not warned:
+        warned.append(True)
+        warnings.warn(ways.warning(), RuntimeWarning, stacklevel=level)
+
+
+def take(blocks: list[Array], chosen: Any, count: int) -> tuple[list[Array], int]:
+    """Return the chosen rows (None: all) and how many there are."""
+    if chosen is None or len(chosen) == count:
+        return blocks, count
+    return [block[chosen] for block in blocks], len(chosen)
+
+
+def _row(blocks: list[Array], row: int) -> list[float]:
+    return [number for block in blocks for number in block[row].tolist()]
+
+
+def _other_rows(blocks: list[Array], candidates: Any) -> list[list[float]]:
+    """Return a few rows, spread over the candidates."""
+    chosen = list(candidates[:: max(1, len(candidates) // _OTHER_ROWS)])[:_OTHER_ROWS]
+    return [_row(blocks, row) for row in chosen]

@@ -1,0 +1,263 @@
+"""Every door out of the record we can think of, one a line: followed or refused, never silently wrong."""
+
+import asyncio
+import contextvars
+import dataclasses
+import functools
+import io
+import json
+import logging
+import math
+import operator
+import pickle
+import statistics
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import nodegrad as ng
+from nodegrad import Value
+from nodegrad.compiler import backends
+
+BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
+weight = Value(1.0)
+double = ng.compile(lambda y: y * weight)
+pool = ThreadPoolExecutor(1)
+
+
+def either(condition, x):
+    """Give two results that differ whatever x is."""
+    return x * 2.0 if condition else x * 3.0 + 1.0
+
+
+def in_thread(f, *arguments):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(f(*arguments)))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def in_pool(f, *arguments):
+    return pool.submit(f, *arguments).result()
+
+
+def run(coroutine):
+    """Run a coroutine; asyncio.run makes text of the task in passing, in some versions of Python."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+def to_thread(f, *arguments):
+    async def main():
+        return await asyncio.to_thread(f, *arguments)
+
+    return run(main())
+
+
+def in_event_loop(f, *arguments):
+    async def main():
+        return await asyncio.gather(task(), task())
+
+    async def task():
+        return f(*arguments)
+
+    return run(main())[1]
+
+
+def logged(x):
+    stream = io.StringIO()
+    logger = logging.Logger("doors")
+    logger.addHandler(logging.StreamHandler(stream))
+    logger.warning("%s", x)
+    return stream.getvalue()
+
+
+def after_backward(x):
+    (x * x).backward()
+    return x.grad
+
+
+def halved(x):
+    while x > 1.0:
+        x = x / 2.0
+    assert x <= 1.0
+    return x
+
+
+def raised(x):
+    try:
+        return x / 0.0 if x > 2.0 else {}["x"]
+    except KeyError:
+        return x
+
+
+def assigned(x):
+    y = Value(0.0)
+    y.data = 4.0
+    return y * x
+
+
+def scaled_by_assignment(x):
+    weight.data = 1.0
+    return weight * x
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    x: object
+
+
+# fmt: off
+# ruff: noqa: UP031, UP032  # text is made in every way there is
+FOLLOWED = {
+    "if": lambda x: either(x > 2.0, x),
+    "if on the Value itself": lambda x: either(x - 2.0, x),
+    "not": lambda x: either(not x > 2.0, x),
+    "and, or": lambda x: either((x > 1.0 and x < 3.0) or x > 5.0, x),
+    "conditional chain": lambda x: either(1.0 < x < 3.0, x),
+    "while": halved,
+    "max and min": lambda x: max(x, 2.0) - min(x, 3.0),
+    "sorted": lambda x: sorted([x, 2.0, 3.0])[1] * x,
+    "any and all": lambda x: either(any([x > 2.0, x < 0.5]), x) + either(all([x > 2.0, x < 9.0]), x),
+    "filter": lambda x: len(list(filter(lambda v: v > 2.0, [x, 1.0, x + 1.0]))) * x,
+    "in a list": lambda x: either(x in [2.0, 3.0], x),
+    "index and count": lambda x: either([1.0, 2.0, 3.0, 4.0].count(x), x),
+    "==": lambda x: either(x == 3.0, x),
+    "is": lambda x: either(x is x + 0.0, x),
+    "equality of tuples": lambda x: either((x, 1.0) == (3.0, 1.0), x),
+    "match": lambda x: match(x),
+    "bool()": lambda x: either(bool(x > 2.0), x),
+    "operator.truth": lambda x: either(operator.truth(x > 2.0), x),
+    "math.floor": lambda x: either(math.floor(x) > 2, x),
+    "math.ceil, math.trunc, round": lambda x: math.ceil(x) + math.trunc(x) * round(x),
+    "divmod, //, %": lambda x: sum(divmod(x, 0.7)) + x // 0.3 + x % 0.4,
+    "abs": lambda x: abs(x - 2.0),
+    "np.where on objects": lambda x: either(np.where(np.array([x > 2.0], object), 1, 0)[0], x),
+    "np.max, np.sort": lambda x: np.max(np.array([x, 2.5])) * np.sort(np.array([x, 2.0]))[0],
+    "np.exp": lambda x: np.exp(np.array([x])).sum(),
+    "functools.cache": lambda x: functools.cache(lambda v: v * 2.0)(x),
+    "a key in a dict": lambda x: {x: 1.0}[x] * x,
+    "a set": lambda x: len({x, x}) * x,
+    "a generator": lambda x: sum(v * x for v in (1.0, 2.0) if x > v),
+    "exceptions": raised,
+    "a thread": lambda x: in_thread(lambda v: v * 2.0, x),
+    "a pool of threads": lambda x: in_pool(lambda v: v * 2.0, x),
+    "asyncio.to_thread": lambda x: to_thread(lambda v: v * 2.0, x),
+    "branches in an event loop": lambda x: in_event_loop(lambda v: either(v > 2.0, v), x),
+    "branches in another context": lambda x: contextvars.copy_context().run(lambda: either(x > 2.0, x)),
+    "a compiled function": lambda x: ng.compile(lambda v: either(v > 2.0, v))(x),
+    "a compiled function that closes over x": lambda x: ng.compile(lambda v: either(v > x, v))(2.0) * x,
+    "a compiled function of a leaf": lambda x: double(3.0) * x,
+    "ng.grad": lambda x: ng.grad(lambda v: either(v > 2.0, v) ** 2)(x),
+    "ng.vjp": lambda x: ng.vjp(lambda v: either(v > 2.0, v) ** 2, x)[1](1.0)[0],
+    "isinstance and type": lambda x: either(isinstance(x, Value) and type(x * 1.0) is Value, x),
+    "operands": lambda x: (x * 2.0).operands[0] * 3.0,
+    "the operation's name": lambda x: either((x * 2.0).op.name == "mul", x),
+    "labels": lambda x: either(x.label == "", x),
+    "callbacks of key=": lambda x: max([x, 2.5, 1.5], key=lambda v: -abs(v - 2.0)) * x,
+    "functools.reduce": lambda x: functools.reduce(lambda a, b: a if a > b else b, [x, 2.0, x * x]),
+    "statistics.median": lambda x: statistics.median([x, 2.0, 3.0]) * x,
+    "dataclasses.replace": lambda x: dataclasses.replace(Point(1.0), x=x).x * 2.0,
+}
+
+REFUSED = {
+    ".data": lambda x: either(x.data > 2.0, x),
+    ".data of a leaf closed over": lambda x: x * weight.data,
+    ".data in a thread": lambda x: either(in_thread(lambda: x.data) > 2.0, x),
+    ".data in a pool of threads": lambda x: either(in_pool(lambda: x.data) > 2.0, x),
+    "a branch in a thread": lambda x: in_thread(lambda: either(x > 2.0, x)),
+    "a branch in a pool of threads": lambda x: in_pool(lambda: either(x > 2.0, x)),
+    "a branch in asyncio.to_thread": lambda x: to_thread(lambda: either(x > 2.0, x)),
+    "a branch on a leaf in asyncio.to_thread": lambda x: either(to_thread(lambda: bool(weight > 0.0)), x),
+    "a branch on a leaf in a thread": lambda x: weight * in_thread(lambda: either(weight > 0.0, x)),
+    "sorted in a thread": lambda x: in_thread(lambda: sorted([x, 2.0, 3.0])[1]),
+    "text in a thread": lambda x: either(in_thread(lambda: str(x)) > "V", x),
+    "assigning .data": assigned,
+    "assigning .data of a leaf closed over": scaled_by_assignment,
+    "f-string": lambda x: either(f"{x:.0f}" == "3", x),
+    "f-string without a format": lambda x: either("3.0" in f"{x}", x),
+    "format": lambda x: either(format(x, ".1f") == "3.0", x),
+    "str.format": lambda x: either("{:.1f}".format(x) == "3.0", x),
+    "str": lambda x: either("3.0" in str(x), x),
+    "repr": lambda x: either("3.0" in repr(x), x),
+    "repr of a list": lambda x: either("3.0" in repr([x]), x),
+    "%s": lambda x: either("3.0" in "%s" % x, x),
+    "%r": lambda x: either("3.0" in "%r" % [x], x),
+    "print": lambda x: print(x, file=io.StringIO()) or x,
+    "logging": lambda x: either("3.0" in logged(x), x),
+    "json.dumps with default": lambda x: float(json.dumps(x, default=str)[12:15]) * x,
+    "pickle": lambda x: either(b"x" in pickle.dumps(x), x),
+    "pickle of what was computed": lambda x: pickle.loads(pickle.dumps([x * 1.0]))[0],
+    "float": lambda x: either(float(x) > 2.0, x),
+    "int": lambda x: x * int(x),
+    "complex": lambda x: x * complex(x).real,
+    "math.exp": lambda x: x * math.exp(x),
+    "math.isclose": lambda x: either(math.isclose(x, 3.0), x),
+    "math.isnan": lambda x: either(math.isnan(x), x),
+    "range": lambda x: sum(x for _ in range(x)),
+    "an index of a list": lambda x: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0][x] * x,
+    "np.array of floats": lambda x: np.array([x], float)[0] * x,
+    "np.isnan": lambda x: either(np.isnan(np.array([x], dtype=object))[0], x),
+    "%d": lambda x: either("%d" % x == "3", x),
+    "%f": lambda x: either("%.1f" % x == "3.0", x),
+    "round to text": lambda x: either(str(round(x)) == "3", x),
+    "as_integer_ratio": lambda x: x * x.as_integer_ratio()[0],
+    "statistics.fmean": lambda x: x * statistics.fmean([x, 2.0]),
+    "backward": after_backward,
+    "_backward": lambda x: (x * x)._backward() or x.grad * x,
+    "explain": lambda x: either("3" in str(ng.explain(x * 2.0)), x),
+    "draw": lambda x: either("3.0" in ng.draw(x * 2.0).dot, x),
+    "draw_dot": lambda x: either("3.0" in ng.draw_dot(x * 2.0).source, x),
+    "paths": lambda x: either("3" in str(ng.paths(x * 2.0, x)), x),
+    "player": lambda x: either("3" in ng.player(x * 2.0).html, x),
+    "check_grad": lambda x: ng.check_grad(lambda v: v * x)(2.0) or x,
+    "fit": lambda x: ng.fit(ng.nn.MLP(1, [1]), [[0.0], [1.0]], [x, x], epochs=1) and x,
+    "map of a function that closes over x": lambda x: float(ng.compile(lambda v: v * x).map([2.0])[0]) * x,
+}
+# fmt: on
+
+
+def match(x):
+    match x:
+        case 3.0:
+            return x * 2.0
+        case _:
+            return x * 3.0 + 1.0
+
+
+GIVEN = [0.5, 3.0, 4.5, 3.0, 2.5, 0.7, 1.0, 3.0]
+
+
+def eager(f, x):
+    found = f(Value(x))
+    return found.data if isinstance(found, Value) else float(found)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("door", FOLLOWED)
+def test_is_followed(door, backend):
+    f = FOLLOWED[door]
+    compiled = ng.compile(f, backend=backend, exact=True)
+    expected = [eager(f, x) for x in GIVEN]
+
+    assert [compiled(x) for x in GIVEN] == expected
+    assert [compiled(x) for x in GIVEN] == expected
+    assert ng.compile(f, backend=backend, exact=True).map(GIVEN).tolist() == expected
+
+
+@pytest.mark.parametrize("door", REFUSED)
+def test_is_refused(door):
+    compiled = ng.compile(REFUSED[door], backend="numpy")
+
+    for x in (1.0, 3.0):
+        with pytest.raises((ValueError, TypeError)):
+            compiled(x)
+    with pytest.raises((ValueError, TypeError)):
+        compiled.map(GIVEN)
