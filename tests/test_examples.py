@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+LONGER = {"character_gpt.py": 115}  # a whole transformer, every layer written out
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
@@ -22,4 +23,4 @@ def test_example_runs(example, run_python, tmp_path):
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_example_is_short(example):
-    assert len(example.read_text(encoding="utf-8").splitlines()) < 60
+    assert len(example.read_text(encoding="utf-8").splitlines()) < LONGER.get(example.name, 60)
