@@ -1,13 +1,15 @@
 """Walks over graphs: order, dependents, and the garbage collector's patience."""
 
 import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodegrad import Value
-from nodegrad.graph import dependents, patient_collector, topological_order
+from nodegrad import Value, ops
+from nodegrad.graph import clock, dependents, recording, topological_order
 
 
 def test_operands_come_before_what_is_made_from_them():
@@ -72,23 +74,78 @@ def test_dependents_are_the_sources_and_what_is_computed_from_them():
     assert found == {a, c, e}
 
 
-def test_patient_collector_restores_the_thresholds():
+def test_recording_sets_the_thresholds_and_restores_them():
     before = gc.get_threshold()
 
-    with patient_collector():
+    with recording():
         during = gc.get_threshold()
-    with pytest.raises(ZeroDivisionError), patient_collector():
+    with pytest.raises(ZeroDivisionError), recording():
         _ = 1 / 0
 
     assert during[0] >= 100_000
     assert gc.get_threshold() == before
 
 
-def test_patient_collector_leaves_a_disabled_collector_disabled():
+def test_recording_leaves_a_disabled_collector_disabled():
     before = gc.get_threshold()
     gc.set_threshold(0)
     try:
-        with patient_collector():
+        with recording():
             assert gc.get_threshold()[0] == 0
     finally:
         gc.set_threshold(*before)
+
+
+def test_overlapping_blocks_of_many_threads_leave_the_collector_as_it_was():
+    before = gc.get_threshold()
+    inside = threading.Barrier(8)
+
+    def work():
+        with recording():
+            inside.wait(10)
+            assert gc.get_threshold()[0] == 1_000_000
+        for _ in range(200):
+            with recording():
+                pass
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(work) for _ in range(8)]:
+            done.result()
+
+    assert gc.get_threshold() == before
+
+
+def test_blocks_that_end_in_the_order_they_began_leave_the_collector_as_it_was():
+    before = gc.get_threshold()
+    first, second = recording(), recording()
+
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert gc.get_threshold()[0] == 1_000_000
+    second.__exit__(None, None, None)
+
+    assert gc.get_threshold() == before
+
+
+def test_thresholds_set_inside_a_block_are_kept():
+    before = gc.get_threshold()
+    try:
+        with recording():
+            gc.set_threshold(123, 4, 5)
+
+        assert gc.get_threshold()[:2] == (123, 4)
+    finally:
+        gc.set_threshold(*before)
+
+
+def test_a_walk_since_a_time_does_not_go_behind_it():
+    x = Value(1.0)
+    old = x * x
+    start = clock.tick()
+    new = old + 1.0
+
+    order = topological_order(new * old, since=start)
+
+    assert [node.op for node in order if node.op is not ops.constant] == [ops.mul, ops.add, ops.mul]
+    assert all(node is not x for node in order)

@@ -183,14 +183,15 @@ def test_jacobian_by_several_arguments_is_a_tuple():
 def swept(monkeypatch):
     """Return the list of sweeps done: "reverse" or "forward" for each."""
     sweeps = []
-    for direction in ("reverse", "forward"):
-        true = getattr(ng.transforms, f"{direction}_sweep")
+    names = {"reverse_sweep": "reverse", "backpropagate": "reverse", "forward_sweep": "forward"}
+    for name, direction in names.items():
+        true = getattr(ng.transforms, name)
 
-        def counted(*args, direction=direction, true=true):
+        def counted(*args, direction=direction, true=true, **kwargs):
             sweeps.append(direction)
-            return true(*args)
+            return true(*args, **kwargs)
 
-        monkeypatch.setattr(ng.transforms, f"{direction}_sweep", counted)
+        monkeypatch.setattr(ng.transforms, name, counted)
     return sweeps
 
 

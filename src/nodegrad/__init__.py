@@ -19,6 +19,7 @@ from nodegrad.functions import (
     clip, dot, elu, gelu, leaky_relu, log_sigmoid, log_softmax, logaddexp, logsumexp, mean, mish, norm,
     prod, selu, silu, softmax, softsign, sum,
 )
+from nodegrad.graph import recording
 from nodegrad.ops import (
     abs, acos, acosh, add, asin, asinh, atan, atan2, atanh, cbrt, ceil, copysign, cos, cosh, div, eq, erf,
     erfc, exp, exp2, expm1, floor, ge, gt, hypot, identity, le, log, log1p, log2, log10, lt, maximum,
@@ -59,9 +60,10 @@ __all__ = [
     "floor", "ge", "gelu", "grad", "gt", "hessian", "hvp", "hypot", "identity", "jacobian", "jvp", "le",
     "leaky_relu", "log", "log1p", "log2", "log10", "log_sigmoid", "log_softmax", "logaddexp", "logsumexp",
     "lt", "maximum", "mean", "minimum", "mish", "mod", "mul", "ne", "neg", "nn", "norm", "optim", "paths",
-    "player", "plots", "pow", "prod", "reciprocal", "relu", "round", "selu", "sigmoid", "sign", "silu",
-    "sin", "sinh", "softmax", "softplus", "softsign", "sqrt", "square", "stats", "step", "stop_gradient",
-    "strong_factor", "strong_mul", "sub", "sum", "tan", "tanh", "trunc", "value_and_grad", "vjp", "where",
+    "player", "plots", "pow", "prod", "reciprocal", "recording", "relu", "round", "selu", "sigmoid", "sign",
+    "silu", "sin", "sinh", "softmax", "softplus", "softsign", "sqrt", "square", "stats", "step",
+    "stop_gradient", "strong_factor", "strong_mul", "sub", "sum", "tan", "tanh", "trunc", "value_and_grad",
+    "vjp", "where",
 ]
 # fmt: on
 

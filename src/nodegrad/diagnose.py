@@ -284,5 +284,5 @@ def stats(*outputs: Value) -> Stats:
 
 
 def _bytes(node: Value) -> int:
-    operands = sys.getsizeof(node.operands) if node.operands else 0  # the empty tuple is one for all
+    operands = sys.getsizeof(node._first) if type(node._first) is tuple else 0  # two stand in the node itself
     return sys.getsizeof(node) + sys.getsizeof(node._data) + operands

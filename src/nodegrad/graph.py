@@ -1,18 +1,24 @@
-"""Walks over recorded graphs. All are iterative, so a graph may be of any depth.
+"""Walks over recorded graphs, and the clock by which they are recorded.
 
-A node is anything with `operands`, a tuple of nodes.
+A node is anything with `operands`, a tuple of nodes. Walks are iterative, so a graph may be of any depth.
 """
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
+from threading import Lock
 from typing import Any
 
 
-def topological_order(*outputs: Any) -> list[Any]:
+def topological_order(*outputs: Any, since: int = 0) -> list[Any]:
     """List every node the outputs depend on, each once, operands before the nodes made from them.
 
     The order is that of a depth-first search, first operands first, so it depends on the graph alone.
+
+    Args:
+        outputs: the nodes to start from.
+        since: a time of the clock. Nodes made before it are listed, but not what they were made from.
     """
     order: list[Any] = []
     seen: set[Any] = set()
@@ -25,7 +31,7 @@ def topological_order(*outputs: Any) -> list[Any]:
         elif node not in seen:
             see(node)
             operands = node.operands
-            if operands:
+            if operands and (not since or node._time >= since):
                 push(node)
                 push(None)
                 stack += operands[::-1]
@@ -43,15 +49,96 @@ def dependents(order: Iterable[Any], sources: Iterable[Any]) -> set[Any]:
     return found
 
 
-@contextmanager
-def patient_collector() -> Iterator[None]:
-    """Let Python's cyclic garbage collector run rarely while the library itself builds a graph.
+class Clock:
+    """Counts the events that records must be told apart by: numbers assigned to Values, calls of transforms.
 
-    Graphs hold no cycles, and scanning a growing one again and again is most of the time it takes to build.
+    Attributes:
+        now: how many events there were. A node notes it when it is made.
+        assigned: when a number was last assigned to any Value.
     """
-    thresholds = gc.get_threshold()
-    gc.set_threshold(max(thresholds[0], 1_000_000) if thresholds[0] else 0, 10, 10)
+
+    __slots__ = ("_lock", "assigned", "now")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.now = self.assigned = 0
+
+    def tick(self, assigned: bool = False) -> int:
+        """Count one more event, and return its time."""
+        with self._lock:
+            self.now += 1
+            if assigned:
+                self.assigned = self.now
+            return self.now
+
+
+clock = Clock()
+_time = attrgetter("_time")
+
+
+def changed_operand(nodes: Sequence[Any]) -> tuple[Any, Any] | None:
+    """Find an operand that was assigned another number after a node was made from it: (operand, node).
+
+    None if there is none. The nodes are those that operations made.
+    """
+    if not nodes or clock.assigned <= min(map(_time, nodes)):
+        return None
+    for node in nodes:
+        for operand in node.operands:
+            if operand._time > node._time:
+                return operand, node
+    return None
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Let Python's cyclic garbage collector run rarely while a `with` block builds a graph.
+
+    Graphs hold no cycles, so the collector finds nothing in them. It still scans a growing graph again and
+    again, which is most of the time that building a large one takes. nodegrad does the same for itself while
+    it records a function or sweeps. Garbage of other kinds made in the block may live longer.
+
+    >>> import nodegrad as ng
+    >>> x = y = ng.Value(1.0)
+    >>> with ng.recording():
+    ...     for _ in range(1000):
+    ...         y = y * x
+    ...     y.backward()
+    >>> x.grad
+    1001.0
+    """
+    block = object()
     try:
+        _patience.begin(block)
         yield
     finally:
-        gc.set_threshold(*thresholds)
+        _patience.end(block)
+
+
+class _Patience:
+    """Which blocks want a patient collector now; the first sets its thresholds, the last resets them."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.blocks: set[object] = set()
+        self.before = self.patient = gc.get_threshold()
+
+    def begin(self, block: object) -> None:
+        with self.lock:
+            first = not self.blocks
+            self.blocks.add(block)  # before anything is changed, so that an interrupt leaves nothing behind
+            if first:
+                self.before = gc.get_threshold()
+                self.patient = (max(self.before[0], 1_000_000) if self.before[0] else 0, 10, 10)
+                gc.set_threshold(*self.patient)
+
+    def end(self, block: object) -> None:
+        with self.lock:
+            self.blocks.discard(block)
+            unchanged = gc.get_threshold()[0] == self.patient[0]  # else someone has set others meanwhile
+            if not self.blocks and unchanged:
+                gc.set_threshold(*self.before)
+
+
+_patience = _Patience()
+patient_collector = recording

@@ -8,7 +8,8 @@ What does not influence the output contributes nothing, even where another facto
 downstream is a strong zero, and so is a zero partial of an operation that selects (`where`, `relu` ...).
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from threading import RLock
 from typing import Any
 
 from nodegrad import ops
@@ -20,6 +21,7 @@ Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Numbe
 _COMPARISONS = {ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne}  # their results are 0 or 1
 
 watchers: list[Watcher] = []  # who is told of every sweep done: direction, order, seeds, result
+_one_at_a_time = RLock()  # graphs may share leaves, which hold an adjoint during a sweep
 
 
 def reverse_sweep(
@@ -40,51 +42,104 @@ def reverse_sweep(
         The adjoints by node. A node that is absent has adjoint 0.
     """
     adjoints = dict(seeds)
-    if floats and active is None:
-        _reverse_over_floats(order, adjoints)
-    else:
-        for node in reversed(order):
-            adjoint = adjoints.get(node, 0.0)
-            if type(adjoint) is float and adjoint == 0.0:
-                continue
-            for operand, partial in partials(node, active, floats):
-                contribution = chain(adjoint, partial, node.op.selects)
-                adjoints[operand] = adjoints[operand] + contribution if operand in adjoints else contribution
+    for node in reversed(order):
+        adjoint = adjoints.get(node, 0.0)
+        if type(adjoint) is float and adjoint == 0.0:
+            continue
+        for operand, partial in partials(node, active, floats):
+            contribution = chain(adjoint, partial, node.op.selects)
+            adjoints[operand] = adjoints[operand] + contribution if operand in adjoints else contribution
     for watcher in tuple(watchers):
         watcher("reverse", order, seeds, adjoints)
     return adjoints
 
 
-def _reverse_over_floats(order: Sequence[Any], adjoints: dict[Any, float]) -> None:
-    """Sweep as above, over floats, with the rows of + and * written out, since most graphs are made of them.
+def backpropagate(
+    seeds: Mapping[Any, float], active: Collection[Any] | None = None
+) -> tuple[list[Any], list[Any], list[float]]:
+    """Sweep in reverse over floats as above, twice as fast: adjoints stand in the nodes, not in a dictionary.
 
-    Constants may get an adjoint here; no one reads it.
+    Returns:
+        The nodes that operations made, in topological order, each with its adjoint left in `grad`; the nodes
+        without operands, whose `grad` is as it was; and the adjoints of these.
     """
-    adjoint_of = adjoints.get
+    ends: list[Any] = []
+    before: list[float] = []
+    with _one_at_a_time:
+        try:
+            order = _zeroed(seeds, ends, before)
+            for node, seed in seeds.items():
+                node._grad += seed
+            _reverse(order, active)
+            adjoints = [leaf._grad for leaf in ends]
+        finally:
+            for leaf, grad in zip(ends, before, strict=False):
+                leaf._grad = grad
+    if watchers:
+        found = dict(zip(ends, adjoints, strict=True)) | {node: node._grad for node in order}
+        for watcher in tuple(watchers):
+            watcher("reverse", [*ends, *order], seeds, found)
+    return order, ends, adjoints
+
+
+def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[Any]:
+    """Walk as `topological_order` does, and set every gradient to 0; that 0.0 marks the nodes seen.
+
+    Nodes without operands go to `ends`, their gradients to `before`.
+    """
+    zero = float("0")  # an object of this walk alone
+    order: list[Any] = []
+    stack = list(reversed(list(seeds)))
+    push, pop, place = stack.append, stack.pop, order.append  # these save a third of the time
+    while stack:
+        node = pop()
+        if node is None:  # the operands of the node below this mark are all in place
+            place(pop())
+            continue
+        while node._grad is not zero:
+            first = node._first
+            if first is None:
+                before.append(node._grad)
+                ends.append(node)
+                node._grad = zero
+                break
+            node._grad = zero
+            push(node)
+            push(None)
+            second = node._second
+            if second is not None:
+                push(second)
+            elif type(first) is tuple:
+                stack += first[:0:-1]
+                first = first[0]
+            node = first
+    return order
+
+
+def _reverse(order: Sequence[Any], active: Collection[Any] | None) -> None:
+    """Apply the chain rule to each node, outputs first; + and *, the most frequent, have their own lines."""
     for node in reversed(order):
-        operands = node.operands
-        adjoint = adjoint_of(node)
-        if not adjoint or not operands:
+        adjoint = node._grad
+        if not adjoint:
             continue
         op = node.op
         if op is add:
-            x, y = operands
-            adjoints[x] = adjoint_of(x, 0.0) + adjoint
-            adjoints[y] = adjoint_of(y, 0.0) + adjoint
+            x, y = node._first, node._second
+            x._grad += adjoint
+            y._grad += adjoint
         elif op is mul:
-            x, y = operands
-            adjoints[x] = adjoint_of(x, 0.0) + adjoint * y._data
-            adjoints[y] = adjoint_of(y, 0.0) + adjoint * x._data
+            x, y = node._first, node._second
+            x._grad += adjoint * y._data
+            y._grad += adjoint * x._data
         elif op.arity == 1:
-            (x,), (rule,) = operands, op.partials
+            (rule,) = op.partials
             if rule is not None:
+                x = node._first
                 partial = rule(x._data, node._data)
-                share = adjoint * partial if partial or not op.selects else 0.0
-                adjoints[x] = adjoint_of(x, 0.0) + share
+                x._grad += adjoint * partial if partial or not op.selects else 0.0
         else:
-            for operand, partial in partials(node):
-                share = adjoint * partial if partial or not op.selects else 0.0
-                adjoints[operand] = adjoint_of(operand, 0.0) + share
+            for operand, partial in partials(node, active):
+                operand._grad += adjoint * partial if partial or not op.selects else 0.0
 
 
 def forward_sweep(

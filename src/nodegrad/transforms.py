@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, NamedTuple
 
-from nodegrad.graph import dependents, patient_collector, topological_order
+from nodegrad.graph import clock, dependents, patient_collector, topological_order
 from nodegrad.ops import constant, identity, plain
-from nodegrad.sweep import forward_sweep, reverse_sweep
+from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep
 from nodegrad.trees import Number, Spec, Tree, blocks, build, container, described, flatten
-from nodegrad.value import Value, literal
+from nodegrad.value import Value, check_unchanged, literal, stand_in
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
@@ -235,7 +235,10 @@ class _Record(NamedTuple):
 
     def reverse(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
         """Sweep from the outputs to the variables."""
-        return reverse_sweep(self.order, seeds, self.active, self.floats)
+        if self.floats:
+            _, ends, adjoints = backpropagate(seeds, self.active)
+            return dict(zip(ends, adjoints, strict=True))
+        return reverse_sweep(self.order, seeds, self.active, floats=False)
 
     def forward(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
         """Sweep from the variables to the outputs."""
@@ -260,7 +263,12 @@ class _Record(NamedTuple):
 def _record(
     user: str, f: Function, args: Sequence[Any], kwargs: Mapping[str, Any], argnums: Argnums, wrt: Tree
 ) -> _Record:
-    """Run `f` on fresh variables in place of the numbers to differentiate by; with `wrt`, as it is."""
+    """Run `f` on fresh variables in place of the numbers to differentiate by; with `wrt`, as it is.
+
+    What was made before the call depends on no fresh variable: it is not walked through, so that a derivative
+    inside a loop costs what its function costs, not all that the loop has done so far.
+    """
+    start = clock.tick() if wrt is None else 0
     if wrt is None:
         places = _places(argnums, len(args), user)
         given = [(_checked(x, f"argument {i}", user)) for i in places for x in flatten(args[i])[0]]
@@ -276,15 +284,18 @@ def _record(
         variables, own = [_checked_variable(x, user) for x in given], set()
     returned, result = flatten(f(*args, **kwargs))
     outputs = [_output(x, user) for x in returned]
-    order = topological_order(*outputs)
+    order = topological_order(*outputs, since=start)
+    made = [node for node in order if node.op is not constant and node.op is not None and node._time >= start]
+    check_unchanged(made)
     record = _Record(argument, variables, own, result, outputs, order)
-    floats = len(own) == len(variables) and all(node.op is not None or node in own for node in order)
+    known = set(made) | own
+    floats = len(own) == len(variables) and all(node.op is constant or node in known for node in order)
     return record if floats else record.symbolic()
 
 
 def _variable(number: Number) -> Value:
     """Make a fresh variable, so that no derivative mistakes the variable of another for its own."""
-    return Value.apply_op(identity, (number,)) if isinstance(number, Value) else Value(number)
+    return Value.apply_op(identity, (number,)) if isinstance(number, Value) else stand_in(number)
 
 
 def _like(f: Function) -> Callable[[Function], Function]:

@@ -1,17 +1,20 @@
 """Value: a number that remembers which operation made it from which operands."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from nodegrad import ops
-from nodegrad.graph import topological_order
+from nodegrad.graph import changed_operand, clock
 from nodegrad.ops import Op, constant, plain, wrong_arity
-from nodegrad.sweep import chain, partials, reverse_sweep
+from nodegrad.sweep import backpropagate, chain, partials
 
 _new: Any = object.__new__
+
+NO_GRADIENT = 0.0  # in a node that no sweep has reached since it was made or reset: this very object
+_GIVEN = -1  # the time of the leaves that stand for a function's arguments
 
 
 class Observer(Protocol):
@@ -98,29 +101,54 @@ class Value:
 
     Attributes:
         data: the number, always a float. Assigning converts, or refuses what is not a real number.
-        grad: ∂output/∂self, as the last `backward()` left it; on a leaf, added up over calls until set to 0.
         op: the operation that made the node: a row of the table; None for a leaf, `constant` for a literal.
-        operands: the nodes it was made from.
         label: a name for pictures and explanations.
 
     Raises:
         TypeError: if `data` is not a real number (str, complex, None, an array ...).
     """
 
-    __slots__ = ("__weakref__", "_data", "grad", "label", "op", "operands")
+    # Two operands stand in slots of their own: a tuple would be a second object per operation for Python's
+    # cyclic collector to scan, which is most of what building a large graph costs.
+    __slots__ = ("__weakref__", "_data", "_first", "_grad", "_second", "_time", "label", "op")
 
     _data: float
-    grad: float
+    _first: Any  # the first of at most two operands; the tuple of more; None if there are none
+    _second: "Value | None"
+    _grad: float
+    _time: int  # when an operation made the node, or its number was last assigned: see `graph.clock`
     label: str
     op: Op | None
-    operands: tuple["Value", ...]
 
     def __init__(self, data: Any, label: str = "") -> None:
         self._data = data if type(data) is float else plain(data, "Value")
-        self.grad = 0.0
+        self._first = self._second = None
+        self._grad = NO_GRADIENT
+        self._time = 0
         self.label = label
         self.op = None
-        self.operands = ()
+
+    @property
+    def operands(self) -> "tuple[Value, ...]":
+        """The nodes it was made from."""
+        first, second = self._first, self._second
+        if second is not None:
+            return first, second
+        if first is None:
+            return ()
+        return first if type(first) is tuple else (first,)
+
+    @property
+    def grad(self) -> float:
+        """∂output/∂self, as the last `backward()` left it; on a leaf, added up over calls until set to 0.
+
+        Assigning None, as users of PyTorch reset a gradient, sets it to 0.
+        """
+        return self._grad
+
+    @grad.setter
+    def grad(self, number: Any) -> None:
+        self._grad = plain(number, "Value.grad") if number else NO_GRADIENT
 
     @property
     def data(self) -> float:
@@ -132,7 +160,14 @@ class Value:
     @data.setter
     def data(self, number: Any) -> None:
         tell_read(self, "assigns .data")
-        self._data = plain(number, "Value.data")
+        number = plain(number, "Value.data")
+        if self._time == _GIVEN:
+            raise TypeError(
+                "Value.data cannot be assigned on an argument of a function that is differentiated or "
+                "compiled. Compute a new Value from it."
+            )
+        if number != self._data:
+            self._data, self._time = number, clock.tick(assigned=True)
 
     # Recording. apply_op is the general way; + and *, of which most graphs are made, are written out below.
 
@@ -150,12 +185,15 @@ class Value:
         arity = op.arity
         if arity is not None and len(operands) != arity:
             raise wrong_arity(op, len(operands))
+        count = len(operands)
         out: Value = _new(Value)
         out._data = op.value(*[operand._data for operand in operands])
-        out.grad = 0.0
+        out._first = operands if count > 2 else operands[0] if count else None
+        out._second = operands[1] if count == 2 else None
+        out._grad = NO_GRADIENT
+        out._time = clock.now
         out.label = ""
         out.op = op
-        out.operands = operands
         if _observer is not None:
             _observer.made(out)
         return out
@@ -167,10 +205,12 @@ class Value:
                 return NotImplemented
         out: Value = _new(Value)
         out._data = self._data + other._data
-        out.grad = 0.0
+        out._first = self
+        out._second = other
+        out._grad = NO_GRADIENT
+        out._time = clock.now
         out.label = ""
         out.op = _add
-        out.operands = (self, other)
         if _observer is not None:
             _observer.made(out)
         return out
@@ -182,10 +222,12 @@ class Value:
                 return NotImplemented
         out: Value = _new(Value)
         out._data = self._data * other._data
-        out.grad = 0.0
+        out._first = self
+        out._second = other
+        out._grad = NO_GRADIENT
+        out._time = clock.now
         out.label = ""
         out.op = _mul
-        out.operands = (self, other)
         if _observer is not None:
             _observer.made(out)
         return out
@@ -256,13 +298,11 @@ class Value:
             seed: the adjoint of self to start from.
         """
         tell_read(self, "calls backward(), which leaves plain numbers in .grad")
-        order = topological_order(self)
-        adjoints = reverse_sweep(order, {self: plain(seed, "backward")})
-        for node in order:
-            if node.operands:
-                node.grad = adjoints.get(node, 0.0)
-            elif node.op is None:  # None is what users of PyTorch reset a gradient to
-                node.grad = (node.grad or 0.0) + adjoints.get(node, 0.0)
+        order, ends, adjoints = backpropagate({self: plain(seed, "backward")})
+        check_unchanged(order)
+        for leaf, adjoint in zip(ends, adjoints, strict=True):
+            if leaf.op is None:
+                leaf._grad += adjoint
 
     def _backward(self) -> None:
         """Add this node's share to its operands' gradients: one step of the chain rule, as in micrograd."""
@@ -294,14 +334,31 @@ class Value:
         tell_read(self, "makes text of a Value")
         return format(self._data, spec) if spec else repr(self)
 
+    # What an operation or a transform made may be copied along with the state it is part of, and keeps its
+    # derivative: the copy is the node itself. Copies of leaves are new leaves.
+
+    def __copy__(self) -> "Value":
+        if self._is_made:
+            return self
+        tell_read(self, "copies or pickles a Value")
+        return _leaf(self._data, self._grad, self.label)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Value":
+        return self.__copy__()
+
+    @property
+    def _is_made(self) -> bool:
+        return self.op is not None or self._time == _GIVEN
+
     def __reduce__(self) -> tuple[Any, ...]:
         tell_read(self, "copies or pickles a Value")
-        if self.op is not None:
+        if self._is_made:
+            made = f"an operation ({self.op.name})" if self.op is not None else "a transform"
             raise TypeError(
-                f"a Value made by an operation ({self.op.name}) cannot be copied or pickled: its graph would "
-                "come along. Copy the leaves (a Module, or Values made from numbers), or keep value.data."
+                f"a Value made by {made} cannot be pickled: its graph would come along. Pickle the leaves (a "
+                "Module, or Values made from numbers), or keep value.data."
             )
-        return _leaf, (self._data, self.grad, self.label)
+        return _leaf, (self._data, self._grad, self.label)
 
     if TYPE_CHECKING:  # the methods and operators derived from the table below
 
@@ -331,11 +388,35 @@ def literal(number: float) -> Value:
     """Make the constant that stands for a number written in the code: recorded, never differentiated."""
     out: Value = _new(Value)
     out._data = number
-    out.grad = 0.0
+    out._first = out._second = None
+    out._grad = NO_GRADIENT
+    out._time = 0
     out.label = ""
     out.op = constant
-    out.operands = ()
     return out
+
+
+def stand_in(number: float) -> Value:
+    """Make the leaf that stands for a number given to a function. It keeps its number; its copies are it."""
+    out = Value(number)
+    out._time = _GIVEN
+    return out
+
+
+def check_unchanged(nodes: Sequence[Value]) -> None:
+    """Refuse to differentiate nodes whose operands hold other numbers than when the nodes were made.
+
+    Raises:
+        RuntimeError: naming the Value that was changed.
+    """
+    found = changed_operand(nodes)
+    if found is not None:
+        operand, node = found
+        name = repr(operand.label) if operand.label else f"a Value that is now {operand._data!r}"
+        raise RuntimeError(
+            f"the data of {name} changed after {node.op.name if node.op else 'a node'} was computed from it: "
+            "derivatives would mix two points. Call backward() before changing data, or compute again."
+        )
 
 
 def _operand(number: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from nodegrad.graph import patient_collector, topological_order
 from nodegrad.ops import plain
 from nodegrad.trees import Spec, build, flatten
-from nodegrad.value import Value, listen, observers, stop_listening
+from nodegrad.value import Value, listen, observers, stand_in, stop_listening
 
 _PACKAGE = str(Path(__file__).parents[1])
 # Whose run this is. A recording inside a recording has the branches of its own function; asyncio hands the
@@ -164,7 +164,7 @@ def record(
     Raises:
         TypeError: if `f` returns anything but numbers and Values in nested lists, tuples, dicts or arrays.
     """
-    inputs = [Value(number) for number in numbers]
+    inputs = [stand_in(number) for number in numbers]
     recorder = Recorder(expected)
     try:
         with recorder.at_work():
