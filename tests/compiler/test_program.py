@@ -1,9 +1,12 @@
 """Program: grammar, printed form, evaluator."""
 
+import math
+import pickle
+
 import pytest
 
 from nodegrad import ops
-from nodegrad.compiler.program import Program, check, evaluate, render
+from nodegrad.compiler.program import Program, check, evaluate, loop, render, result
 
 SQUARES = Program(2, 1, [3.0], [ops.mul, ops.add, ops.mul], [(0, 0), (3, 1), (4, -1)], [5, 2])
 
@@ -40,3 +43,82 @@ def test_checker_names_what_breaks_the_grammar(ops_, operands, outputs, message)
 
 def test_checker_passes_a_sound_program_through():
     assert check(SQUARES) is SQUARES
+
+
+def halving():
+    """Count how often x can be halved before it is at most 1: the state is (x, count)."""
+    condition = Program(2, 0, [1.0], [ops.gt], [(0, -1)], [2])
+    body = Program(2, 0, [0.5, 1.0], [ops.mul, ops.add], [(0, -1), (1, -2)], [2, 3])
+    return loop(condition, body, state=2, items=0, turns=None, limit=100)
+
+
+def running_sum(turns):
+    """Add up items times a factor: the state is the sum; the factor is outside; every sum so far is given."""
+    body = Program(3, 0, [], [ops.mul, ops.add], [(1, 2), (0, 3)], [4, 4])
+    return loop(None, body, state=1, items=1, turns=turns, limit=0)
+
+
+def test_a_loop_goes_on_while_its_condition_holds():
+    program = check(Program(1, 0, [0.0], [halving(), result(1)], [(0, -1), (1,)], [2]))
+
+    assert [evaluate(program, [x], [])[0] for x in (0.5, 1.0, 9.0, math.nan)] == [0.0, 0.0, 4.0, 0.0]
+
+
+def test_a_loop_over_items_gives_out_numbers():
+    operands = [(-1, 0, 1, 2, 3), *[(4,)] * 4]
+    program = check(Program(4, 0, [0.0], [running_sum(3), *map(result, range(4))], operands, [5, 6, 7, 8]))
+
+    assert evaluate(program, [10.0, 1.0, 2.0, 3.0], []) == [60.0, 10.0, 30.0, 60.0]
+
+
+def test_a_loop_of_no_turns_gives_its_first_state():
+    program = check(Program(2, 0, [], [running_sum(0), result(0)], [(0, 1), (2,)], [3]))
+
+    assert evaluate(program, [7.0, 1.0], []) == [7.0]
+
+
+def test_a_loop_that_does_not_end_is_an_error():
+    forever = Program(1, 0, [1.0], [ops.identity], [(0,)], [-1])
+    program = Program(1, 0, [], [loop(forever, forever, 1, 0, None, 10)], [(0,)], [1])
+
+    with pytest.raises(RuntimeError, match="within 10 turns"):
+        evaluate(program, [1.0], [])
+
+
+def test_loops_pickle_with_their_results():
+    program = Program(1, 0, [0.0], [halving(), result(1)], [(0, -1), (1,)], [2])
+
+    again = pickle.loads(pickle.dumps(program))
+
+    assert again.ops[1] is result(1)
+    assert evaluate(check(again), [5.0], []) == [3.0]
+
+
+def test_loops_print_their_parts():
+    program = Program(1, 0, [0.0], [halving(), result(1)], [(0, -1), (1,)], [2])
+
+    assert render(program).splitlines() == [
+        "%0 = loop(x0, 0.0)",
+        "  while:",
+        "    %0 = gt(x0, 1.0)",
+        "    return %0",
+        "  do:",
+        "    %0 = mul(x0, 0.5)",
+        "    %1 = add(x1, 1.0)",
+        "    return %0, %1",
+        "%1 = result[1](%0)",
+        "return %1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "operands", "message"),
+    [
+        ([halving()], [(0,)], "takes 2 operands"),
+        ([ops.neg, result(0)], [(0,), (1,)], "reads no loop"),
+        ([halving(), result(2)], [(0, 0), (1,)], "has 2 results"),
+    ],
+)
+def test_check_finds_loops_that_break_the_grammar(names, operands, message):
+    with pytest.raises(AssertionError, match=message):
+        check(Program(1, 0, [], names, operands, [0]))

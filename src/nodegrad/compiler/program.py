@@ -3,12 +3,15 @@
 Grammar. A slot is an int: negative, `~slot` counts constants; from 0 on, first the inputs, then the
 parameters, then one slot per instruction in order. An instruction is an operation and the slots of its
 operands, all defined before it.
+
+A loop is one instruction (`Loop`); its slot stands for all its results together. Only instructions `result`
+read such a slot: `%1 = loop(x0, p0)`, `%2 = result[0](%1)`. See `Loop` for what it computes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
+from functools import cache, reduce
+from operator import add, itemgetter
 from typing import Any
 
 from nodegrad import ops
@@ -70,6 +73,113 @@ class Program:
         return render(self)
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+class Loop(Op):
+    """A loop as one instruction, of two kinds. Made by `loop`.
+
+    Its operands are the first state, then what is read from outside (the same in every turn), then the items:
+    `items` numbers for each turn, turn after turn. Its results are the last state, then what each turn gave
+    out, turn after turn.
+
+    In Python, with `turn = body` and `go = condition` as functions of numbers:
+
+        while go(*state, *outside):                         # turns is None; there are no items and nothing
+            state = turn(*state, *outside)                  # is given out; past `limit` turns it is an error
+
+        for item in items:                                  # turns is a number
+            *state, *given = turn(*state, *outside, *item)  # the first `state` outputs are the next state
+
+    Attributes:
+        condition: a program with one output; the loop goes on while it is not 0. None if `turns` is given.
+        body: a program of one turn.
+        state: how many numbers the state has.
+        items: how many numbers each turn takes.
+        turns: how many turns there are, or None.
+        limit: how many turns are an error.
+    """
+
+    condition: "Program | None"
+    body: "Program"
+    state: int
+    items: int
+    turns: int | None
+    limit: int
+
+    @property
+    def outside(self) -> int:
+        """How many operands are the same in every turn."""
+        return self.body.inputs - self.state - self.items
+
+    @property
+    def given(self) -> int:
+        """How many numbers each turn gives out."""
+        return len(self.body.outputs) - self.state
+
+    @property
+    def results(self) -> int:
+        """How many results there are."""
+        return self.state + self.given * (self.turns or 0)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return loop, (self.condition, self.body, self.state, self.items, self.turns, self.limit)
+
+
+def loop(
+    condition: Program | None, body: Program, state: int, items: int, turns: int | None, limit: int
+) -> Loop:
+    """Make a loop instruction; its value is the tuple of its results."""
+    turn = as_function(body)
+    go = None if condition is None else as_function(condition)
+    outside = body.inputs - items
+
+    def value(*operands: float) -> Any:
+        now, same = operands[:state], operands[state:outside]
+        given: list[float] = []
+        if go is None:
+            for number in range(turns or 0):
+                start = outside + items * number
+                found = turn(*now, *same, *operands[start : start + items])
+                now = found[:state]
+                given += found[state:]
+        else:
+            count = 0
+            while go(*now, *same)[0] != 0.0:
+                if count == limit:
+                    raise endless(limit)
+                now = turn(*now, *same)
+                count += 1
+        return (*now, *given)
+
+    return Loop(
+        "loop", "loop", value, _no_partials, (), condition=condition, body=body, state=state, items=items,
+        turns=turns, limit=limit,
+    )  # fmt: skip
+
+
+@cache
+def result(index: int) -> Op:
+    """Return the operation that takes one result of a loop."""
+    return Result(f"result[{index}]", "", itemgetter(index), (None,), (), index=index)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+class Result(Op):
+    """Takes one result of a loop. Made by `result`, one for each index."""
+
+    index: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return result, (self.index,)
+
+
+def endless(limit: int) -> RuntimeError:
+    """Return the error for a loop that does not end."""
+    return RuntimeError(
+        f"while_loop did not end within {limit:,} turns. Its condition may never fail for these numbers "
+        "(nan compares false with everything, but is true by itself); or raise limit=."
+    )
+
+
 class ConstantPool:
     """Constants by number, each once; -0.0 and 0.0 are two."""
 
@@ -102,7 +212,18 @@ def check(program: Program) -> Program:
     assert len(program.ops) == len(program.operands), "one tuple of operands per operation"
     for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), leaves):
         where = f"%{slot - leaves} = {op.name}{tuple(operands)}"
-        if op.arity is not None:
+        if isinstance(op, Loop):
+            taken = op.body.inputs - op.items + op.items * (op.turns or 0)
+            assert len(operands) == taken, f"{where}: takes {taken} operands"
+            assert (op.condition is None) == (op.turns is not None), f"{where}: turns or a condition"
+            for part in filter(None, (op.condition, op.body)):
+                assert part.inputs == op.body.inputs, f"{where}: condition and body take the same numbers"
+                check(part)
+        elif isinstance(op, Result):
+            made = program.ops[operands[0] - leaves] if operands[0] >= leaves else None
+            assert isinstance(made, Loop), f"{where}: reads no loop"
+            assert op.index < made.results, f"{where}: the loop has {made.results} results"
+        elif op.arity is not None:
             assert len(operands) == op.arity, f"{where}: takes {op.arity} operands"
         elif op in PRODUCTS:
             assert len(operands) % 2 == 0, f"{where}: takes two halves of equal length"
@@ -127,13 +248,15 @@ def name(program: Program, slot: int) -> str:
 
 
 def render(program: Program, limit: int = 200) -> str:
-    """Print a program, one instruction a line, the first `limit` of them."""
-    lines = [
-        f"%{index} = {op.name}({', '.join(name(program, slot) for slot in operands)})"
-        for index, (op, operands) in enumerate(
-            zip(program.ops[:limit], program.operands[:limit], strict=True)
-        )
-    ]
+    """Print a program, one instruction a line, the first `limit` of them; a loop with its parts below it."""
+    lines = []
+    for index, (op, operands) in enumerate(zip(program.ops[:limit], program.operands[:limit], strict=True)):
+        shown = [name(program, slot) for slot in operands[:limit]] + ["..."] * (len(operands) > limit)
+        lines.append(f"%{index} = {op.name}({', '.join(shown)})")
+        if isinstance(op, Loop):
+            parts = {"while": op.condition, "do": op.body} if op.condition else {f"{op.turns} times": op.body}
+            for title, part in parts.items():
+                lines += [f"  {title}:", *[f"    {line}" for line in render(part, limit).splitlines()]]
     if len(program.ops) > limit:
         lines.append(f"... and {len(program.ops) - limit} more")
     outputs = ", ".join(name(program, slot) for slot in program.outputs)
@@ -147,6 +270,33 @@ def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[flo
     for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
         values[slot] = op.value(*[values[operand] for operand in operands])
     return [values[slot] for slot in program.outputs]
+
+
+_INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*"}
+
+
+def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
+    """Write a program without parameters as a Python function, ten times as fast as `evaluate`."""
+    known: dict[str, Any] = {f"c{index}": number for index, number in enumerate(program.constants)}
+    names = [f"x{index}" for index in range(program.inputs)]
+
+    def named(slot: int) -> str:
+        return names[slot] if slot >= 0 else f"c{~slot}"
+
+    lines = [f"def function({', '.join(names)}):"]
+    for index, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True)):
+        taken = [named(slot) for slot in operands]
+        if op in _INFIX:
+            expression = f"{taken[0]} {_INFIX[op]} {taken[1]}"
+        else:
+            known[f"f{index}"] = op.value
+            expression = f"f{index}({', '.join(taken)})"
+        names.append(f"v{index}")
+        lines.append(f"    v{index} = {expression}")
+    lines.append(f"    return ({''.join(f'{named(slot)}, ' for slot in program.outputs)})")
+    exec("\n".join(lines), known)  # names and numbers of ours only
+    made: Callable[..., tuple[float, ...]] = known["function"]
+    return made
 
 
 assert not {STRONG_DOT.name, MAX.name, MIN.name} & set(TABLE)
