@@ -5,11 +5,13 @@ import json
 import math
 import os
 import pickle
+import random
 
 import pytest
 
-from nodegrad import Value
-from nodegrad.nn import MLP, Layer, Module
+from nodegrad import Value, nn
+from nodegrad.files import _checksum
+from nodegrad.nn import MLP, Dropout, Embedding, Layer, LayerNorm, Module, Sequential
 
 
 class Everything(Module):
@@ -185,7 +187,7 @@ def test_file_is_json_that_any_reader_takes(tmp_path):
     assert '  "layers.0.neurons.1.w.0": 0.1,' in text.splitlines()  # one parameter a line
 
     content = json.loads(text, parse_constant=refuse)
-    assert (content["format"], content["version"]) == ("nodegrad model", 1)
+    assert (content["format"], content["version"]) == ("nodegrad model", 2)
     assert content["modules"]["layers.0"] == "Layer(3, 2, activation='relu')"
     assert content["parameters"]["layers.0.neurons.0.w.0"] == "nan"
     assert content["parameters"]["layers.0.neurons.1.w.0"] == 0.1
@@ -252,21 +254,50 @@ def changed(**entries):
     return lambda content: json.dumps(content | entries)
 
 
+def signed(change):
+    """Change the text of the content, and give it the checksum that belongs to it."""
+
+    def forged(content):
+        head = {key: content.pop(key) for key in ("format", "version", "checksum")}
+        content = json.loads(change(json.dumps(content)))
+        return json.dumps(head | {"checksum": _checksum(content)} | content)
+
+    return forged
+
+
+def replaced(old, new):
+    return signed(lambda text: text.replace(old, new))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda content: "", "not a model file, or is damaged"),
-        (lambda content: json.dumps(content)[:-20], "not a model file, or is damaged"),
-        (lambda content: "[" * 100_000, "not a model file, or is damaged"),
+        (lambda content: "", "no nodegrad model file, or is damaged"),
+        (lambda content: json.dumps(content)[:-20], "no nodegrad model file, or is damaged"),
+        (lambda content: "[" * 100_000, "no nodegrad model file, or is damaged"),
         (lambda content: "[1, 2]", "does not say format"),
         (changed(format="other"), "does not say format"),
-        (changed(version=2), "version 2; this nodegrad reads version 1"),
-        (changed(parameters=[1.0]), "is damaged: it has no"),
-        (lambda content: json.dumps({"format": "nodegrad model", "version": 1}), "is damaged: it has no"),
-        (changed(parameters={}), "does not fit this model.*lacks"),
-        (lambda content: json.dumps(content).replace('b": 0.0', 'b": "zero"'), "real number; got 'zero'"),
-        (lambda content: json.dumps(content).replace('b": 0.0', 'b": null'), "real number; got None"),
-        (lambda content: json.dumps(content).replace('b": 0.0', 'b": [0.0]'), "real number; got "),
+        (changed(version=3), "version 3; this nodegrad reads version 2"),
+        (changed(parameters=[1.0]), "its checksum is not that of its content"),
+        (signed(lambda text: json.dumps(json.loads(text) | {"parameters": [1.0]})), "is damaged: it has no"),
+        (signed(lambda text: json.dumps({"made_with": None})), "is damaged: it has no"),
+        (signed(lambda text: json.dumps(json.loads(text) | {"parameters": {}})), "does not fit this.*lacks"),
+        (replaced('b": 0.0', 'b": "zero"'), "real number; got 'zero'"),
+        (replaced('b": 0.0', 'b": null'), "real number; got None"),
+        (replaced('b": 0.0', 'b": [0.0]'), "real number; got "),
+        (lambda content: json.dumps(content).replace('b": 0.0', 'b": 1e400'), "1e400 is not a finite number"),
+        (lambda content: json.dumps(content).replace('b": 0.0', 'b": ' + 400 * "9"), "not a finite number"),
+        (lambda content: json.dumps(content).replace('b": 0.0', 'b": NaN'), "NaN is not a finite number"),
+        (
+            lambda content: json.dumps(content).replace('b": 0.0', 'b": 0.0, "neurons.0.b": 1.0'),
+            "checksum is not",
+        ),
+        (
+            lambda content: json.dumps(content).replace(
+                '{"layers.0.neurons.0.w.0"', '{"x": 1.0, "x": 2.0, "y"'
+            ),
+            "'x' is there twice",
+        ),
     ],
 )
 def test_damaged_file_is_refused_and_the_model_left_alone(tmp_path, damage, message):
@@ -284,7 +315,7 @@ def test_damaged_file_is_refused_and_the_model_left_alone(tmp_path, damage, mess
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "model.json").write_bytes(b"\xff\xfe\x00")
 
-    with pytest.raises(ValueError, match="not a model file"):
+    with pytest.raises(ValueError, match="no nodegrad model file"):
         MLP(2, [1]).load(tmp_path / "model.json")
 
 
@@ -308,3 +339,147 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path):
 def test_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         MLP(2, [1]).load(tmp_path / "none.json")
+
+
+def test_no_bit_flip_loads_as_other_numbers(tmp_path):
+    model, twin, path = MLP(2, [2, 1], seed=1), MLP(2, [2, 1], seed=2), tmp_path / "model.json"
+    model.save(path)
+    whole, expected = path.read_bytes(), model.state_dict()
+    generator = random.Random(1)
+
+    for _ in range(400):
+        place, bit = generator.randrange(len(whole)), 1 << generator.randrange(8)
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+        try:
+            twin.load(path)
+        except ValueError:
+            continue
+        assert twin.state_dict() == expected  # white space, or an escape for the same letter
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        lambda: {"holder": {1: Value(1.0), "1": Value(2.0)}},
+        lambda: {"a.b": Value(1.0), "a": {"b": Value(2.0)}},
+        lambda: {"a": [Value(1.0)], "a.0": Value(2.0)},
+    ],
+)
+def test_two_parameters_of_one_name_are_refused(parameters, tmp_path):
+    module = Module()
+    vars(module).update(parameters())
+
+    for use in (module.state_dict, module.named_parameters, lambda: module.save(tmp_path / "model.json")):
+        with pytest.raises(ValueError, match="two parameters are named"):
+            use()
+
+
+# A model out of its file.
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLP(2, [3, 1], "tanh", bias=False, seed=1),
+        Layer(2, 3, activation="sigmoid", seed=random.Random(1)),
+        Sequential(Layer(2, 3, "tanh"), LayerNorm(3), Dropout(0.25), Layer(3, 1, None)),
+        Embedding(3, 2, seed=1),
+    ],
+)
+def test_model_is_made_from_its_file(tmp_path, model):
+    model.save(tmp_path / "model.json")
+
+    twin = nn.load(tmp_path / "model.json")
+
+    assert type(twin) is type(model)
+    assert twin.state_dict() == model.state_dict()
+    assert [found.summary() for _, found in twin.named_modules()] == [
+        found.summary() for _, found in model.named_modules()
+    ]
+
+
+class Line(Module):
+    def __init__(self, slope, through=(0.0, 0.0)):
+        self.m, self.c = Value(slope), Value(through[1] - slope * through[0])
+
+    def forward(self, x):
+        return self.m * x + self.c
+
+
+def test_classes_of_your_own_are_named_to_load(tmp_path):
+    Line(2.0, through=(1.0, 5.0)).save(tmp_path / "line.json")
+
+    with pytest.raises(ValueError, match=r"made with the class Line.*classes=\[...\]"):
+        nn.load(tmp_path / "line.json")
+    assert nn.load(tmp_path / "line.json", classes=[Line])(1.0).data == 5.0
+
+
+def test_functions_as_arguments_cannot_be_loaded(tmp_path):
+    model = Layer(1, 1, activation=lambda x: x * 2.0, seed=1)
+    model.save(tmp_path / "layer.json")
+
+    with pytest.raises(ValueError, match="the argument <function .*make the model yourself"):
+        nn.load(tmp_path / "layer.json")
+    Layer(1, 1, activation=model.neurons[0].activation).load(tmp_path / "layer.json")
+
+
+# Predictions, freezing, evaluation.
+
+
+@pytest.mark.parametrize("count", [5, 500])
+def test_predictions_are_the_outputs(count):
+    model = MLP(2, [4, 2], "tanh", seed=1)
+    X = [[0.01 * i, 1.0 - 0.02 * i] for i in range(count)]
+
+    found = model.predict(X)
+
+    assert type(found) is type(found[0]) is list
+    assert found[3] == pytest.approx([out.data for out in model(X[3])], rel=1e-12)
+
+
+def test_predictions_of_arrays_are_arrays():
+    np = pytest.importorskip("numpy")
+    X = np.random.default_rng(1).uniform(-1, 1, (200, 2))
+    model = MLP(2, [4, 1], "tanh", seed=1)
+
+    found = model.predict(X)
+
+    assert found.shape == (200,)
+    assert found[7] == pytest.approx(model(X[7]).data, rel=1e-12)
+    assert np.allclose(model.predict(X.astype(np.float32)), found, atol=1e-6)
+    with pytest.raises(TypeError, match="without a mask"):
+        model.predict(np.ma.masked_array(X, X > 0))
+
+
+def test_predictions_follow_changes_of_the_model():
+    class Scaled(Line):
+        scale = 1.0
+
+        def forward(self, x):
+            return super().forward(x[0]) * self.scale if x[0] > 50 else x[0]
+
+    model = Scaled(2.0)
+    X = [[float(i)] for i in range(100)]
+    for model.scale in (1.0, 3.0):
+        assert model.predict(X) == [i if i <= 50 else 2.0 * i * model.scale for i in range(100)]
+
+
+def test_frozen_parameters_are_saved_but_not_trained(tmp_path):
+    model = MLP(2, [3, 1], seed=1)
+    model.layers[0].freeze()
+
+    assert len(model.parameters()) == 4
+    model.save(tmp_path / "model.json")
+    assert len(nn.load(tmp_path / "model.json").state_dict()) == 13
+    model.layers[0].freeze(False)
+    assert len(model.parameters()) == 13
+
+
+def test_evaluation_is_for_a_while():
+    model = Sequential(Dropout(0.5), Dropout(0.5))
+    model.modules[1].eval()
+
+    with model.evaluating():
+        assert not any(module.training for _, module in model.named_modules())
+
+    assert [module.training for _, module in model.named_modules()] == [True, True, False]

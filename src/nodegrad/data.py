@@ -1,7 +1,8 @@
-"""Data: toy data sets, splitting, scaling and mini-batches, all seeded, over plain lists.
+"""Data: toy data sets, splitting, scaling and mini-batches, all seeded.
 
 Data sets come as (X, y): rows of numbers, and one target per row. Names and order of results are those of
-scikit-learn; X and y may be NumPy arrays or pandas objects too. Without a seed, the global generator draws.
+scikit-learn; X and y may be NumPy arrays, pandas and polars frames too, and stay what they are. Without a
+seed, the global generator draws.
 """
 
 import math
@@ -13,6 +14,7 @@ from nodegrad.ops import plain
 
 Row = list[float]
 DataSet = tuple[list[Row], list[int]]
+_PIECE = 2**20  # numbers looked at together
 
 
 def make_moons(n_samples: int = 100, noise: float = 0.1, seed: int | None = None) -> DataSet:
@@ -126,8 +128,8 @@ def make_line(
 
 def train_test_split(
     X: Any, y: Any, test_size: float = 0.25, seed: int | None = None, stratify: bool = False
-) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
-    """Split rows at random into X_train, X_test, y_train, y_test.
+) -> tuple[Any, Any, Any, Any]:
+    """Split rows at random into X_train, X_test, y_train, y_test; arrays and frames stay what they are.
 
     >>> train_test_split([[1], [2], [3], [4]], [1, 2, 3, 4], seed=1)
     ([[1], [3], [2]], [[4]], [1, 3, 2], [4])
@@ -152,11 +154,59 @@ def train_test_split(
     if not 0 < len(test) < len(xs):
         raise ValueError(f"train_test_split: {len(xs)} rows leave a part empty with test_size={test_size!r}.")
     kept, held = [i for i in order if i not in test], [i for i in order if i in test]
-    return [xs[i] for i in kept], [xs[i] for i in held], [ys[i] for i in kept], [ys[i] for i in held]
+    return _chosen(X, kept), _chosen(X, held), _chosen(y, kept), _chosen(y, held)
+
+
+class StandardScaler:
+    """Scales each column to mean 0 and standard deviation 1, and back; a constant column becomes 0.
+
+    >>> scaler = StandardScaler([[1.0], [3.0]])
+    >>> scaler.transform([[2.0], [5.0]])
+    [[0.0], [3.0]]
+    >>> scaler.inverse_transform([[0.0], [3.0]])
+    [[2.0], [5.0]]
+
+    Attributes:
+        means: the mean of each column.
+        deviations: the standard deviation of each column; 1 for a constant one.
+
+    Args:
+        X: the rows the means and deviations are taken from: those for training.
+
+    Raises:
+        ValueError: if there are no rows, or a row differs in length.
+    """
+
+    def __init__(self, X: Any) -> None:
+        table = _table_of_numbers(X)
+        if not table:
+            raise ValueError("standardize needs at least one row; got none.")
+        columns = list(zip(*table, strict=True))
+        self.means = [math.fsum(column) / len(column) for column in columns]
+        self.deviations = [
+            math.sqrt(math.fsum((x - mean) ** 2 for x in column) / len(column)) or 1.0
+            for column, mean in zip(columns, self.means, strict=True)
+        ]
+
+    def transform(self, X: Any) -> Any:
+        """Scale the rows of X; an array or a frame stays one."""
+        return self._each(X, lambda x, mean, deviation: (x - mean) / deviation)
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Undo `transform`."""
+        return self._each(X, lambda x, mean, deviation: x * deviation + mean)
+
+    def _each(self, X: Any, rule: Callable[[float, float, float], float]) -> Any:
+        table = _table_of_numbers(X)
+        if table and len(table[0]) != len(self.means):
+            raise ValueError(f"standardize: rows of {len(self.means)} and of {len(table[0])} numbers.")
+        return _like(X, [list(map(rule, row, self.means, self.deviations)) for row in table])
 
 
 def standardize(X: Any, *others: Any) -> Any:
     """Scale each column to mean 0 and standard deviation 1, both taken from X; a constant column becomes 0.
+
+    To scale further rows later, or to undo it, keep a `StandardScaler`.
 
     >>> standardize([[1.0], [3.0]], [[2.0], [5.0]])
     ([[-1.0], [1.0]], [[0.0], [3.0]])
@@ -166,26 +216,13 @@ def standardize(X: Any, *others: Any) -> Any:
         *others: more rows, scaled by the same numbers: those for testing.
 
     Returns:
-        The scaled rows of X; with others, a tuple of all.
+        The scaled rows of X, as what it came as; with others, a tuple of all.
 
     Raises:
         ValueError: if there are no rows, or a row differs in length.
     """
-    sets = [[[plain(x, "standardize") for x in row] for row in rows(part)] for part in (X, *others)]
-    if not sets[0]:
-        raise ValueError("standardize needs at least one row; got none.")
-    for row in (row for part in sets for row in part):
-        if len(row) != len(sets[0][0]):
-            raise ValueError(f"standardize: rows of {len(sets[0][0])} and of {len(row)} numbers.")
-    means = [math.fsum(column) / len(column) for column in zip(*sets[0], strict=True)]
-    spreads = [
-        math.sqrt(math.fsum((x - mean) ** 2 for x in column) / len(column)) or 1.0
-        for column, mean in zip(zip(*sets[0], strict=True), means, strict=True)
-    ]
-    scaled = tuple(
-        [[(x - mean) / spread for x, mean, spread in zip(row, means, spreads, strict=True)] for row in part]
-        for part in sets
-    )
+    scaler = StandardScaler(X)
+    scaled = tuple([scaler.transform(part) for part in (X, *others)])
     return scaled if others else scaled[0]
 
 
@@ -226,6 +263,35 @@ def index_batches(count: int, batch_size: int, generator: random.Random | None) 
         yield order[start : start + batch_size]
 
 
+def shuffled(count: int, *seed: int) -> Any:
+    """Return the numbers below `count` in the random order that belongs to a seed of several numbers.
+
+    >>> sorted(shuffled(3, 1, 0)) == [0, 1, 2]
+    True
+    """
+    try:
+        import numpy as np
+    except ImportError:
+        order = list(range(count))
+        random.Random(repr(seed)).shuffle(order)
+        return order
+    return np.random.default_rng(seed).permutation(count)
+
+
+def noise(count: int, width: int, *seed: int) -> Any:
+    """Return rows of random numbers, uniform over [0, 1), that belong to a seed of several numbers.
+
+    >>> len(noise(3, 2, 1, 0)), len(noise(3, 2, 1, 0)[0])
+    (3, 2)
+    """
+    try:
+        import numpy as np
+    except ImportError:
+        generator = random.Random(repr(seed))
+        return [[generator.random() for _ in range(width)] for _ in range(count)]
+    return np.random.default_rng((1, *seed)).random((count, width))
+
+
 def generator_for(seed: int | None) -> Any:
     """Return a generator of its own for a seed; for None the global one, so that `random.seed` governs it.
 
@@ -241,9 +307,77 @@ def rows(table: Any) -> list[Any]:
     >>> rows((1, 2))
     [1, 2]
     """
-    if not hasattr(table, "tolist") and hasattr(table, "__array__"):
-        table = table.__array__()  # a data frame, which would yield the names of its columns
-    return list(table.tolist() if hasattr(table, "tolist") else table)
+    found = as_array(table)
+    return list(table if found is None else found.tolist())
+
+
+def as_array(table: Any, user: str = "data") -> Any:
+    """Return the NumPy array that an array or a data frame is or holds; None for what is neither.
+
+    >>> as_array([1.0]) is None
+    True
+
+    Raises:
+        TypeError: for a masked array: what it hides would come back.
+    """
+    if hasattr(table, "to_numpy"):
+        table = table.to_numpy()
+    elif hasattr(table, "__array__") and not hasattr(table, "apply_op"):
+        table = table if hasattr(table, "tolist") else table.__array__()
+    else:
+        return None
+    if hasattr(table, "mask"):
+        raise TypeError(
+            f"{user} takes arrays without a mask; got a masked one. Write array.filled(...), or drop the "
+            "rows: X[~X.mask.any(axis=1)]."
+        )
+    return table
+
+
+class Samples(Sequence[tuple[Any, ...]]):
+    """Rows with their targets, and weights if there are any; arrays are left where they are.
+
+    >>> list(Samples([[1, 2], [3, 4]], [0.5, 1.5], "fit"))
+    [([1, 2], 0.5), ([3, 4], 1.5)]
+
+    Args:
+        X: the rows.
+        y: a target for each.
+        user: what errors name.
+        names: what errors call X and y.
+        weights: a weight for each row, or None.
+
+    Raises:
+        ValueError: for nan and inf, by their place; for uneven rows, other lengths, or no rows.
+        TypeError: for what is not a number.
+    """
+
+    def __init__(
+        self, X: Any, y: Any, user: str, names: tuple[str, str] = ("X", "y"), weights: Any = None
+    ) -> None:
+        self.parts = [_table(X, names[0], user), _table(y, names[1], user)]
+        if len(self.parts[0]) != len(self.parts[1]):
+            raise ValueError(
+                f"{user} takes one target per row; {names[0]} has {len(self.parts[0])} rows and {names[1]} "
+                f"{len(self.parts[1])}."
+            )
+        if not len(self):
+            raise ValueError(f"{user} needs at least one row; {names[0]} is empty.")
+        if weights is not None:
+            self.parts.append(_weights(weights, len(self), user))
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def __getitem__(self, place: Any) -> Any:
+        """Return row, target, and weight if there is one, as plain numbers and lists."""
+        found = [part[place] for part in self.parts]
+        return tuple([entry.tolist() if hasattr(entry, "tolist") else entry for entry in found])
+
+    def scale_weights(self, factor: float) -> None:
+        """Multiply every weight."""
+        weights = self.parts[2]
+        self.parts[2] = weights * factor if hasattr(weights, "dtype") else [w * factor for w in weights]
 
 
 def samples(X: Any, y: Any, user: str, names: tuple[str, str] = ("X", "y")) -> list[tuple[Any, Any]]:
@@ -256,15 +390,7 @@ def samples(X: Any, y: Any, user: str, names: tuple[str, str] = ("X", "y")) -> l
         ValueError: naming `user` and the place, for nan and inf, uneven rows, other lengths, or no rows.
         TypeError: for what is not a number.
     """
-    x_name, y_name = names
-    inputs, targets = _table(X, x_name, user), _table(y, y_name, user)
-    if len(inputs) != len(targets):
-        raise ValueError(
-            f"{user} takes one target per row; {x_name} has {len(inputs)} rows and {y_name} {len(targets)}."
-        )
-    if not inputs:
-        raise ValueError(f"{user} needs at least one row; {x_name} is empty.")
-    return list(zip(inputs, targets, strict=True))
+    return list(Samples(X, y, user, names))
 
 
 def _two_classes(
@@ -313,7 +439,57 @@ def _check_lengths(xs: list[Any], ys: list[Any], user: str) -> None:
         raise ValueError(f"{user} takes one target per row; got {len(xs)} rows and {len(ys)} targets.")
 
 
-def _table(table: Any, name: str, user: str) -> list[Any]:
+def _chosen(table: Any, places: list[int]) -> Any:
+    """Return some rows, of a frame or an array as one."""
+    if as_array(table) is None:
+        return (
+            [table[place] for place in places]
+            if isinstance(table, Sequence)
+            else _chosen(rows(table), places)
+        )
+    return table.iloc[places] if hasattr(table, "iloc") else table[places]
+
+
+def _like(table: Any, numbers: list[list[float]]) -> Any:
+    """Return rows of numbers as an array or a frame if `table` is one."""
+    array = as_array(table)
+    if array is None:
+        return numbers
+    import numpy as np
+
+    found = np.array(numbers, float).reshape(array.shape)
+    if array is table:
+        return found
+    form = (
+        {"index": table.index, "columns": table.columns}
+        if hasattr(table, "iloc")
+        else {"schema": table.columns}
+    )
+    return type(table)(found, **form)
+
+
+def _table_of_numbers(X: Any) -> list[list[float]]:
+    table = [[plain(x, "standardize") for x in row] for row in rows(X)]
+    for row in table:
+        if len(row) != len(table[0]):
+            raise ValueError(f"standardize: rows of {len(table[0])} and of {len(row)} numbers.")
+    return table
+
+
+def _weights(weights: Any, count: int, user: str) -> Any:
+    found = _table(weights, "weights", user)
+    if len(found) != count:
+        raise ValueError(f"{user} takes one weight per row; got {len(found)} weights for {count} rows.")
+    if not min(found) >= 0.0 or not max(found) > 0.0:
+        raise ValueError(f"{user}: weights are numbers not below 0 that do not sum to 0.")
+    return found if hasattr(found, "dtype") else [float(weight) for weight in found]
+
+
+def _table(table: Any, name: str, user: str) -> Any:
+    array = as_array(table, f"{user}: {name}")
+    if getattr(getattr(array, "dtype", None), "kind", "") in tuple("fiub") and array.ndim:
+        _check_finite(array, name, user)
+        return array
     checked = [_finite(entry, f"{user}: {name}[{index}]") for index, entry in enumerate(rows(table))]
     for index, entry in enumerate(checked):
         if _extent(entry) != _extent(checked[0]):
@@ -322,6 +498,20 @@ def _table(table: Any, name: str, user: str) -> list[Any]:
                 f"and {name}[{index}] is {_extent(entry)}."
             )
     return checked
+
+
+def _check_finite(array: Any, name: str, user: str) -> None:
+    """Look at every number, piece by piece: the array may be larger than memory."""
+    import numpy as np
+
+    size = max(1, _PIECE // max(1, array[:1].size))
+    for start in range(0, len(array) if array.dtype.kind == "f" else 0, size):
+        fine = np.isfinite(array[start : start + size])
+        if not fine.all():
+            row, *rest = (int(i) for i in np.argwhere(~fine)[0])
+            place = "".join(f"[{i}]" for i in (start + row, *rest))
+            found = array[(start + row, *rest)]
+            raise ValueError(f"{user}: {name}{place} is {found}. Remove or fill in what is missing first.")
 
 
 def _finite(entry: Any, place: str) -> Any:

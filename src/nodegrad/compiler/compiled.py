@@ -154,13 +154,18 @@ class Compiled:
         """
         if reduce not in (None, "sum", "mean"):
             raise ValueError(f'map takes reduce=None, "sum" or "mean"; got {reduce!r}.')
-        spec, blocks, count = rows(arguments)
+        return self.over(*rows(arguments), reduce, executor)
+
+    def over(
+        self, spec: Spec, blocks: list[Array], count: int, reduce: str | None = None, executor: Any = None
+    ) -> Any:
+        """Return what `map` returns, for arguments as `rows` lays them out."""
         ways = self._ways(spec)
         routes, alone = ways.route(blocks, count)
         if (recorder := recording()) is not None and ways.parameters:
             recorder.read(ways.parameters[0], "maps a compiled function that closes over Values")
         if ways.gave_up:
-            warn_once(ways, self._warned, 3)
+            warn_once(ways, self._warned, 4)
         first = ways.traces[0]
         found = [*[trace.spec for trace, _ in routes], *[spec for spec, _ in alone.values()]]
         if any(spec != first.spec for spec in found):

@@ -1,8 +1,11 @@
-"""Neuron, Layer and MLP: weighted sums passed through activations, and the numbers they start from."""
+"""Layers: neurons and what is built of them, dropout, normalisation and embedding."""
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
 from typing import Any, NoReturn
 
 from nodegrad import functions, ops
@@ -226,6 +229,167 @@ class MLP(Module):
 
     def __repr__(self) -> str:
         return f"MLP of [{', '.join(map(repr, self.layers))}]"
+
+
+class Sequential(Module):
+    """Modules and functions, each applied to what the one before returned.
+
+    >>> model = Sequential(Layer(2, 3, "tanh", seed=1), LayerNorm(3), Layer(3, 1, None, seed=2))
+    >>> len(model.parameters())
+    19
+    >>> isinstance(model([0.5, -0.5]), Value)
+    True
+    """
+
+    def __init__(self, *modules: Callable[[Any], Any]) -> None:
+        self.modules = list(modules)
+
+    def forward(self, x: Any) -> Any:
+        """Apply all modules, the first one first."""
+        for module in self.modules:
+            x = module(x)
+        return x
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.modules))})"
+
+
+class Dropout(Module):
+    """Sets each number to 0 with probability p while training, and scales the others by 1/(1 - p).
+
+    In evaluation mode (`model.eval()`) it passes numbers on. `fit` draws new random numbers for every sample
+    in every epoch; in a loop of your own, Python's generator draws (Srivastava et al. 2014).
+
+    >>> layer = Dropout(0.5)
+    >>> layer.eval()
+    >>> layer([1.0, 2.0])
+    [1.0, 2.0]
+
+    Raises:
+        ValueError: if p is not a number from 0 to below 1.
+    """
+
+    def __init__(self, p: float = 0.5) -> None:
+        if not 0.0 <= p < 1.0:
+            raise ValueError(f"Dropout: p is a probability from 0 to below 1; got {p!r}.")
+        self.p = p
+
+    def forward(self, x: Any) -> Any:
+        """Drop some of a sequence of numbers."""
+        if not self.training or not self.p:
+            return x
+        source = _noise.get() or iter(random.random, None)
+        scale = 1.0 / (1.0 - self.p)
+        numbers = x.tolist() if hasattr(x, "tolist") else x
+        return [ops.where(ops.ge(next(source), self.p), ops.mul(number, scale), 0.0) for number in numbers]
+
+    def summary(self) -> str:
+        """Describe the module in one line."""
+        return f"Dropout({self.p})"
+
+
+class LayerNorm(Module):
+    """Scales numbers to mean 0 and variance 1, then by a gain and a bias for each (Ba et al. 2016).
+
+    y = gain·(x - mean) / √(variance + epsilon) + bias
+
+    >>> layer = LayerNorm(2, epsilon=0.0)
+    >>> [out.data for out in layer([1.0, 3.0])]
+    [-1.0, 1.0]
+
+    Raises:
+        ValueError: if the size is not positive, or the number of inputs is another.
+    """
+
+    def __init__(self, size: int, epsilon: float = 1e-5) -> None:
+        count = _size(size, "LayerNorm", "size")
+        self.epsilon = epsilon
+        self.gain = [Value(1.0, f"gain[{index}]") for index in range(count)]
+        self.bias = [Value(0.0, f"bias[{index}]") for index in range(count)]
+
+    def forward(self, x: Any) -> list[Any]:
+        """Normalise a sequence of numbers."""
+        numbers = _lifted(x, self)
+        if len(numbers) != len(self.gain):
+            _refuse(self, len(self.gain), numbers)
+        mean = functions.mean(numbers)
+        centred = [number - mean for number in numbers]
+        scale = (functions.mean([ops.square(number) for number in centred]) + self.epsilon) ** -0.5
+        return [
+            gain * (number * scale) + bias
+            for gain, number, bias in zip(self.gain, centred, self.bias, strict=True)
+        ]
+
+    def summary(self) -> str:
+        """Describe the module in one line."""
+        return f"LayerNorm({len(self.gain)})"
+
+
+class Embedding(Module):
+    """A table with a row of parameters for each of `count` symbols; numbers of symbols choose rows.
+
+    The numbers may be recorded, as those in the rows that `fit` gives a model: then every row is weighed by
+    whether it is the one.
+
+    >>> table = Embedding(3, 2, seed=1)
+    >>> [value.label for value in table(1)]
+    ['w[1][0]', 'w[1][1]']
+
+    Raises:
+        ValueError: if a size is not positive, or a symbol is not in the table.
+    """
+
+    def __init__(self, count: int, size: int, *, seed: Seed = None) -> None:
+        generator = _generator(seed)
+        self.w = [
+            [
+                Value(generator.gauss(0.0, 1.0), f"w[{row}][{place}]")
+                for place in range(_size(size, "Embedding", "size"))
+            ]
+            for row in range(_size(count, "Embedding", "count"))
+        ]
+
+    def forward(self, symbol: Any) -> list[Any]:
+        """Return the row of a symbol; for a sequence of symbols, a list of rows."""
+        if hasattr(symbol, "__iter__"):
+            return [self.forward(each) for each in symbol]
+        if not hasattr(symbol, "apply_op"):
+            if symbol not in range(len(self.w)):
+                raise ValueError(
+                    f"Embedding: a symbol is a number from 0 to {len(self.w) - 1}; got {symbol!r}."
+                )
+            return list(self.w[int(symbol)])
+        chosen = [ops.eq(symbol, float(row)) for row in range(len(self.w))]
+        return [ops.dot(*chosen, *column) for column in zip(*self.w, strict=True)]
+
+    def summary(self) -> str:
+        """Describe the module in one line."""
+        return f"Embedding({len(self.w)}, {len(self.w[0])})"
+
+
+_noise: ContextVar[Iterator[Any] | None] = ContextVar("noise", default=None)
+
+
+@contextmanager
+def noise_from(numbers: Iterator[Any] | None) -> Iterator[None]:
+    """Let dropout take its random numbers, uniform over [0, 1), from an iterator."""
+    token = _noise.set(numbers)
+    try:
+        yield
+    finally:
+        _noise.reset(token)
+
+
+def noise_needed(model: Any, row: Any) -> int:
+    """Return how many random numbers a model takes for a row."""
+    if not isinstance(model, Module) or not any(
+        isinstance(module, Dropout) for _, module in model.named_modules()
+    ):
+        return 0
+    numbers = count()
+    with noise_from(float(number) for number in numbers):
+        model(row)
+    return next(numbers)
 
 
 def _function(activation: Activation) -> Callable[[Any], Any]:

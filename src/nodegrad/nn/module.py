@@ -1,18 +1,18 @@
 """Module: what has parameters, knows them by name, and saves and loads them."""
 
-import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from nodegrad.files import load_json, read, save_json, written
 from nodegrad.ops import plain
 from nodegrad.value import Value
 
-FORMAT, VERSION = "nodegrad model", 1
-_NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}  # JSON has no numbers for these
+FORMAT, VERSION = "nodegrad model", 2
+_MADE_WITH = "_made_with"
+_LAYERS: dict[str, type["Module"]] = {}  # this library's own, by name
 
 
 class Module:
@@ -35,6 +35,21 @@ class Module:
     {'m': 2.0, 'c': 1.0}
     """
 
+    training = True  # whether dropout drops: `train` and `eval` set it
+    frozen = False
+
+    def __new__(cls, *arguments: Any, **options: Any) -> "Module":
+        """Note the arguments, from which `load` makes such a module again."""
+        made = super().__new__(cls)
+        made.__dict__[_MADE_WITH] = arguments, options
+        return made
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Remember the layers of this library: files may name them."""
+        super().__init_subclass__(**options)
+        if cls.__module__.startswith(f"{__package__}."):
+            _LAYERS[cls.__name__] = cls
+
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Apply the module to its inputs."""
         return self.forward(*inputs, **options)
@@ -44,12 +59,50 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward(self, ...): write one.")
 
     def parameters(self) -> list[Value]:
-        """List the parameters of this module and its submodules, each once."""
-        return [parameter for _, parameter in self.named_parameters()]
+        """List the parameters of this module and its submodules to train, each once: all but frozen ones."""
+        frozen = {
+            parameter
+            for _, module in self.named_modules()
+            if vars(module).get("frozen")
+            for _, parameter in module.named_parameters()
+        }
+        return [parameter for _, parameter in self.named_parameters() if parameter not in frozen]
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Leave the parameters of this module out of `parameters()`, so that nothing trains them; or undo it.
+
+        >>> from nodegrad.nn import MLP
+        >>> model = MLP(2, [3, 1], seed=1)
+        >>> model.layers[0].freeze()
+        >>> len(model.parameters()), len(model.named_parameters())
+        (4, 13)
+        """
+        self.frozen = frozen
+
+    def train(self, training: bool = True) -> None:
+        """Switch dropout in this module on; `train(False)` and `eval()` switch it off."""
+        for _, module in self.named_modules():
+            module.training = training
+
+    def eval(self) -> None:
+        """Switch dropout in this module off."""
+        self.train(False)
 
     def named_parameters(self) -> list[tuple[str, Value]]:
-        """List the parameters with their names, such as `layers.0.neurons.1.w.2`."""
-        return [(name, found) for name, found in _contents(self, "", set()) if isinstance(found, Value)]
+        """List the parameters with their names, such as `layers.0.neurons.1.w.2`.
+
+        Raises:
+            ValueError: if two parameters have one name, as those under the keys 1 and "1" of a dict.
+        """
+        named = [(name, found) for name, found in _contents(self, "", set()) if isinstance(found, Value)]
+        if len(dict(named)) < len(named):
+            names = [name for name, _ in named]
+            twice = next(name for place, name in enumerate(names) if name in names[:place])
+            raise ValueError(
+                f"{type(self).__name__}: two parameters are named {twice!r}, and one would be lost when the "
+                "model is saved. Use keys and attributes that differ when written as text, without dots."
+            )
+        return named
 
     def named_modules(self) -> list[tuple[str, "Module"]]:
         """List this module (its name is empty) and its submodules with their names."""
@@ -105,12 +158,11 @@ class Module:
         part. Floats are written so that reading gives the same bits.
         """
         content = {
-            "format": FORMAT,
-            "version": VERSION,
+            "made_with": _description(self),
             "modules": {name: module.summary() for name, module in self.named_modules()},
-            "parameters": {name: _written(number) for name, number in self.state_dict().items()},
+            "parameters": {name: written(number) for name, number in self.state_dict().items()},
         }
-        _replace(Path(path), json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        save_json(path, FORMAT, VERSION, content)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Set all parameters from a file that `save` wrote.
@@ -119,11 +171,10 @@ class Module:
             OSError: if the file cannot be read.
             ValueError: if it is damaged or was saved from a different model; no parameter has changed then.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"load: {path} is not a model file, or is damaged: {error}.") from error
-        modules, parameters = _checked(content, path)
+        self._load(path, _content(path))
+
+    def _load(self, path: str | os.PathLike[str], content: dict[str, Any]) -> None:
+        modules, parameters = content["modules"], content["parameters"]
         own = {name: module.summary() for name, module in self.named_modules()}
         for name in dict.fromkeys((*own, *modules)):
             if own.get(name) != modules.get(name):
@@ -132,9 +183,39 @@ class Module:
                     f"{modules.get(name, 'absent')} in the file and {own.get(name, 'absent')} here."
                 )
         try:
-            self.load_state_dict({name: _read(number) for name, number in parameters.items()})
+            self.load_state_dict({name: read(number) for name, number in parameters.items()})
         except (TypeError, ValueError) as error:
             raise ValueError(f"load: {path} does not fit this model. {error}") from error
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Stay in evaluation mode for a while."""
+        before = [(module, module.training) for _, module in self.named_modules() if module.training]
+        for module, _ in before:
+            module.training = False
+        try:
+            yield
+        finally:
+            for module, _ in before:
+                module.training = True
+
+    def predict(self, X: Any) -> Any:
+        """Apply the module to every row of X, as plain numbers; compiled where there is much to do.
+
+        >>> from nodegrad.nn import MLP
+        >>> MLP(2, [1], seed=1).predict([[0.0, 0.0], [0.0, 0.0]])
+        [0.0, 0.0]
+
+        Args:
+            X: rows: lists, an array, or a data frame.
+
+        Returns:
+            One output per row, of this module in evaluation mode: an array where X is an array or a data
+            frame, otherwise a list.
+        """
+        from nodegrad.nn.predict import Predictor
+
+        return Predictor(self)(X)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} with {len(self.parameters())} parameters"
@@ -151,7 +232,7 @@ def _contents(holder: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Val
     elif isinstance(holder, Module):
         seen.add(id(holder))
         yield name, holder
-        yield from _members(vars(holder).items(), name, seen)
+        yield from _members([item for item in vars(holder).items() if item[0] != _MADE_WITH], name, seen)
     elif isinstance(holder, list | tuple):
         seen.add(id(holder))
         yield from _members(enumerate(holder), name, seen)
@@ -183,42 +264,70 @@ def _number(name: str, number: Any) -> float:
     return plain(number, f"load_state_dict: {name}")
 
 
-def _written(number: float) -> float | str:
-    return number if math.isfinite(number) else str(number)
+# Files of models.
 
 
-def _read(number: Any) -> Any:
-    return _NOT_FINITE.get(number, number) if isinstance(number, str) else number
+def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> Module:
+    """Make the model that `Module.save` wrote to a file, without code that says how it is built.
 
+    >>> import nodegrad as ng, tempfile
+    >>> path = tempfile.mkdtemp() + "/model.json"
+    >>> ng.nn.MLP(2, [3, 1], "tanh", seed=1).save(path)
+    >>> ng.nn.load(path).summary()
+    'MLP(2, [3, 1])'
 
-def _checked(content: Any, path: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the modules and the parameters in the content of a model file, or say what is wrong with it."""
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"load: {path} is not a model file: it does not say format {FORMAT!r}.")
-    if content.get("version") != VERSION:
+    Args:
+        path: the file.
+        classes: classes of your own that the model is made of. Nothing else that a file names is run.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is damaged, was made with arguments that a file cannot hold (functions, say), or
+            names a class that is not known.
+    """
+    content = _content(path)
+    known = _LAYERS | {kind.__name__: kind for kind in classes}
+    model = _made(content.get("made_with"), known, path)
+    if not isinstance(model, Module):
         raise ValueError(
-            f"load: {path} is a model file of version {content.get('version')!r}; "
-            f"this nodegrad reads version {VERSION}."
+            f"load: {path} does not say how to make its model. Make it yourself, then call model.load(path)."
         )
-    modules, parameters = content.get("modules"), content.get("parameters")
-    if not isinstance(modules, dict) or not isinstance(parameters, dict):
+    model._load(path, content)
+    return model
+
+
+def _description(made: Any) -> Any:
+    """Return what JSON can hold of an argument or a module, from which `_made` makes it again; else None."""
+    if isinstance(made, Module):
+        arguments, options = vars(made).get(_MADE_WITH, ((), {}))
+        options = {name: _description(option) for name, option in options.items() if name != "seed"}
+        return {"class": type(made).__name__, "arguments": _description(arguments), "options": options}
+    if isinstance(made, list | tuple):
+        return [_description(entry) for entry in made]
+    if made is None or isinstance(made, bool | str) or (type(made) in (int, float) and math.isfinite(made)):
+        return made
+    return {"unknown": f"{made!r:.60}"}
+
+
+def _made(described: Any, known: Mapping[str, type[Module]], path: Any) -> Any:
+    if isinstance(described, list):
+        return [_made(entry, known, path) for entry in described]
+    if not isinstance(described, dict):
+        return described
+    name = str(described.get("class", ""))
+    if name not in known:
+        what = f"the class {name}" if name else f"the argument {described.get('unknown')}"
+        raise ValueError(
+            f"load: {path} was made with {what}, which a file cannot hold. Give classes of your own as "
+            f"classes=[...]; or make the model yourself, then call model.load(path)."
+        )
+    options = {key: _made(option, known, path) for key, option in described["options"].items()}
+    return known[name](*_made(described["arguments"], known, path), **options)
+
+
+def _content(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a model file, or say what is wrong with it."""
+    content = load_json(path, "load", FORMAT, VERSION)
+    if not isinstance(content.get("modules"), dict) or not isinstance(content.get("parameters"), dict):
         raise ValueError(f"load: {path} is damaged: it has no 'modules' or no 'parameters'.")
-    return modules, parameters
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file in one step: whoever reads it sees the old content or the new, never a part."""
-    path = path.resolve()  # through a symbolic link, which stays one
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException as error:
-        with suppress(OSError):
-            beside.unlink()
-        if isinstance(error, OSError) and error.filename:
-            error.filename = str(path)  # the file that was asked for
-        raise
+    return content

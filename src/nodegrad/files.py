@@ -1,0 +1,128 @@
+"""Files that are there in whole or not at all, and JSON that notices damage."""
+
+import hashlib
+import json
+import math
+import os
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_ABANDONED = 3600.0  # seconds after which an unfinished file was left by a process that died
+
+
+def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a file in one step: whoever reads it sees the old content or the new, never a part.
+
+    The content goes to a new file in the same folder first, which then takes the place of the old one and
+    keeps its permissions. Threads and processes may write to one path: the last one wins.
+
+    Raises:
+        OSError: if the folder is missing or cannot be written to; the old file is untouched then.
+    """
+    path = Path(path).resolve()  # through a symbolic link, which stays one
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    try:
+        with open(beside, "xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            os.chmod(beside, path.stat().st_mode & 0o7777)
+        os.replace(beside, path)
+    except BaseException as error:
+        with suppress(OSError):
+            beside.unlink()
+        if isinstance(error, OSError) and error.filename:
+            error.filename = str(path)  # the file that was asked for
+        raise
+    _remove_abandoned(path)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove unfinished files that killed processes left beside a file."""
+    for part in path.parent.iterdir():
+        if part.name.startswith(f".{path.name}.") and part.name.endswith(".part"):
+            with suppress(OSError):
+                if time.time() - part.stat().st_mtime > _ABANDONED:
+                    part.unlink()
+
+
+def save_json(path: str | os.PathLike[str], kind: str, version: int, content: dict[str, Any]) -> None:
+    """Write readable JSON that says what it is, with a checksum; its floats come back to the bit."""
+    head = {"format": kind, "version": version, "checksum": _checksum(content)}
+    replace_file(path, json.dumps(head | content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def load_json(path: str | os.PathLike[str], user: str, kind: str, version: int) -> dict[str, Any]:
+    """Return the content of a file that `save_json` wrote.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is damaged or not of this kind and version.
+    """
+    try:
+        content = json.loads(
+            Path(path).read_text(encoding="utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_float=_finite,
+            parse_int=_finite_integer,
+            parse_constant=_finite,
+        )
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{user}: {path} is no {kind} file, or is damaged: {error}.") from error
+    if not isinstance(content, dict) or content.pop("format", None) != kind:
+        raise ValueError(f"{user}: {path} is no {kind} file: it does not say format {kind!r}.")
+    found, checksum = content.pop("version", None), content.pop("checksum", None)
+    if found != version:
+        raise ValueError(
+            f"{user}: {path} is a {kind} file of version {found!r}; this nodegrad reads version {version}."
+        )
+    if checksum != _checksum(content):
+        raise ValueError(
+            f"{user}: {path} is damaged: its checksum is not that of its content, which would be "
+            f"{_checksum(content)!r}."
+        )
+    return content
+
+
+def written(number: Any) -> Any:
+    """Return a number as JSON has it, which knows no nan or inf: these become text."""
+    return str(number) if isinstance(number, float) and not math.isfinite(number) else number
+
+
+def read(number: Any) -> Any:
+    """Undo `written`.
+
+    >>> read(written(math.inf)), read(written(0.1))
+    (inf, 0.1)
+    """
+    return float(number) if number in ("nan", "inf", "-inf") else number
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ValueError(f"{twice!r} is there twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text:.40} is not a finite number")
+    return number
+
+
+def _finite_integer(text: str) -> int:
+    _finite(text)
+    return int(text)

@@ -1,0 +1,77 @@
+"""Files: whole or not at all, whoever writes at the same time, and whatever dies."""
+
+import os
+import stat
+import sys
+import threading
+
+import pytest
+
+from nodegrad.files import load_json, replace_file, save_json
+from nodegrad.nn import MLP
+
+
+def test_threads_that_save_to_one_path_leave_a_whole_file(tmp_path):
+    path = tmp_path / "model.json"
+    models = [MLP(2, [4, 1], seed=seed) for seed in range(3)]
+    states = [model.state_dict() for model in models]
+    errors = []
+
+    def work(model):
+        reader = MLP(2, [4, 1], seed=9)
+        try:
+            for _ in range(40):
+                model.save(path)
+                reader.load(path)
+                assert reader.state_dict() in states
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(model,)) for model in models]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_permissions_of_the_file_stay(tmp_path):
+    path = tmp_path / "file"
+    replace_file(path, "one")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~current_umask()
+    path.chmod(0o640)
+
+    replace_file(path, "two")
+
+    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("two", 0o640)
+
+
+def current_umask():
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    path = tmp_path / "file"
+    for name, age in ((".file.0123.part", 7200), (".file.4567.part", 10), (".other.89.part", 7200)):
+        (tmp_path / name).write_text("half")
+        then = (tmp_path / name).stat().st_mtime - age
+        os.utime(tmp_path / name, (then, then))
+
+    replace_file(path, "whole")
+
+    assert sorted(found.name for found in tmp_path.iterdir()) == [".file.4567.part", ".other.89.part", "file"]
+
+
+def test_json_comes_back(tmp_path):
+    content = {"numbers": [0.1, -0.0, 5e-324, 10**30], "text": "é"}
+
+    save_json(tmp_path / "file", "some kind", 1, content)
+
+    assert load_json(tmp_path / "file", "load", "some kind", 1) == content
+    with pytest.raises(ValueError, match="is no other kind file: it does not say format 'other kind'"):
+        load_json(tmp_path / "file", "load", "other kind", 1)
