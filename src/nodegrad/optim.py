@@ -134,8 +134,10 @@ class Optimizer:
     0.75
 
     Args:
-        parameters: leaf Values, such as `model.parameters()`.
+        parameters: leaf Values, such as `model.parameters()`; or groups of them with settings of their own:
+            dicts such as {"parameters": model.layers[0].parameters(), "learning_rate": 0.01}.
         learning_rate: a number, or a schedule: a function from the number of the step, 0 first, to a number.
+        lr: the same, as PyTorch spells it.
         **settings: those of the rule.
 
     Raises:
@@ -145,42 +147,68 @@ class Optimizer:
 
     update: Callable[..., tuple[Number, State]]
 
-    def __init__(self, parameters: Iterable[Value], learning_rate: float | Schedule, **settings: Any) -> None:
-        self.parameters = _leaves(parameters, type(self).__name__)
-        self.learning_rate = learning_rate
-        self.settings = settings
-        for name, setting in settings.items():
-            _check_setting(type(self).__name__, name, setting)
+    def __init__(
+        self,
+        parameters: Iterable[Value] | Iterable[Mapping[str, Any]],
+        learning_rate: float | Schedule,
+        *,
+        lr: float | Schedule | None = None,
+        **settings: Any,
+    ) -> None:
+        user = type(self).__name__
+        self.groups = [
+            Group(user, entry, learning_rate if lr is None else lr, settings) for entry in _groups(parameters)
+        ]
+        self.parameters = _leaves([leaf for group in self.groups for leaf in group.parameters], user)
+        if len(self.parameters) < sum(len(group.parameters) for group in self.groups):
+            raise ValueError(f"{user}: a parameter stands in two groups; each belongs to one.")
         self.steps = 0
         self.states: list[State] = [()] * len(self.parameters)
 
     @property
     def learning_rate(self) -> float | Schedule:
-        """The learning rate or its schedule; assigning checks it."""
-        return self._learning_rate
+        """The learning rate or its schedule, of the first group; assigning sets that of all groups."""
+        return self.groups[0].learning_rate
 
     @learning_rate.setter
     def learning_rate(self, rate: float | Schedule) -> None:
-        self._learning_rate = rate if callable(rate) else _check_rate(type(self).__name__, rate)
+        for group in self.groups:
+            group.learning_rate = rate if callable(rate) else _check_rate(type(self).__name__, rate)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the rule, of the first group."""
+        return self.groups[0].settings
 
     @property
     def rate(self) -> float:
-        """The learning rate of the next step."""
-        if not callable(self.learning_rate):
-            return self.learning_rate
-        return _check_rate(f"{type(self).__name__}, step {self.steps}", self.learning_rate(self.steps))
+        """The learning rate of the next step, of the first group."""
+        return self.groups[0].rate(self.steps)
 
-    def rule(self, parameter: Number, gradient: Number, state: State) -> tuple[Number, State]:
+    def rule(
+        self, parameter: Number, gradient: Number, state: State, group: int = 0, rate: Any = None
+    ) -> tuple[Number, State]:
         """Return parameter and state after the next step, for any kind of number; change nothing."""
-        return type(self).update(parameter, gradient, state, self.rate, **self.settings)
+        own = self.groups[group]
+        return type(self).update(
+            parameter, gradient, state, own.rate(self.steps) if rate is None else rate, **own.settings
+        )
 
     def step(self) -> None:
-        """Update every parameter from its gradient; none, if the rule raises for one."""
-        rate, update = self.rate, type(self).update
-        updated = [
-            update(parameter.data, parameter.grad, state, rate, **self.settings)
-            for parameter, state in zip(self.parameters, self.states, strict=True)
-        ]
+        """Update every parameter from its gradient; none, if the rule raises for one.
+
+        A parameter whose `grad` is None is left as it is, as in PyTorch.
+        """
+        updated: list[tuple[float, State]] = []
+        for place, group in enumerate(self.groups):
+            rate = group.rate(self.steps)
+            for parameter in group.parameters:
+                state = self.states[len(updated)]
+                updated.append(
+                    self.rule(parameter.data, parameter.grad, state, place, rate)
+                    if _has_gradient(parameter)
+                    else (parameter.data, state)
+                )
         for parameter, (number, _) in zip(self.parameters, updated, strict=True):
             parameter.data = number
         self.states = [state for _, state in updated]
@@ -196,6 +224,9 @@ class Optimizer:
         return {
             "optimizer": type(self).__name__,
             "steps": self.steps,
+            "learning_rates": [
+                None if callable(group.learning_rate) else group.learning_rate for group in self.groups
+            ],
             "states": [list(state) for state in self.states],
         }
 
@@ -219,13 +250,73 @@ class Optimizer:
             )
         if not isinstance(steps, int):
             raise TypeError(f"{user}: steps is a whole number; got {steps!r}.")
+        rates = state.get("learning_rates", [None] * len(self.groups))
+        if len(rates) != len(self.groups):
+            raise ValueError(f"{user} takes rates of {len(self.groups)} groups; got {len(rates)}.")
+        checked = [rate if rate is None else _check_rate(user, rate) for rate in rates]
         self.states, self.steps = [_state(entry, user) for entry in states], steps
+        for group, rate in zip(self.groups, checked, strict=True):
+            if rate is not None and not callable(group.learning_rate):
+                group.learning_rate = rate
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={setting!r}" for name, setting in self.settings.items())
         rate = self.learning_rate
         shown = getattr(rate, "__qualname__", repr(rate)) if callable(rate) else repr(rate)
         return f"{type(self).__name__}({len(self.parameters)} parameters, learning_rate={shown}{settings})"
+
+
+class Group:
+    """Some parameters of an optimiser, with a learning rate and settings of their own.
+
+    >>> w, b = Value(1.0), Value(2.0)
+    >>> groups = [{"parameters": [w], "weight_decay": 0.1}, {"parameters": [b], "learning_rate": 0.5}]
+    >>> [(group.learning_rate, group.settings["weight_decay"]) for group in AdamW(groups).groups]
+    [(0.001, 0.1), (0.5, 0.01)]
+    """
+
+    def __init__(
+        self, user: str, entry: Mapping[str, Any], rate: float | Schedule, settings: dict[str, Any]
+    ) -> None:
+        self.user, own = user, dict(entry)
+        found = own.pop("parameters", own.pop("params", None))
+        rate = own.pop("learning_rate", own.pop("lr", rate))
+        unknown = own.keys() - settings.keys()
+        if found is None or unknown:
+            raise TypeError(
+                f"{user}: a group of parameters has {', '.join(['parameters', 'learning_rate', *settings])}; "
+                f"got {', '.join(entry)}."
+            )
+        self.parameters = _leaves(found, user)
+        self.learning_rate = rate if callable(rate) else _check_rate(user, rate)
+        self.settings = settings | own
+        for name, setting in self.settings.items():
+            _check_setting(user, name, setting)
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        if not callable(self.learning_rate):
+            return self.learning_rate
+        return _check_rate(f"{self.user}, step {step}", self.learning_rate(step))
+
+
+def decay_weights_only(model: Any, weight_decay: float = 0.01) -> list[dict[str, Any]]:
+    """Return a model's parameters in two groups: weights, which decay, and biases and scales, which do not.
+
+    >>> import nodegrad as ng
+    >>> groups = decay_weights_only(ng.nn.MLP(2, [3, 1]), weight_decay=0.1)
+    >>> [(len(group["parameters"]), group["weight_decay"]) for group in groups]
+    [(9, 0.1), (4, 0.0)]
+    """
+    weights: list[Value] = []
+    others: list[Value] = []
+    trained = set(model.parameters())
+    for name, parameter in model.named_parameters():
+        last = [part for part in name.split(".") if not part.isdigit()][-1]
+        if parameter in trained:
+            (others if last in ("b", "bias", "gain") else weights).append(parameter)
+    groups = [(weights, weight_decay), (others, 0.0)]
+    return [{"parameters": found, "weight_decay": decay} for found, decay in groups if found]
 
 
 class SGD(Optimizer):
@@ -247,16 +338,23 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Value],
+        parameters: Iterable[Value] | Iterable[Mapping[str, Any]],
         learning_rate: float | Schedule = 0.01,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
+        *,
+        lr: float | Schedule | None = None,
     ) -> None:
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov needs a momentum above 0.")
         super().__init__(
-            parameters, learning_rate, momentum=momentum, weight_decay=weight_decay, nesterov=bool(nesterov)
+            parameters,
+            learning_rate,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            nesterov=bool(nesterov),
         )
 
 
@@ -277,14 +375,16 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Value],
+        parameters: Iterable[Value] | Iterable[Mapping[str, Any]],
         learning_rate: float | Schedule = 0.001,
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
+        *,
+        lr: float | Schedule | None = None,
     ) -> None:
         super().__init__(
-            parameters, learning_rate, betas=tuple(betas), epsilon=epsilon, weight_decay=weight_decay
+            parameters, learning_rate, lr=lr, betas=tuple(betas), epsilon=epsilon, weight_decay=weight_decay
         )
 
 
@@ -301,14 +401,16 @@ class AdamW(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Value],
+        parameters: Iterable[Value] | Iterable[Mapping[str, Any]],
         learning_rate: float | Schedule = 0.001,
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
         weight_decay: float = 0.01,
+        *,
+        lr: float | Schedule | None = None,
     ) -> None:
         super().__init__(
-            parameters, learning_rate, betas=tuple(betas), epsilon=epsilon, weight_decay=weight_decay
+            parameters, learning_rate, lr=lr, betas=tuple(betas), epsilon=epsilon, weight_decay=weight_decay
         )
 
 
@@ -325,16 +427,19 @@ class RMSProp(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Value],
+        parameters: Iterable[Value] | Iterable[Mapping[str, Any]],
         learning_rate: float | Schedule = 0.01,
         decay: float = 0.99,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
         momentum: float = 0.0,
+        *,
+        lr: float | Schedule | None = None,
     ) -> None:
         super().__init__(
             parameters,
             learning_rate,
+            lr=lr,
             decay=decay,
             epsilon=epsilon,
             weight_decay=weight_decay,
@@ -407,6 +512,28 @@ def warmup(schedule: float | Schedule, steps: int) -> Schedule:
     return lambda step: follow(0) * (step + 1) / steps if step < steps else follow(step - steps)
 
 
+def by_epoch(schedule: Schedule) -> Schedule:
+    """Let `fit` follow a schedule by the number of the epoch, 0 first, instead of the step.
+
+    >>> by_epoch(exponential(1.0, 0.5))
+    by_epoch(exponential.<locals>.<lambda>)
+    """
+    return _ByEpoch(schedule)
+
+
+class _ByEpoch:
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule, self.steps_in_epoch = schedule, 0
+
+    def __call__(self, step: int) -> float:
+        if not self.steps_in_epoch:
+            raise ValueError("by_epoch: fit says how many steps an epoch has. Outside of it, count epochs.")
+        return self.schedule(step // self.steps_in_epoch)
+
+    def __repr__(self) -> str:
+        return f"by_epoch({getattr(self.schedule, '__qualname__', self.schedule)})"
+
+
 # Clipping.
 
 
@@ -426,7 +553,7 @@ def clip_grad_norm(parameters: Iterable[Value], limit: float) -> float:
         ValueError: if the limit is not positive.
     """
     _check_limit("clip_grad_norm", limit)
-    parameters = list(parameters)
+    parameters = [parameter for parameter in parameters if _has_gradient(parameter)]
     norm = math.hypot(*[parameter.grad for parameter in parameters])
     if limit < norm < math.inf:
         for parameter in parameters:
@@ -448,8 +575,13 @@ def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
     """
     _check_limit("clip_grad_value", limit)
     for parameter in parameters:
-        if math.fabs(parameter.grad) > limit:
+        if _has_gradient(parameter) and math.fabs(parameter.grad) > limit:
             parameter.grad = math.copysign(limit, parameter.grad)
+
+
+def _has_gradient(parameter: Value) -> bool:
+    gradient: Any = parameter.grad  # None is what PyTorch resets it to
+    return gradient is not None
 
 
 # What a setting may be: the least, the end of the range, and both in words.
@@ -495,6 +627,15 @@ def _state(entry: Any, user: str) -> State:
     for number in entry:
         plain(number, user)
     return tuple(entry)
+
+
+def _groups(parameters: Any) -> list[Mapping[str, Any]]:
+    """List groups of parameters; a plain list of parameters is one."""
+    if hasattr(parameters, "__iter__") and not isinstance(parameters, Value):
+        parameters = list(parameters)
+        if parameters and all(isinstance(entry, Mapping) for entry in parameters):
+            return list(parameters)
+    return [{"parameters": parameters}]
 
 
 def _leaves(parameters: Any, user: str) -> list[Value]:
