@@ -29,7 +29,7 @@ _MOST_PIECES = 16  # pieces that rows are cut into
 _FEW_REGISTERS = 16
 _PLACE = {name: place for place, name in enumerate(CONTEXT)}
 _CHANGING = struct.Struct(f"{len(CONTEXT) - _PLACE['uniform']}q")  # the words that differ from run to run
-_call = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
+CALL = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 
 
 class LlvmBackend:
@@ -42,20 +42,21 @@ class LlvmBackend:
         self.exact = exact
         self.threads = threads or _processors()
         self.lanes = 2 * native.width()
-        self._parts: dict[str, _Part] = {}
+        self._parts: dict[str, Part] = {}
 
-    def _part(self, how: str) -> "_Part":
+    def part(self, how: str) -> "Part":
+        """Return the program linked for results row by row ("rows", or "one" row) or for "sums" over rows."""
         found = self._parts.get(how)
         if found is None:
             lanes = 1 if how == "one" else self.lanes  # a single row needs no memory for others
-            found = self._parts[how] = _Part(self.program, how, lanes, self.exact)
+            found = self._parts[how] = Part(self.program, how, lanes, self.exact)
         return found
 
     def rows(self, blocks: list[Array], count: int, parameters: Array) -> Array:
         """Return the outputs as an array [output, row]; `blocks` are arrays [row, input], side by side."""
-        part = self._part("rows")
+        part = self.part("rows")
         out = np.empty((len(part.outputs), -(-count // self.lanes) * self.lanes))
-        self._run(part, blocks, _addresses(blocks), count, lambda: out, parameters)
+        self._run(part, blocks, addresses_of(blocks), count, lambda: out, parameters)
         return out[:, :count]
 
     def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
@@ -64,7 +65,7 @@ class LlvmBackend:
 
     def bound(self, blocks: list[Array], count: int) -> Callable[[Array], Array]:
         """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
-        part, inputs = self._part("sums"), _addresses(blocks)
+        part, inputs = self.part("sums"), addresses_of(blocks)
         room = partial(np.empty, len(part.outputs))
 
         def sums(parameters: Array) -> Array:
@@ -75,7 +76,7 @@ class LlvmBackend:
 
     def _run(
         self,
-        part: "_Part",
+        part: "Part",
         blocks: list[Array],
         inputs: Any,
         count: int,
@@ -119,7 +120,7 @@ class LlvmBackend:
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
-        part = self._parts.get("one") or self._part("one")
+        part = self._parts.get("one") or self.part("one")
         space = part.borrow()
         if parameters:
             part.parameters.pack_into(space.uniform_memory, 0, *parameters)
@@ -133,7 +134,7 @@ class LlvmBackend:
         return list(found)
 
 
-class _Part:
+class Part:
     """A program linked to native kernels, for results row by row or for sums over rows."""
 
     def __init__(self, program: VectorProgram, how: str, lanes: int, exact: bool) -> None:
@@ -165,8 +166,8 @@ class _Part:
         self.body = body.link(found)
         self.sums = self.sum_records.link(found)
         self.once = prologue.link({kernel: found["once", kernel] for kernel in prologue.kinds})
-        self.driver = _call(found[driver])
-        self.prologue = _call(found[Prologue()])
+        self.driver = CALL(found[driver])
+        self.prologue = CALL(found[Prologue()])
         group = program.varying * lanes * 8
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
         self.block = max(1, min(64, _CACHE // self.group_bytes)) if how == "sums" else 1
@@ -175,25 +176,25 @@ class _Part:
         self.parameters = struct.Struct(f"{program.parameters}d")
         self.numbers = struct.Struct(f"{program.inputs}d")
         self.results = struct.Struct(f"{len(self.outputs)}d")
-        self.spaces: list[_Space] = []
+        self.spaces: list[Space] = []
 
     def piece(self, count: int) -> int:
         """Return how many rows a thread takes at once."""
         pieces = max(1, min(_MOST_PIECES, count * self.work // _WORK))
         return -(-count // (pieces * self.lanes)) * self.lanes
 
-    def borrow(self) -> "_Space":
+    def borrow(self) -> "Space":
         """Return memory to work in; append it to `spaces` when done."""
         try:
             return self.spaces.pop()
         except IndexError:
-            return _Space(self)
+            return Space(self)
 
 
-class _Space:
+class Space:
     """Memory that one thread works in: slots, sums and the context of the driver."""
 
-    def __init__(self, part: _Part) -> None:
+    def __init__(self, part: Part) -> None:
         # Not the part itself, which holds this: memory goes as soon as the part. Who runs holds the part.
         self.driver = part.driver
         self.prologue = part.prologue if part.has_prologue else None
@@ -208,19 +209,19 @@ class _Space:
         self.row_memory = _bytes_of(self.row)
         self.result = np.zeros(len(part.outputs) + part.lanes)
         self.result_memory = _bytes_of(self.result)
-        self.row_inputs = _addresses([self.row[None, : program.inputs]])
+        self.row_inputs = addresses_of([self.row[None, : program.inputs]])
         self.context = self._context(part)
-        self.address = _address(self.context)
+        self.address = address_of(self.context)
         self.row_context = self._context(part)
-        self.row_address = _address(self.row_context)
-        whole = _address(self.uniform), self.row_inputs.ctypes.data, 0, 1, 1, _address(self.result), 1
+        self.row_address = address_of(self.row_context)
+        whole = address_of(self.uniform), self.row_inputs.ctypes.data, 0, 1, 1, address_of(self.result), 1
         _CHANGING.pack_into(self.row_context, 8 * _PLACE["uniform"], *whole)
         self.once = self.row_context.copy()
         self.once[_PLACE["records"]] = part.once[1].ctypes.data
         self.once[_PLACE["record_count"]] = len(part.once[1])
-        self.prologue_address = _address(self.once)
+        self.prologue_address = address_of(self.once)
 
-    def _context(self, part: _Part) -> Any:
+    def _context(self, part: Part) -> Any:
         words = {
             "records": part.body[1].ctypes.data,
             "record_count": len(part.body[1]),
@@ -243,10 +244,14 @@ class _Space:
             self.prologue(self.prologue_address)
             raise_held()
 
-    def run(self, first: "_Space", inputs: Any, start: int, stop: int, count: int, results: Array) -> None:
-        """Run rows start..stop of `count`; uniform slots are those of the space that was started."""
-        words = _address(first.uniform), _address(inputs), start, stop, count, _address(results)
+    def place(self, first: "Space", inputs: Any, start: int, stop: int, count: int, results: Array) -> None:
+        """Set what the next run reads and writes; uniform slots are those of the space that was started."""
+        words = address_of(first.uniform), address_of(inputs), start, stop, count, address_of(results)
         _CHANGING.pack_into(self.context, 8 * _PLACE["uniform"], *words, results.shape[-1])
+
+    def run(self, first: "Space", inputs: Any, start: int, stop: int, count: int, results: Array) -> None:
+        """Run rows start..stop of `count`."""
+        self.place(first, inputs, start, stop, count, results)
         self.driver(self.address)
         raise_held()
 
@@ -272,7 +277,7 @@ def _aligned(count: int) -> Array:
     return memory[offset : offset + count]
 
 
-def _address(array: Any) -> int:
+def address_of(array: Any) -> int:
     """Return where the numbers are, mostly in a fraction of the time of `array.ctypes.data`."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array)) if array.size else 0
@@ -284,9 +289,9 @@ def _bytes_of(array: Any) -> memoryview:
     return memoryview(array).cast("B")
 
 
-def _addresses(blocks: list[Array]) -> Any:
+def addresses_of(blocks: list[Array]) -> Any:
     """Return (address of row 0, bytes from row to row) for every input."""
-    return _table(tuple([(_address(block), block.shape[1], block.strides) for block in blocks]))
+    return _table(tuple([(address_of(block), block.shape[1], block.strides) for block in blocks]))
 
 
 @lru_cache(maxsize=64)  # the same arrays come again and again

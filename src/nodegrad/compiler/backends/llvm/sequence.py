@@ -1,0 +1,175 @@
+"""A sequence: native programs run one after the other, again and again, with no Python in between.
+
+Each turn runs the same stages. A stage runs a program over rows, copies numbers, or ends the sequence where a
+number is not finite. What differs from turn to turn stands in tables that a copy advances through.
+"""
+
+import ctypes
+from array import array
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler.backends.llvm import native
+from nodegrad.compiler.backends.llvm.backend import CALL, LlvmBackend, address_of, addresses_of
+from nodegrad.compiler.backends.llvm.driver import CONTEXT
+from nodegrad.compiler.backends.llvm.ir import Body
+from nodegrad.compiler.backends.llvm.spellings import raise_held
+
+Array = np.ndarray[Any, Any]
+
+_SPAN = CONTEXT.index("start")  # then stop and rows
+_PARAMETERS = "ptr %r, i64 %turn, ptr %ended"
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """Runs stages `%x[0]`, `%x[1]` of them, in turns `%x[2]` up to `%x[3]`; counts turns in `%x[5]`."""
+
+    def write(self, body: Body) -> str:
+        """Write the function."""
+        records, count = body.field("%x", 0, "ptr"), body.field("%x", 1)
+        ended = body.let("getelementptr i64, ptr %x, i64 4")
+        done = body.let("getelementptr i64, ptr %x, i64 5")
+        with body.loop(body.field("%x", 3), body.field("%x", 2)) as turn:
+            with body.loop(count) as stage, body.when(_is_zero(body, ended)):
+                record = body.field(records, stage, "ptr")
+                function = body.let(f"load ptr, ptr {record}")
+                body.do(f"call void {function}(ptr {record}, i64 {turn}, ptr {ended})")
+            with body.when(_is_zero(body, ended)):
+                body.do(f"store i64 {body.let(f'add nsw i64 {turn}, 1')}, ptr {done}")
+        return "ptr %x"
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Calls a driver or a prologue. Record: itself, function, context."""
+
+    def write(self, body: Body) -> str:
+        """Write the function."""
+        function, context = body.field("%r", 1, "ptr"), body.field("%r", 2, "ptr")
+        body.do(f"call void {function}(ptr {context})")
+        return _PARAMETERS
+
+
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """Copies entries of `width` words: target[i] = source[index[i]], all three advanced by the turn.
+
+    Record: itself, source, index, target, count, width, and the words that each of the three advances by.
+    """
+
+    def write(self, body: Body) -> str:
+        """Write the function."""
+        source, index, target = (body.field("%r", place, "ptr") for place in (1, 2, 3))
+        count, width = body.field("%r", 4), body.field("%r", 5)
+        moved = []
+        for field, pointer in zip((6, 7, 8), (source, index, target), strict=True):
+            offset = body.let(f"mul nsw i64 {body.field('%r', field)}, %turn")
+            moved.append(body.let(f"getelementptr i64, ptr {pointer}, i64 {offset}"))
+        with body.loop(count) as i:
+            entry = body.let(f"mul nsw i64 {body.field(moved[1], i)}, {width}")
+            place = body.let(f"mul nsw i64 {i}, {width}")
+            from_ = body.let(f"getelementptr i64, ptr {moved[0]}, i64 {entry}")
+            to = body.let(f"getelementptr i64, ptr {moved[2]}, i64 {place}")
+            with body.loop(width) as word:
+                found = body.field(from_, word)
+                body.do(f"store i64 {found}, ptr {body.let(f'getelementptr i64, ptr {to}, i64 {word}')}")
+        return _PARAMETERS
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """Ends the sequence where a number is not finite. Record: itself, the address of the number."""
+
+    def write(self, body: Body) -> str:
+        """Write the function."""
+        number = body.let(f"load double, ptr {body.field('%r', 1, 'ptr')}")
+        nothing = body.let(f"fsub double {number}, {number}")
+        with body.when(body.let(f"fcmp uno double {nothing}, 0.0")):
+            body.do("store i64 1, ptr %ended")
+        return _PARAMETERS
+
+
+def _is_zero(body: Body, place: str) -> str:
+    return body.let(f"icmp eq i64 {body.let(f'load i64, ptr {place}')}, 0")
+
+
+class Placed:
+    """A program with its memory: it finds its parameters in `parameters` and leaves its results in `results`.
+
+    Results are those of `rows` or of `sums` of the backend, the rows of the former padded to whole vectors.
+    """
+
+    def __init__(self, backend: LlvmBackend, how: str, blocks: list[Array], count: int) -> None:
+        self.part = backend.part(how)
+        self.space = self.part.borrow()  # and never given back: a sequence may run at any time
+        self.inputs = addresses_of(blocks)
+        padded = -(-count // self.part.lanes) * self.part.lanes
+        outputs = len(self.part.outputs)
+        self.results = np.zeros(outputs if how == "sums" else (outputs, padded))
+        self.parameters = self.space.uniform
+        self.space.place(self.space, self.inputs, 0, count, count, self.results)
+        self.span = self.space.context[_SPAN : _SPAN + 3]  # first row, row after the last, rows there are
+
+    def calls(self) -> list[tuple[int, int]]:
+        """List what runs the program: functions and what they are called with, by address."""
+        prologue = [(self.part.prologue, self.space.prologue_address)] if self.part.has_prologue else []
+        return [
+            (ctypes.cast(function, ctypes.c_void_p).value or 0, context)
+            for function, context in [*prologue, (self.part.driver, self.space.address)]
+        ]
+
+
+class Sequence:
+    """Stages, in the order in which they are added, and how to run them."""
+
+    def __init__(self) -> None:
+        kinds = (_Loop(), _Call(), _Take(), _Check())
+        self.at = native.compile_kernels({kind: (kind.write, 1) for kind in kinds}, exact=False)
+        self.words, self.starts = array("q"), array("q")
+        self.kept: list[Any] = []  # memory that stages point into
+        self.loop = CALL(self.at[_Loop()])
+
+    def run_program(self, placed: Placed) -> None:
+        """Add: run a program over its rows."""
+        self.kept.append(placed)
+        for function, context in placed.calls():
+            self._add(_Call(), function, context)
+
+    def check(self, number: Array) -> None:
+        """Add: end the sequence if the first number of an array is not finite."""
+        self.kept.append(number)
+        self._add(_Check(), number.ctypes.data)
+
+    def take(
+        self,
+        source: Array,
+        target: Array,
+        index: Array,
+        width: int = 1,
+        advance: tuple[int, int, int] = (0, 0, 0),
+        count: int | None = None,
+    ) -> None:
+        """Add: copy `count` entries of `width` words, target[i] = source[index[i]].
+
+        From turn to turn, source, index and target advance by so many words. An array that advances is read
+        or written as far as the turns go.
+        """
+        self.kept += [source, target, index]
+        places = [kept.ctypes.data for kept in (source, index, target)]
+        self._add(_Take(), *places, index.size if count is None else count, width, *advance)
+
+    def run(self, start: int, stop: int) -> int:
+        """Run the turns from start up to stop; return the first that was not completed."""
+        words, starts = np.frombuffer(self.words, np.int64), np.frombuffer(self.starts, np.int64)
+        records = words.ctypes.data + 8 * starts
+        control = np.array([records.ctypes.data, len(records), start, stop, 0, start], np.int64)
+        self.loop(address_of(control))
+        raise_held()
+        return int(control[5])
+
+    def _add(self, kind: Any, *words: int) -> None:
+        self.starts.append(len(self.words))
+        self.words.extend([self.at[kind], *words])
