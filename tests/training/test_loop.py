@@ -70,7 +70,7 @@ def test_network_learns_moons():
         learning_rate=0.05,
         epochs=100,
         batch_size=10,
-        seed=1,
+        seed=2,
     )
 
     right = sum((model(x).data > 0) == label for x, label in zip(X, y, strict=True))
@@ -626,7 +626,7 @@ def noisy(prediction, y):
 )
 def test_what_cannot_be_compiled_is_trained_eagerly(model, settings, monkeypatch):
     pytest.importorskip("numpy")
-    monkeypatch.setattr("nodegrad.training.loop._WORTH_COMPILING", 1)
+    monkeypatch.setattr("nodegrad.training.run._WORTH_COMPILING", 1)
     settings = settings | {"epochs": 5, "optimizer": "sgd", "learning_rate": 0.01}
     if "callback" in settings:
         settings["callback"] = settings["callback"](model)
@@ -662,7 +662,7 @@ def test_parameter_read_as_plain_number_is_noticed():
 
 def test_rule_that_takes_no_arrays_is_run_eagerly(monkeypatch):
     pytest.importorskip("numpy")
-    monkeypatch.setattr("nodegrad.training.loop._WORTH_COMPILING", 1)
+    monkeypatch.setattr("nodegrad.training.run._WORTH_COMPILING", 1)
 
     class SignDescent(Optimizer):
         @staticmethod
@@ -680,8 +680,8 @@ def test_rule_that_takes_no_arrays_is_run_eagerly(monkeypatch):
 
 def test_training_that_cannot_go_on_compiled_goes_on_eagerly_from_there(monkeypatch):
     step = pytest.importorskip("nodegrad.training.compiled_step")
-    monkeypatch.setattr("nodegrad.training.loop._WORTH_COMPILING", 1)
-    take, taken = step.FlatStep.take, []
+    monkeypatch.setattr("nodegrad.training.run._WORTH_COMPILING", 1)
+    take, taken = step.CompiledStep.take, []
 
     def fail_later(*arguments):
         taken.append(arguments)
@@ -689,7 +689,7 @@ def test_training_that_cannot_go_on_compiled_goes_on_eagerly_from_there(monkeypa
             raise ValueError("too many ways through the function")
         return take(*arguments)
 
-    monkeypatch.setattr(step.FlatStep, "take", fail_later)
+    monkeypatch.setattr(step.CompiledStep, "take", fail_later)
     broken, whole = line(), line()
     ours = fit(broken, LINE_X, LINE_Y, epochs=6)
     theirs = fit(whole, LINE_X, LINE_Y, epochs=6, compile=False)

@@ -1,5 +1,6 @@
 """Training: one loop that goes through batches, updates parameters, and says why it stopped."""
 
-from nodegrad.training.loop import REASONS, History, fit
+from nodegrad.training.history import REASONS, History
+from nodegrad.training.loop import fit
 
 __all__ = ["REASONS", "History", "fit"]

@@ -1,4 +1,4 @@
-"""A training step on flat arrays: a compiled function summed over rows, and an update rule."""
+"""Compiled training steps on flat arrays: a compiled function summed over rows, and an update rule."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,154 +9,239 @@ import numpy as np
 from nodegrad.compiler.arguments import Array, rows
 from nodegrad.compiler.compiled import Compiled, compile
 from nodegrad.compiler.trace import Trace
-from nodegrad.optim import Optimizer
+from nodegrad.data import Samples
+from nodegrad.nn.losses import LOSSES
+from nodegrad.training.native_steps import NativeSteps, Point, spans
+from nodegrad.training.problem import Batch, Problem, Taken
 from nodegrad.transforms import value_and_grad
 from nodegrad.value import Value
 
-Chosen = Any  # the numbers of some rows, or None for all
 _TRIED = 4  # samples on which compiled and eager code are compared
+_PIECE = 2**22  # numbers converted at once, of arrays that are not of floats
 
 
 class RowSum:
     """A compiled function summed over rows, as a function of the numbers in some leaves.
 
     Flat arrays go in and come out: it is what `map(..., reduce="sum")` gives, without leaves to read or
-    structures to build at each call.
+    structures to build at each call. `spec` is that of a row, the blocks are arrays with a row per entry.
     """
 
-    def __init__(self, compiled: Compiled, leaves: Sequence[Value], *arguments: Any) -> None:
-        self.compiled, self.leaves = compiled, leaves
-        self.spec, self.blocks, self.count = rows(arguments)
-        self._only: Trace | None = None  # the one trace that all rows go through, if there is one
-        self._places: Any = None  # where the numbers of the trace's parameters are; -1: not among them
+    def __init__(self, compiled: Compiled, leaves: Sequence[Value], spec: Any, blocks: Sequence[Any]) -> None:
+        self.compiled, self.leaves, self.spec = compiled, leaves, spec
+        self.blocks = list(blocks)
+        self.count = len(self.blocks[0])
+        self.as_they_are = all(_is_plain(block) for block in self.blocks)
+        self.only: Trace | None = None  # the one trace that all rows go through, if there is one
+        self.places: Any = None  # where the numbers of the trace's parameters are; -1: not among them
         self._all_ours = self._in_order = False
         self._bound: dict[Any, tuple[list[Array], Callable[[Array], Array]]] = {}
 
-    def __call__(self, numbers: Array, chosen: Chosen = None) -> Array:
+    def __call__(self, numbers: Array, chosen: Any = None) -> Array:
         """Return the sum of every result over the chosen rows; the leaves may be left with other numbers."""
-        if self._only is None:
-            return self._guarded(numbers, chosen)
-        blocks, sums = self._over(None if chosen is None else len(chosen))
+        if chosen is None and not self.as_they_are:
+            return self._piece_by_piece(numbers)
+        if self.only is None or not self.as_they_are:
+            if chosen is None:
+                return self.over(numbers, self.blocks)
+            return self.over(numbers, [_floats(block[chosen]) for block in self.blocks])
+        blocks, sums = self._room(None if chosen is None else len(chosen))
         if chosen is not None:
             for block, room in zip(self.blocks, blocks, strict=True):
                 block.take(chosen, axis=0, out=room, mode="clip")
-        return sums(self._arranged(self._only, numbers))
+        return sums(self.arranged(numbers))
 
-    def _guarded(self, numbers: Array, chosen: Chosen) -> Array:
+    def over(self, numbers: Array, blocks: list[Array]) -> Array:
+        """Return the sum of every result over other rows."""
+        if self.only is not None:
+            return self.only.kernel("results").sums(blocks, len(blocks[0]), self.arranged(numbers))
         write(self.leaves, numbers)  # recording and guards read them there
-        blocks = self.blocks if chosen is None else [block[chosen] for block in self.blocks]
-        total = self.compiled.sums(self.spec, blocks, self.count if chosen is None else len(chosen))
+        total = self.compiled.sums(self.spec, blocks, len(blocks[0]))
         traces = self.compiled.traces[self.spec]
-        if not traces[0].lines:
-            self._only = traces[0]
+        if traces and not traces[0].lines:
+            self.only = traces[0]
             index = {leaf: place for place, leaf in enumerate(self.leaves)}
-            self._places = np.array([index.get(leaf, -1) for leaf in self._only.parameters], int)
-            self._all_ours = bool((self._places >= 0).all())
-            self._in_order = np.array_equal(self._places, np.arange(len(self.leaves)))
+            self.places = np.array([index.get(leaf, -1) for leaf in self.only.parameters], int)
+            self._all_ours = bool((self.places >= 0).all())
+            self._in_order = np.array_equal(self.places, np.arange(len(self.leaves)))
         return total
 
-    def _over(self, size: int | None) -> tuple[list[Array], Callable[[Array], Array]]:
+    def _piece_by_piece(self, numbers: Array) -> Array:
+        """Add up pieces that are converted one after the other: the arrays may be larger than memory."""
+        size = max(1, _PIECE // sum(block[0].size for block in self.blocks))
+        pieces = [slice(start, start + size) for start in range(0, self.count, size)]
+        found: Array = np.sum(
+            [self.over(numbers, [_floats(block[piece]) for block in self.blocks]) for piece in pieces], axis=0
+        )
+        return found
+
+    def _room(self, size: int | None) -> tuple[list[Array], Callable[[Array], Array]]:
         """Return room for so many rows (None: the rows themselves), and what sums over them."""
         found = self._bound.get(size)
         if found is None:
-            assert self._only is not None
+            assert self.only is not None
             count = self.count if size is None else size
             blocks = self.blocks if size is None else [np.empty((count, b.shape[1])) for b in self.blocks]
-            found = self._bound[size] = blocks, self._only.kernel("results").bound(blocks, count)
+            found = self._bound[size] = blocks, self.only.kernel("results").bound(blocks, count)
         return found
 
-    def _arranged(self, trace: Trace, numbers: Array) -> Array:
+    def arranged(self, numbers: Array) -> Array:
         """Put the numbers in the order of the trace's parameters; leaves of others are read."""
         if self._in_order:
             return numbers
         if self._all_ours:
-            found: Array = numbers.take(self._places)
+            found: Array = numbers.take(self.places)
             return found
-        found = trace.numbers()
-        ours = self._places >= 0
-        found[ours] = numbers[self._places[ours]]
+        assert self.only is not None
+        found = self.only.numbers()
+        ours = self.places >= 0
+        found[ours] = numbers[self.places[ours]]
         return found
 
 
-class FlatStep:
-    """Gradient descent on the mean of error(row, target) over samples, all parameters in one array.
+class CompiledStep:
+    """Gradient descent on the mean loss over samples, all parameters in one array.
 
     The Values keep their numbers until `push`; `pull` reads them again.
     """
 
-    def __init__(
-        self,
-        error: Callable[[Any, Any], Any],
-        optimizer: Optimizer,
-        known: tuple[Any, Any],
-        held_out: tuple[Any, Any] | None = None,
-    ) -> None:
-        self.error, self.optimizer = error, optimizer
-        self.leaves = optimizer.parameters
-        self.compiled = compile(value_and_grad(error, wrt=self.leaves))
-        self.known = RowSum(self.compiled, self.leaves, *known)
-        self.held_out = None if held_out is None else RowSum(self.compiled, self.leaves, *held_out)
-        self.samples = list(zip(known[0][:_TRIED], known[1][:_TRIED], strict=True))
+    compiled = True
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem, self.optimizer = problem, problem.optimizer
+        self.leaves = self.optimizer.parameters
+        self.error = compile(value_and_grad(problem.error, wrt=self.leaves))
+        model, known = problem.model, problem.known
+        self.classes = len(model(known[0][0])) if problem.loss is LOSSES["cross_entropy"] else 0
+        self.known = self._row_sum(self.error, known)
+        self.held_out = None
+        if problem.held_out is not None:
+            error = compile(problem.held_out_error) if problem.noisy else self.error
+            self.held_out = self._row_sum(error, problem.held_out)
+        self._native: dict[int, NativeSteps | None] = {}
         self.pull()
+
+    def _row_sum(self, error: Compiled, samples: Samples) -> RowSum:
+        blocks, spec = self._blocks(samples)
+        return RowSum(error, self.leaves, spec, blocks)
+
+    def _blocks(self, samples: Samples) -> tuple[list[Any], Any]:
+        """Return the samples as arrays [row, number] and the spec of one of them."""
+        X, y, *weights = [np.asanyarray(part) for part in samples.parts]
+        if self.classes and y.ndim == 1:
+            y = (y[:, None] == np.arange(self.classes)).astype(float)  # a probability for each class
+        parts = [X, y, *weights]
+        spec = rows([part[:1].tolist() for part in parts])[0]
+        return [_block(part) for part in parts], spec
+
+    @property
+    def native(self) -> bool:
+        """Whether many steps are one call."""
+        return any(self._native.values())
 
     def pull(self) -> None:
         """Read the parameters and the optimiser's state."""
-        self.numbers = np.array([leaf.data for leaf in self.leaves])
-        self.slope = np.array([leaf.grad for leaf in self.leaves])
-        self.state = gathered(self.optimizer.states)
+        numbers = np.array([leaf.data for leaf in self.leaves])
+        slope = np.array([leaf.grad or 0.0 for leaf in self.leaves])
+        state = [gathered(self.optimizer.states[span]) for span in spans(self.optimizer)]
+        self.point = Point(numbers, slope, state, self.optimizer.steps)
 
     def push(self) -> None:
         """Write the parameters, their gradients and the optimiser's state."""
-        write(self.leaves, self.numbers)
-        for leaf, slope in zip(self.leaves, self.slope.tolist(), strict=True):
+        numbers, slopes, states, steps = self.point
+        write(self.leaves, numbers)
+        for leaf, slope in zip(self.leaves, slopes.tolist(), strict=True):
             leaf.grad = slope
-        self.optimizer.states = scattered(self.state, len(self.leaves))
+        each = zip(spans(self.optimizer), states, strict=True)
+        self.optimizer.states = [
+            entry for span, state in each for entry in scattered(state, span.stop - span.start)
+        ]
+        self.optimizer.steps = steps
 
-    def take(self, chosen: Chosen, limit: float) -> tuple[float, float]:
-        """Take a step by the gradient of the mean loss over samples, scaled down to the norm `limit`.
+    def mark(self) -> "Point":
+        """Return where the training stands; nothing of it changes in place."""
+        return self.point
 
-        Returns:
-            The loss and the norm of its gradient; where one is not finite, no step is taken.
-        """
-        mean = self.known(self.numbers, chosen)
-        mean /= self.known.count if chosen is None else len(chosen)
+    def reset(self, mark: "Point") -> None:
+        """Go back to where the training stood."""
+        self.point = mark
+
+    def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
+        """Take a step for each batch, as `Step` has it."""
+        native = self._native_steps(batches, limit)
+        if native is not None:
+            return native.take(self, batches)
+        taken: list[Taken] = []
+        with np.errstate(all="ignore"):  # whoever takes the steps looks at the results
+            for batch in batches:
+                taken.append(self._take(batch, limit))
+                if not all(map(math.isfinite, taken[-1])):
+                    break
+        return taken
+
+    def _take(self, batch: Batch, limit: float) -> Taken:
+        mean = self.problem.ranks.summed(lambda: self._sums(batch), len(self.leaves) + 2)
+        mean = mean[:-1] / mean[-1]
         loss, slope = float(mean[0]), mean[1:]
         norm = math.sqrt(slope.dot(slope))
         if math.isfinite(loss) and math.isfinite(norm):
-            if norm > limit:
-                slope = slope * (limit / norm)
-            self.numbers, self.state = self.optimizer.rule(self.numbers, slope, self.state)
-            self.slope = slope
-            self.optimizer.steps += 1
+            self.point = self._updated(slope * (limit / norm) if norm > limit else slope)
         return loss, norm
 
+    def _sums(self, batch: Batch) -> Array:
+        """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
+        if batch is not None and hasattr(batch, "parts"):
+            found, count = (
+                self.known.over(self.point.numbers, [_floats(x) for x in self._blocks(batch)[0]]),
+                len(batch),
+            )
+        elif batch is not None and not len(batch):
+            return np.zeros(len(self.leaves) + 2)  # a rank that has no rows left
+        else:
+            found, count = (
+                self.known(self.point.numbers, batch),
+                self.known.count if batch is None else len(batch),
+            )
+        return np.append(found, count)
+
+    def _updated(self, slope: Array) -> "Point":
+        """Return where a step by a gradient leads."""
+        self.optimizer.steps = self.point.steps
+        numbers, state = self.point.numbers.copy(), list[Any]()
+        for place, span in enumerate(spans(self.optimizer)):
+            own = self.point.state[place]
+            numbers[span], own = self.optimizer.rule(numbers[span], slope[span], own, place)
+            state.append(own)
+        return Point(numbers, slope, state, self.point.steps + 1)
+
+    def _native_steps(self, batches: Sequence[Batch], limit: float) -> NativeSteps | None:
+        """Return what takes these steps in one call, where the compiler can make it."""
+        if self.problem.ranks.combine is not None or any(hasattr(batch, "parts") for batch in batches):
+            return None
+        size = max([self.known.count if batch is None else len(batch) for batch in batches[:1]])
+        if size not in self._native:
+            if self.known.only is None or not NativeSteps.ready(self):
+                return None  # the first step records, and makes the state of the rule
+            self._native[size] = NativeSteps.make(self, size, limit, batches[0] is None)
+        return self._native[size]
+
     def validate(self) -> float:
-        """Return the mean loss over the samples held out."""
+        """Return the sum of the losses of the samples held out."""
         assert self.held_out is not None
-        return float(self.held_out(self.numbers)[0]) / self.held_out.count
+        return float(self.held_out(self.point.numbers)[0])
 
-    def moved(self) -> Array:
-        """Return other numbers for the parameters, near enough for the same way through the function."""
-        return self.numbers * 1.015625 + 0.015625
-
-    def agrees(self, numbers: Array | None = None) -> bool:
-        """Whether eager code finds the loss of a few samples that compiled code finds, for these parameters.
+    def agrees(self) -> bool:
+        """Whether eager code finds the loss of a few samples that compiled code finds.
 
         It does not if the function takes plain numbers from elsewhere that are no longer what was recorded.
         """
-        numbers = self.numbers if numbers is None else numbers
-        try:
-            compiled = float(self.known(numbers, range(len(self.samples)))[0])
-            write(self.leaves, numbers)
-            eager = math.fsum(self.error(*sample).data for sample in self.samples)
-        finally:
-            write(self.leaves, self.numbers)
+        tried = min(_TRIED, len(self.problem.known))
+        with np.errstate(all="ignore"):
+            compiled = float(self.known(self.point.numbers, np.arange(tried))[0])
+        write(self.leaves, self.point.numbers)
+        samples = [self.problem.known[place] for place in range(tried)]
+        eager = math.fsum(self.problem.error(*sample).data for sample in samples)
         return math.isclose(compiled, eager, rel_tol=1e-6, abs_tol=1e-9) or not math.isfinite(eager)
-
-    @staticmethod
-    def quiet() -> Any:
-        """Return a context in which overflow is no warning: who takes the steps looks at the results."""
-        return np.errstate(all="ignore")
 
 
 def write(leaves: Sequence[Value], numbers: Array) -> None:
@@ -185,3 +270,19 @@ def scattered(state: tuple[Any, ...], count: int) -> list[tuple[Any, ...]]:
     """
     columns = [part.tolist() if isinstance(part, np.ndarray) else [part] * count for part in state]
     return list(zip(*columns, strict=True)) if columns else [()] * count
+
+
+def _block(part: Any) -> Any:
+    """Lay out an array as [row, number], of floats unless it is mapped from a file and must not be copied."""
+    flat = part.reshape(len(part), math.prod(part.shape[1:]))
+    if isinstance(part, np.memmap):
+        return flat
+    return np.ascontiguousarray(flat, float)
+
+
+def _is_plain(block: Any) -> bool:
+    return bool(block.dtype == np.float64 and block.flags.c_contiguous and block.dtype.isnative)
+
+
+def _floats(block: Any) -> Array:
+    return np.ascontiguousarray(block, float)

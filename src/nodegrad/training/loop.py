@@ -1,100 +1,56 @@
 """The loop: go through batches, update parameters, and say why it stopped."""
 
 import math
-import sys
-import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import os
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from nodegrad.data import generator_for, index_batches, samples
+from nodegrad.data import Samples
 from nodegrad.nn.losses import LOSSES
 from nodegrad.optim import OPTIMIZERS, Optimizer
-from nodegrad.training.eager_step import EagerStep, Loss, NotFinite, Run, Samples
+from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, class_weights
+from nodegrad.training.history import Callback, Criteria, History, Settings
+from nodegrad.training.metrics import Metric, chosen_metrics
+from nodegrad.training.problem import Loss, Problem
+from nodegrad.training.ranks import Combine, Ranks
+from nodegrad.training.run import Run
+from nodegrad.training.solvers import solve
 from nodegrad.trees import described
 
-Callback = Callable[[int, "History"], Any]
-
-_WORTH_COMPILING = (
-    2000  # samples to go through; with fewer the compiler is not quicker, unless the model is large
-)
-
-REASONS = {
-    "target loss": "the loss is small enough",
-    "tolerance": "the improvement is negligible",
-    "gradient": "the gradient is small",
-    "max epochs": "the number of epochs is reached",
-    "callback": "the callback asked for it",
-    "interrupted": "it was interrupted",
-    "diverged": "the loss or its gradient is no longer finite",
-}
-
-
-@dataclass(repr=False)
-class History:
-    """What happened in a training.
-
-    >>> History(losses=[0.5, 0.25], reason="max epochs")
-    <History: 2 epochs, loss 0.5 to 0.25; stopped because the number of epochs is reached>
-
-    Attributes:
-        losses: the mean loss of each epoch, as its batches found it.
-        validation_losses: the mean loss over the validation data after each epoch, where there are any.
-        gradient_norms: the largest Euclidean norm of the gradient in each epoch.
-        reason: why training stopped, a key of `REASONS`; "diverged" if it cannot go on.
-        compiled: whether the steps were compiled.
-        seconds: how long it took.
-    """
-
-    losses: list[float] = field(default_factory=list)
-    validation_losses: list[float] = field(default_factory=list)
-    gradient_norms: list[float] = field(default_factory=list)
-    reason: str = ""
-    compiled: bool = False
-    seconds: float = 0.0
-
-    @property
-    def epochs(self) -> int:
-        """The number of complete epochs."""
-        return len(self.losses)
-
-    def plot(self, ax: Any = None) -> Any:
-        """Plot the losses over the epochs with matplotlib, and return its Axes."""
-        from nodegrad.show.plots import loss_curve
-
-        if not self.validation_losses:
-            return loss_curve(self.losses, ax=ax)
-        return loss_curve(self.losses, self.validation_losses, labels=["training", "validation"], ax=ax)
-
-    def __repr__(self) -> str:
-        course = f", loss {self.losses[0]:.6g} to {self.losses[-1]:.6g}" if self.losses else ""
-        ended = f"stopped because {REASONS[self.reason]}" if self.reason else "under way"
-        how = ", compiled" if self.compiled else ""
-        return f"<History: {self.epochs} epochs{how}{course}; {ended}>"
+SOLVERS = ("lbfgs", "lm")
 
 
 def fit(
     model: Callable[[Any], Any],
     X: Any,
-    y: Any,
+    y: Any = None,
     loss: str | Loss = "mean_squared_error",
     optimizer: str | Optimizer = "adam",
     epochs: int = 100,
     batch_size: int | None = None,
     *,
     learning_rate: Any = None,
-    validation: tuple[Any, Any] | None = None,
+    lr: Any = None,
+    sample_weight: Any = None,
+    class_weight: str | Mapping[Any, float] | None = None,
+    validation: tuple[Any, ...] | None = None,
+    metrics: str | Sequence[str | Metric] = (),
     tolerance: float = 1e-6,
     patience: int | None = 10,
     target_loss: float = -math.inf,
     gradient_tolerance: float = 0.0,
     max_gradient_norm: float = math.inf,
+    restore_best: bool = False,
     seed: int | None = None,
     progress: bool | None = None,
     compile: bool | None = None,
     callback: Callback | None = None,
+    callbacks: Iterable[Callback] = (),
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int = 1,
+    resume: bool | str | os.PathLike[str] = False,
+    combine: Combine | None = None,
 ) -> History:
     """Train a model: minimise the mean over samples of loss(model(x), y) by mini-batch gradient descent.
 
@@ -103,7 +59,7 @@ def fit(
     - the loss is at most `target_loss`;
     - the loss has improved by less than `tolerance` times itself in `patience` epochs;
     - the norm of the gradient is at most `gradient_tolerance` in every batch of an epoch;
-    - `epochs` epochs are over, or the callback returns True;
+    - `epochs` epochs are over, or a callback returns True;
     - Ctrl-C, which leaves the model as the last step did;
     - a loss or gradient that is not finite, which leaves the model as it was before that step.
 
@@ -117,100 +73,87 @@ def fit(
 
     Args:
         model: a Module, or any function of a row of X; then `optimizer` must hold the parameters.
-        X: the rows: lists, an array, or a data frame.
+        X: the rows: lists, an array (one mapped from a file is never read as a whole), or a data frame. Or,
+            without `y`, batches to go through in every epoch: pairs of rows and targets, or triples with
+            weights; such as a list, a PyTorch DataLoader, or a function that returns an iterator.
         y: a target for each row: a number, a list of numbers, or for cross_entropy the number of a class.
         loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
-        optimizer: an Optimizer, or the name of one: sgd, adam, adamw, rmsprop.
+        optimizer: an Optimizer, or the name of one: sgd, adam, adamw, rmsprop. Or, from SciPy and over all
+            rows at once, lbfgs; or lm (Levenberg-Marquardt), for the mean squared error.
         epochs: how often to go through the data at most.
-        batch_size: how many random rows make a step; None for all.
-        learning_rate: that of an optimizer given by name: a number or a schedule.
-        validation: rows and targets to measure, not to train on; their loss decides about `target_loss` and
-            `tolerance` then.
+        batch_size: how many random rows make a step (over all ranks, with `combine`); None for all.
+        learning_rate: that of an optimizer given by name: a number or a schedule. `lr` is the same.
+        sample_weight: a weight for each row; the mean loss is weighted by them.
+        class_weight: a weight for each class in y by its number, or "balanced" for classes of one weight.
+        validation: rows and targets to measure, not to train on, maybe with weights; their loss decides about
+            `target_loss`, `tolerance` and `restore_best` then.
+        metrics: what to measure after each epoch: accuracy, r2, auc, or functions of lists of predictions and
+            targets.
         tolerance: the relative improvement that counts as negligible.
         patience: how many epochs without that improvement end the training; None for any number.
         target_loss: the loss that is small enough.
         gradient_tolerance: the norm of the gradient that is small enough.
         max_gradient_norm: gradients of a larger norm are scaled down to it.
-        seed: what the batches are drawn with; None for Python's global generator.
+        restore_best: leave the parameters of the epoch with the lowest loss, not those of the last.
+        seed: what the batches are drawn with; None for a number from Python's global generator.
         progress: show a progress bar (needs tqdm). By default on a terminal, where tqdm is installed.
         compile: run compiled steps: False for never, True for always (what prevents it is an error then). By
             default where NumPy is installed, the model can be compiled, and there is enough to do. The
-            History says which it was. Compiled and eager losses differ by rounding.
+            History says which it was, and why. Compiled and eager losses differ by rounding.
         callback: called with the number of epochs done and the History after each; True stops the training.
+        callbacks: more of them; `nodegrad.training.callbacks` has some.
+        checkpoint: a file in which to keep what a further run needs to go on exactly as if never stopped.
+        checkpoint_every: how many epochs apart it is written.
+        resume: go on from the file of `checkpoint` if it is there (True), or from another file.
+        combine: a function from an array to its sum over all ranks, such as one that calls MPI's Allreduce.
+            Each rank calls `fit` with rows of its own, and the same seed and settings.
 
     Raises:
-        ValueError: for empty, uneven, or mismatched data, for nan or inf in them, for settings out of range,
-            and for an optimizer of parameters that the loss does not depend on; nothing has changed then.
+        ValueError: for empty, uneven, or mismatched data, for nan or inf in them, for weights that sum to 0,
+            for settings out of range, for an optimizer of parameters that the loss does not depend on, and
+            for a checkpoint of another training; nothing has changed then.
         TypeError: for data that are not numbers, or a loss that is not one Value.
+        RuntimeError: if another rank failed.
     """
-    known = samples(X, y, "fit")
-    held_out = _held_out(validation)
-    criteria = _Criteria(target_loss, tolerance, patience, gradient_tolerance)
-    updates = _optimizer(optimizer, model, learning_rate)
-    size, count = _batch_size(batch_size, len(known)), _epochs(epochs)
-    generator = generator_for(seed) if size < len(known) else None
-    if not max_gradient_norm > 0.0:
-        raise ValueError(f"fit: max_gradient_norm is above 0; got {max_gradient_norm!r}.")
-    if callback is not None and not callable(callback):
-        raise TypeError(f"fit: callback is a function of epochs and History; got {described(callback)}.")
-    run = Run(EagerStep(model, _loss(loss), updates, known, held_out), max_gradient_norm)
-    run.eager.check()
-    history, start = History(), time.perf_counter()
-    try:
-        if compile or (compile is None and len(known) * count >= _enough(len(updates.parameters))):
-            run.compile(bool(compile))
-        with _progress(progress, count * math.ceil(len(known) / size)) as shown:
-            while not history.reason:
-                batches = index_batches(len(known), size, generator) if generator else [None]
-                watched, norm = run.epoch(batches, shown)
-                history.losses.append(watched)
-                history.gradient_norms.append(norm)
-                if held_out:
-                    watched = run.validate()
-                    history.validation_losses.append(watched)
-                reason = criteria.met(watched, norm)
-                if callback is not None and run.consult(callback, history.epochs, history):
-                    reason = reason or "callback"
-                history.reason = reason or ("max epochs" if history.epochs == count else "")
-    except KeyboardInterrupt:
-        history.reason = "interrupted"
-    except NotFinite as found:
-        history.reason = "diverged"
-        warnings.warn(
-            f"fit: {found} in epoch {history.epochs + 1}, and training stopped; the model is as it was "
-            "before that step. A smaller learning_rate, scaled data or a max_gradient_norm may help.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-    finally:
-        run.step.push()
-    history.compiled, history.seconds = run.compiled, time.perf_counter() - start
-    return history
+    ranks, loss_function = Ranks(combine), _loss(loss)
+    settings = Settings(
+        _whole("epochs", epochs),
+        Criteria(target_loss, tolerance, patience, gradient_tolerance),
+        _limit(max_gradient_norm),
+        restore_best,
+        random.getrandbits(32) if seed is None else seed,
+        progress,
+        compile,
+        _callbacks([*([] if callback is None else [callback]), *callbacks]),
+        chosen_metrics(metrics, loss_function),
+    )
+    settings.keep_in(checkpoint, _whole("checkpoint_every", checkpoint_every), resume)
+    if combine is not None and metrics:
+        raise ValueError("fit: metrics are those of one process. Leave them out with combine.")
+    rate = learning_rate if lr is None else lr
 
-
-class _Criteria:
-    """When the loss, its improvement, or the gradient is small enough to stop."""
-
-    def __init__(self, target: float, tolerance: float, patience: int | None, gradient: float) -> None:
-        if not tolerance >= 0.0:
-            raise ValueError(f"fit: tolerance is a number not below 0; got {tolerance!r}.")
-        if patience is not None and not patience >= 1:
-            raise ValueError(f"fit: patience is a positive number of epochs, or None; got {patience!r}.")
-        self.target, self.tolerance, self.gradient = target, tolerance, gradient
-        self.patience = math.inf if patience is None else patience
-        self.best, self.waited = math.inf, 0
-
-    def met(self, loss: float, norm: float) -> str:
-        """Return the reason to stop after an epoch with this loss and norm of the gradient; none is empty."""
-        if self.best == math.inf or self.best - loss > self.tolerance * math.fabs(self.best):
-            self.best, self.waited = loss, 0
+    def prepare() -> tuple[Problem, Batches]:
+        batches: Batches
+        if y is None:
+            batches = StreamBatches(X, combine)
         else:
-            self.waited += 1
-        if loss <= self.target:
-            return "target loss"
-        if norm <= self.gradient:
-            return "gradient"
-        return "tolerance" if self.waited >= self.patience else ""
+            weights = class_weights(class_weight, y, sample_weight)
+            known = Samples(X, y, "fit", weights=weights)
+            batches = ArrayBatches(known, _batch_size(batch_size), settings.seed, ranks)
+        if isinstance(optimizer, str) and optimizer in SOLVERS:
+            updates = _optimizer("sgd", model, None)
+        else:
+            updates = _optimizer(optimizer, model, rate)
+        problem = Problem(model, loss_function, updates, batches.known, _held_out(validation), ranks)
+        problem.check()
+        return problem, batches
+
+    problem, batches = ranks.together(prepare)
+    problem.weigh()
+    batches.start(problem)
+    if isinstance(optimizer, str) and optimizer in SOLVERS:
+        return solve(optimizer, problem, settings)
+    return Run(problem, batches, settings).history
 
 
 # Checks before anything runs.
@@ -224,21 +167,17 @@ def _loss(loss: str | Loss) -> Loss:
     return LOSSES[loss]
 
 
-def _held_out(validation: Any) -> Samples:
+def _held_out(validation: Any) -> Samples | None:
     if validation is None:
-        return []
-    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        return None
+    triple = isinstance(validation, tuple) and len(validation) == 3
+    if not triple and (not isinstance(validation, tuple | list) or len(validation) != 2):
         raise ValueError(
             f"fit: validation is a pair, rows and targets; got {described(validation)}. "
             "Write validation=(X_test, y_test)."
         )
-    inputs, targets = validation
-    return samples(inputs, targets, "fit", ("validation[0]", "validation[1]"))
-
-
-def _enough(parameters: int) -> int:
-    """Return how many samples are worth compiling for (as measured with 337, 5,313 and 84,874 parameters)."""
-    return min(_WORTH_COMPILING, max(100, 500_000 // max(1, parameters)))
+    inputs, targets, *weights = validation
+    return Samples(inputs, targets, "fit", ("validation[0]", "validation[1]"), *weights)
 
 
 def _optimizer(optimizer: str | Optimizer, model: Any, learning_rate: Any) -> Optimizer:
@@ -248,7 +187,7 @@ def _optimizer(optimizer: str | Optimizer, model: Any, learning_rate: Any) -> Op
         return optimizer
     if optimizer not in OPTIMIZERS:
         raise ValueError(
-            f"fit: unknown optimizer {optimizer!r}. Known are {', '.join(OPTIMIZERS)}; "
+            f"fit: unknown optimizer {optimizer!r}. Known are {', '.join([*OPTIMIZERS, *SOLVERS])}; "
             "or give an Optimizer: nodegrad.optim.SGD(model.parameters(), 0.01)."
         )
     if not hasattr(model, "parameters"):
@@ -260,44 +199,26 @@ def _optimizer(optimizer: str | Optimizer, model: Any, learning_rate: Any) -> Op
     return OPTIMIZERS[optimizer](model.parameters(), **settings)
 
 
-def _epochs(epochs: Any) -> int:
-    if not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"fit: epochs is a positive whole number; got {epochs!r}.")
-    return epochs
+def _whole(name: str, number: Any) -> int:
+    if not isinstance(number, int) or number < 1:
+        raise ValueError(f"fit: {name} is a positive whole number; got {number!r}.")
+    return number
 
 
-def _batch_size(batch_size: Any, count: int) -> int:
-    if batch_size is None:
-        return count
-    if not isinstance(batch_size, int) or batch_size < 1:
+def _limit(limit: float) -> float:
+    if not limit > 0.0:
+        raise ValueError(f"fit: max_gradient_norm is above 0; got {limit!r}.")
+    return limit
+
+
+def _callbacks(callbacks: list[Any]) -> list[Callback]:
+    for callback in callbacks:
+        if not callable(callback):
+            raise TypeError(f"fit: callback is a function of epochs and History; got {described(callback)}.")
+    return callbacks
+
+
+def _batch_size(batch_size: Any) -> int | None:
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise ValueError(f"fit: batch_size is a positive whole number, or None for all; got {batch_size!r}.")
-    return min(batch_size, count)
-
-
-# Progress.
-
-
-@contextmanager
-def _progress(wanted: bool | None, steps: int) -> Iterator[Callable[[float], None]]:
-    """Show a bar for so many steps, and yield what to call with the loss after each."""
-    bar = _bar(steps) if wanted or (wanted is None and sys.stderr.isatty()) else None
-    if bar is None:
-        if wanted:
-            raise ImportError("fit(progress=True) needs tqdm: pip install tqdm, or leave progress out.")
-        yield lambda loss: None
-        return
-
-    def shown(loss: float) -> None:
-        bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
-        bar.update()
-
-    with bar:
-        yield shown
-
-
-def _bar(steps: int) -> Any:
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    return tqdm(total=steps, unit="step")
+    return batch_size

@@ -1,0 +1,136 @@
+"""Batches: which rows make each step, out of arrays or as they come."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from nodegrad.data import Samples, as_array, noise, shuffled
+from nodegrad.nn.layers import noise_needed
+from nodegrad.training.problem import Batch, Problem
+from nodegrad.training.ranks import Ranks
+
+
+class Batches(Protocol):
+    """What an epoch goes through."""
+
+    known: Samples  # samples to try the model on, and to record it with
+    seed: int
+
+    @property
+    def steps(self) -> int | None:
+        """How many steps an epoch has, if that is known."""
+
+    def start(self, problem: Problem) -> None:
+        """Get ready, now that the problem is known to be a good one."""
+
+    def epoch(self, number: int) -> Iterable[Batch]:
+        """Return the batches of an epoch, counted from 0; the same ones whenever asked."""
+
+    def rows(self, batch: Batch) -> int:
+        """Return how many rows a batch has, over all ranks."""
+
+
+class ArrayBatches:
+    """Random batches of the rows of arrays or lists; one of all rows where no size is given."""
+
+    def __init__(self, known: Samples, batch_size: int | None, seed: int, ranks: Ranks) -> None:
+        self.known, self.seed = known, seed
+        self.ranks, self.batch_size = ranks, batch_size
+
+    def start(self, problem: Problem) -> None:
+        """Agree with all ranks on the number of steps, and tell schedules."""
+        self.total = int(self.ranks.sum([float(len(self.known))])[0])
+        self.size = min(self.batch_size or self.total, self.total)
+        self.steps = -(-self.total // self.size)
+        self.random = noise_needed(problem.model, self.known[0][0])
+        if self.random:
+            problem.noisy = True
+            self.known.parts.append(noise(len(self.known), self.random, self.seed, 0))
+        for group in problem.optimizer.groups:
+            if hasattr(group.learning_rate, "steps_in_epoch"):
+                group.learning_rate.steps_in_epoch = self.steps
+
+    def rows(self, batch: Batch) -> int:
+        """Return how many rows a batch has, over all ranks but for rounding."""
+        return self.total if batch is None else len(batch)
+
+    def epoch(self, number: int) -> list[Batch]:
+        """Return the batches of an epoch."""
+        if self.random:
+            self.known.parts[-1][:] = noise(len(self.known), self.random, self.seed, number)
+        if self.steps == 1:
+            return [None]
+        own = len(self.known)
+        order = shuffled(own, self.seed, number)
+        if own == self.total:
+            return [order[start : start + self.size] for start in range(0, own, self.size)]
+        ends = [round(own * step / self.steps) for step in range(self.steps + 1)]
+        return [order[ends[step] : ends[step + 1]] for step in range(self.steps)]
+
+
+class StreamBatches:
+    """Batches as an iterable yields them, again in every epoch."""
+
+    steps: int | None = None
+    seed = 0
+
+    def __init__(self, source: Any, combine: Any) -> None:
+        if combine is not None:
+            raise ValueError("fit: with combine each rank gives X and y; batches might differ in number.")
+        self.source: Callable[[], Iterable[Any]] = source if callable(source) else lambda: source
+        if iter(self.source()) is self.source():
+            raise ValueError(
+                "fit: X yields its batches once, and every epoch goes through them. Give a function that "
+                "returns the iterator, or a y for each row of X."
+            )
+        first = next(iter(self.source()), None)
+        if first is None:
+            raise ValueError("fit needs at least one batch; X yields none.")
+        self.known = self._samples(first)
+
+    def start(self, problem: Problem) -> None:
+        """Refuse what needs to know the number of steps."""
+        if noise_needed(problem.model, self.known[0][0]):
+            raise ValueError("fit: dropout takes X and y as arrays or lists, not as batches.")
+
+    def rows(self, batch: Batch) -> int:
+        """Return how many rows a batch has."""
+        return len(batch)
+
+    def epoch(self, number: int) -> Iterator[Samples]:
+        """Yield the batches of an epoch."""
+        for batch in self.source():
+            yield self._samples(batch)
+
+    def _samples(self, batch: Any) -> Samples:
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            raise ValueError("fit: without y, X yields pairs of rows and targets, or triples with weights.")
+        X, y, *weights = batch
+        return Samples(X, y, "fit", ("X of a batch", "y of a batch"), *weights)
+
+
+def class_weights(given: str | Mapping[Any, float] | None, y: Any, weights: Any) -> Any:
+    """Return the weights of samples times those of their classes.
+
+    >>> class_weights({0: 1.0, 1: 3.0}, [0, 1, 1], None)
+    [1.0, 3.0, 3.0]
+    >>> class_weights("balanced", [0, 1, 1], None)
+    [1.5, 0.75, 0.75]
+    """
+    if given is None:
+        return weights
+    array = as_array(y)
+    labels = list(y) if array is None else array.tolist()
+    if isinstance(given, str):
+        if given != "balanced":
+            raise ValueError(f'fit: class_weight is "balanced", or a dict of weights; got {given!r}.')
+        counts: dict[Any, int] = {}
+        for label in labels:
+            counts[label] = counts.get(label, 0) + 1
+        given = {label: len(labels) / (len(counts) * count) for label, count in counts.items()}
+    missing = set(labels) - set(given)
+    if missing:
+        raise ValueError(f"fit: class_weight has no weight for the classes {sorted(missing)}.")
+    own = [float(given[label]) for label in labels]
+    if weights is None:
+        return own
+    return [float(weight) * other for weight, other in zip(weights, own, strict=True)]

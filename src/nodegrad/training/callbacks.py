@@ -1,0 +1,82 @@
+"""Callbacks for `fit`: a log as CSV, and a learning rate that falls where the loss no longer does."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from nodegrad.training.history import History
+
+
+class CSVLog:
+    """Writes a line for each epoch: its number, the losses, and the metrics.
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "log.csv")
+    >>> CSVLog(path)(1, History(losses=[0.5]))
+    >>> print(path.read_text(), end="")
+    epoch,loss
+    1,0.5
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __call__(self, epoch: int, history: History) -> None:
+        """Write the line of an epoch; that of the first begins a new file."""
+        columns = history.history
+        with open(self.path, "w" if epoch == 1 else "a", encoding="utf-8", newline="") as file:
+            if epoch == 1:
+                file.write(f"{','.join(['epoch', *columns])}\n")
+            file.write(f"{','.join([str(epoch), *[repr(course[-1]) for course in columns.values()]])}\n")
+
+
+class ReduceOnPlateau:
+    """Multiplies the learning rates by `factor` after `patience` epochs in which the loss has not improved.
+
+    The loss is that of the validation data where there are any.
+
+    >>> import nodegrad as ng
+    >>> x = ng.Value(1.0)
+    >>> reduce, optimizer = ReduceOnPlateau(patience=1), ng.optim.SGD([x], 0.1)
+    >>> for losses in ([1.0], [1.0, 1.0]):
+    ...     reduce(len(losses), History(losses=losses, optimizer=optimizer))
+    >>> optimizer.learning_rate
+    0.05
+
+    Args:
+        factor: what the rates are multiplied by, above 0 and below 1.
+        patience: how many epochs without improvement it waits for.
+        tolerance: the relative improvement that counts as none.
+        minimum: the least learning rate.
+    """
+
+    def __init__(
+        self, factor: float = 0.5, patience: int = 5, tolerance: float = 1e-4, minimum: float = 0.0
+    ) -> None:
+        if not 0.0 < factor < 1.0:
+            raise ValueError(f"ReduceOnPlateau: factor is above 0 and below 1; got {factor!r}.")
+        self.factor, self.patience, self.tolerance, self.minimum = factor, patience, tolerance, minimum
+        self.best, self.waited = math.inf, 0
+
+    def __call__(self, epoch: int, history: History) -> None:
+        """Look at the loss of an epoch."""
+        loss = (history.validation_losses or history.losses)[-1]
+        if loss < self.best - self.tolerance * math.fabs(self.best) or self.best == math.inf > loss:
+            self.best, self.waited = loss, 0
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            self.waited = 0
+            for group in history.optimizer.groups:
+                if callable(group.learning_rate):
+                    raise TypeError("ReduceOnPlateau takes learning rates that are numbers, not schedules.")
+                group.learning_rate = max(self.minimum, group.learning_rate * self.factor)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"best": None if self.best == math.inf else self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.best, self.waited = math.inf if state["best"] is None else state["best"], state["waited"]

@@ -1,0 +1,147 @@
+"""History: what happened in a training; and the settings of one."""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nodegrad.training.metrics import Metric
+
+Callback = Callable[[int, "History"], Any]
+
+REASONS = {
+    "target loss": "the loss is small enough",
+    "tolerance": "the improvement is negligible",
+    "gradient": "the gradient is small",
+    "max epochs": "the number of epochs is reached",
+    "callback": "the callback asked for it",
+    "interrupted": "it was interrupted",
+    "diverged": "the loss or its gradient is no longer finite",
+}
+
+
+@dataclass(repr=False)
+class History:
+    """What happened in a training.
+
+    >>> History(losses=[0.5, 0.25], reason="max epochs")
+    <History: 2 epochs, loss 0.5 to 0.25; stopped because the number of epochs is reached>
+
+    Attributes:
+        losses: the mean loss of each epoch, as its batches found it.
+        validation_losses: the mean loss over the validation data after each epoch, where there are any.
+        gradient_norms: the largest Euclidean norm of the gradient in each epoch.
+        metrics: the metrics after each epoch by name; those of the validation data as `val_NAME`.
+        reason: why training stopped, a key of `REASONS`; "diverged" if it cannot go on.
+        compiled: whether the steps were compiled.
+        eager_because: why they were not.
+        best_epoch: the epoch whose parameters were restored, counted from 1; 0 for none.
+        seconds: how long it took.
+        model: the model that is trained.
+        optimizer: what updates it.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
+    gradient_norms: list[float] = field(default_factory=list)
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    reason: str = ""
+    compiled: bool = False
+    eager_because: str = ""
+    best_epoch: int = 0
+    seconds: float = 0.0
+    model: Any = field(default=None, compare=False)
+    optimizer: Any = field(default=None, compare=False)
+
+    @property
+    def epochs(self) -> int:
+        """The number of complete epochs."""
+        return len(self.losses)
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The course of every number by name, as Keras has it: loss, val_loss, and the metrics.
+
+        >>> History(losses=[0.5]).history
+        {'loss': [0.5]}
+        """
+        validation = {"val_loss": self.validation_losses} if self.validation_losses else {}
+        return {"loss": self.losses} | validation | self.metrics
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot the losses over the epochs with matplotlib, and return its Axes."""
+        from nodegrad.show.plots import loss_curve
+
+        if not self.validation_losses:
+            return loss_curve(self.losses, ax=ax)
+        return loss_curve(self.losses, self.validation_losses, labels=["training", "validation"], ax=ax)
+
+    def __repr__(self) -> str:
+        course = f", loss {self.losses[0]:.6g} to {self.losses[-1]:.6g}" if self.losses else ""
+        ended = f"stopped because {REASONS[self.reason]}" if self.reason else "under way"
+        how = (
+            ", compiled" if self.compiled else f", eager ({self.eager_because})" if self.eager_because else ""
+        )
+        return f"<History: {self.epochs} epochs{how}{course}; {ended}>"
+
+
+@dataclass
+class Settings:
+    """What `fit` was asked for, checked."""
+
+    epochs: int
+    criteria: "Criteria"
+    limit: float
+    restore_best: bool
+    seed: int
+    progress: bool | None
+    compile: bool | None
+    callbacks: list[Callback]
+    metrics: dict[str, Metric]
+    checkpoint: Any = None
+    every: int = 1
+    resume: Any = None
+
+    def keep_in(self, checkpoint: Any, every: int, resume: Any) -> None:
+        """Say where checkpoints are written, and read."""
+        if resume is True and checkpoint is None:
+            raise ValueError("fit: resume=True goes on from the file of checkpoint=: say which that is.")
+        self.checkpoint, self.every = checkpoint, every
+        self.resume = (
+            (checkpoint if os.path.exists(checkpoint) else None) if resume is True else resume or None
+        )
+
+    @property
+    def watched(self) -> bool:
+        """Whether someone looks after each epoch."""
+        return bool(self.callbacks or self.metrics or self.restore_best)
+
+
+class Criteria:
+    """When the loss, its improvement, or the gradient is small enough to stop."""
+
+    def __init__(self, target: float, tolerance: float, patience: int | None, gradient: float) -> None:
+        if not tolerance >= 0.0:
+            raise ValueError(f"fit: tolerance is a number not below 0; got {tolerance!r}.")
+        if patience is not None and not patience >= 1:
+            raise ValueError(f"fit: patience is a positive number of epochs, or None; got {patience!r}.")
+        self.target, self.tolerance, self.gradient = target, tolerance, gradient
+        self.patience = math.inf if patience is None else patience
+        self.best, self.waited = math.inf, 0
+
+    def met(self, loss: float, norm: float) -> str:
+        """Return the reason to stop after an epoch with this loss and norm of the gradient; none is empty.
+
+        A loss that is not finite is no improvement.
+        """
+        better = self.best - loss > self.tolerance * math.fabs(self.best) if self.best < math.inf else True
+        if better and math.isfinite(loss):
+            self.best, self.waited = loss, 0
+        else:
+            self.waited += 1
+        if loss <= self.target:
+            return "target loss"
+        if norm <= self.gradient:
+            return "gradient"
+        return "tolerance" if self.waited >= self.patience else ""

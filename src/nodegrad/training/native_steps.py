@@ -1,0 +1,218 @@
+"""Native steps: batches gathered, loss and gradient, clipping and update rule, many steps in one call.
+
+The update rule is recorded like any function of numbers, once for one parameter, and run with a row for each.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from nodegrad import ops
+from nodegrad.compiler.compiled import Compiled, compile
+from nodegrad.optim import Optimizer
+from nodegrad.training.problem import Batch, Taken
+from nodegrad.value import Value
+
+if TYPE_CHECKING:
+    from nodegrad.training.compiled_step import CompiledStep
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+_TURNS = 2048  # steps in a call at most
+_ENTRIES = 2**22  # row numbers that a call is given at most
+_ZERO = np.zeros(1, np.int64)
+
+
+class Point(NamedTuple):
+    """Where a training stands; replaced as a whole, so that an interruption finds it whole."""
+
+    numbers: Array  # the parameters
+    slope: Array  # the gradient of the last step
+    state: list[tuple[Any, ...]]  # that of the optimiser, for each group
+    steps: int
+
+
+class NativeSteps:
+    """Steps over batches of at most `size` rows; `whole` where each batch is all rows."""
+
+    @staticmethod
+    def ready(step: "CompiledStep") -> bool:
+        """Whether the update rules have the state that they keep: the first step may have made it."""
+        kept = [step.optimizer.rule(1.0, 0.5, (), place)[1] for place in range(len(step.optimizer.groups))]
+        return [len(state) for state in kept] == [len(state) for state in step.point.state]
+
+    @classmethod
+    def make(cls, step: "CompiledStep", size: int, limit: float, whole: bool) -> "NativeSteps | None":
+        """Return such steps; None where there is no native code for them, or threads do better."""
+        known = step.known
+        assert known.only is not None
+        kernel: Any = known.only.kernel("results")
+        if kernel.name != "llvm" or not known.as_they_are or kernel.part("sums").piece(size) < size:
+            return None
+        try:
+            return cls(step, kernel, size, limit, whole)
+        except (TypeError, ValueError):  # a rule that cannot be recorded
+            return None
+
+    def __init__(self, step: "CompiledStep", kernel: Any, size: int, limit: float, whole: bool) -> None:
+        from nodegrad.compiler.backends.llvm.sequence import Placed, Sequence
+
+        self.size, self.whole = size, whole
+        self.turns = _TURNS if whole else max(1, min(_TURNS, _ENTRIES // size))
+        known, parameters = step.known, len(step.leaves)
+        self.rows = np.zeros((1 if whole else self.turns, size), np.int64)
+        self.counts = np.zeros(self.turns)
+        self.spans = np.zeros((self.turns, 3), np.int64)
+        self.losses, self.squares = np.zeros(self.turns), np.zeros(self.turns)
+        self.rates = np.zeros((len(step.optimizer.groups), self.turns))
+        self.numbers, self.slope = step.point.numbers.copy(), np.zeros(parameters)
+        self.sequence = sequence = Sequence()
+
+        # Loss and gradient over a batch.
+        blocks = known.blocks if whole else [np.empty((size, block.shape[1])) for block in known.blocks]
+        error = self.error = Placed(kernel, "sums", blocks, size)
+        if not whole:
+            sequence.take(self.spans, error.span, np.arange(3), advance=(3, 0, 0))
+            for block, room in zip(known.blocks, blocks, strict=True):
+                sequence.take(block, room, self.rows, block.shape[1], (0, size, 0), size)
+        ours = np.flatnonzero(known.places >= 0)
+        self.others = known.places < 0
+        if len(ours):
+            target = error.parameters[: len(known.places)]
+            if np.array_equal(ours, np.arange(len(known.places))):
+                sequence.take(self.numbers, target, np.ascontiguousarray(known.places))
+            else:
+                for place in ours.tolist():
+                    sequence.take(self.numbers[known.places[place] :], target[place:], _ZERO)
+        sequence.run_program(error)
+        sequence.take(error.results, self.losses, _ZERO, advance=(0, 0, 1))
+        totals = error.results[1:]
+
+        # The squared norm of the mean gradient.
+        count, square, rate = Value(1.0), Value(1.0), Value(0.0)
+        shared = {count: (self.counts, 1), square: (self.squares, 1)}
+        squares = self._placed(compile(lambda total: (total / count) ** 2), "sums", [totals], shared, Placed)
+        sequence.take(squares.results, self.squares, _ZERO, advance=(0, 0, 1))
+        sequence.check(error.results)
+        sequence.check(squares.results)
+
+        # The update of each group of parameters.
+        self.state: list[list[Array]] = []
+        for place, span in enumerate(spans(step.optimizer)):
+            self._add_rule(
+                step, place, span, totals[span], limit, {**shared, rate: (self.rates[place], 1)}, rate
+            )
+
+    def _placed(self, compiled: Compiled, how: str, columns: list[Array], shared: Any, placed: Any) -> Any:
+        """Add to the sequence: run a compiled function with a row for each parameter, and shared numbers."""
+        blocks = [column[:, None] for column in columns]
+        compiled.map(*columns)
+        (trace,) = [trace for traces in compiled.traces.values() for trace in traces]
+        if trace.lines:
+            raise ValueError("the rule branches")
+        found = placed(trace.kernel("results"), how, blocks, len(blocks[0]))
+        for place, leaf in enumerate(trace.parameters):
+            source, advance = shared[leaf]
+            self.sequence.take(source, found.parameters[place:], _ZERO, advance=(advance, 0, 0))
+        self.sequence.run_program(found)
+        return found
+
+    def _add_rule(
+        self,
+        step: "CompiledStep",
+        place: int,
+        span: slice,
+        totals: Array,
+        limit: float,
+        shared: Any,
+        rate: Value,
+    ) -> None:
+        from nodegrad.compiler.backends.llvm.sequence import Placed
+
+        count, square = list(shared)[:2]
+        whole = [type(entry) is int for entry in step.point.state[place]]
+        state = [np.array(entry, float).reshape(-1).copy() for entry in step.point.state[place]]
+        steps = [Value(1.0) for one in whole if one]
+        shared |= {
+            leaf: (entry, 0)
+            for leaf, entry in zip(
+                steps, [s for s, one in zip(state, whole, strict=True) if one], strict=True
+            )
+        }
+
+        def update(number: Any, total: Any, *rows: Any) -> list[Any]:
+            row, step_ = iter(rows), iter(steps)
+            own = tuple(next(step_) if one else next(row) for one in whole)
+            norm = ops.sqrt(square)
+            scale = 1.0 if limit == math.inf else ops.where(norm > limit, limit / norm, 1.0)
+            slope = total / count * scale
+            number, own = step.optimizer.rule(number, slope, own, place, rate)
+            return [number, slope, *own]
+
+        columns = [s for s, one in zip(state, whole, strict=True) if not one]
+        found = self._placed(compile(update), "rows", [self.numbers[span], totals, *columns], shared, Placed)
+        index = np.arange(span.stop - span.start)
+        for row, target in enumerate([self.numbers[span], self.slope[span], *state]):
+            self.sequence.take(found.results[row], target, index[: target.size])
+        self.state.append(state)
+
+    def take(self, step: "CompiledStep", batches: Sequence[Batch]) -> list[Taken]:
+        """Take a step for each batch, from where a CompiledStep stands, and leave it where they lead."""
+        self._read(step)
+        taken: list[Taken] = []
+        for start in range(0, len(batches), self.turns):
+            taken += self._call(step, batches[start : start + self.turns])
+            if not all(map(math.isfinite, taken[-1])):
+                break
+        step.point = self._found(step)
+        return taken
+
+    def _call(self, step: "CompiledStep", batches: Sequence[Batch]) -> list[Taken]:
+        turns = len(batches)
+        if self.whole:
+            self.counts[:turns] = self.size
+        else:
+            sizes = np.array([len(batch) for batch in batches])
+            self.counts[:turns] = sizes
+            self.spans[:turns, 1] = self.spans[:turns, 2] = sizes
+            for place, batch in enumerate(batches):
+                self.rows[place, : len(batch)] = batch
+                self.rows[place, len(batch) :] = 0
+        for rates, group in zip(self.rates, step.optimizer.groups, strict=True):
+            if callable(group.learning_rate):
+                rates[:turns] = [group.rate(self.steps + turn) for turn in range(turns)]
+            else:
+                rates[:turns] = group.learning_rate
+        done = self.sequence.run(0, turns)
+        self.steps += done
+        found = min(turns, done + 1)
+        losses = self.losses[:found] / self.counts[:found]
+        return list(zip(losses.tolist(), np.sqrt(self.squares[:found]).tolist(), strict=True))
+
+    def _read(self, step: "CompiledStep") -> None:
+        numbers, slope, states, self.steps = step.point
+        self.numbers[:], self.slope[:] = numbers, slope
+        for own, state in zip(self.state, states, strict=True):
+            for array, entry in zip(own, state, strict=True):
+                array[:] = entry
+        if self.others.any():
+            assert step.known.only is not None
+            self.error.parameters[: len(self.others)][self.others] = step.known.only.numbers()[self.others]
+
+    def _found(self, step: "CompiledStep") -> Any:
+        states = [
+            tuple(
+                int(array[0]) if type(entry) is int else array.copy()
+                for array, entry in zip(own, state, strict=True)
+            )
+            for own, state in zip(self.state, step.point.state, strict=True)
+        ]
+        return Point(self.numbers.copy(), self.slope.copy(), states, self.steps)
+
+
+def spans(optimizer: Optimizer) -> list[slice]:
+    """Return where the parameters of each group stand among all."""
+    ends = np.cumsum([len(group.parameters) for group in optimizer.groups]).tolist()
+    return [slice(start, stop) for start, stop in zip([0, *ends], ends, strict=False)]

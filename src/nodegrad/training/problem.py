@@ -1,0 +1,143 @@
+"""Problem: what a training minimises, and the checks of it before anything changes."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from nodegrad.data import Samples
+from nodegrad.graph import topological_order
+from nodegrad.nn.layers import noise_from
+from nodegrad.nn.losses import LOSSES
+from nodegrad.nn.predict import Predictor, evaluating, plain_numbers
+from nodegrad.optim import Optimizer
+from nodegrad.training.ranks import Ranks
+from nodegrad.value import Value
+
+Loss = Callable[[Any, Any], Any]
+Batch = Any  # the numbers of some rows; Samples of their own; or None for all rows
+Taken = tuple[float, float]  # the loss of a step and the norm of its gradient
+
+
+class NotFinite(Exception):
+    """A loss or a gradient is inf or nan; the message says which."""
+
+
+class Step(Protocol):
+    """What takes training steps, eagerly or compiled."""
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the steps are compiled."""
+
+    @property
+    def native(self) -> bool:
+        """Whether many steps are one call."""
+
+    def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
+        """Take a step for each batch, with gradients scaled down to the norm `limit`.
+
+        Returns:
+            The mean loss and the norm of its gradient for each batch. The last may be not finite: then the
+            parameters are those before that step, and no further one was taken.
+        """
+
+    def validate(self) -> float:
+        """Return the sum of the losses of the samples held out."""
+
+    def agrees(self) -> bool:
+        """Whether eager code finds the losses that this step finds."""
+
+    def mark(self) -> Any:
+        """Return what `reset` goes back to."""
+
+    def reset(self, mark: Any) -> None:
+        """Go back to the parameters and the state of the optimiser that there were."""
+
+    def pull(self) -> None:
+        """Read the parameters and the state of the optimiser, which someone may have changed."""
+
+    def push(self) -> None:
+        """Write them where everybody sees them."""
+
+
+class Problem:
+    """A model, a loss, what is updated, and the samples: minimise the mean loss over them."""
+
+    def __init__(
+        self,
+        model: Callable[[Any], Any],
+        loss: Loss,
+        optimizer: Optimizer,
+        known: Samples,
+        held_out: Samples | None,
+        ranks: Ranks,
+    ) -> None:
+        self.model, self.loss, self.optimizer, self.ranks = model, loss, optimizer, ranks
+        self.known, self.held_out = known, held_out
+
+        self.weighted = len(known.parts) > 2
+        self.noisy = False  # whether samples end with random numbers for dropout
+        self._predict: Any = None
+
+    def error(self, row: Any, target: Any, *more: Any) -> Any:
+        """Return the loss of one sample, whose weight and random numbers come after its target."""
+        with noise_from(iter(more[-1]) if self.noisy else None):
+            found = self.loss(self.model(row), target)
+        return more[0] * found if self.weighted else found
+
+    def held_out_error(self, row: Any, target: Any, *weight: Any) -> Any:
+        """Return the loss of one sample in evaluation mode."""
+        with evaluating(self.model):
+            found = self.loss(self.model(row), target)
+        return weight[0] * found if weight else found
+
+    def weigh(self) -> None:
+        """Scale the weights of samples to mean 1 over all ranks: sums need no other divisor then."""
+        for part in filter(None, (self.known, self.held_out)):
+            if len(part.parts) > 2:
+                total, count = self.ranks.sum([float(sum(part.parts[2])), float(len(part))])
+                part.scale_weights(count / total)
+
+    def mean_over_held_out(self, summed: Callable[[], float]) -> float:
+        """Return the mean loss over the samples held out by all ranks, from what sums it here."""
+        assert self.held_out is not None
+        count = float(len(self.held_out))
+        total, samples = self.ranks.summed(lambda: [summed(), count], 2)
+        return float(total) / float(samples)
+
+    def predictions(self, part: Samples) -> Any:
+        """Return what the model says of samples, as plain numbers."""
+        self._predict = self._predict or Predictor(self.model)
+        found = self._predict(part.parts[0])
+        return found if isinstance(found, list) else found.tolist()
+
+    def check(self) -> None:
+        """Try model and loss, so that what does not fit is known before anything changes."""
+        for part in filter(None, (self.known, self.held_out)):
+            row, target, *_ = part[0]
+            with evaluating(self.model):
+                output = self.model(row)
+            error = self.loss(output, target)
+            if not isinstance(error, Value):
+                raise TypeError(
+                    "fit: the loss of a sample is one Value that depends on the parameters; "
+                    f"got {error!r:.60}."
+                )
+            if set(self.optimizer.parameters).isdisjoint(topological_order(error)):
+                raise ValueError(
+                    "fit: the loss depends on none of the optimizer's parameters. "
+                    "Make the optimizer from the parameters of the model that is trained."
+                )
+            if self.loss in LOSSES.values():  # a loss of your own may not take plain numbers
+                numbers = plain_numbers(output)
+                for target in distinct(part.parts[1]):
+                    self.loss(numbers, target)
+
+
+def distinct(targets: Any) -> Iterable[Any]:
+    """Return the targets to try: of an array, those which a loss can refuse if it refuses any."""
+    if not hasattr(targets, "dtype"):
+        return targets if isinstance(targets[0], list) else dict.fromkeys(targets)
+    if targets.ndim > 1:
+        return [targets[0].tolist()]
+    odd = [targets[(targets != targets.round()).argmax()], targets[(abs(targets) != 1).argmax()]]
+    return [number.item() for number in (targets.min(), targets.max(), *odd)]

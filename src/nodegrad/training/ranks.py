@@ -1,0 +1,88 @@
+"""Ranks: processes that train one model together, each on its own rows."""
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Combine = Callable[[Any], Any]
+Result = TypeVar("Result")
+
+_MESSAGE = 400  # characters of an error that the other ranks are told
+_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID", "RANK")
+
+
+class Ranks:
+    """All ranks of a training: adds numbers up over them, and ends all of them where one fails.
+
+    Every rank calls the same methods in the same order. So no rank waits for one that has left.
+
+    Args:
+        combine: a function from an array of floats to its sum over all ranks; None where there is only one.
+    """
+
+    def __init__(self, combine: Combine | None) -> None:
+        self.combine = combine
+
+    def sum(self, numbers: Any) -> Any:
+        """Return the sum of an array over all ranks."""
+        if self.combine is None:
+            return numbers
+        import numpy as np
+
+        given = np.array(numbers, float)
+        found = self.combine(given)
+        return given if found is None else np.asarray(found, float)  # one that adds in place returns None
+
+    def summed(self, compute: Callable[[], Any], size: int) -> Any:
+        """Return the sum over all ranks of the `size` numbers that each computes.
+
+        Raises:
+            Exception: what was raised here; on the other ranks a RuntimeError that quotes it.
+        """
+        if self.combine is None:
+            return compute()
+        import numpy as np
+
+        caught: BaseException | None = None
+        numbers = np.zeros(size + 1)
+        try:
+            numbers[:size] = compute()
+        except BaseException as error:
+            caught = error
+            numbers[:] = 0.0
+            numbers[size] = 1.0
+        total = self.sum(numbers)
+        if total[size]:
+            self._end(caught, int(total[size]))
+        return total[:size]
+
+    def together(self, work: Callable[[], Result]) -> Result:
+        """Do something on every rank; go on only if all of them could."""
+        results: list[Result] = []
+
+        def compute() -> list[float]:
+            results.append(work())
+            return []
+
+        self.summed(compute, 0)
+        return results[0]
+
+    def _end(self, caught: BaseException | None, failed: int) -> None:
+        import numpy as np
+
+        text = "" if caught is None else f"{_name()}: {type(caught).__name__}: {caught}"
+        codes = np.zeros(_MESSAGE)
+        codes[: len(text[:_MESSAGE])] = [ord(letter) for letter in text[:_MESSAGE]]
+        told = self.sum(codes)
+        if caught is not None:
+            raise caught
+        message = (
+            "".join(chr(int(code)) for code in told if code) if failed == 1 else f"{failed} ranks failed"
+        )
+        raise RuntimeError(f"fit: another rank failed, so this one stops, too. {message}")
+
+
+def _name() -> str:
+    """Name this rank: by what started it, or by its process."""
+    numbers = [os.environ[name] for name in _VARIABLES if name in os.environ]
+    return f"rank {numbers[0]}" if numbers else f"process {os.getpid()}"

@@ -1,0 +1,278 @@
+"""Run: a training under way, compiled where wanted and possible, eager otherwise."""
+
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+from nodegrad.training.batches import Batches
+from nodegrad.training.checkpoint import load_checkpoint, save_checkpoint
+from nodegrad.training.eager_step import EagerStep
+from nodegrad.training.history import History, Settings
+from nodegrad.training.problem import Batch, NotFinite, Problem, Step, Taken
+
+_WORTH_COMPILING = (
+    2000  # samples to go through; with fewer the compiler is not quicker, unless the model is large
+)
+_RESPONSE = 0.1  # seconds of native code between looks at Ctrl-C and the progress bar
+
+
+class Run:
+    """Trains until there is a reason to stop; `history` says how that went."""
+
+    def __init__(self, problem: Problem, batches: Batches, settings: Settings) -> None:
+        self.problem, self.batches, self.settings = problem, batches, settings
+        self.step: Step = EagerStep(problem)
+        self.history = History(model=problem.model, optimizer=problem.optimizer)
+        self.best: tuple[float, list[float]] = (math.inf, [])
+        self.chunk = 1  # steps in a call
+        self.tried = False  # whether a compiled step has been compared with eager code
+        if settings.resume is not None:
+            load_checkpoint(self)
+        started = time.perf_counter() - self.history.seconds
+        self.history.reason = ""
+        try:
+            self._compile()
+            self._go()
+        except KeyboardInterrupt:
+            self.history.reason = "interrupted"
+        except NotFinite as found:
+            self.history.reason = "diverged"
+            warnings.warn(
+                f"fit: {found} in epoch {self.history.epochs + 1}, and training stopped; the model is as it "
+                "was before that step. A smaller learning_rate, scaled data or a max_gradient_norm may help.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        finally:
+            self._push()
+            self.history.compiled, self.history.seconds = self.step.compiled, time.perf_counter() - started
+        self._restore_best()
+        losses = self.history.validation_losses
+        if losses and not any(map(math.isfinite, losses)):
+            warnings.warn(
+                f"fit: the validation loss was {losses[-1]} after every epoch. Look at the validation data.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+
+    # The loop.
+
+    def _go(self) -> None:
+        settings, history = self.settings, self.history
+        left = settings.epochs - history.epochs
+        if left <= 0:
+            history.reason = "max epochs"
+        steps = None if self.batches.steps is None else self.batches.steps * left
+        with _progress(settings.progress, steps) as shown:
+            while not history.reason:
+                self._epochs(shown)
+
+    def _epochs(self, shown: Callable[[int, float], None]) -> None:
+        """Go through one epoch, or through several where nobody looks between."""
+        history, first = self.history, self.history.epochs
+        many = self._at_once()
+        before = self.step.mark() if many > 1 else None
+        if many == 1:
+            self._close(self._take(self.batches.epoch(first), shown))
+            return
+        plan = [list(self.batches.epoch(first + number)) for number in range(many)]
+        taken = iter(self._take([batch for epoch in plan for batch in epoch], shown))
+        for epoch in plan:
+            self._close([(batch, found) for batch, (_, found) in zip(epoch, taken, strict=False)])
+            if history.reason:
+                break
+        done = history.epochs - first
+        if done < many:  # the steps beyond were not to be taken: take those before once more
+            self.step.reset(before)
+            self._take([batch for epoch in plan[:done] for batch in epoch], lambda count, loss: None)
+
+    def _at_once(self) -> int:
+        """Return how many epochs to go through before anyone looks."""
+        settings, steps = self.settings, self.batches.steps
+        watched = settings.watched or self.problem.held_out or self.problem.noisy
+        if watched or not self.step.native or steps is None:
+            return 1
+        left = settings.epochs - self.history.epochs
+        if settings.checkpoint is not None:
+            left = min(left, settings.every - self.history.epochs % settings.every)
+        return max(1, min(left, self.chunk // steps))
+
+    def _take(
+        self, batches: Iterable[Batch], shown: Callable[[int, float], None]
+    ) -> list[tuple[Batch, Taken]]:
+        """Take a step for each batch, several in a call where that is quick; up to one that is not finite."""
+        taken: list[tuple[Batch, Taken]] = []
+        remaining = iter(batches)
+        while some := list(islice(remaining, self.chunk if self.step.native else 1)):
+            started = time.perf_counter()
+            found = self._do(some)
+            seconds = time.perf_counter() - started
+            taken += zip(some, found, strict=False)
+            shown(len(found), found[-1][0])
+            if not all(map(math.isfinite, found[-1])):
+                break
+            if len(some) == self.chunk:
+                self.chunk = max(1, int(self.chunk * min(2.0, _RESPONSE / (seconds + 1e-9))))
+        return taken
+
+    def _close(self, taken: list[tuple[Batch, Taken]]) -> None:
+        """Note what an epoch found, and whether it was the last."""
+        history, settings, problem = self.history, self.settings, self.problem
+        for name, place in (("the loss", 0), ("the gradient", 1)):
+            for _, found in taken[-1:]:
+                if not math.isfinite(found[place]):
+                    raise NotFinite(f"{name} became {found[place]}")
+        if len(taken) == 1:
+            ((_, (watched, norm)),) = taken
+        else:
+            sizes = [self.batches.rows(batch) for batch, _ in taken]
+            pairs = zip(sizes, taken, strict=True)
+            watched = math.fsum(size * loss for size, (_, (loss, _)) in pairs) / sum(sizes)
+            norm = max(norm for _, (_, norm) in taken)
+        history.gradient_norms.append(norm)
+        history.losses.append(watched)
+        if problem.held_out is not None:
+            watched = problem.mean_over_held_out(self._validate)
+            history.validation_losses.append(watched)
+        reason = settings.criteria.met(watched, norm)
+        if settings.watched and self._look(watched):
+            reason = reason or "callback"
+        history.reason = reason or ("max epochs" if history.epochs >= settings.epochs else "")
+        if settings.checkpoint is not None and (history.reason or history.epochs % settings.every == 0):
+            self._push()
+            save_checkpoint(self)
+
+    def _look(self, watched: float) -> bool:
+        """Let everyone look who wants to, with everything up to date; what they change counts."""
+        settings, history, problem = self.settings, self.history, self.problem
+        self.step.push()
+        if settings.restore_best and watched < self.best[0]:
+            self.best = watched, [leaf.data for leaf in problem.optimizer.parameters]
+            history.best_epoch = history.epochs
+        for prefix, part in (("", problem.known), ("val_", problem.held_out)):
+            if settings.metrics and part is not None:
+                predictions = problem.predictions(part)
+                targets = [target for _, target, *_ in part]
+                for name, metric in settings.metrics.items():
+                    history.metrics.setdefault(prefix + name, []).append(metric(predictions, targets))
+        if not settings.callbacks:
+            return False
+        answers = problem.ranks.summed(
+            lambda: [float(sum([bool(call(history.epochs, history)) for call in settings.callbacks]))], 1
+        )
+        self.step.pull()
+        if self.step.compiled:
+            self._agree()
+        return bool(answers[0])
+
+    # Compiled or eager.
+
+    def _compile(self) -> None:
+        settings, problem = self.settings, self.problem
+        samples = len(problem.known) * settings.epochs * (1 if self.batches.steps else 100)
+        enough = _enough(len(problem.optimizer.parameters))
+        if settings.compile is False or (settings.compile is None and samples < enough):
+            self.history.eager_because = (
+                "compile=False" if settings.compile is False else "there is little to do"
+            )
+            return
+        try:
+            from nodegrad.training.compiled_step import CompiledStep
+
+            self.step = CompiledStep(problem)
+            self._agree()
+        except Exception as error:
+            self._retreat(error)
+
+    def _do(self, batches: list[Batch]) -> list[Taken]:
+        if not self.step.compiled:
+            return self.step.take(batches, self.settings.limit)
+        before = self.step.mark()
+        try:
+            found = self.step.take(batches, self.settings.limit)
+            if not self.tried and all(map(math.isfinite, found[-1])):
+                self.tried = True
+                self._agree(before)
+        except Exception as error:
+            if self.problem.ranks.combine is not None:
+                raise
+            self._retreat(error, before)
+        return found if self.step.compiled else self.step.take(batches, self.settings.limit)
+
+    def _agree(self, before: Any = None) -> None:
+        """Make sure that compiled steps do what eager ones do: what a model reads elsewhere may change."""
+        if not self.step.agrees():
+            self._retreat(
+                ValueError(
+                    "fit(compile=True): the loss depends on plain numbers that have changed since it was "
+                    "recorded (such as an attribute the callback sets). Leave compile out."
+                ),
+                before,
+            )
+
+    def _retreat(self, error: Exception, before: Any = None) -> None:
+        """Go on eagerly, unless the steps must be compiled."""
+        if self.settings.compile:
+            raise error
+        self.history.eager_because = str(error) or type(error).__name__
+        if before is not None:
+            self.step.reset(before)
+        self.step.push()
+        self.step = EagerStep(self.problem)
+
+    def _validate(self) -> float:
+        try:
+            return self.step.validate()
+        except Exception as error:
+            if not self.step.compiled:
+                raise
+            self._retreat(error)
+            return self.step.validate()
+
+    def _push(self) -> None:
+        """Write everything back, whole even if Ctrl-C comes in between."""
+        try:
+            self.step.push()
+        except KeyboardInterrupt:
+            self.step.push()
+            self.history.reason = "interrupted"
+
+    def _restore_best(self) -> None:
+        for leaf, number in zip(self.problem.optimizer.parameters, self.best[1], strict=False):
+            leaf.data = number
+
+
+def _enough(parameters: int) -> int:
+    """Return how many samples are worth compiling for (as measured with 337, 5,313 and 84,874 parameters)."""
+    return min(_WORTH_COMPILING, max(100, 500_000 // max(1, parameters)))
+
+
+@contextmanager
+def _progress(wanted: bool | None, steps: int | None) -> Iterator[Callable[[int, float], None]]:
+    """Show a bar for so many steps, and yield what to call with how many are done and the last loss."""
+    bar = _bar(steps) if wanted or (wanted is None and sys.stderr.isatty()) else None
+    if bar is None:
+        if wanted:
+            raise ImportError("fit(progress=True) needs tqdm: pip install tqdm, or leave progress out.")
+        yield lambda count, loss: None
+        return
+
+    def shown(count: int, loss: float) -> None:
+        bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+        bar.update(count)
+
+    with bar:
+        yield shown
+
+
+def _bar(steps: int | None) -> Any:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm(total=steps, unit="step")
