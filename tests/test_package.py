@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import nodegrad
+from test_manners import HOME, relative_links
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "nodegrad"
@@ -60,6 +61,16 @@ def test_metadata_declares_one_dependency(metadata):
     assert metadata["Requires-Python"] == ">=3.11"
     assert [line.partition(">")[0] for line in required] == ["graphviz"]
     assert set(metadata.get_all("Provides-Extra")) == {"all", "test"}
+
+
+def test_package_index_shows_a_readme_whose_links_are_addresses(metadata):
+    shown = metadata.get_payload()
+    links = relative_links((ROOT / "README.md").read_text(encoding="utf-8"))
+
+    assert links
+    assert relative_links(shown) == []
+    assert all(f"{HOME}/blob/main/{link}" in shown for link in links if link.endswith(".md"))
+    assert metadata["Description-Content-Type"] == "text/markdown"
 
 
 def test_wheel_works_with_the_standard_library_alone(run_python, installed):
