@@ -3,6 +3,7 @@
 import math
 
 import mpmath
+import numpy as np
 import pytest
 
 import nodegrad as ng
@@ -124,6 +125,29 @@ def test_norm_and_its_gradient_at_the_origin():
     assert gradient(lambda *xs: ng.norm(xs), 0.0, 0.0) == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("scale", [1e200, 1e154, 1e-162, 1e-200, 3e-322, 1.0])
+def test_norm_neither_overflows_nor_underflows(scale):
+    a, b = 3.0 * scale, 4.0 * scale
+    length = float(mpmath.sqrt(mpmath.mpf(a) ** 2 + mpmath.mpf(b) ** 2))
+
+    assert ng.norm([a, b]) == pytest.approx(length, rel=1e-15)
+    assert gradient(lambda *xs: ng.norm(xs), a, b) == pytest.approx([a / length, b / length], rel=1e-14)
+
+
+@pytest.mark.parametrize("point", [[1e100, 2e100], [1e-120, 2e-120], [1e160, -2e160], [3e-160, 1e-160]])
+def test_second_derivatives_of_norm_are_right_at_any_scale(point):
+    x, y = map(mpmath.mpf, point)
+    length = mpmath.sqrt(x * x + y * y)
+    expected = [y * y / length**3, -x * y / length**3]
+
+    assert ng.hessian(ng.norm)(point)[0] == pytest.approx([float(z) for z in expected], rel=1e-12)
+
+
+def test_norm_of_what_is_not_finite():
+    assert ng.norm([math.inf, 1.0]) == math.inf
+    assert math.isnan(ng.norm([math.nan, 1.0]))
+
+
 @pytest.mark.parametrize(
     ("x", "value", "slope"),
     [(-1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (2.0, 2.0, 1.0), (5.0, 5.0, 1.0), (7.0, 5.0, 0.0)],
@@ -131,6 +155,11 @@ def test_norm_and_its_gradient_at_the_origin():
 def test_clip(x, value, slope):
     assert ng.clip(x, 0.0, 5.0) == value
     assert gradient(lambda v: ng.clip(v, 0.0, 5.0), x) == [slope]
+
+
+def test_clip_with_bounds_in_the_wrong_order_is_the_upper_one():
+    for x in (-3.0, 5.0, 20.0):
+        assert ng.clip(x, 10.0, 0.0) == np.clip(x, 10.0, 0.0) == 0.0
 
 
 def test_clip_passes_nan_on():
@@ -170,6 +199,18 @@ def test_softmax_and_logsumexp_do_not_overflow(shift):
     assert gradient(lambda *xs: ng.softmax(xs)[0], *numbers) == pytest.approx(
         [shares[0] * (1 - shares[0]), -shares[0] * shares[1], -shares[0] * shares[2]], rel=1e-12
     )
+
+
+@pytest.mark.parametrize("numbers", [(-inf, -inf), (inf, inf), (inf, 1.0), (-inf, 2.0), (1.0, 1.0)])
+def test_logsumexp_and_logaddexp_agree_where_something_is_infinite(numbers):
+    value = ng.logaddexp(*numbers)
+    shares = [0.0, 0.0] if math.isinf(value) else [math.exp(x - value) for x in numbers]
+
+    for f in (ng.logaddexp, lambda *xs: ng.logsumexp(xs)):
+        assert f(*numbers) == pytest.approx(value)
+        assert gradient(f, *numbers) == pytest.approx(shares)
+        assert ng.jacobian(lambda xs, f=f: f(*xs), mode="forward")(list(numbers)) == pytest.approx(shares)
+        assert not np.isnan(ng.hessian(lambda xs, f=f: f(*xs))(list(numbers))).any()
 
 
 def test_logsumexp_of_infinities():

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import pytest
 
 import nodegrad as ng
@@ -172,8 +173,29 @@ def test_certain_and_right_costs_nothing(kind):
         assert ng.mul(1.0, binary_cross_entropy(Value(p), kind(target))).data == 0.0
 
 
-def test_certain_and_wrong_costs_infinity():
-    assert binary_cross_entropy(0.0, 1.0) == math.inf
+def test_certain_and_wrong_costs_a_hundred_as_in_pytorch():
+    p = Value(0.0)
+
+    loss = binary_cross_entropy(p, 1.0)
+    loss.backward()
+
+    assert loss.data == binary_cross_entropy(0.0, 1.0) == binary_cross_entropy(1.0, 0.0) == 100.0
+    assert p.grad == 0.0
+
+
+@pytest.mark.parametrize(
+    ("z", "target"), [(-800.0, 1.0), (-40.0, 1.0), (800.0, 0.0), (-800.0, 0.25), (3.0, 0.5)]
+)
+def test_cross_entropy_of_a_saturated_sigmoid_is_that_of_its_logit(z, target):
+    def loss(z):
+        return binary_cross_entropy(ng.sigmoid(z), target)
+
+    with mpmath.workdps(800):
+        p = 1 / (1 + mpmath.exp(-mpmath.mpf(z)))
+        value, slope = float(-target * mpmath.log(p) - (1 - target) * mpmath.log(1 - p)), float(p - target)
+
+    for derivative in (ng.value_and_grad(loss), ng.compile(ng.value_and_grad(loss), exact=True)):
+        assert derivative(z) == pytest.approx((value, slope), rel=1e-14)
 
 
 def test_cross_entropy_of_huge_logits_is_stable():

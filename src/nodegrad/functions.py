@@ -16,7 +16,6 @@ from nodegrad.ops import (
     log,
     lt,
     maximum,
-    ne,
     sigmoid,
     softplus,
     stop_gradient,
@@ -80,13 +79,18 @@ def mean(numbers: Iterable[Number]) -> Number:
 def norm(numbers: Iterable[Number]) -> Number:
     """Euclidean length: √(Σ xᵢ²). At the origin its derivative is 0, as in PyTorch.
 
+    Where squares would overflow or underflow, the numbers are scaled by a power of two first, which is exact.
+
     >>> import nodegrad as ng
     >>> ng.norm([3.0, 4.0])
     5.0
     """
     numbers = _all(numbers, "norm")
-    squared = ops.dot(*numbers, *numbers)
-    return where(eq(squared, 0.0), 0.0, ops.sqrt(squared))
+    rough = ops.dot(*numbers, *numbers)
+    scale = where(gt(rough, 2.0**1000), 2.0**-600, where(lt(rough, 2.0**-900), 2.0**600, 1.0))
+    scaled = [ops.mul(x, scale) for x in numbers]
+    squared = ops.dot(*scaled, *scaled)
+    return ops.div(where(eq(squared, 0.0), 0.0, ops.sqrt(squared)), scale)
 
 
 def clip(x: Number, lower: Number, upper: Number) -> Number:
@@ -173,29 +177,34 @@ def softsign(x: Number) -> Number:
 
 
 def log_sigmoid(x: Number) -> Number:
-    """log(sigmoid(x)), without underflow: -softplus(-x).
+    """log(sigmoid(x)), without underflow: -softplus(-x), or x - softplus(x) where x < 0.
 
     >>> import nodegrad as ng
     >>> ng.log_sigmoid(-800.0)
     -800.0
     """
-    return ops.neg(softplus(ops.neg(x)))
+    return where(lt(x, 0.0), ops.sub(x, softplus(x)), ops.neg(softplus(ops.neg(x))))
 
 
 def logaddexp(x: Number, y: Number) -> Number:
     """log(exp(x) + exp(y)), without overflow: the larger plus softplus of minus the distance.
 
+    Where the result is infinite, its derivative is 0.
+
     >>> import nodegrad as ng
     >>> ng.logaddexp(1000.0, 0.0)
     1000.0
     """
-    both_infinite = ops.mul(eq(x, y), ne(ops.sub(x, x), 0.0))
-    gap = where(both_infinite, 0.0, ops.sub(y, x))
-    return where(ge(x, y), ops.add(x, softplus(gap)), ops.add(y, softplus(ops.neg(gap))))
+    larger = stop_gradient(maximum(x, y))
+    gap = ops.sub(y, x)
+    either = where(ge(x, y), ops.add(x, softplus(gap)), ops.add(y, softplus(ops.neg(gap))))
+    return where(eq(ops.abs(larger), math.inf), larger, either)
 
 
 def logsumexp(numbers: Iterable[Number]) -> Number:
     """log(Σ exp(xᵢ)), without overflow: the largest is taken out first.
+
+    Where the result is infinite, its derivative is 0.
 
     >>> import nodegrad as ng
     >>> round(ng.logsumexp([1000.0, 1000.0]), 6)
@@ -206,7 +215,8 @@ def logsumexp(numbers: Iterable[Number]) -> Number:
     """
     numbers = _some(numbers, "logsumexp")
     largest = _largest(numbers)
-    return ops.add(largest, log(ops.sum(*[exp(ops.sub(x, largest)) for x in numbers])))
+    total = ops.sum(*[exp(ops.sub(x, largest)) for x in numbers])
+    return ops.add(largest, where(eq(total, 0.0), -math.inf, log(total)))
 
 
 def softmax(numbers: Iterable[Number]) -> list[Number]:

@@ -5,6 +5,7 @@ Predictions stand first, as in PyTorch.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from nodegrad import ops
@@ -80,7 +81,8 @@ def hinge(predictions: Any, targets: Any) -> Number:
 def binary_cross_entropy(predictions: Any, targets: Any) -> Number:
     """Average -target·log(p) - (1 - target)·log(1 - p) over predicted probabilities p.
 
-    From the numbers before a sigmoid, `binary_cross_entropy_with_logits` is exact where this one overflows.
+    Where p is the result of a sigmoid, this is `binary_cross_entropy_with_logits`: right even where p rounds
+    to 0 or 1. Elsewhere a logarithm is at least -100, as in PyTorch.
 
     >>> round(binary_cross_entropy([0.5, 0.5], [0, 1]), 6)
     0.693147
@@ -97,8 +99,10 @@ def binary_cross_entropy(predictions: Any, targets: Any) -> Number:
                 f"binary_cross_entropy: predictions are probabilities, 0 to 1; got {probability!r}. End the "
                 'model with output_activation="sigmoid", or use binary_cross_entropy_with_logits.'
             )
-        gain = _weighted("binary_cross_entropy", target, lambda: ops.log(p), lambda: ops.log1p(ops.neg(p)))
-        return ops.neg(gain)
+        if isinstance(p, Value) and p.op is ops.sigmoid:
+            return _from_logit("binary_cross_entropy", p.operands[0], target)
+        one, zero = lambda: _clamped(ops.log(p)), lambda: _clamped(ops.log1p(ops.neg(p)))
+        return ops.neg(_weighted("binary_cross_entropy", target, one, zero))
 
     return _averaged("binary_cross_entropy", loss, predictions, targets)
 
@@ -112,12 +116,8 @@ def binary_cross_entropy_with_logits(predictions: Any, targets: Any) -> Number:
     Raises:
         ValueError: if the shapes differ, there is nothing to average, or a target is outside [0, 1].
     """
-
-    def loss(z: Number, target: Number) -> Number:
-        name = "binary_cross_entropy_with_logits"
-        return _weighted(name, target, lambda: ops.softplus(ops.neg(z)), lambda: ops.softplus(z))
-
-    return _averaged("binary_cross_entropy_with_logits", loss, predictions, targets)
+    name = "binary_cross_entropy_with_logits"
+    return _averaged(name, partial(_from_logit, name), predictions, targets)
 
 
 def cross_entropy(predictions: Any, targets: Any) -> Number:
@@ -169,6 +169,16 @@ def _cross_entropy(logits: list[Number], target: Any) -> Number:
             f"or a list of {len(logs)} probabilities; got {target!r}."
         )
     return ops.neg(logs[int(target)])
+
+
+def _from_logit(user: str, z: Number, target: Number) -> Number:
+    """Return the binary cross-entropy of sigmoid(z)."""
+    return _weighted(user, target, lambda: ops.softplus(ops.neg(z)), lambda: ops.softplus(z))
+
+
+def _clamped(logarithm: Number) -> Number:
+    """Return a logarithm, or -100 if it is less."""
+    return ops.where(ops.lt(logarithm, -100.0), -100.0, logarithm)
 
 
 def _weighted(user: str, target: Number, one: Callable[[], Number], zero: Callable[[], Number]) -> Number:
