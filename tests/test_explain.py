@@ -60,6 +60,7 @@ FUNCTIONS = {
     "copysign": lambda x, y: sympy.Abs(x) * sympy.sign(y),
     "round": lambda x: sympy.floor(x + sympy.Rational(1, 2)),
     "mod": sympy.Mod,
+    "floordiv": lambda x, y: sympy.floor(x / y),
     "strong_factor": lambda a, p: p,
 }
 

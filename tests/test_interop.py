@@ -263,3 +263,52 @@ def test_root_with_jacobian():
 
     np.testing.assert_allclose(found.x, [0.8411639, 0.1588361], atol=1e-7)
     np.testing.assert_allclose(equations(found.x), 0.0, atol=1e-12)
+
+
+def test_conditions_may_be_numpys_booleans():
+    rows = np.array([1.0, -1.0])
+    v = Value(3.0)
+
+    assert [ng.where(x > 0, v, 0.0).data for x in rows] == [3.0, 0.0]
+    assert ng.where(np.bool_(False), v, 1.0).data == 1.0
+    assert ng.where(np.True_, 2.0, 1.0) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("test", "remedy"),
+    [
+        (np.isnan, "value != value"),
+        (np.isfinite, r"abs\(value\) < math.inf"),
+        (np.isinf, r"abs\(value\) == math.inf"),
+        (np.signbit, "copysign"),
+        (math.isnan, "value != value"),
+    ],
+)
+def test_tests_of_floats_say_what_to_write(test, remedy):
+    with pytest.raises(TypeError, match=remedy):
+        test(Value(1.0))
+
+
+def test_what_to_write_for_tests_of_floats_is_right():
+    for x in (math.nan, math.inf, -math.inf, 1.0, -0.0):
+        value = Value(x)
+
+        assert bool(value != value) == np.isnan(x)
+        assert bool(abs(value) < math.inf) == np.isfinite(x)
+        assert bool(abs(value) == math.inf) == np.isinf(x)
+        assert bool(ng.copysign(1.0, value) < 0) == np.signbit(x)
+
+
+def test_numpys_functions_of_one_value_give_a_value():
+    v = Value(2.0)
+
+    for found in (
+        np.exp(v),
+        np.add(v, 1.0),
+        np.maximum(v, 1.0),
+        np.power(2.0, v),
+        np.multiply(np.float32(3), v),
+    ):
+        assert type(found) is Value
+    assert np.add.reduce([v, v, v]).data == 6.0
+    assert type(np.less(np.float64(1.0), v)) is Value

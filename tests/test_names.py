@@ -4,6 +4,8 @@ import pytest
 
 import nodegrad as ng
 
+PARTIALS_OWN = {"one_minus_square", "direction", "strong_mul", "strong_factor"}
+
 
 def test_every_public_name_is_there():
     assert all(getattr(ng, name) is not None for name in ng.__all__)
@@ -12,8 +14,13 @@ def test_every_public_name_is_there():
 
 def test_every_row_of_the_table_goes_by_its_name():
     for name, op in ng.ops.TABLE.items():
-        if op.arity is not None:
+        if op.arity is not None and name not in PARTIALS_OWN:
             assert getattr(ng, name) is op
+
+
+def test_rows_that_only_partials_and_sweeps_need_are_not_for_users():
+    assert {op.name for op in ng.ops.PRIVATE} == PARTIALS_OWN
+    assert not any(hasattr(ng, name) for name in PARTIALS_OWN)
 
 
 def test_a_misspelt_name_lets_python_suggest_the_right_one():

@@ -35,6 +35,8 @@ REFERENCE = {
     "ceil": mpmath.ceil,
     "round": mpmath.nint,
     "trunc": lambda x: mpmath.sign(x) * mpmath.floor(abs(x)),
+    "round_to": lambda x, digits: mpmath.nint(x * 10 ** int(digits)) / 10 ** int(digits),
+    "floordiv": lambda x, y: mpmath.floor(x / y),
     "mod": lambda x, y: x - y * mpmath.floor(x / y),
     "exp": mpmath.exp,
     "exp2": lambda x: mpmath.power(2, x),
@@ -81,6 +83,8 @@ REFERENCE = {
     "dot": lambda *xs: mpmath.fdot(xs[: len(xs) // 2], xs[len(xs) // 2 :]),
     "identity": lambda x: x,
     "stop_gradient": lambda x: x,
+    "one_minus_square": lambda x: 1 - x * x,
+    "direction": lambda x, y: x / mpmath.sqrt(x * x + y * y),
     "strong_mul": lambda adjoint, partial: adjoint * partial,
     "strong_factor": lambda adjoint, partial: partial,
 }

@@ -628,3 +628,71 @@ def test_every_number_but_zero_is_true(number):
     assert Value(number)
     assert not Value(0.0)
     assert not Value(-0.0)
+
+
+# Conditions.
+
+
+def test_comparisons_combine_as_numpys_do():
+    for number in (-1.0, 0.5, 2.0):
+        x, array = Value(number), np.array([number])
+
+        for combine in (
+            lambda v: (v > 0) & (v < 1),
+            lambda v: (v < 0) | (v > 1),
+            lambda v: ~(v > 0),
+            lambda v: ~((v > 0) & ~(v > 1)) | (v == 0.5),
+            lambda v: (v > 0) & np.bool_(True) | np.bool_(False),
+        ):
+            assert combine(x).data == float(combine(array)[0])
+            assert ng.compile(combine)(number) == float(combine(array)[0])
+    assert (True & (x > 0)).data == (np.bool_(True) & (x > 0)).data == (False | (x > 0)).data == 1.0
+
+
+def test_combined_comparisons_select_and_have_no_derivative():
+    band = lambda x: ng.where((x > 0) & (x < 1), ng.sqrt(x), 0.0)  # noqa: E731
+
+    assert [ng.grad(band)(x) for x in (-1.0, 0.25, 2.0)] == [0.0, 1.0, 0.0]
+    assert ng.compile(ng.grad(band)).map([-1.0, 0.25, 2.0]).tolist() == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("combine", [lambda x: x & 1, lambda x: 0 | x, lambda x: ~x, lambda x: (x > 0) & 2.0])
+def test_numbers_are_no_conditions(combine):
+    with pytest.raises(TypeError, match=r"combine comparisons, each in brackets: \(x > 0\) & \(x < 1\); got"):
+        combine(Value(0.5))
+
+
+# Subclasses.
+
+
+class Weight(Value):
+    """A Value of the user's own kind."""
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        *(lambda p: p - 1, lambda p: 1 - p, lambda p: p * 3, lambda p: 3 * p, lambda p: p**2, lambda p: 2**p),
+        *(
+            lambda p: p / p,
+            lambda p: p % 2,
+            lambda p: p // 1,
+            lambda p: -p,
+            lambda p: abs(p),
+            lambda p: p > 1,
+        ),
+        *(lambda p: p.exp(), lambda p: ng.exp(p), lambda p: ng.dot([p], [p]), lambda p: ng.sum([p, p])),
+        *(lambda p: ng.where(p > 1, p, 0.0), lambda p: ng.softmax([p, 1.0])[0], lambda p: round(p * 1.1, 1)),
+        *(lambda p: np.exp(p), lambda p: np.float64(2) * p, lambda p: Value(2.0) + p, lambda p: p),
+    ],
+)
+def test_a_subclass_works_wherever_a_value_does(f):
+    value, weight = Value(1.5), Weight(1.5)
+    for x in (value, weight):
+        (f(x) * 1.0).backward()
+
+    assert f(weight).data == f(value).data
+    assert weight.grad == value.grad
+    assert ng.grad(lambda x: f(x) * x)(weight).data == ng.grad(lambda x: f(x) * x)(1.5)
+    assert ng.compile(lambda x: f(weight) * x)(2.0) == 2.0 * f(value).data
+    assert ng.compile(lambda x: [f(Weight(1.5)), x])(2.0) == [f(value).data, 2.0]

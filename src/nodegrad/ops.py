@@ -100,7 +100,7 @@ def plain(number: Any, user: str) -> float:
     """
     if type(number) is float:
         return number
-    if issubclass(type(number), (int, float, Real)):
+    if issubclass(type(number), (int, float, Real)) or is_bool(number):
         try:
             return float(number)
         except OverflowError:
@@ -116,6 +116,12 @@ def plain(number: Any, user: str) -> float:
         "Value": "Use value.data for the number it holds.",
     }.get(kind, "Convert it to a float first.")
     raise TypeError(f"{user} takes a real number; got {number!r:.60} of type {kind}. {remedy}")
+
+
+def is_bool(number: Any) -> bool:
+    """Return whether this is a bool, Python's or NumPy's, which is no real number to Python."""
+    kind = type(number)
+    return kind is bool or (kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"))
 
 
 # How each row is computed over floats: IEEE 754 as C has it, where Python's math module raises instead.
@@ -161,9 +167,21 @@ def _mod(x: float, y: float) -> float:
         return nan
 
 
+def _floordiv(x: float, y: float) -> float:
+    try:
+        return x // y
+    except ZeroDivisionError:
+        return _div(x, y)
+
+
+def _round_to(x: float, digits: float) -> float:
+    try:
+        return builtins.round(x, int(min(max(digits, -400.0), 400.0))) if digits == digits else nan
+    except OverflowError:
+        return math.copysign(inf, x)
+
+
 def _pow(x: float, y: float) -> float:
-    if y == 2.0:
-        return x * x  # by far the most frequent exponent, and exactly rounded this way
     try:
         return math.pow(x, y)
     except ValueError:
@@ -211,6 +229,11 @@ def _hypot(x: float, y: float) -> float:
         return nan if x + y != x + y and math.inf not in (math.fabs(x), math.fabs(y)) else inf
 
 
+def _direction(x: float, y: float) -> float:
+    length = _hypot(x, y)
+    return x / length if length else 0.0
+
+
 def _maximum(x: float, y: float) -> float:
     return x if x >= y or x != x else y
 
@@ -252,93 +275,122 @@ def _other_half(operands: Sequence[Any]) -> tuple[Any, ...]:
 
 _REAL, _POSITIVE, _UNIT, _SMALL = (-3.0, 3.0), (0.2, 4.0), (-0.9, 0.9), (-1.2, 1.2)
 _NEGATIVE, _ABOVE_ONE, _ABOVE_MINUS_ONE, _FRACTION = (-4.0, -0.2), (1.2, 5.0), (-0.8, 4.0), (0.1, 0.9)
-_R, _RR, _P, _U = (_REAL,), (_REAL, _REAL), (_POSITIVE,), (_UNIT,)
+_R, _RR, _P, _U, _F = (_REAL,), (_REAL, _REAL), (_POSITIVE,), (_UNIT,), (_FRACTION,)
+_PN, _RP = (_POSITIVE, _NEGATIVE), (_REAL, _POSITIVE)
+_TWICE = ((2.1, 2.9), (0.95, 1.04))  # numbers whose quotient rounds down to 2
 _LN2, _LN10, _ERF = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(math.pi)
 
 # The table. Columns: name, symbol, value over floats, one partial per operand, domain, facts.
 # fmt: off
-add        = Op("add",        "+",      operator.add,            (lambda x, y, out: 1.0, lambda x, y, out: 1.0),               _RR, commutative=True)
-sub        = Op("sub",        "-",      operator.sub,            (lambda x, y, out: 1.0, lambda x, y, out: -1.0),              _RR)
-mul        = Op("mul",        "*",      operator.mul,            (lambda x, y, out: y, lambda x, y, out: x),                   _RR, commutative=True)
-div        = Op("div",        "/",      _div,                    (lambda x, y, out: reciprocal(y), lambda x, y, out: -div(out, y)), (_REAL, _POSITIVE))
-pow        = Op("pow",        "**",     _pow,                    (lambda x, y, out: strong_mul(y, pow(x, y - 1.0)),
-                                                                  lambda x, y, out: where(ge(y, 0.0) * eq(x, 0.0), 0.0, out * log(x))), (_POSITIVE, _REAL))
-neg        = Op("neg",        "-",      operator.neg,            (lambda x, out: -1.0,),                                       _R)
-abs        = Op("abs",        "abs",    math.fabs,               (lambda x, out: sign(x),),                                    _P, selects=True)
-sign       = Op("sign",       "sign",   _sign,                   (None,),                                                        _P)
-floor      = Op("floor",      "floor",  _integral(math.floor),   (None,),                                                        (_FRACTION,))
-ceil       = Op("ceil",       "ceil",   _integral(math.ceil),    (None,),                                                        (_FRACTION,))
-round      = Op("round",      "round",  _integral(builtins.round), (None,),                                                      ((0.6, 1.4),))
-trunc      = Op("trunc",      "trunc",  _integral(math.trunc),   (None,),                                                        (_FRACTION,))
-mod        = Op("mod",        "%",      _mod,                    (lambda x, y, out: 1.0, lambda x, y, out: round(div(out - x, y))), ((2.1, 2.9), (0.95, 1.04)))
+add      = Op("add",        "+",    operator.add,     (lambda x, y, out: 1.0, lambda x, y, out: 1.0),
+                                                      _RR, commutative=True)
+sub      = Op("sub",        "-",    operator.sub,     (lambda x, y, out: 1.0, lambda x, y, out: -1.0), _RR)
+mul      = Op("mul",        "*",    operator.mul,     (lambda x, y, out: y, lambda x, y, out: x),
+                                                      _RR, commutative=True)
+div      = Op("div",        "/",    _div,             (lambda x, y, out: reciprocal(y),
+                                                       lambda x, y, out: -div(out, y)), _RP)
+pow      = Op("pow",        "**",   _pow,             (lambda x, y, out: strong_mul(y, pow(x, y - 1.0)),
+                                                       lambda x, y, out: where(ge(y, 0.0) * eq(x, 0.0), 0.0,
+                                                                               out * log(x))), (_POSITIVE, _REAL))
+neg      = Op("neg",        "-",    operator.neg,     (lambda x, out: -1.0,), _R)
+abs      = Op("abs",        "abs",  math.fabs,        (lambda x, out: sign(x),), _P, selects=True)
+sign     = Op("sign",       "sign", _sign,            (None,), _P)
+floor    = Op("floor",      "floor", _integral(math.floor), (None,), _F)
+ceil     = Op("ceil",       "ceil", _integral(math.ceil), (None,), _F)
+round    = Op("round",      "round", _integral(builtins.round), (None,), ((0.6, 1.4),))
+round_to = Op("round_to",   "round", _round_to,       (None, None), ((0.6, 1.4), _FRACTION))
+trunc    = Op("trunc",      "trunc", _integral(math.trunc), (None,), _F)
+floordiv = Op("floordiv",   "//",   _floordiv,        (None, None), _TWICE)
+mod      = Op("mod",        "%",    _mod,             (lambda x, y, out: 1.0,
+                                                       lambda x, y, out: -floordiv(x, y)), _TWICE)
 
-exp        = Op("exp",        "exp",    _ieee(math.exp),         (lambda x, out: out,),                                        _R)
-exp2       = Op("exp2",       "exp2",   _ieee(math.exp2),        (lambda x, out: out * _LN2,),                                 _R)
-expm1      = Op("expm1",      "expm1",  _ieee(math.expm1),       (lambda x, out: exp(x),),                                     _R)
-log        = Op("log",        "log",    _ieee(math.log, {0.0: -inf}),    (lambda x, out: reciprocal(x),),                      _P)
-log2       = Op("log2",       "log2",   _ieee(math.log2, {0.0: -inf}),   (lambda x, out: div(1.0 / _LN2, x),),                 _P)
-log10      = Op("log10",      "log10",  _ieee(math.log10, {0.0: -inf}),  (lambda x, out: div(1.0 / _LN10, x),),                _P)
-log1p      = Op("log1p",      "log1p",  _ieee(math.log1p, {-1.0: -inf}), (lambda x, out: reciprocal(1.0 + x),),                (_ABOVE_MINUS_ONE,))
-sqrt       = Op("sqrt",       "sqrt",   _ieee(math.sqrt),        (lambda x, out: div(0.5, out),),                              _P)
-cbrt       = Op("cbrt",       "cbrt",   math.cbrt,               (lambda x, out: reciprocal(3.0 * out * out),),                _P)
-square     = Op("square",     "²",      lambda x: x * x,         (lambda x, out: 2.0 * x,),                                    _R)
-reciprocal = Op("reciprocal", "1/",     lambda x: _div(1.0, x),  (lambda x, out: -(out * out),),                               _P)
+exp      = Op("exp",        "exp",  _ieee(math.exp),  (lambda x, out: out,), _R)
+exp2     = Op("exp2",       "exp2", _ieee(math.exp2), (lambda x, out: out * _LN2,), _R)
+expm1    = Op("expm1",      "expm1", _ieee(math.expm1), (lambda x, out: exp(x),), _R)
+log      = Op("log",        "log",  _ieee(math.log, {0.0: -inf}), (lambda x, out: reciprocal(x),), _P)
+log2     = Op("log2",       "log2", _ieee(math.log2, {0.0: -inf}), (lambda x, out: div(1.0 / _LN2, x),), _P)
+log10    = Op("log10",      "log10", _ieee(math.log10, {0.0: -inf}), (lambda x, out: div(1.0 / _LN10, x),), _P)
+log1p    = Op("log1p",      "log1p", _ieee(math.log1p, {-1.0: -inf}),
+                                                      (lambda x, out: reciprocal(1.0 + x),), (_ABOVE_MINUS_ONE,))
+sqrt     = Op("sqrt",       "sqrt", _ieee(math.sqrt), (lambda x, out: div(0.5, out),), _P)
+cbrt     = Op("cbrt",       "cbrt", math.cbrt,        (lambda x, out: reciprocal(3.0 * out * out),), _P)
+square   = Op("square",     "²",    lambda x: x * x,  (lambda x, out: 2.0 * x,), _R)
+reciprocal = Op("reciprocal", "1/", lambda x: _div(1.0, x), (lambda x, out: -(out * out),), _P)
 
-sin        = Op("sin",        "sin",    _ieee(math.sin),         (lambda x, out: cos(x),),                                     _R)
-cos        = Op("cos",        "cos",    _ieee(math.cos),         (lambda x, out: -sin(x),),                                    _R)
-tan        = Op("tan",        "tan",    _ieee(math.tan),         (lambda x, out: 1.0 + out * out,),                            (_SMALL,))
-asin       = Op("asin",       "asin",   _ieee(math.asin),        (lambda x, out: reciprocal(sqrt((1.0 - x) * (1.0 + x))),),    _U)
-acos       = Op("acos",       "acos",   _ieee(math.acos),        (lambda x, out: -reciprocal(sqrt((1.0 - x) * (1.0 + x))),),   _U)
-atan       = Op("atan",       "atan",   math.atan,               (lambda x, out: reciprocal(1.0 + x * x),),                    _R)
-atan2      = Op("atan2",      "atan2",  math.atan2,              (lambda y, x, out: div(div(x, hypot(y, x)), hypot(y, x)),
-                                                                  lambda y, x, out: -div(div(y, hypot(y, x)), hypot(y, x))),   (_REAL, _POSITIVE))
-hypot      = Op("hypot",      "hypot",  _hypot,                  (lambda x, y, out: where(eq(out, 0.0), 0.0, div(x, out)),
-                                                                  lambda x, y, out: where(eq(out, 0.0), 0.0, div(y, out))),    (_POSITIVE, _REAL), commutative=True)
+sin      = Op("sin",        "sin",  _ieee(math.sin),  (lambda x, out: cos(x),), _R)
+cos      = Op("cos",        "cos",  _ieee(math.cos),  (lambda x, out: -sin(x),), _R)
+tan      = Op("tan",        "tan",  _ieee(math.tan),  (lambda x, out: 1.0 + out * out,), (_SMALL,))
+asin     = Op("asin",       "asin", _ieee(math.asin), (lambda x, out: reciprocal(sqrt(one_minus_square(x))),), _U)
+acos     = Op("acos",       "acos", _ieee(math.acos), (lambda x, out: -reciprocal(sqrt(one_minus_square(x))),), _U)
+atan     = Op("atan",       "atan", math.atan,        (lambda x, out: reciprocal(1.0 + x * x),), _R)
+atan2    = Op("atan2",      "atan2", math.atan2,      (lambda y, x, out: div(direction(x, y), hypot(x, y)),
+                                                       lambda y, x, out: -div(direction(y, x), hypot(x, y))), _RP)
+hypot    = Op("hypot",      "hypot", _hypot,          (lambda x, y, out: direction(x, y),
+                                                       lambda x, y, out: direction(y, x)),
+                                                      (_POSITIVE, _REAL), commutative=True)
 
-sinh       = Op("sinh",       "sinh",   _sinh,                   (lambda x, out: cosh(x),),                                    _R)
-cosh       = Op("cosh",       "cosh",   _ieee(math.cosh),        (lambda x, out: sinh(x),),                                    _R)
-tanh       = Op("tanh",       "tanh",   math.tanh,               (lambda x, out: 1.0 - out * out,),                            _R)
-asinh      = Op("asinh",      "asinh",  math.asinh,              (lambda x, out: reciprocal(hypot(x, 1.0)),),                  _R)
-acosh      = Op("acosh",      "acosh",  _ieee(math.acosh),       (lambda x, out: reciprocal(sqrt(x - 1.0) * sqrt(x + 1.0)),),  (_ABOVE_ONE,))
-atanh      = Op("atanh",      "atanh",  _ieee(math.atanh, {1.0: inf, -1.0: -inf}), (lambda x, out: reciprocal((1.0 - x) * (1.0 + x)),), _U)
+sinh     = Op("sinh",       "sinh", _sinh,            (lambda x, out: cosh(x),), _R)
+cosh     = Op("cosh",       "cosh", _ieee(math.cosh), (lambda x, out: sinh(x),), _R)
+tanh     = Op("tanh",       "tanh", math.tanh,        (lambda x, out: 1.0 - out * out,), _R)
+asinh    = Op("asinh",      "asinh", math.asinh,      (lambda x, out: reciprocal(hypot(x, 1.0)),), _R)
+acosh    = Op("acosh",      "acosh", _ieee(math.acosh), (lambda x, out: reciprocal(sqrt(x - 1.0) * sqrt(x + 1.0)),),
+                                                      (_ABOVE_ONE,))
+atanh    = Op("atanh",      "atanh", _ieee(math.atanh, {1.0: inf, -1.0: -inf}),
+                                                      (lambda x, out: reciprocal(one_minus_square(x)),), _U)
 
-erf        = Op("erf",        "erf",    math.erf,                (lambda x, out: _ERF * exp(-(x * x)),),                       _R)
-erfc       = Op("erfc",       "erfc",   math.erfc,               (lambda x, out: -_ERF * exp(-(x * x)),),                      _R)
+erf      = Op("erf",        "erf",  math.erf,         (lambda x, out: _ERF * exp(-(x * x)),), _R)
+erfc     = Op("erfc",       "erfc", math.erfc,        (lambda x, out: -_ERF * exp(-(x * x)),), _R)
 
-sigmoid    = Op("sigmoid",    "σ",      _sigmoid,                (lambda x, out: out * (1.0 - out),),                          _R)
-softplus   = Op("softplus",   "softplus", _softplus,             (lambda x, out: sigmoid(x),),                                 _R)
-relu       = Op("relu",       "ReLU",   _relu,                   (lambda x, out: gt(x, 0.0),),                                 _P, selects=True)
-step       = Op("step",       "step",   _step,                   (None,),                                                        _P)
+sigmoid  = Op("sigmoid",    "σ",    _sigmoid,         (lambda x, out: out * (1.0 - out),), _R)
+softplus = Op("softplus",   "softplus", _softplus,    (lambda x, out: sigmoid(x),), _R)
+relu     = Op("relu",       "ReLU", _relu,            (lambda x, out: gt(x, 0.0),), _P, selects=True)
+step     = Op("step",       "step", _step,            (None,), _P)
 
-maximum    = Op("maximum",    "max",    _maximum,                (lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y),
-                                                                  lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y)),          (_POSITIVE, _NEGATIVE), selects=True)
-minimum    = Op("minimum",    "min",    _minimum,                (lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y),
-                                                                  lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y)),          (_POSITIVE, _NEGATIVE), selects=True)
-where      = Op("where",      "where",  _where,                  (None, lambda c, x, y, out: ne(c, 0.0),
-                                                                  lambda c, x, y, out: eq(c, 0.0)),                            (_POSITIVE, _REAL, _REAL), selects=True)
-copysign   = Op("copysign",   "copysign", math.copysign,         (lambda x, y, out: sign(x) * sign(out), None), (_POSITIVE, _NEGATIVE), selects=True)
+maximum  = Op("maximum",    "max",  _maximum,         (lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y),
+                                                       lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y)),
+                                                      _PN, selects=True)
+minimum  = Op("minimum",    "min",  _minimum,         (lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y),
+                                                       lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y)),
+                                                      _PN, selects=True)
+where    = Op("where",      "where", _where,          (None, lambda c, x, y, out: ne(c, 0.0),
+                                                       lambda c, x, y, out: eq(c, 0.0)),
+                                                      (_POSITIVE, *_RR), selects=True)
+copysign = Op("copysign",   "copysign", math.copysign, (lambda x, y, out: sign(x) * sign(out), None),
+                                                      _PN, selects=True)
 
-lt         = Op("lt",         "<",      _compare(operator.lt),   (None, None), (_POSITIVE, _NEGATIVE))
-le         = Op("le",         "≤",      _compare(operator.le),   (None, None), (_POSITIVE, _NEGATIVE))
-gt         = Op("gt",         ">",      _compare(operator.gt),   (None, None), (_POSITIVE, _NEGATIVE))
-ge         = Op("ge",         "≥",      _compare(operator.ge),   (None, None), (_POSITIVE, _NEGATIVE))
-eq         = Op("eq",         "=",      _compare(operator.eq),   (None, None), (_POSITIVE, _NEGATIVE), commutative=True)
-ne         = Op("ne",         "≠",      _compare(operator.ne),   (None, None), (_POSITIVE, _NEGATIVE), commutative=True)
+lt       = Op("lt",         "<",    _compare(operator.lt), (None, None), _PN)
+le       = Op("le",         "≤",    _compare(operator.le), (None, None), _PN)
+gt       = Op("gt",         ">",    _compare(operator.gt), (None, None), _PN)
+ge       = Op("ge",         "≥",    _compare(operator.ge), (None, None), _PN)
+eq       = Op("eq",         "=",    _compare(operator.eq), (None, None), _PN, commutative=True)
+ne       = Op("ne",         "≠",    _compare(operator.ne), (None, None), _PN, commutative=True)
 
-sum        = Op("sum",        "Σ",      _sum,                    lambda operands, out: (1.0,) * len(operands),                 _RR)
-dot        = Op("dot",        "·",      _dot,                    lambda operands, out: _other_half(operands),                  _RR + _RR)
+sum      = Op("sum",        "Σ",    _sum,             lambda operands, out: (1.0,) * len(operands), _RR)
+dot      = Op("dot",        "·",    _dot,             lambda operands, out: _other_half(operands), _RR + _RR)
 
-identity   = Op("identity",   "",       lambda x: x,             (lambda x, out: 1.0,),                                        _R)
-stop_gradient = Op("stop_gradient", "stop", lambda x: x,         (None,),                                                      _R)
+identity = Op("identity",   "",     lambda x: x,      (lambda x, out: 1.0,), _R)
+stop_gradient = Op("stop_gradient", "stop", lambda x: x, (None,), _R)
+
+# Rows that other partials are written with, so that these and their own derivatives lose no digits.
+one_minus_square = Op("one_minus_square", "1-²", lambda x: (1.0 - x) * (1.0 + x), (lambda x, out: -2.0 * x,), _U)
+direction = Op("direction", "x/hypot", _direction,    (lambda x, y, out: div(square(direction(y, x)), hypot(x, y)),
+                                                       lambda x, y, out: -div(out * direction(y, x), hypot(x, y))),
+                                                      (_POSITIVE, _REAL))
 
 # The chain rule's own product, used by the sweeps over Values. A zero adjoint is a strong zero: 0·inf = 0·nan = 0.
-# Its partial for the adjoint keeps a finite partial even where the adjoint is 0, so x·exp(x) keeps its second derivative there.
-strong_mul = Op("strong_mul", "*",      _strong_mul,             (lambda a, p, out: strong_factor(a, p), lambda a, p, out: a), _RR)
-strong_factor = Op("strong_factor", "finite", _strong_factor,    (None, lambda a, p, out: ne(a, 0.0) + eq(a, 0.0) * eq(p - p, 0.0)), _RR)
+# Its partial for the adjoint keeps a finite partial even where the adjoint is 0: x·exp(x) keeps its second derivative.
+strong_mul = Op("strong_mul", "*",  _strong_mul,      (lambda a, p, out: strong_factor(a, p), lambda a, p, out: a), _RR)
+strong_factor = Op("strong_factor", "finite", _strong_factor,
+                                                      (None,
+                                                       lambda a, p, out: ne(a, 0.0) + eq(a, 0.0) * eq(p - p, 0.0)),
+                                                      _RR)
 # fmt: on
 
 # A number written in the code. Not a row: it has no operands and is never differentiated.
 constant = Op("constant", "", lambda: nan, (), ())
+
+PRIVATE = {one_minus_square, direction, strong_mul, strong_factor}  # no names for users
+COMPARISONS = {lt, le, gt, ge, eq, ne}  # their results are 0 or 1
 
 TABLE: dict[str, Op] = {
     row.name: row for row in tuple(globals().values()) if isinstance(row, Op) and row is not constant

@@ -13,12 +13,10 @@ from threading import RLock
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.ops import add, constant, mul, strong_mul, where
+from nodegrad.ops import COMPARISONS, add, constant, mul, strong_mul, where
 
 Number = Any  # a float or a Value
 Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Number]], None]
-
-_COMPARISONS = {ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne}  # their results are 0 or 1
 
 watchers: list[Watcher] = []  # who is told of every sweep done: direction, order, seeds, result
 _one_at_a_time = RLock()  # graphs may share leaves, which hold an adjoint during a sweep
@@ -207,7 +205,7 @@ def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number
     """
     if selects and not _is_finite(downstream):
         if type(upstream) is not float:
-            kept = downstream if upstream.op in _COMPARISONS else chain(downstream, upstream)
+            kept = downstream if upstream.op in COMPARISONS else chain(downstream, upstream)
             return where(upstream, kept, 0.0)
         if upstream == 0.0:
             return 0.0
@@ -230,4 +228,4 @@ def _any(masks: Sequence[Any]) -> Any:
     first, *others = dict.fromkeys(masks)
     if not others:
         return first
-    return ops.sum(*[mask if mask.op in _COMPARISONS else ops.ne(mask, 0.0) for mask in (first, *others)])
+    return ops.sum(*[mask if mask.op in COMPARISONS else ops.ne(mask, 0.0) for mask in (first, *others)])

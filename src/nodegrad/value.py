@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import index
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from nodegrad import ops
 from nodegrad.graph import changed_operand, clock
-from nodegrad.ops import Op, constant, plain, wrong_arity
+from nodegrad.ops import COMPARISONS, Op, constant, is_bool, plain, wrong_arity
 from nodegrad.sweep import backpropagate, chain, partials
 
 _new: Any = object.__new__
@@ -180,7 +181,9 @@ class Value:
         """
         for operand in operands:
             if type(operand) is not Value:
-                operands = tuple([x if type(x) is Value else literal(plain(x, op.name)) for x in operands])
+                operands = tuple(
+                    [x if isinstance(x, Value) else literal(plain(x, op.name)) for x in operands]
+                )
                 break
         arity = op.arity
         if arity is not None and len(operands) != arity:
@@ -244,9 +247,7 @@ class Value:
     def __round__(self, ndigits: int | None = None) -> "Value":
         if ndigits is None:
             return Value.apply_op(ops.round, (self,))
-        scale = 10.0**ndigits
-        rounded: Value = ops.round(self * scale) / scale
-        return rounded
+        return Value.apply_op(ops.round_to, (self, index(ndigits)))
 
     def __floor__(self) -> "Value":
         return Value.apply_op(ops.floor, (self,))
@@ -257,19 +258,25 @@ class Value:
     def __trunc__(self) -> "Value":
         return Value.apply_op(ops.trunc, (self,))
 
-    def __floordiv__(self, other: Any) -> "Value":
-        other = _operand(other)
-        return NotImplemented if other is NotImplemented else (self / other).floor()
-
-    def __rfloordiv__(self, other: Any) -> "Value":
-        other = _operand(other)
-        return NotImplemented if other is NotImplemented else (other / self).floor()
-
     def __divmod__(self, other: Any) -> tuple["Value", "Value"]:
         return self // other, self % other
 
     def __rdivmod__(self, other: Any) -> tuple["Value", "Value"]:
         return other // self, other % self
+
+    def __and__(self, other: Any) -> "Value":
+        """Tell whether both comparisons hold, as on NumPy's arrays."""
+        return ops.ne(_condition(self) * _condition(other), 0.0)  # type: ignore[no-any-return]
+
+    def __or__(self, other: Any) -> "Value":
+        """Tell whether one of two comparisons holds, as on NumPy's arrays."""
+        return ops.ne(_condition(self) + _condition(other), 0.0)  # type: ignore[no-any-return]
+
+    def __invert__(self) -> "Value":
+        """Tell whether a comparison does not hold, as on NumPy's arrays."""
+        return ops.eq(_condition(self), 0.0)  # type: ignore[no-any-return]
+
+    __rand__, __ror__ = __and__, __or__
 
     __hash__ = object.__hash__
 
@@ -283,10 +290,21 @@ class Value:
         raise TypeError(
             f"{_user_of_float()} would silently lose the gradient of a Value. "
             "Write nodegrad.NAME(value) for a function of nodegrad (nodegrad.sin, nodegrad.sum ...), "
-            "or value.data for the plain number."
+            "or value.data for the plain number; value != value asks for nan."
         )
 
     __int__ = __complex__ = as_integer_ratio = __float__
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """Let NumPy apply its function to objects, as it does without this method, or say what to write."""
+        remedy = _TESTS.get(ufunc.__name__)
+        if remedy:
+            raise TypeError(f"{ufunc.__name__} takes plain numbers, not a Value. Write {remedy}.")
+        array = sys.modules["numpy"].array
+        lifted = [array(x, object) if isinstance(x, Value) else x for x in inputs]
+        if ufunc.__name__ in _COMPARE and not any(getattr(x, "shape", ()) for x in inputs):
+            options["dtype"] = object  # of two numbers: a Value, not its truth
+        return getattr(ufunc, method)(*lifted, **options)
 
     def backward(self, seed: float = 1.0) -> None:
         """Fill `grad` with ∂self/∂node on every node that self was computed from.
@@ -371,6 +389,8 @@ class Value:
         def __rtruediv__(self, other: Any) -> "Value": ...
         def __pow__(self, other: Any) -> "Value": ...
         def __rpow__(self, other: Any) -> "Value": ...
+        def __floordiv__(self, other: Any) -> "Value": ...
+        def __rfloordiv__(self, other: Any) -> "Value": ...
         def __mod__(self, other: Any) -> "Value": ...
         def __rmod__(self, other: Any) -> "Value": ...
         def __lt__(self, other: Any) -> "Value": ...
@@ -381,6 +401,14 @@ class Value:
         def __ne__(self, other: Any) -> "Value": ...  # type: ignore[override]  # likewise
 
 
+# NumPy's tests of floats, which it has no objects' version of, and what to write instead.
+_TESTS = {
+    "isnan": "value != value, or math.isnan(value.data)",
+    "isfinite": "abs(value) < math.inf, or math.isfinite(value.data)",
+    "isinf": "abs(value) == math.inf, or math.isinf(value.data)",
+    "signbit": "nodegrad.copysign(1.0, value) < 0",
+}
+_COMPARE = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 _add, _mul = ops.add, ops.mul
 
 
@@ -432,6 +460,17 @@ def _operand(number: Any) -> Any:
         return NotImplemented
 
 
+def _condition(condition: Any) -> Any:
+    """Return what `&`, `|` and `~` combine, or refuse it: a number is no condition."""
+    if isinstance(condition, Value) and condition.op in COMPARISONS:
+        return condition
+    if is_bool(condition):
+        return float(condition)
+    raise TypeError(
+        f"&, | and ~ combine comparisons, each in brackets: (x > 0) & (x < 1); got {condition!r:.60}."
+    )
+
+
 def _leaf(data: float, grad: float, label: str) -> Value:
     leaf = Value(data, label)
     leaf.grad = grad
@@ -465,7 +504,7 @@ def _method(op: Op) -> Callable[..., Value]:
 
 # Operators and methods derived from the table. (mypy allows no method to be assigned.)
 Value.__radd__, Value.__rmul__ = Value.__add__, Value.__mul__  # type: ignore[method-assign]
-for _name in ("sub", "truediv", "pow", "mod"):
+for _name in ("sub", "truediv", "pow", "mod", "floordiv"):
     _op = ops.TABLE[{"truediv": "div"}.get(_name, _name)]
     setattr(Value, f"__{_name}__", _binary(_op))
     setattr(Value, f"__r{_name}__", _binary(_op, swapped=True))

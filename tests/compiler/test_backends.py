@@ -12,13 +12,12 @@ from compiler.random_programs import HARD, ROWS, runs, same
 from nodegrad import ops
 from nodegrad.compiler import backends
 from nodegrad.compiler.program import Program, evaluate
-from nodegrad.compiler.vectorize import vectorize
 
 BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
 
 
 def backend(program, name, exact):
-    return backends.make(vectorize(program), name=name, exact=exact, threads=1)
+    return backends.make(program, name=name, exact=exact, threads=1)
 
 
 def run_rows(program, table, parameters, name, exact):
@@ -181,11 +180,13 @@ def test_without_sums_and_functions_every_mode_is_exact(name, run):
 @pytest.mark.parametrize("how", ["rows", "sums"])
 def test_results_do_not_depend_on_the_number_of_threads(how, monkeypatch):
     monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._WORK", 1)
-    vector = vectorize(network())
+    program = network()
     table, weights = np.random.default_rng(0).normal(size=(1003, 6)), np.random.default_rng(1).normal(size=12)
 
     found = [
-        getattr(backends.make(vector, name="llvm", exact=False, threads=threads), how)([table], 1003, weights)
+        getattr(backends.make(program, name="llvm", exact=False, threads=threads), how)(
+            [table], 1003, weights
+        )
         for threads in (1, 2, 3)
     ]
 

@@ -15,7 +15,6 @@ import nodegrad as ng
 from nodegrad import Value, ops
 from nodegrad.compiler import backends, forks
 from nodegrad.compiler.program import Program
-from nodegrad.compiler.vectorize import vectorize
 from nodegrad.value import observers
 
 native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="needs llvmlite")
@@ -109,7 +108,7 @@ def test_what_is_raised_before_the_rows_is_raised_though_helpers_take_them_all()
         return x
 
     looked_up = ng.custom("looked_up_once", value, lambda x, out: 1.0)
-    program = vectorize(Program(1, 1, (), [looked_up, ops.mul], [(1,), (0, 2)], [3]))
+    program = Program(1, 1, (), [looked_up, ops.mul], [(1,), (0, 2)], [3])
     part = backends.make(program, name="llvm", exact=False, threads=2)._part("rows")
 
     with pytest.raises(KeyError, match="not in the table"):

@@ -34,6 +34,8 @@ EXACT = {
     "sum": lambda x, y: x + y,
     "dot": lambda a, b, c, d: a * c + b * d,
     "identity": lambda x: x,
+    "one_minus_square": lambda x: 1 - x * x,
+    "direction": lambda x, y: x / mpmath.sqrt(x * x + y * y),
     "strong_mul": lambda x, y: x * y,
     "strong_factor": lambda x, y: y,
 }
@@ -238,3 +240,60 @@ def test_fractions_are_rounded_away_up_to_the_largest_float_that_has_one():
 def test_rows_take_as_many_numbers_as_they_have_operands(count):
     with pytest.raises(TypeError, match=f"add takes 2 operands; got {count}"):
         TABLE["add"](*[1.0] * count)
+
+
+# Functions whose derivatives must keep their digits however small they get; the derivatives of order 1 to 3.
+RELATIVE = {
+    "asin": (
+        lambda x: 1 / mpmath.sqrt(1 - x * x),
+        lambda x: x / mpmath.sqrt(1 - x * x) ** 3,
+        lambda x: (1 + 2 * x * x) / mpmath.sqrt(1 - x * x) ** 5,
+    ),
+    "acos": (
+        lambda x: -1 / mpmath.sqrt(1 - x * x),
+        lambda x: -x / mpmath.sqrt(1 - x * x) ** 3,
+        lambda x: -(1 + 2 * x * x) / mpmath.sqrt(1 - x * x) ** 5,
+    ),
+    "atanh": (
+        lambda x: 1 / (1 - x * x),
+        lambda x: 2 * x / (1 - x * x) ** 2,
+        lambda x: (2 + 6 * x * x) / (1 - x * x) ** 3,
+    ),
+    "log_sigmoid": (
+        lambda x: 1 / (1 + mpmath.exp(x)),
+        lambda x: -mpmath.exp(x) / (1 + mpmath.exp(x)) ** 2,
+        lambda x: mpmath.exp(x) * (mpmath.exp(x) - 1) / (1 + mpmath.exp(x)) ** 3,
+    ),
+    "hypot": (
+        lambda x: x / mpmath.sqrt(1 + x * x),
+        lambda x: 1 / mpmath.sqrt(1 + x * x) ** 3,
+        lambda x: -3 * x / mpmath.sqrt(1 + x * x) ** 5,
+    ),
+}
+NEAR_ZERO = [*(10.0**-k for k in (300, 200, 100, 50, 18, 9, 4, 1)), 0.3, 0.49, 0.51, 0.7, 0.95]
+NEAR_ONE = [1.0 - 10.0**-k for k in (3, 6, 9, 12, 15)]
+FAR_OUT = [1.5, 3.0, 10.0, 20.0, 40.0, 100.0, 300.0, 700.0]
+WIDE = [1e3, 1e6, 1e12, 1e30, 1e60, 1e100]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("name", RELATIVE)
+def test_derivative_keeps_its_relative_accuracy_over_the_whole_range(name, order):
+    function = {"hypot": lambda x: ng.hypot(x, 1.0)}.get(name, getattr(ng, name))
+    beyond = {"hypot": FAR_OUT + WIDE, "log_sigmoid": FAR_OUT}.get(name, NEAR_ONE)
+    points = [sign * x for x in (*NEAR_ZERO, *beyond) for sign in (1.0, -1.0)]
+    derivative = function
+    for _ in range(order):
+        derivative = ng.grad(derivative)
+
+    for x in points:
+        with mpmath.workdps(800):
+            expected = float(RELATIVE[name][order - 1](mpmath.mpf(x)))
+        if abs(expected) > 2.3e-308 and not (name == "log_sigmoid" and order == 3 and abs(x) < 0.1):
+            assert derivative(x) == pytest.approx(expected, rel=1e-10, abs=0.0), x
+
+
+def test_second_derivative_of_asin_at_a_tiny_number_is_that_number():
+    assert ng.grad(ng.grad(ng.asin))(1e-18) == 1e-18
+    assert ng.grad(ng.grad(ng.acos))(1e-18) == -1e-18
+    assert ng.grad(ng.grad(ng.atanh))(1e-18) == 2e-18

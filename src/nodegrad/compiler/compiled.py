@@ -225,7 +225,7 @@ class Compiled:
             "guards": sum(len(trace.lines) for trace in traces),
             "operations": sum(trace.operations for trace in traces),
             "scalar_instructions": sum(len(trace.program.ops) for trace in traces),
-            "vector_instructions": sum(vectorize(trace.program).instructions for trace in traces),
+            "vector_instructions": sum(vectorize(trace.program, self.exact).instructions for trace in traces),
             "parameters": max((len(trace.parameters) for trace in traces), default=0),
             "seconds": sum(trace.seconds for trace in traces),
             "rows": [(trace.lines[-1] if trace.lines else None, trace.rows) for trace in traces],
@@ -242,7 +242,7 @@ class Compiled:
         parts = []
         for number, trace in enumerate(traces):
             title = f"{self._name}, way {number + 1} of {len(traces)}" if len(traces) > 1 else self._name
-            program = render(vectorize(trace.program))
+            program = render(vectorize(trace.program, self.exact))
             parts.append(f"{title}: {trace.operations:,} scalar operations\n{program}")
         return "\n\n".join(parts)
 
@@ -291,5 +291,5 @@ class _Finder(pickle.Pickler):
 
     def persistent_id(self, thing: Any) -> None:
         """Hear of everything that is pickled."""
-        if type(thing) is Value:
+        if isinstance(thing, Value):
             self.found.add(thing)

@@ -15,7 +15,7 @@ def lower(recording: Recording) -> tuple[Program, list[Value]]:
     The outputs of the program are those of the function, then the guards.
     """
     wanted = [*recording.outputs, *(guard.node for guard in recording.guards)]
-    order = topological_order(*[node for node in wanted if type(node) is Value])
+    order = topological_order(*[node for node in wanted if isinstance(node, Value)])
     slots: dict[Any, int] = {node: slot for slot, node in enumerate(recording.inputs)}
     parameters = _closed_over(order, slots)
     slots.update(zip(parameters, range(len(slots), len(slots) + len(parameters)), strict=True))
@@ -33,7 +33,7 @@ def lower(recording: Recording) -> tuple[Program, list[Value]]:
             slot += 1
             ops.append(op)
             operands.append(tuple(map(place, node.operands)))
-    outputs = [place(node) if type(node) is Value else pool.slot(node) for node in wanted]
+    outputs = [place(node) if isinstance(node, Value) else pool.slot(node) for node in wanted]
     return Program(len(recording.inputs), len(parameters), pool.numbers, ops, operands, outputs), parameters
 
 

@@ -1,12 +1,14 @@
-"""Passes from Program to Program: every result stays to the bit.
+"""Passes from Program to Program: every result stays to the bit, except by `relax`.
 
 simplify        folds constants, drops what is an identity in IEEE arithmetic, shares common subexpressions
 flatten_chains  turns chains of + into sums and contractions of many terms, order kept (in chains.py)
 sweep_dead      drops what no output needs
+relax           squares by multiplying
 """
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
 from nodegrad import ops
 from nodegrad.compiler.chains import flatten_chains
@@ -110,8 +112,6 @@ def _neg(rewriter: _Rewriter, operands: Operands) -> int | None:
 def _pow(rewriter: _Rewriter, operands: Operands) -> int | None:
     x, exponent = operands
     number = rewriter.number(exponent)
-    if number == 2.0:
-        return rewriter.emit(ops.mul, (x, x))
     if number == 1.0:
         return x
     return rewriter.pool.slot(1.0) if number == 0.0 else None
@@ -136,10 +136,7 @@ def _where(rewriter: _Rewriter, operands: Operands) -> int | None:
     number = rewriter.number(condition)
     if number is not None:
         return x if number else y
-    for op, kept in (
-        (ops.ne, (x, y)),
-        (ops.eq, (y, x)),
-    ):  # where(c != 0, x, y) asks the same as where(c, x, y)
+    for op, kept in ((ops.ne, (x, y)), (ops.eq, (y, x))):  # c != 0 asks what c itself asks
         asked = rewriter.made_by(condition, op)
         if asked and rewriter.number(asked[1]) == 0.0:
             return rewriter.emit(ops.where, (asked[0], *kept))
@@ -244,3 +241,12 @@ def sweep_dead(program: Program) -> Program:
 
 
 PASSES = (simplify, flatten_chains, sweep_dead)
+
+
+def relax(program: Program) -> Program:
+    """Square by multiplying: pow is far slower, and off by an ulp for one number in a thousand."""
+    names, operands = list(program.ops), list(program.operands)
+    for index, (op, read) in enumerate(zip(names, operands, strict=True)):
+        if op is ops.pow and read[1] < 0 and program.constants[~read[1]] == 2.0:
+            names[index], operands[index] = ops.mul, (read[0], read[0])
+    return program if names == program.ops else optimize(replace(program, ops=names, operands=operands))

@@ -174,13 +174,13 @@ def record(
     if recorder.other_way or (expected is not None and len(recorder.guards) < len(expected)):
         return None
     leaves, out_spec = flatten(result)
-    outputs = [leaf if type(leaf) is Value else _plain(leaf, f) for leaf in leaves]
+    outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
     return Recording(inputs, outputs, out_spec, recorder.guards, recorder.reads, recorder.elsewhere)
 
 
 def numbers_of(results: Sequence[Any], f: Any) -> list[float]:
     """Return the plain numbers that `f` returned."""
-    return [x._data if type(x) is Value else _plain(x, f) for x in results]
+    return [x._data if isinstance(x, Value) else _plain(x, f) for x in results]
 
 
 def _plain(result: Any, f: Any) -> float:

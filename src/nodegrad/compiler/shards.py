@@ -16,7 +16,6 @@ from nodegrad.compiler import backends
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.passes import sweep_dead
 from nodegrad.compiler.reduction import added
-from nodegrad.compiler.vectorize import vectorize
 
 _SHARDS = 16  # the cut does not depend on the number of workers, so neither do sums
 _SMALLEST = 64  # rows
@@ -66,4 +65,4 @@ def _build(payload: bytes) -> Any:
     program, results, name, exact = pickle.loads(payload)
     program = sweep_dead(replace(program, outputs=program.outputs[:results]))
     name = backends.choose("auto") if name == "llvm" else name
-    return backends.make(vectorize(program), name=name, exact=exact, threads=1)
+    return backends.make(program, name=name, exact=exact, threads=1)

@@ -50,6 +50,21 @@ def _mod(m: Any, x: Any, y: Any) -> Any:
     return m.where(rest == 0.0, m.copysign(0.0, y), moved)
 
 
+def _floordiv(m: Any, x: Any, y: Any) -> Any:
+    """Divide and round down as Python does: by what is left when the remainder is taken away."""
+    rest = m.fmod(x, y)
+    quotient = (x - rest) / y
+    quotient = m.where(((y < 0.0) ^ (rest < 0.0)) & (rest != 0.0), quotient - 1.0, quotient)
+    whole = m.floor(quotient)
+    whole = m.where(quotient - whole > 0.5, whole + 1.0, whole)
+    return m.where((quotient == 0.0) | (y == 0.0), m.where(y == 0.0, x / y, m.copysign(0.0, x / y)), whole)
+
+
+def _direction(m: Any, x: Any, y: Any) -> Any:
+    length = m.hypot(x, y)
+    return m.where(length == 0.0, 0.0, x / length)
+
+
 def _sigmoid(m: Any, x: Any) -> Any:
     small = m.exp(-m.fabs(x))
     return m.where(x >= 0.0, 1.0, small) / (1.0 + small)
@@ -108,14 +123,17 @@ SPELLINGS: dict[Op, Spelling] = {
     ops.atanh:  Spelling("arctanh",    _FAST, "",                "atanh"),
     ops.erf:    Spelling("",           _FAST, "",                "erf"),
     ops.erfc:   Spelling("",           _FAST, "",                "erfc"),
-    ops.pow:    Spelling("power",      _FAST, "",                "pow",      lambda m, x, y: m.where(y == 2.0, x * x, m.pow(x, y))),
+    ops.pow:    Spelling("power",      _FAST, "",                "pow"),
     ops.mod:    Spelling("fmod",       True,  "",                "fmod",     _mod),
+    ops.floordiv: Spelling("",         _FAST, "",                "",         _floordiv),
     ops.sigmoid: Spelling("",          _FAST, "",                "",         _sigmoid),
     ops.softplus: Spelling("",         _FAST, "",                "",         _softplus),
 
     ops.sign:       Spelling(formula=lambda m, x: m.where(x > 0.0, 1.0, m.where(x < 0.0, -1.0, x))),
     ops.square:     Spelling(formula=lambda m, x: x * x),
     ops.reciprocal: Spelling(formula=lambda m, x: 1.0 / x),
+    ops.one_minus_square: Spelling(formula=lambda m, x: (1.0 - x) * (1.0 + x)),
+    ops.direction:  Spelling("",       _FAST, "",                "",         _direction),
     ops.relu:       Spelling(formula=lambda m, x: m.where(x <= 0.0, 0.0, x)),
     ops.step:       Spelling(formula=lambda m, x: m.where(x > 0.0, 1.0, m.where(x != x, x, 0.0))),
     ops.maximum:    Spelling(formula=lambda m, x, y: m.where((x >= y) | (x != x), x, y)),

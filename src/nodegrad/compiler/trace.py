@@ -14,13 +14,12 @@ from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import optimize, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Program, check, evaluate
 from nodegrad.compiler.record import Recording, Way, named, record
-from nodegrad.compiler.vectorize import vectorize
 from nodegrad.graph import patient_collector
 from nodegrad.trees import Spec, builder, mapped
 
 
 class Backend(Protocol):
-    """What runs a vector program."""
+    """What runs a program."""
 
     name: str
 
@@ -37,7 +36,7 @@ class Backend(Protocol):
         """Return the outputs for one row."""
 
 
-MakeBackend = Callable[..., Backend]  # (vector program); and exact=True, to the bit whatever was chosen
+MakeBackend = Callable[..., Backend]  # (program); and exact=True, to the bit whatever was chosen
 
 
 class Trace:
@@ -105,7 +104,7 @@ class Trace:
                 # Guards are computed as eager code does: rounded otherwise, a row on the brink of a branch
                 # would go a way that eager code does not take.
                 exact = {"exact": True} if self.lines and part != "results" else {}
-                found = self.kernels[part] = self.make(vectorize(program), **exact)
+                found = self.kernels[part] = self.make(program, **exact)
             self.seconds += perf_counter() - started
         return found
 

@@ -13,6 +13,7 @@ from itertools import chain, pairwise
 import numpy as np
 
 from nodegrad import ops
+from nodegrad.compiler.passes import relax
 from nodegrad.compiler.program import COPY, PRODUCTS, STEPS, UNCHECKED, Operands, Program
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check
 from nodegrad.ops import Op
@@ -25,9 +26,9 @@ _BODY = 1 << 40  # depths in the body count from here: it runs after all of the 
 _COPIES = 0  # the first group to run in the body
 
 
-def vectorize(program: Program) -> VectorProgram:
-    """Group a program's instructions into vector instructions."""
-    plan = _Plan(program)
+def vectorize(program: Program, exact: bool = True) -> VectorProgram:
+    """Group a program's instructions into vector instructions; relax it first unless it must be exact."""
+    plan = _Plan(program if exact else relax(program))
     layout = _Layout(plan)
     for slots, scalars in plan.groups():
         if scalars:

@@ -1,10 +1,11 @@
-"""Backends run vector programs. Each offers what `Backend` in trace.py lists, with the same results."""
+"""Backends run programs. Each offers what `Backend` in trace.py lists, with the same results."""
 
 import re
 from importlib.util import find_spec
 from typing import Any
 
-from nodegrad.compiler.vector import VectorProgram
+from nodegrad.compiler.program import Program
+from nodegrad.compiler.vectorize import vectorize
 
 NAMES = ("llvm", "numpy")
 _OLDEST = (0, 45)  # the first llvmlite that runs passes one by one
@@ -38,12 +39,13 @@ def _has_llvmlite() -> bool:
     return tuple(map(int, re.findall(r"\d+", llvmlite.__version__)[:2])) >= _OLDEST
 
 
-def make(program: VectorProgram, *, name: str, exact: bool, threads: int | None) -> Any:
-    """Make the backend of that name for a vector program."""
+def make(program: Program, *, name: str, exact: bool, threads: int | None) -> Any:
+    """Make the backend of that name for a program."""
+    vector = vectorize(program, exact)
     if name == "llvm":
         from nodegrad.compiler.backends.llvm.backend import LlvmBackend
 
-        return LlvmBackend(program, exact, threads)
+        return LlvmBackend(vector, exact, threads)
     from nodegrad.compiler.backends.numpy import NumpyBackend
 
-    return NumpyBackend(program, exact)
+    return NumpyBackend(vector, exact)

@@ -132,6 +132,8 @@ BINDS = {
     "neg": NEGATIVE,
     "mul": PRODUCT,
     "strong_mul": PRODUCT,
+    "one_minus_square": SUM,
+    "direction": PRODUCT,
 }
 BINDS |= {"div": PRODUCT, "reciprocal": PRODUCT, "pow": POWER, "square": POWER, "exp": POWER}
 
@@ -224,6 +226,8 @@ _INFIX: dict[str, tuple[str, tuple[float, ...]]] = {
     "pow": ("{}^{}", (ATOM, ATOM)),
     "square": ("{}^2", (ATOM,)),
     "where": ("({1} if {0} else {2})", (0.0, 0.0, 0.0)),
+    "one_minus_square": ("1 - {}^2", (ATOM,)),
+    "direction": ("{0}/hypot({0}, {1})", (POWER, POWER)),
 }
 _INFIX["strong_mul"] = _INFIX["mul"]
 _FRACTIONS = {
@@ -237,6 +241,7 @@ _FRACTIONS = {
     "cbrt": (r"\sqrt[3]{{{}}}", (0.0,)),
     "abs": (r"\left|{}\right|", (0.0,)),
     "sigmoid": (r"\sigma\left({}\right)", (0.0,)),
+    "direction": (r"\frac{{{0}}}{{\operatorname{{hypot}}\left({0}, {1}\right)}}", (0.0, 0.0)),
     "where": (
         r"\begin{{cases}} {1} & \text{{if }} {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
         (0.0,) * 3,
@@ -248,6 +253,7 @@ _PYTHON: dict[str, tuple[str, tuple[float, ...]]] = {
     "strong_mul": ("{}*{}", (PRODUCT, PRODUCT)),
 }
 _PYTHON |= {"pow": ("{}**{}", (ATOM, ATOM)), "square": ("{}**2", (ATOM,)), "exp": ("exp({})", (0.0,))}
+_PYTHON |= {"one_minus_square": ("1 - {}**2", (ATOM,))}
 _PYTHON |= {"where": ("where({}, {}, {})", (0.0,) * 3)}
 
 TEXT = Style(
