@@ -86,8 +86,9 @@ def norm(numbers: Iterable[Number]) -> Number:
     5.0
     """
     numbers = _all(numbers, "norm")
-    rough = ops.dot(*numbers, *numbers)
-    scale = where(gt(rough, 2.0**1000), 2.0**-600, where(lt(rough, 2.0**-900), 2.0**600, 1.0))
+    size = ops.sum(*map(ops.abs, numbers))
+    tiny = ops.mul(gt(size, 0.0), lt(size, 2.0**-500))
+    scale = where(gt(size, 2.0**500), 2.0**-600, where(tiny, 2.0**600, 1.0))
     scaled = [ops.mul(x, scale) for x in numbers]
     squared = ops.dot(*scaled, *scaled)
     return ops.div(where(eq(squared, 0.0), 0.0, ops.sqrt(squared)), scale)
