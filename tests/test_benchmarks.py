@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 
 import nodegrad as ng
 from benchmarks import problems, report, run, spelling, targets, timing
-from benchmarks.contenders import OURS, REGISTRY, RELU, Repeated
+from benchmarks.contenders import BY_BACKWARD, BY_SWEEP, OURS, REGISTRY, RELU, Repeated
 
 OTHERS = ("torch", "jax", "casadi", "micrograd")
 SUITE = list(problems.suite(quick=True))
@@ -59,13 +59,13 @@ def of(family):
 
 @EACH
 def test_compiled_equals_eager(problem):
-    eager = "nodegrad, not compiled" if problem.mode != "fit" else "NumPy by hand"
+    eager = BY_SWEEP if problem.mode != "fit" else "NumPy by hand"
 
     for found, expected in zip(results(problem, OURS), results(problem, eager), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
 
 
-WEIGHTLESS = ("NumPy by hand", "nodegrad, NumPy backend", "plain Python")
+WEIGHTLESS = ("NumPy by hand", "nodegrad, NumPy backend", BY_BACKWARD, "plain Python")
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,26 @@ def test_losses_are_named_and_bold():
 
     assert "PyTorch took 0.50 of" in report.losses([case])
     assert "JAX" not in report.losses([case])
-    assert "**0.50×** (0.1 s)" in report.group_table([case])
+    assert "| **0.50×** |" in report.group_table([case])
+
+
+def test_seconds_until_the_first_result_are_told_of_what_compiles():
+    problem = problems.mlp([2, 16, 16, 1], "relu", [96])
+    case = case_of(problem, PyTorch=0.5, JAX_jit=2.0, **{"nodegrad,_not_compiled": 7.0})
+
+    row = report.group_table([case])
+    assert "| 2.0 µs (0.20 s) | **0.50×** |" in row
+    assert "| 2.0× (0.1 s) |" in row
+    assert "| 7.0× |" in row
+
+
+def test_columns_begin_with_what_readers_know():
+    header = report.group_table([case_of(problems.mlp([2, 4, 1], "relu", [96]))]).splitlines()[0]
+
+    assert header.strip("| ").split(" | ")[2:] == [
+        *(OURS, "PyTorch", "PyTorch, 1 thread", "JAX jit", "NumPy by hand", "CasADi SX", "micrograd"),
+        *("nodegrad, NumPy backend", BY_SWEEP, BY_BACKWARD, RELU),
+    ]
 
 
 @pytest.mark.parametrize(("ratio", "met"), [(3.5, True), (2.5, False)])

@@ -22,6 +22,7 @@ Bind = Callable[[tuple[Any, ...]], Any]  # to a Step, or to an object with resul
 Build = Callable[[Problem], Bind]
 
 OURS, RELU = "nodegrad", "nodegrad, relu instead"
+BY_SWEEP, BY_BACKWARD = "nodegrad, not compiled", "nodegrad, not compiled, backward()"
 REGISTRY: dict[str, dict[str, "Contender"]] = {}  # family of problems -> name -> contender
 
 
@@ -37,6 +38,7 @@ class Contender:
         graph: the largest work of one row.
         read: turns a result into one array of values and derivatives, in nodegrad's order.
         same: whether it solves the same problem, and not a similar one to be compared with.
+        compiles: whether it compiles, so that the time until its first result is worth telling.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Contender:
     graph: float
     read: Callable[[Any], np.ndarray]
     same: bool = True
+    compiles: bool = False
 
 
 ROWS_FIRST = ("ba", "options", "pendulum")  # families whose results have rows
@@ -89,13 +92,15 @@ def contender(
     graph: float = math.inf,
     read: Callable[[Any], np.ndarray] | None = None,
     same: bool = True,
+    compiles: bool = False,
 ) -> Callable[[Build], Build]:
     """Register a function that builds a solver."""
 
     def register(build: Build) -> Build:
         for family in families:
             reader = read or (flat_rows if family in ROWS_FIRST else flat)
-            REGISTRY.setdefault(family, {})[name] = Contender(name, start, build, most, graph, reader, same)
+            found = Contender(name, start, build, most, graph, reader, same, compiles)
+            REGISTRY.setdefault(family, {})[name] = found
         return build
 
     return register
@@ -132,13 +137,13 @@ def compiled(problem: Problem, **options: Any) -> Bind:
     return bind
 
 
-@contender(OURS, *COMPILED, start=start)
+@contender(OURS, *COMPILED, start=start, compiles=True)
 def nodegrad_compiled(problem: Problem) -> Bind:
     """Compile with the backend that is chosen by itself."""
     return compiled(problem)
 
 
-@contender(RELU, "mlp", start=start, same=False)
+@contender(RELU, "mlp", start=start, same=False, compiles=True)
 def nodegrad_relu(problem: Problem) -> Bind:
     """Compile the network with relu in place of its activation, to see what that costs."""
     layers = problem.given["layers"]
@@ -148,15 +153,15 @@ def nodegrad_relu(problem: Problem) -> Bind:
     return compiled(replace(problem, function=mlp(sizes, "relu", []).function))
 
 
-@contender("nodegrad, NumPy backend", *COMPILED, start=partial(start, "numpy"), graph=350_000)
+@contender("nodegrad, NumPy backend", *COMPILED, start=partial(start, "numpy"), graph=350_000, compiles=True)
 def nodegrad_numpy(problem: Problem) -> Bind:
     """Compile for NumPy, which is what runs where there is no llvmlite."""
     return compiled(problem, backend="numpy")
 
 
-@contender("nodegrad, not compiled", *COMPILED, most=300_000)
+@contender(BY_SWEEP, *COMPILED, most=300_000)
 def nodegrad_eager(problem: Problem) -> Bind:
-    """Run the function as it stands, a row at a time."""
+    """Run the function as it stands, by `value_and_grad`, a row at a time."""
 
     def bind(arguments: tuple[Any, ...]) -> Step:
         if problem.mode == "call":
@@ -166,6 +171,25 @@ def nodegrad_eager(problem: Problem) -> Bind:
         def step() -> Any:
             numbers = np.array([flat(problem.function(*row)) for row in rows])
             return numbers.mean(axis=0) if problem.mode == "mean" else numbers
+
+        return step
+
+    return bind
+
+
+@contender(BY_BACKWARD, "mlp", most=300_000)
+def nodegrad_backward(problem: Problem) -> Bind:
+    """Compute the loss of the whole batch, as micrograd's users do, and call `backward`."""
+    model, loss = problem.given["model"], problem.given["loss"]
+
+    def bind(arguments: tuple[Any, ...]) -> Step:
+        X, Y = (x.tolist() for x in arguments)
+
+        def step() -> Any:
+            model.zero_grad()
+            found = loss([model(x) for x in X], Y)
+            found.backward()
+            return [found.data, [p.grad for p in model.parameters()]]
 
         return step
 
@@ -250,7 +274,7 @@ class Fit:
         return self.stopped - self.started
 
 
-@contender(OURS, "fit", start=start)
+@contender(OURS, "fit", start=start, compiles=True)
 def nodegrad_fit(problem: Problem) -> Bind:
     """Train with `fit`, which compiles by itself."""
     return lambda arguments: Fit(problem, arguments)

@@ -99,7 +99,7 @@ def mlp(sizes: list[int], activation: str, rows: list[int]) -> Problem:
         function=ng.value_and_grad(loss, wrt=model.parameters()),
         arguments={f"{n} row{'s' * (n > 1)}": batch(sizes, n) for n in rows},
         mode="mean",
-        given={"layers": layer_arrays(model), "activation": activation},
+        given={"layers": layer_arrays(model), "activation": activation, "model": model, "loss": LOSS},
         work=6.0 * weights(sizes),
     )
 
@@ -117,7 +117,7 @@ def mlp_graph(sizes: list[int], activation: str, rows: int) -> Problem:
         function=ng.value_and_grad(loss, wrt=model.parameters()),
         arguments={f"{rows} rows": batch(sizes, rows)},
         mode="call",
-        given={"layers": layer_arrays(model), "activation": activation},
+        given={"layers": layer_arrays(model), "activation": activation, "model": model, "loss": LOSS},
         work=6.0 * weights(sizes) * rows,
     )
 

@@ -1,4 +1,4 @@
-"""The report: tables of ratios, what was promised beside what was measured, and where others are faster."""
+"""The report: tables of ratios, and where others are faster."""
 
 import gc
 import importlib.metadata
@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import nodegrad
-from benchmarks.contenders import OURS, REGISTRY
+from benchmarks.contenders import OURS, REGISTRY, RELU
 from benchmarks.spelling import duration, short
-from benchmarks.targets import Target, targets
 from benchmarks.timing import DISAGREES, NOT_INSTALLED, Case, Cost
 
 PACKAGES = ("numpy", "llvmlite", "torch", "jax", "casadi", "micrograd", "scipy")
@@ -26,15 +25,28 @@ GROUPS = {  # title -> families
 }
 
 
+# The columns beside nodegrad's: first what readers know, last other ways to use nodegrad itself.
+ORDER = ("PyTorch", "JAX", "NumPy", "CasADi", "micrograd", "plain Python", OURS, RELU)
+
+
+def place(name: str) -> int:
+    """Return where a contender stands among the columns: by the longest beginning of its name in ORDER."""
+    return max((len(begin), index) for index, begin in enumerate(ORDER) if name.startswith(begin))[1]
+
+
 def cell(case: Case, name: str) -> str:
-    """Write how many times as long as nodegrad a contender took, bold below 1, and its compile seconds."""
+    """Write how many times as long as nodegrad a contender took, bold below 1.
+
+    In brackets stand the seconds until its first result, where it compiles.
+    """
     timing = case.timings.get(name)
     if timing is None:
         reason = case.absent.get(name, "")
         return reason if reason in (NOT_INSTALLED, DISAGREES) else "–"
     ratio = f"{short(timing.ratio)}×"
     ratio = f"**{ratio}**" if timing.ratio < 1.0 else ratio
-    return f"{ratio} ({timing.compile_seconds:.1f} s)" if timing.compile_seconds >= 0.05 else ratio
+    compiles = REGISTRY[case.problem.family][name].compiles
+    return f"{ratio} ({timing.compile_seconds:.1f} s)" if compiles else ratio
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -47,18 +59,17 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def group_table(cases: list[Case]) -> str:
     """Write the times of nodegrad and the ratios of all others."""
     names = list(dict.fromkeys(name for case in cases for name in REGISTRY[case.problem.family]))
-    others = [name for name in names if name != OURS]
+    others = sorted((name for name in names if name != OURS), key=place)
     rows = [
         [
             case.problem.name,
             case.size,
-            duration(case.timings[OURS].seconds),
-            f"{case.timings[OURS].compile_seconds:.2f} s",
+            f"{duration(case.timings[OURS].seconds)} ({case.timings[OURS].compile_seconds:.2f} s)",
             *(cell(case, name) for name in others),
         ]
         for case in cases
     ]
-    return table(["problem", "size", OURS, "compile", *others], rows)
+    return table(["problem", "size", OURS, *others], rows)
 
 
 def cost_table(costs: list[Cost]) -> str:
@@ -91,15 +102,6 @@ def losses(cases: list[Case]) -> str:
     return "\n".join(found or ["Nowhere in this run."]) + "\n"
 
 
-# What is promised.
-
-
-def target_table(found: list[Target]) -> str:
-    """Write what was promised beside what was measured."""
-    rows = [[t.text, t.required, t.measured, "yes" if t.met else "**no**"] for t in found]
-    return table(["what", "required", "measured", "met"], rows)
-
-
 # The page.
 
 
@@ -129,8 +131,6 @@ def page(cases: list[Case], costs: list[Cost], command: str, where: str, seconds
     made = f"Made by `{command}` in {seconds:.0f} s on {datetime.now(UTC):%Y-%m-%d}. {where}."
     how = f"float64; cyclic garbage collector {collector}; PyTorch with 2 threads and with 1."
     parts = [f"{made} {how}\n"]
-    if found := targets(cases, costs):
-        parts += ["## Targets\n", target_table(found)]
     for title, families in GROUPS.items():
         if chosen := [case for case in cases if case.problem.family in families]:
             parts += [f"## {title}\n", group_table(chosen)]

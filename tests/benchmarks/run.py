@@ -20,6 +20,7 @@ from benchmarks import problems
 from benchmarks.contenders import OURS
 from benchmarks.report import machine, page
 from benchmarks.spelling import duration
+from benchmarks.targets import targets
 from benchmarks.timing import Case, Cost, compile_costs, measure
 
 BEGIN, END = "<!-- results: written by tests/benchmarks/run.py -->", "<!-- end of results -->"
@@ -89,6 +90,8 @@ def main() -> None:
     if failures:
         where = f"Failed, and left out: {'; '.join(failures)}. {where}"
     command = " ".join(["python", "tests/benchmarks/run.py", *sys.argv[1:]])
+    for target in targets(cases, costs):
+        say(f"{'met' if target.met else 'MISSED'}: {target.text} {target.required}; {target.measured}")
     text = page(cases, costs, command, where, perf_counter() - start)
     print(text)
     if given.markdown:

@@ -1,4 +1,4 @@
-"""The targets: what the library is meant to reach, beside what was measured."""
+"""The targets: what must not get slower, beside what was measured. The runner says them at its end."""
 
 import math
 from collections.abc import Callable, Iterable

@@ -19,7 +19,7 @@ def library() -> Any:
     return casadi
 
 
-@contender("CasADi SX", "mlp", start=library, most=10_000_000, graph=350_000)
+@contender("CasADi SX", "mlp", start=library, most=10_000_000, graph=350_000, compiles=True)
 def casadi_mlp(problem: Problem) -> Bind:
     """Build scalar expressions of loss and gradient of a row, map them over rows and add up."""
     ca = library()
@@ -67,7 +67,7 @@ def casadi_rotated(ca: Any, r: Any, x: Any) -> Any:
     return ca.if_else(still, x + ca.cross(r, x), moved)
 
 
-@contender("CasADi SX", "ba", start=library, read=flat)
+@contender("CasADi SX", "ba", start=library, read=flat, compiles=True)
 def casadi_ba(problem: Problem) -> Bind:
     """Build scalar expressions of the Jacobian, and map them over observations."""
     ca = library()
@@ -96,7 +96,7 @@ def casadi_map(function: Any) -> Bind:
     return bind
 
 
-@contender("CasADi SX", "lstm", start=library)
+@contender("CasADi SX", "lstm", start=library, compiles=True)
 def casadi_lstm(problem: Problem) -> Bind:
     """Build scalar expressions of the whole sequence."""
     ca = library()
@@ -129,7 +129,7 @@ def casadi_lstm(problem: Problem) -> Bind:
     return bind
 
 
-@contender("CasADi SX", "options", start=library, read=flat)
+@contender("CasADi SX", "options", start=library, read=flat, compiles=True)
 def casadi_options(problem: Problem) -> Bind:
     """Build scalar expressions of price and Greeks, and map them over rows."""
     ca = library()
@@ -146,7 +146,7 @@ def casadi_options(problem: Problem) -> Bind:
     return casadi_map(ca.Function("f", symbols, [outputs]))
 
 
-@contender("CasADi SX", "pendulum", start=library, read=flat)
+@contender("CasADi SX", "pendulum", start=library, read=flat, compiles=True)
 def casadi_pendulum(problem: Problem) -> Bind:
     """Build scalar expressions of all steps, and map them over rows."""
     ca = library()
@@ -161,7 +161,7 @@ def casadi_pendulum(problem: Problem) -> Bind:
     return casadi_map(ca.Function("f", symbols, [outputs]))
 
 
-@contender("CasADi SX", "call", start=library)
+@contender("CasADi SX", "call", start=library, compiles=True)
 def casadi_call(problem: Problem) -> Bind:
     """Call the formula as a CasADi function."""
     ca = library()

@@ -48,7 +48,7 @@ def jax_step(function: Callable[..., Any], *data: Any) -> Step:
     return lambda: jax.block_until_ready(function(*data))
 
 
-@contender("JAX jit", "mlp", start=jax_numpy, read=flat_layers)
+@contender("JAX jit", "mlp", start=jax_numpy, read=flat_layers, compiles=True)
 def jax_mlp(problem: Problem) -> Bind:
     """Use jit of value_and_grad of the loss of a batch."""
     jax, jnp = jax_numpy()
@@ -73,7 +73,7 @@ def jax_update(problem: Problem) -> Callable[..., Any]:
     return update
 
 
-@contender("JAX jit", "fit", start=jax_numpy, read=flat_layers)
+@contender("JAX jit", "fit", start=jax_numpy, read=flat_layers, compiles=True)
 def jax_fit(problem: Problem) -> Bind:
     """Use jit of a step with its update, called once a step."""
     jax, jnp = jax_numpy()
@@ -92,7 +92,7 @@ def jax_fit(problem: Problem) -> Bind:
     return bind
 
 
-@contender("JAX jit, 100 steps in a loop inside", "fit", start=jax_numpy, read=flat_layers)
+@contender("JAX jit, 100 steps in a loop inside", "fit", start=jax_numpy, read=flat_layers, compiles=True)
 def jax_fit_inside(problem: Problem) -> Bind:
     """Use jit of 100 steps in lax.fori_loop, counted as 100."""
     jax, jnp = jax_numpy()
@@ -132,7 +132,7 @@ class JaxLoop:
         return (perf_counter() - start) * count / (100 * max(1, count // 100))
 
 
-@contender("JAX jit", "gpt", start=jax_numpy)
+@contender("JAX jit", "gpt", start=jax_numpy, compiles=True)
 def jax_gpt(problem: Problem) -> Bind:
     """Write the transformer over a batch of token numbers."""
     jax, jnp = jax_numpy()
@@ -171,7 +171,7 @@ def jax_gpt(problem: Problem) -> Bind:
     return bind
 
 
-@contender("JAX jit", "gmm", start=jax_numpy)
+@contender("JAX jit", "gmm", start=jax_numpy, compiles=True)
 def jax_gmm(problem: Problem) -> Bind:
     """Take all points and components at once."""
     jax, jnp = jax_numpy()
@@ -196,7 +196,7 @@ def jax_gmm(problem: Problem) -> Bind:
     return lambda arguments: jax_step(function, arrays, jnp.asarray(arguments[0]))
 
 
-@contender("JAX jit", "ba", start=jax_numpy, read=flat_blocks)
+@contender("JAX jit", "ba", start=jax_numpy, read=flat_blocks, compiles=True)
 def jax_ba(problem: Problem) -> Bind:
     """Use jit of vmap of jacrev of the same formulas; `where` stands in place of the branch."""
     jax, jnp = jax_numpy()
@@ -222,7 +222,7 @@ def jax_ba(problem: Problem) -> Bind:
     return lambda arguments: jax_step(function, *map(jnp.asarray, arguments))
 
 
-@contender("JAX jit", "lstm", start=jax_numpy)
+@contender("JAX jit", "lstm", start=jax_numpy, compiles=True)
 def jax_lstm(problem: Problem) -> Bind:
     """Use lax.scan over characters; take the units of a layer at once."""
     jax, jnp = jax_numpy()
@@ -250,7 +250,7 @@ def jax_lstm(problem: Problem) -> Bind:
     return lambda arguments: jax_step(function, tuple(map(jnp.asarray, arguments)))
 
 
-@contender("JAX jit", "options", start=jax_numpy)
+@contender("JAX jit", "options", start=jax_numpy, compiles=True)
 def jax_options(problem: Problem) -> Bind:
     """Use jit of vmap of grad, twice for gamma."""
     jax, jnp = jax_numpy()
@@ -271,7 +271,7 @@ def jax_options(problem: Problem) -> Bind:
     return lambda arguments: jax_step(function, *map(jnp.asarray, arguments))
 
 
-@contender("JAX jit", "pendulum", start=jax_numpy)
+@contender("JAX jit", "pendulum", start=jax_numpy, compiles=True)
 def jax_pendulum(problem: Problem) -> Bind:
     """Use lax.scan over steps, mapped over rows."""
     jax, jnp = jax_numpy()
@@ -293,7 +293,7 @@ def jax_pendulum(problem: Problem) -> Bind:
     return lambda arguments: jax_step(function, *map(jnp.asarray, arguments))
 
 
-@contender("JAX jit", "call", start=jax_numpy)
+@contender("JAX jit", "call", start=jax_numpy, compiles=True)
 def jax_call(problem: Problem) -> Bind:
     """Use jit of the formula."""
     jax, jnp = jax_numpy()
