@@ -44,9 +44,12 @@ def entries(module):
     """Yield the Markdown for the public functions and classes of a module, then of its public modules."""
     public = {name: getattr(module, name) for name in sorted(public_names(module), key=str.lower)}
     for name, it in public.items():
-        if callable(it) and not isinstance(it, ops.Op):
+        elsewhere = module is nodegrad.training and name in nodegrad.__all__
+        if callable(it) and not isinstance(it, ops.Op) and not elsewhere:
             yield entry(f"{module.__name__}.{name}", it)
     for it in filter(inspect.ismodule, public.values()):
+        if it is nodegrad.show:  # it has a page of its own
+            continue
         yield f":::{{rubric}} {it.__name__}\n:::\n\n{inspect.getdoc(it)}\n"
         yield from entries(it)
 

@@ -51,12 +51,14 @@ class Transformer(ng.nn.Module):
 
     def __init__(self, seed):
         draw = random.Random(seed).gauss
-        shapes = dict.fromkeys(("query", "key", "value", "out"), (WIDTH, WIDTH))
-        shapes |= {"embedding": (WIDTH, len(letters)), "position": (CONTEXT, WIDTH)}
-        shapes |= {"up": (4 * WIDTH, WIDTH), "down": (WIDTH, 4 * WIDTH), "scores": (len(letters), WIDTH)}
-        for name, (rows, columns) in shapes.items():
-            matrix = [[ng.Value(draw(0.0, 0.2)) for _ in range(columns)] for _ in range(rows)]
-            setattr(self, name, matrix)
+
+        def matrix(rows, columns):
+            return [[ng.Value(draw(0.0, 0.2)) for _ in range(columns)] for _ in range(rows)]
+
+        self.query, self.key, self.value, self.out = [matrix(WIDTH, WIDTH) for _ in range(4)]
+        self.embedding, self.position = matrix(WIDTH, len(letters)), matrix(CONTEXT, WIDTH)
+        self.up, self.down = matrix(4 * WIDTH, WIDTH), matrix(WIDTH, 4 * WIDTH)
+        self.scores = matrix(len(letters), WIDTH)
 
     def __call__(self, window):
         """Return the scores of the letter after each of the window's letters, which are one-hot vectors."""

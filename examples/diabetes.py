@@ -20,7 +20,7 @@ options.out.mkdir(parents=True, exist_ok=True)
 
 patients = load_diabetes()
 split = ng.data.train_test_split(patients.data, patients.target / 100.0, test_size=0.25, seed=1)
-X_train, X_test, y_train, y_test = split
+X_train, X_test, y_train, y_test = map(np.asarray, split)
 X_train, X_test = map(np.asarray, ng.data.standardize(X_train, X_test))
 
 models = {"linear": ng.nn.MLP(10, [1], seed=1), "network": ng.nn.MLP(10, [4, 1], activation="tanh", seed=1)}
@@ -36,7 +36,7 @@ for name, model in models.items():
     print(f"{name}: {history}")
 
 neuron = models["linear"].layers[0].neurons[0]
-descended = np.array([value.data for value in [*neuron.w, neuron.b]])
+descended = np.array([value.data for value in neuron.parameters()])
 least_squares = np.linalg.lstsq(np.column_stack([X_train, np.ones(len(X_train))]), y_train, rcond=None)[0]
 print(f"largest difference from ordinary least squares: {abs(descended - least_squares).max():.1e}")
 

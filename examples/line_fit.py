@@ -19,7 +19,7 @@ y = [2.1, 2.9, 4.2, 4.8, 6.3, 6.9]
 rate, negligible = 0.01, 1e-8 if options.quick else 1e-12
 
 m, c = ng.Value(0.0, label="m"), ng.Value(0.0, label="c")
-costs, path = [], [(m.data, c.data)]
+costs, path = list[float](), [(m.data, c.data)]
 while len(costs) < 2 or costs[-2] - costs[-1] > negligible:
     cost = ng.mean((m * xi + c - yi) ** 2 for xi, yi in zip(X, y, strict=True))
     m.grad = c.grad = 0.0

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import nodegrad as ng
 
@@ -49,6 +50,6 @@ print("saved", ng.draw(C).save(options.out / "network_4_2_2_1.svg"))
 X, _ = ng.data.make_blobs(40, centers=[[0.0] * 4], seed=5)
 targets = [a * b + c - d for a, b, c, d in X]
 descent = ng.optim.SGD(parameters, learning_rate=0.05)
-limits = {"target_loss": 0.1, "gradient_tolerance": 1e-4, "tolerance": 1e-5}
+limits: dict[str, Any] = {"target_loss": 0.1, "gradient_tolerance": 1e-4, "tolerance": 1e-5}
 epochs = 20 if options.quick else 1000
 print(ng.fit(lambda x: network(x)[0], X, targets, cost, descent, epochs, **limits))

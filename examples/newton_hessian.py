@@ -41,7 +41,7 @@ def powell_singular(x):
 
 def newton(f, x, steps):
     """Return the length of every step, taken whole: near the minimum it is the error."""
-    gradient, hessian, lengths = ng.grad(f), ng.hessian(f), []
+    gradient, hessian, lengths = ng.grad(f), ng.hessian(f), list[float]()
     while len(lengths) < steps and (not lengths or lengths[-1] > 1e-9):
         step = np.linalg.solve(hessian(x), gradient(x))
         x, lengths = x - step, [*lengths, float(np.linalg.norm(step))]

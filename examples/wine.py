@@ -20,7 +20,7 @@ options.out.mkdir(parents=True, exist_ok=True)
 
 wines = load_wine()
 split = ng.data.train_test_split(wines.data, wines.target, test_size=0.3, seed=1, stratify=True)
-X_train, X_test, y_train, y_test = split
+X_train, X_test, y_train, y_test = map(np.asarray, split)
 X_train, X_test = map(np.asarray, ng.data.standardize(X_train, X_test))
 
 model = ng.nn.MLP(13, [3], seed=1)  # one linear layer: a score for each kind

@@ -28,3 +28,9 @@ def test_a_misspelt_name_lets_python_suggest_the_right_one():
         ng.tahn
 
     assert (caught.value.name, caught.value.obj) == ("tahn", ng)
+
+
+def test_every_row_is_public_or_for_partials_and_sweeps():
+    composed = {"sum", "dot"}  # rows that functions of the same names apply
+
+    assert set(ng.ops.TABLE) - set(ng.ops.__all__) == PARTIALS_OWN | composed

@@ -9,164 +9,54 @@ instructions that runs at native speed.
 
 import importlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-# fmt: off
-# isort: off
-from nodegrad.check import check_grad
-from nodegrad.extend import custom
-from nodegrad.functions import (
-    clip, dot, elu, gelu, leaky_relu, log_sigmoid, log_softmax, logaddexp, logsumexp, mean, mish, norm,
-    prod, selu, silu, softmax, softsign, sum,
-)
-from nodegrad.graph import recording
-from nodegrad.ops import (
-    abs, acos, acosh, add, asin, asinh, atan, atan2, atanh, cbrt, ceil, copysign, cos, cosh, div, eq, erf,
-    erfc, exp, exp2, expm1, floor, floordiv, ge, gt, hypot, identity, le, log, log1p, log2, log10, lt,
-    maximum, minimum, mod, mul, ne, neg, pow, reciprocal, relu, round, round_to, sigmoid, sign, sin, sinh,
-    softplus, sqrt, square, step, stop_gradient, sub, tan, tanh, trunc, where,
-)
-from nodegrad.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-from nodegrad.value import Value
+from nodegrad.check import *
+from nodegrad.extend import *
+from nodegrad.functions import *
+from nodegrad.graph import *
+from nodegrad.ops import *
+from nodegrad.transforms import *
+from nodegrad.value import *
 
-# isort: on
-# fmt: on
+if TYPE_CHECKING:  # for those who read types: what lies outside the core, which `_LATER` loads on first use
+    # isort: off
+    from nodegrad import data as data, nn as nn, optim as optim, show as show, training as training
+    from nodegrad.compiler import compile as compile
+    from nodegrad.diagnose import detect_anomaly as detect_anomaly, stats as stats
+    from nodegrad.show import draw as draw, draw_dot as draw_dot, explain as explain, player as player
+    from nodegrad.show import plots as plots, training_player as training_player
+    from nodegrad.show.paths import paths as paths
+    from nodegrad.training import History as History, fit as fit
+    # isort: on
 
 __version__ = "0.1.0"
 
-# What lies outside the core, loaded on first use: the name, and the module that defines it (or that it is).
-_LATER = {
-    "compile": "compiler",
-    "draw": "show",
-    "draw_dot": "show",
-    "explain": "show",
-    "paths": "show",
-    "player": "show",
-    "plots": "show.plots",
-    "detect_anomaly": "diagnose",
-    "stats": "diagnose",
-    "fit": "training",
-    "History": "training",
-    "nn": "nn",
-    "optim": "optim",
-    "data": "data",
+_CORE = ("check", "extend", "functions", "graph", "ops", "transforms", "value")
+_MODULES = {name: name for name in ("data", "nn", "optim", "show", "training")} | {"plots": "show.plots"}
+_NAMES = {
+    "compiler": ("compile",),
+    "diagnose": ("detect_anomaly", "stats"),
+    "show": ("draw", "draw_dot", "explain", "paths", "player", "training_player"),
+    "training": ("History", "fit"),
 }
+_LATER = {name: module for module, names in _NAMES.items() for name in names} | _MODULES
 
-# fmt: off
-__all__ = [
-    "History",
-    "Value",
-    "abs",
-    "acos",
-    "acosh",
-    "add",
-    "asin",
-    "asinh",
-    "atan",
-    "atan2",
-    "atanh",
-    "cbrt",
-    "ceil",
-    "check_grad",
-    "clip",
-    "compile",
-    "copysign",
-    "cos",
-    "cosh",
-    "custom",
-    "data",
-    "detect_anomaly",
-    "div",
-    "dot",
-    "draw",
-    "draw_dot",
-    "elu",
-    "eq",
-    "erf",
-    "erfc",
-    "exp",
-    "exp2",
-    "explain",
-    "expm1",
-    "fit",
-    "floor",
-    "floordiv",
-    "ge",
-    "gelu",
-    "grad",
-    "gt",
-    "hessian",
-    "hvp",
-    "hypot",
-    "identity",
-    "jacobian",
-    "jvp",
-    "le",
-    "leaky_relu",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "log_sigmoid",
-    "log_softmax",
-    "logaddexp",
-    "logsumexp",
-    "lt",
-    "maximum",
-    "mean",
-    "minimum",
-    "mish",
-    "mod",
-    "mul",
-    "ne",
-    "neg",
-    "nn",
-    "norm",
-    "optim",
-    "paths",
-    "player",
-    "plots",
-    "pow",
-    "prod",
-    "reciprocal",
-    "recording",
-    "relu",
-    "round",
-    "round_to",
-    "selu",
-    "sigmoid",
-    "sign",
-    "silu",
-    "sin",
-    "sinh",
-    "softmax",
-    "softplus",
-    "softsign",
-    "sqrt",
-    "square",
-    "stats",
-    "step",
-    "stop_gradient",
-    "sub",
-    "sum",
-    "tan",
-    "tanh",
-    "trunc",
-    "value_and_grad",
-    "vjp",
-    "where",
-]
-# fmt: on
+__all__ = [*_LATER, *(x for name in _CORE for x in sys.modules[f"nodegrad.{name}"].__all__)]  # noqa: PLE0604
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(
             f"module 'nodegrad' has no attribute {name!r}", name=name, obj=sys.modules[__name__]
         )
     module = importlib.import_module(f"nodegrad.{_LATER[name]}")
-    found = globals()[name] = module if _LATER[name].endswith(name) else getattr(module, name)
+    found = globals()[name] = module if name in _MODULES else getattr(module, name)
     return found
+
+
+if not TYPE_CHECKING:  # else no name would be misspelt
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,8 @@ from nodegrad.transforms import jacobian
 from nodegrad.trees import build, described, flatten
 from nodegrad.value import Value
 
+__all__ = ["check_grad"]
+
 Numbers = list[Any]  # floats or Values
 Function = Callable[[Numbers], Numbers]
 

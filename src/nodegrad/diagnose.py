@@ -17,6 +17,8 @@ from nodegrad.sweep import chain, partials, watchers
 from nodegrad.trees import described
 from nodegrad.value import Value, listen
 
+__all__ = ["Stats", "detect_anomaly", "stats"]
+
 
 @contextmanager
 def detect_anomaly() -> Iterator[None]:

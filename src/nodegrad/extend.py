@@ -7,6 +7,8 @@ from typing import Any
 from nodegrad.ops import TABLE, Interval, Op, plain
 from nodegrad.value import Value
 
+__all__ = ["custom"]
+
 
 def custom(
     name: str,

@@ -23,6 +23,13 @@ from nodegrad.ops import (
     where,
 )
 
+# fmt: off
+__all__ = [
+    "clip", "dot", "elu", "gelu", "leaky_relu", "log_sigmoid", "log_softmax", "logaddexp", "logsumexp",
+    "mean", "mish", "norm", "prod", "selu", "silu", "softmax", "softsign", "sum",
+]
+# fmt: on
+
 Number = Any  # a float or a Value
 
 

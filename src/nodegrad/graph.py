@@ -10,6 +10,8 @@ from operator import attrgetter
 from threading import Lock
 from typing import Any
 
+__all__ = ["recording"]
+
 
 def topological_order(*outputs: Any, since: int = 0) -> list[Any]:
     """List every node the outputs depend on, each once, operands before the nodes made from them.

@@ -21,6 +21,16 @@ from functools import reduce
 from numbers import Real
 from typing import Any
 
+# fmt: off
+__all__ = [
+    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "copysign", "cos", "cosh",
+    "div", "eq", "erf", "erfc", "exp", "exp2", "expm1", "floor", "floordiv", "ge", "gt", "hypot", "identity", "le", "log", "log1p",
+    "log2", "log10", "lt", "maximum", "minimum", "mod", "mul", "ne", "neg", "pow", "reciprocal", "relu", "round",
+    "round_to",     "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "square", "step", "stop_gradient", "sub", "tan", "tanh",
+    "trunc", "where",
+]
+# fmt: on
+
 Interval = tuple[float, float]
 
 inf, nan = math.inf, math.nan

@@ -15,6 +15,8 @@ from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep
 from nodegrad.trees import Number, Spec, Tree, blocks, build, container, described, flatten
 from nodegrad.value import Value, check_unchanged, literal, stand_in
 
+__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
 

@@ -12,6 +12,13 @@ from nodegrad.graph import changed_operand, clock
 from nodegrad.ops import COMPARISONS, Op, constant, is_bool, plain, wrong_arity
 from nodegrad.sweep import backpropagate, chain, partials
 
+__all__ = ["Value"]
+
+if TYPE_CHECKING:  # what is derived from the table, for those who read types
+    from nodegrad.methods import Methods
+else:
+    Methods = object
+
 _new: Any = object.__new__
 
 NO_GRADIENT = 0.0  # in a node that no sweep has reached since it was made or reset: this very object
@@ -89,7 +96,7 @@ def tell_read(node: "Value", how: str) -> None:
         _observer.read(node, how)
 
 
-class Value:
+class Value(Methods):
     """A number in a computation graph.
 
     Arithmetic on Values records each operation; `backward()` applies the chain rule and fills every `grad`.
@@ -378,28 +385,6 @@ class Value:
             )
         return _leaf, (self._data, self._grad, self.label)
 
-    if TYPE_CHECKING:  # the methods and operators derived from the table below
-
-        def __getattr__(self, name: str) -> Callable[..., "Value"]: ...
-        def __radd__(self, other: Any) -> "Value": ...
-        def __rmul__(self, other: Any) -> "Value": ...
-        def __sub__(self, other: Any) -> "Value": ...
-        def __rsub__(self, other: Any) -> "Value": ...
-        def __truediv__(self, other: Any) -> "Value": ...
-        def __rtruediv__(self, other: Any) -> "Value": ...
-        def __pow__(self, other: Any) -> "Value": ...
-        def __rpow__(self, other: Any) -> "Value": ...
-        def __floordiv__(self, other: Any) -> "Value": ...
-        def __rfloordiv__(self, other: Any) -> "Value": ...
-        def __mod__(self, other: Any) -> "Value": ...
-        def __rmod__(self, other: Any) -> "Value": ...
-        def __lt__(self, other: Any) -> "Value": ...
-        def __le__(self, other: Any) -> "Value": ...
-        def __gt__(self, other: Any) -> "Value": ...
-        def __ge__(self, other: Any) -> "Value": ...
-        def __eq__(self, other: Any) -> "Value": ...  # type: ignore[override]  # a recorded comparison, as in PyTorch
-        def __ne__(self, other: Any) -> "Value": ...  # type: ignore[override]  # likewise
-
 
 # NumPy's tests of floats, which it has no objects' version of, and what to write instead.
 _TESTS = {
@@ -503,7 +488,7 @@ def _method(op: Op) -> Callable[..., Value]:
 
 
 # Operators and methods derived from the table. (mypy allows no method to be assigned.)
-Value.__radd__, Value.__rmul__ = Value.__add__, Value.__mul__  # type: ignore[method-assign]
+Value.__radd__, Value.__rmul__ = Value.__add__, Value.__mul__  # type: ignore[method-assign, assignment]
 for _name in ("sub", "truediv", "pow", "mod", "floordiv"):
     _op = ops.TABLE[{"truediv": "div"}.get(_name, _name)]
     setattr(Value, f"__{_name}__", _binary(_op))

@@ -22,6 +22,11 @@ class Path:
     """One way from a node to the output: its nodes, and the product of the local derivatives along it.
 
     `factors` has one number per edge, from the output backwards: the order in which they are multiplied.
+
+    >>> import nodegrad as ng
+    >>> x = ng.Value(2.0)
+    >>> [(path.factors, path.product) for path in ng.paths(3.0 * x, x)]
+    [((3.0,), 3.0)]
     """
 
     nodes: tuple[Value, ...]
@@ -63,7 +68,14 @@ def _name(node: Value) -> str:
 
 @dataclass(frozen=True)
 class Paths:
-    """The most influential paths, how many there are in all, and the gradient: the sum over all of them."""
+    """The most influential paths, how many there are in all, and the gradient: the sum over all of them.
+
+    >>> import nodegrad as ng
+    >>> x = ng.Value(2.0)
+    >>> found = ng.paths(x * x, x)
+    >>> found.count, found.gradient
+    (2, 4.0)
+    """
 
     largest: tuple[Path, ...]
     count: int

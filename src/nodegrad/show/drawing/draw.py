@@ -51,6 +51,11 @@ class Drawing:
 
     In a notebook it shows itself. `dot` is its text in Graphviz's language, `svg` the picture, `folds` the
     number of nodes in each box that holds several, by the name that `expand` takes.
+
+    >>> import nodegrad as ng
+    >>> x = ng.Value(2.0, label="x")
+    >>> ng.draw(x * x).nodes
+    2
     """
 
     def __init__(self, nodes: int, order: list[Vertex], outputs: list[Vertex], style: Style) -> None:

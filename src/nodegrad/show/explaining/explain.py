@@ -43,6 +43,11 @@ class Explanation:
         names: what each node is called: its label, or a letter.
         numbers: the number each node held.
         left_out: how many nodes have no step of their own.
+
+    >>> import nodegrad as ng
+    >>> x = ng.Value(2.0, label="x")
+    >>> ng.explain(x * x).partials
+    {Value(data=2.0, grad=0.0, label='x'): 4.0}
     """
 
     output: Value

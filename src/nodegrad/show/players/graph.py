@@ -31,7 +31,13 @@ Change = tuple[int, int, str]
 
 
 class Player(Page):
-    """A page that plays a graph: `.save("player.html")`, or let a notebook show it."""
+    """A page that plays a graph: `.save("player.html")`, or let a notebook show it.
+
+    >>> import nodegrad as ng
+    >>> x = ng.Value(2.0)
+    >>> isinstance(ng.player(x * x), Player)
+    True
+    """
 
 
 @dataclass(frozen=True)

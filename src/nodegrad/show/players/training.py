@@ -13,7 +13,14 @@ from nodegrad.show.text import number, plain_name
 
 
 class TrainingPlayer(Page):
-    """A page that scrubs through a training: `.save("training.html")`, or let a notebook show it."""
+    """A page that scrubs through a training: `.save("training.html")`, or let a notebook show it.
+
+    >>> import nodegrad as ng
+    >>> recorder = ng.show.Recorder(ng.nn.MLP(1, [1], seed=1), [[0.0], [1.0]], [0.0, 1.0])
+    >>> recorder()
+    >>> isinstance(training_player(recorder), TrainingPlayer)
+    True
+    """
 
 
 def training_player(recorder: Recorder, *, title: str = "Training, step by step") -> TrainingPlayer:
