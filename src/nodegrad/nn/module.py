@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from nodegrad.files import load_json, read, save_json, written
 from nodegrad.ops import plain
@@ -38,7 +38,7 @@ class Module:
     training = True  # whether dropout drops: `train` and `eval` set it
     frozen = False
 
-    def __new__(cls, *arguments: Any, **options: Any) -> "Module":
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
         """Note the arguments, from which `load` makes such a module again."""
         made = super().__new__(cls)
         made.__dict__[_MADE_WITH] = arguments, options
