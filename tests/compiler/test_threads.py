@@ -109,23 +109,24 @@ def test_what_is_raised_before_the_rows_is_raised_though_helpers_take_them_all()
 
     looked_up = ng.custom("looked_up_once", value, lambda x, out: 1.0)
     program = Program(1, 1, (), [looked_up, ops.mul], [(1,), (0, 2)], [3])
-    part = backends.make(program, name="llvm", exact=False, threads=2)._part("rows")
+    part = backends.make(program, name="llvm", exact=False, threads=2).part("rows")
 
     with pytest.raises(KeyError, match="not in the table"):
         part.borrow().start(np.array([200.0]))
 
 
 def test_kernels_of_an_interrupted_compilation_are_not_taken_for_later_ones(monkeypatch):
-    def interrupted(engine, text):
-        engine.add_module(native.llvm.parse_assembly(text))
+    load = native.load
+
+    def interrupted(text):
+        load(text)
         raise KeyboardInterrupt
 
-    add = native._add
-    monkeypatch.setattr(native, "_add", interrupted)
+    monkeypatch.setattr(native, "load", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ng.compile(ng.custom("once", lambda x: x + 1.0, lambda x, out: 1.0))(1.0)
 
-    monkeypatch.setattr(native, "_add", add)
+    monkeypatch.setattr(native, "load", load)
 
     assert ng.compile(ng.custom("again", lambda x: x + 2.0, lambda x, out: 1.0))(1.0) == 3.0
 
@@ -133,12 +134,15 @@ def test_kernels_of_an_interrupted_compilation_are_not_taken_for_later_ones(monk
 COMPILE_MEANWHILE = """
 from nodegrad.compiler.backends.llvm import native
 
+kept = []
+
 def compile_one(meanwhile):
     def write(body):
         meanwhile()
         return "ptr %x"
 
-    print(native.compile_kernels({write: (write, 1)}, exact=False)[write])
+    kept.append(native.compile_kernels({write: (write, 1)}, exact=False)[write])
+    print(kept[-1].address)
 
 compile_one(lambda: compile_one(lambda: None))
 """
@@ -316,3 +320,60 @@ def test_a_process_forked_while_another_thread_records_hears_nothing_of_it(execu
 
     assert waiting.result(20) == 1.0
     assert queue.get() == 0
+
+
+COMPILE_CALL_FORK_AND_INTERRUPT = """
+import os, signal, threading, time
+import numpy as np
+import nodegrad as ng
+
+class Interrupted(Exception):
+    pass
+
+def interrupt(*_):
+    raise Interrupted
+
+def compile_and_call(number):
+    f = ng.compile(lambda x: ng.sin(x * number) + (x if number % 2 else ng.exp(x)), threads=2)
+    assert abs(f(0.0) - (1.0 - number % 2)) < 1e-12
+    assert f.map(np.zeros(40), reduce="mean") == f(0.0)
+
+def work(number):
+    while not stop.is_set():
+        compile_and_call(number)
+        rounds[number] += 1
+
+compile_and_call(1)  # a process that forks while a module is imported is Python's to mend
+stop, rounds, children, interrupted = threading.Event(), [0] * 8, [], 0
+threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+for thread in threads:
+    thread.start()
+signal.signal(signal.SIGALRM, interrupt)
+deadline = time.monotonic() + 2.0
+while time.monotonic() < deadline or min(rounds) < 2:
+    signal.setitimer(signal.ITIMER_REAL, 0.02)  # once: what follows is not interrupted
+    try:
+        compile_and_call(len(children) + 8)
+        time.sleep(1.0)
+    except Interrupted:
+        interrupted += 1
+    if len(children) < 6:
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(60)  # a child that hangs dies of it
+            compile_and_call(100)
+            os._exit(0)
+        children.append(child)
+stop.set()
+for thread in threads:
+    thread.join()
+print(interrupted > 0, [os.waitpid(child, 0)[1] for child in children])
+"""
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this platform has no fork")
+def test_eight_threads_compile_and_call_while_the_main_one_forks_and_is_interrupted(run_python):
+    found = run_python("-W", "ignore", "-c", COMPILE_CALL_FORK_AND_INTERRUPT, timeout=60)
+
+    assert found.strip() == f"True {[0] * 6}"

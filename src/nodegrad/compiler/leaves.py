@@ -63,10 +63,8 @@ def _reader() -> Any:
     one_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
     if sys.implementation.name != "cpython" or not one_lock or backends.choose("auto") != "llvm":
         return None
-    try:
-        from nodegrad.compiler.backends.llvm.native import compile_kernels
-    except ImportError:
-        return None
+    from nodegrad.compiler.backends.llvm.native import compile_kernels
+
     places = {_places(number) for number in (1.25, -3.5e10)}
     if len(places) != 1 or None in places:
         return None
@@ -86,8 +84,8 @@ def _reader() -> Any:
         return "ptr noalias %leaves, i64 %count, ptr noalias %out"
 
     key = ("leaves", slot, number)
-    address = compile_kernels({key: (write, 1)}, exact=False)[key]
-    return ctypes.PYFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)(address)
+    kind = ctypes.PYFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)
+    return compile_kernels({key: (write, 1)}, exact=False)[key].function(kind)
 
 
 def _places(number: float) -> tuple[int, int] | None:

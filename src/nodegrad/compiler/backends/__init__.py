@@ -1,6 +1,7 @@
 """Backends run programs. Each offers what `Backend` in trace.py lists, with the same results."""
 
 import re
+import warnings
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,7 +20,7 @@ def choose(name: str) -> str:
     """
     native = _has_llvmlite()
     if name == "auto":
-        return "llvm" if native else "numpy"
+        return "llvm" if native and loads_native_code() else "numpy"
     if name not in NAMES:
         raise ValueError(f'compile takes backend="auto", "llvm" or "numpy"; got {name!r}.')
     if name == "llvm" and not native:
@@ -40,12 +41,26 @@ def _has_llvmlite() -> bool:
 
 
 def make(program: Program, *, name: str, exact: bool, threads: int | None) -> Any:
-    """Make the backend of that name for a program."""
+    """Make the backend of that name for a program; NumPy's where no native code can be loaded."""
     vector = vectorize(program, exact)
-    if name == "llvm":
+    if name == "llvm" and loads_native_code():
         from nodegrad.compiler.backends.llvm.backend import LlvmBackend
 
         return LlvmBackend(vector, exact, threads)
     from nodegrad.compiler.backends.numpy import NumpyBackend
 
     return NumpyBackend(vector, exact)
+
+
+def loads_native_code() -> bool:
+    """Return whether native code can be loaded into this process; if not, warn of it once."""
+    from nodegrad.compiler.backends.llvm.native import refusal
+
+    reason = refusal()
+    if reason is not None and reason not in _warned:
+        _warned.add(reason)
+        warnings.warn(f"compile: {reason}, so compiled functions run on NumPy.", RuntimeWarning, stacklevel=2)
+    return reason is None
+
+
+_warned: set[str] = set()  # each reason is given once

@@ -30,6 +30,7 @@ _FEW_REGISTERS = 16
 _PLACE = {name: place for place, name in enumerate(CONTEXT)}
 _CHANGING = struct.Struct(f"{len(CONTEXT) - _PLACE['uniform']}q")  # the words that differ from run to run
 CALL = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
+_drivers: set[native.Kernel] = set()  # kept for the next program: each needs them
 
 
 class LlvmBackend:
@@ -162,12 +163,13 @@ class Part:
         wanted |= {kernel: (kernel.write, width) for kernel in self.sum_records.kinds}
         wanted |= {("once", kernel): (kernel.write, 1) for kernel in prologue.kinds}
         found = native.compile_kernels(wanted, exact)
-        self.kept = [body, prologue, self.sum_records]
+        _drivers.update([found[driver], found[Prologue()]])
+        self.kept = [body, prologue, self.sum_records, found]
         self.body = body.link(found)
         self.sums = self.sum_records.link(found)
         self.once = prologue.link({kernel: found["once", kernel] for kernel in prologue.kinds})
-        self.driver = CALL(found[driver])
-        self.prologue = CALL(found[Prologue()])
+        self.driver = found[driver].function(CALL)
+        self.prologue = found[Prologue()].function(CALL)
         group = program.varying * lanes * 8
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
         self.block = max(1, min(64, _CACHE // self.group_bytes)) if how == "sums" else 1

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, Factor, Load, Step
+from nodegrad.compiler.backends.llvm.native import Kernel
 from nodegrad.compiler.backends.llvm.spellings import LONG
 from nodegrad.compiler.slots import affine, run_length, separable
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, scalars, slots_read
@@ -52,11 +53,11 @@ class Records:
         self.tables.append(kept)
         return int(kept.ctypes.data)
 
-    def link(self, addresses: dict[Any, int]) -> tuple[Any, Any]:
+    def link(self, kernels: dict[Any, Kernel]) -> tuple[Any, Any]:
         """Fill in the functions; return the words, to be kept alive, and the address of each record."""
         words = np.frombuffer(self.words, np.int64) if self.words else np.zeros(1, np.int64)
         starts = np.frombuffer(self.starts, np.int64) if self.starts else np.zeros(0, np.int64)
-        functions = np.array([addresses[kernel] for kernel in self.kinds], np.int64)
+        functions = np.array([kernels[kind].address for kind in self.kinds], np.int64)
         if len(starts):
             words[starts] = functions[np.frombuffer(self.kind, np.int64)]
         return words, np.ascontiguousarray(words.ctypes.data + 8 * starts)

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 Name = str
 
@@ -27,6 +28,7 @@ class Body:
         self.lines: list[str] = []
         self.stack: list[str] = []
         self.declarations: set[str] = set()
+        self.callbacks: dict[Any, Any] = {}  # functions of Python that are called, by operation
         self.count = 0
 
     def fresh(self, stem: str = "t") -> str:

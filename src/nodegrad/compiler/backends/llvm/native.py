@@ -1,12 +1,16 @@
-"""Native code on this machine: its vectors, its vector functions, and kernels compiled once."""
+"""Native code on this machine: its vectors and vector functions, and kernels, freed with their last user."""
 
 import ctypes
 import ctypes.util
+import math
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
-from itertools import count
+from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, cast
+from weakref import WeakValueDictionary, finalize
 
 import llvmlite.binding as llvm
 
@@ -19,12 +23,59 @@ attributes #0 = { nounwind }
 attributes #1 = { nobuiltin nounwind }
 attributes #2 = { noinline nounwind }
 """
-_kernels: dict[object, int] = {}
-# A number is never given twice: what was interrupted may have left a function of that name in the engine.
-_numbers = count()
-lock = RLock()  # what a signal or the collector calls while a thread compiles may compile, too
+# Held for every call of LLVM, so that a fork never comes between. Reentrant: signal handlers and finalizers
+# may compile while this thread compiles.
+lock = RLock()
 
 Write = Callable[[Body], str]  # writes a kernel's body and returns its parameters
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Kernel:
+    """A native function, and what it needs in memory: its address is valid as long as this object exists."""
+
+    address: int
+    code: "_Code"
+    callbacks: dict[Any, Any]
+
+    def function(self, kind: Any) -> Any:
+        """Return a function of a ctypes prototype that keeps the kernel."""
+        made = kind(self.address)
+        made.kernel = self
+        return made
+
+
+class _Code:
+    """What the kernels of an engine refer to; with it goes the engine."""
+
+
+# A kernel stays as long as someone refers to it, and its engine as long as one of its kernels.
+_kernels: WeakValueDictionary[object, Kernel] = WeakValueDictionary()
+_engines: set[Any] = set()
+_unused: deque[Any] = deque()  # engines to be freed
+
+
+def _kept(engine: Any) -> _Code:
+    code = _Code()
+    _engines.add(engine)
+    finalize(code, _free, engine).atexit = False
+    return code
+
+
+def _free(engine: Any) -> None:
+    """Free an engine, here or in the thread that compiles: a finalizer must not wait for a lock."""
+    _engines.discard(engine)
+    _unused.append(engine)
+    if lock.acquire(blocking=False):
+        try:
+            _free_unused()
+        finally:
+            lock.release()
+
+
+def _free_unused() -> None:
+    while _unused:
+        _unused.popleft().close()
 
 
 @cache
@@ -45,17 +96,28 @@ def registers() -> int:
 
 @cache
 def _machine() -> Any:
+    """Return what compiles for this machine, after the first preparations."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     _find_vector_functions()
+    _add_missing_functions()
+    return _new_machine()
+
+
+def _new_machine() -> Any:
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=_features(), opt=2, codemodel="jitdefault", jit=True
+    )
+
+
+@cache
+def _features() -> str:
     features = llvm.get_host_cpu_features()
     if width() == 8:
         # Without this LLVM splits vectors of 8 in two on some processors.
         features["prefer-256-bit"] = False
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=2, codemodel="jitdefault"
-    )
+    return str(features.flatten())
 
 
 def _find_vector_functions() -> None:
@@ -74,13 +136,6 @@ def _find_vector_functions() -> None:
             VECTOR_FUNCTIONS[name] = (symbol, width())
 
 
-@cache
-def _engine() -> Any:
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
-    _add_missing_functions()
-    return engine
-
-
 def _add_missing_functions() -> None:
     """Give LLVM the C library's mathematics where the process does not export it (Windows)."""
     missing = [name for name in FUNCTIONS if llvm.address_of_symbol(name) is None]
@@ -92,43 +147,87 @@ def _add_missing_functions() -> None:
             llvm.add_symbol(name, address)
 
 
-def compile_kernels(wanted: dict[Any, tuple[Write, int]], exact: bool) -> dict[Any, int]:
-    """Return the address of every wanted kernel; those seen before in this process are not compiled again.
+def refusal() -> str | None:
+    """Return why no more native code can be loaded into this process; None if it can."""
+    with lock:
+        try:
+            llvm.check_jit_execution()
+        except OSError:  # SELinux, prctl(PR_SET_MDWE)
+            return "memory may not become executable in this process"
+        _machine()
+    if len(_engines) >= _most_engines():
+        return f"{len(_engines):,} compiled programs are in use, and more would exhaust the memory mappings"
+    return None
+
+
+@cache
+def _most_engines() -> float:
+    try:
+        mappings = int(Path("/proc/sys/vm/max_map_count").read_text())
+    except (OSError, ValueError):
+        return math.inf
+    return mappings // 3  # each takes two, and the process needs some
+
+
+def compile_kernels(wanted: dict[Any, tuple[Write, int]], exact: bool) -> dict[Any, Kernel]:
+    """Return every wanted kernel; those that someone uses in this process are not compiled again.
 
     Args:
         wanted: for each key what writes the kernel's body, and its vector length.
         exact: whether products and sums must be rounded apart.
     """
     with lock:
-        engine = _engine()
+        _free_unused()
         full = {key: (key, lanes, exact) for key, (_, lanes) in wanted.items()}
-        missing = [key for key in wanted if full[key] not in _kernels]
-        if missing:
-            texts: list[str] = []
-            declarations: set[str] = set()
-            names: dict[Any, str] = {}
-            for key in missing:
-                write, lanes = wanted[key]
-                body = Body(lanes, exact)
-                names[key] = f"kernel{next(_numbers)}"
-                parameters = write(body)
-                texts.append(body.text(names[key], parameters))
-                declarations |= body.declarations
-            _add(engine, "\n".join([*texts, *sorted(declarations), _ATTRIBUTES]))
-            for key in missing:
-                _kernels[full[key]] = engine.get_function_address(names[key])
-        return {key: _kernels[full[key]] for key in wanted}
+        found = {key: _kernels.get(full[key]) for key in wanted}
+        missing = [key for key, kernel in found.items() if kernel is None]
+        for key, kernel in zip(missing, _compiled([wanted[key] for key in missing], exact), strict=True):
+            found[key] = _kernels[full[key]] = kernel
+        return cast(dict[Any, Kernel], found)
 
 
-def _add(engine: Any, text: str) -> None:
-    module = llvm.parse_assembly(text)
-    module.verify()
-    # The loops are written as they should run (vectors, tiles). What is left: variables into registers, tests
-    # of loops at their ends, fewer jumps. LLVM's shortest pipeline takes ten times as long; none gets faster.
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_sroa_pass()
-    passes.add_loop_rotate_pass()
-    passes.add_simplify_cfg_pass()
-    passes.run(module, llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options()))
-    engine.add_module(module)
+def _compiled(kernels: list[tuple[Write, int]], exact: bool) -> list[Kernel]:
+    if not kernels:
+        return []
+    _machine()
+    texts: list[str] = []
+    bodies: list[Body] = []
+    for number, (write, lanes) in enumerate(kernels):
+        body = Body(lanes, exact)
+        parameters = write(body)
+        texts.append(body.text(f"kernel{number}", parameters))
+        bodies.append(body)
+    declarations = sorted(set().union(*[body.declarations for body in bodies]))
+    engine = load("\n".join([*texts, *declarations, _ATTRIBUTES]))
+    code = _kept(engine)
+    return [
+        Kernel(engine.get_function_address(f"kernel{number}"), code, body.callbacks)
+        for number, body in enumerate(bodies)
+    ]
+
+
+def load(text: str) -> Any:
+    """Compile IR and return the engine that holds its code.
+
+    An engine of its own is what can be freed; LLVM's newer interface keeps 10 kB of each library that is
+    removed. It gets machine code: with IR it would take 390 kB instead of 75.
+    """
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _new_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(_machine_code(text)))
     engine.finalize_object()
+    return engine
+
+
+def _machine_code(text: str) -> bytes:
+    # The global context never forgets a type or a constant; this one goes with its module.
+    with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
+        module.verify()
+        # The loops are written as they should run (vectors, tiles). What is left: variables into registers,
+        # tests of loops at their ends, fewer jumps. LLVM's shortest pipeline takes ten times as long; no loop
+        # gets faster.
+        passes = llvm.create_new_module_pass_manager()
+        passes.add_sroa_pass()
+        passes.add_loop_rotate_pass()
+        passes.add_simplify_cfg_pass()
+        passes.run(module, llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options()))
+        return cast(bytes, _machine().emit_object(module))

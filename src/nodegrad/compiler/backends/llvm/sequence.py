@@ -130,7 +130,7 @@ class Sequence:
         self.at = native.compile_kernels({kind: (kind.write, 1) for kind in kinds}, exact=False)
         self.words, self.starts = array("q"), array("q")
         self.kept: list[Any] = []  # memory that stages point into
-        self.loop = CALL(self.at[_Loop()])
+        self.loop = self.at[_Loop()].function(CALL)
 
     def run_program(self, placed: Placed) -> None:
         """Add: run a program over its rows."""
@@ -172,4 +172,4 @@ class Sequence:
 
     def _add(self, kind: Any, *words: int) -> None:
         self.starts.append(len(self.words))
-        self.words.extend([self.at[kind], *words])
+        self.words.extend([self.at[kind].address, *words])

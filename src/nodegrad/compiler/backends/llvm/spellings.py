@@ -18,7 +18,6 @@ VECTOR_FUNCTIONS: dict[str, tuple[str, int]] = {}
 # Written without a call, within 3 ulp.
 _INLINE = {ops.tanh: exponentials.tanh, ops.sigmoid: exponentials.sigmoid}
 
-_callbacks: dict[Op, tuple[str, object]] = {}
 _raised: dict[int, BaseException] = {}  # by thread: what a callback raised, for native code cannot pass it on
 
 
@@ -170,11 +169,10 @@ def _lane_loop(outside: Body, target: str, symbol: str, arity: int) -> str:
 
 def call_back(body: Body, op: Op, operands: list[Name]) -> Name:
     """Call an operation that has no spelling back in Python, number by number."""
-    if op not in _callbacks:
+    if op not in body.callbacks:
         kind = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * len(operands))
-        function = kind(_held(op.value))
-        _callbacks[op] = (str(ctypes.cast(function, ctypes.c_void_p).value), function)
-    address = _callbacks[op][0]
+        body.callbacks[op] = kind(_held(op.value))
+    address = str(ctypes.cast(body.callbacks[op], ctypes.c_void_p).value)
     return _by_lane(body, f"inttoptr (i64 {address} to ptr)", address, operands)
 
 

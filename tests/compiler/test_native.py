@@ -1,0 +1,106 @@
+"""Native code: freed with its last user; NumPy serves where none can be loaded."""
+
+import gc
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nodegrad as ng
+from nodegrad.compiler import backends
+
+native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="needs llvmlite")
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, or calls prctl")
+
+
+def different(number):
+    """Return a function that no other number shares a kernel with: its steps spell the number in binary."""
+    steps = [ng.sin if number >> place & 1 else ng.exp for place in range(10)]
+
+    def f(x):
+        for step in steps:
+            x = step(x) * 0.5
+        return x
+
+    return f
+
+
+def compiled_and_called(number):
+    f = ng.compile(different(number), threads=1)
+    assert f(0.5) == pytest.approx(different(number)(0.5), rel=1e-12)
+    return f
+
+
+def test_native_code_is_freed_with_the_last_function_that_uses_it():
+    compiled_and_called(0)  # the drivers stay with the first program
+    gc.collect()
+    before = len(native._engines)
+
+    first, second = compiled_and_called(77), ng.compile(different(77), threads=1)
+    second(0.5)
+    assert len(native._engines) == before + 1
+    del first
+    assert len(native._engines) == before + 1
+    assert second(0.25) == pytest.approx(different(77)(0.25), rel=1e-12)
+    del second
+
+    assert len(native._engines) == before
+
+
+@LINUX
+def test_many_different_functions_in_turn_need_no_more_memory_mappings():
+    def mappings():
+        return len(Path("/proc/self/maps").read_text().splitlines())
+
+    compiled_and_called(0)
+    before = mappings()
+    for number in range(1, 101):
+        compiled_and_called(number)
+
+    assert mappings() < before + 20
+
+
+WITHOUT_EXECUTABLE_MEMORY = """
+import ctypes, warnings
+import numpy as np
+import nodegrad as ng
+
+PR_SET_MDWE, REFUSE_EXEC_GAIN = 65, 1
+if ctypes.CDLL(None).prctl(PR_SET_MDWE, REFUSE_EXEC_GAIN, 0, 0, 0):
+    print("no such prctl")
+else:
+    model = ng.nn.MLP(2, [40, 1], seed=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for each in (lambda x: x * ng.sin(x), lambda x: model([x, x])):
+            compiled = ng.compile(each)
+            print(compiled(2.0), compiled.map(np.array([2.0, 3.0])).tolist())
+    print([str(each.message) for each in caught])
+"""
+
+
+@LINUX
+def test_numpy_serves_where_memory_may_not_become_executable(run_python):
+    found = run_python("-c", WITHOUT_EXECUTABLE_MEMORY).splitlines()
+    if found == ["no such prctl"]:
+        pytest.skip("this kernel has no PR_SET_MDWE")
+    x, rows = found[0].split(" ", 1)
+
+    assert float(x) == pytest.approx(2.0 * np.sin(2.0))
+    assert json.loads(rows) == pytest.approx([2.0 * np.sin(2.0), 3.0 * np.sin(3.0)])
+    assert found[-1].count("memory may not become executable") == 1
+
+
+def test_numpy_serves_where_more_code_would_exhaust_the_memory_mappings(monkeypatch):
+    monkeypatch.setattr(native, "_most_engines", lambda: 0)
+    monkeypatch.setattr(backends, "_warned", set())
+
+    f = ng.compile(different(500), backend="llvm")
+    with pytest.warns(RuntimeWarning, match="memory mappings") as caught:
+        found = [f(0.5), *f.map([0.5, 0.25])]
+
+    assert found == pytest.approx([different(500)(x) for x in (0.5, 0.5, 0.25)], rel=1e-12)
+    assert len(caught) == 1
