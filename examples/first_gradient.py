@@ -1,10 +1,6 @@
 """A first gradient: a derivative as a ratio of small changes, by the chain rule, and over several paths."""
 
-import argparse
-
 import nodegrad as ng
-
-argparse.ArgumentParser(description=__doc__).parse_known_args()  # --quick changes nothing here
 
 
 def f(x):

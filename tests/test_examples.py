@@ -1,5 +1,6 @@
 """Every example runs in its quick size, shows or saves something, and stays short."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,20 @@ def test_main_example_is_there():
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_example_runs(example, run_python, tmp_path):
-    printed = run_python("-W", "error", example, "--quick")
+    quick = ["--quick"] * ("--quick" in example.read_text(encoding="utf-8"))
+    printed = run_python("-W", "error", example, *quick)
 
     saved = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert printed.strip() or saved
     assert all(path.stat().st_size for path in saved)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_every_option_of_an_example_is_used(example):
+    text = example.read_text(encoding="utf-8")
+
+    named = re.findall(r'add_argument\(\s*"--(\w+)"', text)
+    assert [name for name in named if not re.search(rf"(options|parse_args\(\))\.{name}\b", text)] == []
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
