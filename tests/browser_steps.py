@@ -8,6 +8,19 @@ SET = """(([name, key, to, event]) => {
 })(arguments)"""
 NUMBERS_IN_VIEW = """[...document.querySelectorAll('td')].every(cell =>
     cell.getBoundingClientRect().right <= cell.closest('.scroll').getBoundingClientRect().right + 1)"""
+BOX = """(name => [...document.querySelectorAll('#graph .node')].find(
+    node => node.querySelector('tspan')?.textContent === name))(arguments[0])"""
+TYPE = """(([name, to]) => {
+    const row = [...document.querySelectorAll('#gradients tbody tr')].find(
+        row => row.querySelector('.name').textContent === name);
+    const field = row.querySelector('input');
+    field.focus();
+    field.value = to;
+    field.dispatchEvent(new Event('input'));
+    const refused = field.hasAttribute('aria-invalid');
+    field.blur();
+    return refused;
+})(arguments)"""
 TEXTS = "n => [...n.querySelectorAll(arguments[1])].map(cell => cell.textContent)"
 
 
@@ -39,6 +52,32 @@ def scrub(browser, to):
 
 def choose(browser, mode):
     run(browser, SET, "mode", "selectedIndex", mode, "change")
+
+
+def wait_for_picture(browser):
+    """Wait until a page that unpacks its picture shows it."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(browser, 20).until(
+        lambda browser: run(browser, "document.querySelector('#graph svg') && byId('slider').max > 0")
+    )
+
+
+def set_field(browser, name, to):
+    """Type a number into the field of a leaf in the player's table."""
+    return run(browser, TYPE, name, to)
+
+
+def drag(browser, name, across):
+    """Drag the box of a leaf sideways, as a mouse does."""
+    from selenium.webdriver import ActionChains
+
+    box = run(browser, BOX, name)
+    ActionChains(browser).move_to_element(box).click_and_hold().move_by_offset(across, 0).release().perform()
+
+
+def click_box(browser, name):
+    run(browser, f"{BOX}.dispatchEvent(new MouseEvent('click', {{bubbles: true}}))", name)
 
 
 def texts(browser, outer, inner):

@@ -1,20 +1,26 @@
-"""player: what it records is backward()'s own arithmetic, and the page is one safe file."""
+"""player: its page computes what Python does, and it is one safe file."""
 
 import json
+import math
 import random
 import re
+import zlib
+from base64 import b64decode
 from html import unescape
 
 import pytest
 
 import nodegrad as ng
 from nodegrad import Value, player
-from nodegrad.show.players.graph import MODES, naive_order, record, sweep_order
+from nodegrad.show.explaining.chain_rule import definition, local_formula, name_all
 from nodegrad.show.players.page import embed
 from nodegrad.show.snapshot import snapshot
+from nodegrad.show.text import number
+from page_in_node import data_of, job, run_node
 from test_dot import HOSTILE
+from test_player_rows import ULPS, ulps
 
-RIGHT, NAIVE, OVERWRITE, LEFTOVER = MODES
+RIGHT, NAIVE, OVERWRITE, LEFTOVER = range(4)
 
 
 def random_graph(seed):
@@ -27,37 +33,44 @@ def random_graph(seed):
     return nodes[-1] + nodes[-2]
 
 
-def ends(output, mode, right=None, open_dots=False):
-    """Return the gradients that a mode ends in, by Value."""
-    vertices = snapshot([output], open_dots)
-    before = {vertex: right[vertex.value] for vertex in vertices} if right else {}
-    last = dict.fromkeys(vertices, 0.0) | {vertices[-1]: 1.0}
-    for push in record(output, vertices, mode, before):
-        last[push.node.operands[push.index]] = push.after
-    return {vertex.value: grad for vertex, grad in last.items() if vertex.value is not None}
+def answer(page, *settings):
+    """Return what a page computes with each setting of its leaves."""
+    (answers,) = run_node([job(page, settings or [()])])
+    return answers
 
 
-def data_of(page):
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.html, re.DOTALL)
-    return json.loads(found[1])
+def close(found, expected):
+    """Return whether numbers agree to a few roundings; sums over paths add up in another order here."""
+    return math.isclose(float(found), expected, rel_tol=1e-9, abs_tol=1e-300)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_the_recorded_steps_end_in_the_gradients_of_backward(seed):
+def test_numbers_and_gradients_are_python_s_wherever_the_leaves_move(seed):
     out = random_graph(seed)
-    grads = ends(out, RIGHT)
-    out.backward()
+    order = [vertex.value for vertex in snapshot([out])]
+    leaves = [at for at, node in enumerate(order) if node.op is None]
+    moved = [(at, order[at].data * 1.25) for at in leaves]
 
-    assert all(grad == node.grad for node, grad in grads.items() if node.op is not ng.ops.constant)
+    for setting, found in zip(((), moved), answer(player(out), (), moved), strict=True):
+        for node, again in zip(order, found["data"], strict=True):
+            node._data = again  # what an operation gives is compared at the page's own numbers
+            node.grad = 0.0
+            if node.operands:
+                assert ulps(again, node.op.value(*[x._data for x in node.operands])) <= ULPS
+        assert all(order[at].data == x for at, x in setting)
+        out.backward()
+        assert all(close(grad, node.grad) for grad, node in zip(found["right"], order, strict=True))
 
 
 def test_opened_dots_end_in_the_gradients_of_backward():
     w, x = [Value(2.0), Value(-3.0)], [Value(5.0), Value(7.0)]
     out = ng.dot(w, x).tanh() + w[0]
-    grads = ends(out, RIGHT, open_dots=True)
+    vertices = snapshot([out], open_dots=True)
+    (found,) = answer(player(out, open_dots=True))
     out.backward()
 
-    assert [grads[node] for node in w + x] == [node.grad for node in w + x]
+    pairs = zip(vertices, found["right"], strict=True)
+    assert all(ulps(grad, vertex.value.grad) <= ULPS for vertex, grad in pairs if vertex.value is not None)
 
 
 def diamond():
@@ -68,29 +81,151 @@ def diamond():
 
 def test_each_mistake_gives_its_own_wrong_gradient():
     out, x, a = diamond()
-    right = ends(out, RIGHT)
+    (at,) = [at for at, vertex in enumerate(snapshot([out])) if vertex.value is x]
+    (found,) = answer(player(out))
+    grads = [found["ends"][mode][at] for mode in range(4)]
     slope = 1.0 - a.tanh().data ** 2
 
-    assert right[x] == pytest.approx((slope + 3.0) * 0.5)
-    assert ends(out, NAIVE)[x] == pytest.approx(slope * 0.5)  # only the first path has arrived
-    assert ends(out, OVERWRITE)[x] == pytest.approx(slope * 0.5)  # the path that comes last stays
-    assert ends(out, LEFTOVER, right)[x] == pytest.approx(2 * right[x])
+    assert grads[RIGHT] == pytest.approx((slope + 3.0) * 0.5)
+    assert grads[NAIVE] == pytest.approx(slope * 0.5)  # only the first path has arrived
+    assert grads[OVERWRITE] == pytest.approx(slope * 0.5)  # the path that comes last stays
+    assert grads[LEFTOVER] == pytest.approx(2 * grads[RIGHT])
 
 
-def test_the_sweep_order_has_every_node_after_its_consumers():
-    out = random_graph(1)
-    order = sweep_order(out, snapshot([out]))
-    place = {vertex: at for at, vertex in enumerate(order)}
-
-    assert all(place[vertex] < place[operand] for vertex in order for operand in vertex.operands)
-
-
-def test_the_naive_order_does_not():
+def test_the_naive_order_does_not_wait_for_all_consumers():
     out, _, a = diamond()
-    order = naive_order(out, snapshot([out]))
-    values = [vertex.value for vertex in order]
+    at = {vertex.value: at for at, vertex in enumerate(snapshot([out]))}
+    (found,) = answer(player(out))
 
-    assert values.index(a) < values.index(out.operands[1])
+    assert found["order"].index(at[a]) < found["order"].index(at[out.operands[1]])
+
+
+def test_numbers_are_written_as_python_writes_them():
+    rng = random.Random(4)
+    some = [0.0, -0.0, 1.0625, 1.1875, 2.5, 0.03125, 1e6, 123456.5, 99999.99, 1e-4, 1e-5, 1 / 3, 2.0000001]
+    some += [rng.uniform(-1, 1) * 10.0 ** rng.randint(-12, 12) for _ in range(3000)]
+    some += [rng.randint(-9999, 9999) / 2 ** rng.randint(0, 12) for _ in range(3000)]
+    some += [1e300, -1e-300, 5e-324, float("inf"), float("-inf"), float("nan")]
+    question = "return settings[0].map(([, x]) => number(Number(x)))"
+
+    (written,) = run_node([job(player(Value(1.0) * 2.0), [list(enumerate(some))], question)])
+
+    assert written == [number(x) for x in some]
+
+
+def test_what_people_type_is_read():
+    typed = {"2": 2, " -1,5 ": -1.5, "−3e-2": -0.03, "inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
+    typed |= {"": None, "two": None, "1e999": None, "0x10": None, "1 2": None}
+    question = f"return {json.dumps(list(typed))}.map((text) => {{ const x = parsed(text);"
+    question += " return x === undefined || Number.isFinite(x) ? (x ?? null) : String(x); })"
+
+    (read,) = run_node([job(player(Value(1.0) * 2.0), (), question)])
+
+    assert read == list(typed.values())
+
+
+STORY = r"""
+const graph = makeGraph(page);
+const story = makeStory(graph, page);
+return graph.operands.flatMap((from, node) => (from.length === 0 ? [] : [[
+  node,
+  story.computed(node).lines,
+  from.map((_, index) => (graph.smooth(node, index) ? story.local(node, index) : null)),
+]]));
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_formulas_are_those_that_explain_writes(seed):
+    out = random_graph(seed) * -2.5 + ng.dot([Value(-1.0), Value(2.0, label="w")], [3.0, Value(-4.0)]) ** 2
+    vertices = snapshot([out])
+    names = name_all(vertices)
+    (told,) = run_node([job(player(out), (), STORY)])
+
+    for at, lines, locals_ in told:
+        vertex = vertices[at]
+        assert lines[0] == f"{names[vertex]} = {definition(vertex, names).text}"
+        assert lines[2] == f"{names[vertex]} = {number(vertex.data)}"
+        for index, found in enumerate(locals_):
+            formula = local_formula(vertex, index, names)
+            assert found == (formula.text if hasattr(formula, "text") else number(formula))
+
+
+def test_a_page_says_which_numbers_are_put_into_a_formula():
+    x, y = Value(-2.0, label="x"), Value(-3.0, label="y")
+    (told,) = run_node([job(player(x * y - y), (), STORY)])
+
+    assert [lines[1] for _, lines, _ in told] == ["a = -2·(-3)", "b = 6 - (-3)"]
+
+
+def big_graph(nodes, depth=40):
+    """Return a graph of so many nodes: many short chains over a few leaves."""
+    rng = random.Random(nodes)
+    made = [Value(rng.uniform(-1, 1)) for _ in range(nodes // 4)]
+    while len(made) < nodes - 1:
+        made.append(rng.choice([ng.add, ng.mul])(rng.choice(made[-nodes // 4 :]), rng.choice(made)))
+    used = {operand for node in made for operand in node.operands}
+    return ng.sum([node for node in made if node not in used])
+
+
+def svgs_of(page):
+    """Return the pictures that a page holds, packed or not."""
+    data = data_of(page)
+    inline = re.findall(r"<svg xmlns.*?</svg>", page.html, re.DOTALL)
+    return [zlib.decompress(b64decode(text)).decode() if text else inline[0] for text in data["packed"]]
+
+
+def boxes_of(data):
+    """Return the nodes in each box of each picture of a page."""
+    first = data["pictures"]["each"][0]["boxes"]
+    every = [picture["boxes"] for picture in data["pictures"]["each"]]
+    return [[first[box] if isinstance(box, int) else box for box in boxes] for boxes in every]
+
+
+def test_a_page_of_2_000_nodes_is_under_a_megabyte():
+    out = big_graph(1_950)
+    size = len(snapshot([out]))
+    page = player(out)
+
+    assert 1_700 <= size <= 2_000
+    assert len(page.html) < 1_000_000
+    assert len(player(out, fold=False).html) < 1_000_000
+    assert svgs_of(page)[-1].count('class="node ') == size
+
+
+def test_a_large_graph_is_folded_and_each_fold_opens():
+    model = ng.nn.MLP(2, [16, 16, 1], seed=1)
+    loss = ng.nn.mean_squared_error(model([0.3, 0.7]), 1.0)
+    page = player(loss)
+    data = data_of(page)
+    size = len(data["names"])
+    pictures, inside = boxes_of(data), {node for node, _ in data["pictures"]["inside"]}
+
+    assert size > 400
+    assert len(pictures[0]) < 40
+    for at, boxes in enumerate(pictures):
+        held = {node for box in boxes for node in box}
+        assert held | inside == set(range(size))
+        assert sum(map(len, boxes)) == len(held)
+        for box, opens in data["pictures"]["each"][at]["opens"].items():
+            assert opens != at
+            assert boxes[int(box)][:1] in pictures[opens]
+    assert pictures[-1] == [[node] for node in range(size)]
+
+
+def test_above_2_000_nodes_no_picture_shows_every_node():
+    assert all(len(boxes) < 300 for boxes in boxes_of(data_of(player(big_graph(3_000)))))
+
+
+def test_a_loop_opens_at_its_end():
+    x, w = Value(0.5), Value(0.9)
+    for _ in range(100):
+        x = (x * w + w.sin()).tanh()
+    data = data_of(player(x, fold=True))
+    (at,) = [at for at, box in enumerate(boxes_of(data)[0]) if len(box) > 100]
+    loop = boxes_of(data)[0][at]
+
+    assert loop[-1:] in boxes_of(data)[data["pictures"]["each"][0]["opens"][str(at)]]
 
 
 def test_the_page_is_one_file_that_may_not_connect():
@@ -119,10 +254,11 @@ def test_embedded_data_survives():
     assert not set("<>&\u2028") & set(embed(data))
 
 
-def test_nan_and_inf_are_shown_as_text():
-    x = Value(0.0, label="x")
+def test_nan_and_inf_are_numbers_of_the_page_too():
+    x = Value(math.inf, label="x")
+    (found,) = answer(player(x - x))
 
-    assert "inf" in json.dumps(data_of(player(x.sqrt())))
+    assert found["data"] == ["Infinity", "NaN"]
 
 
 def test_a_notebook_gets_a_sandboxed_frame():
@@ -151,10 +287,12 @@ def test_the_user_s_gradients_are_left_alone():
 
 
 def test_too_large_a_graph_is_refused_with_the_remedy():
-    loss = ng.sum([Value(1.0).sin() for _ in range(300)])
+    loss = ng.sum([Value(1.0).sin() for _ in range(1_100)])
 
-    with pytest.raises(ValueError, match=r"up to 400 nodes; this one has 601\. Play one sample"):
-        player(loss)
+    with pytest.raises(ValueError, match=r"up to 2,000 nodes unfolded; this one has 2,201\. Play one sample"):
+        player(loss, fold=False)
+    with pytest.raises(ValueError, match=r"up to 50,000 nodes; this one has 60,001\. Play one sample"):
+        player(ng.sum([Value(1.0).sin() for _ in range(30_000)]))
 
 
 def test_what_is_no_value_is_refused():

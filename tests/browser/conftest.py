@@ -5,6 +5,7 @@ import json
 import pytest
 
 import needs
+from browser_steps import run, wait_for_picture
 
 FLAGS = [
     "--headless=new",
@@ -49,6 +50,8 @@ def open_page(chromium, tmp_path):
         chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
         chromium.get(path.as_uri())
         opened.append(path.as_uri())
+        if run(chromium, "document.getElementById('mode') !== null"):
+            wait_for_picture(chromium)
         return chromium
 
     yield open_page

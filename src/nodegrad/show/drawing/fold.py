@@ -133,6 +133,21 @@ def _gather(
     return members
 
 
+def opened(groups: Sequence[Group], group: Group, count: int) -> list[Group]:
+    """Part a group: `count` of its vertices stand alone, the first ones, or of a loop the last.
+
+    Whatever else a loop computes comes before its last vertices, so there is no cycle among the groups then.
+    """
+    alone = group.members[-count:] if group.symbol == "loop" else group.members[:count]
+    chosen = set(alone)
+    rest = [vertex for vertex in group.members if vertex not in chosen]
+    others = [other.members for other in groups if other is not group]
+    parts = [part for part in [rest, *others, *[[vertex] for vertex in alone]] if part]
+    made = _connect({at: part[::-1] for at, part in enumerate(parts)})
+    _factor(made)
+    return made
+
+
 def cut(groups: Sequence[Group], outputs: Collection[Group], depth: int | None, limit: int) -> list[Group]:
     """Keep the `limit` groups nearest to the outputs, at most `depth` edges away, and stubs for the rest."""
     distance = dict.fromkeys(outputs, 0)

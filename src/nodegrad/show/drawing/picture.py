@@ -84,10 +84,10 @@ def cells(group: Group, before: Mapping[object, float] = MappingProxyType({})) -
     if not group.members:
         return ("…",)
     data = _range([vertex.data for vertex in group.members])
-    many = _count(group)
+    many = count_of(group)
     if is_constant(group.members[0]):
         return tuple(filter(None, [data, many]))
-    label = shorten(_label(group), 40)
+    label = shorten(label_of_group(group), 40)
     gradient = f"grad {_range([vertex.grad for vertex in group.members])}"
     earlier = [before[vertex.value] for vertex in group.members if vertex.value in before]
     if earlier:
@@ -97,7 +97,7 @@ def cells(group: Group, before: Mapping[object, float] = MappingProxyType({})) -
     return tuple(filter(None, [label, f"data {data}", gradient]))
 
 
-def _count(group: Group) -> str:
+def count_of(group: Group) -> str:
     """Write how many nodes a box holds: samples × neurons × inputs, or the operations of a loop."""
     if group.symbol != "loop":
         return " ".join(f"× {factor:,}" for factor in group.factors)
@@ -106,7 +106,7 @@ def _count(group: Group) -> str:
     return f"{shown}, …" if len(turns) > 4 else shown
 
 
-def _label(group: Group) -> str:
+def label_of_group(group: Group) -> str:
     """Return the label of a box: that of its nodes, or what their labels begin with."""
     labels = sorted({vertex.label for vertex in group.members})
     pairs = zip(labels[0], labels[-1], strict=False)  # all that come between share what the ends share

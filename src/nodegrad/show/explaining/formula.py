@@ -67,6 +67,29 @@ class Formula:
     def __neg__(self) -> Any:
         return self.apply_op(ops.neg, (self,))
 
+    def __abs__(self) -> Any:
+        return self.apply_op(ops.abs, (self,))
+
+    def __lt__(self, other: Any) -> Any:
+        return self.apply_op(ops.lt, (self, other))
+
+    def __le__(self, other: Any) -> Any:
+        return self.apply_op(ops.le, (self, other))
+
+    def __gt__(self, other: Any) -> Any:
+        return self.apply_op(ops.gt, (self, other))
+
+    def __ge__(self, other: Any) -> Any:
+        return self.apply_op(ops.ge, (self, other))
+
+    def __eq__(self, other: Any) -> Any:
+        return self.apply_op(ops.eq, (self, other))
+
+    def __ne__(self, other: Any) -> Any:
+        return self.apply_op(ops.ne, (self, other))
+
+    __hash__ = object.__hash__
+
     def __bool__(self) -> bool:
         raise TypeError("a formula is neither true nor false; write where(condition, x, y).")
 
@@ -91,21 +114,25 @@ def _simpler(op: Op, operands: Sequence[Any]) -> Any:
     x, y = (*operands, None, None)[:2]
     if op in (ops.mul, ops.strong_mul):
         for one, other in ((x, y), (y, x)):
-            if one in (1.0, -1.0):
-                return other if one == 1.0 else -other
+            if _is(one, 1.0) or _is(one, -1.0):
+                return other if one > 0.0 else -other
     if op is ops.mul and x is y:
         return ops.pow(x, 2.0)
     if op is ops.mul and isinstance(y, Formula) and y.op is ops.neg:
         return -(x * y.operands[0])
-    if op is ops.add and 0.0 in (x, y):
-        return y if x == 0.0 else x
-    if op is ops.sub and 0.0 in (x, y):
-        return x if y == 0.0 else -y
-    if op is ops.pow and y == 1.0:
+    if op in (ops.add, ops.sub) and _is(y, 0.0):
+        return x
+    if op in (ops.add, ops.sub) and _is(x, 0.0):
+        return y if op is ops.add else -y
+    if op is ops.pow and _is(y, 1.0):
         return x
     if op is ops.neg and x.op is ops.neg:
         return x.operands[0]
     return x if op is ops.identity else None
+
+
+def _is(operand: Any, number: float) -> bool:
+    return not isinstance(operand, Formula) and bool(operand == number)
 
 
 @dataclass(frozen=True)

@@ -1,75 +1,384 @@
-// Plays the steps that Python recorded. A step says what happens and which lines of the picture change.
+// The player: steps through the graph, lets every leaf be changed, and shows what follows from it at once.
 
-const data = JSON.parse(byId("data").textContent);
-const graph = byId("graph");
-const nodes = data.nodes.map((_, at) => byId(`node-${at}`));
-const DATA = 1;
-const GRAD = 2;
+const page = JSON.parse(byId("data").textContent);
+const graph = makeGraph(page);
+const story = makeStory(graph, page);
+const panel = byId("graph");
+const { data, row, operands, root } = graph;
+const computed = operands.flatMap((from, node) => (from.length ? [node] : []));
+const leaves = row.flatMap((kind, node) => (kind === LEAF ? [node] : []));
+const initial = Float64Array.from(data);
+const AT_ONCE = 250; // boxes or rows; of more, those in view come first
+const SOON = 120; // milliseconds until the rest follows
 
-const rows = data.rows.map((at) => {
-  const row = element("tr");
-  row.append(element("td", data.nodes[at].name), element("td"), element("td", data.right[at]), element("td"));
-  document.querySelector("#gradients tbody").append(row);
-  return { at, now: row.cells[1], verdict: row.cells[3] };
+let mode = MODES[0];
+let pushes = [];
+let chosen = null; // what was clicked: {node} or {node, index}
+
+/** Describe the step at an index: 0 is the start, then each node forward, then each push backward. */
+function stepAt(index) {
+  const forward = Math.min(index, computed.length);
+  const backward = index - computed.length - 1;
+  if (backward < 0) {
+    const node = index === 0 ? null : computed[index - 1];
+    const edges = node === null ? [] : operands[node].map((_, at) => [node, at]);
+    return { known: forward, grads: null, at: node, to: null, edges, forward: true };
+  }
+  const { grads, last } = graph.backward(mode, pushes.slice(0, backward));
+  if (last === null) return { known: forward, grads, at: root, to: null, edges: [], last };
+  return { known: forward, grads, at: last.node, to: last.operand, edges: [[last.node, last.index]], last };
+}
+
+function told(step) {
+  if (chosen) return "index" in chosen ? story.ofEdge(chosen.node, chosen.index) : story.ofNode(chosen.node);
+  if (step.grads) return step.last ? story.pushed(mode, step.last) : story.seeded(mode);
+  return step.at === null ? story.start(picture.boxes.length < row.length) : story.computed(step.at);
+}
+
+// The pictures: the folded one, one for each fold that can be opened, and one with every node.
+
+/** Show a picture of the graph in the panel: the boxes with their lines, and what each shows now. */
+function makePicture({ boxes: held, prefix, opens }) {
+  const boxes = held.map((box) => (typeof box === "number" ? views[0].boxes[box] : box));
+  const boxOf = new Map();
+  boxes.forEach((members, box) => members.forEach((node) => boxOf.set(node, box)));
+  for (const [node, sum] of page.pictures.inside) if (!boxOf.has(node)) boxOf.set(node, boxOf.get(sum));
+  const shapes = boxes.map((_, box) => {
+    const shape = byId(`${prefix}node-${box}`);
+    const side = (name) => Number(shape.querySelector(".body").getAttribute(name));
+    return {
+      shape, lines: shape.querySelectorAll("tspan"), texts: [], state: shape.getAttribute("class"), now: "",
+      left: side("x"), top: side("y"), right: side("x") + side("width"), bottom: side("y") + side("height"),
+    };
+  });
+  const edgeOf = (node, index) => {
+    const operand = operands[node][index];
+    const ends = `${prefix}edge-${boxOf.get(operand)}-${boxOf.get(node)}`;
+    const parallel = operands[node].slice(0, index).filter((other) => other === operand).length;
+    return byId(`${ends}-${parallel}`) ?? byId(`${ends}-0`);
+  };
+  return { boxes, boxOf, shapes, edgeOf, opens, lit: [] };
+}
+
+const views = page.pictures.each;
+const svgs = views.map(() => null); // as they are unpacked
+let picture = null;
+let shown = 0; // which picture
+
+/** Show another picture. */
+async function showPicture(which) {
+  if (page.packed[which] !== null && svgs[which] === null) {
+    const parsedText = new DOMParser().parseFromString(await unpacked(page.packed[which]), "image/svg+xml");
+    svgs[which] = document.importNode(parsedText.documentElement, true);
+  }
+  svgs[which] ??= panel.querySelector("svg");
+  panel.replaceChildren(svgs[which]);
+  shown = which;
+  picture = makePicture(views[which]);
+  byId("fold").hidden = which === 0;
+  byId("all").hidden = which === views.length - 1 || views.at(-1).prefix !== "all-";
+  fitPicture(panel);
+}
+
+const range = (numbers) => {
+  if (numbers.some(Number.isNaN)) return "nan";
+  const [low, high] = [numbers.reduce((a, b) => Math.min(a, b)), numbers.reduce((a, b) => Math.max(a, b))];
+  return number(low) === number(high) ? number(low) : `${number(low)} … ${number(high)}`;
+};
+
+function write(box, line, text) {
+  if (box.texts[line] === text) return;
+  box.texts[line] = text;
+  box.lines[line].textContent = text;
+}
+
+function showBox(box, members, step, right, atEnd) {
+  const [node] = members;
+  if (row[node] === CONSTANT) return;
+  const isKnown = operands[node].length === 0 || step.lastComputed >= node;
+  const many = members.length > 1;
+  const show = (numbers) => (many ? range(members.map((member) => numbers[member])) : number(numbers[node]));
+  write(box, 1, isKnown ? `data ${show(data)}` : "");
+  write(box, 2, step.grads ? `grad ${show(step.grads)}` : "");
+  const off = atEnd && members.some((member) => !same(step.grads[member], right[member]));
+  const here = (node) => !chosen && members.includes(node);
+  const marks = { waiting: !isKnown, at: here(step.at), to: here(step.to), off };
+  const chosenHere = chosen && !("index" in chosen) && members.includes(chosen.node);
+  const names = Object.keys(marks).filter((name) => marks[name]);
+  const now = [box.state, ...names, ...(chosenHere ? ["chosen"] : [])].join(" ");
+  if (box.now !== now) box.shape.setAttribute("class", now);
+  box.now = now;
+}
+
+const same = (x, y) => x === y || number(x) === number(y);
+
+function light(step) {
+  picture.lit.forEach((edge) => edge.classList.remove("flow", "forward"));
+  const edges = chosen ? ("index" in chosen ? [[chosen.node, chosen.index]] : graph.consumers[chosen.node]) : step.edges;
+  picture.lit = edges.map(([node, index]) => picture.edgeOf(node, index)).filter((edge) => edge !== null);
+  for (const edge of picture.lit) {
+    edge.classList.add("flow");
+    edge.classList.toggle("forward", Boolean(step.forward) && !chosen);
+  }
+}
+
+/** Whether a box of the picture is in view. */
+function makeInView() {
+  const svg = svgs[shown];
+  const { x, y, width } = svg.viewBox.baseVal;
+  const factor = Number(svg.getAttribute("width")) / width;
+  const { left: svgLeft, top: svgTop } = svg.getBoundingClientRect();
+  const { left, top } = panel.getBoundingClientRect();
+  const [fromX, fromY] = [(left - svgLeft) / factor + x, (top - svgTop) / factor + y];
+  const [toX, toY] = [fromX + panel.clientWidth / factor, fromY + panel.clientHeight / factor];
+  return (box) => box.right >= fromX && box.left <= toX && box.bottom >= fromY && box.top <= toY;
+}
+
+// The table: a row for each node that is no constant, leaves first; a leaf's number can be typed. Of many rows
+// only those in view are part of the page: a change of one cell would lay out all of them again.
+
+const body = document.querySelector("#gradients tbody");
+const scroller = document.querySelector("#gradients .scroll");
+const listed = [...leaves, ...computed];
+const rows = new Map(); // by node, made when first seen
+const above = element("tr", "", "spacer");
+const below = element("tr", "", "spacer");
+let [firstRow, lastRow] = [0, 0];
+document.querySelector("#gradients table").setAttribute("aria-rowcount", listed.length + 1);
+
+function rowOf(node) {
+  if (!rows.has(node)) {
+    const line = element("tr");
+    const name = element("button", page.names[node], "name");
+    name.title = page.names[node];
+    name.addEventListener("click", () => choose({ node }));
+    const cells = ["td", "td", "td", "td", "td"].map((tag) => element(tag));
+    cells[0].append(name);
+    const field = row[node] === LEAF ? makeField(node) : null;
+    if (field) cells[1].append(field);
+    line.append(...cells);
+    rows.set(node, { node, line, field, cells, texts: [] });
+  }
+  return rows.get(node);
+}
+
+/** Return the rows in view, after making them part of the page. */
+function rowsInView() {
+  const height = body.querySelector("tr:not(.spacer)")?.offsetHeight || 30;
+  const all = listed.length <= AT_ONCE;
+  const first = all ? 0 : Math.max(0, Math.min(listed.length - 20, Math.floor(scroller.scrollTop / height) - 8));
+  const last = all ? listed.length : Math.min(listed.length, first + Math.ceil(scroller.clientHeight / height) + 16);
+  const found = listed.slice(first, last).map(rowOf);
+  if (first !== firstRow || last !== lastRow) {
+    [firstRow, lastRow] = [first, last];
+    above.style.height = `${first * height}px`;
+    below.style.height = `${(listed.length - last) * height}px`;
+    const spacers = [first > 0 ? [above] : [], last < listed.length ? [below] : []];
+    body.replaceChildren(...spacers[0], ...found.map(({ line }) => line), ...spacers[1]);
+  }
+  return found;
+}
+
+function makeField(leaf) {
+  const field = element("input");
+  field.inputMode = "decimal";
+  field.setAttribute("role", "spinbutton");
+  field.setAttribute("aria-label", `the number of ${page.names[leaf]}`);
+  field.autocomplete = "off";
+  field.spellcheck = false;
+  field.addEventListener("focus", () => {
+    field.value = String(data[leaf]);
+    field.select();
+  });
+  field.addEventListener("blur", () => render());
+  field.addEventListener("input", () => {
+    const typed = parsed(field.value);
+    field.toggleAttribute("aria-invalid", typed === undefined);
+    if (typed !== undefined) change(leaf, typed);
+  });
+  field.addEventListener("keydown", (event) => {
+    const turns = { ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10 }[event.key];
+    event.stopPropagation(); // the arrows belong to the field, not to the playback
+    if (event.key === "Escape" || event.key === "Enter") field.blur();
+    if (turns === undefined) return;
+    event.preventDefault();
+    change(leaf, moved(data[leaf], turns * (event.shiftKey ? 1 : 10)));
+    field.value = String(data[leaf]);
+  });
+  makeDraggable(field, () => leaf);
+  return field;
+}
+
+function showRow(line, step, right, atEnd) {
+  const { node, cells, texts, field } = line;
+  const isKnown = operands[node].length === 0 || step.lastComputed >= node;
+  const shown = [isKnown ? number(data[node]) : "", step.grads ? number(step.grads[node]) : "", number(right[node])];
+  if (field && document.activeElement !== field) field.value = shown[0];
+  if (field) field.setAttribute("aria-valuenow", data[node]);
+  const agrees = atEnd ? (same(step.grads[node], right[node]) ? "✓" : "✗") : "";
+  [...shown, agrees].forEach((text, at) => {
+    if (texts[at] === text || (at === 0 && field)) return;
+    texts[at] = text;
+    cells[at + 1].textContent = text;
+  });
+  cells[4].className = agrees === "✗" ? "other" : "same";
+}
+
+// Everything that is shown, after each step and each change.
+
+let soon = null;
+
+/** Show the step at the slider: the story, then the boxes and rows in view, and soon the others. */
+function render(everything = false) {
+  clearTimeout(soon);
+  const step = stepAt(transport.index());
+  step.lastComputed = step.known === 0 ? -1 : computed[step.known - 1];
+  const right = graph.right();
+  const atEnd = transport.index() === computed.length + 1 + pushes.length;
+  const { phase, headline, lines, plain } = told(step);
+  byId("phase").textContent = phase;
+  byId("headline").textContent = headline;
+  byId("lines").replaceChildren(
+    ...lines.map((line, at) => element("p", line, plain ? "plain" : at === lines.length - 1 ? "result" : "")),
+  );
+  const all = everything || picture.boxes.length <= AT_ONCE;
+  const inView = all ? () => true : makeInView();
+  picture.shapes.forEach((box, at) => inView(box) && showBox(box, picture.boxes[at], step, right, atEnd));
+  light(step);
+  rowsInView().forEach((line) => showRow(line, step, right, atEnd));
+  if (!all) soon = setTimeout(() => render(true), SOON);
+  return step;
+}
+
+function show() {
+  chosen = null;
+  const step = render();
+  const node = step.to ?? step.at;
+  if (node !== null) reveal(panel, picture.shapes[picture.boxOf.get(node)].shape);
+}
+
+/** Give a leaf a number, and show all that follows; from the start on, go to the end to see it. */
+function change(leaf, x) {
+  graph.set(leaf, x);
+  byId("reset").disabled = false;
+  if (transport.index() === 0) transport.go(computed.length + 1 + pushes.length);
+  render();
+}
+
+function choose(what) {
+  chosen = what;
+  render();
+}
+
+// Dragging a leaf; clicking a node, an edge, a fold.
+
+/** Move a number by so many turns of its scale, to a number that is short to write. */
+function moved(x, turns) {
+  const scale = 10 ** Math.floor(Math.log10(Math.max(1, Math.abs(x)))) / 100;
+  const from = Number.isFinite(x) ? Math.round(x / scale) : 0;
+  return Number(((from + Math.round(turns)) * scale).toPrecision(12));
+}
+
+/** Let a drag across an element change the leaf that `leafAt` finds for the event. */
+function makeDraggable(target, leafAt) {
+  let drag = null;
+  target.addEventListener("pointerdown", (event) => {
+    const leaf = leafAt(event);
+    if (leaf !== undefined && event.button === 0) drag = { leaf, x: event.clientX, from: data[leaf], moving: false };
+  });
+  target.addEventListener("pointermove", (event) => {
+    if (!drag || event.buttons === 0) return;
+    const across = event.clientX - drag.x;
+    if (!drag.moving && Math.abs(across) < 4) return;
+    if (!drag.moving) {
+      drag.moving = true;
+      target.setPointerCapture?.(event.pointerId);
+      if (target.blur && target.tagName === "INPUT") target.blur();
+    }
+    event.preventDefault();
+    change(drag.leaf, moved(drag.from, across * (event.shiftKey ? 0.1 : 1)));
+  });
+  const end = (event) => {
+    const wasMoving = drag?.moving;
+    drag = null;
+    if (wasMoving) target.addEventListener("click", (click) => click.stopImmediatePropagation(), { once: true, capture: true });
+  };
+  target.addEventListener("pointerup", end);
+  target.addEventListener("pointercancel", () => (drag = null));
+}
+
+const boxAt = (event) => {
+  const shape = event.target.closest?.(".node");
+  return shape ? picture.boxes[Number(shape.id.split("-").at(-1))] : undefined;
+};
+
+makeDraggable(panel, (event) => {
+  const members = boxAt(event);
+  return members?.length === 1 && row[members[0]] === LEAF ? members[0] : undefined;
 });
 
-let steps = [];
+const AROUND = [-5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5];
+const NEAR = AROUND.flatMap((dx) => AROUND.map((dy) => [dx, dy])).sort(([a, b], [c, d]) => a * a + b * b - c * c - d * d);
 
-/** The texts of all nodes after a step: nothing computed at first, then each step's changes in order. */
-function stateAfter(index) {
-  const state = data.nodes.map((node) => [node.name, node.leaf ? node.data : "", ""]);
-  for (const step of steps.slice(0, index + 1)) {
-    for (const [at, line, text] of step.changes) state[at][line] = text;
+/** Return the edge nearest to a point: lines are too thin to be hit. */
+function edgeNear(x, y) {
+  for (const [dx, dy] of NEAR) {
+    const edge = document.elementFromPoint(x + dx, y + dy)?.closest(".edge");
+    if (edge) return edge;
   }
-  return state;
+  return null;
 }
 
-function show(index) {
-  const step = steps[index];
-  const state = stateAfter(index);
-  const atEnd = index === steps.length - 1;
-
-  nodes.forEach((node, at) => {
-    if (data.nodes[at].constant) return;
-    setLine(node, DATA, state[at][DATA] && `data ${state[at][DATA]}`);
-    setLine(node, GRAD, state[at][GRAD] && `grad ${state[at][GRAD]}`);
-    node.classList.toggle("waiting", !state[at][DATA]);
-    node.classList.toggle("at", at === step.at);
-    node.classList.toggle("to", at === step.to);
-    node.classList.toggle("off", atEnd && state[at][GRAD] !== data.right[at]);
-  });
-  graph.querySelectorAll(".flow").forEach((edge) => edge.classList.remove("flow", "forward"));
-  for (const name of step.edges) {
-    byId(name).classList.add("flow");
-    byId(name).classList.toggle("forward", step.phase === "forward");
-  }
-  if (step.at !== null) reveal(graph, nodes[step.to ?? step.at]);
-
-  byId("phase").textContent = step.phase;
-  byId("headline").textContent = step.headline;
-  byId("lines").replaceChildren(
-    ...step.lines.map((line, at) => element("p", line, at === step.lines.length - 1 ? "result" : "")),
+panel.addEventListener("click", (event) => {
+  const members = boxAt(event);
+  if (members?.length > 1) return open(picture.opens[picture.boxes.indexOf(members)], members[0]);
+  if (members) return row[members[0]] === CONSTANT ? undefined : choose({ node: members[0] });
+  const edge = edgeNear(event.clientX, event.clientY);
+  if (!edge) return choose(null);
+  const [source, target, parallel] = edge.id.split("-").slice(-3).map(Number);
+  const uses = picture.boxes[target].flatMap((node) =>
+    operands[node].flatMap((operand, index) => (picture.boxOf.get(operand) === source ? [{ node, index }] : [])),
   );
-  for (const row of rows) {
-    const now = state[row.at][GRAD];
-    const same = now === data.right[row.at];
-    row.now.textContent = now;
-    row.verdict.textContent = atEnd ? (same ? "✓" : "✗") : "";
-    row.verdict.className = same ? "same" : "other";
-  }
+  return choose(uses[parallel] ?? uses[0]);
+});
+
+/** Show another picture, and in it what there is to show now. */
+async function open(which, node) {
+  if (which === undefined || which === shown) return;
+  light({ edges: [] });
+  await showPicture(which);
+  render();
+  if (node !== undefined) reveal(panel, picture.shapes[picture.boxOf.get(node)].shape);
 }
+
+byId("fold").addEventListener("click", () => open(0));
+byId("all").addEventListener("click", () => open(views.length - 1));
+panel.addEventListener("scroll", () => picture.boxes.length > AT_ONCE && render());
+scroller.addEventListener("scroll", () => listed.length > AT_ONCE && render());
+byId("reset").addEventListener("click", () => {
+  graph.reset();
+  byId("reset").disabled = true;
+  render();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") chosen ? choose(null) : open(0);
+});
 
 const transport = makeTransport(show, byId("story"));
 
-function choose(mode) {
-  steps = [...data.forward, ...mode.steps];
-  byId("says").textContent = mode.says;
-  transport.setCount(steps.length);
+function use(which) {
+  mode = which;
+  pushes = graph.pushes(mode);
+  byId("says").textContent = [mode.says, ...page.notes].join(" ");
+  transport.setCount(computed.length + 2 + pushes.length);
   transport.go(transport.index());
 }
 
-data.modes.forEach((mode, at) => byId("mode").append(new Option(mode.name, at)));
-byId("mode").addEventListener("change", () => choose(data.modes[Number(byId("mode").value)]));
+MODES.forEach(({ name }, at) => byId("mode").append(new Option(name, at)));
+byId("mode").addEventListener("change", () => use(MODES[Number(byId("mode").value)]));
 
-fitPicture(graph);
-choose(data.modes[0]);
+addEventListener("resize", () => {
+  fitPicture(panel);
+  render();
+});
+showPicture(0).then(() => use(MODES[0]));

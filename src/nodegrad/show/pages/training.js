@@ -147,6 +147,7 @@ function show(index) {
 }
 
 fitPicture(byId("graph"));
+addEventListener("resize", () => fitPicture(byId("graph")));
 byId("view-head").textContent = {
   plane: "What the model says over the plane",
   curve: "What the model says",

@@ -1,4 +1,4 @@
-"use strict";
+// What pages share: moving through steps, and pictures in panels.
 
 const byId = (id) => document.getElementById(id);
 
@@ -95,6 +95,12 @@ function makeTransport(show, swiped) {
   };
 }
 
+/** Return the text that Python packed. */
+async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+}
+
 /** Write a text into one line of a node of the picture. */
 function setLine(node, line, text) {
   node.querySelectorAll("tspan")[line].textContent = text;
@@ -114,15 +120,12 @@ function reveal(panel, node) {
   }
 }
 
-/** Fit the picture into its panel, now and later, as long as it stays readable; the panel scrolls otherwise. */
+/** Fit a picture into its panel, as long as it stays readable; the panel scrolls otherwise. */
 function fitPicture(panel) {
   const drawing = panel.querySelector("svg");
-  const [width, height] = ["width", "height"].map((side) => Number(drawing.getAttribute(side)));
-  const fit = () => {
-    const factor = Math.min(1.35, Math.max(0.8, (panel.clientWidth - 14) / width));
-    drawing.setAttribute("width", width * factor);
-    drawing.setAttribute("height", height * factor);
-  };
-  addEventListener("resize", fit);
-  fit();
+  const { width, height } = drawing.viewBox.baseVal;
+  const room = Math.min((panel.clientWidth - 14) / width, Math.max(1, (panel.clientHeight - 14) / height));
+  const factor = Math.min(1.35, Math.max(0.8, room));
+  drawing.setAttribute("width", width * factor);
+  drawing.setAttribute("height", height * factor);
 }

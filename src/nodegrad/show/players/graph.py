@@ -1,37 +1,36 @@
-"""A page that plays a graph forward and backward, one `+=` at a time, and replays the classic mistakes."""
+"""A page that plays a graph forward and backward and lets every leaf be changed; it computes by itself."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
-from nodegrad.graph import topological_order
-from nodegrad.show.drawing.svg import Edge, Node, Picture, text_width, to_svg
-from nodegrad.show.explaining.chain_rule import (
-    definition,
-    is_smooth,
-    local_derivative,
-    local_formula,
-    name_all,
-)
-from nodegrad.show.explaining.formula import NEGATIVE, TEXT, Formula, write
-from nodegrad.show.players.page import Page, build
+from nodegrad.show.drawing.fold import Group, flatten, opened, single
+from nodegrad.show.drawing.fold import fold as folded
+from nodegrad.show.drawing.picture import count_of, kind_of, label_of_group
+from nodegrad.show.drawing.svg import Edge, Node, Picture, to_svg
+from nodegrad.show.explaining.chain_rule import is_smooth, local_derivative, local_formula, name_all
+from nodegrad.show.explaining.formula import TEXT, write
+from nodegrad.show.players.page import Page, build, packed
+from nodegrad.show.players.rows import Row, literal, row_of, script
 from nodegrad.show.snapshot import Vertex, is_constant, snapshot, values
 from nodegrad.show.text import number
-from nodegrad.sweep import chain
 from nodegrad.value import Value
 
-MOST = 400  # nodes; more are too many to watch one by one
-DATA, GRAD = 1, 2  # the lines of a node below its name
-
-Grads = dict[Vertex, float]
-Change = tuple[int, int, str]
+FOLD_ABOVE = 120  # nodes; a larger graph is folded at first
+IN_FULL = 2_000  # nodes; of a larger graph there is no picture with every node
+MOST = 50_000  # nodes; a page of more would take megabytes
+OPENED = 12  # nodes that leave a box when it is opened
+BOXES = 2_000  # in the pictures of opened folds together
+INLINE = 200_000  # characters of a picture that the page holds as it is; a larger one is packed
+WIDEST = "-0.0003333"  # no number is written wider
+LEAF, CONSTANT = -1, -2  # what a page reads instead of a row
 
 
 class Player(Page):
-    """A page that plays a graph: `.save("player.html")`, or let a notebook show it.
+    """A page that plays a graph: `.save("player.html")`, `.show()`, or let a notebook show it.
 
     >>> import nodegrad as ng
     >>> x = ng.Value(2.0)
@@ -40,251 +39,195 @@ class Player(Page):
     """
 
 
-@dataclass(frozen=True)
-class Mode:
-    """A way to go backward: which nodes in which order, and what `+=` and zeroing come to."""
-
-    name: str
-    says: str
-    order: Callable[[Value, Sequence[Vertex]], list[Vertex]]
-    overwrite: bool = False
-    leftover: bool = False
-
-
-@dataclass(frozen=True)
-class Push:
-    """One step backward: a node hands its gradient to one operand."""
-
-    node: Vertex
-    index: int
-    partial: float
-    upstream: float
-    before: float
-    after: float
-
-
-def sweep_order(output: Value, vertices: Sequence[Vertex]) -> list[Vertex]:
-    """Return the order of `backward()`: every node after all that use it."""
-    at = {vertex.value: vertex for vertex in vertices}
-    order = [at[node] for node in reversed(topological_order(output))]
-    return [v for vertex in order for v in (vertex, *[x for x in vertex.operands if x.value is None])]
-
-
-def naive_order(output: Value, vertices: Sequence[Vertex]) -> list[Vertex]:
-    """Return the order of a recursion that goes on from each node as soon as it gets there, once."""
-    order, stack = dict[Vertex, None](), [vertices[-1]]
-    while stack:
-        vertex = stack.pop()
-        if vertex not in order:
-            order[vertex] = None
-            stack += reversed(vertex.operands)
-    return list(order)
-
-
-MODES = (
-    Mode("as it should be", "Every node waits until all that use it have added their share.", sweep_order),
-    Mode(
-        "in naive order",
-        "Wrong on purpose: each node passes its gradient on when it is first reached, before the others that "
-        "use it have added theirs.",
-        naive_order,
-    ),
-    Mode(
-        "with = for +=",
-        "Wrong on purpose: where two paths meet, the second overwrites what the first brought.",
-        sweep_order,
-        overwrite=True,
-    ),
-    Mode(
-        "without zeroing",
-        "Wrong on purpose: a second pass adds to the gradients that the first one left in the leaves.",
-        sweep_order,
-        leftover=True,
-    ),
-)
-
-
-def player(output: Value, *, title: str = "", open_dots: bool = False) -> Player:
-    """Make a page that plays the graph of a Value forward and backward, one step at a time.
+def player(output: Value, *, title: str = "", open_dots: bool = False, fold: bool | None = None) -> Player:
+    """Make a page that plays the graph of a Value forward and backward, and lets every leaf be changed.
 
     It shows the node at work, its local derivatives, each `+=` and the running gradients, and replays three
-    classic mistakes beside the right way. The numbers are recorded here, by Python; the page only shows them.
+    classic mistakes beside the right way. Drag a leaf, type its number or step it by the arrow keys: the page
+    computes forward and backward by itself, with the operations that were recorded. A click on a node or an
+    edge shows its chain rule; a click on a box of several nodes opens it.
 
     >>> x, w = Value(2.0, label="x"), Value(-3.0, label="w")
     >>> play = player((w * x).tanh())
     >>> play.save("player.html").name
     'player.html'
 
+    An operation made by `custom` is computed too if its value can be applied to symbols. Otherwise its number
+    stays as it was recorded, and the page says so.
+
     Args:
         output: the Value to play.
         title: the heading of the page.
         open_dots: show the products and the sum inside each `dot`.
+        fold: begin with nodes of one shape in one box; by default if there are more than 120 nodes. The page
+            can show every node as well, if there are 2,000 at most.
 
     Raises:
         TypeError: if output is not a Value.
-        ValueError: if the graph has more than 400 nodes.
+        ValueError: if the graph has more than 50,000 nodes, or with fold=False more than 2,000.
     """
     (root,) = values("player", [output])
     vertices = snapshot([root], open_dots)
-    if len(vertices) > MOST:
+    most = IN_FULL if fold is False else MOST
+    if len(vertices) > most:
         raise ValueError(
-            f"player shows graphs of up to {MOST} nodes; this one has {len(vertices):,}. Play one sample of "
-            "it, or look at draw(output), which folds."
+            f"player shows graphs of up to {most:,} nodes{' unfolded' * (fold is False)}; this one has "
+            f"{len(vertices):,}. Play one sample of it, or look at draw(output)."
         )
-    names = name_all(vertices)
-    title = title or f"{names[vertices[-1]]}, forward and backward"
-    score = Score(root, vertices, names)
-    data = score.data()
-    return Player(build("player", title, data, to_svg(score.picture()), ("transport", "player")), title)
+    page = _Graph(vertices, snapshot([root], open_dots))
+    pictures = page.pictures(fold)
+    svgs = [to_svg(page.picture(pictured), prefix=pictured.prefix) for pictured in pictures]
+    packs = [None if at == 0 and len(svg) <= INLINE else packed(svg) for at, svg in enumerate(svgs)]
+    data = page.data() | {"pictures": page.boxes(pictures), "packed": packs}
+    title = title or f"{page.names[-1]}, forward and backward"
+    parts = ("number", "graph", "story", "transport", "player")
+    first = "" if packs[0] else svgs[0]
+    return Player(build("player", title, data, first, parts, script(page.rows)), title)
 
 
-def record(output: Value, vertices: Sequence[Vertex], mode: Mode, right: Grads) -> Iterator[Push]:
-    """Go backward by the chain rule of the sweeps, and yield every step."""
-    grads = _starts(vertices, mode, right)
-    for vertex in mode.order(output, vertices):
-        for index, operand in enumerate(vertex.operands):
-            if is_smooth(vertex, index) and not is_constant(operand):
-                partial, upstream, before = local_derivative(vertex, index), grads[vertex], grads[operand]
-                contribution = chain(upstream, partial, vertex.op.selects)
-                grads[operand] = contribution if mode.overwrite else before + contribution
-                yield Push(vertex, index, partial, upstream, before, grads[operand])
+@dataclass
+class _Pictured:
+    """A picture of the graph: its boxes, and which picture shows a box opened."""
+
+    groups: Sequence[Group]
+    prefix: str
+    opens: dict[int, int] = field(default_factory=dict)
 
 
-def _starts(vertices: Sequence[Vertex], mode: Mode, right: Grads) -> Grads:
-    """Return the gradients before the first step: 1 at the output, elsewhere 0 or what is left over."""
-    left = {vertex: right[vertex] for vertex in vertices if vertex.op is None} if mode.leftover else {}
-    return dict.fromkeys(vertices, 0.0) | left | {vertices[-1]: 1.0}
+class _Graph:
+    """What a page needs of a graph: its structure, its numbers, its names, and patterns for its formulas.
 
+    The copies of the vertices, in the same order, are for folding, which changes them.
+    """
 
-def _last(vertices: Sequence[Vertex], pushes: Iterator[Push]) -> Grads:
-    """Return the gradients that the steps end in."""
-    grads = dict.fromkeys(vertices, 0.0) | {vertices[-1]: 1.0}
-    return grads | {push.node.operands[push.index]: push.after for push in pushes}
+    def __init__(self, vertices: Sequence[Vertex], copies: list[Vertex]) -> None:
+        self.vertices, self.copies = vertices, copies
+        self.at = {vertex: at for order in (vertices, copies) for at, vertex in enumerate(order)}
+        self.names = list(map(name_all(vertices).__getitem__, vertices))
+        kinds = dict.fromkeys((vertex.op, len(vertex.operands)) for vertex in vertices if vertex.operands)
+        self.kinds = {kind: at for at, kind in enumerate(kinds)}
+        self.rows: list[Row] = [row_of(op, arity) for op, arity in kinds]
+        self.fixed = {
+            at: _partials(vertex)
+            for at, vertex in enumerate(vertices)
+            if vertex.operands and not self.rows[self._kind(vertex)].computes(vertex)
+        }
+        self.inside: list[tuple[int, int]] = []
 
-
-class Score:
-    """What the page plays: for each step its words, and the lines of the picture that change."""
-
-    def __init__(self, output: Value, vertices: Sequence[Vertex], names: dict[Vertex, str]) -> None:
-        self.output, self.vertices, self.names = output, vertices, names
-        self.at = {vertex: at for at, vertex in enumerate(vertices)}
-        self.right = _last(vertices, record(output, vertices, MODES[0], {}))
-        self.passes = [self.backward(mode) for mode in MODES]
+    def _kind(self, vertex: Vertex) -> int:
+        """Return which row computes a vertex, or what it is if none does."""
+        if vertex.operands:
+            return self.kinds[vertex.op, len(vertex.operands)]
+        return LEAF if vertex.op is None else CONSTANT
 
     def data(self) -> dict[str, Any]:
-        """Return all that the page needs besides the picture."""
-        rows = [at for at, vertex in enumerate(self.vertices) if not is_constant(vertex)]
+        """Return all that the page needs besides the pictures."""
+        forms: dict[Any, int] = {}
         return {
-            "nodes": [self._node(vertex) for vertex in self.vertices],
-            "rows": sorted(rows, key=lambda at: self.vertices[at].op is not None),  # leaves first
-            "right": [number(self.right[vertex]) for vertex in self.vertices],
-            "forward": self.forward(),
-            "modes": [
-                {"name": mode.name, "says": mode.says, "steps": steps}
-                for mode, steps in zip(MODES, self.passes, strict=True)
+            "names": self.names,
+            "row": [self._kind(vertex) for vertex in self.vertices],
+            "operands": [[self.at[operand] for operand in vertex.operands] for vertex in self.vertices],
+            "numbers": [_json(vertex.data) for vertex in self.vertices],
+            "patterns": [row.pattern for row in self.rows],
+            "form": [forms.setdefault(_forms(v), len(forms)) if v.operands else -1 for v in self.vertices],
+            "forms": list(forms),
+            "fixed": {at: list(map(_json, partials)) for at, partials in self.fixed.items()},
+            "notes": [
+                f"{name} is Python code that this page cannot repeat: its number and its local derivatives "
+                "stay as they were recorded."
+                for name in sorted({self.vertices[at].op.name for at in self.fixed})
             ],
         }
 
-    def _node(self, vertex: Vertex) -> dict[str, Any]:
-        return {
-            "name": self.names[vertex],
-            "data": number(vertex.data),
-            "leaf": vertex.op is None,
-            "constant": is_constant(vertex),
-        }
+    def pictures(self, fold: bool | None) -> list[_Pictured]:
+        """Return the pictures: the first one, one for each fold opened, one with every node."""
+        size = len(self.vertices)
+        full = [_Pictured(single(self.vertices), "all-")] if size <= IN_FULL else []
+        if fold is False or (fold is None and size <= FOLD_ABOVE):
+            return full
+        groups = folded(self._flattened(), self.copies[-1:])
+        pictures = [_Pictured(groups, "p0-")]
+        shows: dict[Vertex, int] = {}
+        drawn = 0
+        for group in groups:
+            if len(group.members) > 1 and drawn < BOXES:
+                shows |= dict.fromkeys(group.members, len(pictures))
+                pictures.append(_Pictured(opened(groups, group, OPENED), f"p{len(pictures)}-"))
+                drawn += len(pictures[-1].groups)
+        for at, pictured in enumerate(pictures):
+            for box, group in enumerate(pictured.groups):
+                other = shows.get(group.members[0], at)
+                if len(group.members) > 1 and other != at:
+                    pictured.opens[box] = other
+        return pictures + full
 
-    def picture(self) -> Picture:
-        """Return the picture, with room in every line for the widest text that will stand there."""
-        widest = dict.fromkeys(range(len(self.vertices)), "0")
-        for step in (step for steps in self.passes for step in steps):
-            for at, _, text in step["changes"]:
-                widest[at] = max(widest[at], text, key=text_width)
-        nodes = []
-        for at, vertex in enumerate(self.vertices):
-            data, symbol = number(vertex.data), vertex.op.symbol if vertex.op else ""
-            kind = "output" if vertex is self.vertices[-1] else "value" if vertex.op else "leaf"
-            text = f"{self.names[vertex]}\ndata {data}\ngrad {widest[at]}"
-            nodes.append(
-                Node((data,), "", "constant") if is_constant(vertex) else Node((text,), symbol, kind)
-            )
-        edges = [Edge(self.at[x], at) for at, vertex in enumerate(self.vertices) for x in vertex.operands]
+    def _flattened(self) -> list[Vertex]:
+        """Make one sum of each chain of additions among the copies, and note where partial sums have gone."""
+        consumer = {operand: vertex for vertex in self.copies for operand in vertex.operands}
+        order = flatten(self.copies, self.copies[-1:])
+        kept = set(order)
+        for vertex in self.copies:
+            total = vertex
+            while total not in kept:
+                total = consumer[total]
+            if total is not vertex:
+                self.inside.append((self.at[vertex], self.at[total]))
+        return order
+
+    def picture(self, pictured: _Pictured) -> Picture:
+        """Return a picture with room in every line for the widest number that can stand there."""
+        place = {group: at for at, group in enumerate(pictured.groups)}
+        nodes = [self._node(group) for group in pictured.groups]
+        edges = [Edge(place[source], place[group]) for group in pictured.groups for source, _ in group.feeds]
         return Picture(nodes, edges)
 
-    def forward(self) -> list[dict[str, Any]]:
-        """Compute each node: its formula, with the numbers put in, and the result."""
-        steps = [_step("before the start", "Only the leaves hold numbers", [], [])]
-        for vertex in self.vertices:
-            if not vertex.operands:
-                continue
-            numbers = Formula(vertex.op.name, vertex.op, tuple([operand.data for operand in vertex.operands]))
-            name, data = self.names[vertex], number(vertex.data)
-            lines = [
-                f"{name} = {definition(vertex, self.names).text}",
-                f"{name} = {numbers.text}",
-                f"{name} = {data}",
-            ]
-            change = [(self.at[vertex], DATA, data)]
-            step = _step("forward", f"Compute {name}", lines, change, at=self.at[vertex])
-            step["edges"] = [self._edge(vertex, index) for index in range(len(vertex.operands))]
-            steps.append(step)
-        return steps
+    def _node(self, group: Group) -> Node:
+        first, many = group.members[0], len(group.members) > 1
+        if is_constant(first):
+            return Node((" ".join(filter(None, [number(first.data), count_of(group)])),), "", "constant")
+        at = self.at[first]
+        name = f"{label_of_group(group)} {count_of(group)}".strip() if many else self.names[at]
+        widest = f"{WIDEST} … {WIDEST}" if many else WIDEST
+        kind = kind_of(group, (self.vertices[-1], self.copies[-1])) + " fixed" * (at in self.fixed)
+        title = f"{len(group.members):,} nodes: click to open" if many else ""
+        return Node((f"{name}\ndata {widest}\ngrad {widest}",), group.symbol, kind, title=title)
 
-    def backward(self, mode: Mode) -> list[dict[str, Any]]:
-        """Write down each step of going backward in a mode."""
-        root = self.vertices[-1]
-        name = self.names[root]
-        changes = [
-            (self.at[vertex], GRAD, number(grad))
-            for vertex, grad in _starts(self.vertices, mode, self.right).items()
-            if not is_constant(vertex)
-        ]
-        old = "the leaves keep their old gradients" if mode.leftover else "every gradient starts at 0"
-        lines = [old, f"∂{name}/∂{name} = 1"]
-        start = _step("backward", f"Start at {name}", lines, changes, at=self.at[root])
-        pushes = record(self.output, self.vertices, mode, self.right)
-        return [start, *[self._push(push, mode) for push in pushes]]
+    def boxes(self, pictures: Sequence[_Pictured]) -> dict[str, Any]:
+        """Return which nodes the boxes of each picture hold, and which picture shows one opened.
 
-    def _push(self, push: Push, mode: Mode) -> dict[str, Any]:
-        """Write down one step backward: the local derivative, the chain rule, the `+=`."""
-        operand = push.node.operands[push.index]
-        name, to = self.names[push.node], self.names[operand]
-        formula = write(local_formula(push.node, push.index, self.names), TEXT)
-        local = [f"∂{name}/∂{to}", formula, number(push.partial)]
-        factors = " · ".join(write(x, TEXT, NEGATIVE + 0.1) for x in (push.upstream, push.partial))
-        after = number(push.after)
-        if mode.overwrite:
-            rule, result = f"{to}.grad = {name}.grad · ∂{name}/∂{to}", f"{to}.grad = {factors} = {after}"
-        else:
-            rule = f"{to}.grad += {name}.grad · ∂{name}/∂{to}"
-            result = f"{to}.grad = {number(push.before)} + {factors} = {after}"
-        lines = [" = ".join(dict.fromkeys(local)), rule, result]
-        change = [(self.at[operand], GRAD, after)]
-        headline = f"{name} hands its share to {to}"
-        step = _step("backward", headline, lines, change, at=self.at[push.node], to=self.at[operand])
-        step["edges"] = [self._edge(push.node, push.index)]
-        return step
-
-    def _edge(self, vertex: Vertex, index: int) -> str:
-        """Return the id of the edge from an operand: its ends, and which of several parallel ones it is."""
-        operand = vertex.operands[index]
-        parallel = Counter(vertex.operands[:index])[operand]
-        return f"edge-{self.at[operand]}-{self.at[vertex]}-{parallel}"
+        A box is a list of nodes, or the number of a box of the first picture that holds the same.
+        """
+        known: dict[tuple[int, ...], int] = {}
+        found: list[dict[str, Any]] = []
+        for pictured in pictures:
+            members = [tuple([self.at[vertex] for vertex in group.members]) for group in pictured.groups]
+            known = known or {nodes: box for box, nodes in enumerate(members)}
+            boxes = [known[nodes] if found and nodes in known else nodes for nodes in members]
+            found.append({"boxes": boxes, "opens": pictured.opens, "prefix": pictured.prefix})
+        return {"each": found, "inside": self.inside}
 
 
-def _step(
-    phase: str,
-    headline: str,
-    lines: list[str],
-    changes: list[Change],
-    at: int | None = None,
-    to: int | None = None,
-) -> dict[str, Any]:
-    return {
-        "phase": phase,
-        "headline": headline,
-        "lines": lines,
-        "changes": changes,
-        "at": at,
-        "to": to,
-        "edges": [],
-    }
+def _partials(vertex: Vertex) -> list[float]:
+    """Return the local derivatives of a vertex."""
+    return [
+        local_derivative(vertex, at) if is_smooth(vertex, at) else 0.0 for at in range(len(vertex.operands))
+    ]
+
+
+def _forms(vertex: Vertex) -> tuple[str | None, ...]:
+    """Return a pattern for the formula of each partial; None where it is 0, empty where there is no formula.
+
+    The places {0}, {1} ... stand for the names of the operands, the one after them for the vertex itself.
+    """
+    marks = {operand: f"{{{at}}}" for at, operand in enumerate(vertex.operands)}
+    names = marks | {vertex: f"{{{len(vertex.operands)}}}"}
+    found = []
+    for index in range(len(vertex.operands)):
+        formula = local_formula(vertex, index, names) if is_smooth(vertex, index) else None
+        found.append(None if formula is None else write(formula, TEXT))
+    return tuple(found)
+
+
+def _json(x: float) -> float | str:
+    """Write a number as JSON can hold it and JavaScript reads it."""
+    return x if isfinite(x) else literal(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import zlib
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
@@ -36,12 +37,13 @@ class Page:
         return f"<{type(self).__name__} {self.title!r}, {len(self.html) // 1000:,} kB>"
 
 
-def build(name: str, title: str, data: Any, svg: str, scripts: Sequence[str]) -> str:
+def build(name: str, title: str, data: Any, svg: str, scripts: Sequence[str], written: str = "") -> str:
     """Put a page together from the files in `pages`: body and style `name`, and scripts.
 
-    The policy in its head allows these scripts by their hash, and no connection at all.
+    The policy in its head allows these scripts and what is `written` for this page, by their hash, and no
+    connection at all. Nothing in `written` may come from a label.
     """
-    script = "\n".join(_part(f"{script}.js") for script in scripts)
+    script = "\n".join(['"use strict";', written, *[_part(f"{script}.js") for script in scripts]])
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
@@ -64,6 +66,11 @@ def embed(data: Any) -> str:
     return json.dumps(data, allow_nan=False, separators=(",", ":")).translate(
         {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&"}
     )
+
+
+def packed(text: str) -> str:
+    """Compress a text so that a page can hold it; its script has `unpacked`."""
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def _part(name: str) -> str:

@@ -1,0 +1,57 @@
+// Numbers as Python's nodegrad.show.text.number writes them.
+
+/** The decimal digits of a number, rounded to some count of them, half to even; and its exponent. */
+function rounded(x, count) {
+  const [mantissa, exponent] = Math.abs(x).toExponential(count - 1).split("e");
+  const [exact] = Math.abs(x).toExponential(60).split("e");
+  const tie = /^50*$/.test(exact.replace(".", "").slice(count));
+  const before = exact.replace(".", "").slice(0, count);
+  if (tie && Number(before.at(-1)) % 2 === 0) return [before, Number(exponent)];
+  return [mantissa.replace(".", ""), Number(exponent)];
+}
+
+/** Round to decimal places as Python's round(x, places) does: by the exact number, half to even. */
+function round_to(x, places) {
+  if (Number.isNaN(places)) return NaN;
+  if (!Number.isFinite(x) || x === 0) return x;
+  const size = Math.abs(x);
+  const exponent = Number(size.toExponential(17).split("e")[1]);
+  const count = exponent + 1 + Math.trunc(Math.min(400, Math.max(-400, places)));
+  if (count > 17) return x; // so many digits tell every number apart
+  if (count <= 0) return (count === 0 && size > Number(`5e${exponent}`) ? Number(`1e${exponent + 1}`) : 0) * Math.sign(x);
+  const [digits, power] = rounded(size, count);
+  return Math.sign(x) * Number(`${digits}e${power - count + 1}`);
+}
+
+/** Write a number with so many significant digits, as %g does in C; `keep` leaves trailing zeros. */
+function general(x, count, keep = false) {
+  const [digits, exponent] = rounded(x, count);
+  const sign = x < 0 ? "-" : "";
+  const trim = (text) => (keep ? text : text.replace(/\.?0*$/, ""));
+  if (exponent < -4 || exponent >= count) {
+    const size = String(Math.abs(exponent)).padStart(2, "0");
+    return `${sign}${trim(`${digits[0]}.${digits.slice(1)}`)}e${exponent < 0 ? "-" : "+"}${size}`;
+  }
+  const padded = "0".repeat(Math.max(0, -exponent)) + digits;
+  const point = Math.max(0, exponent) + 1;
+  const text = sign + trim(`${padded.slice(0, point)}.${padded.slice(point)}`);
+  return text.endsWith(".") ? `${text}0` : text;
+}
+
+/** Write a number short but honestly: a trailing zero where it is rounded, none where it is exact. */
+function number(x) {
+  if (!Number.isFinite(x)) return Number.isNaN(x) ? "nan" : x < 0 ? "-inf" : "inf";
+  const size = Math.abs(x);
+  if (Number.isInteger(x) && size < 1e6) return String(x);
+  const count = size >= 1 && size < 1e6 ? Math.max(4, Math.floor(Math.log10(size)) + 2) : 4;
+  const exact = general(x, count);
+  return Number(exact) === Number(general(x, 12)) ? exact : general(x, count, true);
+}
+
+/** Read a number that someone typed; undefined if it is none. */
+function parsed(text) {
+  const plain = text.trim().toLowerCase().replace("−", "-").replace(",", ".");
+  if (/^-?inf(inity)?$/.test(plain)) return plain.startsWith("-") ? -Infinity : Infinity;
+  if (plain === "nan") return NaN;
+  return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/.test(plain) && Number.isFinite(Number(plain)) ? Number(plain) : undefined;
+}

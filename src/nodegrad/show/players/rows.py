@@ -1,0 +1,123 @@
+"""The rows of the table in JavaScript: values as they are spelled, partials derived from the table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nodegrad import ops
+from nodegrad.compiler.sources.spellings import JAVASCRIPT, functions
+from nodegrad.ops import Op
+from nodegrad.show.explaining.chain_rule import local_derivative
+from nodegrad.show.explaining.formula import ATOM, TEXT, Formula, Style, write
+from nodegrad.show.snapshot import Vertex
+
+SPELLED = JAVASCRIPT | {ops.round_to: "round_to({}, {})"}  # which number.js defines
+ANY_NUMBER = (ops.sum, ops.dot)  # of operands: write() spells these itself
+NEAR = 1e-12  # how far a recorded operation may be from what its own code computes, relatively
+
+
+def literal(x: float) -> str:
+    """Write a number in JavaScript, every digit included."""
+    return repr(float(x)).replace("inf", "Infinity").replace("nan", "NaN")
+
+
+# A formula in JavaScript: every operand that is not a name or a number goes into brackets.
+SCRIPT = Style(
+    name=str,
+    number=literal,
+    function="{}({})".format,
+    brackets=("(", ")"),
+    terms=2**62,
+    patterns={op.name: (text, (ATOM,) * text.count("{}")) for op, text in SPELLED.items()},
+)
+# What an operation looks like on {0}, {1} ...; what stands in (? ?) gets brackets if it begins with a minus.
+PATTERN = replace(TEXT, number=lambda x: f"{{{int(-x) - 1}}}", brackets=("(?", "?)"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """An operation on so many operands, as a page computes it and shows it.
+
+    `value` and `partials` are formulas of x[0], x[1] ... and out. `value` is None where the operation is
+    Python code that only runs on floats.
+    """
+
+    op: Op
+    arity: int
+    value: Formula | float | None
+    partials: tuple[Formula | float | None, ...]
+
+    @property
+    def pattern(self) -> str:
+        """The operation as text, with a place for each operand."""
+        numbers = [-1.0 - at for at in range(self.arity)]  # negative, so that write() shows where brackets go
+        return write(Formula(self.op.name, self.op, tuple(numbers)), PATTERN)
+
+    @property
+    def script(self) -> str:
+        """The operation as an object of JavaScript."""
+        value = "null" if self.value is None else f"(x) => {write(self.value, SCRIPT)}"
+        partials = ["null" if x is None else f"(x, out) => {write(x, SCRIPT)}" for x in self.partials]
+        selects = "true" if self.op.selects else "false"
+        return f"{{value: {value}, partials: [{', '.join(partials)}], selects: {selects}}}"
+
+    def computes(self, vertex: Vertex) -> bool:
+        """Return whether the formulas give what the operation itself gave at a vertex."""
+        if self.op in SPELLED or self.op in ANY_NUMBER:
+            return True
+        numbers = {f"x[{at}]": operand.data for at, operand in enumerate(vertex.operands)} | {
+            "out": vertex.data
+        }
+        pairs = [(self.value, vertex.data)]
+        pairs += [(x, local_derivative(vertex, at)) for at, x in enumerate(self.partials) if x is not None]
+        return self.value is not None and all(_near(evaluate(x, numbers), number) for x, number in pairs)
+
+
+def row_of(op: Op, arity: int) -> Row:
+    """Write an operation as formulas, by applying its value and its partials to symbols."""
+    operands = tuple([Formula(f"x[{at}]") for at in range(arity)])
+    rules = op.partials
+    try:
+        value = _spelled(Formula(op.name, op, operands))
+        found = (
+            rules(operands, Formula("out"))
+            if callable(rules)
+            else [rule and rule(*operands, Formula("out")) for rule in rules]
+        )
+        return Row(op, arity, value, tuple([None if x is None else _spelled(x) for x in found]))
+    except Exception:  # code of the user's own, which may do anything to a symbol
+        known = (1.0,) * arity if callable(rules) else [1.0 if rule else None for rule in rules]
+        return Row(op, arity, None, tuple(known))
+
+
+def _spelled(formula: Formula | float) -> Formula | float:
+    """Replace operations that JavaScript has no spelling for by what they are made of."""
+    if not isinstance(formula, Formula) or formula.op is None:
+        return formula
+    operands = tuple(map(_spelled, formula.operands))
+    if formula.op in SPELLED or formula.op in ANY_NUMBER:
+        return Formula(formula.name, formula.op, operands)
+    own: Any = formula.op.value
+    return _spelled(own.__wrapped__(*operands))  # a function over floats, as `custom` keeps it
+
+
+def evaluate(formula: Formula | float | None, numbers: dict[str, float]) -> float:
+    """Compute a formula."""
+    if not isinstance(formula, Formula):
+        return math.nan if formula is None else float(formula)
+    if formula.op is None:
+        return numbers[formula.name]
+    return float(formula.op(*[evaluate(operand, numbers) for operand in formula.operands]))
+
+
+def _near(x: float, y: float) -> bool:
+    return x == y or (x != x and y != y) or math.isclose(x, y, rel_tol=NEAR)
+
+
+def script(rows: Iterable[Row]) -> str:
+    """Write rows as an array of JavaScript, with the functions that they call and the language lacks."""
+    array = ",\n".join(row.script for row in rows)
+    return f"{functions('js', array)}\nconst ROWS = [\n{array}\n];\n"
