@@ -9,11 +9,11 @@ __all__ = ["Compiled", "compile"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the compiler on first use: the spellings in other languages are needed without NumPy too."""
+    """Load the compiler on first use; the table of spellings can be imported without NumPy."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        import numpy as np  # noqa: F401  # imported to see whether it is there
+        import numpy as np  # noqa: F401  # only to see whether it is installed
     except ImportError as error:
         raise ImportError(
             "nodegrad.compile needs NumPy: pip install 'nodegrad[all]' (or pip install numpy)."

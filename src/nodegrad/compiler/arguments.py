@@ -1,4 +1,4 @@
-"""The arguments of `map`: checked, and laid out as arrays [row, number] side by side."""
+"""The arguments of `map`: check them, and lay them out as arrays [row, number] side by side."""
 
 from collections.abc import Sequence
 from math import prod
@@ -14,12 +14,12 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 def rows(arguments: Sequence[Any]) -> tuple[Spec, list[Array], int]:
     """Return the spec of one row, the numbers as arrays [row, number], and how many rows there are.
 
-    An array or a list has its rows along the first axis; any other container is a structure of such. In a
-    list, rows may be structures: each arrives in the function as it stands in the list.
+    An array or a list has its rows along the first axis. Any other container holds such arrays and lists. The
+    rows of a list may be containers: the function gets each as it is in the list.
 
     Raises:
         TypeError: if something is not a number.
-        ValueError: if rows are ragged, missing, or of different number.
+        ValueError: if rows are ragged or missing, or arguments differ in their number of rows.
     """
     if not arguments:
         raise ValueError("map takes at least one argument with a row per entry; got none.")
@@ -32,7 +32,7 @@ def rows(arguments: Sequence[Any]) -> tuple[Spec, list[Array], int]:
     for name, block in zip(names, blocks, strict=True):
         if len(block) != count:
             raise ValueError(
-                f"map takes arguments with equally many rows; {names[0]} has {count} and {name} has "
+                f"map takes arguments with the same number of rows; {names[0]} has {count} and {name} has "
                 f"{len(block)}."
             )
     if not count:
@@ -64,7 +64,7 @@ def _spec_of_list(rows: list[Any], name: str, blocks: list[Array], names: list[s
         for place, (_, other) in enumerate(taken):
             if other != spec:
                 raise ValueError(
-                    f"map takes rows of one structure; {name}[{place}] differs in it from {name}[0]."
+                    f"map takes rows of one structure; {name}[{place}] has another one than {name}[0]."
                 )
         _add(_numbers([numbers for numbers, _ in taken], name), name, blocks, names)
         return spec

@@ -1,7 +1,8 @@
 """Flatten chains: additions recorded left to right become sums and contractions of many terms.
 
-A chain is rewritten where it stands. Every addition holds the total so far, so a run of terms of one kind
-becomes one instruction in the slot of its last addition; the additions and products absorbed are left dead.
+A chain is rewritten in place. Every addition of it holds the total so far. So a run of terms of one kind
+becomes one instruction, in the slot of the run's last addition. The other additions and the products of the
+run are dead afterwards.
 """
 
 from collections.abc import Iterator
@@ -14,20 +15,20 @@ _ADDING = {ops.add, ops.sum, ops.dot}
 _EXTREMES = {STEPS[op]: op for op in (MAX, MIN)}
 _CHAINED = _ADDING | set(_EXTREMES)
 _CONTRACTED = {product: op for op, product in PRODUCTS.items()}
-_SHORTEST = 3  # fewer terms are left to elementwise operations
+_SHORTEST = 3  # terms; shorter chains stay elementwise operations
 
 Spine = list[int]  # the instructions of a chain, each the first operand of the next
 Pair = tuple[int, int]  # the slots of a product
-# The slot of the total, what adds the terms (sum, dot, STRONG_DOT), the terms.
+# The slot of the total, the operation that adds the terms (sum, dot, STRONG_DOT), and the terms.
 Link = tuple[int, Op, list[Pair]]
 
 
 def flatten_chains(program: Program) -> Program:
     """Write a chain ((a·b + c·d) + e) + ... as sums and contractions of its terms, in their order.
 
-    Only additions on the left, used once, are absorbed, so that the order of additions stays. Products used
-    once become terms of a contraction; a term between them is carried by a product with 1, which is exact.
-    A chain of `maximum`, or of `minimum`, becomes one instruction.
+    Only additions that are a first operand and are read once are merged, so that the order of additions
+    stays. Products that are read once become terms of a contraction. Another term among them is multiplied by
+    1, which is exact. A chain of `maximum`, or of `minimum`, becomes one instruction.
     """
     once = _used_once(program)
     flattener = _Flattener(program, once)
@@ -48,7 +49,7 @@ def _used_once(program: Program) -> bytearray:
 
 
 def _spines(program: Program, once: bytearray) -> list[Spine]:
-    """Collect the chains that may become shorter."""
+    """Collect the chains that may get shorter."""
     leaves, ops_ = program.leaves, program.ops
     spines: dict[int, Spine] = {}
     for slot, op in enumerate(ops_, leaves):
@@ -66,7 +67,7 @@ def _spines(program: Program, once: bytearray) -> list[Spine]:
 
 
 class _Flattener:
-    """The instructions of a program as chain after chain is rewritten."""
+    """The instructions of a program while its chains are rewritten, one after the other."""
 
     def __init__(self, program: Program, once: bytearray) -> None:
         self.before = program
@@ -83,7 +84,7 @@ class _Flattener:
         )
 
     def rewrite(self, spine: Spine) -> None:
-        """Write a chain as runs of links of one kind, each run in the slot of its last link."""
+        """Write a chain as runs of links of one kind. Each run takes the slot of its last link."""
         extreme = _EXTREMES.get(self.ops[spine[0] - self.leaves])
         if extreme is not None:
             first, second = self.operands[spine[0] - self.leaves]
@@ -118,8 +119,8 @@ class _Flattener:
             yield self.link(slot, operands if place == 0 and op is ops.sum else operands[1:])
 
     def link(self, slot: int, terms: tuple[int, ...]) -> Link:
-        """Return what adds some terms: a contraction if half of them are products of one kind."""
-        if len(terms) == 1:  # as most have, so this is written out
+        """Return the operation that adds terms: a contraction if half of them are products of one kind."""
+        if len(terms) == 1:  # the most frequent case, so it has its own line
             kind = self.product(terms[0])
             return (slot, ops.sum, [terms * 2]) if kind is None else (slot, kind, [self.pair(terms[0])])
         kinds = [self.product(term) for term in terms]
@@ -135,7 +136,7 @@ class _Flattener:
         return slot, ops.sum, [(term, term) for term in terms]
 
     def product(self, term: int) -> Op | None:
-        """Return what contracts products like this one, if the term is a product that nothing else reads."""
+        """Return the contraction of products like this term, if it is a product that nothing else reads."""
         index = term - self.leaves
         return _CONTRACTED.get(self.ops[index]) if index >= 0 and self.once[term] == 1 else None
 
@@ -144,7 +145,7 @@ class _Flattener:
         return x, y
 
     def write(self, total: int | None, run: list[Link]) -> int:
-        """Write a run of links onto the total before it; return the slot of the new total."""
+        """Add a run of links to the total before it, and return the slot of the new total."""
         slot, kind, terms = run[-1]
         if len(run) == len(terms) == 1:  # as it is
             return slot

@@ -1,4 +1,4 @@
-"""Forks of the process: hold every lock during a fork, otherwise the child inherits locked ones."""
+"""Hold every lock while the process forks; otherwise the child inherits locked ones."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ def register() -> None:
 
 
 def _hold() -> None:
-    _take(keeping_lock)  # first: who keeps a trace may compile. It also lets one thread fork at a time
+    _take(keeping_lock)  # first, because a thread that holds it may compile; so one thread forks at a time
     compiling_lock = getattr(sys.modules.get("nodegrad.compiler.backends.llvm.native"), "lock", None)
     if compiling_lock is not None:
         _take(compiling_lock)
@@ -31,6 +31,6 @@ def _take(lock: Any) -> None:
 
 def _release() -> None:
     held = _held[::-1]
-    _held.clear()  # before the first lock is free: who waits to fork notes its own here
+    _held.clear()  # before the first lock is released: a thread that waits to fork then writes its locks here
     for lock in held:
         lock.release()

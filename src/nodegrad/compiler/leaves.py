@@ -1,8 +1,9 @@
-"""The numbers in many leaves, read at once: a model's parameters at every call.
+"""Read the numbers of many leaves at once: a model's parameters, at every call.
 
-In CPython an object's address is its id and a slot lies at a fixed place in it, so that native code can
-follow the pointers, some ten times as fast as Python. Where that lies is found by looking, never assumed, and
-what the loop reads is compared with what Python reads before it is trusted; elsewhere Python reads.
+In CPython an object's address is its id, and a slot is at a fixed offset in the object. So native code can
+follow the pointers, about ten times as fast as Python. The offsets are measured, never assumed, and the
+numbers are compared with those that Python reads before native code is used. Where this fails, Python reads
+the leaves.
 """
 
 import ctypes
@@ -19,8 +20,8 @@ from nodegrad.compiler.arguments import Array
 from nodegrad.value import Value
 
 _data = attrgetter("_data")
-_MANY = 32  # below so many leaves Python is as fast
-_AHEAD = 64  # leaves before its turn a Value is fetched into the cache
+_MANY = 32  # with fewer leaves Python is as fast
+_AHEAD = 64  # a Value is fetched into the cache so many leaves before it is read
 
 
 class Leaves:
@@ -28,7 +29,7 @@ class Leaves:
 
     def __init__(self, leaves: Sequence[Value]) -> None:
         self.leaves = list(leaves)
-        behind = [id(leaves[-1])] * _AHEAD if leaves else []  # to be fetched when there are no more
+        behind = [id(leaves[-1])] * _AHEAD if leaves else []  # what the last leaves fetch
         self.addresses = np.array([*map(id, leaves), *behind], np.int64)
         self.place = self.addresses.ctypes.data
         self.native = len(leaves) >= _MANY and _works(self)
@@ -43,7 +44,7 @@ class Leaves:
         """Return the numbers as native code finds them."""
         count = len(self.leaves)
         out: Any = np.empty(count)
-        # In a sixth of the time that `out.ctypes.data` takes.
+        # Six times as fast as `out.ctypes.data`.
         address = ctypes.addressof(ctypes.c_char.from_buffer(out))
         _reader()(self.place, count, address)
         found: Array = out
@@ -59,7 +60,7 @@ def _works(leaves: Leaves) -> bool:
 
 @cache
 def _reader() -> Any:
-    """Return a native function (addresses, count, numbers) that holds the interpreter's lock; or None."""
+    """Return a native function (addresses, count, numbers), called with the interpreter's lock; or None."""
     one_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
     if sys.implementation.name != "cpython" or not one_lock or backends.choose("auto") != "llvm":
         return None
@@ -71,7 +72,7 @@ def _reader() -> Any:
     slot, number = places.pop() or (0, 0)
 
     def place(body: Any, i: str, ahead: int) -> str:
-        """Write where a leaf, so many after leaf i, holds its float."""
+        """Write code for the address at which leaf i + `ahead` holds its float."""
         leaf = body.field("%leaves", body.let(f"add nsw i64 {i}, {ahead}"), "ptr")
         return str(body.let(f"getelementptr i8, ptr {leaf}, i64 {slot}"))
 
@@ -89,7 +90,7 @@ def _reader() -> Any:
 
 
 def _places(number: float) -> tuple[int, int] | None:
-    """Return where a Value holds its float, and where a float holds its number, in bytes."""
+    """Return the offsets, in bytes, of the float in a Value and of the number in a float."""
     leaf = Value(number)
     words = _words(ctypes.c_size_t, leaf)
     doubles = _words(ctypes.c_double, leaf._data)

@@ -10,9 +10,9 @@ from nodegrad.value import Value
 
 
 def lower(recording: Recording) -> tuple[Program, list[Value]]:
-    """Turn what was recorded into a program, and list the Values it closes over: its parameters.
+    """Return the program of a recording, and the Values that the function closes over: its parameters.
 
-    The outputs of the program are those of the function, then the guards.
+    The outputs of the program are the function's results, then the guards.
     """
     wanted = [*recording.outputs, *(guard.node for guard in recording.guards)]
     order = topological_order(*[node for node in wanted if isinstance(node, Value)])
@@ -38,7 +38,7 @@ def lower(recording: Recording) -> tuple[Program, list[Value]]:
 
 
 def _closed_over(order: list[Value], inputs: dict[Any, int]) -> list[Value]:
-    """List the leaves that are no inputs as they are first read: weights of a neuron lie side by side."""
+    """List the leaves that are not inputs by first use: a neuron's weights are then side by side."""
     left = {node: None for node in order if node.op is None and node not in inputs}
     found = []
     for node in order:

@@ -1,9 +1,9 @@
-"""Passes from Program to Program: every result stays to the bit, except by `relax`.
+"""Passes from Program to Program. All but `relax` keep every result to the bit.
 
-simplify        folds constants, drops what is an identity in IEEE arithmetic, shares common subexpressions
-flatten_chains  turns chains of + into sums and contractions of many terms, order kept (in chains.py)
-sweep_dead      drops what no output needs
-relax           squares by multiplying
+simplify        folds constants, removes identities of IEEE arithmetic, shares common subexpressions
+flatten_chains  turns chains of + into sums and contractions of many terms, in the same order (chains.py)
+sweep_dead      removes instructions that no output needs
+relax           replaces x**2 by x·x
 """
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ def optimize(program: Program) -> Program:
 
 
 class _Rewriter:
-    """Builds a program instruction by instruction, simplified and each written once."""
+    """Builds a program instruction by instruction; simplifies each, and writes no instruction twice."""
 
     def __init__(self, program: Program) -> None:
         self.leaves = program.leaves
@@ -36,7 +36,7 @@ class _Rewriter:
         self.known: defaultdict[Op, dict[Operands, int]] = defaultdict(dict)
 
     def emit(self, op: Op, operands: Operands) -> int:
-        """Return the slot of the operation's result: a new instruction only if nothing simpler will do."""
+        """Return the slot of an operation's result; add an instruction only if nothing simpler gives it."""
         known = self.known[op]
         slot = known.get(operands)
         if slot is None and op.commutative:
@@ -57,7 +57,7 @@ class _Rewriter:
         return slot
 
     def number(self, slot: int) -> float | None:
-        """Return the constant in a slot, or None for what is not one."""
+        """Return the constant in a slot, or None if it holds no constant."""
         return self.constants[~slot] if slot < 0 else None
 
     def made_by(self, slot: int, op: Op) -> Operands | None:
@@ -136,7 +136,7 @@ def _where(rewriter: _Rewriter, operands: Operands) -> int | None:
     number = rewriter.number(condition)
     if number is not None:
         return x if number else y
-    for op, kept in ((ops.ne, (x, y)), (ops.eq, (y, x))):  # c != 0 asks what c itself asks
+    for op, kept in ((ops.ne, (x, y)), (ops.eq, (y, x))):  # where asks c != 0 itself
         asked = rewriter.made_by(condition, op)
         if asked and rewriter.number(asked[1]) == 0.0:
             return rewriter.emit(ops.where, (asked[0], *kept))
@@ -169,7 +169,7 @@ def _strong_dot(rewriter: _Rewriter, operands: Operands) -> int | None:
 
 
 # Identities that hold to the bit for every float, nan and -0.0 included. The second column says whether the
-# rule applies only where an operand is a constant.
+# rule needs an operand that is a constant.
 _RULES: dict[Op, tuple[Rule, bool]] = {
     ops.add: (_add, True),
     ops.sub: (_sub, True),
@@ -191,11 +191,11 @@ _RULES: dict[Op, tuple[Rule, bool]] = {
 
 
 def simplify(program: Program) -> Program:
-    """Fold constants, drop identities, and write every expression once."""
+    """Fold constants, remove identities, and write every expression once."""
     rewriter = _Rewriter(program)
     emit = rewriter.emit
     place = _places(program)
-    moved = False  # until a slot has, operands stay the same tuples
+    moved = False  # while no slot has moved, the tuples of operands are kept
     for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
         found = emit(op, tuple([place[each] for each in operands]) if moved else operands)
         place[slot] = found
@@ -211,13 +211,13 @@ def simplify(program: Program) -> Program:
 
 
 def _places(program: Program) -> list[int]:
-    """Return a list of where slots are: leaves and constants (found from the end) in their own place."""
+    """Map slots to slots, as a list: inputs, parameters and constants (from the end) to themselves."""
     constants = len(program.constants)
     return [*range(program.leaves), *[0] * len(program.ops), *range(-constants, 0)]
 
 
 def sweep_dead(program: Program) -> Program:
-    """Drop instructions that no output needs."""
+    """Remove instructions that no output needs."""
     leaves, operands = program.leaves, program.operands
     alive = bytearray(leaves + len(operands) + len(program.constants))
     for slot in program.outputs:
@@ -244,7 +244,7 @@ PASSES = (simplify, flatten_chains, sweep_dead)
 
 
 def relax(program: Program) -> Program:
-    """Square by multiplying: pow is far slower, and off by an ulp for one number in a thousand."""
+    """Replace x**2 by x·x: pow is far slower, and off by one ulp for one number in a thousand."""
     names, operands = list(program.ops), list(program.operands)
     for index, (op, read) in enumerate(zip(names, operands, strict=True)):
         if op is ops.pow and read[1] < 0 and program.constants[~read[1]] == 2.0:

@@ -1,7 +1,7 @@
-"""The printed form of a vector program: W @ x, relu(h), Wᵀ @ δ, δ ⊗ x, as one would write them by hand.
+"""Print a vector program as you would write it by hand: W @ x, relu(h), Wᵀ @ δ, δ ⊗ x.
 
-x are the inputs, p the parameters (leaves closed over), u what depends on parameters alone, v what depends on
-the row.
+x are the inputs, p the parameters (leaves that the function closes over), u the results that depend only on
+parameters, v the results that depend on the row.
 """
 
 from bisect import bisect_right
@@ -20,7 +20,7 @@ _INFIX = {"add", "sub", "mul", "div", "lt", "le", "gt", "ge", "eq", "ne", "stron
 
 
 class _Names:
-    """Slots by the name of the region they lie in."""
+    """Names slots by the region they are in."""
 
     def __init__(self, program: VectorProgram) -> None:
         self.program = program
@@ -58,7 +58,7 @@ class _Names:
         return f"{name}[{first}:{end if end >= 0 else ''}{f':{stride}' if stride != 1 else ''}]"
 
     def matrix(self, uniform: bool, slots: Slots) -> str:
-        """Name a table (result, term) of slots as a matrix; ᵀ if it is stored the other way round."""
+        """Name a table (result, term) of slots as a matrix, with ᵀ if it is stored column by column."""
         start, _, name = self.region(uniform, int(slots.min()))
         parts = separable(slots)
         if parts is None or slots.shape[1] == 1 or len(slots) == 1:
@@ -82,7 +82,7 @@ def _regions(items: list[Item], letter: str) -> Iterator[tuple[int, int, str]]:
 
 
 def render(program: VectorProgram) -> str:
-    """Print a vector program, one instruction a line."""
+    """Print a vector program, one instruction per line."""
     names = _Names(program)
     lines = []
     for title, uniform, items in (
@@ -151,7 +151,7 @@ def _contraction(names: _Names, group: Group) -> str:
 
 
 def _outputs(names: _Names, outputs: Slots) -> str:
-    """Name the outputs; consecutive ones of a region together."""
+    """Name the outputs; consecutive slots of a region become one slice."""
     parts: list[str] = []
     breaks = [0, *(np.flatnonzero(np.diff(outputs) != 1) + 1).tolist(), len(outputs)]
     for start, stop in pairwise(breaks):

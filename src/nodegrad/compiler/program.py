@@ -1,8 +1,8 @@
 """Program: a flat list of scalar instructions (a Wengert list), with its checker, printer and evaluator.
 
-Grammar. A slot is an int: negative, `~slot` counts constants; from 0 on, first the inputs, then the
-parameters, then one slot per instruction in order. An instruction is an operation and the slots of its
-operands, all defined before it.
+Grammar. A slot is an int. The slots from 0 on are the inputs, then the parameters, then one for each
+instruction in order. A negative slot is a constant: slot -1 is the first, -2 the second. An instruction is an
+operation and the slots of its operands, all defined before it.
 
 A loop is one instruction (`Loop`); its slot stands for all its results together. Only instructions `result`
 read such a slot: `%1 = loop(x0, p0)`, `%2 = result[0](%1)`. See `Loop` for what it computes.
@@ -24,24 +24,24 @@ def _strong_dot(*operands: float) -> float:
 
 
 def _no_partials(operands: Any, out: Any) -> Any:
-    raise AssertionError("this operation appears in compiled programs only, which are not differentiated")
+    raise AssertionError("this operation belongs to compiled programs, which are not differentiated")
 
 
 # A contraction of the chain rule's products: Σ strong_mul(adjointᵢ, partialᵢ), added from left to right.
 STRONG_DOT = Op("strong_dot", "·", _strong_dot, _no_partials, ())
-# The largest and the smallest of any number of operands, taken from left to right.
+# The largest and the smallest of any number of operands, from left to right.
 MAX = Op("max", "max", lambda *operands: reduce(ops.maximum.value, operands), _no_partials, ())
 MIN = Op("min", "min", lambda *operands: reduce(ops.minimum.value, operands), _no_partials, ())
-# A number that is the same for all rows, given to every row.
+# Copies a number that is the same for all rows into every row.
 COPY = Op("copy", "", ops.identity.value, (None,), ())
 
-# The contractions: what takes in one term after the other, and the product that a term is, if it is one.
+# The contractions: the operation that adds the next term, and the product that forms a term, if there is one.
 STEPS = {ops.sum: ops.add, ops.dot: ops.add, STRONG_DOT: ops.add, MAX: ops.maximum, MIN: ops.minimum}
 PRODUCTS = {ops.dot: ops.mul, STRONG_DOT: ops.strong_mul}
 
 Operands = tuple[int, ...]
 
-UNCHECKED = 5_000  # longer programs are not checked in passing: that is for tests, where programs are short
+UNCHECKED = 5_000  # instructions; longer programs are checked in tests only
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Program:
 
     @property
     def leaves(self) -> int:
-        """The number of slots that are given: the slot of the first instruction."""
+        """How many slots inputs and parameters take: the slot of the first instruction."""
         return self.inputs + self.parameters
 
     def __str__(self) -> str:
@@ -77,14 +77,14 @@ class Program:
 class Loop(Op):
     """A loop as one instruction, of two kinds. Made by `loop`.
 
-    Its operands are the first state, then what is read from outside (the same in every turn), then the items:
-    `items` numbers for each turn, turn after turn. Its results are the last state, then what each turn gave
-    out, turn after turn.
+    Its operands are the first state, then the numbers read from outside (the same in every turn), then the
+    items: `items` numbers for each turn, in the order of turns. Its results are the last state, then the
+    numbers that each turn gave out, in the order of turns.
 
     In Python, with `turn = body` and `go = condition` as functions of numbers:
 
-        while go(*state, *outside):                         # turns is None; there are no items and nothing
-            state = turn(*state, *outside)                  # is given out; past `limit` turns it is an error
+        while go(*state, *outside):                         # turns is None: no items, and nothing given out;
+            state = turn(*state, *outside)                  # more than `limit` turns are an error
 
         for item in items:                                  # turns is a number
             *state, *given = turn(*state, *outside, *item)  # the first `state` outputs are the next state
@@ -181,7 +181,7 @@ def endless(limit: int) -> RuntimeError:
 
 
 class ConstantPool:
-    """Constants by number, each once; -0.0 and 0.0 are two."""
+    """The constants of a program, each number once. 0.0 and -0.0 are different numbers."""
 
     def __init__(self, numbers: Sequence[float] = ()) -> None:
         self.numbers = list(numbers)
@@ -192,7 +192,7 @@ class ConstantPool:
         return number if number and number == number else repr(number)
 
     def slot(self, number: float) -> int:
-        """Return the slot of a constant, a new one if need be."""
+        """Return the slot of a constant; add the constant if it is new."""
         key = self._key(number)
         found = self._slots.get(key)
         if found is None:
@@ -202,11 +202,11 @@ class ConstantPool:
 
 
 def check(program: Program) -> Program:
-    """Return the program if it keeps the grammar.
+    """Return the program if it obeys the grammar.
 
     Raises:
-        AssertionError: naming the first instruction that reads what is not defined before it or has a wrong
-            number of operands, or the output that is no slot.
+        AssertionError: names the first instruction that reads an undefined slot or has the wrong number of
+            operands, or the output that is not a slot.
     """
     leaves, constants = program.leaves, len(program.constants)
     assert len(program.ops) == len(program.operands), "one tuple of operands per operation"
@@ -248,7 +248,7 @@ def name(program: Program, slot: int) -> str:
 
 
 def render(program: Program, limit: int = 200) -> str:
-    """Print a program, one instruction a line, the first `limit` of them; a loop with its parts below it."""
+    """Print the first `limit` instructions, one per line, and the parts of a loop below it."""
     lines = []
     for index, (op, operands) in enumerate(zip(program.ops[:limit], program.operands[:limit], strict=True)):
         shown = [name(program, slot) for slot in operands[:limit]] + ["..."] * (len(operands) > limit)
@@ -264,7 +264,7 @@ def render(program: Program, limit: int = 200) -> str:
 
 
 def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[float]) -> list[float]:
-    """Run a program on one row, operation by operation as the table has it: the reference for backends."""
+    """Run a program on one row with the table's operations: the reference for all backends."""
     values = [*inputs, *parameters, *[0.0] * len(program.ops), *reversed(program.constants)]
     # Python's negative indices make slot -1 the first constant, -2 the second, and so on.
     for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
@@ -276,7 +276,7 @@ _INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*"}
 
 
 def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
-    """Write a program without parameters as a Python function, ten times as fast as `evaluate`."""
+    """Return a program without parameters as a Python function. It runs ten times as fast as `evaluate`."""
     known: dict[str, Any] = {f"c{index}": number for index, number in enumerate(program.constants)}
     names = [f"x{index}" for index in range(program.inputs)]
 
@@ -294,7 +294,7 @@ def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
         names.append(f"v{index}")
         lines.append(f"    v{index} = {expression}")
     lines.append(f"    return ({''.join(f'{named(slot)}, ' for slot in program.outputs)})")
-    exec("\n".join(lines), known)  # names and numbers of ours only
+    exec("\n".join(lines), known)  # it contains only names and numbers that we wrote
     made: Callable[..., tuple[float, ...]] = known["function"]
     return made
 

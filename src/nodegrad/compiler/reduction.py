@@ -1,7 +1,7 @@
 """Sums over rows: what is left to do for each row, and what is added up over all of them.
 
-A product that nothing else reads need not be written for every row: Σ_rows a·b is a contraction over rows,
-which is how a gradient δ⊗x of a layer's weights becomes one matrix product over the whole batch.
+A product that nothing else reads is not written for every row: Σ_rows a·b is a contraction over rows. This is
+how the gradient δ⊗x of a layer's weights becomes one matrix product over the whole batch.
 """
 
 from array import array
@@ -21,9 +21,9 @@ Sums = np.ndarray[Any, np.dtype[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class ProductSum:
-    """Σ_rows Σₜ a[i,t]·b[i,t] for every i; `strong` where a zero a makes the product zero whatever b is.
+    """Σ_rows Σₜ a[i,t]·b[i,t] for every i. If `strong`, a product is 0 wherever a is 0, whatever b is.
 
-    The slots of a and of b are separable: those of a row plus those of a term.
+    The slots of a and of b are separable: slot (i, t) is a number for i plus a number for t.
     """
 
     strong: bool
@@ -35,8 +35,8 @@ class ProductSum:
 class Reduction:
     """A vector program for each row, and the sums over rows of some slots, then of products.
 
-    The results, one after the other, hold the sums of `slots`, then those of each of `products`; output k of
-    the original program is number `take[k]` of them.
+    The results are the sums of `slots`, then those of each of `products`. Output k of the original program is
+    the result number `take[k]`.
     """
 
     program: VectorProgram
@@ -49,7 +49,7 @@ _STRONG = {mul: False, dot: False, strong_mul: True, STRONG_DOT: True}
 
 
 def plan_reduction(program: VectorProgram) -> Reduction:
-    """Take the products that only the sums over rows need out of a program."""
+    """Remove the products that only sums over rows use from a program."""
     read = np.zeros(program.varying, bool)
     for item in program.body:
         read[slots_read(item, uniform=False)] = True
@@ -82,13 +82,13 @@ def plan_reduction(program: VectorProgram) -> Reduction:
 
 
 def added(sums: Sequence[Sums]) -> Sums:
-    """Add up sums over some of the rows, in order. As in all that is compiled, overflow is no warning."""
+    """Add up sums over parts of the rows, in order, without a warning on overflow."""
     with np.errstate(all="ignore"):
         return np.asarray(sum(sums))
 
 
 def _close_up(program: VectorProgram, gone: list[Group]) -> Slots:
-    """Return where each slot goes when the slots of some groups are taken out."""
+    """Return the new place of each slot after the slots of some groups are removed."""
     keep = np.ones(program.varying, np.int64)
     for group in gone:
         keep[group.start : group.start + group.count] = 0

@@ -1,7 +1,7 @@
-"""Rows given to other processes or machines in shards, through any concurrent.futures.Executor.
+"""Send rows to other processes or machines in shards, through any concurrent.futures.Executor.
 
-What is shipped with a shard is a token and the numbers. A worker that does not know the token says so and is
-sent the program, once; it keeps it compiled from then on.
+A shard travels as its numbers and a token that stands for the program. A worker that does not know the token
+says so, and gets the program once. It keeps the compiled program from then on.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.passes import sweep_dead
 from nodegrad.compiler.reduction import added
 
-_SHARDS = 16  # the cut does not depend on the number of workers, so neither do sums
+_SHARDS = 16  # at most; whatever the number of workers, so that sums do not depend on it
 _SMALLEST = 64  # rows
-_KEPT = 64  # programs in a worker; the one that came first makes room
+_KEPT = 64  # programs in a worker; then the oldest is dropped
 _known: dict[str, Any] = {}
 _shipped: WeakKeyDictionary[Any, tuple[str, bytes]] = WeakKeyDictionary()  # by trace
 
@@ -41,7 +41,7 @@ def map_shards(executor: Any, compiled: Any, trace: Any, how: str, blocks: list[
 
 
 def _packed(trace: Any, compiled: Any) -> tuple[str, bytes]:
-    """Return the token and the program of a trace."""
+    """Return the token and the pickled program of a trace."""
     payload = pickle.dumps((trace.program, trace.results, compiled.backend, compiled.exact))
     return hashlib.sha256(payload).hexdigest(), payload
 
@@ -49,7 +49,7 @@ def _packed(trace: Any, compiled: Any) -> tuple[str, bytes]:
 def run_shard(
     token: str, payload: bytes | None, how: str, blocks: list[Array], numbers: Array
 ) -> Array | None:
-    """Run one shard in a worker; None if the worker has not got the program yet."""
+    """Run one shard in a worker; None if the worker does not have the program yet."""
     kernel = _known.get(token)
     if kernel is None:
         if payload is None:

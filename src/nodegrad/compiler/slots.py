@@ -1,4 +1,4 @@
-"""What is regular about the slots an operand reads: runs, strides, rows plus columns, outer products."""
+"""Find what is regular in the slots of an operand: runs, strides, rows plus columns, outer products."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def separable(slots: Slots) -> tuple[Slots, Slots] | None:
 
 
 def run_length(slots: Slots) -> int:
-    """Return the length of the runs of equal slots, or 1 if they differ in length."""
+    """Return the length of the runs of equal slots; 1 if the runs differ in length."""
     changes = np.flatnonzero(np.diff(slots)) + 1
     length = int(changes[0]) if len(changes) else len(slots)
     regular = len(slots) % length == 0 and len(changes) == len(slots) // length - 1
@@ -29,7 +29,7 @@ def run_length(slots: Slots) -> int:
 
 
 def outer(xs: Slots, ys: Slots) -> tuple[Slots, Slots] | None:
-    """Return (x, y) if the pairs (xs[i], ys[i]) are every x with every y, in order: x the slower."""
+    """Return (x, y) if the pairs (xs[i], ys[i]) combine every x with every y, x changing more slowly."""
     length = run_length(xs)
     x, y = xs[::length], ys[:length]
     return (x, y) if bool((ys.reshape(-1, length) == y).all()) else None

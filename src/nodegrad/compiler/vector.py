@@ -1,8 +1,8 @@
 """VectorProgram: a short list of vector instructions over slots, with its checker.
 
-There are two spaces of slots. *Varying* slots hold one number per row: first the inputs, then results.
-*Uniform* slots hold one number for all rows: parameters, constants, then the results that depend on these
-alone (the prologue).
+There are two spaces of slots. *Varying* slots hold one number for each row: the inputs, then results.
+*Uniform* slots hold one number for all rows: parameters, constants, then results that depend only on those.
+The prologue computes these.
 """
 
 from array import array
@@ -31,8 +31,9 @@ class Index:
 class Group:
     """One operation on `count` independent elements, written to consecutive slots from `start`.
 
-    A contraction (`terms` > 0) is Σₜ a[i,t]·b[i,t] added from left to right onto `first` (an operand, or
-    None), with operands `(a, b)`, or Σₜ a[i,t], or the largest or smallest a[i,t], with operands `(a,)`.
+    A contraction (`terms` > 0) with operands `(a, b)` is Σₜ a[i,t]·b[i,t]; with operands `(a,)` it is Σₜ
+    a[i,t], or the largest or smallest a[i,t]. Terms are added from left to right, starting with `first` (an
+    operand, or None).
     """
 
     op: Op
@@ -50,11 +51,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Straight:
-    """Scalar operations one after the other, for what has no company of its shape.
+    """Scalar operations, one after the other, where too few instructions have the same shape.
 
-    Results are written to consecutive slots from `start`. `operands` holds those of the first operation, then
-    those of the second, and so on, `arity` how many each has. A slot among them is varying from 0 on; `~slot`
-    is uniform. (In the prologue all are `~slot`.)
+    Results are written to consecutive slots from `start`. `operands` holds the operands of the first
+    operation, then those of the second, and so on; `arity` says how many each has. A slot of 0 or more is
+    varying, `~slot` is uniform. (In the prologue all are `~slot`.)
     """
 
     start: int
@@ -78,7 +79,7 @@ def slots_read(item: Item, uniform: bool) -> Slots:
 
 @dataclass(frozen=True, slots=True)
 class VectorProgram:
-    """Vector instructions: the prologue over uniform slots once per call, then the body for every row.
+    """Vector instructions: a prologue that runs once per call, and a body that runs for every row.
 
     `outputs` are varying slots.
     """
@@ -94,7 +95,7 @@ class VectorProgram:
 
     @property
     def instructions(self) -> int:
-        """Count vector instructions; each scalar operation of a straight run is one."""
+        """Count vector instructions; each scalar operation of a straight run counts as one."""
         return sum(len(item.ops) if type(item) is Straight else 1 for item in (*self.prologue, *self.body))
 
 
@@ -102,7 +103,7 @@ def check(program: VectorProgram) -> VectorProgram:
     """Return the program if every slot is written once, before it is read, and in bounds.
 
     Raises:
-        AssertionError: naming the instruction that breaks the rule.
+        AssertionError: names the instruction that breaks the rule.
     """
     uniform = np.zeros(program.uniform, bool)
     uniform[: program.parameters + len(program.constants)] = True
@@ -151,7 +152,7 @@ def _check_straight(straight: Straight, varying: Any, uniform: Any, target: Any)
 
 
 def evaluate(program: VectorProgram, inputs: Sequence[float], parameters: Sequence[float]) -> list[float]:
-    """Run a vector program on one row, element by element as the table has it: the reference for backends."""
+    """Run a vector program on one row with the table's operations: the reference for all backends."""
     uniform = [*parameters, *program.constants, *[0.0] * (program.uniform - program.parameters)]
     varying = [*inputs, *[0.0] * (program.varying - program.inputs)]
     for target, items in ((uniform, program.prologue), (varying, program.body)):
@@ -163,7 +164,7 @@ def evaluate(program: VectorProgram, inputs: Sequence[float], parameters: Sequen
 
 
 def scalars(item: Item) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
-    """Yield the scalar operations of an item: operation, result, operands with `~slot` for uniform ones."""
+    """Yield the scalar operations of an item: operation, result slot, operand slots (`~slot` if uniform)."""
     if type(item) is Straight:
         results = range(item.start, item.start + len(item.ops))
         operands = iter(item.operands)
@@ -185,7 +186,7 @@ def scalars(item: Item) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
 
 
 def _onto(op: Op) -> Op:
-    """Return the operation of a contraction that starts from its first operand instead of its first term."""
+    """Return the operation of a contraction that starts with its first operand, not with its first term."""
 
     def value(first: float, *operands: float) -> float:
         half = len(operands) // 2

@@ -1,9 +1,9 @@
 """Vectorize: Program -> VectorProgram. Independent instructions of one shape become one vector instruction.
 
-Instructions of equal depth, operation and sources (the groups their operands come from) form a group. A group
-gets consecutive slots, in the order of what it reads, so that operands become slices, strides or tables of
-slots. Nothing here knows what the numbers mean; a layer of neurons comes out as a matrix times a vector
-because it is one.
+Instructions form a group if they have the same depth, the same operation and the same sources (the groups
+that their operands come from). A group gets consecutive slots, sorted by the slots it reads. So its operands
+become slices, strides or tables of slots. Nothing here knows what the numbers mean: a layer of neurons
+becomes a matrix times a vector because it is one.
 """
 
 from array import array
@@ -18,16 +18,16 @@ from nodegrad.compiler.program import COPY, PRODUCTS, STEPS, UNCHECKED, Operands
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check
 from nodegrad.ops import Op
 
-# Groups of fewer results, and contractions of fewer results and terms, run as straight scalar code.
+# Groups with fewer results, and contractions with fewer results and terms, run as straight scalar code.
 _SMALL = 4
-_TINY = 64  # below so many operands sorting in Python beats NumPy
-_INPUT, _LEAF, _UNIFORM = -1, -2, -3  # sources that are no groups of the body
-_BODY = 1 << 40  # depths in the body count from here: it runs after all of the prologue
-_COPIES = 0  # the first group to run in the body
+_TINY = 64  # with fewer operands, sorting in Python is faster than NumPy
+_INPUT, _LEAF, _UNIFORM = -1, -2, -3  # sources that are not groups of the body
+_BODY = 1 << 40  # depths in the body start here, because the body runs after the prologue
+_COPIES = 0  # the group that runs first in the body
 
 
 def vectorize(program: Program, exact: bool = True) -> VectorProgram:
-    """Group a program's instructions into vector instructions; relax it first unless it must be exact."""
+    """Group a program's instructions into vector instructions. Relax the program first unless it is exact."""
     plan = _Plan(program if exact else relax(program))
     layout = _Layout(plan)
     for slots, scalars in plan.groups():
@@ -40,14 +40,14 @@ def vectorize(program: Program, exact: bool = True) -> VectorProgram:
 
 
 class _Plan:
-    """The program as it is grouped: contractions separated, copies of uniform numbers at the end."""
+    """The program while it is grouped: contractions split, copies of uniform numbers added at the end."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.ops = list(program.ops)
         self.operands = list(program.operands)
         self.copies: dict[int, int] = {}
-        # Of each slot its depth, of each instruction its group, of each group its depth. (Arrays are small.)
+        # The depth of each slot, the group of each instruction, and the depth of each group.
         self.depth = array("q", [_BODY]) * program.inputs + array("q", [0]) * (
             program.parameters + len(self.ops)
         )
@@ -57,7 +57,7 @@ class _Plan:
         self.outputs = [self.on_rows(slot) for slot in program.outputs]
 
     def find_groups(self) -> None:
-        """Give every instruction its group."""
+        """Assign every instruction to a group."""
         inputs, leaves, depth = self.program.inputs, self.program.leaves, self.depth
         source = array("q", [_INPUT]) * inputs + array("q", [_LEAF]) * (len(depth) - inputs)
         known: dict[object, int] = {}
@@ -83,7 +83,7 @@ class _Plan:
             depth[leaves + index] = deepest + 1
             if deepest < _BODY:
                 group = _UNIFORM
-            elif op in STEPS:  # of whatever length: what reads them is alike
+            elif op in STEPS:  # of any length, so that their readers form one group
                 group = known.setdefault((op, deepest, frozenset(sources)), group)
             source[leaves + index] = group
 
@@ -92,7 +92,7 @@ class _Plan:
         return slot >= 0 and self.depth[slot] >= _BODY
 
     def on_rows(self, slot: int) -> int:
-        """Return a varying slot with the number of `slot`."""
+        """Return a varying slot that holds the same number as `slot`."""
         if self.varies(slot):
             return slot
         if slot not in self.copies:
@@ -104,7 +104,7 @@ class _Plan:
         return self.copies[slot]
 
     def separate(self, op: Op, operands: Operands) -> Operands:
-        """Give a contraction halves that vary, or do not, as a whole."""
+        """Make each half of a contraction's products vary as a whole, or not at all."""
         if op not in PRODUCTS:
             return self.alike(operands)
         half = len(operands) // 2
@@ -112,24 +112,24 @@ class _Plan:
         first = self.carried(op, operands)
         if first is not None:
             pairs = pairs[1:]
-        if op is ops.dot:  # a product may be turned round; the chain rule's may not
+        if op is ops.dot:  # its factors may be swapped; those of a strong product may not
             pairs = [(y, x) if self.varies(x) and not self.varies(y) else (x, y) for x, y in pairs]
         xs, ys = self.alike(tuple([x for x, _ in pairs])), self.alike(tuple([y for _, y in pairs]))
         return (*xs, *ys) if first is None else (operands[0], *xs, operands[half], *ys)
 
     def alike(self, slots: Operands) -> Operands:
-        """Return the slots if all vary or none does; otherwise slots of the same numbers that all vary."""
+        """Return the slots if all vary or none does; otherwise copy the uniform ones so that all vary."""
         kinds = {self.varies(slot) for slot in slots}
         return slots if len(kinds) < 2 else tuple(map(self.on_rows, slots))
 
     def carried(self, op: Op, operands: Operands) -> int | None:
-        """Return the slot that a contraction is added onto: its first term is then 1 times that slot."""
+        """Return the slot that a contraction adds to, if its first term is 1 times a slot."""
         one = operands[0]
         is_one = op in PRODUCTS and len(operands) > 2 and one < 0 and self.program.constants[~one] == 1.0
         return operands[len(operands) // 2] if is_one else None
 
     def groups(self) -> Iterator[tuple[list[int], bool]]:
-        """Yield the slots of one group after the other, in an order to run in; scalar ones many at once."""
+        """Yield the slots of each group in an order that can run; join groups that run as scalars."""
         depths, group = np.array(self.depths), np.array(self.group)
         rank = np.empty_like(depths)
         rank[np.argsort(depths, kind="stable")] = np.arange(len(depths))
@@ -139,7 +139,7 @@ class _Plan:
         contracts = np.array([op in STEPS for op in self.ops], bool)
         scalar = (sizes[ranks] < _SMALL) & ~contracts
         body = depths[group] >= _BODY
-        # Cut between groups, but not between groups of scalars that run in the same part.
+        # Cut between groups, but not between scalar groups of the same part.
         kind = np.where(scalar, -1 - body, ranks)[order]
         cuts = np.flatnonzero(np.diff(kind)) + 1
         slots = (order + self.program.leaves).tolist()
@@ -149,13 +149,13 @@ class _Plan:
 
 
 class _Layout:
-    """Gives every group its slots and turns its operands into indices."""
+    """Assigns slots to every group and turns its operands into indices."""
 
     def __init__(self, plan: _Plan) -> None:
         self.plan, self.leaves = plan, plan.program.leaves
         program = plan.program
         uniform = program.parameters + len(program.constants)
-        # Where each slot of the plan went: varying slots from 0 on, uniform ones as ~slot, constants last.
+        # The new place of each slot of the plan: varying from 0 on, uniform as ~slot, constants last.
         self.where = [
             *range(program.inputs),
             *range(-1, -program.parameters - 1, -1),
@@ -166,7 +166,7 @@ class _Layout:
         self.items: tuple[list[Item], list[Item]] = ([], [])
 
     def allocate(self, slots: Sequence[int]) -> int:
-        """Give slots of the plan consecutive places; return the first."""
+        """Give some slots of the plan consecutive places, and return the first place."""
         varies = self.plan.varies(slots[0])
         start = self.next[varies]
         self.next[varies] += len(slots)
@@ -186,7 +186,7 @@ class _Layout:
         straight.operands.extend(map(where.__getitem__, chain.from_iterable(rows)))
 
     def straight(self, varies: bool) -> Straight:
-        """Return the straight run at the end, a new one if a vector instruction is there."""
+        """Return the straight run at the end; begin a new one after a vector instruction."""
         items = self.items[varies]
         last = items[-1] if items else None
         if type(last) is not Straight:
@@ -195,7 +195,7 @@ class _Layout:
         return last
 
     def add_group(self, slots: list[int]) -> None:
-        """Lay out one group as a vector instruction, or a small contraction step by step."""
+        """Lay out one group as a vector instruction, or a small contraction as scalar operations."""
         plan, varies = self.plan, self.plan.varies(slots[0])
         op = plan.ops[slots[0] - self.leaves]
         rows = [plan.operands[slot - self.leaves] for slot in slots]
@@ -256,13 +256,13 @@ class _Layout:
 
 
 def _order(table: Slots) -> Slots:
-    """Order results by what they read, first operand first."""
+    """Sort results by the slots they read: first by the first operand, then by the next."""
     keys = np.where(table < 0, ~table, table)
     count, width = keys.shape
     if keys.size <= _TINY:
         rows = keys.tolist()
         return np.array(sorted(range(count), key=rows.__getitem__), np.int64)
-    # The terms of a contraction move together, so its first ones tell its results apart.
+    # The terms of a contraction move together, so comparing first terms is enough.
     columns: Sequence[int] = range(width) if width <= 4 else sorted({0, width // 2, 1, width // 2 + 1})
     return np.lexsort([keys[:, column] for column in reversed(columns)])
 

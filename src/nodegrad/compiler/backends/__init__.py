@@ -1,4 +1,4 @@
-"""Backends run programs. Each offers what `Backend` in trace.py lists, with the same results."""
+"""Backends run programs. Each has the methods of `Backend` in trace.py, and all give the same results."""
 
 import re
 import warnings
@@ -9,14 +9,14 @@ from nodegrad.compiler.program import Program
 from nodegrad.compiler.vectorize import vectorize
 
 NAMES = ("llvm", "numpy")
-_OLDEST = (0, 45)  # the first llvmlite that runs passes one by one
+_OLDEST = (0, 45)  # the first llvmlite that can run passes one by one
 
 
 def choose(name: str) -> str:
-    """Return the name of the backend to use for "auto", or check that the one named is there.
+    """Return the name of the backend for "auto", or check that the backend named is installed.
 
     Raises:
-        ValueError: if there is no such backend, or it needs what is not installed.
+        ValueError: if there is no such backend, or llvmlite is not installed.
     """
     native = _has_llvmlite()
     if name == "auto":
@@ -32,7 +32,7 @@ def choose(name: str) -> str:
 
 
 def _has_llvmlite() -> bool:
-    """Return whether llvmlite is there and recent enough."""
+    """Return whether llvmlite is installed and recent enough."""
     if find_spec("llvmlite") is None:
         return False
     import llvmlite
@@ -41,7 +41,7 @@ def _has_llvmlite() -> bool:
 
 
 def make(program: Program, *, name: str, exact: bool, threads: int | None) -> Any:
-    """Make the backend of that name for a program; NumPy's where no native code can be loaded."""
+    """Make the backend of that name for a program; the NumPy backend if no native code can be loaded."""
     vector = vectorize(program, exact)
     if name == "llvm" and loads_native_code():
         from nodegrad.compiler.backends.llvm.backend import LlvmBackend
@@ -53,7 +53,7 @@ def make(program: Program, *, name: str, exact: bool, threads: int | None) -> An
 
 
 def loads_native_code() -> bool:
-    """Return whether native code can be loaded into this process; if not, warn of it once."""
+    """Return whether native code can be loaded into this process; warn once if not."""
     from nodegrad.compiler.backends.llvm.native import refusal
 
     reason = refusal()

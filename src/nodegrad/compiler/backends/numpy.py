@@ -1,4 +1,4 @@
-"""The NumPy backend: a vector program run on arrays [slot, row]. Always there; the reference for others."""
+"""The NumPy backend: runs a vector program on arrays [slot, row]. It is always there."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +18,7 @@ from nodegrad.ops import Op
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Function = Callable[..., Any]
 
-_BLOCK = 2_000_000  # numbers in flight: a block of rows has as many rows as make about so many slots
+_BLOCK = 2_000_000  # numbers held at once: rows are cut into blocks of about so many slots times rows
 
 
 def _by_number(op: Op) -> Function:
@@ -33,7 +33,7 @@ def _by_number(op: Op) -> Function:
 
 
 def _spelled(op: Op, exact: bool) -> Function:
-    """Return NumPy's function for an operation, or Python's number by number if NumPy's will not do."""
+    """Return NumPy's function for an operation, or Python's, number by number, if NumPy's differs."""
     row = SPELLINGS.get(op)
     if row is None or not row.numpy or (exact and not row.exact):
         return _by_number(op)
@@ -53,7 +53,7 @@ EXACT, FAST = _functions(exact=True), _functions(exact=False)
 
 
 class NumpyBackend:
-    """Runs one vector program, row by row or summed over rows."""
+    """Runs one vector program: every row, or the sums over rows."""
 
     name = "numpy"
 
@@ -85,7 +85,7 @@ class NumpyBackend:
         return np.asarray(total[plan.take])
 
     def bound(self, blocks: list[Array], count: int) -> Callable[[Array], Array]:
-        """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
+        """Return `sums` over these rows as a function of the parameters. The rows may change in place."""
         return partial(self.sums, blocks, count)
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
@@ -153,7 +153,7 @@ def _read(index: Index, varying: Array, uniform: Array) -> Any:
 
 
 def _in_order(group: Group, varying: Array, uniform: Array) -> Any:
-    """Take in the terms of a contraction from left to right."""
+    """Add the terms of a contraction from left to right."""
     step = EXACT[STEPS[group.op]]
     total = None if group.first is None else _read(group.first, varying, uniform)
     product = EXACT[PRODUCTS.get(group.op, ops.mul)]
@@ -165,7 +165,7 @@ def _in_order(group: Group, varying: Array, uniform: Array) -> Any:
 
 
 def _sum_products(varying: Array, product: ProductSum) -> Any:
-    """Sum products over rows: a matrix product where every a meets every b."""
+    """Sum products over rows: one matrix product if every a is multiplied by every b."""
     a, b = product.a, product.b
     grid = outer(a[:, 0], b[:, 0]) if _all_separable(a, b) else None
     total: Any = 0.0
