@@ -481,7 +481,7 @@ def _weights(weights: Any, count: int, user: str) -> Any:
     if len(found) != count:
         raise ValueError(f"{user} takes one weight per row; got {len(found)} weights for {count} rows.")
     if not min(found) >= 0.0 or not max(found) > 0.0:
-        raise ValueError(f"{user}: weights are numbers not below 0 that do not sum to 0.")
+        raise ValueError(f"{user}: weights are at least 0, and not all are zero.")
     return found if hasattr(found, "dtype") else [float(weight) for weight in found]
 
 

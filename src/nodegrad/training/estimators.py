@@ -1,0 +1,161 @@
+"""Estimators for scikit-learn: models of this library in pipelines, cross-validation and grid searches."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from nodegrad.nn import MLP, Module
+from nodegrad.training.loop import SOLVERS, fit
+
+Build = Callable[[int, int, int], Module]
+
+
+class _Estimator(BaseEstimator):  # type: ignore[misc]
+    """What classifiers and regressors share: they make a model, train it, and remember how that went."""
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sequence[int] = (16,),
+        activation: str = "tanh",
+        optimizer: str = "adam",
+        learning_rate: float | None = 0.01,
+        epochs: int = 200,
+        batch_size: int | None = 200,
+        tolerance: float = 1e-6,
+        patience: int | None = 10,
+        build: Build | None = None,
+        loss: Any = None,
+        random_state: Any = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.tolerance = tolerance
+        self.patience = patience
+        self.build = build
+        self.loss = loss
+        self.random_state = random_state
+
+    def _train(self, X: Any, y: Any, outputs: int, loss: str, weights: Any) -> Any:
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        build = self._mlp if self.build is None else self.build
+        self.model_ = build(X.shape[1], outputs, seed)
+        if weights is not None:
+            weights = np.broadcast_to(np.asarray(weights, float), len(X))
+        self.history_ = fit(
+            self.model_,
+            X,
+            y,
+            loss if self.loss is None else self.loss,
+            self.optimizer,
+            self.epochs,
+            self.batch_size,
+            learning_rate=None if self.optimizer in SOLVERS else self.learning_rate,
+            sample_weight=weights,
+            tolerance=self.tolerance,
+            patience=self.patience,
+            seed=seed,
+            progress=False,
+        )
+        self.history_.model = self.history_.optimizer = None  # so that pickles hold the model once
+        self.loss_curve_, self.n_iter_ = self.history_.losses, self.history_.epochs
+        return self
+
+    def _mlp(self, inputs: int, outputs: int, seed: int) -> Module:
+        return MLP(inputs, [*self.hidden_layer_sizes, outputs], self.activation, seed=seed)
+
+    def _outputs(self, X: Any) -> Any:
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=float)
+        return np.asarray(self.model_.predict(X)).reshape(len(X), -1)
+
+
+class MLPClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+    """A multi-layer perceptron for classes, trained by the cross-entropy.
+
+    >>> import nodegrad as ng
+    >>> from nodegrad.training.estimators import MLPClassifier
+    >>> X, y = ng.data.make_moons(60, seed=1)
+    >>> MLPClassifier(random_state=1).fit(X, y).score(X, y)
+    1.0
+
+    Args:
+        hidden_layer_sizes: the number of neurons in each hidden layer.
+        activation: that of the hidden layers.
+        optimizer: adam, adamw, rmsprop or sgd; or lbfgs, over all rows at once, which is best for few rows.
+        learning_rate: that of the optimizer; None for its own.
+        epochs: how many epochs, or iterations of lbfgs, at most.
+        batch_size: how many rows make a step; None for all.
+        tolerance: the relative improvement that counts as none.
+        patience: how many epochs without improvement end the training.
+        build: a function of the numbers of inputs and outputs and a seed that returns a Module, instead of
+            the perceptron.
+        loss: a loss of `nodegrad.nn` by name, or a function of outputs and target.
+        random_state: what the weights and the batches are drawn with.
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPClassifier":
+        """Train on rows and their classes, which may be numbers or text."""
+        X, y = validate_data(self, X, y, dtype=float)
+        check_classification_targets(y)
+        encoder = LabelEncoder().fit(y)
+        self.classes_ = encoder.classes_
+        if len(self.classes_) < 2:
+            raise ValueError(f"MLPClassifier takes at least two classes; y has one class, {y[0]!r}.")
+        found = self._train(X, encoder.transform(y), len(self.classes_), "cross_entropy", sample_weight)
+        assert isinstance(found, MLPClassifier)
+        return found
+
+    def predict_proba(self, X: Any) -> Any:
+        """Return the probability of each class for each row."""
+        logits = self._outputs(X)
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return shares / shares.sum(axis=1, keepdims=True)
+
+    def predict(self, X: Any) -> Any:
+        """Return the class of each row."""
+        best = self._outputs(X).argmax(axis=1)
+        return self.classes_[best]
+
+
+class MLPRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
+    """A multi-layer perceptron for numbers, trained by the mean squared error.
+
+    >>> import nodegrad as ng
+    >>> from nodegrad.training.estimators import MLPRegressor
+    >>> X, y = ng.data.make_line(20, noise=0.0)
+    >>> round(MLPRegressor(random_state=1).fit(X, y).score(X, y), 2)
+    1.0
+
+    With `build` it trains any model: `MLPRegressor(build=lambda inputs, outputs, seed: MyModel(inputs))`.
+    The arguments are those of `MLPClassifier`; optimizer may be lm, too, for a single target.
+    """
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that targets may be several numbers a row."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
+        """Train on rows and their targets: a number for each, or several."""
+        X, y = validate_data(self, X, y, dtype=float, multi_output=True, y_numeric=True)
+        self._flat = y.ndim == 1
+        outputs = 1 if self._flat else y.shape[1]
+        found = self._train(X, y, outputs, "mean_squared_error", sample_weight)
+        assert isinstance(found, MLPRegressor)
+        return found
+
+    def predict(self, X: Any) -> Any:
+        """Return the outputs for each row."""
+        found = self._outputs(X)
+        return found[:, 0] if self._flat else found

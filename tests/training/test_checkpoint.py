@@ -1,0 +1,164 @@
+"""Checkpoints: a training that was stopped goes on to the last bit as if it had not been."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import nodegrad as ng
+from nodegrad import data
+from nodegrad.nn import MLP, Dropout, Layer, Sequential
+from nodegrad.optim import SGD, Adam, cosine
+from nodegrad.training.callbacks import ReduceOnPlateau
+
+X, Y = data.make_moons(40, seed=1)
+
+
+def make():
+    return MLP(2, [5, 1], "tanh", seed=1)
+
+
+def run(path, epochs, model=None, **settings):
+    model = make() if model is None else model
+    settings = {"seed": 3, "batch_size": 7, "patience": None} | settings
+    optimizer = settings.pop("optimizer", lambda parameters: Adam(parameters, 0.02))(model.parameters())
+    history = ng.fit(model, X, Y, optimizer=optimizer, epochs=epochs, checkpoint=path, **settings)
+    return model, history, optimizer
+
+
+SETTINGS = [
+    {},
+    {"batch_size": None},
+    {"optimizer": lambda parameters: SGD(parameters, cosine(0.1, 60), momentum=0.9)},
+    {"optimizer": lambda parameters: SGD(parameters, 0.1), "validation": (X[:5], Y[:5]), "restore_best": True},
+    {"metrics": ["accuracy"], "sample_weight": [1.0 + i % 3 for i in range(40)], "seed": None},
+    {"model": lambda: Sequential(Layer(2, 5, "tanh", seed=1), Dropout(0.3), Layer(5, 1, None, seed=2))},
+    {"callbacks": lambda: [ReduceOnPlateau(patience=1, tolerance=0.5)]},
+]
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("stop", [1, 6])
+def test_resumed_training_equals_one_that_never_stopped(tmp_path, settings, compile, stop):
+    if compile:
+        pytest.importorskip("numpy")
+    settings = settings | {"compile": compile}
+    model = settings.pop("model", make)
+    callbacks = settings.pop("callbacks", list)
+
+    def part(name, epochs, **more):
+        ng.data.random.seed(5)
+        return run(tmp_path / name, epochs, model(), callbacks=callbacks(), **settings, **more)
+
+    whole = part("whole.json", 12)
+    part("parts.json", stop)
+    resumed = part("parts.json", 12, resume=True)
+
+    assert resumed[0].state_dict() == whole[0].state_dict()
+    assert resumed[1].history == whole[1].history
+    assert (resumed[1].gradient_norms, resumed[1].reason) == (whole[1].gradient_norms, whole[1].reason)
+    assert resumed[1].best_epoch == whole[1].best_epoch
+    assert resumed[2].state_dict() == whole[2].state_dict()
+
+
+def test_nothing_to_resume_from_is_a_beginning(tmp_path):
+    history = run(tmp_path / "new.json", 2, resume=True)[1]
+
+    assert history.epochs == 2
+    with pytest.raises(FileNotFoundError):
+        run(tmp_path / "new.json", 2, resume=tmp_path / "other.json")
+    with pytest.raises(ValueError, match="say which that is"):
+        run(None, 2, resume=True)
+
+
+def test_training_that_was_over_stays_over(tmp_path):
+    model, history, _ = run(tmp_path / "done.json", 4)
+
+    again, resumed, _ = run(tmp_path / "done.json", 4, resume=True)
+
+    assert (resumed.epochs, resumed.reason) == (4, "max epochs")
+    assert again.state_dict() == model.state_dict()
+    assert resumed.losses == history.losses
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 8}, "batch size is 7 there and 8 here"),
+        ({"optimizer": SGD}, "optimizer is 'Adam' there and 'SGD' here"),
+        ({"model": MLP(2, [6, 1], seed=1)}, "parameters is 21 there and 25 here"),
+    ],
+)
+def test_checkpoint_of_another_training_is_refused(tmp_path, settings, message):
+    run(tmp_path / "file.json", 2)
+    settings = dict(settings)
+    model = settings.pop("model", make())
+    before = model.state_dict()
+
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path / "file.json", 4, model, resume=True, **settings)
+    assert model.state_dict() == before
+
+
+def test_damaged_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "file.json"
+    run(path, 2)
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"seed": 4}))
+
+    with pytest.raises(ValueError, match="checksum"):
+        run(path, 4, resume=True)
+
+
+def test_checkpoints_may_be_some_epochs_apart(tmp_path):
+    seen = []
+
+    def look(epoch, history):
+        content = json.loads((tmp_path / "file.json").read_text()) if epoch > 3 else {"courses": {"losses": []}}
+        seen.append(len(content["courses"]["losses"]))
+
+    run(tmp_path / "file.json", 8, checkpoint_every=3, callback=look)
+
+    assert seen == [0, 0, 0, 3, 3, 3, 6, 6]
+
+
+SCRIPT = """
+    import sys
+    from training.test_checkpoint import run
+    model, history, _ = run(sys.argv[1], 400, resume=True, compile=True)
+    print(repr((model.state_dict(), history.losses)))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows kills otherwise")
+def test_killed_at_any_moment_it_goes_on_from_a_whole_file(tmp_path):
+    pytest.importorskip("numpy")
+    folder = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(folder.parent / "src")])}
+
+    def start(path):
+        command = [sys.executable, "-c", textwrap.dedent(SCRIPT), path]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+    killed = 0
+    for delay in (0.02, 0.1, 0.25):
+        process = start(tmp_path / "parts.json")
+        while not (tmp_path / "parts.json").exists() and process.poll() is None:
+            pass
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            killed += 1
+        process.communicate()
+    resumed, _ = start(tmp_path / "parts.json").communicate()
+    whole, _ = start(tmp_path / "whole.json").communicate()
+
+    assert killed
+    assert resumed == whole != ""

@@ -1,0 +1,68 @@
+"""Estimators: scikit-learn takes them for its own."""
+
+import pickle
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("sklearn")
+
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import nodegrad as ng
+from nodegrad.nn import Module
+from nodegrad.training.estimators import MLPClassifier, MLPRegressor
+
+
+@pytest.mark.filterwarnings("ignore")  # checks provoke warnings on purpose
+@pytest.mark.parametrize("estimator", [MLPClassifier(epochs=100), MLPRegressor(epochs=100)])
+def test_every_check_of_scikit_learn_passes(estimator):
+    results = check_estimator(estimator, on_fail=None, on_skip=None)
+
+    assert len(results) > 50
+    assert [result for result in results if result["status"] not in ("passed", "skipped")] == []
+
+
+def test_grid_search_in_processes():
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), MLPClassifier(optimizer="lbfgs", epochs=60, random_state=1)),
+        {"mlpclassifier__hidden_layer_sizes": [(4,), (8,)]},
+        cv=3,
+        n_jobs=2,
+    )
+
+    search.fit(X, names)
+
+    assert search.best_score_ > 0.93
+    assert set(search.predict(X)) == {"setosa", "versicolor", "virginica"}
+    assert search.predict_proba(X).sum(axis=1) == pytest.approx(1.0)
+    assert (pickle.loads(pickle.dumps(search)).predict(X) == search.predict(X)).all()
+
+
+class Parabola(Module):
+    def __init__(self, seed=0):
+        self.a = [ng.Value(0.0) for _ in range(3)]
+
+    def forward(self, x):
+        return self.a[0] + self.a[1] * x[0] + self.a[2] * x[0] ** 2
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "lm"])
+def test_any_model_is_an_estimator(optimizer):
+    X = np.linspace(-1, 1, 20)[:, None]
+    y = 1.0 - 2.0 * X[:, 0] + 3.0 * X[:, 0] ** 2
+
+    found = MLPRegressor(build=lambda inputs, outputs, seed: Parabola(), optimizer=optimizer).fit(X, y)
+
+    assert [a.data for a in found.model_.a] == pytest.approx([1.0, -2.0, 3.0], abs=1e-5)
+
+
+def test_one_class_is_refused():
+    with pytest.raises(ValueError, match="one class"):
+        MLPClassifier().fit([[0.0], [1.0]], [1, 1])
