@@ -120,13 +120,13 @@ def test_steps_keep_to_themselves_until_pushed():
     x = Value(1.0)
     step = compiled_step(lambda row, y: (x * row - y) ** 2, SGD([x], 0.25), [1.0], [0.0])
 
-    assert step.take([None], math.inf) == [(1.0, 2.0)]
+    assert step.take([None], math.inf) == [(1.0, 2.0, 1.0)]
     assert (x.data, x.grad) == (1.0, 0.0)
     step.push()
     assert (x.data, x.grad) == (0.5, 2.0)
     x.data = 3.0
     step.pull()
-    assert step.take([[0]], 1.5) == [(9.0, 6.0)]
+    assert step.take([[0]], 1.5) == [(9.0, 6.0, 1.0)]
     step.push()
     assert (x.data, x.grad) == (3.0 - 0.25 * 1.5, 1.5)
 
@@ -138,7 +138,7 @@ def test_step_that_is_not_finite_changes_nothing(batches):
     step = compiled_step(lambda row, y: ng.sqrt(x) + row, optimizer, [1.0], [0.0])
 
     for _ in range(2):  # the first call records, the second is native where that is possible
-        assert step.take(batches, math.inf) == [(1.0, math.inf)]
+        assert step.take(batches, math.inf) == [(1.0, math.inf, 1.0)]
         step.push()
 
         assert (x.data, optimizer.steps) == (0.0, 0)

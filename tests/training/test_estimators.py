@@ -4,34 +4,37 @@ import pickle
 
 import pytest
 
-np = pytest.importorskip("numpy")
-pytest.importorskip("sklearn")
-
-from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator
-
 import nodegrad as ng
 from nodegrad.nn import Module
-from nodegrad.training.estimators import MLPClassifier, MLPRegressor
+
+np = pytest.importorskip("numpy")
+sklearn = pytest.importorskip("sklearn")
+estimators = pytest.importorskip("nodegrad.training.estimators")
 
 
 @pytest.mark.filterwarnings("ignore")  # checks provoke warnings on purpose
-@pytest.mark.parametrize("estimator", [MLPClassifier(epochs=100), MLPRegressor(epochs=100)])
-def test_every_check_of_scikit_learn_passes(estimator):
-    results = check_estimator(estimator, on_fail=None, on_skip=None)
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_every_check_of_scikit_learn_passes(kind):
+    from sklearn.utils.estimator_checks import check_estimator
+
+    results = check_estimator(getattr(estimators, kind)(epochs=100), on_fail=None, on_skip=None)
 
     assert len(results) > 50
     assert [result for result in results if result["status"] not in ("passed", "skipped")] == []
 
 
 def test_grid_search_in_processes():
+    from sklearn.datasets import load_iris
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     X, y = load_iris(return_X_y=True)
     names = np.array(["setosa", "versicolor", "virginica"])[y]
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), MLPClassifier(optimizer="lbfgs", epochs=60, random_state=1)),
+        make_pipeline(
+            StandardScaler(), estimators.MLPClassifier(optimizer="lbfgs", epochs=60, random_state=1)
+        ),
         {"mlpclassifier__hidden_layer_sizes": [(4,), (8,)]},
         cv=3,
         n_jobs=2,
@@ -58,11 +61,11 @@ def test_any_model_is_an_estimator(optimizer):
     X = np.linspace(-1, 1, 20)[:, None]
     y = 1.0 - 2.0 * X[:, 0] + 3.0 * X[:, 0] ** 2
 
-    found = MLPRegressor(build=lambda inputs, outputs, seed: Parabola(), optimizer=optimizer).fit(X, y)
+    found = estimators.MLPRegressor(build=lambda *sizes: Parabola(), optimizer=optimizer).fit(X, y)
 
     assert [a.data for a in found.model_.a] == pytest.approx([1.0, -2.0, 3.0], abs=1e-5)
 
 
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match="one class"):
-        MLPClassifier().fit([[0.0], [1.0]], [1, 1])
+        estimators.MLPClassifier().fit([[0.0], [1.0]], [1, 1])

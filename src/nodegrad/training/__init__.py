@@ -1,6 +1,20 @@
 """Training: one loop that goes through batches, updates parameters, and says why it stopped."""
 
+from typing import TYPE_CHECKING, Any
+
 from nodegrad.training.history import REASONS, History
 from nodegrad.training.loop import fit
 
+if TYPE_CHECKING:
+    from nodegrad.training.cluster import dask_fit as dask_fit
+
 __all__ = ["REASONS", "History", "fit"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `dask_fit` on first use, which needs Dask."""
+    if name == "dask_fit":
+        from nodegrad.training.cluster import dask_fit
+
+        return dask_fit
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

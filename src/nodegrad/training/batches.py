@@ -25,9 +25,6 @@ class Batches(Protocol):
     def epoch(self, number: int) -> Iterable[Batch]:
         """Return the batches of an epoch, counted from 0; the same ones whenever asked."""
 
-    def rows(self, batch: Batch) -> int:
-        """Return how many rows a batch has, over all ranks."""
-
 
 class ArrayBatches:
     """Random batches of the rows of arrays or lists; one of all rows where no size is given."""
@@ -48,10 +45,6 @@ class ArrayBatches:
         for group in problem.optimizer.groups:
             if hasattr(group.learning_rate, "steps_in_epoch"):
                 group.learning_rate.steps_in_epoch = self.steps
-
-    def rows(self, batch: Batch) -> int:
-        """Return how many rows a batch has, over all ranks but for rounding."""
-        return self.total if batch is None else len(batch)
 
     def epoch(self, number: int) -> list[Batch]:
         """Return the batches of an epoch."""
@@ -91,10 +84,6 @@ class StreamBatches:
         """Refuse what needs to know the number of steps."""
         if noise_needed(problem.model, self.known[0][0]):
             raise ValueError("fit: dropout takes X and y as arrays or lists, not as batches.")
-
-    def rows(self, batch: Batch) -> int:
-        """Return how many rows a batch has."""
-        return len(batch)
 
     def epoch(self, number: int) -> Iterator[Samples]:
         """Yield the batches of an epoch."""

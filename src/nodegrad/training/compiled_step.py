@@ -180,15 +180,15 @@ class CompiledStep:
         return taken
 
     def _take(self, batch: Batch, limit: float) -> Taken:
-        mean = self.problem.ranks.summed(lambda: self._sums(batch), len(self.leaves) + 2)
-        mean = mean[:-1] / mean[-1]
+        mean = self.problem.ranks.summed(lambda: self.sums(batch), len(self.leaves) + 2)
+        mean, count = mean[:-1] / mean[-1], float(mean[-1])
         loss, slope = float(mean[0]), mean[1:]
         norm = math.sqrt(slope.dot(slope))
         if math.isfinite(loss) and math.isfinite(norm):
             self.point = self._updated(slope * (limit / norm) if norm > limit else slope)
-        return loss, norm
+        return loss, norm, count
 
-    def _sums(self, batch: Batch) -> Array:
+    def sums(self, batch: Batch) -> Array:
         """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
         if batch is not None and hasattr(batch, "parts"):
             found, count = (

@@ -21,17 +21,17 @@ class EagerStep:
         optimizer, taken = self.problem.optimizer, list[Taken]()
         for batch in batches:
             size = len(optimizer.parameters) + 2
-            total = self.problem.ranks.summed(lambda chosen=batch: self._sums(chosen), size)  # type: ignore[misc]
+            total = self.problem.ranks.summed(lambda chosen=batch: self.sums(chosen), size)  # type: ignore[misc]
             loss, *slopes, count = [float(number) for number in total]
             for parameter, slope in zip(optimizer.parameters, slopes, strict=True):
                 parameter.grad = slope / count
-            taken.append((loss / count, clip_grad_norm(optimizer.parameters, limit)))
+            taken.append((loss / count, clip_grad_norm(optimizer.parameters, limit), count))
             if not all(map(math.isfinite, taken[-1])):
                 break
             optimizer.step()
         return taken
 
-    def _sums(self, batch: Batch) -> list[float]:
+    def sums(self, batch: Batch) -> list[float]:
         """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
         known, optimizer = self.problem.known, self.problem.optimizer
         samples = known if batch is None else batch if hasattr(batch, "parts") else [known[i] for i in batch]

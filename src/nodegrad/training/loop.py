@@ -115,22 +115,28 @@ def fit(
         TypeError: for data that are not numbers, or a loss that is not one Value.
         RuntimeError: if another rank failed.
     """
-    ranks, loss_function = Ranks(combine), _loss(loss)
-    settings = Settings(
-        _whole("epochs", epochs),
-        Criteria(target_loss, tolerance, patience, gradient_tolerance),
-        _limit(max_gradient_norm),
-        restore_best,
-        random.getrandbits(32) if seed is None else seed,
-        progress,
-        compile,
-        _callbacks([*([] if callback is None else [callback]), *callbacks]),
-        chosen_metrics(metrics, loss_function),
+    settings, loss_function, updates = prepared(
+        model,
+        loss,
+        optimizer,
+        epochs,
+        learning_rate=learning_rate if lr is None else lr,
+        tolerance=tolerance,
+        patience=patience,
+        target_loss=target_loss,
+        gradient_tolerance=gradient_tolerance,
+        max_gradient_norm=max_gradient_norm,
+        restore_best=restore_best,
+        seed=seed,
+        progress=progress,
+        compile=compile,
+        callbacks=[*([] if callback is None else [callback]), *callbacks],
+        metrics=metrics,
     )
     settings.keep_in(checkpoint, _whole("checkpoint_every", checkpoint_every), resume)
-    if combine is not None and metrics:
+    size, ranks = _batch_size(batch_size), Ranks(combine)
+    if combine is not None and settings.metrics:
         raise ValueError("fit: metrics are those of one process. Leave them out with combine.")
-    rate = learning_rate if lr is None else lr
 
     def prepare() -> tuple[Problem, Batches]:
         batches: Batches
@@ -138,13 +144,8 @@ def fit(
             batches = StreamBatches(X, combine)
         else:
             weights = class_weights(class_weight, y, sample_weight)
-            known = Samples(X, y, "fit", weights=weights)
-            batches = ArrayBatches(known, _batch_size(batch_size), settings.seed, ranks)
-        if isinstance(optimizer, str) and optimizer in SOLVERS:
-            updates = _optimizer("sgd", model, None)
-        else:
-            updates = _optimizer(optimizer, model, rate)
-        problem = Problem(model, loss_function, updates, batches.known, _held_out(validation), ranks)
+            batches = ArrayBatches(Samples(X, y, "fit", weights=weights), size, settings.seed, ranks)
+        problem = Problem(model, loss_function, updates, batches.known, held_out(validation), ranks)
         problem.check()
         return problem, batches
 
@@ -154,6 +155,45 @@ def fit(
     if isinstance(optimizer, str) and optimizer in SOLVERS:
         return solve(optimizer, problem, settings)
     return Run(problem, batches, settings).history
+
+
+def prepared(
+    model: Any,
+    loss: str | Loss,
+    optimizer: str | Optimizer,
+    epochs: int,
+    *,
+    learning_rate: Any,
+    tolerance: float,
+    patience: int | None,
+    target_loss: float,
+    max_gradient_norm: float,
+    seed: int | None,
+    progress: bool | None,
+    callbacks: Iterable[Callback],
+    gradient_tolerance: float = 0.0,
+    restore_best: bool = False,
+    compile: bool | None = None,
+    metrics: str | Sequence[str | Metric] = (),
+) -> tuple[Settings, Loss, Optimizer]:
+    """Check what `fit` was asked for, but for the data."""
+    loss_function = _loss(loss)
+    settings = Settings(
+        _whole("epochs", epochs),
+        Criteria(target_loss, tolerance, patience, gradient_tolerance),
+        _limit(max_gradient_norm),
+        restore_best,
+        random.getrandbits(32) if seed is None else seed,
+        progress,
+        compile,
+        _callbacks(list(callbacks)),
+        chosen_metrics(metrics, loss_function),
+    )
+    if isinstance(optimizer, str) and optimizer in SOLVERS:
+        if learning_rate is not None:
+            raise ValueError(f"fit: optimizer={optimizer!r} finds its own steps: leave learning_rate out.")
+        return settings, loss_function, _optimizer("sgd", model, None)
+    return settings, loss_function, _optimizer(optimizer, model, learning_rate)
 
 
 # Checks before anything runs.
@@ -167,7 +207,8 @@ def _loss(loss: str | Loss) -> Loss:
     return LOSSES[loss]
 
 
-def _held_out(validation: Any) -> Samples | None:
+def held_out(validation: Any) -> Samples | None:
+    """Return the validation data of `fit`."""
     if validation is None:
         return None
     triple = isinstance(validation, tuple) and len(validation) == 3

@@ -189,7 +189,8 @@ class NativeSteps:
         self.steps += done
         found = min(turns, done + 1)
         losses = self.losses[:found] / self.counts[:found]
-        return list(zip(losses.tolist(), np.sqrt(self.squares[:found]).tolist(), strict=True))
+        norms, counts = np.sqrt(self.squares[:found]), self.counts[:found]
+        return list(zip(losses.tolist(), norms.tolist(), counts.tolist(), strict=True))
 
     def _read(self, step: "CompiledStep") -> None:
         numbers, slope, states, self.steps = step.point

@@ -14,7 +14,7 @@ from nodegrad.value import Value
 
 Loss = Callable[[Any, Any], Any]
 Batch = Any  # the numbers of some rows; Samples of their own; or None for all rows
-Taken = tuple[float, float]  # the loss of a step and the norm of its gradient
+Taken = tuple[float, float, float]  # mean loss of a step, norm of its gradient, number of samples
 
 
 class NotFinite(Exception):
@@ -36,8 +36,8 @@ class Step(Protocol):
         """Take a step for each batch, with gradients scaled down to the norm `limit`.
 
         Returns:
-            The mean loss and the norm of its gradient for each batch. The last may be not finite: then the
-            parameters are those before that step, and no further one was taken.
+            The mean loss, the norm of its gradient and the number of samples for each batch. The last may be
+            not finite: then the parameters are those before that step, and no further one was taken.
         """
 
     def validate(self) -> float:

@@ -24,9 +24,11 @@ _RESPONSE = 0.1  # seconds of native code between looks at Ctrl-C and the progre
 class Run:
     """Trains until there is a reason to stop; `history` says how that went."""
 
-    def __init__(self, problem: Problem, batches: Batches, settings: Settings) -> None:
+    def __init__(
+        self, problem: Problem, batches: Batches, settings: Settings, step: Step | None = None
+    ) -> None:
         self.problem, self.batches, self.settings = problem, batches, settings
-        self.step: Step = EagerStep(problem)
+        self.step: Step = step or EagerStep(problem)
         self.history = History(model=problem.model, optimizer=problem.optimizer)
         self.best: tuple[float, list[float]] = (math.inf, [])
         self.chunk = 1  # steps in a call
@@ -36,7 +38,8 @@ class Run:
         started = time.perf_counter() - self.history.seconds
         self.history.reason = ""
         try:
-            self._compile()
+            if step is None:
+                self._compile()
             self._go()
         except KeyboardInterrupt:
             self.history.reason = "interrupted"
@@ -83,7 +86,7 @@ class Run:
         plan = [list(self.batches.epoch(first + number)) for number in range(many)]
         taken = iter(self._take([batch for epoch in plan for batch in epoch], shown))
         for epoch in plan:
-            self._close([(batch, found) for batch, (_, found) in zip(epoch, taken, strict=False)])
+            self._close(list(islice(taken, len(epoch))))
             if history.reason:
                 break
         done = history.epochs - first
@@ -102,17 +105,15 @@ class Run:
             left = min(left, settings.every - self.history.epochs % settings.every)
         return max(1, min(left, self.chunk // steps))
 
-    def _take(
-        self, batches: Iterable[Batch], shown: Callable[[int, float], None]
-    ) -> list[tuple[Batch, Taken]]:
+    def _take(self, batches: Iterable[Batch], shown: Callable[[int, float], None]) -> list[Taken]:
         """Take a step for each batch, several in a call where that is quick; up to one that is not finite."""
-        taken: list[tuple[Batch, Taken]] = []
+        taken: list[Taken] = []
         remaining = iter(batches)
         while some := list(islice(remaining, self.chunk if self.step.native else 1)):
             started = time.perf_counter()
             found = self._do(some)
             seconds = time.perf_counter() - started
-            taken += zip(some, found, strict=False)
+            taken += found
             shown(len(found), found[-1][0])
             if not all(map(math.isfinite, found[-1])):
                 break
@@ -120,20 +121,20 @@ class Run:
                 self.chunk = max(1, int(self.chunk * min(2.0, _RESPONSE / (seconds + 1e-9))))
         return taken
 
-    def _close(self, taken: list[tuple[Batch, Taken]]) -> None:
+    def _close(self, taken: list[Taken]) -> None:
         """Note what an epoch found, and whether it was the last."""
         history, settings, problem = self.history, self.settings, self.problem
         for name, place in (("the loss", 0), ("the gradient", 1)):
-            for _, found in taken[-1:]:
+            for found in taken[-1:]:
                 if not math.isfinite(found[place]):
                     raise NotFinite(f"{name} became {found[place]}")
         if len(taken) == 1:
-            ((_, (watched, norm)),) = taken
+            watched, norm, _ = taken[0]
         else:
-            sizes = [self.batches.rows(batch) for batch, _ in taken]
-            pairs = zip(sizes, taken, strict=True)
-            watched = math.fsum(size * loss for size, (_, (loss, _)) in pairs) / sum(sizes)
-            norm = max(norm for _, (_, norm) in taken)
+            watched = math.fsum(loss * size for loss, _, size in taken) / math.fsum(
+                size for *_, size in taken
+            )
+            norm = max(norm for _, norm, _ in taken)
         history.gradient_norms.append(norm)
         history.losses.append(watched)
         if problem.held_out is not None:

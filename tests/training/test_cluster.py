@@ -1,0 +1,90 @@
+"""Training on a Dask cluster: what one process finds, whichever workers die."""
+
+import os
+import signal
+
+import pytest
+
+import nodegrad as ng
+from nodegrad import data
+from nodegrad.nn import MLP
+
+distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask, when workers come and go
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster) as found,
+    ):
+        yield found
+
+
+def read(seed):
+    def partition():
+        import numpy as np
+
+        X, y = data.make_moons(30 + 10 * seed, noise=0.1, seed=seed)
+        return np.array(X), np.array(y, float), np.full(len(y), 1.0 + seed)
+
+    return partition
+
+
+def train(client, sources=None, **settings):
+    model = MLP(2, [4, 1], "tanh", seed=1)
+    sources = [read(seed) for seed in range(3)] if sources is None else sources
+    history = ng.training.dask_fit(client, model, sources, patience=None, seed=1, **settings)
+    return history.losses, model.state_dict()
+
+
+def test_partitions_are_trained_on_as_one(client):
+    import numpy as np
+
+    losses, state = train(client, epochs=4)
+
+    X, y, weights = (np.concatenate(part) for part in zip(*[read(seed)() for seed in range(3)], strict=True))
+    model = MLP(2, [4, 1], "tanh", seed=1)
+    whole = ng.fit(model, X, y, epochs=4, patience=None, sample_weight=weights)
+    assert losses == pytest.approx(whole.losses, rel=1e-12)
+    assert state == pytest.approx(model.state_dict(), rel=1e-9)
+
+
+def test_a_worker_killed_in_mid_epoch_changes_nothing(client):
+    settings = {"epochs": 3, "batch_size": 20}
+    quiet = train(client, **settings)
+    steps = []
+
+    def kill_one(*arguments):
+        steps.append(len(steps))
+        if len(steps) == 5:
+            os.kill(min(client.run(os.getpid).values()), signal.SIGKILL)
+        return sums(*arguments)
+
+    from nodegrad.training import cluster
+
+    sums = cluster._Cluster.sums
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster._Cluster, "sums", kill_one)
+        disturbed = train(client, **settings)
+
+    assert len(steps) == 3 * 6
+    assert disturbed == quiet
+
+
+def test_bad_rows_on_a_worker_are_named_here(client):
+    with pytest.raises(ValueError, match=r"X of a partition\[1\]\[0\] is nan"):
+        train(client, [([[1.0, 2.0]], [1.0]), ([[1.0, 2.0], [float("nan"), 0.0]], [1.0, 0.0])])
+    with pytest.raises(ValueError, match="at least one partition"):
+        train(client, [])
+
+
+def test_partitions_may_be_futures(client):
+    future = client.submit(read(1))
+
+    losses, _ = train(client, [future], epochs=2)
+
+    assert losses == train(client, [read(1)], epochs=2)[0]

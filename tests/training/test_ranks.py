@@ -1,0 +1,255 @@
+"""Ranks: several processes train one model as one does, and end together."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+import nodegrad as ng
+from nodegrad import data
+from nodegrad.nn import MLP
+
+np = pytest.importorskip("numpy")
+
+X, Y = data.make_moons(60, noise=0.1, seed=1)
+X, Y = np.array(X), np.array(Y, float)
+
+
+class Together:
+    """Sums over threads that stand for ranks."""
+
+    def __init__(self, ranks):
+        self.ranks, self.parts = ranks, {}
+        self.barrier = threading.Barrier(ranks, timeout=60)
+
+    def combine(self, rank):
+        def total(array):
+            self.parts[rank] = array
+            self.barrier.wait()
+            found = np.sum([self.parts[each] for each in range(self.ranks)], axis=0)
+            self.barrier.wait()
+            return found
+
+        return total
+
+
+def on_ranks(ranks, work):
+    """Run work(rank, combine) in a thread for each rank; return results and errors."""
+    together = Together(ranks)
+    found = [None] * ranks
+
+    def run(rank):
+        try:
+            found[rank] = work(rank, together.combine(rank))
+        except Exception as error:
+            found[rank] = error
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(ranks)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def rows(rank):
+    return (slice(0, 25), slice(25, 60))[rank]
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"batch_size": None, "sample_weight": np.linspace(0.5, 2.0, 60)},
+        {"validation": (X[:10], Y[:10]), "optimizer": "sgd", "learning_rate": 0.5, "target_loss": 0.2},
+    ],
+)
+def test_two_ranks_equal_one(settings, compile):
+    def work(rank, combine, own=None):
+        own = rows(rank) if own is None else own
+        model = MLP(2, [4, 1], "tanh", seed=1)
+        mine = {**settings}
+        if "sample_weight" in mine:
+            mine["sample_weight"] = mine["sample_weight"][own]
+        history = ng.fit(model, X[own], Y[own], epochs=5, seed=1, combine=combine, compile=compile, **mine)
+        return history.history, history.reason, model.state_dict()
+
+    (first, reason, state), second = on_ranks(2, work)
+    alone, alone_reason, alone_state = work(0, None, slice(None))
+
+    assert second == (first, reason, state)
+    assert reason == alone_reason
+    for name, course in first.items():
+        assert course == pytest.approx(alone[name], rel=1e-10)
+    assert state == pytest.approx(alone_state, rel=1e-8)
+
+
+def test_batches_are_shared_by_ranks_of_different_size():
+    def work(rank, combine):
+        model = MLP(2, [4, 1], "tanh", seed=1)
+        own = (slice(0, 3), slice(3, 60))[rank]
+        history = ng.fit(model, X[own], Y[own], epochs=20, batch_size=5, seed=1, lr=0.03, combine=combine)
+        return history.losses, model.state_dict()
+
+    first, second = on_ranks(2, work)
+
+    assert first == second
+    assert first[0][-1] < 0.5 * first[0][0]
+
+
+@pytest.mark.parametrize(
+    ("broken", "error"),
+    [
+        ({"X": [[1.0, float("nan")]], "y": [1.0]}, r"X\[0\]\[1\] is nan"),
+        ({"X": [[1.0, 2.0]], "y": [1.0, 2.0]}, "one target per row"),
+    ],
+)
+def test_bad_rows_on_one_rank_end_all(broken, error):
+    def work(rank, combine):
+        own = broken if rank else {"X": X, "y": Y}
+        return ng.fit(MLP(2, [4, 1], seed=1), **own, epochs=3, combine=combine)
+
+    good, bad = on_ranks(2, work)
+
+    assert isinstance(bad, ValueError)
+    assert isinstance(good, RuntimeError)
+    assert "another rank failed, so this one stops" in str(good)
+    assert "ValueError: fit" in str(good)
+
+
+@pytest.mark.parametrize("where", ["model", "callback"])
+def test_a_rank_that_raises_later_ends_all(where):
+    def work(rank, combine):
+        calls = []
+
+        def raising(*arguments):
+            calls.append(arguments)
+            if rank == 1 and len(calls) == (40 if where == "model" else 2):
+                raise KeyError("gone")
+
+        def model(row):
+            if where == "model":
+                raising(row)
+            return network(row)
+
+        network = MLP(2, [4, 1], seed=1)
+        return ng.fit(
+            model,
+            X,
+            Y,
+            optimizer=ng.optim.SGD(network.parameters(), 0.01),
+            callback=raising if where == "callback" else None,
+            epochs=5,
+            compile=False,
+            combine=combine,
+        )
+
+    good, bad = on_ranks(2, work)
+
+    assert isinstance(bad, KeyError)
+    assert isinstance(good, RuntimeError)
+    assert "KeyError: 'gone'" in str(good)
+
+
+@pytest.mark.filterwarnings("ignore:fit. the loss became")
+@pytest.mark.parametrize("compile", [False, True])
+def test_nan_on_one_rank_stops_all_with_the_same_reason(compile):
+    def work(rank, combine):
+        weight = ng.Value(1.0)
+
+        def model(row):
+            return weight * row[0] + ng.log(weight * row[1]) * 0.0
+
+        own = [[1.0, 1.0 - 2.0 * rank]]  # the second rank takes the logarithm of -1
+        history = ng.fit(
+            model, own, [0.0], optimizer=ng.optim.SGD([weight], 0.1), combine=combine, compile=compile
+        )
+        return history.reason, history.epochs, weight.data
+
+    assert on_ranks(2, work) == [("diverged", 0, 1.0)] * 2
+
+
+def test_a_callback_of_one_rank_stops_all():
+    def work(rank, combine):
+        stop = (lambda epoch, history: epoch == 2) if rank else (lambda epoch, history: False)
+        history = ng.fit(MLP(2, [4, 1], seed=1), X, Y, callback=stop, combine=combine)
+        return history.reason, history.epochs
+
+    assert on_ranks(2, work) == [("callback", 2)] * 2
+
+
+def test_metrics_are_refused():
+    with pytest.raises(ValueError, match="Leave them out with combine"):
+        ng.fit(MLP(2, [1], seed=1), X, Y, metrics="accuracy", combine=lambda array: array)
+
+
+SCRIPT = """
+    import sys
+    import numpy as np
+    from mpi4py import MPI
+    import nodegrad as ng
+
+    comm = MPI.COMM_WORLD
+    if sys.argv[1] == "kill" and comm.rank == 1:
+        import os, signal, threading
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+
+    def combine(array):
+        total = np.empty_like(array)
+        comm.Allreduce(array, total)
+        return total
+
+    generator = np.random.default_rng(1)
+    X = generator.uniform(-1, 1, (999, 2))
+    y = X[:, 0] * X[:, 1]
+    mine = slice(comm.rank, None, comm.size)
+    if sys.argv[1] == "raise" and comm.rank == 1:
+        X[1, 1] = np.nan
+    model = ng.nn.MLP(2, [8, 1], seed=1)
+    epochs = 1_000_000 if sys.argv[1] == "kill" else 30
+    history = ng.fit(
+        model, X[mine], y[mine], epochs=epochs, patience=None, seed=1, combine=combine, compile=True
+    )
+    if comm.rank == 0:
+        print(repr((history.losses, list(model.state_dict().values()))))
+"""
+
+
+def mpi(ranks, how, folder):
+    pytest.importorskip("mpi4py")
+    launcher = shutil.which(
+        "mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    )
+    if launcher is None:
+        pytest.skip("no mpiexec")
+    (folder / "script.py").write_text(textwrap.dedent(SCRIPT))
+    environment = os.environ | {"PYTHONPATH": str(Path(ng.__file__).parents[1])}
+    command = [launcher, "-n", str(ranks), sys.executable, "-m", "mpi4py", str(folder / "script.py"), how]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_mpi_ranks_equal_one(tmp_path):
+    one, two = mpi(1, "plain", tmp_path), mpi(2, "plain", tmp_path)
+
+    assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
+    for theirs, ours in zip(*[ast.literal_eval(found.stdout) for found in (two, one)], strict=True):
+        assert theirs == pytest.approx(ours, rel=1e-9)
+
+
+def test_mpi_rank_that_raises_ends_all_with_its_error(tmp_path):
+    found = mpi(2, "raise", tmp_path)
+
+    assert found.returncode != 0
+    assert "ValueError: fit: X[0][1] is nan" in found.stderr
+    assert "another rank failed, so this one stops, too. rank 1: ValueError" in found.stderr
+
+
+def test_mpi_rank_that_is_killed_ends_all(tmp_path):
+    assert mpi(2, "kill", tmp_path).returncode != 0
