@@ -73,7 +73,7 @@ WEIGHTLESS = ("NumPy by hand", "nodegrad, NumPy backend", BY_BACKWARD, "plain Py
     [(problem, name) for problem in SUITE for name in WEIGHTLESS if name in REGISTRY[problem.family]],
     ids=lambda it: it if isinstance(it, str) else f"{it.name}, {it.mode}",
 )
-def test_what_needs_no_other_library_agrees(problem, name):
+def test_contenders_without_another_library_agree(problem, name):
     for found, expected in zip(results(problem, name), results(problem, OURS), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
@@ -211,7 +211,7 @@ def test_lstm_cell_with_open_gates_adds_up():
     assert (hidden, cell) == ([pytest.approx(math.tanh(3.0))], [pytest.approx(3.0)])
 
 
-def test_small_swing_has_the_period_of_the_formula():
+def test_a_small_swing_has_the_period_of_the_formula():
     period = 2.0 * math.pi * math.sqrt(1.0 / problems.GRAVITY)
     steps = 1000
 
@@ -263,7 +263,7 @@ def test_absent_libraries_are_named(alone):
     assert "not installed" in report.group_table([case])
 
 
-def test_who_disagrees_gets_no_time(alone):
+def test_a_contender_that_disagrees_gets_no_time(alone):
     wrong = problems.mlp([2, 4, 1], "relu", [1])
     wrong.given["layers"][-1][1][0] += 1e-6
 
@@ -281,7 +281,7 @@ def case_of(problem, **ratios):
     return timing.Case(problem, "96 rows", {OURS: timing.Timing(0.2, 2e-6, 1.0)} | timings)
 
 
-def test_losses_are_named_and_bold():
+def test_losses_of_nodegrad_are_listed_and_bold():
     case = case_of(problems.mlp([2, 16, 16, 1], "relu", [96]), PyTorch=0.5, JAX_jit=2.0)
 
     assert "PyTorch took 0.50 of" in report.losses([case])

@@ -50,7 +50,7 @@ def test_the_first_of_several_operations_is_named():
     )
 
 
-def test_number_gone_wrong_is_caught_when_looked_at():
+def test_nan_is_caught_when_it_is_looked_at():
     def f(x):
         ng.log(x).data
         pytest.fail("looking at .data raises")
@@ -58,7 +58,7 @@ def test_number_gone_wrong_is_caught_when_looked_at():
     assert anomaly(f, Value(0.0)).startswith("log turned -inf at 0.0")
 
 
-def test_number_gone_wrong_is_caught_when_differentiated():
+def test_nan_is_caught_when_it_is_differentiated():
     x = Value(0.0)
 
     found = anomaly(lambda: ng.log(x).backward())
@@ -75,25 +75,25 @@ def test_number_gone_wrong_is_caught_when_differentiated():
         lambda x: ng.maximum(ng.exp(x) - 1.0, ng.where(x < 0, x, ng.sqrt(x))),
     ],
 )
-def test_number_that_is_taken_away_is_no_anomaly(f):
+def test_number_that_is_discarded_is_not_an_anomaly(f):
     assert anomaly(lambda: f(Value(-1.0)).backward()) is None
     assert anomaly(lambda: ng.hessian(f)(-1.0)) is None
 
 
-def test_comparison_takes_no_nan_away():
+def test_comparison_keeps_nan():
     assert anomaly(lambda x: ng.log(x) > 0.0, Value(-1.0)).startswith("log turned nan")
 
 
-def test_number_that_was_not_finite_to_begin_with_is_no_anomaly():
+def test_leaf_that_is_not_finite_is_not_an_anomaly():
     assert anomaly(lambda x: x * 2.0 + 1.0, Value(math.inf)) is None
     assert anomaly(lambda x: x - x, Value(math.nan)) is None
 
 
-def test_finite_numbers_are_no_anomaly():
+def test_finite_numbers_are_not_an_anomaly():
     assert anomaly(lambda x: ng.exp(x * x).backward(), Value(2.0)) is None
 
 
-def test_error_inside_the_block_comes_through():
+def test_errors_inside_the_block_reach_the_caller():
     def f(x):
         ng.log(x)
         raise KeyError
@@ -145,7 +145,7 @@ def test_adjoint_is_traced_to_its_operation():
         (lambda: ng.grad(lambda x: x * 1e200 * 1e200)(1e-300), "the adjoint 1e[+]200 turned inf", "mul"),
     ],
 )
-def test_derivative_gone_wrong_is_traced_in_every_transform(derivative, what, operation):
+def test_nan_in_a_derivative_is_traced_in_every_transform(derivative, what, operation):
     assert re.search(f"{what} in {operation}.*test_diagnose.py", anomaly(derivative))
 
 
@@ -163,7 +163,7 @@ def test_tangents_that_add_up_to_infinity_are_named():
     assert found.startswith("the tangent of add at 0.0, 0.0 adds up to inf")
 
 
-def test_tangent_of_a_branch_not_taken_is_no_anomaly():
+def test_tangent_of_a_branch_not_taken_is_not_an_anomaly():
     assert anomaly(ng.jacobian(lambda x: ng.where(x > 0, ng.sqrt(x), x), mode="forward"), 0.0) is None
 
 
@@ -175,7 +175,7 @@ def test_tangent_is_traced_past_a_branch_not_taken():
     assert found.startswith("the tangent 1.0 turned inf in cbrt at 0.0")
 
 
-def test_seed_that_is_not_finite_is_no_anomaly():
+def test_seed_that_is_not_finite_is_not_an_anomaly():
     assert anomaly(lambda: (Value(1.0) * 2.0).backward(math.inf)) is None
     assert anomaly(ng.jvp, lambda x: 2.0 * x, (1.0,), (math.nan,)) is None
 
@@ -306,7 +306,7 @@ def test_stats_of_a_deep_graph():
     assert ng.stats(y).depth == 20_000
 
 
-def test_stats_refuse_what_is_no_value():
+def test_stats_refuse_anything_but_values():
     with pytest.raises(
         TypeError, match=r"stats takes Values; got a list of 1. Unpack several: stats\(\*values\)"
     ):

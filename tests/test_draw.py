@@ -190,7 +190,7 @@ def test_a_hostile_label_is_text(label):
     assert shown == clean(label) or shown == clean(label[:39]) + "…"
 
 
-def test_dead_ends_of_numbers_are_drawn():
+def test_numbers_that_are_not_finite_are_drawn():
     x = Value(math.nan, label="x")
     y = x * math.inf
 
@@ -352,7 +352,7 @@ def test_circles_are_found_whatever_the_order():
                 assert (found[one] == found[other]) == (one in reach[other] and other in reach[one])
 
 
-def test_classes_that_draw_on_one_layer_do_not_multiply_the_boxes():
+def test_classes_that_read_one_layer_do_not_multiply_the_boxes():
     rng = random.Random(0)
     model = ng.nn.MLP(4, [8, 3], seed=1)
     rows = [[rng.random() for _ in range(4)] for _ in range(30)]
@@ -486,7 +486,7 @@ def test_a_port_of_graphviz_is_taken_where_there_is_no_dot(fake_dot, monkeypatch
     assert draw(Value(1.0) + 2.0).svg == "<svg>laid out by a port</svg>\n"
 
 
-def test_a_port_that_cannot_write_a_kind_is_named(fake_dot, monkeypatch, tmp_path):
+def test_a_port_that_cannot_write_a_format_is_named(fake_dot, monkeypatch, tmp_path):
     fake_dot("exit 0")
     (tmp_path / "dot").rename(tmp_path / "graphviz-pure")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -528,7 +528,7 @@ def test_bad_arguments_are_refused_with_the_remedy(call, error, message):
 
 
 @pytest.mark.parametrize(("label", "text"), [(7, "7"), (("w", 0), "('w', 0)"), (None, "")])
-def test_a_label_that_is_no_text_is_shown_as_text(label, text):
+def test_a_label_that_is_not_text_is_shown_as_text(label, text):
     x = Value(2.0)
     x.label = label
     out = x * x

@@ -168,7 +168,7 @@ def test_local_derivatives_of_every_row_agree_with_sympy(row):
         assert evaluate(term.local, numbers) == pytest.approx(term.partial, rel=1e-12)
 
 
-def test_wrt_shows_only_the_way_there():
+def test_wrt_shows_only_the_steps_that_lead_there():
     loss, p, *_ = linear_network()
 
     steps = explain(loss, wrt=p["b1_3"]).steps
@@ -370,7 +370,7 @@ def test_an_operation_without_symbolic_partials_is_explained_by_number():
     assert "∂a/∂x = 1" in str(explain(cosine(x)))
 
 
-def test_partials_of_one_s_own_make_formulas_where_they_can():
+def test_partials_of_a_custom_operation_become_formulas_where_possible():
     smooth = ops.Op("inverse", "inv", lambda x: 1.0 / x, (lambda x, out: -1.0 / x**2,), ((1.0, 2.0),))
     branch = ops.Op(
         "ramp", "ramp", lambda x: max(x, 0.0), (lambda x, out: 1.0 if x > 0 else 0.0,), ((1.0, 2.0),)

@@ -58,11 +58,11 @@ def test_custom_operation_knows_what_rows_know():
 @pytest.mark.parametrize(
     ("value", "x"), [(math.log, -1.0), (math.sqrt, -1.0), (lambda x: 1 / x, 0.0), (math.exp, 1000.0)]
 )
-def test_value_that_raises_is_nan(value, x):
+def test_an_error_in_a_value_gives_nan(value, x):
     assert math.isnan(ng.custom("mine", value, None)(x))
 
 
-def test_partial_that_raises_over_floats_is_what_ieee_has():
+def test_partial_that_raises_gives_what_ieee_has():
     inverse = ng.custom("inverse", lambda x: ng.reciprocal(x), lambda x, out: -1 / x**2)
 
     assert ng.grad(inverse)(0.0) == -math.inf

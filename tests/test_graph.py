@@ -139,7 +139,7 @@ def test_thresholds_set_inside_a_block_are_kept():
         gc.set_threshold(*before)
 
 
-def test_a_walk_since_a_time_does_not_go_behind_it():
+def test_a_walk_since_a_time_does_not_go_before_it():
     x = Value(1.0)
     old = x * x
     start = clock.tick()

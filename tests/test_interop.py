@@ -284,12 +284,12 @@ def test_conditions_may_be_numpys_booleans():
         (math.isnan, "value != value"),
     ],
 )
-def test_tests_of_floats_say_what_to_write(test, remedy):
+def test_isnan_and_the_like_say_what_to_write(test, remedy):
     with pytest.raises(TypeError, match=remedy):
         test(Value(1.0))
 
 
-def test_what_to_write_for_tests_of_floats_is_right():
+def test_what_to_write_for_isnan_and_the_like_is_right():
     for x in (math.nan, math.inf, -math.inf, 1.0, -0.0):
         value = Value(x)
 

@@ -108,7 +108,7 @@ def test_wrong_number_of_inputs_names_the_layer(module, x, message):
         module(x)
 
 
-def test_input_that_is_no_number_is_refused():
+def test_input_that_is_not_a_number_is_refused():
     with pytest.raises(TypeError, match=r"MLP\(2, \[1\]\) takes a real number; got 'a'"):
         MLP(2, [1])(["a", "b"])
 
@@ -192,7 +192,7 @@ def test_weighted_sum_is_one_node():
     assert (out.op, out.operands[0].op, len(out.operands[0].operands[0].operands)) == (ng.relu, ng.add, 100)
 
 
-def test_plain_inputs_are_lifted_once_for_a_layer():
+def test_plain_inputs_become_values_once_for_a_layer():
     outs = Layer(2, 3, activation="linear", bias=False)([1.0, 2.0])
 
     assert len({id(out.operands[2]) for out in outs}) == 1

@@ -79,7 +79,7 @@ def test_single_numbers_and_lists_of_one_agree(loss):
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-def test_numpy_arrays_will_do(loss):
+def test_numpy_arrays_are_accepted(loss):
     np = pytest.importorskip("numpy")
     rows, targets = [[0.2, 0.7], [0.4, 0.1]], [[1.0, 1.0], [1.0, 1.0]]
 
@@ -109,7 +109,7 @@ def test_nothing_to_average_is_refused(loss):
 
 
 @pytest.mark.parametrize("loss", [mean_squared_error, mean_absolute_error, huber])
-def test_text_is_no_number(loss):
+def test_text_is_not_a_number(loss):
     with pytest.raises(TypeError, match="takes a real number; got 'a'"):
         loss([1.0, 2.0], [1.0, "a"])
 

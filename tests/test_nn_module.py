@@ -55,7 +55,7 @@ def test_parameters_in_object_arrays_are_found():
     assert module.state_dict() == {"W.0": 1.0, "W.1": 2.0, "W.2": 3.0, "W.3": 4.0, "V.0": 5.0}
 
 
-def test_results_and_constants_are_no_parameters():
+def test_results_and_constants_are_not_parameters():
     module = Everything()
     module.last = module.plain * 2.0
     module.constant = module.last.operands[1]
@@ -312,7 +312,7 @@ def test_damaged_file_is_refused_and_the_model_left_alone(tmp_path, damage, mess
     assert set(model.state_dict().values()) == {5.0}
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path):
+def test_bytes_that_are_not_text_are_refused(tmp_path):
     (tmp_path / "model.json").write_bytes(b"\xff\xfe\x00")
 
     with pytest.raises(ValueError, match="no nodegrad model file"):
@@ -320,7 +320,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("state", [3, [1.0, 2.0], "model.json"])
-def test_state_that_is_no_dict_is_refused(state):
+def test_state_that_is_not_a_dict_is_refused(state):
     with pytest.raises(
         TypeError, match=r"load_state_dict takes a dict of numbers by name.* For a file use load"
     ):

@@ -395,7 +395,7 @@ def test_rows_pickle_by_name():
 cube = ng.custom("cube", lambda x: x**3, lambda x, out: 3.0 * x * x)
 
 
-def test_an_operation_of_ones_own_pickles_as_a_variable_of_its_module():
+def test_a_custom_operation_pickles_as_a_variable_of_its_module():
     assert pickle.loads(pickle.dumps(cube)) is cube
 
 
@@ -407,7 +407,7 @@ def test_an_operation_that_no_variable_holds_does_not_pickle():
 
 
 @pytest.mark.parametrize("wrong", ["1", None, 1j, [1.0], (1.0,), np.array([1.0, 2.0]), object()])
-def test_what_is_not_a_real_number_is_refused_by_name(wrong):
+def test_anything_but_a_real_number_is_refused_by_name(wrong):
     with pytest.raises(TypeError, match=r"exp takes a real number; got .*"):
         ops.exp(wrong)
 

@@ -171,7 +171,7 @@ def test_shared_parameter_is_updated_once():
     assert x.data == 0.5
 
 
-def test_generator_of_parameters_will_do():
+def test_parameters_may_be_a_generator():
     assert len(SGD(p for p in [Value(1.0), Value(2.0)]).parameters) == 2
 
 
@@ -231,7 +231,7 @@ def test_rate_out_of_range_is_refused(kind, rate):
         kind([Value(1.0)], learning_rate=rate)
 
 
-def test_rate_that_is_no_number_is_refused():
+def test_rate_that_is_not_a_number_is_refused():
     with pytest.raises(TypeError, match="learning_rate takes a real number; got 'fast'"):
         SGD([Value(1.0)], learning_rate="fast")
 

@@ -45,7 +45,7 @@ def close(found, expected):
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_numbers_and_gradients_are_python_s_wherever_the_leaves_move(seed):
+def test_numbers_and_gradients_equal_those_of_python_wherever_the_leaves_move(seed):
     out = random_graph(seed)
     order = [vertex.value for vertex in snapshot([out])]
     leaves = [at for at, node in enumerate(order) if node.op is None]
@@ -254,7 +254,7 @@ def test_embedded_data_survives():
     assert not set("<>&\u2028") & set(embed(data))
 
 
-def test_nan_and_inf_are_numbers_of_the_page_too():
+def test_a_page_computes_with_nan_and_inf():
     x = Value(math.inf, label="x")
     (found,) = answer(player(x - x))
 
@@ -295,6 +295,6 @@ def test_too_large_a_graph_is_refused_with_the_remedy():
         player(ng.sum([Value(1.0).sin() for _ in range(30_000)]))
 
 
-def test_what_is_no_value_is_refused():
+def test_anything_but_a_value_is_refused():
     with pytest.raises(TypeError, match="player expects Values; got 'loss' of type str"):
         player("loss")

@@ -78,7 +78,7 @@ def test_every_row_of_the_table_is_spelled():
         assert row_of(op, op.arity or ANY_NUMBER[op.name]).value is not None, op.name
 
 
-def test_an_operation_of_one_s_own_is_computed_where_its_value_can_be_recorded():
+def test_a_custom_operation_is_compiled_if_its_value_can_be_recorded():
     cube = ng.custom("cube", lambda x: x**3 + ng.exp(x), lambda x, out: 3.0 * x * x + ng.exp(x))
     page = player(cube(Value(2.0)))
     (answers,) = run_node([job(page, [[(0, 3.0)]])])
@@ -97,7 +97,7 @@ def test_an_operation_of_one_s_own_is_computed_where_its_value_can_be_recorded()
         lambda x: float(f"{x}") and math.exp(x),
     ],
 )
-def test_an_operation_that_only_runs_on_floats_stays_as_it_was_and_says_so(value):
+def test_an_operation_that_runs_on_floats_only_keeps_its_number_and_says_so(value):
     wave = ng.custom("wave", value, lambda x, out: ng.exp(x))
     x = Value(2.0, label="x")
     page = player(wave(x) * x)
@@ -108,7 +108,7 @@ def test_an_operation_that_only_runs_on_floats_stays_as_it_was_and_says_so(value
     assert "wave is Python code that this page cannot repeat" in page.html
 
 
-def test_an_operation_that_computes_other_numbers_than_it_records_is_not_believed():
+def test_an_operation_that_records_other_numbers_than_it_computes_is_not_trusted():
     calls = []
 
     def value(x):

@@ -146,7 +146,7 @@ def test_other_features_stay_at_their_mean():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("x[0]", "x[2]")
 
 
-def test_model_without_boundary_in_sight_is_drawn():
+def test_model_without_a_boundary_in_the_picture_is_drawn():
     ax = plots.decision_boundary(lambda row: 1.0, np.array(CORNERS), np.array([[0], [0], [1], [1]]))
 
     assert len(ax.lines) == 2
@@ -188,7 +188,7 @@ def test_decision_boundary_refuses(X, y, features, message):
         (lambda row: row[0], CORNERS, 1, ValueError, "for resolution a whole number from 2 on; got 1"),
     ],
 )
-def test_decision_boundary_names_what_is_of_no_use(model, X, resolution, error, message):
+def test_decision_boundary_names_arguments_it_cannot_use(model, X, resolution, error, message):
     with pytest.raises(error, match=message):
         plots.decision_boundary(model, X, [0, 0, 1, 1], resolution=resolution)
 
@@ -218,7 +218,7 @@ def test_squares_are_square_on_the_screen(unit):
     assert [box.width for box in boxes] == pytest.approx([box.height for box in boxes])
 
 
-def test_squares_leave_no_room_empty_where_the_units_differ():
+def test_squares_fill_the_picture_when_units_differ():
     ax = plots.fitted_line((1000.0, 0.0), [0.0, 1.0, 2.0], [500.0, 500.0, 3000.0])
     ax.figure.canvas.draw()
 
@@ -352,7 +352,7 @@ def test_loss_that_is_nan_in_places_is_left_blank_there():
     assert all(path.vertices[:, 0].min() > 0 for path in ax.collections[1].get_paths() if len(path))
 
 
-def test_level_loss_is_drawn_without_contours():
+def test_constant_loss_is_drawn_without_contours():
     ax = plots.loss_contour(lambda x, y: 1.0, x=(0, 1), y=(0, 1), paths=[[(0.5, 0.5)]])
 
     assert len(ax.collections) == 0

@@ -179,7 +179,7 @@ def test_edge_labels_lie_beside_the_boxes(rankdir):
         ]
 
 
-def test_a_fill_of_its_own_gets_text_that_can_be_read():
+def test_a_filled_box_gets_text_that_can_be_read():
     dark = to_svg(Picture([Node(("x",), fill="#102030")]))
     light = to_svg(Picture([Node(("x",), fill="#f0e0d0")]))
 

@@ -136,12 +136,12 @@ def test_arrays_of_other_numbers_have_gradients_of_float64(kind):
     assert (found.dtype, found.tolist()) == (np.float64, [2.0, 2.0])
 
 
-def test_array_without_dimensions_is_a_number():
+def test_zero_dimensional_array_is_a_number():
     assert ng.grad(lambda x: x * x)(np.array(3.0)) == 6.0
     assert ng.grad(lambda x: np.array(x * x))(3.0) == 6.0
 
 
-def test_array_without_entries_has_a_gradient_without_entries():
+def test_empty_array_has_an_empty_gradient():
     found = ng.grad(lambda x: ng.sum(x))(np.zeros((0, 2)))
 
     assert (found.shape, found.dtype) == ((0, 2), np.float64)
@@ -371,7 +371,7 @@ def test_wrt_works_to_any_order():
     assert ng.jacobian(lambda x: [w * x, w], wrt=[w])(3.0)[0][0].data == 3.0
 
 
-def test_wrt_an_interior_value_counts_what_it_carries():
+def test_wrt_an_interior_value_includes_all_that_passes_through_it():
     w = Value(2.0)
     square = w * w
 
@@ -445,6 +445,6 @@ def test_bad_use_is_refused_with_the_remedy(call, error, message):
         call()
 
 
-def test_what_the_function_raises_comes_through():
+def test_errors_of_the_function_reach_the_caller():
     with pytest.raises(KeyError, match="mine"):
         ng.grad(lambda x: {}["mine"])(1.0)

@@ -173,7 +173,7 @@ def test_specs_are_equal_where_structures_are_and_can_be_pickled(tree):
     ],
     ids=str,
 )
-def test_specs_differ_where_a_function_could_tell(tree, other):
+def test_specs_differ_where_a_function_can_see_a_difference(tree, other):
     assert flatten(tree)[1] != flatten(other)[1]
 
 
@@ -210,7 +210,7 @@ TREES = [
 
 
 @pytest.mark.parametrize("tree", TREES, ids=str)
-def test_what_is_taken_apart_is_put_together_again(tree):
+def test_containers_are_rebuilt_as_they_came(tree):
     leaves, spec = flatten(tree)
 
     assert build(spec, leaves) == tree
@@ -218,7 +218,7 @@ def test_what_is_taken_apart_is_put_together_again(tree):
 
 
 @pytest.mark.parametrize("tree", TREES, ids=str)
-def test_trees_of_an_array_hold_python_floats(tree):
+def test_leaves_of_an_array_are_python_floats(tree):
     leaves, spec = flatten(tree)
 
     again = builder(spec, True)(np.array(leaves, float), 0, float)[0]
@@ -240,7 +240,7 @@ def test_arrays_keep_their_shape():
     assert again.tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
 
 
-def test_an_array_without_dimensions_comes_back_as_one_unless_it_is_to_hold_a_value():
+def test_a_zero_dimensional_array_comes_back_as_one_unless_it_must_hold_a_value():
     leaves, spec = flatten(np.array(2.0))
     value = Value(3.0)
 

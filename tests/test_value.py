@@ -145,7 +145,7 @@ def test_values_sort_and_have_a_maximum():
     assert max(values) is values[0]
 
 
-def test_comparison_with_what_is_no_number():
+def test_comparison_with_something_that_is_not_a_number():
     assert (Value(1.0) == "1") is False
     assert (Value(1.0) != None) is True  # noqa: E711  # what `!=` does is the point
     with pytest.raises(TypeError):
@@ -168,7 +168,7 @@ def test_silent_loss_of_the_gradient_is_refused(conversion):
         conversion(Value(2.0))
 
 
-def test_a_value_is_no_index():
+def test_a_value_cannot_be_an_index():
     with pytest.raises(TypeError):
         [1, 2, 3][Value(1.0)]
 
@@ -181,7 +181,7 @@ def test_formatting_is_that_of_the_number():
     assert f"{v}" == str(v) == repr(v) == "Value(data=1234.5678, grad=0.0, label='x')"
 
 
-def test_unknown_operand_lets_the_other_side_have_its_say():
+def test_unknown_operand_is_left_to_the_other_side():
     class Other:
         def __radd__(self, other):
             return "other"
@@ -407,7 +407,7 @@ def test_backward_after_a_leaf_changed_names_it_and_changes_no_gradient():
         lambda w, x: -w,
     ],
 )
-def test_whatever_was_made_from_a_changed_leaf_is_refused(build):
+def test_values_made_from_a_changed_leaf_are_refused(build):
     w, x = Value(3.0), Value(2.0)
     y = build(w, x)
     w.data = 4.0
@@ -428,7 +428,7 @@ def test_an_interior_number_that_was_assigned_is_refused_too():
         cube.backward()
 
 
-def test_numbers_assigned_before_they_are_used_or_to_others_are_no_matter():
+def test_numbers_assigned_before_use_or_to_other_leaves_do_no_harm():
     w, other = Value(3.0), Value(1.0)
     w.data = 2.0
     y = w * w
@@ -502,7 +502,7 @@ def test_gradients_are_floats_whatever_is_assigned():
         x.grad = "1"
 
 
-def test_values_have_slots_only():
+def test_values_have_no_dict():
     with pytest.raises(AttributeError):
         Value(1.0).colour = "red"
 
@@ -657,7 +657,7 @@ def test_combined_comparisons_select_and_have_no_derivative():
 
 
 @pytest.mark.parametrize("combine", [lambda x: x & 1, lambda x: 0 | x, lambda x: ~x, lambda x: (x > 0) & 2.0])
-def test_numbers_are_no_conditions(combine):
+def test_numbers_are_not_conditions(combine):
     with pytest.raises(TypeError, match=r"combine comparisons, each in brackets: \(x > 0\) & \(x < 1\); got"):
         combine(Value(0.5))
 

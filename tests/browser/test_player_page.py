@@ -205,7 +205,7 @@ def test_each_mistake_ends_in_a_wrong_gradient_beside_the_right_one(open_page, m
     assert run(browser, "document.querySelectorAll('#graph .off').length") >= 1
 
 
-def test_the_right_way_ends_without_a_fault(open_page):
+def test_the_correct_order_ends_without_a_fault(open_page):
     browser = open_page(player(diamond()[0]))
     choose(browser, 2)
     choose(browser, 0)
@@ -289,7 +289,7 @@ def test_a_number_that_is_typed_changes_all_that_follows(open_page):
     assert step(browser) == count(browser)  # it went to the end, where all can be seen
 
 
-def test_what_is_no_number_is_refused_and_changes_nothing(open_page):
+def test_anything_but_a_number_is_refused_and_changes_nothing(open_page):
     browser = open_page(player(diamond()[0]))
     press(browser, "end")
     before = shown(browser)
@@ -446,7 +446,7 @@ def test_a_drag_is_painted_soon(open_page, nodes, milliseconds, fold):
 
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("dark", [False, True])
-def test_nothing_is_cut_off_or_overlaps(open_page, width, dark):
+def test_nothing_overlaps_or_is_cut_off(open_page, width, dark):
     x = [Value(1.0, label="x" * 200), Value(-2.0, label="x2")]
     w = [Value(0.5, label="w1"), Value(0.25, label="w2")]
     out = (ng.dot(w, x) + Value(0.1, label="b")).tanh()

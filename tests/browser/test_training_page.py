@@ -69,7 +69,7 @@ def test_a_hostile_label_appears_as_text(open_page, label):
 
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("dark", [False, True])
-def test_nothing_is_cut_off_or_overlaps(open_page, width, dark):
+def test_nothing_overlaps_or_is_cut_off(open_page, width, dark):
     browser = open_page(training_player(recorded(hidden=6)), width=width, dark=dark)
 
     assert run(browser, "document.documentElement.scrollWidth") <= width

@@ -76,7 +76,7 @@ def test_every_operation_is_within_4_ulp_at_hard_and_plain_points(name, op):
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("rows", [1, 7, 16, 50])
-def test_sums_add_the_rows_up(name, exact, rows):
+def test_sums_are_over_rows(name, exact, rows):
     table = np.random.default_rng(0).normal(size=(rows, 6))
     weights = np.random.default_rng(1).normal(size=12)
     program = network()
@@ -109,7 +109,7 @@ def test_a_zero_adjoint_wins_over_inf_in_contractions_and_in_sums_over_rows(name
 @pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("rows", [32, 37, 45])
-def test_a_zero_adjoint_wins_in_any_of_many_rows(name, exact, rows):
+def test_a_zero_adjoint_wins_in_every_row(name, exact, rows):
     table = np.random.default_rng(0).normal(size=(rows, 6))
     weights = np.random.default_rng(1).normal(size=12)
     for row in (2, 15, rows - 2):  # not the last, which is repeated behind the end
@@ -277,7 +277,7 @@ def test_one_row_equals_many(name):
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_an_operation_of_ones_own_runs(name):
+def test_a_custom_operation_runs(name):
     cube = ng.custom("cube_here", lambda x: x**3, lambda x, out: 3.0 * x * x)
     program = Program(1, 0, (), [cube, cube], [(0,), (1,)], [1, 2])
 

@@ -123,7 +123,7 @@ def test_sums_that_overflow_do_so_without_a_warning(backend):
         assert compiled.map([0.01] * 640, reduce="sum", executor=executor) == math.inf
 
 
-def test_rows_on_the_brink_of_a_branch_go_the_way_of_eager_code(backend):
+def test_rows_near_a_branch_take_the_branch_of_eager_code(backend):
     def f(x, y):
         return 1.0 if x * y - 1.0 == 0.0 else 2.0
 
@@ -136,14 +136,14 @@ def test_rows_on_the_brink_of_a_branch_go_the_way_of_eager_code(backend):
     assert [compiled(*row) for row in zip(x.tolist(), y.tolist(), strict=True)] == expected
 
 
-def test_elementary_functions_on_the_brink_of_a_branch_are_those_of_eager_code(backend):
+def test_elementary_functions_near_a_branch_equal_eager_code(backend):
     x = np.random.default_rng(0).normal(size=300)
     compiled = ng.compile(lambda x, limit: 1.0 if ng.exp(x) > limit else 0.0, backend=backend)
 
     assert not compiled.map(x, [ng.exp(each) for each in x.tolist()]).any()
 
 
-def test_a_function_may_refuse_numbers_that_nobody_asks_for(backend):
+def test_a_function_may_refuse_numbers_it_is_never_given(backend):
     def f(x):
         if x < 0.0:
             raise ValueError("negative")
@@ -158,7 +158,7 @@ def test_a_function_may_refuse_numbers_that_nobody_asks_for(backend):
 
 
 @pytest.mark.parametrize("count", [3, 50_000])  # the second in several threads
-def test_what_an_operation_of_ones_own_raises_is_raised(backend, count):
+def test_errors_of_a_custom_operation_reach_the_caller(backend, count):
     def value(x):
         if x > 100.0:
             raise KeyError("not in the table")
@@ -178,7 +178,7 @@ def test_what_an_operation_of_ones_own_raises_is_raised(backend, count):
     assert compiled.map(x[:2]).tolist() == [9902.0, 9902.0]
 
 
-def test_an_operation_of_ones_own_meets_no_numbers_of_rows_that_go_elsewhere(backend):
+def test_a_custom_operation_gets_no_numbers_of_rows_that_take_other_branches(backend):
     def value(x):
         if x > 100.0:
             raise KeyError("not in the table")
@@ -245,7 +245,7 @@ def test_leaves_closed_over_are_read_at_each_call(backend):
 # Structures.
 
 
-def test_what_was_computed_outside_is_computed_again_from_its_leaves(backend):
+def test_values_computed_outside_are_computed_again_from_their_leaves(backend):
     leaf = Value(2.0)
     outside = leaf * 3.0
     compiled = ng.compile(lambda x: outside * x, backend=backend)
@@ -354,7 +354,7 @@ def test_a_count_read_from_an_argument_is_caught():
         ng.compile(f)(1.0, 3)
 
 
-def test_a_branch_on_data_is_caught_though_no_row_at_hand_takes_it():
+def test_a_branch_on_data_is_caught_even_if_no_row_takes_it():
     compiled = ng.compile(lambda x, y: x * y if x.data > 100.0 else y)
 
     with pytest.raises(ValueError, match=r"reads \.data"):
@@ -519,7 +519,7 @@ def test_a_network_trains_as_eager_does(backend):
     np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_rows_of_any_layout_are_read_where_they_lie(backend):
+def test_rows_of_any_memory_layout_are_read_in_place(backend):
     compiled = ng.compile(lambda x: 2.0 * x[0] + x[1], backend=backend)
     table = np.arange(40.0).reshape(10, 4)
     table.flags.writeable = False
@@ -569,7 +569,7 @@ class Shift(nn.Module):
 
 
 @pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
-def test_copies_never_mix_the_leaves_they_bring_with_those_they_find(backend, copied, monkeypatch):
+def test_copies_never_mix_their_leaves_with_those_of_the_original(backend, copied, monkeypatch):
     compiled = ng.compile(shifted, backend=backend)
     compiled(1.0)
     again = copied(compiled)
@@ -727,12 +727,12 @@ def test_bad_rows_are_refused_before_anything_runs(arguments, error, message):
 
 
 @pytest.mark.parametrize("argument", ["a", None, 1j])
-def test_arguments_that_are_no_numbers_are_refused(argument):
+def test_arguments_that_are_not_numbers_are_refused(argument):
     with pytest.raises(TypeError, match="a compiled function takes a real number"):
         ng.compile(lambda x: x)(argument)
 
 
-def test_results_that_are_no_numbers_are_refused():
+def test_results_that_are_not_numbers_are_refused():
     with pytest.raises(TypeError, match="the result of <lambda>"):
         ng.compile(lambda x: "text")(1.0)
 
@@ -752,7 +752,7 @@ def test_bad_options_are_refused(options, message):
         ng.compile(lambda x: x, **options)
 
 
-def test_what_cannot_be_called_is_refused():
+def test_anything_that_cannot_be_called_is_refused():
     with pytest.raises(TypeError, match="compile takes a function"):
         ng.compile(3.0)
 

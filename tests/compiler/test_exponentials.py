@@ -72,7 +72,7 @@ def test_tanh_is_odd_to_the_bit_and_keeps_the_smallest_numbers():
 
 
 @ANYWHERE
-def test_what_parameters_alone_decide_is_computed_as_well(name):
+def test_functions_of_parameters_alone_are_right(name):
     weight = ng.Value(-0.75)
     function = getattr(ng, name)
     found = ng.compile(lambda x: x * function(weight), backend="llvm").map(np.array([1.0]))

@@ -52,7 +52,7 @@ def test_elements_in_another_order_end_the_loop():
     assert [len(kernel.steps) for kernel in kernels(program)] == [1, 1]
 
 
-def test_what_follows_a_contraction_runs_on_its_tile():
+def test_operations_after_a_contraction_run_on_its_tile():
     dots = [(*range(3 + 4 * i, 6 + 4 * i), 0, 1, 2) for i in range(8)]
     sums = [(35 + i, 6 + 4 * i) for i in range(8)]
     relus = [(43 + i,) for i in range(8)]
@@ -80,7 +80,7 @@ def layer(size):
     return [(*range(16 + 8 * i, 24 + 8 * i), *range(8)) for i in range(size)]
 
 
-def test_what_comes_later_joins_the_loop_of_its_operand():
+def test_a_later_operation_joins_the_loop_of_its_operand():
     operands = [*[(i,) for i in range(4)], *layer(8), *[(80 + i,) for i in range(4)]]
 
     found = steps_of_loops([ops.exp] * 4 + [ops.dot] * 8 + [ops.neg] * 4, operands)
@@ -88,7 +88,7 @@ def test_what_comes_later_joins_the_loop_of_its_operand():
     assert found == [["exp", "neg"], []]
 
 
-def test_what_reads_a_later_loop_as_well_does_not_run_before_it():
+def test_an_operation_that_also_reads_a_later_loop_does_not_run_before_it():
     operands = [*[(i,) for i in range(8)], *layer(8), *[(80 + i, 88 + i) for i in range(8)]]
 
     found = steps_of_loops([ops.exp] * 8 + [ops.dot] * 8 + [ops.mul] * 8, operands)

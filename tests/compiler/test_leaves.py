@@ -37,7 +37,7 @@ def test_few_leaves_are_read_by_python():
     assert found.read().tolist() == [2.0, 3.0]
 
 
-def test_what_native_code_reads_wrongly_is_not_trusted(monkeypatch):
+def test_native_code_that_reads_wrong_numbers_is_not_used(monkeypatch):
     monkeypatch.setattr(Leaves, "follow", lambda self: np.zeros(len(self.leaves)))
     monkeypatch.setattr(leaves, "_reader", lambda: print)
 

@@ -90,7 +90,7 @@ def test_a_chain_of_sums_of_products_becomes_a_contraction():
     assert printed(sweep_dead(flatten_chains(before))) == ["%0 = dot(x0, x1, x2, p0, p1, p2)", "return %0"]
 
 
-def test_a_bias_in_front_is_carried_by_a_product_with_one():
+def test_a_bias_before_the_products_becomes_a_product_with_one():
     before = program((ops.mul, 0, 3), (ops.add, 5, 6), (ops.mul, 1, 4), (ops.add, 7, 8), parameters=3)
 
     after = printed(sweep_dead(flatten_chains(before)))
@@ -108,7 +108,7 @@ def test_additions_on_the_right_keep_their_order():
     ]
 
 
-def test_what_is_used_twice_is_not_absorbed():
+def test_a_term_that_is_read_twice_stays_outside_the_contraction():
     before = program((ops.mul, 0, 1), (ops.add, 3, 2), (ops.add, 4, 3), outputs=[5, 4])
 
     assert printed(sweep_dead(flatten_chains(before)))[0] == "%0 = mul(x0, x1)"

@@ -78,7 +78,7 @@ def test_a_replay_ends_at_one_branch_too_many():
     assert len(turns) < 10
 
 
-def test_no_except_of_the_user_holds_up_the_end_of_a_replay():
+def test_an_except_clause_of_the_function_does_not_stop_the_end_of_a_replay():
     def f(x):
         try:
             return x if x > 0 else -x
@@ -110,7 +110,7 @@ def test_branches_of_other_threads_on_other_values_are_not_recorded():
     assert recorded(f, 1.0).guards == []
 
 
-def test_nothing_listens_after_an_error():
+def test_nothing_observes_after_an_error():
     with pytest.raises(ZeroDivisionError):
         recorded(lambda x: 1 // 0, 1.0)
 

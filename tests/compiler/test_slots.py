@@ -37,11 +37,11 @@ def test_a_matrix_is_rows_plus_columns():
     assert [part.tolist() for part in found] == [rows.tolist(), columns.tolist()]
 
 
-def test_what_is_not_a_matrix_is_not_taken_for_one():
+def test_irregular_slots_are_not_taken_for_a_matrix():
     assert separable(np.array([[0, 1], [2, 4]])) is None
 
 
-def test_every_one_with_every_other_is_an_outer_product():
+def test_every_pair_of_elements_is_an_outer_product():
     xs, ys = np.repeat([7, 3], 3), np.tile([1, 2, 9], 2)
 
     assert [part.tolist() for part in outer(xs, ys)] == [[7, 3], [1, 2, 9]]

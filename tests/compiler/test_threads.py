@@ -60,7 +60,7 @@ def test_pieces_whose_sums_cancel_out_of_range_give_no_warning():
 
 
 @pytest.mark.parametrize("reduce", [None, "sum"])
-def test_what_is_raised_in_a_helper_alone_is_raised(reduce):
+def test_errors_in_a_helper_thread_reach_the_caller(reduce):
     caller, helped = get_ident(), Event()
 
     def value(x):
@@ -101,7 +101,7 @@ def test_helpers_stop_when_the_caller_is_interrupted():
     assert 0 < len(done) == before < 80_000
 
 
-def test_what_is_raised_before_the_rows_is_raised_though_helpers_take_them_all():
+def test_errors_of_the_prologue_are_raised_though_helpers_take_all_rows():
     def value(x):
         if x > 100.0:
             raise KeyError("not in the table")
@@ -148,7 +148,7 @@ compile_one(lambda: compile_one(lambda: None))
 """
 
 
-def test_what_interrupts_a_thread_that_compiles_may_compile_too(run_python):
+def test_a_signal_handler_may_compile_while_its_thread_compiles(run_python):
     inner, outer = run_python("-c", COMPILE_MEANWHILE, timeout=20).split()
 
     assert inner != outer

@@ -88,7 +88,7 @@ def test_softmax_over_more_and_more_scores_is_the_same_few_instructions():
     assert found[MAX] == found[ops.sum] == found[ops.dot] == 12  # the first, of three terms, is scalar code
 
 
-def test_what_depends_on_parameters_alone_is_computed_once():
+def test_results_of_parameters_alone_are_computed_once():
     weight = ng.Value(3.0)
     program, numbers, parameters = recorded(lambda x: x * ng.exp(weight), 2.0)
 

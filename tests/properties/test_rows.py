@@ -226,7 +226,7 @@ def test_rows_cannot_be_changed():
         TABLE["exp"].name = "other"
 
 
-def test_fractions_are_rounded_away_up_to_the_largest_float_that_has_one():
+def test_rounding_removes_the_fraction_of_every_float():
     largest = 2.0**52 - 0.5
 
     for x in (largest, 2.0**51 + 0.5, -largest):

@@ -89,7 +89,7 @@ def test_branch_not_taken_contributes_nothing_to_backward(case):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("case", SELECTIONS)
-def test_what_was_not_selected_contributes_nothing_where_it_is_compiled(case, backend):
+def test_operands_not_selected_contribute_nothing_when_compiled(case, backend):
     f, x = SELECTIONS[case]
     for modes in [*product(("reverse", "forward"), repeat=2), ("reverse",), ("forward",)]:
         derivative = f
@@ -106,7 +106,7 @@ def test_what_was_not_selected_contributes_nothing_where_it_is_compiled(case, ba
 
 
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
-def test_ordinary_zero_is_no_selection(mode):
+def test_ordinary_zero_does_not_select(mode):
     derivative = ng.jacobian(lambda x: ng.sqrt(x * 0.0), mode=mode)
 
     assert math.isnan(derivative(1.0))

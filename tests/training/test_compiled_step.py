@@ -57,7 +57,7 @@ def test_sums_are_those_of_map(backend, count):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_chosen_rows_alone_are_summed(backend):
+def test_only_the_chosen_rows_are_summed(backend):
     model, compiled = network(backend)
     X, y = table(40)
     sums = row_sum(compiled, model.parameters(), X, y)
@@ -70,7 +70,7 @@ def test_chosen_rows_alone_are_summed(backend):
     assert sums(numbers) == pytest.approx(flat(compiled.map(X, y, reduce="sum")), rel=1e-12)
 
 
-def test_result_is_the_callers_to_keep():
+def test_the_caller_may_keep_the_result():
     model, compiled = network()
     sums = row_sum(compiled, model.parameters(), *table(10))
     numbers = np.array(list(model.state_dict().values()))
@@ -116,7 +116,7 @@ def compiled_step(error, optimizer, X, y):
     return CompiledStep(Problem(lambda row: row, error, optimizer, Samples(X, y, "fit"), None, Ranks(None)))
 
 
-def test_steps_keep_to_themselves_until_pushed():
+def test_steps_leave_the_model_alone_until_pushed():
     x = Value(1.0)
     step = compiled_step(lambda row, y: (x * row - y) ** 2, SGD([x], 0.25), [1.0], [0.0])
 

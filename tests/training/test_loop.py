@@ -383,7 +383,7 @@ def test_unfit_settings_are_refused_before_anything_changes(settings, message):
     assert [(p.data, p.grad) for p in model.parameters()] == before
 
 
-def test_predictions_that_are_no_probabilities_are_refused():
+def test_predictions_that_are_not_probabilities_are_refused():
     with pytest.raises(ValueError, match="predictions are probabilities, 0 to 1; got .*output_activation"):
         fit(line(), LINE_X, [0, 1, 1, 0], loss="binary_cross_entropy")
 
@@ -423,7 +423,7 @@ def test_history_plots_its_losses():
     matplotlib.pyplot.close("all")
 
 
-def test_no_bar_where_nobody_watches(capsys):
+def test_no_bar_without_a_terminal(capsys):
     bowl(epochs=2)
 
     assert capsys.readouterr() == ("", "")
@@ -556,7 +556,7 @@ def test_branches_of_a_model_compile():
     assert_same(eager, compiled)
 
 
-def test_what_the_optimizer_does_not_hold_stays():
+def test_parameters_outside_the_optimizer_stay():
     for compile in (False, True):
         model = line()
         model.w[0].data = 2.0
