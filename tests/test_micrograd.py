@@ -287,3 +287,64 @@ def test_numbers_that_micrograd_checks_against_pytorch():
     y.backward()
 
     assert (y.data, x.grad) == (-20.0, 46.0)
+
+
+# Every signature of micrograd's engine.py and nn.py.
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Value(3.0, (), ""),
+        lambda: Value(data=3.0, _children=(), _op=""),
+        lambda: Value(3.0, _children=()),
+        lambda: Value(3.0, (), "", ""),
+    ],
+)
+def test_values_are_made_by_micrograds_signature(make):
+    v = make()
+
+    assert (v.data, v.grad, v._prev, v._op, v.label) == (3.0, 0.0, set(), "", "")
+
+
+def test_the_label_of_the_lectures_signature_is_kept():
+    assert Value(3.0, (), "", "a").label == Value(3.0, (), "", label="a").label == "a"
+
+
+def test_operands_given_by_hand_are_refused_with_the_remedy():
+    with pytest.raises(TypeError, match="nodegrad.custom"):
+        Value(3.0, (Value(1.0),), "+")
+
+
+@pytest.mark.parametrize(
+    ("neuron", "nonlin", "shown"),
+    [
+        (lambda: Neuron(2), True, "ReLUNeuron(2)"),
+        (lambda: Neuron(2, True), True, "ReLUNeuron(2)"),
+        (lambda: Neuron(2, nonlin=True), True, "ReLUNeuron(2)"),
+        (lambda: Neuron(nin=2, nonlin=False), False, "LinearNeuron(2)"),
+        (lambda: Neuron(2, False), False, "LinearNeuron(2)"),
+        (lambda: Layer(2, 3, nonlin=False).neurons[0], False, "LinearNeuron(2)"),
+        (lambda: Layer(nin=2, nout=3).neurons[2], True, "ReLUNeuron(2)"),
+        (lambda: MLP(nin=2, nouts=[3, 1]).layers[0].neurons[0], True, "ReLUNeuron(2)"),
+        (lambda: MLP(2, [3, 1]).layers[1].neurons[0], False, "LinearNeuron(3)"),
+    ],
+)
+def test_layers_are_made_by_micrograds_signatures(neuron, nonlin, shown):
+    made = neuron()
+
+    assert (made.nonlin, repr(made)) == (nonlin, shown)
+    assert made.parameters() == [*made.w, made.b]
+
+
+def test_an_argument_given_by_both_names_is_refused():
+    with pytest.raises(TypeError, match="got both nonlin and activation"):
+        Neuron(2, activation="tanh", nonlin=True)
+
+
+def test_methods_of_micrograd_are_there():
+    x = Value(-2.0)
+    results = [x + 1, 1 + x, x * 2, 2 * x, x - 1, 1 - x, x / 2, 2 / x, x**2, x**-1, -x, x.relu()]
+
+    assert [y.data for y in results] == [-1, -1, -4, -4, -3, 3, -1, -1, 4, -0.5, 2, 0]
+    assert repr(x) == "Value(data=-2.0, grad=0.0)"

@@ -483,3 +483,22 @@ def test_evaluation_is_for_a_while():
         assert not any(module.training for _, module in model.named_modules())
 
     assert [module.training for _, module in model.named_modules()] == [True, True, False]
+
+
+def test_a_parameter_replaced_by_its_update_is_noticed():
+    model = MLP(2, [1], seed=1)
+    neuron = model.layers[0].neurons[0]
+    model([1.0, 2.0]).backward()
+    neuron.b -= 0.1 * neuron.b.grad
+
+    with pytest.warns(RuntimeWarning, match=r"layers\.0\.neurons\.0\.b is no parameter.*\.data -="):
+        found = model.parameters()
+
+    assert len(found) == 2
+
+
+def test_what_a_module_keeps_of_its_outputs_is_no_update():
+    model = MLP(2, [1], seed=1)
+    model.last = model([1.0, 2.0])
+
+    assert len(model.parameters()) == 3

@@ -249,8 +249,10 @@ def test_rate_is_checked_when_assigned_too():
 def test_schedule_that_goes_below_zero_is_caught_at_that_step():
     x = Value(1.0)
     optimizer = SGD([x], lambda step: 0.1 - 0.1 * step)
-    optimizer.step()
-    optimizer.step()
+    for _ in range(2):
+        x.backward()
+        optimizer.step()
+    x.backward()
 
     with pytest.raises(ValueError, match="SGD, step 2: learning_rate"):
         optimizer.step()
@@ -345,11 +347,12 @@ def test_schedules(schedule, expected):
 
 def test_optimizer_follows_its_schedule():
     x = Value(1.0)
-    x.grad = 1.0
     optimizer = SGD([x], exponential(0.5, 0.5))
 
-    optimizer.step()
-    optimizer.step()
+    for _ in range(2):
+        optimizer.zero_grad()
+        x.backward()
+        optimizer.step()
 
     assert x.data == 0.25
 
@@ -405,3 +408,37 @@ def test_clipping_by_value():
 def test_clipping_needs_a_positive_limit(clip, limit):
     with pytest.raises(ValueError, match=f"{clip.__name__}: the limit is above 0"):
         clip([], limit)
+
+
+@pytest.mark.parametrize("reset", ["made", "zero_grad", "None"])
+def test_a_step_without_any_gradient_says_so(reset):
+    x = Value(1.0)
+    optimizer = SGD([x], 0.1)
+    if reset == "zero_grad":
+        optimizer.zero_grad()
+    if reset == "None":
+        x.grad = None
+
+    with pytest.warns(RuntimeWarning, match=r"SGD: no parameter got a gradient .*w\.data -= rate"):
+        optimizer.step()
+
+
+def test_a_second_step_without_a_new_gradient_says_so():
+    x = Value(1.0)
+    optimizer = SGD([x], 0.1)
+    x.backward()
+    optimizer.step()
+
+    with pytest.warns(RuntimeWarning, match="since the last step"):
+        optimizer.step()
+
+
+def test_a_gradient_that_is_zero_is_a_gradient():
+    x = Value(0.0)
+    optimizer = SGD([x], 0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        (x * x).backward()
+        optimizer.step()
+
+    assert x.data == 0.0

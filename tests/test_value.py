@@ -696,3 +696,34 @@ def test_a_subclass_works_wherever_a_value_does(f):
     assert ng.grad(lambda x: f(x) * x)(weight).data == ng.grad(lambda x: f(x) * x)(1.5)
     assert ng.compile(lambda x: f(weight) * x)(2.0) == 2.0 * f(value).data
     assert ng.compile(lambda x: [f(Weight(1.5)), x])(2.0) == [f(value).data, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "remedy"),
+    [
+        (lambda: int(Value(1.0)), r"^int\(\) in .*value\.data"),
+        (lambda: complex(Value(1.0)), r"^complex\(\) in .*value\.data"),
+        (lambda: np.array([Value(1.0)]).astype(float), "closes over Values.*compiled, it returns floats"),
+        (lambda: ng.sum(Value(1.0), Value(2.0)), r"one sequence: sum\(\[a, b\]\)"),
+        (lambda: ng.mean(1.0, 2.0), r"one sequence: mean\(\[a, b\]\)"),
+        (lambda: ng.softmax(1.0, 2.0), r"one sequence: softmax\(\[a, b\]\)"),
+        (
+            lambda: ng.nn.MLP(2, [1])([[1.0, 2.0], [3.0, 4.0]]),
+            r"one sample.*nodegrad\.compile\(model\)\.map\(X\)",
+        ),
+        (lambda: ng.nn.Layer(2, 3)(np.ones((5, 2))), r"one sample; got 5 rows"),
+        (lambda: ng.compile(lambda x, y: x * y).map([1.0, 2.0], 3.0), r"numpy\.full"),
+    ],
+)
+def test_errors_say_what_to_write(mistake, remedy):
+    with pytest.raises((TypeError, ValueError), match=remedy):
+        mistake()
+
+
+def test_a_tensor_of_pytorch_is_refused_with_the_remedy():
+    torch = pytest.importorskip("torch")
+
+    with pytest.raises(TypeError, match=r"Use tensor\.item\(\)"):
+        Value(1.0) + torch.tensor(2.0)
+    with pytest.raises(TypeError, match=r"Use tensor\.item\(\)"):
+        ng.sin(torch.tensor(2.0)) + Value(torch.tensor(1.0))

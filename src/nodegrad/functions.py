@@ -1,9 +1,9 @@
 """Functions of Values and plain numbers composed from rows of the table. Plain numbers give plain numbers."""
 
 import math
-from collections.abc import Iterable, Sequence
-from functools import reduce
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce, wraps
+from typing import Any, TypeVar, cast
 
 from nodegrad import ops
 from nodegrad.ops import (
@@ -31,8 +31,24 @@ __all__ = [
 # fmt: on
 
 Number = Any  # a float or a Value
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def _of_one_sequence(function: Function) -> Function:
+    """Let a function of one sequence say what to write when it is given the numbers one by one."""
+
+    @wraps(function)
+    def checked(numbers: Iterable[Number], *more: Number) -> Any:
+        if more:
+            raise TypeError(
+                f"{function.__name__} takes its numbers in one sequence: {function.__name__}([a, b])."
+            )
+        return function(numbers)
+
+    return cast(Function, checked)
+
+
+@_of_one_sequence
 def sum(numbers: Iterable[Number]) -> Number:
     """Add numbers up in one node, from left to right; 0.0 for none.
 
@@ -59,6 +75,7 @@ def dot(xs: Iterable[Number], ys: Iterable[Number]) -> Number:
     return ops.dot(*xs, *ys)
 
 
+@_of_one_sequence
 def prod(numbers: Iterable[Number]) -> Number:
     """Multiply numbers up from left to right; 1.0 for none.
 
@@ -69,6 +86,7 @@ def prod(numbers: Iterable[Number]) -> Number:
     return reduce(ops.mul, _all(numbers, "prod"), 1.0)
 
 
+@_of_one_sequence
 def mean(numbers: Iterable[Number]) -> Number:
     """Average numbers: Σ xᵢ / n.
 
@@ -83,6 +101,7 @@ def mean(numbers: Iterable[Number]) -> Number:
     return ops.div(ops.sum(*numbers), float(len(numbers)))
 
 
+@_of_one_sequence
 def norm(numbers: Iterable[Number]) -> Number:
     """Euclidean length: √(Σ xᵢ²). At the origin its derivative is 0, as in PyTorch.
 
@@ -209,6 +228,7 @@ def logaddexp(x: Number, y: Number) -> Number:
     return where(eq(ops.abs(larger), math.inf), larger, either)
 
 
+@_of_one_sequence
 def logsumexp(numbers: Iterable[Number]) -> Number:
     """log(Σ exp(xᵢ)), without overflow: the largest is taken out first.
 
@@ -227,6 +247,7 @@ def logsumexp(numbers: Iterable[Number]) -> Number:
     return ops.add(largest, where(eq(total, 0.0), -math.inf, log(total)))
 
 
+@_of_one_sequence
 def softmax(numbers: Iterable[Number]) -> list[Number]:
     """exp(xᵢ) / Σ exp(xⱼ) for each i, without overflow.
 
@@ -244,6 +265,7 @@ def softmax(numbers: Iterable[Number]) -> list[Number]:
     return [ops.div(power, total) for power in powers]
 
 
+@_of_one_sequence
 def log_softmax(numbers: Iterable[Number]) -> list[Number]:
     """xᵢ - logsumexp(x) for each i.
 

@@ -124,6 +124,7 @@ def plain(number: Any, user: str) -> float:
         "list": "Call this once per element.",
         "tuple": "Call this once per element.",
         "Value": "Use value.data for the number it holds.",
+        "Tensor": "Use tensor.item() for the number it holds.",
     }.get(kind, "Convert it to a float first.")
     raise TypeError(f"{user} takes a real number; got {number!r:.60} of type {kind}. {remedy}")
 

@@ -7,12 +7,13 @@ starts from the state ().
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nodegrad.ops import plain
 from nodegrad.trees import described
-from nodegrad.value import Value
+from nodegrad.value import NO_GRADIENT, RESET, Value
 
 Number = Any  # a float, a NumPy array or a Value
 State = tuple[Any, ...]
@@ -163,6 +164,7 @@ class Optimizer:
         if len(self.parameters) < sum(len(group.parameters) for group in self.groups):
             raise ValueError(f"{user}: a parameter stands in two groups; each belongs to one.")
         self.steps = 0
+        self._gradients: list[Any] = [None] * len(self.parameters)  # the objects that the last step found
         self.states: list[State] = [()] * len(self.parameters)
 
     @property
@@ -199,6 +201,7 @@ class Optimizer:
 
         A parameter whose `grad` is None is left as it is, as in PyTorch.
         """
+        self._check_gradients()
         updated: list[tuple[float, State]] = []
         for place, group in enumerate(self.groups):
             rate = group.rate(self.steps)
@@ -214,10 +217,24 @@ class Optimizer:
         self.states = [state for _, state in updated]
         self.steps += 1
 
+    def _check_gradients(self) -> None:
+        """Warn if no parameter has got a gradient since the last step: there is nothing to learn from."""
+        gradients = [parameter._grad for parameter in self.parameters]
+        old = zip(gradients, self._gradients, strict=True)
+        if all(x is RESET or x is NO_GRADIENT or x is before for x, before in old):
+            warnings.warn(
+                f"{type(self).__name__}: no parameter got a gradient since the last step. Call backward() "
+                "on a loss that depends on them. `w -= rate * w.grad` makes a new Value, which the optimizer "
+                "does not know: write w.data -= rate * w.grad.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        self._gradients = gradients
+
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to 0."""
         for parameter in self.parameters:
-            parameter.grad = 0.0
+            parameter._grad = RESET
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a further run needs to go on as if uninterrupted, as plain lists and numbers."""
@@ -580,8 +597,7 @@ def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
 
 
 def _has_gradient(parameter: Value) -> bool:
-    gradient: Any = parameter.grad  # None is what PyTorch resets it to
-    return gradient is not None
+    return parameter._grad is not NO_GRADIENT
 
 
 # What a setting may be: the least, the end of the range, and both in words.

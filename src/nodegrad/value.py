@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import index
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, overload
 
 from nodegrad import ops
 from nodegrad.graph import changed_operand, clock
@@ -21,7 +21,8 @@ else:
 
 _new: Any = object.__new__
 
-NO_GRADIENT = 0.0  # in a node that no sweep has reached since it was made or reset: this very object
+# The very objects in a node that no sweep has reached since it was made or got None, or since `zero_grad`.
+NO_GRADIENT, RESET = float("0"), float("0")
 _GIVEN = -1  # the time of the leaves that stand for a function's arguments
 
 
@@ -128,12 +129,18 @@ class Value(Methods):
     label: str
     op: Op | None
 
-    def __init__(self, data: Any, label: str = "") -> None:
+    @overload
+    def __init__(self, data: Any, label: str = "") -> None: ...
+    @overload  # as in micrograd, where only operations give operands and a symbol
+    def __init__(self, data: Any, _children: tuple[()], _op: str = "", label: str = "") -> None: ...
+    def __init__(  # type: ignore[misc]  # the second argument is a label or operands
+        self, data: Any, _children: Any = "", _op: str = "", label: str = ""
+    ) -> None:
         self._data = data if type(data) is float else plain(data, "Value")
         self._first = self._second = None
         self._grad = NO_GRADIENT
         self._time = 0
-        self.label = label
+        self.label = label if not _children and not _op else _label(_children, _op, label)
         self.op = None
 
     @property
@@ -156,7 +163,7 @@ class Value(Methods):
 
     @grad.setter
     def grad(self, number: Any) -> None:
-        self._grad = plain(number, "Value.grad") if number else NO_GRADIENT
+        self._grad = NO_GRADIENT if number is None else plain(number, "Value.grad")
 
     @property
     def data(self) -> float:
@@ -294,13 +301,17 @@ class Value(Methods):
         return answer
 
     def __float__(self) -> NoReturn:
-        raise TypeError(
-            f"{_user_of_float()} would silently lose the gradient of a Value. "
-            "Write nodegrad.NAME(value) for a function of nodegrad (nodegrad.sin, nodegrad.sum ...), "
-            "or value.data for the plain number; value != value asks for nan."
-        )
+        raise _loses_gradient("float")
 
-    __int__ = __complex__ = as_integer_ratio = __float__
+    def __int__(self) -> NoReturn:
+        raise _loses_gradient("int")
+
+    def __complex__(self) -> NoReturn:
+        raise _loses_gradient("complex")
+
+    def as_integer_ratio(self) -> NoReturn:
+        """Refuse, for the functions of Python that ask a number for this."""
+        raise _loses_gradient("as_integer_ratio")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """Let NumPy apply its function to objects, as it does without this method, or say what to write."""
@@ -440,8 +451,10 @@ def _operand(number: Any) -> Any:
     if isinstance(number, Value):
         return number
     try:
-        return literal(plain(number, ""))
+        return literal(plain(number, "arithmetic with a Value"))
     except TypeError:
+        if kind.__name__ == "Tensor":  # whose own error would not say what to do
+            raise
         return NotImplemented
 
 
@@ -462,10 +475,25 @@ def _leaf(data: float, grad: float, label: str) -> Value:
     return leaf
 
 
-def _user_of_float() -> str:
-    """Name, for an error message, the line that asked a Value for a plain float."""
+def _loses_gradient(conversion: str) -> TypeError:
+    """Return the error for asking a Value for a plain number, with the line that asked."""
     frame = sys._getframe(2)
-    return f"float() in {frame.f_code.co_name} (line {frame.f_lineno})"
+    return TypeError(
+        f"{conversion}() in {frame.f_code.co_name} (line {frame.f_lineno}) would silently lose the gradient "
+        "of a Value. Write nodegrad.NAME(value) for a function of nodegrad (nodegrad.sin, nodegrad.sum ...), "
+        "or value.data for the plain number; value != value asks for nan. Derivatives are Values where the "
+        "function closes over Values, such as a model's parameters: compiled, it returns floats."
+    )
+
+
+def _label(children: Any, op: str, label: str) -> str:
+    """Return the label from arguments as ours or as micrograd's: label, or operands, symbol and label."""
+    if isinstance(children, str) and not op and not label:
+        return children
+    raise TypeError(
+        "Value takes a number and a label; operands and operations come from computing with Values. For an "
+        "operation of your own write nodegrad.custom."
+    )
 
 
 def _binary(op: Op, swapped: bool = False) -> Callable[[Value, Any], Any]:

@@ -76,7 +76,8 @@ def _add(array: Array, name: str, blocks: list[Array], names: list[str]) -> tupl
     """Add an array with rows along the first axis to the blocks; return the shape of a row."""
     if array.ndim == 0:
         raise ValueError(
-            f"map takes arrays with rows along the first axis; {name} is the single number {array}."
+            f"map takes arrays with rows along the first axis; {name} is the single number {array}. "
+            "Give each row its own: numpy.full(count, number); or let the function close over it."
         )
     blocks.append(array.reshape(len(array), prod(array.shape[1:])))
     names.append(name)

@@ -5,14 +5,15 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, cast
 
 from nodegrad import functions, ops
 from nodegrad.nn.module import Module
 from nodegrad.value import Value, literal
 
-Activation = str | Callable[[Any], Any] | None
+Activation = str | Callable[[Any], Any] | bool | None
 Seed = Any  # an int, a generator with a method `random`, or None
 
 _COMPOSED = ("leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softsign", "log_sigmoid")
@@ -25,10 +26,31 @@ def activations() -> dict[str, Callable[[Any], Any]]:
     >>> sorted(activations())[:4]
     ['abs', 'acos', 'acosh', 'asin']
     """
-    rows = {name: op for name, op in ops.TABLE.items() if op.arity == 1 and not op.zero_derivative}
+    public = {name: ops.TABLE[name] for name in ops.__all__}
+    rows = {name: op for name, op in public.items() if op.arity == 1 and not op.zero_derivative}
     del rows["identity"]  # here it goes by the name of linear
     named = {name: getattr(functions, name) for name in _COMPOSED}
     return rows | named | {"linear": ops.identity}
+
+
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+def _as_in_micrograd(**names: str) -> Callable[[Init], Init]:
+    """Let a layer be made with micrograd's names for arguments too: nin, nout, nouts, nonlin."""
+
+    def decorate(init: Init) -> Init:
+        @wraps(init)
+        def taking_both(self: Module, *arguments: Any, **options: Any) -> None:
+            for theirs in names.keys() & options.keys():
+                if names[theirs] in options:
+                    raise TypeError(f"{type(self).__name__} got both {theirs} and {names[theirs]}.")
+                options[names[theirs]] = options.pop(theirs)
+            init(self, *arguments, **options)
+
+        return cast(Init, taking_both)
+
+    return decorate
 
 
 class Neuron(Module):
@@ -47,7 +69,8 @@ class Neuron(Module):
 
     Args:
         n_inputs: the number of inputs.
-        activation: a name (`activations()` has them), a function of one number, or None for linear.
+        activation: a name (`activations()` has them), a function of one number, or None for linear; True and
+            False stand for relu and linear, as micrograd's `nonlin` does.
         bias: whether there is a bias; without one `b` is None.
         seed: what the weights are drawn with: an int, a `random.Random`, or None for the global generator.
         n_outputs: the number of neurons in the layer, which the range of the weights depends on.
@@ -56,6 +79,7 @@ class Neuron(Module):
         ValueError: if the activation is unknown or a size is not positive.
     """
 
+    @_as_in_micrograd(nin="n_inputs", nonlin="activation")
     def __init__(
         self,
         n_inputs: int,
@@ -72,6 +96,11 @@ class Neuron(Module):
         self.w = [Value((2.0 * generator.random() - 1.0) * limit) for _ in range(size)]
         self.b = Value(0.0) if bias else None
         self._label("")
+
+    @property
+    def nonlin(self) -> bool:
+        """Whether there is an activation, as micrograd has it."""
+        return self.activation is not ops.identity
 
     @property
     def name(self) -> str:
@@ -125,6 +154,7 @@ class Layer(Module):
     The arguments are those of `Neuron`; `n_outputs` is the number of neurons.
     """
 
+    @_as_in_micrograd(nin="n_inputs", nout="n_outputs", nonlin="activation")
     def __init__(
         self,
         n_inputs: int,
@@ -172,6 +202,8 @@ class MLP(Module):
 
     >>> model = MLP(2, [3, 1], activation="tanh", seed=1)
     >>> model
+    MLP(2, [3, 1])
+    >>> print(model)
     MLP of [Layer of [TanhNeuron(2), TanhNeuron(2), TanhNeuron(2)], Layer of [LinearNeuron(3)]]
     >>> len(model.parameters())
     13
@@ -190,6 +222,7 @@ class MLP(Module):
         ValueError: if an activation is unknown or a size is not positive.
     """
 
+    @_as_in_micrograd(nin="n_inputs", nouts="sizes")
     def __init__(
         self,
         n_inputs: int,
@@ -228,6 +261,9 @@ class MLP(Module):
         return f"MLP({len(self.layers[0].neurons[0].w)}, {sizes})"
 
     def __repr__(self) -> str:
+        return self.summary()
+
+    def __str__(self) -> str:
         return f"MLP of [{', '.join(map(repr, self.layers))}]"
 
 
@@ -394,8 +430,10 @@ def noise_needed(model: Any, row: Any) -> int:
 
 def _function(activation: Activation) -> Callable[[Any], Any]:
     """Find an activation by its name."""
-    if activation is None:
+    if activation is None or activation is False:
         return ops.identity
+    if activation is True:
+        return ops.relu
     if callable(activation):
         return activation
     known = activations()
@@ -425,6 +463,12 @@ def _lifted(x: Any, user: Module) -> list[Any]:
     numbers = x.tolist() if hasattr(x, "tolist") else x
     if hasattr(numbers, "apply_op") or not hasattr(numbers, "__iter__"):
         numbers = [numbers]  # the one input of a neuron that has one
+    numbers = list(numbers)
+    if any(isinstance(number, list | tuple) or getattr(number, "shape", ()) for number in numbers):
+        raise TypeError(
+            f"{user.summary()} takes the inputs of one sample; got {len(numbers)} rows. For many samples "
+            "write [model(x) for x in X] or, at native speed, nodegrad.compile(model).map(X)."
+        )
     return [
         number if hasattr(number, "apply_op") else literal(ops.plain(number, user.summary()))
         for number in numbers

@@ -2,13 +2,15 @@
 
 import math
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
+from nodegrad import ops
 from nodegrad.files import load_json, read, save_json, written
 from nodegrad.ops import plain
-from nodegrad.value import Value
+from nodegrad.value import RESET, Value
 
 FORMAT, VERSION = "nodegrad model", 2
 _MADE_WITH = "_made_with"
@@ -111,7 +113,7 @@ class Module:
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to 0."""
         for parameter in self.parameters():
-            parameter.grad = 0.0
+            parameter._grad = RESET
 
     def state_dict(self) -> dict[str, float]:
         """Return the number in every parameter by its name."""
@@ -229,6 +231,13 @@ def _contents(holder: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Val
         if holder.op is None:
             seen.add(id(holder))
             yield name, holder
+        elif _is_update(holder):
+            warnings.warn(
+                f"{name} is no parameter: it is a leaf plus or minus a number, such as `{name} -= rate * "
+                f"{name}.grad` makes. To change the number of a parameter write {name}.data -= ...",
+                RuntimeWarning,
+                stacklevel=4,
+            )
     elif isinstance(holder, Module):
         seen.add(id(holder))
         yield name, holder
@@ -246,6 +255,13 @@ def _contents(holder: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Val
         raise TypeError(
             f"{name} is a set, whose order changes from run to run: keep parameters and modules in a list."
         )
+
+
+def _is_update(node: Value) -> bool:
+    """Return whether a node is a leaf to which plain numbers have been added."""
+    while node.op in (ops.add, ops.sub) and node.operands[1].op is ops.constant:
+        node = node.operands[0]
+    return node.op is None
 
 
 def _members(items: Iterable[tuple[Any, Any]], prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
