@@ -14,7 +14,19 @@ import pytest
 import nodegrad
 
 PACKAGE = Path(nodegrad.__file__).parent
-CORE = ["files", "ops", "graph", "sweep", "value", "functions", "extend", "trees", "transforms", "check"]
+CORE = [
+    "files",
+    "ops",
+    "graph",
+    "sweep",
+    "value",
+    "functions",
+    "extend",
+    "trees",
+    "transforms",
+    "loops",
+    "check",
+]
 ABOVE = ["nn", "optim", "data", "training", "show", "compiler", "diagnose"]
 CORE_ONLY = {"optim": [], "data": [], "compiler": [], "nn": ["data", "compiler"]}  # and what else they know
 KNOW_NO_VALUE = ["compiler.program", "compiler.passes", "compiler.vectorize", "compiler.backends"]

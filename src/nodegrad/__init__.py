@@ -15,6 +15,7 @@ from nodegrad.check import *
 from nodegrad.extend import *
 from nodegrad.functions import *
 from nodegrad.graph import *
+from nodegrad.loops import *
 from nodegrad.ops import *
 from nodegrad.transforms import *
 from nodegrad.value import *
@@ -32,7 +33,7 @@ if TYPE_CHECKING:  # for those who read types: what lies outside the core, which
 
 __version__ = "0.1.0"
 
-_CORE = ("check", "extend", "functions", "graph", "ops", "transforms", "value")
+_CORE = ("check", "extend", "functions", "graph", "loops", "ops", "transforms", "value")
 _MODULES = {name: name for name in ("data", "nn", "optim", "show", "training")} | {"plots": "show.plots"}
 _NAMES = {
     "compiler": ("compile",),

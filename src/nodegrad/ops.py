@@ -89,6 +89,21 @@ class Op:
         )
 
 
+class Composite(Op):
+    """An operation that is no row: it computes its partials from the node, for all wanted operands at once."""
+
+    def __init__(self, name: str, symbol: str, value: Callable[..., Any]) -> None:
+        super().__init__(name, symbol, value, self._not_by_number, ())
+
+    @staticmethod
+    def _not_by_number(operands: Any, out: Any) -> Any:
+        raise AssertionError("a composite operation is asked for its partials by node")
+
+    def partials_of(self, node: Any, wanted: Sequence[int]) -> Sequence[Any]:
+        """Return the partials by the operands at these places, numbers or Values; None for 0."""
+        raise NotImplementedError
+
+
 def _row(name: str) -> Op:
     return TABLE[name]
 

@@ -184,6 +184,9 @@ def partials(
     """
     if not node.operands:
         return
+    if isinstance(node.op, ops.Composite):
+        yield from _composite(node, active, floats)
+        return
     primals = [operand._data if floats or operand.op is constant else operand for operand in node.operands]
     out = node._data if floats else node
     rules = node.op.partials
@@ -191,6 +194,19 @@ def partials(
         operand = node.operands[index]
         if partial is not None and (operand.op is not constant if active is None else operand in active):
             yield operand, partial if callable(rules) else partial(*primals, out)
+
+
+def _composite(node: Any, active: Collection[Any] | None, floats: bool) -> Iterator[tuple[Any, Number]]:
+    """Yield the same for an operation that computes its partials for all wanted operands at once."""
+    operands = node.operands
+    wanted = [
+        index
+        for index, operand in enumerate(operands)
+        if (operand.op is not constant if active is None else operand in active)
+    ]
+    for index, partial in zip(wanted, node.op.partials_of(node, wanted), strict=True):
+        if partial is not None:
+            yield operands[index], partial._data if floats and type(partial) is not float else partial
 
 
 def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number:

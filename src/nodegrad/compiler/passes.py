@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from nodegrad import ops
 from nodegrad.compiler.chains import flatten_chains
-from nodegrad.compiler.program import STRONG_DOT, ConstantPool, Operands, Program
+from nodegrad.compiler.program import STRONG_DOT, ConstantPool, Loop, Operands, Program
 from nodegrad.ops import Op
 
 
@@ -44,7 +44,7 @@ class _Rewriter:
         if slot is not None:
             return slot
         constant = not operands or min(operands) < 0
-        if constant and (not operands or max(operands) < 0):
+        if constant and (not operands or max(operands) < 0) and not isinstance(op, Loop):
             return self.pool.slot(op.value(*[self.constants[~slot] for slot in operands]))
         found = _RULES.get(op)
         if found is not None and (constant or not found[1]):
@@ -243,10 +243,15 @@ def sweep_dead(program: Program) -> Program:
 PASSES = (simplify, flatten_chains, sweep_dead)
 
 
+def is_square(program: Program, op: Op, read: Operands) -> bool:
+    """Return whether an instruction is x**2."""
+    return op is ops.pow and read[1] < 0 and program.constants[~read[1]] == 2.0
+
+
 def relax(program: Program) -> Program:
     """Replace x**2 by x·x: pow is far slower, and off by one ulp for one number in a thousand."""
     names, operands = list(program.ops), list(program.operands)
     for index, (op, read) in enumerate(zip(names, operands, strict=True)):
-        if op is ops.pow and read[1] < 0 and program.constants[~read[1]] == 2.0:
+        if is_square(program, op, read):
             names[index], operands[index] = ops.mul, (read[0], read[0])
     return program if names == program.ops else optimize(replace(program, ops=names, operands=operands))

@@ -10,8 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from nodegrad.compiler.program import render_turn
 from nodegrad.compiler.slots import affine, outer, separable
-from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, scalars
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, VectorProgram, scalars
 from nodegrad.ops import mul, strong_mul
 from nodegrad.ops import sum as sum_op
 
@@ -72,12 +73,13 @@ class _Names:
 def _regions(items: list[Item], letter: str) -> Iterator[tuple[int, int, str]]:
     number = 0
     for item in items:
-        if type(item) is Straight:
+        if isinstance(item, Straight):
             for result in range(item.start, item.start + len(item.ops)):
                 yield result, 1, f"{letter}{number}"
                 number += 1
-        elif type(item) is Group:
-            yield item.start, item.count, f"{letter}{number}"
+        else:
+            size = item.size if isinstance(item, Turns) else item.count
+            yield item.start, size, f"{letter}{number}"
             number += 1
 
 
@@ -100,6 +102,13 @@ def _lines(names: _Names, item: Item, uniform: bool) -> Iterator[str]:
     if type(item) is Group:
         target = f"{names.region(uniform, item.start)[2]}[{item.count}]"
         yield f"  {target:<10} = {_expression(names, item)}"
+        return
+    if type(item) is Turns:
+        target = f"{names.region(uniform, item.start)[2]}[{item.size}]"
+        read = [names.operand(index.uniform, index.slots) for index in item.operands]
+        read += [names.matrix(item.items.uniform, item.items.slots)] if item.items is not None else []
+        yield f"  {target:<10} = loop({', '.join(read)})"
+        yield from (f"    {line}" for line in render_turn(item.loop))
         return
     assert type(item) is Straight
     found = list(scalars(item))

@@ -96,6 +96,8 @@ class Loop(Op):
         items: how many numbers each turn takes.
         turns: how many turns there are, or None.
         limit: how many turns are an error.
+        decisive: the slots of the body on which the condition depends, turns later even. They are computed to
+            the bit, so that each loop makes the turns that eager code makes.
     """
 
     condition: "Program | None"
@@ -104,6 +106,7 @@ class Loop(Op):
     items: int
     turns: int | None
     limit: int
+    decisive: frozenset[int]
 
     @property
     def outside(self) -> int:
@@ -150,10 +153,33 @@ def loop(
                 count += 1
         return (*now, *given)
 
+    decisive = frozenset() if condition is None else _decisive(condition, body, state)
     return Loop(
         "loop", "loop", value, _no_partials, (), condition=condition, body=body, state=state, items=items,
-        turns=turns, limit=limit,
+        turns=turns, limit=limit, decisive=decisive,
     )  # fmt: skip
+
+
+def _decisive(condition: Program, body: Program, state: int) -> frozenset[int]:
+    """Return the slots of a body on which the condition depends in some later turn."""
+    asked = _needed(condition, condition.outputs)
+    found: set[int] = set()
+    while True:
+        wanted = [body.outputs[place] for place in range(state) if place in asked]
+        more = _needed(body, wanted)
+        if more <= found:
+            return frozenset(slot for slot in found if slot >= body.leaves)
+        found |= more
+        asked |= more
+
+
+def _needed(program: Program, outputs: Sequence[int]) -> set[int]:
+    """Return the slots that some outputs of a program are computed from."""
+    needed = set(outputs)
+    for index in range(len(program.ops) - 1, -1, -1):
+        if program.leaves + index in needed:
+            needed.update(program.operands[index])
+    return needed
 
 
 @cache
@@ -254,13 +280,22 @@ def render(program: Program, limit: int = 200) -> str:
         shown = [name(program, slot) for slot in operands[:limit]] + ["..."] * (len(operands) > limit)
         lines.append(f"%{index} = {op.name}({', '.join(shown)})")
         if isinstance(op, Loop):
-            parts = {"while": op.condition, "do": op.body} if op.condition else {f"{op.turns} times": op.body}
-            for title, part in parts.items():
-                lines += [f"  {title}:", *[f"    {line}" for line in render(part, limit).splitlines()]]
+            lines += [f"  {line}" for line in render_turn(op, limit)]
     if len(program.ops) > limit:
         lines.append(f"... and {len(program.ops) - limit} more")
     outputs = ", ".join(name(program, slot) for slot in program.outputs)
     return "\n".join([*lines, f"return {outputs}".rstrip()])
+
+
+def render_turn(loop: Loop, limit: int = 200) -> list[str]:
+    """Print the parts of a loop, line by line."""
+    parts = (
+        {"while": loop.condition, "do": loop.body} if loop.condition else {f"{loop.turns} times": loop.body}
+    )
+    lines = []
+    for title, part in parts.items():
+        lines += [f"{title}:", *[f"  {line}" for line in render(part, limit).splitlines()]]
+    return lines
 
 
 def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[float]) -> list[float]:

@@ -1,7 +1,7 @@
 """Record a function: run it once on Values; note what it made, which way branches went and what it read."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -9,7 +9,9 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any
 
+from nodegrad.compiler.lower import lower_loop
 from nodegrad.graph import patient_collector, topological_order
+from nodegrad.loops import Roller, rolled
 from nodegrad.ops import plain
 from nodegrad.trees import Spec, build, flatten
 from nodegrad.value import Value, listen, observers, stand_in, stop_listening
@@ -52,6 +54,11 @@ class Recording:
     reads: list[str]
     elsewhere: dict[Value, str] = field(default_factory=dict)
 
+    @property
+    def wanted(self) -> list[Any]:
+        """What is computed: the results, then the guards."""
+        return [*self.outputs, *(guard.node for guard in self.guards)]
+
     def forget(self) -> None:
         """Let go of the graph, which is larger than the program made from it."""
         for nodes in (self.inputs, self.outputs, self.guards):
@@ -69,7 +76,8 @@ class Recorder:
     and at one branch too many: a loop that ends for the numbers of one row may not end for those of another.
     """
 
-    def __init__(self, expected: Sequence[bool] | None = None) -> None:
+    def __init__(self, inputs: Collection[Value] = (), expected: Sequence[bool] | None = None) -> None:
+        self._roller = Roller(lower_loop, set(inputs))
         self.guards: list[Guard] = []
         self.reads: list[str] = []
         self.elsewhere: dict[Value, str] = {}  # leaves that other threads branched on or read, with the line
@@ -83,7 +91,7 @@ class Recorder:
         """Listen while a block runs, in place of whoever records in this thread already."""
         token = _current.set(self)
         try:
-            with patient_collector(), listen(self):
+            with patient_collector(), listen(self), rolled(self._roller):
                 yield
         finally:
             _current.reset(token)
@@ -165,7 +173,7 @@ def record(
         TypeError: if `f` returns anything but numbers and Values in nested lists, tuples, dicts or arrays.
     """
     inputs = [stand_in(number) for number in numbers]
-    recorder = Recorder(expected)
+    recorder = Recorder(inputs, expected)
     try:
         with recorder.at_work():
             result = f(*build(spec, inputs))

@@ -13,7 +13,17 @@ import numpy as np
 
 from nodegrad.compiler.program import STRONG_DOT
 from nodegrad.compiler.slots import separable
-from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check, slots_read
+from nodegrad.compiler.vector import (
+    Group,
+    Index,
+    Item,
+    Slots,
+    Straight,
+    Turns,
+    VectorProgram,
+    check,
+    slots_read,
+)
 from nodegrad.ops import dot, mul, strong_mul
 
 Sums = np.ndarray[Any, np.dtype[np.float64]]
@@ -100,6 +110,10 @@ def _moved(item: Item, move: Slots) -> Item:
         operands = np.array(item.operands)
         operands[operands >= 0] = move[operands[operands >= 0]]
         return replace(item, start=int(move[item.start]), operands=array("q", operands.tobytes()))
+    if type(item) is Turns:
+        items = None if item.items is None else _moved_index(item.items, move)
+        moved = tuple([_moved_index(index, move) for index in item.operands])
+        return replace(item, start=int(move[item.start]), operands=moved, items=items)
     assert type(item) is Group
     operands_ = tuple([_moved_index(index, move) for index in item.operands])
     first = None if item.first is None else _moved_index(item.first, move)

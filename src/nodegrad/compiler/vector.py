@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nodegrad.compiler.program import Loop
 from nodegrad.ops import Op
 
 Slots = np.ndarray[Any, np.dtype[np.int64]]
@@ -64,15 +65,39 @@ class Straight:
     operands: "array[int]" = field(default_factory=partial(array, "q"))
 
 
-Item = Group | Straight
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """A loop instruction on `count` independent elements; result r of element i is slot start + r·count + i.
+
+    `operands` are the first state and what is read from outside, one slot per element each; `items` are those
+    of all turns: (element, turn after turn), or None.
+    """
+
+    loop: Loop
+    start: int
+    count: int
+    operands: tuple[Index, ...]
+    items: Index | None = None
+
+    @property
+    def reads(self) -> tuple[Index, ...]:
+        """Every operand, the items included."""
+        return self.operands if self.items is None else (*self.operands, self.items)
+
+    @property
+    def size(self) -> int:
+        """How many slots are written."""
+        return self.count * self.loop.results
+
+
+Item = Group | Straight | Turns
 
 
 def slots_read(item: Item, uniform: bool) -> Slots:
     """Return the slots of one space that an item reads."""
-    if type(item) is Straight:
+    if isinstance(item, Straight):
         slots = np.array(item.operands)
         return ~slots[slots < 0] if uniform else slots[slots >= 0]
-    assert type(item) is Group
     found = [index.slots.ravel() for index in item.reads if index.uniform == uniform]
     return np.concatenate(found) if found else np.zeros(0, np.int64)
 
@@ -115,6 +140,8 @@ def check(program: VectorProgram) -> VectorProgram:
                 _check_straight(item, varying, uniform, target)
             elif type(item) is Group:
                 _check_group(item, varying, uniform, target)
+            elif type(item) is Turns:
+                _check_turns(item, varying, uniform, target)
     assert varying[program.outputs].all(), "an output is not written"
     return program
 
@@ -127,14 +154,29 @@ def _check_group(group: Group, varying: Any, uniform: Any, target: Any) -> None:
     shape = (group.count, group.terms) if group.terms else (group.count,)
     for index in group.operands:
         assert index.slots.shape == shape, f"{what}: an operand has shape {index.slots.shape}, not {shape}"
-    for index in group.reads:
+    _check_slots(group, group.count, what, varying, uniform, target)
+
+
+def _check_turns(item: Turns, varying: Any, uniform: Any, target: Any) -> None:
+    what, loop = f"loop at {item.start}", item.loop
+    taken = loop.state + loop.outside
+    assert len(item.operands) == taken, f"{what}: takes {taken} operands"
+    assert all(index.slots.shape == (item.count,) for index in item.operands), f"{what}: an operand's shape"
+    shape = None if item.items is None else item.items.slots.shape
+    size = loop.items * (loop.turns or 0)
+    assert shape == ((item.count, size) if size else None), f"{what}: items of shape {shape}"
+    _check_slots(item, item.size, what, varying, uniform, target)
+
+
+def _check_slots(item: Group | Turns, size: int, what: str, varying: Any, uniform: Any, target: Any) -> None:
+    for index in item.reads:
         space = uniform if index.uniform else varying
         assert index.slots.min() >= 0, f"{what}: reads a negative slot"
         assert index.slots.max() < len(space), f"{what}: reads past the end"
         assert space[index.slots].all(), f"{what}: reads a slot before it is written"
         assert index.uniform or target is varying, f"{what}: the prologue reads a varying slot"
-    written = target[group.start : group.start + group.count]
-    assert len(written) == group.count, f"{what}: writes past the end"
+    written = target[item.start : item.start + size]
+    assert len(written) == size, f"{what}: writes past the end"
     assert not written.any(), f"{what}: writes a slot again"
     written[:] = True
 
@@ -171,6 +213,9 @@ def scalars(item: Item) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
         for op, result, arity in zip(item.ops, results, item.arity, strict=True):
             yield op, result, tuple(islice(operands, arity))
         return
+    if type(item) is Turns:
+        yield from _results(item)
+        return
     assert type(item) is Group
     signed = [~index.slots if index.uniform else index.slots for index in item.operands]
     if not item.terms:
@@ -183,6 +228,22 @@ def scalars(item: Item) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
             yield _onto(item.op), result, (~slot if item.first.uniform else slot, *operands)
         else:
             yield item.op, result, operands
+
+
+def _results(item: Turns) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
+    """Yield each result of a loop as an operation that runs all of it."""
+    signed = [~index.slots if index.uniform else index.slots for index in item.reads]
+    rows = np.concatenate([slots.reshape(item.count, -1) for slots in signed], axis=1).tolist()
+    for number in range(item.loop.results):
+        op = Op("result", "", partial(_one_result, item.loop, number), item.loop.partials, ())
+        for element, operands in enumerate(rows):
+            yield op, item.start + number * item.count + element, tuple(operands)
+
+
+def _one_result(loop: Loop, number: int, *operands: float) -> float:
+    results: Any = loop.value(*operands)
+    found: float = results[number]
+    return found
 
 
 def _onto(op: Op) -> Op:

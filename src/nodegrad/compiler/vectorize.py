@@ -14,8 +14,8 @@ import numpy as np
 
 from nodegrad import ops
 from nodegrad.compiler.passes import relax
-from nodegrad.compiler.program import COPY, PRODUCTS, STEPS, UNCHECKED, Operands, Program
-from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check
+from nodegrad.compiler.program import COPY, PRODUCTS, STEPS, UNCHECKED, Loop, Operands, Program, Result
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, VectorProgram, check
 from nodegrad.ops import Op
 
 # Groups with fewer results, and contractions with fewer results and terms, run as straight scalar code.
@@ -67,7 +67,7 @@ class _Plan:
             for slot in operands:
                 if slot >= 0 and depth[slot] > deepest:
                     deepest = depth[slot]
-            if deepest >= _BODY and op in STEPS:
+            if deepest >= _BODY and (op in STEPS or isinstance(op, Loop)):
                 operands = self.operands[index] = self.separate(op, operands)
                 source.extend([_COPIES] * (len(depth) - len(source)))
             sources = [source[slot] if slot >= 0 else _LEAF for slot in operands]
@@ -104,7 +104,10 @@ class _Plan:
         return self.copies[slot]
 
     def separate(self, op: Op, operands: Operands) -> Operands:
-        """Make each half of a contraction's products vary as a whole, or not at all."""
+        """Make the halves of a contraction, and the items of a loop, vary as a whole or not at all."""
+        if isinstance(op, Loop):
+            fixed = op.state + op.outside
+            return (*operands[:fixed], *self.alike(operands[fixed:]))
         if op not in PRODUCTS:
             return self.alike(operands)
         half = len(operands) // 2
@@ -136,8 +139,8 @@ class _Plan:
         ranks = rank[group]
         order = np.argsort(ranks, kind="stable")
         sizes = np.bincount(ranks, minlength=len(depths))
-        contracts = np.array([op in STEPS for op in self.ops], bool)
-        scalar = (sizes[ranks] < _SMALL) & ~contracts
+        never = np.array([op in STEPS or isinstance(op, Loop | Result) for op in self.ops], bool)
+        scalar = (sizes[ranks] < _SMALL) & ~never
         body = depths[group] >= _BODY
         # Cut between groups, but not between scalar groups of the same part.
         kind = np.where(scalar, -1 - body, ranks)[order]
@@ -164,6 +167,7 @@ class _Layout:
         ]
         self.next = [uniform, program.inputs]  # uniform, varying
         self.items: tuple[list[Item], list[Item]] = ([], [])
+        self.elements: dict[int, tuple[Turns, int]] = {}  # of each loop instruction, which element it became
 
     def allocate(self, slots: Sequence[int]) -> int:
         """Give some slots of the plan consecutive places, and return the first place."""
@@ -199,6 +203,15 @@ class _Layout:
         plan, varies = self.plan, self.plan.varies(slots[0])
         op = plan.ops[slots[0] - self.leaves]
         rows = [plan.operands[slot - self.leaves] for slot in slots]
+        if isinstance(op, Loop):
+            self.add_loop(op, slots, rows)
+            return
+        if isinstance(op, Result):
+            for slot, (loop,) in zip(slots, rows, strict=True):
+                item, element = self.elements[loop]
+                place = item.start + op.index * item.count + element
+                self.where[slot] = place if varies else ~place
+            return
         terms = len(rows[0]) // (2 if op in PRODUCTS else 1) if op in STEPS else 0
         if len(slots) < _SMALL and terms < _SMALL:
             for slot, row in zip(slots, rows, strict=True):
@@ -218,6 +231,18 @@ class _Layout:
         parts = np.split(table, table.shape[1] // terms, axis=1) if terms else table.T
         operands = tuple([_index(part) for part in parts])
         self.items[varies].append(Group(op, start, len(slots), operands, terms, first))
+
+    def add_loop(self, loop: Loop, slots: list[int], rows: list[Operands]) -> None:
+        """Lay out the loops of one group."""
+        varies = self.plan.varies(slots[0])
+        table = np.array([[self.where[each] for each in row] for row in rows], np.int64)
+        fixed = loop.state + loop.outside
+        operands = tuple([_index(column) for column in table[:, :fixed].T])
+        items = _index(table[:, fixed:]) if table.shape[1] > fixed else None
+        item = Turns(loop, self.next[varies], len(slots), operands, items)
+        self.next[varies] += item.size
+        self.items[varies].append(item)
+        self.elements.update({slot: (item, element) for element, slot in enumerate(slots)})
 
     def expand(self, op: Op, terms: list[int], varies: bool) -> int:
         """Lay out a contraction as scalar operations; return where its result is."""

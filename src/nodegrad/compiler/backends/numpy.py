@@ -1,23 +1,25 @@
 """The NumPy backend: runs a vector program on arrays [slot, row]. It is always there."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 
 from nodegrad import ops
-from nodegrad.compiler.program import PRODUCTS, STEPS, STRONG_DOT
+from nodegrad.compiler.passes import is_square
+from nodegrad.compiler.program import PRODUCTS, STEPS, STRONG_DOT, Loop, Program, Result, endless
 from nodegrad.compiler.reduction import ProductSum, Reduction, plan_reduction
 from nodegrad.compiler.slots import outer, separable
 from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS
-from nodegrad.compiler.vector import Group, Index, Item, Straight, VectorProgram, scalars
+from nodegrad.compiler.vector import Group, Index, Item, Straight, Turns, VectorProgram, scalars
 from nodegrad.ops import Op
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Function = Callable[..., Any]
 
+_FEW_LANES = 8  # up to so many lanes of a loop, Python's numbers beat NumPy's arrays
 _BLOCK = 2_000_000  # numbers held at once: rows are cut into blocks of about so many slots times rows
 
 
@@ -119,6 +121,10 @@ class NumpyBackend:
                 operands = [uniform[~slot] if slot < 0 else varying[slot] for slot in slots]
                 target[result] = self._function(op)(*operands)
             return
+        if type(item) is Turns:
+            found = _run_turns(item, varying, uniform, target.shape[1], self.exact)
+            target[item.start : item.start + item.size] = found
+            return
         assert type(item) is Group
         if item.terms:
             found = self._contract(item, varying, uniform)
@@ -162,6 +168,77 @@ def _in_order(group: Group, varying: Array, uniform: Array) -> Any:
         value = parts[0] if len(parts) == 1 else product(*parts)
         total = value if total is None else step(total, value)
     return total
+
+
+def _run_turns(item: Turns, varying: Array, uniform: Array, rows: int, exact: bool) -> Any:
+    """Run loops on all rows at once; each element of each row is a lane. Return [result and element, row]."""
+    loop, lanes = item.loop, item.count * rows
+
+    def lanes_of(slots: Any, index: Index) -> Any:
+        read = _read(Index(index.uniform, slots), varying, uniform)
+        return np.broadcast_to(read, (item.count, rows)).reshape(lanes)
+
+    first = [lanes_of(index.slots, index) for index in item.operands]
+    items = [] if item.items is None else [lanes_of(slots, item.items) for slots in item.items.slots.T]
+    if lanes <= _FEW_LANES:
+        columns = [array.tolist() for array in (*first, *items)]
+        found = np.array([loop.value(*numbers) for numbers in zip(*columns, strict=True)], float)
+        return found.reshape(item.count, rows, -1).transpose(2, 0, 1).reshape(item.size, rows)
+    return np.array(_loop(loop, [*first, *items], lanes, exact)).reshape(item.size, rows)
+
+
+def _loop(loop: Loop, operands: list[Any], lanes: int, exact: bool) -> list[Any]:
+    """Run a loop on arrays [lane] and return its results. Lanes that are done are taken out."""
+    fixed = loop.state + loop.outside
+    state, outside = operands[: loop.state], operands[loop.state : fixed]
+    if loop.condition is None:
+        given: list[Any] = []
+        for turn in range(loop.turns or 0):
+            items = operands[fixed + turn * loop.items : fixed + (turn + 1) * loop.items]
+            found = _turn(loop.body, [*state, *outside, *items], lanes, exact, frozenset())
+            state, given = found[: loop.state], given + found[loop.state :]
+        return [*state, *given]
+    done = [np.array(np.broadcast_to(number, lanes), float) for number in state]
+    left = np.arange(lanes)
+    for turns in range(loop.limit + 1):
+        (go,) = _turn(loop.condition, [*state, *outside], len(left), True, frozenset())
+        more = go != 0.0
+        if not more.all():
+            for result, number in zip(done, state, strict=True):
+                result[left[~more]] = number[~more]
+            left, state, outside = left[more], [x[more] for x in state], [x[more] for x in outside]
+        if not len(left):
+            return done
+        if turns < loop.limit:
+            state = _turn(loop.body, [*state, *outside], len(left), exact, loop.decisive)
+    raise endless(loop.limit)
+
+
+def _turn(program: Program, inputs: list[Any], lanes: int, exact: bool, decisive: Any) -> list[Any]:
+    """Run a program on arrays [lane], instruction by instruction; those at the decisive slots to the bit."""
+    values: list[Any] = [*inputs, *[None] * len(program.ops), *reversed(program.constants)]
+    for slot, (op, read) in enumerate(zip(program.ops, program.operands, strict=True), program.inputs):
+        strict = exact or slot in decisive
+        operands = [values[each] for each in read]
+        if isinstance(op, Result):
+            values[slot] = operands[0][op.index]
+        elif isinstance(op, Loop):
+            values[slot] = _loop(op, [np.broadcast_to(x, lanes) for x in operands], lanes, strict)
+        elif op in STEPS:
+            values[slot] = _fold(op, operands)
+        elif not strict and is_square(program, op, read):
+            values[slot] = operands[0] * operands[0]
+        else:
+            values[slot] = (EXACT if strict else FAST).get(op, _by_number(op))(*operands)
+    return [np.broadcast_to(values[slot], lanes) for slot in program.outputs]
+
+
+def _fold(op: Op, operands: list[Any]) -> Any:
+    """Take in the terms of a contraction from left to right."""
+    if op in PRODUCTS:
+        half = len(operands) // 2
+        operands = list(map(EXACT[PRODUCTS[op]], operands[:half], operands[half:]))
+    return reduce(EXACT[STEPS[op]], operands)
 
 
 def _sum_products(varying: Array, product: ProductSum) -> Any:

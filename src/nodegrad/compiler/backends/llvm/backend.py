@@ -16,7 +16,7 @@ from nodegrad.compiler.backends.llvm.fuse import Records, fuse
 from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
 from nodegrad.compiler.backends.llvm.spellings import raise_held
 from nodegrad.compiler.reduction import added, plan_reduction
-from nodegrad.compiler.vector import Item, Straight, VectorProgram, slots_read
+from nodegrad.compiler.vector import Item, Straight, Turns, VectorProgram, slots_read
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -24,6 +24,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 _CACHE = 6 * 2**20
 _WORK = 20_000_000  # what a thread does in a millisecond or more, so that starting it is little beside it
 _ELEMENT = 8  # the work of an operation by itself, whose numbers come and go; a term of a contraction is 1
+_SOME_TURNS = 10  # that a loop whose turns the numbers decide may make
 _MOST_PIECES = 16  # pieces that rows are cut into
 # Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
 _FEW_REGISTERS = 16
@@ -310,4 +311,6 @@ def _table(places: tuple[tuple[int, int, tuple[int, int]], ...]) -> Any:
 
 def _work(item: Item) -> int:
     """Estimate how much work an item is."""
+    if isinstance(item, Turns):
+        return _ELEMENT * item.count * len(item.loop.body.ops) * (item.loop.turns or _SOME_TURNS)
     return _ELEMENT * len(item.ops) if isinstance(item, Straight) else item.count * (item.terms or _ELEMENT)

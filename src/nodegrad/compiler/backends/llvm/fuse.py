@@ -6,7 +6,7 @@ registers; a result goes to its slots only if something outside the loop reads i
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ import numpy as np
 from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, Factor, Load, Step
 from nodegrad.compiler.backends.llvm.native import Kernel
 from nodegrad.compiler.backends.llvm.spellings import LONG
+from nodegrad.compiler.backends.llvm.turns import TurnsKernel
 from nodegrad.compiler.slots import affine, run_length, separable
-from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, scalars, slots_read
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, scalars, slots_read
 from nodegrad.ops import Op
 
 _LONGEST = 40  # steps in one loop: more would not stay in registers
@@ -87,7 +88,7 @@ class _Fuser:
         self.writer = np.full(slots, -1, np.int32)  # which of the plan writes a slot
         scalars = sum(len(item.ops) for item in items if type(item) is Straight)
         self.fused = scalars <= _MANY_SCALARS
-        self.plan: list[_Loop | Straight] = []
+        self.plan: list[_Loop | Straight | Turns] = []
         self.current: _Loop | None = None
         self.records = Records()
         for item in items:
@@ -95,6 +96,8 @@ class _Fuser:
         for planned in self.plan:
             if type(planned) is Straight:
                 self.write_straight(planned)
+            elif isinstance(planned, Turns):
+                self.write_turns(planned)
             else:
                 assert type(planned) is _Loop
                 self.write(planned)
@@ -106,6 +109,12 @@ class _Fuser:
             for op, result, operands in scalars(item):
                 indices = [Index(slot < 0, np.array([~slot if slot < 0 else slot])) for slot in operands]
                 self.append(op, result, 1, indices)
+        elif isinstance(item, Turns):
+            self.current = None
+            self.writer[item.start : item.start + item.size] = len(self.plan)
+            self.plan.append(item)
+            for index in item.reads:
+                self.read(index)
         elif type(item) is Straight:
             self.current = None
             self.writer[item.start : item.start + len(item.ops)] = len(self.plan)
@@ -242,6 +251,16 @@ class _Fuser:
         if line is None:
             return "table", [self.records.table(part[0]), self.records.table(part[1])]
         return "stride", [self.records.table(part[0]), line[1]]
+
+    def write_turns(self, item: Turns) -> None:
+        fields = [item.count]
+        loads = tuple([self.load(index, fields) for index in item.operands])
+        items = (
+            None
+            if item.items is None
+            else self.load(replace(item.items, slots=item.items.slots.ravel()), fields)
+        )
+        self.records.add(TurnsKernel(item.loop, loads, items), [*fields, item.start])
 
     def write_straight(self, straight: Straight) -> None:
         """Write a record per scalar operation: 1, its operands, its result."""

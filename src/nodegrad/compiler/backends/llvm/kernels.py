@@ -106,7 +106,7 @@ class Contraction:
                 i = body.let(f"add nsw i64 {start}, {lane}")
                 result = body.let(f"load {body.vector}, ptr {total}")
                 for place in own:
-                    _store(body, result, place, i)
+                    store(body, result, place, i)
                 _steps(body, self.steps, i, [result], loads, stores)
         return PARAMETERS
 
@@ -118,7 +118,7 @@ class Contraction:
             # Adding onto -0.0 changes no number. Onto 0.0, it makes no difference that a product is -0.0
             # where the strong one is 0.0.
             begin = body.number(_NEUTRAL.get(self.op, 0.0 if self.strong and not body.exact else -0.0))
-            starts.append(begin if first is None else _load(body, first[0], first[1:], i))
+            starts.append(begin if first is None else load(body, first[0], first[1:], i))
             sums.append(body.variable(body.vector, starts[-1]))
         strict = self.strong and body.exact
         self._add_terms(body, factors, start, terms, sums, strict)
@@ -192,22 +192,23 @@ def _steps(
     waiting, places = iter(loads), iter(stores)
     for step in steps:
         operands = [
-            results[load] if isinstance(load, int) else _load(body, load, next(waiting), i)
-            for load in step.operands
+            results[each] if isinstance(each, int) else load(body, each, next(waiting), i)
+            for each in step.operands
         ]
         results.append(spell(body, step.op, operands))
         if step.stored:
-            _store(body, results[-1], next(places), i)
+            store(body, results[-1], next(places), i)
 
 
-def _load(body: Body, load: Load, fields: tuple[Name, ...], i: Name) -> Name:
-    if load.mode == "table":
+def load(body: Body, how: Load, fields: tuple[Name, ...], i: Name) -> Name:
+    """Load an operand for element i."""
+    if how.mode == "table":
         slot = body.entry(fields[0], i)
-    elif load.mode == "one":
+    elif how.mode == "one":
         slot = fields[0]
     else:
         slot = body.let(f"add nsw i64 {fields[0]}, {body.let(f'mul nsw i64 {i}, {fields[1]}')}")
-    return _value(body, load.uniform, _address(body, load.uniform, slot))
+    return _value(body, how.uniform, _address(body, how.uniform, slot))
 
 
 def _address(body: Body, uniform: bool, slot: Name) -> Name:
@@ -229,7 +230,8 @@ def _read(body: Body, factor: Factor, row: Name, column: Name, full: Name) -> Na
     return _value(body, factor.uniform, body.let(f"getelementptr {element}, ptr {row}, i64 {column}"))
 
 
-def _store(body: Body, value: Name, start: Name, i: Name) -> None:
+def store(body: Body, value: Name, start: Name, i: Name) -> None:
+    """Store element i of a result."""
     slot = body.let(f"add nsw i64 {start}, {i}")
     address = body.let(f"getelementptr {body.vector}, ptr %v, i64 {slot}")
     body.do(f"store {body.vector} {value}, ptr {address}, align {8 * min(body.lanes, 8)}")

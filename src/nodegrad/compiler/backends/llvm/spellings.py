@@ -181,10 +181,15 @@ def _held(value: Callable[..., float]) -> Callable[..., float]:
         try:
             return value(*operands)
         except BaseException as error:
-            _raised.setdefault(get_ident(), error)
+            hold(error)
             return math.nan
 
     return function
+
+
+def hold(error: BaseException) -> None:
+    """Keep what this thread raised in a function called by native code, which cannot pass it on."""
+    _raised.setdefault(get_ident(), error)
 
 
 def raise_held() -> None:

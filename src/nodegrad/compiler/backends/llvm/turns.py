@@ -1,0 +1,205 @@
+"""Loop instructions in LLVM IR: one native loop, the state in registers, lanes that are done held by a mask.
+
+state = first state                                      # a vector of lanes for each number
+while any lane of (mask &= condition(state)) is set:     # or: for each turn
+state = where(mask, body(state), state)
+store state
+"""
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from nodegrad import ops
+from nodegrad.compiler.backends.llvm.ir import Body, Name
+from nodegrad.compiler.backends.llvm.kernels import (
+    PARAMETERS,
+    Fields,
+    Load,
+    load,
+    store,
+)
+from nodegrad.compiler.backends.llvm.spellings import hold, spell
+from nodegrad.compiler.passes import is_square
+from nodegrad.compiler.program import PRODUCTS, STEPS, Loop, Program, Result, endless
+
+Item = Callable[[Name, int], Name]  # the number that a turn takes: (turn, which) -> vector
+Give = Callable[[Name, int, Name], None]  # keeps a number that a turn gives: (turn, which, vector)
+
+_call_endless = ctypes.CFUNCTYPE(None, ctypes.c_longlong)(lambda limit: hold(endless(limit)))
+
+
+@dataclass(frozen=True, slots=True)
+class TurnsKernel:
+    """A loop instruction for every element; items are found by stride ("affine") or in a table."""
+
+    loop: Loop
+    operands: tuple[Load, ...]
+    items: Load | None
+
+    def write(self, body: Body) -> str:
+        """Write the kernel. Record: function, count, fields of the loads, then where results are stored."""
+        loop, fields = self.loop, Fields(body)
+        count = fields.next()
+        loads = [(each, fields.load(each)) for each in self.operands]
+        items = () if self.items is None else fields.load(self.items)
+        start = fields.next()
+        with body.loop(count) as i:
+            first = [load(body, each, words, i) for each, words in loads]
+
+            def item(turn: Name, which: int) -> Name:
+                assert self.items is not None
+                turns = body.let(f"mul nsw i64 {turn}, {loop.items}")
+                before = body.let(f"mul nsw i64 {i}, {loop.items * (loop.turns or 0)}")
+                place = body.let(f"add nsw i64 {turns}, {which}")
+                return load(body, self.items, items, body.let(f"add nsw i64 {before}, {place}"))
+
+            def keep(result: Name, vector: Name) -> None:
+                store(
+                    body,
+                    vector,
+                    start,
+                    body.let(f"add nsw i64 {body.let(f'mul nsw i64 {result}, {count}')}, {i}"),
+                )
+
+            def give(turn: Name, which: int, vector: Name) -> None:
+                turns = body.let(f"mul nsw i64 {turn}, {loop.given}")
+                keep(body.let(f"add nsw i64 {turns}, {loop.state + which}"), vector)
+
+            outside = first[loop.state :]
+            for number, vector in enumerate(
+                _loop(body, loop, first[: loop.state], outside, item, give, None)
+            ):
+                keep(str(number), vector)
+        return PARAMETERS
+
+
+def _loop(
+    body: Body,
+    loop: Loop,
+    first: Sequence[Name],
+    outside: Sequence[Name],
+    item: Item,
+    give: Give,
+    active: Name | None,
+) -> list[Name]:
+    """Write a loop and return its last state; only the active lanes count (None: all)."""
+    state = [body.variable(body.vector, number) for number in first]
+    if loop.condition is None:
+        with body.loop(str(loop.turns)) as turn:
+            items = [item(turn, which) for which in range(loop.items)]
+            found = _program(body, loop.body, [*_now(body, state), *outside, *items], frozenset(), active)
+            for which, vector in enumerate(found[loop.state :]):
+                give(turn, which, vector)
+            _set(body, state, found)
+        return _now(body, state)
+    mask = body.variable(body.mask, active or f"<{', '.join(['i1 true'] * body.lanes)}>")
+    turns = body.variable("i64", "0")
+    head, inside, over, onward, done = map(body.fresh, ("head", "more", "over", "turn", "done"))
+    body.do(f"br label %{head}")
+    body.label(head)
+    now = _now(body, state)
+    with _exact(body, True):
+        (go,) = _program(body, loop.condition, [*now, *outside], frozenset(), active)
+    left = body.let(f"load {body.mask}, ptr {mask}")
+    left = body.let(f"and {body.mask} {left}, {body.compare('une', go, body.number(0.0))}")
+    body.do(f"store {body.mask} {left}, ptr {mask}")
+    body.do(f"br i1 {body.any(left)}, label %{inside}, label %{done}")
+    body.label(inside)
+    made = body.let(f"load i64, ptr {turns}")
+    body.do(f"br i1 {body.let(f'icmp eq i64 {made}, {loop.limit}')}, label %{over}, label %{onward}")
+    body.label(over)
+    address = ctypes.cast(_call_endless, ctypes.c_void_p).value
+    body.do(f"call void inttoptr (i64 {address} to ptr)(i64 {loop.limit})")
+    body.do(f"br label %{done}")
+    body.label(onward)
+    body.do(f"store i64 {body.let(f'add nsw i64 {made}, 1')}, ptr {turns}")
+    found = _program(body, loop.body, [*now, *outside], loop.decisive, left)
+    _set(body, state, [body.choose(left, new, old) for new, old in zip(found, now, strict=True)])
+    body.do(f"br label %{head}")
+    body.label(done)
+    return _now(body, state)
+
+
+def _program(
+    body: Body, program: Program, inputs: Sequence[Name], decisive: frozenset[int], active: Name | None
+) -> list[Name]:
+    """Write a program instruction by instruction, those at the decisive slots to the bit."""
+    values: list[Any] = [*inputs, *[None] * len(program.ops), *map(body.number, reversed(program.constants))]
+    for slot, (op, read) in enumerate(zip(program.ops, program.operands, strict=True), program.inputs):
+        operands = [values[each] for each in read]
+        with _exact(body, body.exact or slot in decisive):
+            if isinstance(op, Result):
+                values[slot] = operands[0][op.index]
+            elif isinstance(op, Loop):
+                values[slot] = _inner(body, op, operands, active)
+            elif op in STEPS:
+                values[slot] = _fold(body, op, operands)
+            elif not body.exact and is_square(program, op, read):
+                values[slot] = spell(body, ops.mul, [operands[0], operands[0]])
+            else:
+                values[slot] = spell(body, op, operands)
+    return [values[slot] for slot in program.outputs]
+
+
+def _inner(body: Body, loop: Loop, operands: list[Name], active: Name | None) -> list[Name]:
+    """Write a loop inside another, its items and what it gives out on the stack; return all results."""
+    fixed = loop.state + loop.outside
+    taken = body.room(len(operands) - fixed, body.vector)
+    for place, number in enumerate(operands[fixed:]):
+        _keep(body, taken, str(place), number)
+    given = body.room(loop.results - loop.state, body.vector)
+
+    def item(turn: Name, which: int) -> Name:
+        turns = body.let(f"mul nsw i64 {turn}, {loop.items}")
+        return _kept(body, taken, body.let(f"add nsw i64 {turns}, {which}"))
+
+    def give(turn: Name, which: int, vector: Name) -> None:
+        turns = body.let(f"mul nsw i64 {turn}, {loop.given}")
+        _keep(body, given, body.let(f"add nsw i64 {turns}, {which}"), vector)
+
+    last = _loop(body, loop, operands[: loop.state], operands[loop.state : fixed], item, give, active)
+    return [*last, *[_kept(body, given, str(place)) for place in range(loop.results - loop.state)]]
+
+
+def _keep(body: Body, room: Name, place: Name, vector: Name) -> None:
+    address = body.let(f"getelementptr {body.vector}, ptr {room}, i64 {place}")
+    body.do(f"store {body.vector} {vector}, ptr {address}, align 8")
+
+
+def _kept(body: Body, room: Name, place: Name) -> Name:
+    address = body.let(f"getelementptr {body.vector}, ptr {room}, i64 {place}")
+    return body.let(f"load {body.vector}, ptr {address}, align 8")
+
+
+def _fold(body: Body, op: Any, operands: list[Name]) -> Name:
+    """Write a contraction term by term, from left to right."""
+    if op in PRODUCTS:
+        half = len(operands) // 2
+        pairs = zip(operands[:half], operands[half:], strict=True)
+        operands = [spell(body, PRODUCTS[op], list(pair)) for pair in pairs]
+    total = operands[0]
+    for term in operands[1:]:
+        total = spell(body, STEPS[op], [total, term])
+    return total
+
+
+def _now(body: Body, state: Sequence[Name]) -> list[Name]:
+    return [body.let(f"load {body.vector}, ptr {variable}") for variable in state]
+
+
+def _set(body: Body, state: Sequence[Name], numbers: Sequence[Name]) -> None:
+    for variable, number in zip(state, numbers, strict=False):
+        body.do(f"store {body.vector} {number}, ptr {variable}")
+
+
+@contextmanager
+def _exact(body: Body, exact: bool) -> Iterator[None]:
+    """Write what is inside so that products and sums are rounded apart, and functions are the C library's."""
+    before, body.exact = body.exact, exact
+    try:
+        yield
+    finally:
+        body.exact = before

@@ -1,0 +1,461 @@
+"""Loops whose number of turns the numbers decide: plain Python loops, and single operations when compiled.
+
+Eager, `while_loop` and `scan` are Python loops on Values, recorded turn by turn. Whoever compiles a function
+sets a `roller`; then one turn is recorded on stand-ins, and the loop becomes one operation. Its partials are
+the loop with tangents carried beside its state, which is a loop again. So there are derivatives of every
+order, without a tape.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import get_ident
+from typing import Any, NamedTuple
+
+from nodegrad.graph import dependents, topological_order
+from nodegrad.ops import Composite, constant, identity, plain
+from nodegrad.sweep import forward_sweep
+from nodegrad.trees import LEAF, Spec, Tree, build, container, described, flatten
+from nodegrad.value import Value, listen, literal
+
+__all__ = ["fori_loop", "scan", "while_loop"]
+
+_WIDE = 32  # with more operands to differentiate by, reverse mode turn by turn costs less
+_LONGEST = 200_000  # operations recorded turn by turn for that reason
+_MOST = 2_000_000  # operands of all results together
+
+
+class Roller(NamedTuple):
+    """Whoever makes a loop one operation.
+
+    `lower` returns something whose `value` runs the loop on numbers of its operands; `inputs` are the
+    arguments of the function that is compiled, which nobody differentiates by.
+    """
+
+    lower: "Callable[[Loop], Any]"
+    inputs: Collection[Value]
+
+
+_roller: ContextVar[Roller | None] = ContextVar("roller", default=None)
+
+
+@contextmanager
+def rolled(roller: Roller) -> Iterator[None]:
+    """Make every loop in a block one operation."""
+    token = _roller.set(roller)
+    try:
+        yield
+    finally:
+        _roller.reset(token)
+
+
+def while_loop(
+    condition: Callable[[Tree], Any], body: Callable[[Tree], Tree], state: Tree, *, limit: int = 1_000_000
+) -> Tree:
+    """Repeat `state = body(state)` while `condition(state)` is not 0, and return the last state.
+
+    Compiled, this is one native loop, whatever the number of turns; in `map` each row makes as many as it
+    needs. One recorded turn stands for all, so an `if` on a Value inside is an error there: choose with
+    `where`. Derivatives of compiled loops are carried forward beside the state.
+
+    >>> import nodegrad as ng
+    >>> def halved(x):
+    ...     return ng.while_loop(lambda x: x > 1.0, lambda x: x / 2.0, x)
+    >>> halved(10.0), ng.grad(halved)(10.0)
+    (0.625, 0.0625)
+    >>> ng.compile(halved).map([10.0, 3.0, 0.5]).tolist()
+    [0.625, 0.75, 0.5]
+
+    Args:
+        condition: a function of the state that says whether there is another turn.
+        body: a function from a state to the next one, which has the same structure.
+        state: the first state: numbers in any structure.
+        limit: how many turns are an error.
+
+    Raises:
+        RuntimeError: if the loop has not ended after `limit` turns.
+        TypeError: if `body` returns another structure than `state` has; compiled, if it takes a branch.
+    """
+    roller = _roller.get()
+    if roller is not None:
+
+        def turn(now: Tree, _: Tree) -> tuple[Any, Tree, Tree]:
+            return condition(now), body(now), None
+
+        found = _roll("while_loop", roller, turn, state, None, limit)
+        assert found is not None, "only scans are recorded turn by turn"
+        return found[0]
+    spec = flatten(state)[1]
+    turns = 0
+    while condition(state):
+        if turns == limit:
+            raise endless(limit)
+        state = _next("while_loop", spec, body(state))
+        turns += 1
+    return state
+
+
+def scan(
+    body: Callable[[Tree, Tree], tuple[Tree, Tree]], state: Tree, xs: Tree = None, length: int | None = None
+) -> tuple[Tree, list[Tree]]:
+    """Repeat `state, y = body(state, x)` for each x of a sequence; return the last state and the list of y.
+
+    Compiled, this is one native loop; see `while_loop`.
+
+    >>> import nodegrad as ng
+    >>> def smooth(values, rate):  # exponential smoothing
+    ...     def step(level, x):
+    ...         level = level + rate * (x - level)
+    ...         return level, level
+    ...
+    ...     return ng.scan(step, 0.0, values)
+    >>> smooth([1.0, 2.0, 3.0], 0.5)
+    (2.125, [0.5, 1.25, 2.125])
+    >>> ng.compile(ng.grad(lambda rate: smooth([1.0, 2.0, 3.0], rate)[0]))(0.5)
+    2.75
+
+    Args:
+        body: a function of state and x that returns the next state and y; y may be None.
+        state: the first state: numbers in any structure, which stays the same.
+        xs: a list or array with an x per turn, or a tuple or dict of such; None: x is None.
+        length: the number of turns if there are no xs.
+
+    Raises:
+        TypeError: if `body` returns no pair, or another structure than `state` has; compiled, if it branches.
+        ValueError: if there are neither xs nor a length, or xs of different lengths.
+    """
+    rows = _rows(xs, length)
+    roller = _roller.get()
+    if roller is not None and rows:
+
+        def turn(now: Tree, x: Tree) -> tuple[Any, Tree, Tree]:
+            return None, *_pair(body(now, x))
+
+        found = _roll("scan", roller, turn, state, rows, 0)
+        if found is not None:
+            return found
+    spec = flatten(state)[1]
+    ys = []
+    for x in rows:
+        after, y = _pair(body(state, x))
+        state = _next("scan", spec, after)
+        ys.append(y)
+    return state, ys
+
+
+def fori_loop(lower: int, upper: int, body: Callable[[Any, Tree], Tree], state: Tree) -> Tree:
+    """Repeat `state = body(i, state)` for i from lower to upper - 1, and return the last state; see `scan`.
+
+    >>> import nodegrad as ng
+    >>> ng.fori_loop(0, 5, lambda i, total: total + i, 0.0)
+    10.0
+
+    Args:
+        lower: the first i.
+        upper: one more than the last i.
+        body: a function of i and the state that returns the next state. Compiled, i is a Value.
+        state: the first state: numbers in any structure, which stays the same.
+    """
+    return scan(lambda now, i: (body(i, now), None), state, range(lower, upper))[0]
+
+
+def endless(limit: int) -> RuntimeError:
+    """Return the error for a loop that does not end."""
+    return RuntimeError(
+        f"while_loop did not end within {limit:,} turns. Its condition may never fail for these numbers "
+        "(nan compares false with everything, but is true by itself); or raise limit=."
+    )
+
+
+def _rows(xs: Tree, length: int | None) -> list[Tree]:
+    """Return what each turn takes."""
+    if xs is None:
+        if not isinstance(length, int) or length < 0:
+            raise ValueError(f"scan takes xs, or length= as a whole number of turns; got length={length!r}.")
+        return [None] * length
+    if not isinstance(xs, tuple | dict):
+        return list(xs)
+    found = container(xs)
+    assert found is not None, "a tuple or dict is a container"
+    columns = [_rows(entry, None) for entry in found[1]]
+    if len({len(column) for column in columns}) != 1:
+        raise ValueError(f"scan takes xs of one length; got {[len(column) for column in columns]}.")
+    spec = type(xs), found[0], (LEAF,) * len(columns)
+    return [build(spec, row) for row in zip(*columns, strict=True)]
+
+
+def _pair(found: Any) -> tuple[Tree, Tree]:
+    if not (isinstance(found, tuple) and len(found) == 2):
+        raise TypeError(
+            f"scan takes a body that returns the pair (next state, y); this one returned {described(found)}. "
+            "Return (state, None) if a turn gives nothing out."
+        )
+    return found
+
+
+def _next(user: str, spec: Spec, state: Tree) -> Tree:
+    """Return the next state, if it has the structure of the first."""
+    if flatten(state)[1] != spec:
+        raise TypeError(
+            f"{user} takes a body that returns a state of the structure it takes; this one returned "
+            f"{described(state)}."
+        )
+    return state
+
+
+# One turn, recorded on stand-ins.
+
+
+def _roll(
+    user: str,
+    roller: Roller,
+    turn: Callable[[Tree, Tree], tuple[Any, Tree, Tree]],
+    state: Tree,
+    rows: list[Tree] | None,
+    limit: int,
+) -> tuple[Tree, list[Tree]] | None:
+    """Return the last state and every y of a loop that is one operation; None to record it turn by turn."""
+    leaves, spec = flatten(state)
+    first, turns = _values(leaves), None if rows is None else len(rows)
+    taken = [flatten(() if row is None else row) for row in rows or ()]
+    shape = taken[0][1] if taken else None
+    if any(other != shape for _, other in taken):
+        raise ValueError(f"{user} takes xs of one structure; these differ from turn to turn.")
+    now, x = _stand_ins(first), _stand_ins(_values(taken[0][0]) if taken else [])
+    with listen(recorder := _Turn(user, [*now, *x])):
+        go, after, y = turn(build(spec, now), build(shape, x) if x else None)
+    given, given_spec = flatten(() if y is None else y)
+    after = _values(flatten(_next(user, spec, after))[0])
+    condition = None if turns is not None else _value(go)
+    loop = Loop(now, x, recorder.order, condition, after, _values(given), turns, limit)
+    operands = (*first, *loop.outside, *_values([item for items, _ in taken for item in items]))
+    if _pays_turn_by_turn(loop, operands, roller):
+        return None
+    last, ys = loop.results(operands, roller)
+    if y is None:
+        return build(spec, last), [None] * len(taken)
+    return build(spec, last), [build(given_spec, each) for each in ys]
+
+
+def _value(x: Any) -> Value:
+    return x if isinstance(x, Value) else literal(plain(x, "a loop"))
+
+
+def _values(found: Iterable[Any]) -> list[Value]:
+    return [_value(x) for x in found]
+
+
+def _stand_ins(values: Sequence[Value]) -> list[Value]:
+    return [Value(x._data) for x in values]
+
+
+class _Turn:
+    """Listens while a turn is recorded: collects what depends on its stand-ins, refuses branches on it."""
+
+    def __init__(self, user: str, known: Sequence[Value]) -> None:
+        self.user = user
+        self.inside = set(known)
+        self.order: list[Value] = []
+        self.thread = get_ident()
+
+    def made(self, node: Value) -> None:
+        """Note a node that depends on the turn."""
+        if get_ident() == self.thread and not self.inside.isdisjoint(node.operands):
+            self.inside.add(node)
+            self.order.append(node)
+
+    def decided(self, node: Value, answer: bool) -> None:
+        """Refuse a branch on what depends on the turn."""
+        if get_ident() == self.thread and node in self.inside:
+            raise TypeError(
+                f"{self.user} was given a function that branches (`if`, `while`, `and`, `max` ...) on a "
+                "Value of the loop. Compiled, one recorded turn stands for all: choose with nodegrad.where, "
+                "maximum, minimum or clip, and write an inner loop with nodegrad.while_loop."
+            )
+
+    def read(self, node: Value, how: str) -> None:
+        """Refuse to let numbers out: those of one recorded turn say nothing about the others."""
+        if get_ident() == self.thread and node in self.inside:
+            raise ValueError(
+                f"{self.user} was given a function that {how}, of a Value of the loop. Compiled, one "
+                "recorded turn stands for all: compute and choose with the Values themselves."
+            )
+
+
+def _pays_turn_by_turn(loop: "Loop", operands: Sequence[Value], roller: Roller) -> bool:
+    """Return whether a loop of known length should be recorded turn by turn.
+
+    Its partials are carried forward, one tangent for each operand to differentiate by: reverse mode costs
+    less if these are many (the weights of a network). So it does if there are very many results.
+    """
+    if loop.turns is None:
+        return False
+    if loop.turns * len(loop.given) * len(operands) > _MOST:
+        return True
+    changing = {x for x in operands if x.op is not constant}
+    if len(changing) <= _WIDE or loop.turns * len(loop.order) > _LONGEST:
+        return False
+    order = topological_order(*changing)
+    sources = [x for x in order if x.op is identity or (x.op is None and x not in roller.inputs)]
+    return len(changing & dependents(order, sources)) > _WIDE
+
+
+class Loop:
+    """A loop as it is recorded: one turn on stand-ins.
+
+    Attributes:
+        state: stand-ins for the state.
+        items: stand-ins for what a turn takes.
+        order: the nodes of a turn that depend on these, operands first.
+        condition: the node that says whether there is another turn; None for a given number of turns.
+        after: the next state.
+        given: what a turn gives out.
+        turns: the number of turns, or None.
+        limit: how many turns are an error, if there is a condition.
+        outside: what is read from outside the loop.
+        lowered: what the roller made of it.
+    """
+
+    lowered: Any = None
+
+    def __init__(
+        self,
+        state: list[Value],
+        items: list[Value],
+        order: list[Value],
+        condition: Value | None,
+        after: list[Value],
+        given: list[Value],
+        turns: int | None,
+        limit: int,
+    ) -> None:
+        self.state, self.items, self.order, self.condition = state, items, order, condition
+        self.after, self.given, self.turns, self.limit = after, given, turns, limit
+        inside = {*state, *items, *order}
+        read = [operand for node in order for operand in node.operands]
+        read += [x for x in (condition, *after, *given) if x is not None]
+        self.outside = list(dict.fromkeys(x for x in read if x not in inside and x.op is not constant))
+        self._last: tuple[Any, Sequence[float]] = (None, ())
+        self._jacobians: dict[Any, Any] = {}
+
+    def results(self, operands: tuple[Value, ...], roller: Roller) -> tuple[list[Value], list[list[Value]]]:
+        """Return the last state, and what each turn gives out, for the first state, outside and all items."""
+        self.lowered = roller.lower(self)
+        count, size = len(self.after), len(self.given)
+        made = [
+            Value.apply_op(LoopResult(self, index, roller), operands)
+            for index in range(count + size * (self.turns or 0))
+        ]
+        return made[:count], [made[at : at + size] for at in range(count, len(made), size)] if size else []
+
+    def value(self, *numbers: float) -> Sequence[float]:
+        """Run the loop. Every result of a call asks, so the last results are kept."""
+        if self._last[0] != numbers:
+            self._last = numbers, self.lowered.value(*numbers)
+        return self._last[1]
+
+    def jacobian(
+        self, operands: tuple[Value, ...], wanted: Sequence[int], roller: Roller
+    ) -> list[dict[int, Value]]:
+        """Return, for each result, its partials by the wanted operands; those known to be 0 are left out."""
+        key = tuple(wanted), tuple(map(id, operands))
+        if key not in self._jacobians:  # the operands are kept, too, so that no other gets their id
+            self._jacobians[key] = operands, _jacobian(self, operands, wanted, roller)
+        found: list[dict[int, Value]] = self._jacobians[key][1]
+        return found
+
+
+class LoopResult(Composite):
+    """One result of a loop, whose operands are the loop's: first state, outside, items turn after turn."""
+
+    __slots__ = ("index", "loop", "roller")
+    loop: Loop
+    index: int
+    roller: Roller
+
+    def __init__(self, loop: Loop, index: int, roller: Roller) -> None:
+        super().__init__(f"loop[{index}]", "loop", lambda *numbers: loop.value(*numbers)[index])
+        for name, it in (("loop", loop), ("index", index), ("roller", roller)):
+            object.__setattr__(self, name, it)
+
+    def partials_of(self, node: Value, wanted: Sequence[int]) -> list[Any]:
+        """Return the partial derivatives by the wanted operands."""
+        found = self.loop.jacobian(node.operands, wanted, self.roller)[self.index]
+        return [found.get(index) for index in wanted]
+
+
+# The partials of a loop: the loop with tangents beside its state.
+
+
+def _jacobian(
+    loop: Loop, operands: tuple[Value, ...], wanted: Sequence[int], roller: Roller
+) -> list[dict[int, Value]]:
+    states, reads, turns = len(loop.state), len(loop.outside), loop.turns or 0
+    state, items, after, given = ([*x] for x in (loop.state, loop.items, loop.after, loop.given))
+    first = [*operands[:states]]
+    marked: list[int] = []  # the turn in which each item added is 1: it is 0 in the others
+    places: list[tuple[dict[int, int], dict[int, int]]] = []  # of the tangents of state and given numbers
+    recorder = _Turn("a loop", [*loop.state, *loop.items, *loop.order])
+    with listen(recorder):
+        for index in wanted:
+            seeds: dict[Value, Any] = {}
+            if states <= index < states + reads:
+                seeds[loop.outside[index - states]] = 1.0
+            elif index >= states + reads:
+                turn, item = divmod(index - states - reads, len(loop.items))
+                seeds[loop.items[item]] = mark = Value(float(turn == 0))
+                items.append(mark)
+                marked.append(turn)
+            carried = _carried(loop, index, seeds)
+            in_state = {}
+            for place in carried:
+                in_state[place] = len(state)
+                seeds[loop.state[place]] = tangent = Value(float(place == index))
+                state.append(tangent)
+                first.append(literal(float(place == index)))
+            recorder.inside.update(items, state)
+            tangents = forward_sweep(loop.order, seeds, dependents(loop.order, seeds), floats=False)
+            after += [_value(tangents.get(loop.after[place], 0.0)) for place in carried]
+            in_given = {}
+            for number, node in enumerate(loop.given):
+                if node in tangents:
+                    in_given[number] = len(given)
+                    given.append(_value(tangents[node]))
+            places.append((in_state, in_given))
+    order = [*loop.order, *recorder.order]
+    wider = Loop(state, items, order, loop.condition, after, given, loop.turns, loop.limit)
+    taken: list[Value] = []
+    for turn in range(turns):
+        at = states + reads + turn * len(loop.items)
+        taken += operands[at : at + len(loop.items)]
+        taken += [literal(float(turn == each)) for each in marked]
+    last, ys = wider.results((*first, *wider.outside, *taken), roller)
+    of_state = [
+        {index: last[at[place]] for index, (at, _) in zip(wanted, places, strict=True) if place in at}
+        for place in range(states)
+    ]
+    of_given = [
+        {index: y[at[number]] for index, (_, at) in zip(wanted, places, strict=True) if number in at}
+        for y in ys
+        for number in range(len(loop.given))
+    ]
+    return [*of_state, *of_given]
+
+
+def _carried(loop: Loop, index: int, seeds: Collection[Value]) -> list[int]:
+    """Return which numbers of the state come to depend on an operand, turn after turn."""
+    found = {index} if index < len(loop.state) else set()
+    while True:
+        sources = [*seeds, *[loop.state[place] for place in found]]
+        reached = _smooth_dependents(loop.order, sources)
+        more = {place for place, node in enumerate(loop.after) if node in reached} | found
+        if more == found:
+            return sorted(found)
+        found = more
+
+
+def _smooth_dependents(order: Sequence[Value], sources: Collection[Value]) -> set[Value]:
+    """Collect what depends on the sources other than through operations whose derivative is 0."""
+    return dependents(
+        [node for node in order if node.op is not None and not node.op.zero_derivative], sources
+    )

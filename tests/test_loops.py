@@ -1,0 +1,362 @@
+"""while_loop, scan and fori_loop: eager, compiled, mapped, differentiated to any order."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nodegrad as ng
+from nodegrad import Value
+from nodegrad.compiler import backends
+
+BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return request.param
+
+
+def newton(a):
+    """Find the square root by Newton's method."""
+    return ng.while_loop(lambda x: abs(x * x - a) > 1e-12 * a, lambda x: 0.5 * (x + a / x), 1.0 + 0.0 * a)
+
+
+def halvings(x):
+    """Count with a state in a dict how often x is halved before it is below 1."""
+    last = ng.while_loop(
+        lambda s: s["x"] > 1.0, lambda s: {"x": s["x"] * 0.5, "n": s["n"] + 1.0}, {"x": x, "n": 0.0}
+    )
+    return last["n"] * x + last["x"]
+
+
+def series(x):
+    """Sum the exponential series until a term no longer counts."""
+    total, _, _ = ng.while_loop(
+        lambda s: abs(s[1]) > 1e-17 * abs(s[0]),
+        lambda s: (s[0] + s[1], s[1] * x / s[2], s[2] + 1.0),
+        (0.0 * x, 1.0 + 0.0 * x, 1.0),
+    )
+    return total
+
+
+def garch(omega, alpha, beta, returns):
+    """Add up the negative log-likelihood of a GARCH(1, 1) model."""
+
+    def turn(state, r):
+        variance, loss = state
+        return (omega + alpha * r * r + beta * variance, loss + ng.log(variance) + r * r / variance), variance
+
+    (_, loss), variances = ng.scan(turn, (1.0, 0.0), returns)
+    return loss + 0.1 * variances[-1]
+
+
+def nested(a, b):
+    """Loop inside a loop: how many turns the inner one makes differs from turn to turn."""
+
+    def turn(s):
+        inner = ng.while_loop(lambda t: t > 1.0, lambda t: t / (1.0 + b * b), s[0] + a)
+        return s[0] + inner * a, s[1] + 1.0
+
+    return ng.while_loop(lambda s: s[1] < 3.0, turn, (a * b, 0.0))[0]
+
+
+def scan_of_while(a, b):
+    """Scan whose turns are while loops that read what is outside of both."""
+
+    def turn(level, x):
+        level = ng.while_loop(lambda t: t * t > 1.0 + x, lambda t: t * 0.5 + 0.1 * b, level + a * x)
+        return level, level * x
+
+    level, given = ng.scan(turn, a + b, [0.5, 1.5, 2.5])
+    return level + ng.sum(given) * b
+
+
+def pendulum(angle, speed):
+    """Take 20 steps of a pendulum with a fixed number of turns."""
+
+    def turn(_, state):
+        angle, speed = state
+        speed = speed - 0.05 * ng.sin(angle)
+        return angle + 0.05 * speed, speed
+
+    return ng.fori_loop(0, 20, turn, (angle, speed))
+
+
+CASES = {
+    "newton": (newton, [(2.0,), (0.3,), (900.0,), (1.0,)]),
+    "halvings": (halvings, [(9.0,), (0.5,), (1.0,), (1000.0,)]),
+    "series": (series, [(1.0,), (-2.0,), (5.0,), (0.0,)]),
+    "nested": (nested, [(0.5, 0.7), (3.0, -1.5), (-1.0, 0.5), (0.0, 1.0)]),
+    "scan_of_while": (scan_of_while, [(0.5, 0.7), (3.0, -0.2), (-1.0, 0.5), (6.0, 1.0)]),
+    "pendulum": (lambda *x: pendulum(*x)[0], [(0.5, 0.0), (1.5, 2.0), (-3.0, 0.1), (0.0, 0.0)]),
+}
+
+
+def flat(found):
+    return [found] if not isinstance(found, tuple | list) else [x for part in found for x in flat(part)]
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["fast", "exact"])
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("case", CASES)
+def test_compiled_loops_equal_eager_ones(case, order, exact, backend):
+    f, rows = CASES[case]
+    places = tuple(range(len(rows[0])))
+    transform = [lambda f: f, lambda f: ng.grad(f, places), lambda f: ng.hessian(f, places)][order]
+    eager = transform(f) if order else lambda *row: f(*map(Value, row)).data
+    compiled = ng.compile(transform(f), backend=backend, exact=exact)
+    expected = [flat(eager(*row)) for row in rows]
+
+    called = [flat(compiled(*row)) for row in rows]
+    mapped = compiled.map(*[list(column) for column in zip(*rows * 9, strict=True)])
+
+    np.testing.assert_allclose(called, expected, rtol=1e-9, atol=1e-12)
+    columns = [np.asarray(x) for x in flat(mapped)]
+    np.testing.assert_allclose(np.transpose(columns), expected * 9, rtol=1e-9, atol=1e-12)
+    if exact and not order:
+        assert called == expected
+    assert compiled.stats()["traces"] == 1
+    assert compiled.stats()["guards"] == 0
+
+
+def test_scans_over_arguments_are_differentiated_by_all_of_them(backend):
+    returns = [0.1, -0.3, 0.5, 1.2, -0.7]
+    f = ng.value_and_grad(garch, argnums=(0, 1, 2, 3))
+    compiled = ng.compile(f, backend=backend)
+
+    np.testing.assert_allclose(
+        flat(compiled(0.1, 0.2, 0.7, returns)), flat(f(0.1, 0.2, 0.7, returns)), rtol=1e-12
+    )
+    mapped = compiled.map([0.1] * 20, [0.2] * 20, [0.7] * 20, np.array([returns] * 20))
+    np.testing.assert_allclose(mapped[1][3][7], f(0.1, 0.2, 0.7, returns)[1][3], rtol=1e-12)
+
+
+@pytest.mark.parametrize("transform", [ng.jvp, ng.hvp])
+def test_forward_mode_goes_through_loops(transform, backend):
+    def along(x, t):
+        return transform(newton, (x,), (t,))
+
+    compiled = ng.compile(along, backend=backend)
+
+    np.testing.assert_allclose(flat(compiled(5.0, 2.0)), flat(along(5.0, 2.0)), rtol=1e-12)
+
+
+def test_third_derivatives_of_a_loop(backend):
+    third = ng.grad(ng.grad(ng.grad(newton)))
+
+    assert ng.compile(third, backend=backend)(4.0) == pytest.approx(3 / 8 * 4.0**-2.5, rel=1e-9)
+
+
+def test_loops_read_leaves_closed_over_at_each_call(backend):
+    w = Value(2.0)
+    f = ng.value_and_grad(lambda x: ng.while_loop(lambda s: s < 10.0, lambda s: s * w, x), wrt=[w])
+    compiled = ng.compile(f, backend=backend)
+    assert compiled(1.0) == (16.0, [32.0])
+
+    w.data = 3.0
+
+    assert compiled(1.0) == (27.0, [27.0])
+    assert compiled.map([1.0, 20.0], reduce="sum")[0] == 47.0
+
+
+def test_a_loop_of_leaves_alone_runs_once_for_all_rows(backend):
+    w = Value(3.0)
+    compiled = ng.compile(lambda x: x * newton(w), backend=backend)
+
+    np.testing.assert_allclose(compiled.map([1.0, 2.0]), [math.sqrt(3), 2 * math.sqrt(3)], rtol=1e-12)
+    assert "once per call" in str(compiled)
+
+
+def test_a_scan_over_numbers_written_in_the_code(backend):
+    compiled = ng.compile(
+        lambda x: ng.scan(lambda s, c: (s * x + c, None), 0.0, [1.0, 2.0, 3.0])[0], backend=backend
+    )
+
+    assert compiled(2.0) == 11.0
+    assert compiled.map([2.0] * 40).tolist() == [11.0] * 40
+
+
+def test_scan_takes_structures_and_gives_structures(backend):
+    def f(x):
+        def turn(state, row):
+            a, (b, c) = row
+            return [state[0] + a * x, state[1] - b], {"sum": state[0] + c[0], "x": x * c[1]}
+
+        state, ys = ng.scan(turn, [0.0, 1.0], ([1.0, 2.0], [(1.0, [2.0, 3.0]), (4.0, [5.0, 6.0])]))
+        return state, [y["sum"] for y in ys], ys[1]["x"]
+
+    eager = f(2.0)
+
+    assert eager == ([6.0, -4.0], [2.0, 7.0], 12.0)
+    assert ng.compile(f, backend=backend)(2.0) == eager
+
+
+def test_scan_without_xs_makes_as_many_turns_as_asked(backend):
+    def f(x):
+        return ng.scan(lambda s, _: (s * x, s), 1.0, length=3)
+
+    assert f(2.0) == (8.0, [1.0, 2.0, 4.0])
+    assert ng.compile(f, backend=backend)(2.0) == f(2.0)
+
+
+def test_loops_of_no_turns(backend):
+    def f(x):
+        return ng.while_loop(lambda s: s < 0.0, lambda s: s + 1.0, x) + ng.scan(lambda s, y: (s, y), x, [])[0]
+
+    assert ng.compile(ng.value_and_grad(f), backend=backend)(3.0) == (6.0, 2.0)
+
+
+def test_nan_ends_a_comparison_and_is_true_by_itself(backend):
+    compiled = ng.compile(lambda x: ng.while_loop(lambda s: s > 1.0, lambda s: s / 2, x), backend=backend)
+    assert math.isnan(compiled(math.nan))
+    assert np.isnan(compiled.map([math.nan] * 20)).all()
+
+    for f in (compiled.f, ng.compile(compiled.f, backend=backend)):
+        assert f(8.0) == 1.0
+
+    endless = ng.compile(lambda x: ng.while_loop(lambda s: s, lambda s: s, x, limit=9), backend=backend)
+    with pytest.raises(RuntimeError, match="within 9 turns"):
+        endless(math.nan)
+
+
+def test_a_loop_that_does_not_end_is_an_error_in_every_tier(backend):
+    def f(x):
+        return ng.while_loop(lambda s: s > 0.5, lambda s: s + 1.0, x, limit=100)
+
+    compiled = ng.compile(f, backend=backend)
+
+    assert compiled(0.0) == 0.0
+    with pytest.raises(RuntimeError, match="did not end within 100 turns"):
+        f(1.0)
+    with pytest.raises(RuntimeError, match="did not end within 100 turns"):
+        compiled(1.0)
+    with pytest.raises(RuntimeError, match="did not end within 100 turns"):
+        compiled.map([0.0] * 30 + [1.0])
+    assert compiled(0.25) == 0.25
+
+
+def test_rows_of_very_different_length(backend):
+    compiled = ng.compile(halvings, backend=backend, exact=True)
+    rows = [2.0**power for power in (0, 1, 1000, 3, 500, -5, 1023, 10)] * 5
+
+    assert compiled.map(rows).tolist() == [halvings(Value(x)).data for x in rows]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [lambda s: s / 2 if s > 3.0 else s - 1.0, lambda s: max(s - 1.0, 0.5), lambda s: s - 1.0 * (s and 1)],
+)
+def test_a_branch_in_a_compiled_body_is_an_error_that_says_where(body, backend):
+    def f(x):
+        return ng.while_loop(lambda s: s > 1.0, body, x)
+
+    with pytest.raises(TypeError, match=r"nodegrad\.where"):
+        ng.compile(f, backend=backend)(9.0)
+    assert f(Value(9.0)).data <= 1.0
+
+
+def test_a_branch_on_what_is_outside_is_followed(backend):
+    def f(x, limit):
+        return ng.while_loop(lambda s: s < 10.0, lambda s: s + limit if limit > 1.0 else s * 2.0, x)
+
+    compiled = ng.compile(f, backend=backend)
+
+    assert [compiled(1.0, limit) for limit in (4.0, 0.5, 0.5, 4.0, 3.0)] == [13.0, 16.0, 16.0, 13.0, 10.0]
+
+
+def test_reading_data_in_a_compiled_body_is_refused(backend):
+    with pytest.raises(ValueError, match=r"reads \.data"):
+        ng.compile(
+            lambda x: ng.while_loop(lambda s: s > 1.0, lambda s: s * 0.5 * s.data / s, x), backend=backend
+        )(9.0)
+
+
+@pytest.mark.parametrize("state", [[1.0], (1.0, 2.0), {"a": 1.0}])
+def test_a_body_that_changes_the_structure_is_refused(state, backend):
+    def f(x):
+        return ng.while_loop(lambda s: True, lambda s: x, state)
+
+    for run in (f, ng.compile(f, backend=backend)):
+        with pytest.raises(TypeError, match="returns a state of the structure it takes"):
+            run(1.0)
+
+
+def test_scan_says_what_it_takes():
+    with pytest.raises(TypeError, match="returns the pair"):
+        ng.scan(lambda s, x: s, 0.0, [1.0])
+    with pytest.raises(ValueError, match="length="):
+        ng.scan(lambda s, x: (s, x), 0.0)
+    with pytest.raises(ValueError, match="xs of one length"):
+        ng.scan(lambda s, x: (s, x), 0.0, ([1.0], [1.0, 2.0]))
+
+
+def test_many_weights_are_differentiated_turn_by_turn(backend):
+    model = ng.nn.MLP(2, [8, 2], activation="tanh", seed=0)
+
+    def trajectory(x, y):
+        def turn(state, _):
+            return [a + 0.1 * b for a, b in zip(state, model(state), strict=True)], None
+
+        return ng.sum(ng.scan(turn, [x, y], length=5)[0])
+
+    f = ng.value_and_grad(trajectory, wrt=model.parameters())
+    compiled = ng.compile(f, backend=backend)
+    value, gradient = f(0.5, -1.0)
+
+    found = compiled(0.5, -1.0)
+
+    assert "times:" not in str(compiled)
+    np.testing.assert_allclose(found[1], [x.data for x in gradient], rtol=1e-9, atol=1e-12)
+    assert found[0] == pytest.approx(value.data)
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+def test_random_loops_agree_in_every_tier(data):
+    numbers = st.floats(-2.0, 2.0)
+    a, b, c, d = (data.draw(numbers) for _ in range(4))
+    turns = data.draw(st.integers(0, 7))
+    inner = data.draw(st.sampled_from([None, "while", "scan"]))
+    names = data.draw(
+        st.lists(st.sampled_from(["sin", "tanh", "mul", "div", "where", "max"]), min_size=1, max_size=4)
+    )
+
+    def step(x, y):
+        for name in names:
+            if name in ("sin", "tanh"):
+                x = getattr(ng, name)(x) + c
+            elif name == "mul":
+                x = x * y + a * 0.5
+            elif name == "div":
+                x = x / (1.0 + y * y)
+            elif name == "where":
+                x = ng.where(x > b, x * 0.5, x + d)
+            else:
+                x = ng.maximum(x, y) - 0.25
+        return x
+
+    def f(x, y):
+        def turn(s):
+            x, n = s
+            if inner == "while":
+                x = ng.while_loop(lambda t: t > 1.0 + y * y, lambda t: t * 0.5, x)
+            elif inner == "scan":
+                x, given = ng.scan(lambda t, u: (t * 0.9 + u * y, t), x, [a, b])
+                x = x + given[0] * given[1]
+            return step(x, y), n + 1.0
+
+        return ng.while_loop(lambda s: s[1] < turns, turn, (x * a, 0.0))[0]
+
+    rows = [(data.draw(numbers), data.draw(numbers)) for _ in range(12)]
+    expected = [f(*map(Value, row)).data for row in rows]
+    slopes = [ng.grad(f, (0, 1))(*row) for row in rows]
+    xs, ys = map(list, zip(*rows, strict=True))
+    for backend in BACKENDS:
+        exact = ng.compile(f, backend=backend, exact=True)
+        assert np.array_equal(exact.map(xs, ys), expected, equal_nan=True)
+        assert np.array_equal([exact(*row) for row in rows], expected, equal_nan=True)
+        found = np.transpose(ng.compile(ng.grad(f, (0, 1)), backend=backend).map(xs, ys))
+        np.testing.assert_allclose(found, slopes, rtol=1e-7, atol=1e-9)
