@@ -6,7 +6,8 @@ closes over some, so that the derivatives can be differentiated again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from functools import update_wrapper
+from types import MethodType
 from typing import Any, NamedTuple
 
 from nodegrad.graph import clock, dependents, patient_collector, topological_order
@@ -21,7 +22,7 @@ Function = Callable[..., Any]
 Argnums = int | Sequence[int]
 
 
-def grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
+def grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, has_aux: bool = False) -> Function:
     """Return the function that computes the gradient of `f`: ∂f/∂x for every number x in an argument.
 
     The gradient has the structure of the argument. It consists of floats (arrays of float64 for NumPy arrays)
@@ -40,27 +41,27 @@ def grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
         argnums: which positional argument to differentiate by; with a sequence the result is a tuple.
         wrt: Values that `f` closes over (one, or a structure of them) to differentiate by in place of an
             argument. The results are Values.
+        has_aux: `f` returns a pair: the number to differentiate, and anything else. The result is a pair too:
+            the gradient, and that.
 
     Raises:
         TypeError: if `f` returns several numbers or none, or the argument holds what is no number.
     """
-    both = _value_and_grad("grad", f, argnums, wrt)
-
-    @_like(f)
-    def gradient(*args: Any, **kwargs: Any) -> Tree:
-        return both(*args, **kwargs)[1]
-
-    return gradient
+    return _Gradient("grad", f, argnums, wrt, has_aux)
 
 
-def value_and_grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
+def value_and_grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, has_aux: bool = False) -> Function:
     """Return the function that computes the pair (value of `f`, gradient of `f`); see `grad`.
 
     >>> import nodegrad as ng
     >>> ng.value_and_grad(lambda x, y: x * y, argnums=(0, 1))(2.0, 3.0)
     (6.0, (3.0, 2.0))
+    >>> ng.value_and_grad(lambda x: (x * x, {"root": x}), has_aux=True)(3.0)
+    ((9.0, {'root': 3.0}), 6.0)
+
+    With `has_aux`, the value is the pair that `f` returns.
     """
-    return _value_and_grad("value_and_grad", f, argnums, wrt)
+    return _ValueAndGradient("value_and_grad", f, argnums, wrt, has_aux)
 
 
 def jacobian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, mode: str | None = None) -> Function:
@@ -79,19 +80,9 @@ def jacobian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, mode: str |
         wrt: see `grad`.
         mode: "reverse" sweeps once per output, "forward" once per input; by default what takes fewer sweeps.
     """
-    _check_function(f, "jacobian")
     if mode not in (None, "reverse", "forward"):
         raise ValueError(f'jacobian takes mode="reverse" or "forward", or None to choose; got {mode!r}.')
-
-    @_like(f)
-    def rows_and_columns(*args: Any, **kwargs: Any) -> Tree:
-        with patient_collector():
-            record = _record("jacobian", f, args, kwargs, argnums, wrt)
-            fewer_inputs = len(record.variables) < len(record.outputs)
-            forward = fewer_inputs if mode is None else mode == "forward"
-            return blocks(record.result, record.argument, record.columns() if forward else record.rows())
-
-    return rows_and_columns
+    return _Jacobian("jacobian", f, argnums, wrt, mode)
 
 
 def hessian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
@@ -107,7 +98,7 @@ def hessian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
         wrt: see `grad`.
     """
     _check_function(f, "hessian")
-    return jacobian(grad(f, argnums, wrt=wrt), argnums, wrt=wrt, mode="forward")
+    return _Jacobian("hessian", grad(f, argnums, wrt=wrt), argnums, wrt, "forward")
 
 
 def jvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, Tree]:
@@ -191,23 +182,72 @@ def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
     return product
 
 
-# Running a function on fresh variables.
+# What transforms return: objects, so that they can be pickled if the function can.
 
 
-def _value_and_grad(user: str, f: Function, argnums: Argnums, wrt: Tree) -> Function:
-    _check_function(f, user)
+class _Transformed:
+    """A function made from another. It has the name, the docstring and the signature of that one."""
 
-    def scalar(*args: Any, **kwargs: Any) -> Number:
-        return _one_output(f(*args, **kwargs), user)
+    def __init__(self, user: str, f: Function, argnums: Argnums, wrt: Tree, option: Any) -> None:
+        _check_function(f, user)
+        self.user, self.f, self.argnums, self.wrt, self.option = user, f, argnums, wrt, option
+        update_wrapper(self, f, updated=())
 
-    @_like(f)
-    def both(*args: Any, **kwargs: Any) -> tuple[Number, Tree]:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function and sweep; each subclass says how."""
+        raise NotImplementedError
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)  # like any function in a class
+
+    def __repr__(self) -> str:
+        return f"<{self.user} of {getattr(self.f, '__name__', self.f)}>"
+
+    def record(self, f: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "_Record":
+        """Run `f` on fresh variables."""
+        return _record(self.user, f, args, kwargs, self.argnums, self.wrt)
+
+
+class _ValueAndGradient(_Transformed):
+    """What `value_and_grad` returns; the option is whether the function returns something else beside."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> tuple[Tree, Tree]:
+        beside: list[Tree] = []
+
+        def scalar(*args: Any, **kwargs: Any) -> Number:
+            result = self.f(*args, **kwargs)
+            if self.option:
+                result, aux = _pair(result, self.user)
+                beside.append(aux)
+            return _one_output(result, self.user)
+
         with patient_collector():
-            record = _record(user, scalar, args, kwargs, argnums, wrt)
+            record = self.record(scalar, args, kwargs)
             (output,) = record.outputs
-            return record.number(output), record.gradient({output: 1.0})
+            value = record.number(output)
+            return (value, record.numbers(beside[0])) if beside else value, record.gradient({output: 1.0})
 
-    return both
+
+class _Gradient(_ValueAndGradient):
+    """What `grad` returns."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
+        value, gradient = super().__call__(*args, **kwargs)
+        return (gradient, value[1]) if self.option else gradient
+
+
+class _Jacobian(_Transformed):
+    """What `jacobian` returns; the option is the direction to sweep in."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
+        with patient_collector():
+            record = self.record(self.f, args, kwargs)
+            fewer_inputs = len(record.variables) < len(record.outputs)
+            forward = fewer_inputs if self.option is None else self.option == "forward"
+            return blocks(record.result, record.argument, record.columns() if forward else record.rows())
+
+
+# Running a function on fresh variables.
 
 
 class _Record(NamedTuple):
@@ -234,6 +274,13 @@ class _Record(NamedTuple):
         if self.floats:
             return x._data if isinstance(x, Value) else x
         return x if isinstance(x, Value) else literal(x)
+
+    def numbers(self, tree: Tree) -> Tree:
+        """Return a structure with every Value in it as what this record's results are."""
+        leaves, spec = flatten(tree)
+        if not any(isinstance(x, Value) for x in leaves):
+            return tree
+        return build(spec, [self.number(x) if isinstance(x, Value) else x for x in leaves])
 
     def reverse(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
         """Sweep from the outputs to the variables."""
@@ -300,10 +347,6 @@ def _variable(number: Number) -> Value:
     return Value.apply_op(identity, (number,)) if isinstance(number, Value) else stand_in(number)
 
 
-def _like(f: Function) -> Callable[[Function], Function]:
-    return wraps(f, updated=())
-
-
 # Refusals, each with its remedy.
 
 
@@ -362,6 +405,16 @@ def _output(x: Any, user: str) -> Value:
         raise TypeError(
             f"{user} expects a function that returns numbers; this one returned {described(x)}."
         ) from None
+
+
+def _pair(result: Any, user: str) -> tuple[Tree, Tree]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TypeError(
+            f"{user} with has_aux=True expects a function that returns a pair, a number and anything else; "
+            f"this one returned {described(result)}."
+        )
+    number, beside = result
+    return number, beside
 
 
 def _one_output(result: Tree, user: str) -> Number:
