@@ -14,7 +14,7 @@ from nodegrad import Value, explain, ops, paths
 from nodegrad.show.drawing.fold import alike, flatten, fold
 from nodegrad.show.explaining.formula import GREEK, Formula, latex_name
 from nodegrad.show.snapshot import snapshot
-from nodegrad.show.text import number, plain_name
+from nodegrad.show.text import number, on_the_line, plain_name
 from test_dot import HOSTILE
 
 NINE = {
@@ -76,7 +76,7 @@ def evaluate(formula, numbers):
 
 def by_sympy(explanation):
     """Return the output as a sympy expression of the leaves, and the leaves' symbols by Value."""
-    names = explanation.names
+    names = {node: on_the_line(name) for node, name in explanation.names.items()}
     symbols = {names[node]: sympy.Symbol(names[node], real=True) for node in explanation.numbers}
     whole = dict(symbols)
     for node, formula in explanation.forward.items():
@@ -89,9 +89,9 @@ def check_against_sympy(output):
     explanation = explain(output)
     expression, symbols, at = by_sympy(explanation)
     for node, partial in explanation.partials.items():
-        derivative = sympy.diff(expression, symbols[explanation.names[node]]).evalf(30, subs=at)
+        derivative = sympy.diff(expression, symbols[on_the_line(explanation.names[node])]).evalf(30, subs=at)
         assert float(derivative) == pytest.approx(partial, rel=1e-9, abs=1e-12)
-    numbers = {explanation.names[node]: number for node, number in explanation.numbers.items()}
+    numbers = {on_the_line(explanation.names[node]): number for node, number in explanation.numbers.items()}
     for step in explanation.steps:
         for term in step.terms:
             assert evaluate(term.local, numbers) == pytest.approx(term.partial, rel=1e-9, abs=1e-12)
@@ -111,8 +111,8 @@ def test_the_linear_network_is_explained_as_by_hand():
     }  # fmt: skip
     assert {node.label: partial for node, partial in explanation.partials.items()} == pytest.approx(by_hand)
     text = str(explanation)
-    assert "a goes into c = w11_2·a and g = w21_2·a: 2 paths meet, and what they bring adds up." in text
-    assert "∂L/∂a = ∂L/∂c · ∂c/∂a + ∂L/∂g · ∂g/∂a" in text
+    assert "a goes into v₂ = w11_2·a and v₅ = w21_2·a: 2 paths meet, and what they bring adds up." in text
+    assert "∂L/∂a = ∂L/∂v₂ · ∂v₂/∂a + ∂L/∂v₅ · ∂v₅/∂a" in text
     assert text.rstrip().splitlines()[-9:] == [
         f"  ∂L/∂{node.label} = {number(partial)}" for node, partial in explanation.partials.items()
     ]
@@ -161,7 +161,7 @@ def test_local_derivatives_of_every_row_agree_with_sympy(row):
     operands = [Value(0.6 * low + 0.4 * high, label=f"x{at}") for at, (low, high) in enumerate(row.domain)]
     explanation = explain(row(*operands))
 
-    numbers = {explanation.names[node]: number for node, number in explanation.numbers.items()}
+    numbers = {on_the_line(explanation.names[node]): number for node, number in explanation.numbers.items()}
     terms = [term for step in explanation.steps for term in step.terms]
     assert terms
     for term in terms:
@@ -176,30 +176,40 @@ def test_wrt_shows_only_the_steps_that_lead_there():
     assert [step.node.label for step in steps] == ["L", "", "f", "b1_3"]
 
 
-def test_unlabelled_nodes_get_letters_that_no_label_has():
+def test_unlabelled_nodes_get_names_that_no_label_reads_like():
     a, b = Value(1.0), Value(2.0, label="a")
     explanation = explain(a * b)
 
-    assert [explanation.names[node] for node in (a, b, explanation.output)] == ["b", "a", "c"]
+    assert [explanation.names[node] for node in (a, b, explanation.output)] == ["v₁", "a", "v₂"]
+
+
+@pytest.mark.parametrize("label", ["v1", "v_1", "v[1]", "v₁"])
+def test_a_given_name_never_reads_like_a_label(label):
+    x = Value(2.0, label=label)
+    explanation = explain(x * x)
+
+    assert explanation.names[explanation.output] == "v₂"
+    assert "v_{1} &= 2" in explanation.markdown
+    assert "v_{2} &= v_{1}" in explanation.markdown
 
 
 def test_equal_labels_are_told_apart():
     x, y = Value(1.0, label="w"), Value(2.0, label="w")
     explanation = explain(x * y)
 
-    assert {explanation.names[x], explanation.names[y]} == {"w_1", "w_2"}
+    assert {explanation.names[x], explanation.names[y]} == {"w₁", "w₂"}
 
 
 def test_a_square_hands_back_twice():
     x = Value(3.0, label="x")
 
-    assert "∂a/∂x = x + x = 6" in str(explain(x * x))
+    assert "∂v₁/∂x = x + x = 6" in str(explain(x * x))
 
 
 def test_a_local_derivative_of_the_output_is_not_taken_for_the_whole():
     x = Value(2.0, label="x")
 
-    assert "∂b/∂x = ∂b/∂a · ∂a/∂x + a" in str(explain(x * x.sin()))
+    assert "∂v₂/∂x = ∂v₂/∂v₁ · ∂v₁/∂x + v₁" in str(explain(x * x.sin()))
 
 
 def test_what_does_not_influence_the_output_contributes_nothing():
@@ -223,7 +233,7 @@ def test_a_value_the_output_does_not_depend_on_has_derivative_0():
     x, other = Value(1.0, label="x"), Value(1.0, label="other")
 
     assert explain(x * 2.0, wrt=other).partials == {other: 0.0}
-    assert "∂a/∂other = 0" in str(explain(x * 2.0, wrt=other))
+    assert "∂v₁/∂other = 0" in str(explain(x * 2.0, wrt=other))
 
 
 def test_long_sums_are_cut_in_the_middle():
@@ -286,8 +296,8 @@ def test_a_deep_graph_is_explained_near_its_output():
 
     assert len(explanation.steps) == 100
     assert explanation.left_out == 19_901
-    assert max(len(explanation.names[node]) for node in explanation.forward) == 2
-    assert {len(explanation.names[node.operands[0]]) for node in explanation.forward} <= {1, 2}
+    assert max(len(explanation.names[node]) for node in explanation.forward) <= 4
+    assert {len(explanation.names[node.operands[0]]) for node in explanation.forward} <= {1, 2, 3, 4}
 
 
 def test_a_graph_of_60_000_nodes_is_explained_in_part():
@@ -367,7 +377,7 @@ def test_an_operation_without_symbolic_partials_is_explained_by_number():
     cosine = ops.Op("wave", "wave", math.sin, (lambda x, out: math.cos(x),), ((-1.0, 1.0),))
     x = Value(0.0, label="x")
 
-    assert "∂a/∂x = 1" in str(explain(cosine(x)))
+    assert "∂v₁/∂x = 1" in str(explain(cosine(x)))
 
 
 def test_partials_of_a_custom_operation_become_formulas_where_possible():
@@ -377,8 +387,8 @@ def test_partials_of_a_custom_operation_become_formulas_where_possible():
     )
     x = Value(2.0, label="x")
 
-    assert "∂a/∂x = -1/x^2 = -0.25" in str(explain(smooth(x)))
-    assert "∂a/∂x = 1" in str(explain(branch(x)))
+    assert "∂v₁/∂x = -1/x^2 = -0.25" in str(explain(smooth(x)))
+    assert "∂v₁/∂x = 1" in str(explain(branch(x)))
 
 
 def test_many_equal_labels_are_numbered_quickly():

@@ -155,7 +155,7 @@ def test_a_page_says_which_numbers_are_put_into_a_formula():
     x, y = Value(-2.0, label="x"), Value(-3.0, label="y")
     (told,) = run_node([job(player(x * y - y), (), STORY)])
 
-    assert [lines[1] for _, lines, _ in told] == ["a = -2·(-3)", "b = 6 - (-3)"]
+    assert [lines[1] for _, lines, _ in told] == ["v₁ = -2·(-3)", "v₂ = 6 - (-3)"]
 
 
 def big_graph(nodes, depth=40):
@@ -274,7 +274,7 @@ def test_a_page_is_saved_as_it_is(tmp_path):
     page = player(diamond()[0])
 
     assert page.save(tmp_path / "player.html").read_text(encoding="utf-8") == page.html
-    assert repr(page).startswith("<Player 'd, forward and backward'")
+    assert repr(page).startswith("<Player 'v₄, forward and backward'")
 
 
 def test_the_user_s_gradients_are_left_alone():

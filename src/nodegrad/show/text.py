@@ -33,6 +33,28 @@ def plain_name(label: str) -> str:
     return text if re.fullmatch(r"[^\W\d][\w.]*['′]*(\[\w+\])*", text) else f"“{text}”"
 
 
+_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_RAISED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+
+
+def indexed(name: str, index: int) -> str:
+    """Write a name with an index below the line.
+
+    >>> indexed("v", 12)
+    'v₁₂'
+    """
+    return name + str(index).translate(_LOWERED)
+
+
+def on_the_line(name: str) -> str:
+    """Write the index that ends a name after an underscore.
+
+    >>> on_the_line("v₁₂"), on_the_line("w[0]"), on_the_line("w[0]₁")
+    ('v_12', 'w[0]', 'w[0]_1')
+    """
+    return re.sub("[₀-₉]+$", lambda found: f"_{found[0].translate(_RAISED)}", name)
+
+
 def shorten(text: str, limit: int = 40) -> str:
     """Cut a text to `limit` characters, the cut shown by an ellipsis.
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, product
-from string import ascii_lowercase
+from itertools import count
 from typing import Any
 
 from nodegrad.show.drawing.fold import alike
 from nodegrad.show.explaining.formula import Formula
 from nodegrad.show.snapshot import Vertex, is_constant
-from nodegrad.show.text import number, plain_name
+from nodegrad.show.text import indexed, number, on_the_line, plain_name
 from nodegrad.sweep import chain
 from nodegrad.value import Value
 
@@ -145,21 +144,29 @@ def definition(vertex: Vertex, names: dict[Vertex, str]) -> Formula:
 
 
 def name_all(vertices: Sequence[Vertex]) -> dict[Vertex, str]:
-    """Name each vertex: its label, with a number if others have the same, or a letter if it has none."""
+    """Name each vertex: its label, with an index if others have the same, or v₁, v₂ ... if it has none.
+
+    An index is left out if some label reads like it: v1, v_1 or v[1] in the case of v₁.
+    """
     wanted = {vertex: plain_name(vertex.label) for vertex in vertices if vertex.label}
     uses = Counter(wanted.values())
-    taken = {name for name, times in uses.items() if times == 1}
-    given = set(taken)
+    given = {_letters(name) for name, times in uses.items() if times == 1}
+    indices: dict[str, Iterator[int]] = {}
     names: dict[Vertex, str] = {}
-    letters = ("".join(word) for size in count(1) for word in product(ascii_lowercase, repeat=size))
-    numbered = {label: (f"{label}_{at}" for at in count(1)) for label, times in uses.items() if times > 1}
     for vertex in dict.fromkeys(vertices):
         label = wanted.get(vertex, "")
         if is_constant(vertex):
             names[vertex] = number(vertex.data)
-        elif label in taken:
+        elif label and uses[label] == 1:
             names[vertex] = label
         else:
-            names[vertex] = next(name for name in numbered.get(label, letters) if name not in given)
-            given.add(names[vertex])
+            stem = label or "v"
+            numbered = (indexed(stem, at) for at in indices.setdefault(stem, count(1)))
+            names[vertex] = next(name for name in numbered if _letters(name) not in given)
+            given.add(_letters(names[vertex]))
     return names
+
+
+def _letters(name: str) -> str:
+    """Return the letters and digits of a name: names that agree in these look alike in a formula."""
+    return "".join(char for char in on_the_line(name) if char.isalnum())

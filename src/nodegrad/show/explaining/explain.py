@@ -40,7 +40,7 @@ class Explanation:
         forward: the formula of each node that an operation made, in the order of computation.
         steps: the derivative for each node, from the output backwards.
         partials: the derivatives asked for, by Value.
-        names: what each node is called: its label, or a letter.
+        names: what each node is called: its label, or v₁, v₂ ...
         numbers: the number each node held.
         left_out: how many nodes have no step of their own.
 
@@ -170,7 +170,7 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
     """Write out the chain rule for this very graph, each node from the output backwards.
 
     Each step gives a node's local derivatives, by formula and number, and where several paths meet their sum.
-    Nodes without a label are called a, b, c and so on. Of a graph of more than 100 nodes, one of each shape
+    Nodes without a label are called v₁, v₂ and so on. Of a graph of more than 100 nodes, one of each shape
     is explained.
 
     >>> x, w = Value(2.0, label="x"), Value(3.0, label="w")
@@ -180,22 +180,22 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
     --------------------
       w = 3
       x = 2
-      a = w·x = 6
-      b = a^2 = 36
+      v₁ = w·x = 6
+      v₂ = v₁^2 = 36
     <BLANKLINE>
     Backward: the chain rule, one node at a time
     --------------------------------------------
-      1. b is the output.
-         ∂b/∂b = 1
-      2. a goes into b = a^2.
-         ∂b/∂a = 2·a = 12
-      3. w goes into a = w·x.
-         ∂a/∂w = x = 2
-         ∂b/∂w = ∂b/∂a · ∂a/∂w = 12 · 2 = 24
+      1. v₂ is the output.
+         ∂v₂/∂v₂ = 1
+      2. v₁ goes into v₂ = v₁^2.
+         ∂v₂/∂v₁ = 2·v₁ = 12
+      3. w goes into v₁ = w·x.
+         ∂v₁/∂w = x = 2
+         ∂v₂/∂w = ∂v₂/∂v₁ · ∂v₁/∂w = 12 · 2 = 24
     <BLANKLINE>
     Result
     ------
-      ∂b/∂w = 24
+      ∂v₂/∂w = 24
 
     Args:
         output: the Value to differentiate.

@@ -10,7 +10,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.ops import Op
-from nodegrad.show.text import number
+from nodegrad.show.text import number, on_the_line
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +105,7 @@ class Formula:
 
     @property
     def source(self) -> str:
-        """The formula as a Python expression, every digit of its numbers included."""
+        """The formula as a Python expression, every digit of its numbers included; v₁ becomes v_1."""
         return write(self, SOURCE)
 
 
@@ -225,16 +225,12 @@ def latex_name(name: str) -> str:
     >>> print(latex_name("w11_3"), latex_name("w[0][1]"), latex_name("theta"), latex_name("x < y"))
     w_{11,3} w_{0,1} \theta \text{x }\lt\text{ y}
     """
-    parts = re.fullmatch(r"([A-Za-z]+)(\d*)(?:_([A-Za-z0-9]+))?((?:\[\w+\])*)", name, re.ASCII)
+    parts = re.fullmatch(r"([A-Za-z]+)(\d*)((?:_[A-Za-z0-9]+|\[\w+\])*)", on_the_line(name), re.ASCII)
     if parts:
-        stem = (
-            parts[1]
-            if len(parts[1]) == 1
-            else rf"\{parts[1]}"
-            if parts[1] in GREEK
-            else rf"\mathrm{{{parts[1]}}}"
-        )
-        index = ",".join(filter(None, [parts[2], parts[3], *re.findall(r"\w+", parts[4])]))
+        stem = parts[1]
+        if len(stem) > 1:
+            stem = rf"\{stem}" if stem in GREEK else rf"\mathrm{{{stem}}}"
+        index = ",".join(filter(None, [parts[2], *re.findall(r"[A-Za-z0-9]+", parts[3])]))
         return f"{stem}_{{{index}}}" if index else stem
     runs = re.split(r"([\\<>$&%#{}_^~`])", " ".join(name.split()))
     return "".join(_LATEX_MARKS.get(run) or rf"\text{{{run}}}" for run in runs if run)
@@ -301,4 +297,4 @@ LATEX = Style(
     | _FRACTIONS
     | {name: (rf"\left[{{}} {sign} {{}}\right]", (0.0, 0.0)) for name, (_, sign) in COMPARISONS.items()},
 )
-SOURCE = Style(str, repr, "{}({})".format, ("(", ")"), sys.maxsize, _INFIX | _PYTHON)
+SOURCE = Style(on_the_line, repr, "{}({})".format, ("(", ")"), sys.maxsize, _INFIX | _PYTHON)

@@ -9,7 +9,7 @@ from nodegrad.show.drawing.svg import to_svg
 from nodegrad.show.players.page import Page, build
 from nodegrad.show.players.recorder import RESOLUTION, Frame, Recorder, finite, padded
 from nodegrad.show.snapshot import label_of
-from nodegrad.show.text import number, plain_name
+from nodegrad.show.text import indexed, number, plain_name
 
 
 class TrainingPlayer(Page):
@@ -47,7 +47,7 @@ def training_player(recorder: Recorder, *, title: str = "Training, step by step"
         )
     data = {
         "parameters": [
-            plain_name(label_of(p)) if label_of(p) else f"p{at}" for at, p in enumerate(recorder.parameters)
+            plain_name(label_of(p)) if label_of(p) else indexed("p", at) for at, p in enumerate(recorder.parameters)
         ],
         "frames": [_frame(frame, recorder) for frame in recorder.frames],
         "view": _view(recorder),
