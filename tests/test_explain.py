@@ -524,3 +524,19 @@ def test_bad_arguments_of_paths_are_refused():
         paths(Value(1.0), 1)
     with pytest.raises(ValueError, match="paths expects k to be a whole number, at least 1; got 0"):
         paths(Value(1.0), Value(1.0), k=0)
+
+
+def test_an_explanation_says_that_numbers_have_changed_since():
+    w = Value(3.0, label="w")
+    cube = w * w * w
+    assert explain(cube).changed is None
+
+    w.data = 2.9
+    explanation = explain(cube)
+
+    assert explanation.changed == (w, cube.operands[0])
+    assert str(explanation).startswith(
+        "The number of w was changed after v₁ was computed from it: what follows"
+    )
+    assert "$w$ was changed after $v_{1}$" in explanation.markdown
+    assert explain(w * w).changed is None

@@ -298,3 +298,15 @@ def test_too_large_a_graph_is_refused_with_the_remedy():
 def test_anything_but_a_value_is_refused():
     with pytest.raises(TypeError, match="player expects Values; got 'loss' of type str"):
         player("loss")
+
+
+def test_a_page_computes_with_the_numbers_as_they_are_and_says_so():
+    w = Value(3.0, label="w")
+    out = w * w
+    assert "computed again" not in player(out).html
+
+    w.data = 2.5
+    page = player(out)
+
+    assert answer(page)[0]["data"] == [2.5, 6.25]
+    assert "here it is computed again" in page.html

@@ -1,11 +1,11 @@
 """The nodes of a graph as they are drawn: their numbers at one moment, operands first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.graph import patient_collector, topological_order
+from nodegrad.graph import changed_operand, patient_collector, topological_order
 from nodegrad.value import Value, tell_read
 
 
@@ -19,6 +19,7 @@ class Vertex:
     label: str
     operands: tuple["Vertex", ...]
     value: Any = None  # the Value; None for a product in an opened dot
+    stale: bool = False  # whether what it was computed from holds another number by now
 
 
 @patient_collector()
@@ -26,19 +27,32 @@ def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
     """Copy the numbers of every node, operands first; `open_dots` makes products and a sum of each dot."""
     made: dict[Value, Vertex] = {}
     order: list[Vertex] = []
-    for node in topological_order(*outputs):
+    nodes = topological_order(*outputs)
+    old = stale(nodes)
+    for node in nodes:
         operands = tuple([made[operand] for operand in node.operands])
         op = node.op
         if open_dots and op is ops.dot and operands:
             half = len(operands) // 2
             pairs = zip(operands[:half], operands[half:], strict=True)
-            products = [Vertex(ops.mul, x.data * y.data, node.grad, "", (x, y)) for x, y in pairs]
+            products = [Vertex(ops.mul, x.data * y.data, node.grad or 0.0, "", (x, y)) for x, y in pairs]
             order += products
             op, operands = ops.sum, tuple(products)
-        vertex = Vertex(op, node._data, node.grad, label_of(node), operands, node)
+        grad = 0.0 if node.grad is None else node.grad  # None is what users of PyTorch reset a gradient to
+        vertex = Vertex(op, node._data, grad, label_of(node), operands, node, node in old)
         made[node] = vertex
         order.append(vertex)
     return order
+
+
+def stale(order: Sequence[Value]) -> set[Value]:
+    """Collect the nodes of a topological order that were computed from numbers that have changed since."""
+    found: set[Value] = set()
+    if changed_operand([node for node in order if node.operands]) is not None:
+        for node in order:
+            if any(operand._time > node._time or operand in found for operand in node.operands):
+                found.add(node)
+    return found
 
 
 def label_of(node: Value) -> str:

@@ -8,6 +8,7 @@ STYLES = {
     "leaf": 'fillcolor="#e8f1fc" color="#33689e"',
     "output": 'fillcolor="#ffffff" penwidth=2',
     "fold": 'fillcolor="#f3eefc" color="#6f54a8"',
+    "stale": 'color="#b3261e" style="rounded,filled,dashed"',
     "constant": 'fillcolor="#f6f8fa" color="#8c959f" fontsize=9 width=0.2 height=0.2 margin="0.05,0.02"',
 }
 HIGHLIGHT = 'color="#c2410c" penwidth=2.4'

@@ -44,7 +44,7 @@ def picture(
     links = set(pairwise(boxes)) if along else set(product(boxes, boxes))
     nodes: list[Node] = []
     for group in groups:
-        kind = kind_of(group, outputs) + (" highlight" if group in boxes else "")
+        kind = kind_of(group, outputs) + " highlight" * (group in boxes) + " stale" * is_stale(group)
         nodes.append(
             Node(
                 cells(group, before or {}),
@@ -79,11 +79,16 @@ def kind_of(group: Group, outputs: Collection[Vertex]) -> str:
     return "value" if group.members[0].op else "leaf"
 
 
+def is_stale(group: Group) -> bool:
+    """Whether a node of a box was computed from numbers that have changed since."""
+    return any(vertex.stale for vertex in group.members)
+
+
 def cells(group: Group, before: Mapping[object, float] = MappingProxyType({})) -> tuple[str, ...]:
     """Return the texts of a box: label, number, gradient; for several nodes their count and ranges."""
     if not group.members:
         return ("…",)
-    data = _range([vertex.data for vertex in group.members])
+    data = _range([vertex.data for vertex in group.members]) + " (stale)" * is_stale(group)
     many = count_of(group)
     if is_constant(group.members[0]):
         return tuple(filter(None, [data, many]))
@@ -134,7 +139,8 @@ def _title(group: Group, at: int) -> str:
     vertex = group.members[0]
     made = f"{vertex.op.name}: " if vertex.op else ""
     name = f"{vertex.label}: " if vertex.label else ""
-    return f"{name}{made}data {vertex.data!r}, grad {vertex.grad!r}"
+    old = ", computed from numbers that have changed since" if vertex.stale else ""
+    return f"{name}{made}data {vertex.data!r}, grad {vertex.grad!r}{old}"
 
 
 def _shading(groups: Sequence[Group]) -> Callable[[Group], str]:

@@ -59,6 +59,7 @@ _STYLE = """
 .nodegrad .edge path { fill: none; stroke: #6e7781; stroke-width: 1.2 }
 .nodegrad .edge .head { fill: #6e7781; stroke: none }
 .nodegrad .edge text { paint-order: stroke; stroke: #ffffff; stroke-width: 5px; stroke-linejoin: round }
+.nodegrad .stale .body { stroke: #b3261e; stroke-dasharray: 5 3 }
 .nodegrad .highlight .body, .nodegrad .edge.highlight path { stroke: #c2410c; stroke-width: 2.4 }
 .nodegrad .edge.highlight .head { fill: #c2410c; stroke: none }
 @media (prefers-color-scheme: dark) {
@@ -72,6 +73,7 @@ _STYLE = """
 .nodegrad .edge path { stroke: #8b949e }
 .nodegrad .edge .head { fill: #8b949e; stroke: none }
 .nodegrad .edge text { stroke: #0d1117 }
+.nodegrad .stale .body { stroke: #ff8a80 }
 .nodegrad .highlight .body, .nodegrad .edge.highlight path { stroke: #fb923c }
 .nodegrad .edge.highlight .head { fill: #fb923c }
 }
@@ -82,8 +84,8 @@ _STYLE = """
 class Node:
     """One box: its cells side by side, and the operator that feeds it, if any.
 
-    `kind` holds style classes: "value", "leaf", "constant", "output", "fold", "highlight". `fill` overrides
-    the colour of the box ("#rrggbb", or a colour name); the text turns black or white to suit a "#rrggbb".
+    `kind` holds style classes: "value", "leaf", "constant", "output", "fold", "stale", "highlight". `fill`
+    overrides the colour of the box ("#rrggbb", or a colour name); the text turns black or white to suit it.
     `title` is the tooltip and what a screen reader says.
     """
 

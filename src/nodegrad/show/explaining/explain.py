@@ -9,7 +9,7 @@ from itertools import groupby, islice
 from math import isnan
 from typing import Any
 
-from nodegrad.graph import dependents, patient_collector, topological_order
+from nodegrad.graph import changed_operand, dependents, patient_collector, topological_order
 from nodegrad.show.drawing.fold import flatten
 from nodegrad.show.explaining.chain_rule import (
     IN_FULL,
@@ -43,6 +43,8 @@ class Explanation:
         names: what each node is called: its label, or v₁, v₂ ...
         numbers: the number each node held.
         left_out: how many nodes have no step of their own.
+        changed: a Value whose number was changed, and a node that had been computed from it; None if there is
+            none. The numbers then mix two points, and the text says so.
 
     >>> import nodegrad as ng
     >>> x = ng.Value(2.0, label="x")
@@ -57,6 +59,7 @@ class Explanation:
     names: dict[Value, str] = field(repr=False)
     numbers: dict[Value, float] = field(repr=False)
     left_out: int = 0
+    changed: tuple[Value, Value] | None = None
 
     def __str__(self) -> str:
         return TERMINAL.document(self._blocks(TERMINAL))
@@ -75,6 +78,13 @@ class Explanation:
         return self.markdown
 
     def _blocks(self, notation: Notation) -> Iterator[Block]:
+        if self.changed:
+            names = [self.names.get(value, "?") for value in self.changed]
+            operand, node = [notation.inline(notation.name(name)) for name in names]
+            yield Block(
+                f"The number of {operand} was changed after {node} was computed from it: what follows mixes "
+                "two points. Compute again to explain one."
+            )
         yield Block("Forward: the numbers", heading=True)
         yield Block("", tuple(self._computed(notation)))
         yield Block("Backward: the chain rule, one node at a time", heading=True)
@@ -221,6 +231,7 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
     shown = [vertex for vertex in vertices if vertex in chosen and not is_constant(vertex)]
     mentioned = [operand for vertex in shown for operand in vertex.operands]
     names = name_all([*shown, *mentioned, *vertices])
+    changed = changed_operand([node for node in order if node.operands])
     steps = collect(vertices, [v for v in shown if v in on_the_way], names, adjoints, alike)
     consumers = {at[term.consumer] for step in steps for term in step.terms}
     return Explanation(
@@ -231,4 +242,5 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
         {t: plain_name(label_of(t) or "?") for t in targets} | {v.value: name for v, name in names.items()},
         {vertex.value: vertex.data for vertex in shown},
         sum(not is_constant(vertex) for vertex in at.values()) - len(shown),
+        changed,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -132,12 +132,18 @@ class _Graph:
             "form": [forms.setdefault(_forms(v), len(forms)) if v.operands else -1 for v in self.vertices],
             "forms": list(forms),
             "fixed": {at: list(map(_json, partials)) for at, partials in self.fixed.items()},
-            "notes": [
+            "notes": list(self._notes()),
+        }
+
+    def _notes(self) -> Iterator[str]:
+        """Say where the numbers of the page are not those that were recorded, or stay so."""
+        if any(vertex.stale for vertex in self.vertices):
+            yield "Numbers were changed after the graph was computed from them; here it is computed again."
+        for name in sorted({self.vertices[at].op.name for at in self.fixed}):
+            yield (
                 f"{name} is Python code that this page cannot repeat: its number and its local derivatives "
                 "stay as they were recorded."
-                for name in sorted({self.vertices[at].op.name for at in self.fixed})
-            ],
-        }
+            )
 
     def pictures(self, fold: bool | None) -> list[_Pictured]:
         """Return the pictures: the first one, one for each fold opened, one with every node."""

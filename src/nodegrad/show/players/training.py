@@ -47,7 +47,8 @@ def training_player(recorder: Recorder, *, title: str = "Training, step by step"
         )
     data = {
         "parameters": [
-            plain_name(label_of(p)) if label_of(p) else indexed("p", at) for at, p in enumerate(recorder.parameters)
+            plain_name(label_of(p)) if label_of(p) else indexed("p", at)
+            for at, p in enumerate(recorder.parameters)
         ],
         "frames": [_frame(frame, recorder) for frame in recorder.frames],
         "view": _view(recorder),
