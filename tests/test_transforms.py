@@ -570,3 +570,66 @@ def test_a_derivative_by_what_is_closed_over_counts_what_was_made_before():
 
     assert ng.grad(lambda: square * 2.0, wrt=w)().data == 12.0
     assert ng.grad(lambda x: ng.grad(lambda: square * x, wrt=w)(), 0)(5.0).data == 6.0
+
+
+# Jacobians of many numbers.
+
+
+def banded(x):
+    return [2.0 * x[i - 1] * x[i] + ng.sin(x[i]) for i in range(len(x))]
+
+
+def through_a_trunk(x):
+    hidden = [ng.tanh(ng.dot(x, [0.1 * (i - j) for j in range(len(x))])) for i in range(5)]
+    return [ng.dot(hidden, [0.3 * (i + j) for j in range(5)]) * x[i] for i in range(len(x))]
+
+
+def with_an_infinite_partial(x):
+    root = ng.sqrt(x[0] - x[0])
+    return [root * y for y in x]
+
+
+@pytest.mark.parametrize("f", [banded, through_a_trunk, with_an_infinite_partial])
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_sweeps_side_by_side_give_what_each_gives_by_itself(monkeypatch, f, mode):
+    x = np.linspace(0.5, 1.5, 40)
+    together = ng.jacobian(f, mode=mode)(x)
+    compiled = ng.compile(ng.jacobian(f, mode=mode), exact=True)(x)
+    monkeypatch.setattr(ng.transforms, "_FEW", math.inf)
+
+    each = ng.jacobian(f, mode=mode)(x)
+
+    np.testing.assert_array_equal(together, each)
+    np.testing.assert_array_equal(compiled, each)
+
+
+def test_many_outputs_of_one_trunk_are_swept_together(swept):
+    ng.jacobian(through_a_trunk, mode="reverse")(np.linspace(0.5, 1.5, 40))
+
+    assert len(swept) < 20
+
+
+def test_a_sweep_walks_through_what_its_output_depends_on(monkeypatch):
+    walked = []
+    true = ng.transforms.backpropagate
+
+    def counted(*args):
+        found = true(*args)
+        walked.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr(ng.transforms, "backpropagate", counted)
+    ng.jacobian(banded)(np.linspace(0.5, 1.5, 40))
+
+    assert walked == [4] * 40
+
+
+def test_outputs_that_come_twice_or_are_constants_have_their_rows():
+    def f(x):
+        y = x[0] * x[1]
+        return [y, y, 3.0, x[1], x[1]] + [y * i for i in range(10)]
+
+    expected = [[5.0, 4.0]] * 2 + [[0.0, 0.0]] + [[0.0, 1.0]] * 2 + [[5.0 * i, 4.0 * i] for i in range(10)]
+
+    assert ng.jacobian(f, mode="reverse")([4.0, 5.0]) == expected
+    assert ng.jacobian(f, mode="forward")([4.0, 5.0]) == expected

@@ -231,7 +231,9 @@ def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number
         return upstream if downstream == 1.0 else downstream * upstream
     if _is_finite(upstream):
         return downstream if upstream == 1.0 else -downstream if upstream == -1.0 else downstream * upstream
-    return strong_mul(downstream, upstream)
+    if hasattr(downstream, "apply_op") or hasattr(upstream, "apply_op"):
+        return strong_mul(downstream, upstream)
+    return downstream * upstream  # an array of numbers, which are not finite now: its maker looks at them
 
 
 def _is_finite(factor: Number) -> bool:

@@ -5,6 +5,7 @@ all that the result depends on was given as plain numbers; over Values when the 
 closes over some, so that the derivatives can be differentiated again.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import update_wrapper
 from types import MethodType
@@ -12,13 +13,17 @@ from typing import Any, NamedTuple
 
 from nodegrad.graph import clock, dependents, patient_collector, topological_order
 from nodegrad.ops import constant, identity, plain
-from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep
+from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep, watchers
 from nodegrad.trees import Number, Spec, Tree, blocks, build, container, described, flatten
 from nodegrad.value import Value, check_unchanged, literal, stand_in
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
 
 Function = Callable[..., Any]
+
+_SHARED = 8  # times all nodes: if sweeps walk through more, they share most of them
+_ENTRIES = 8_000_000  # numbers in the arrays of sweeps side by side: 64 MB
+_FEW = 8  # sweeps that are as fast one after the other
 Argnums = int | Sequence[int]
 
 
@@ -259,6 +264,7 @@ class _Record(NamedTuple):
     result: Spec  # how what the function returned is structured
     outputs: list[Value]  # the numbers in it
     order: list[Value]
+    start: int  # when the function was called
     active: set[Value] | None = None  # the nodes that depend on the variables; None for all
     floats: bool = True
 
@@ -298,15 +304,56 @@ class _Record(NamedTuple):
         adjoints = self.reverse(seeds)
         return build(self.argument, (self.number(adjoints.get(x, 0.0)) for x in self.variables))
 
-    def rows(self) -> list[list[Number]]:
-        """Return the Jacobian by one reverse sweep per output."""
-        swept = [self.reverse({output: 1.0}) for output in self.outputs]
-        return [[self.number(adjoints.get(x, 0.0)) for x in self.variables] for adjoints in swept]
+    def rows(self) -> Any:
+        """Return the Jacobian by a reverse sweep per output.
 
-    def columns(self) -> list[list[Number]]:
-        """Return the Jacobian, also row by row, by one forward sweep per variable."""
-        swept = [self.forward({variable: 1.0}) for variable in self.variables]
-        return [[self.number(tangents.get(y, 0.0)) for tangents in swept] for y in self.outputs]
+        Each walks through what its own output depends on. Where outputs share most of that, all go through
+        all nodes, side by side.
+        """
+        found: list[dict[Value, Number]] = []
+        walked = 0
+        for output in self.outputs:
+            if self.floats:
+                order, ends, numbers = backpropagate({output: 1.0}, self.active)
+                adjoints = dict(zip(ends, numbers, strict=True))
+                walked += len(order) + len(ends)
+            else:
+                order = topological_order(output, since=self.start)
+                adjoints = reverse_sweep(order, {output: 1.0}, self.active, floats=False)
+                walked += len(order)
+            found.append(adjoints)
+            if walked > _SHARED * len(self.order) and len(found) < len(self.outputs):
+                return self._swept(reverse_sweep, self.outputs, self.variables)
+        return _matrix(found, self.variables, self.number)
+
+    def columns(self) -> Any:
+        """Return the Jacobian, also row by row, by a forward sweep per variable, side by side."""
+        swept = self._swept(forward_sweep, self.variables, self.outputs)
+        return swept.T if hasattr(swept, "T") else [list(row) for row in zip(*swept, strict=True)]
+
+    def _swept(self, sweep: Any, sources: list[Value], targets: list[Value]) -> Any:
+        """Sweep over all nodes from each source; return what comes to the targets, a row per source.
+
+        With NumPy, many sweeps are one whose numbers are arrays. If some number is not finite, what is 0 in
+        an array matters, and each sweep is done by itself.
+        """
+        numpy: Any = sys.modules.get("numpy")
+        width = _ENTRIES // max(1, sum(node.op is not constant for node in self.order))
+        if self.floats and numpy is not None and not watchers and min(width, len(sources)) >= _FEW:
+            found = numpy.zeros((len(sources), len(targets)))
+            with numpy.errstate(all="ignore"):
+                for first in range(0, len(sources), width):
+                    part = sources[first : first + width]
+                    seeds: dict[Value, Any] = {}
+                    for place, source in enumerate(part):
+                        seeds[source] = seeds.get(source, 0.0) + numpy.eye(1, len(part), place)[0]
+                    swept = sweep(self.order, seeds, self.active, True)
+                    for column, target in enumerate(targets):
+                        found[first : first + len(part), column] = swept.get(target, 0.0)
+            if numpy.isfinite(found).all():
+                return found
+        each = [sweep(self.order, {source: 1.0}, self.active, self.floats) for source in sources]
+        return _matrix(each, targets, self.number)
 
 
 def _record(
@@ -336,10 +383,27 @@ def _record(
     order = topological_order(*outputs, since=start)
     made = [node for node in order if node.op is not constant and node.op is not None and node._time >= start]
     check_unchanged(made)
-    record = _Record(argument, variables, own, result, outputs, order)
+    record = _Record(argument, variables, own, result, outputs, order, start)
     known = set(made) | own
     floats = len(own) == len(variables) and all(node.op is constant or node in known for node in order)
     return record if floats else record.symbolic()
+
+
+def _matrix(swept: Sequence[Mapping[Value, Number]], targets: Sequence[Value], number: Function) -> Any:
+    """Return what sweeps brought to the targets, a row per sweep: an array if all are floats, with NumPy."""
+    places: dict[Value, list[int]] = {}
+    for place, target in enumerate(targets):
+        places.setdefault(target, []).append(place)
+    rows = [[number(0.0)] * len(targets) for _ in swept]
+    for row, found in zip(rows, swept, strict=True):
+        for node in found if len(found) < len(places) else places:
+            if node in places and node in found:
+                for place in places[node]:
+                    row[place] = number(found[node])
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None or not rows or not targets or type(rows[0][0]) is not float:
+        return rows
+    return numpy.array(rows)
 
 
 def _variable(number: Number) -> Value:

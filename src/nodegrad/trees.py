@@ -213,18 +213,27 @@ def assemble(spec: Spec, make: Make) -> Tree:
     return _finisher(kind, form)([assemble(entry, make) for entry in entries])
 
 
-def blocks(outer: Spec, inner: Spec, rows: Iterable[Iterable[Number]]) -> Tree:
-    """Arrange a Jacobian: its rows as the result is structured, their entries as the argument is."""
-    remaining = iter(rows)
+def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:
+    """Arrange a Jacobian: its rows as the result is structured, their entries as the argument is.
+
+    The matrix is an array of floats, or a list of rows.
+    """
+    rows = 0
 
     def block(shape: Any) -> Tree:
-        own = [iter(row) for row in islice(remaining, prod(shape or ()))]
+        nonlocal rows
+        own = matrix[rows : rows + prod(shape or ())]
+        rows += len(own)
+        if shape is None:
+            return builder(inner, _is_array(matrix))(own[0], 0, float if _is_array(matrix) else None)[0]
+        columns = 0
 
         def entries(of: Any) -> Any:
-            taken = [x for row in own for x in islice(row, prod(of or ()))]
-            return (
-                taken[0] if shape is None and of is None else _array(taken, (shape or ()) + (of or ()), None)
-            )
+            nonlocal columns
+            start, columns = columns, columns + prod(of or ())
+            if _is_array(matrix):
+                return own[:, start:columns].reshape(shape + (of or ()))
+            return _array([x for row in own for x in row[start:columns]], shape + (of or ()), None)
 
         return assemble(inner, entries)
 
