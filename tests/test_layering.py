@@ -25,6 +25,7 @@ CORE = [
     "trees",
     "transforms",
     "loops",
+    "solutions",
     "check",
 ]
 ABOVE = ["nn", "optim", "data", "training", "show", "compiler", "diagnose"]

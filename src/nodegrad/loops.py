@@ -49,6 +49,11 @@ def rolled(roller: Roller) -> Iterator[None]:
         _roller.reset(token)
 
 
+def rolling() -> bool:
+    """Return whether loops are made single operations now."""
+    return _roller.get() is not None
+
+
 def while_loop(
     condition: Callable[[Tree], Any], body: Callable[[Tree], Tree], state: Tree, *, limit: int = 1_000_000
 ) -> Tree:
@@ -76,21 +81,36 @@ def while_loop(
         RuntimeError: if the loop has not ended after `limit` turns.
         TypeError: if `body` returns another structure than `state` has; compiled, if it takes a branch.
     """
+    return _repeat("while_loop", condition, body, state, limit)
+
+
+def repeat(condition: Callable[[Tree], Any], body: Callable[[Tree], Tree], state: Tree) -> Tree:
+    """Make a `while_loop` that settles: as a turn more or less makes no difference, none is exact."""
+    return _repeat("root", condition, body, state, None)
+
+
+def _repeat(
+    user: str,
+    condition: Callable[[Tree], Any],
+    body: Callable[[Tree], Tree],
+    state: Tree,
+    limit: int | None,
+) -> Tree:
     roller = _roller.get()
     if roller is not None:
 
         def turn(now: Tree, _: Tree) -> tuple[Any, Tree, Tree]:
             return condition(now), body(now), None
 
-        found = _roll("while_loop", roller, turn, state, None, limit)
+        found = _roll(user, roller, turn, state, None, limit)
         assert found is not None, "only scans are recorded turn by turn"
         return found[0]
     spec = flatten(state)[1]
     turns = 0
     while condition(state):
         if turns == limit:
-            raise endless(limit)
-        state = _next("while_loop", spec, body(state))
+            raise endless(turns)
+        state = _next(user, spec, body(state))
         turns += 1
     return state
 
@@ -212,7 +232,7 @@ def _roll(
     turn: Callable[[Tree, Tree], tuple[Any, Tree, Tree]],
     state: Tree,
     rows: list[Tree] | None,
-    limit: int,
+    limit: int | None,
 ) -> tuple[Tree, list[Tree]] | None:
     """Return the last state and every y of a loop that is one operation; None to record it turn by turn."""
     leaves, spec = flatten(state)
@@ -311,7 +331,7 @@ class Loop:
         after: the next state.
         given: what a turn gives out.
         turns: the number of turns, or None.
-        limit: how many turns are an error, if there is a condition.
+        limit: how many turns are an error, if there is a condition; None: it settles.
         outside: what is read from outside the loop.
         lowered: what the roller made of it.
     """
@@ -327,7 +347,7 @@ class Loop:
         after: list[Value],
         given: list[Value],
         turns: int | None,
-        limit: int,
+        limit: int | None,
     ) -> None:
         self.state, self.items, self.order, self.condition = state, items, order, condition
         self.after, self.given, self.turns, self.limit = after, given, turns, limit

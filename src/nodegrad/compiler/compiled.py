@@ -16,7 +16,7 @@ from nodegrad.compiler.reduction import added
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.vectorize import vectorize
-from nodegrad.compiler.ways import Ways, take, warn_once
+from nodegrad.compiler.ways import Ways, take, warn_once, warn_unsolved
 from nodegrad.ops import plain
 from nodegrad.trees import LEAF, Spec, flatten, stack
 from nodegrad.value import Value
@@ -117,6 +117,8 @@ class Compiled:
             return self.f(*arguments)
         if ways.gave_up:
             warn_once(ways, self._warned, 3)
+        if ways.solves:
+            warn_unsolved(self._name, np.isnan(found), 3)
         return build(found, 0, float)[0]
 
     def _ways(self, spec: Spec) -> Ways:
@@ -172,8 +174,13 @@ class Compiled:
             raise ValueError(f"map: {self._name} returns different structures for different rows.")
         run = self._run if executor is None else partial(map_shards, executor, self)
         if reduce is None:
-            return stack(first.mapped, iter(self._gather(first.results, routes, alone, blocks, count, run)))
+            out = self._gather(first.results, routes, alone, blocks, count, run)
+            if ways.solves:
+                warn_unsolved(self._name, np.isnan(out).any(axis=0), 4)
+            return stack(first.mapped, iter(out))
         total = self._add(routes, alone, blocks, count, run)
+        if ways.solves:
+            warn_unsolved(self._name, np.isnan(total), 4)
         if reduce == "mean" and count > 1:
             total /= count
         return first.build_sums(total, 0, float)[0]

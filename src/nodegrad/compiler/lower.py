@@ -10,6 +10,7 @@ from nodegrad.graph import topological_order
 from nodegrad.loops import Loop as RecordedLoop
 from nodegrad.loops import LoopResult
 from nodegrad.ops import Op, constant
+from nodegrad.solutions import SolutionResult
 from nodegrad.value import Value
 
 
@@ -70,6 +71,8 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
             if op.loop not in loops:
                 loops[op.loop] = add(op.loop.lowered, tuple(map(place, node.operands)))
             slots[node] = add(result(op.index), (loops[op.loop],))
+        elif isinstance(op, SolutionResult):
+            slots[node] = place(node.operands[op.index])
         elif op is not constant and op is not None and node not in slots:
             slots[node] = add(op, tuple(map(place, node.operands)))
     outputs = [place(node) if isinstance(node, Value) else pool.slot(node) for node in wanted]

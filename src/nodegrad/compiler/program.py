@@ -95,7 +95,8 @@ class Loop(Op):
         state: how many numbers the state has.
         items: how many numbers each turn takes.
         turns: how many turns there are, or None.
-        limit: how many turns are an error.
+        limit: how many turns are an error; None if the condition ends the loop by itself and a turn more or
+            less makes no difference.
         decisive: the slots of the body on which the condition depends, turns later even. They are computed to
             the bit, so that each loop makes the turns that eager code makes.
     """
@@ -105,8 +106,13 @@ class Loop(Op):
     state: int
     items: int
     turns: int | None
-    limit: int
+    limit: int | None
     decisive: frozenset[int]
+
+    @property
+    def settles(self) -> bool:
+        """Whether the loop ends by itself, and a turn more or less makes no difference."""
+        return self.condition is not None and self.limit is None
 
     @property
     def outside(self) -> int:
@@ -128,7 +134,7 @@ class Loop(Op):
 
 
 def loop(
-    condition: Program | None, body: Program, state: int, items: int, turns: int | None, limit: int
+    condition: Program | None, body: Program, state: int, items: int, turns: int | None, limit: int | None
 ) -> Loop:
     """Make a loop instruction; its value is the tuple of its results."""
     turn = as_function(body)
@@ -148,12 +154,12 @@ def loop(
             count = 0
             while go(*now, *same)[0] != 0.0:
                 if count == limit:
-                    raise endless(limit)
+                    raise endless(count)
                 now = turn(*now, *same)
                 count += 1
         return (*now, *given)
 
-    decisive = frozenset() if condition is None else _decisive(condition, body, state)
+    decisive = frozenset() if condition is None or limit is None else _decisive(condition, body, state)
     return Loop(
         "loop", "loop", value, _no_partials, (), condition=condition, body=body, state=state, items=items,
         turns=turns, limit=limit, decisive=decisive,

@@ -12,7 +12,7 @@ from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.leaves import Leaves
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import optimize, sweep_dead
-from nodegrad.compiler.program import UNCHECKED, Program, check, evaluate
+from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
 from nodegrad.compiler.record import Recording, Way, named, record
 from nodegrad.graph import patient_collector
 from nodegrad.trees import Spec, builder, mapped
@@ -52,6 +52,7 @@ class Trace:
         operations: how many scalar operations were recorded.
         seconds: how long recording and compiling took.
         rows: how many rows went this way.
+        solves: whether it looks for a root or a fixed point.
     """
 
     def __init__(self, recording: Recording, make: MakeBackend, started: float) -> None:
@@ -67,6 +68,7 @@ class Trace:
         self.program = program if len(program.ops) > UNCHECKED else check(program)
         self.seconds = perf_counter() - started
         self.rows = 0
+        self.solves = any(isinstance(op, Loop) and op.settles for op in self.program.ops)
         self.reset(make)
 
     def reset(self, make: MakeBackend) -> None:

@@ -51,6 +51,11 @@ class Ways:
         """The Values that the function closes over, as far as is known."""
         return [leaf for trace in self.traces for leaf in trace.parameters]
 
+    @property
+    def solves(self) -> bool:
+        """Whether a root or a fixed point is looked for, which may not be found."""
+        return any(trace.solves for trace in self.traces)
+
     def call(self, numbers: Sequence[float]) -> tuple[Build, Sequence[float]]:
         """Return what puts the results together, and the results for one row."""
         traces = self.traces
@@ -193,6 +198,16 @@ def warn_once(ways: Ways, warned: list[bool], level: int) -> None:
     if ways.gave_up and not warned:
         warned.append(True)
         warnings.warn(ways.warning(), RuntimeWarning, stacklevel=level)
+
+
+def warn_unsolved(name: str, is_nan: Any, level: int) -> None:
+    """Warn that some results are nan in a function that looks for a root or a fixed point."""
+    if (count := int(np.count_nonzero(is_nan))) > 0:
+        rows = f"{count:,} of {len(is_nan):,}"
+        text = (
+            f"{name}: {rows} results or rows are nan: root or fixed_point may have found no solution there."
+        )
+        warnings.warn(text, RuntimeWarning, stacklevel=level)
 
 
 def take(blocks: list[Array], chosen: Any, count: int) -> tuple[list[Array], int]:

@@ -200,18 +200,20 @@ def _loop(loop: Loop, operands: list[Any], lanes: int, exact: bool) -> list[Any]
         return [*state, *given]
     done = [np.array(np.broadcast_to(number, lanes), float) for number in state]
     left = np.arange(lanes)
-    for turns in range(loop.limit + 1):
+    turns = 0
+    while len(left):
         (go,) = _turn(loop.condition, [*state, *outside], len(left), True, frozenset())
         more = go != 0.0
         if not more.all():
             for result, number in zip(done, state, strict=True):
                 result[left[~more]] = number[~more]
             left, state, outside = left[more], [x[more] for x in state], [x[more] for x in outside]
-        if not len(left):
-            return done
-        if turns < loop.limit:
+        if len(left):
+            if turns == loop.limit:
+                raise endless(turns)
             state = _turn(loop.body, [*state, *outside], len(left), exact, loop.decisive)
-    raise endless(loop.limit)
+            turns += 1
+    return done
 
 
 def _turn(program: Program, inputs: list[Any], lanes: int, exact: bool, decisive: Any) -> list[Any]:

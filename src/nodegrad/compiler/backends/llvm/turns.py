@@ -97,7 +97,7 @@ def _loop(
         return _now(body, state)
     mask = body.variable(body.mask, active or f"<{', '.join(['i1 true'] * body.lanes)}>")
     turns = body.variable("i64", "0")
-    head, inside, over, onward, done = map(body.fresh, ("head", "more", "over", "turn", "done"))
+    head, inside, done = map(body.fresh, ("head", "more", "done"))
     body.do(f"br label %{head}")
     body.label(head)
     now = _now(body, state)
@@ -108,19 +108,26 @@ def _loop(
     body.do(f"store {body.mask} {left}, ptr {mask}")
     body.do(f"br i1 {body.any(left)}, label %{inside}, label %{done}")
     body.label(inside)
-    made = body.let(f"load i64, ptr {turns}")
-    body.do(f"br i1 {body.let(f'icmp eq i64 {made}, {loop.limit}')}, label %{over}, label %{onward}")
-    body.label(over)
-    address = ctypes.cast(_call_endless, ctypes.c_void_p).value
-    body.do(f"call void inttoptr (i64 {address} to ptr)(i64 {loop.limit})")
-    body.do(f"br label %{done}")
-    body.label(onward)
-    body.do(f"store i64 {body.let(f'add nsw i64 {made}, 1')}, ptr {turns}")
+    if loop.limit is not None:
+        _count(body, turns, loop.limit, done)
     found = _program(body, loop.body, [*now, *outside], loop.decisive, left)
     _set(body, state, [body.choose(left, new, old) for new, old in zip(found, now, strict=True)])
     body.do(f"br label %{head}")
     body.label(done)
     return _now(body, state)
+
+
+def _count(body: Body, turns: Name, limit: int, done: Name) -> None:
+    """Count a turn; past the limit, hold an error for the caller and leave the loop."""
+    over, onward = body.fresh("over"), body.fresh("turn")
+    made = body.let(f"load i64, ptr {turns}")
+    body.do(f"br i1 {body.let(f'icmp eq i64 {made}, {limit}')}, label %{over}, label %{onward}")
+    body.label(over)
+    address = ctypes.cast(_call_endless, ctypes.c_void_p).value
+    body.do(f"call void inttoptr (i64 {address} to ptr)(i64 {limit})")
+    body.do(f"br label %{done}")
+    body.label(onward)
+    body.do(f"store i64 {body.let(f'add nsw i64 {made}, 1')}, ptr {turns}")
 
 
 def _program(

@@ -1,0 +1,332 @@
+"""Roots and fixed points: numbers found by iteration, differentiated by the implicit function theorem.
+
+Where f(x, θ) = 0, moving θ moves x by dx = -(∂f/∂x)⁻¹ (∂f/∂θ) dθ, however x was found. So the iteration is
+never differentiated: it runs on numbers, or compiled in one native loop, and the solution is an operation of
+what f closes over, with these partials. They are written over Values: there are derivatives of every order.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nodegrad import ops
+from nodegrad.graph import clock, dependents, topological_order
+from nodegrad.loops import repeat, rolling
+from nodegrad.ops import Composite, constant, div, gt, lt, plain, where
+from nodegrad.sweep import forward_sweep, reverse_sweep
+from nodegrad.trees import Spec, Tree, build, described, flatten
+from nodegrad.value import Value, literal, stand_in
+
+__all__ = ["fixed_point", "root"]
+
+Number = Any  # a float or a Value
+Evaluate = Callable[[Sequence[Number]], tuple[list[Number], list[list[Number]]]]
+
+_EPS = 2.0**-53
+_NEWTON_TURNS = 200
+_BRACKET_TURNS = 1_200  # halving takes so many from the largest float to the smallest
+_FIXED_TURNS = 10_000
+
+
+def root(f: Callable[[Tree], Tree], start: Tree) -> Tree:
+    """Return x with f(x) = 0: from a number or a list by Newton's method, inside (lo, hi) safely.
+
+    Newton's steps are halved until they help. In a bracket (lo, hi), where f has different signs at its ends,
+    a step that leaves the bracket or shrinks too slowly is replaced by a bisection. Both go on to the last
+    bits. Slopes come from the record, so f is a plain function.
+
+    Derivatives are those of the solution, dx = -(∂f/∂x)⁻¹ ∂f/∂θ dθ, by everything that f closes over, to any
+    order; the start has no influence. Where nothing is found, x is nan, and a warning says so.
+
+    >>> import nodegrad as ng
+    >>> def cube_root(a):
+    ...     return ng.root(lambda x: x**3 - a, 1.0)
+    >>> cube_root(8.0), round(ng.grad(cube_root)(8.0), 12)
+    (2.0, 0.083333333333)
+    >>> ng.root(lambda x: ng.cos(x) - x, (0.0, 1.0))
+    0.7390851332151607
+    >>> ng.root(lambda p: [p[0] + p[1] - 3.0, p[0] - p[1]], [0.0, 5.0])
+    [1.5, 1.5]
+
+    Args:
+        f: a function of x (of the list x) that returns a number (as many numbers). Compiled, it must not
+            branch on x.
+        start: a number; a tuple (lo, hi); or a list or array of numbers for as many equations.
+
+    Raises:
+        TypeError: if f does not return as many numbers as x has.
+    """
+    if isinstance(start, tuple):
+        if len(start) != 2:
+            raise TypeError(f"root takes a bracket as a pair (lo, hi); got {described(start)}.")
+        return _solve("root", f, start[0], lambda evaluate, _: _bracketed(evaluate, *start))
+    return _solve("root", f, start, _newton)
+
+
+def fixed_point(f: Callable[[Tree], Tree], start: Tree) -> Tree:
+    """Return x with f(x) = x: iterated from the start, then by Newton's method to the last bits.
+
+    Derivatives are those of the solution, by everything that f closes over; see `root`.
+
+    >>> import nodegrad as ng
+    >>> def settled(a):
+    ...     return ng.fixed_point(lambda x: 0.5 * (x + a / x), 1.0)
+    >>> settled(9.0), ng.grad(settled)(9.0)
+    (3.0, 0.16666666666666666)
+
+    Args:
+        f: a function from x to a number (numbers) of the same structure. Compiled, it must not branch on x.
+        start: a number, or a list or array of numbers.
+
+    Raises:
+        TypeError: if f does not return as many numbers as x has.
+    """
+
+    def left(x: Tree) -> list[Number]:
+        return [a - b for a, b in zip(flatten(x)[0], flatten(f(x))[0], strict=False)]
+
+    def find(evaluate: Evaluate, first: list[Number]) -> tuple[list[Number], Number]:
+        spec = flatten(start)[1]
+
+        def moved(x: list[Number]) -> list[Number]:
+            if rolling():
+                return _numbers("fixed_point", f(build(spec, x)), len(x))
+            after = _numbers("fixed_point", f(build(spec, map(stand_in, x))), len(x))
+            return [_plain("fixed_point", each) for each in after]
+
+        def more(state: Any) -> Number:
+            x, after, turns = state
+            far = [gt(ops.abs(a - b), 1e-6 * ops.abs(a)) for a, b in zip(x, after, strict=True)]
+            return lt(turns, float(_FIXED_TURNS)) * gt(ops.sum(*far), 0.0)
+
+        _, settled, _ = repeat(more, lambda s: (s[1], moved(s[1]), s[2] + 1.0), (first, moved(first), 0.0))
+        return _newton(evaluate, settled)
+
+    return _solve("fixed_point", left, start, find)
+
+
+Find = Callable[[Evaluate, list[Number]], tuple[list[Number], Number]]  # the solution, and whether it is one
+
+
+def _solve(user: str, f: Callable[[Tree], Tree], start: Tree, find: Find) -> Tree:
+    """Find a solution and make it an operation of what f closes over."""
+    leaves, spec = flatten(start)
+    compiled = rolling()
+    first = [x if compiled and isinstance(x, Value) else _plain(user, x) for x in leaves]
+
+    def evaluate(x: Sequence[Number]) -> tuple[list[Number], list[list[Number]]]:
+        return _evaluate(user, f, spec, x, floats=not compiled)
+
+    x, found = find(evaluate, first)
+    x = [where(found, each, math.nan) for each in x]
+    if not compiled and not found:
+        warnings.warn(f"{user} found no solution; the result is nan.", RuntimeWarning, stacklevel=3)
+    solution = _Solution(user, f, spec, len(x))
+    return build(spec, solution.nodes(x))
+
+
+def _plain(user: str, x: Any) -> float:
+    return x._data if isinstance(x, Value) else plain(x, user)
+
+
+def _numbers(user: str, y: Tree, count: int) -> list[Number]:
+    numbers = flatten(y)[0]
+    if len(numbers) != count:
+        raise TypeError(
+            f"{user} takes a function that returns as many numbers as it takes, {count}; this one returned "
+            f"{described(y)}."
+        )
+    return [x if isinstance(x, Value) else plain(x, user) for x in numbers]
+
+
+def _values(x: Sequence[Number]) -> list[Value]:
+    return [each if isinstance(each, Value) else literal(each) for each in x]
+
+
+def _evaluate(
+    user: str, f: Callable[[Tree], Tree], spec: Spec, x: Sequence[Number], floats: bool
+) -> tuple[list[Number], list[list[Number]]]:
+    """Return f(x) and its Jacobian, as floats or as Values."""
+    since = clock.tick()
+    given = _values(x)
+    variables = [stand_in(each) for each in x] if floats else [ops.identity(each) for each in given]
+    y = [
+        each if isinstance(each, Value) else literal(each)
+        for each in _numbers(user, f(build(spec, variables)), len(x))
+    ]
+    order = topological_order(*y, since=since)
+    columns = []
+    for variable in variables:
+        tangents = forward_sweep(order, {variable: 1.0}, dependents(order, [variable]), floats)
+        columns.append([tangents.get(each, 0.0) for each in y])
+    return [each._data if floats else each for each in y], [list(row) for row in zip(*columns, strict=True)]
+
+
+# Finding it. All of this works on floats and on Values.
+
+
+def _newton(evaluate: Evaluate, first: list[Number]) -> tuple[list[Number], Number]:
+    """Newton's method; a step is halved until the residual is smaller."""
+
+    def state(x: list[Number], turns: Number) -> tuple[Any, ...]:
+        y, jacobian = evaluate(x)
+        return x, ops.sum(*map(ops.abs, y)), _linear(jacobian, [y])[0], 1.0, turns
+
+    def more(now: Any) -> Number:
+        x, residual, step, share, turns = now
+        steps = [ops.abs(share * d) for d in step]
+        moving = [gt(d, _EPS * ops.abs(a)) * lt(d, math.inf) for a, d in zip(x, steps, strict=True)]
+        return gt(residual, 0.0) * lt(turns, float(_NEWTON_TURNS)) * gt(ops.sum(*moving), 0.0)
+
+    def turn(now: Any) -> tuple[Any, ...]:
+        x, residual, step, share, turns = now
+        new = state([a - share * d for a, d in zip(x, step, strict=True)], turns + 1.0)
+        better = lt(new[1], residual)
+
+        def chosen(a: Number, b: Number) -> Number:
+            return where(better, a, b)
+
+        return (
+            list(map(chosen, new[0], x)),
+            chosen(new[1], residual),
+            list(map(chosen, new[2], step)),
+            chosen(1.0, 0.5 * share),
+            turns + 1.0,
+        )
+
+    x, residual, step, _, _ = repeat(more, turn, state(first, 0.0))
+    scale = [1e-15 * ops.abs(each) for each in first]
+    near = [ops.le(ops.abs(d), 1e-9 * ops.abs(a) + s) for a, d, s in zip(x, step, scale, strict=True)]
+    return x, gt(ops.eq(residual, 0.0) + ops.eq(ops.sum(*near), float(len(x))), 0.0)
+
+
+def _bracketed(evaluate: Evaluate, low: Number, high: Number) -> tuple[list[Number], Number]:
+    """Newton's method inside a bracket, with bisections where a step would leave it or shrinks too slowly.
+
+    William H. Press et al., Numerical Recipes, section 9.4 (`rtsafe`).
+    """
+
+    def value(x: Number) -> tuple[Number, Number]:
+        (y,), ((slope,),) = evaluate([x])
+        return y, slope
+
+    (at_low, _), (at_high, _) = value(low), value(high)
+    below = lt(at_low, 0.0)
+    a, b = where(below, low, high), where(below, high, low)  # f(a) < 0 <= f(b)
+    middle = a + 0.5 * (b - a)
+    at_middle, slope_at_middle = value(middle)
+    span = ops.abs(b - a)
+    a, b = where(lt(at_middle, 0.0), middle, a), where(lt(at_middle, 0.0), b, middle)
+
+    def more(now: Any) -> Number:
+        _, _, x, y, _, move, _, turns = now
+        return ops.ne(y, 0.0) * gt(move, _EPS * ops.abs(x)) * lt(turns, float(_BRACKET_TURNS))
+
+    def turn(now: Any) -> tuple[Number, ...]:
+        a, b, x, y, slope, move, before, turns = now
+        newton = x - div(y, slope)
+        inside = lt((newton - a) * (newton - b), 0.0)
+        fast = lt(ops.abs(2.0 * y), ops.abs(before * slope))
+        new = where(inside * fast, newton, a + 0.5 * (b - a))
+        y_new, slope_new = value(new)
+        below = lt(y_new, 0.0)
+        ends = where(below, new, a), where(below, b, new)
+        return *ends, new, y_new, slope_new, ops.abs(new - x), move, turns + 1.0
+
+    _, _, x, y, *_ = repeat(more, turn, (a, b, middle, at_middle, slope_at_middle, span, span, 0.0))
+    x = where(ops.eq(at_low, 0.0), low, where(ops.eq(at_high, 0.0), high, x))
+    largest = ops.maximum(ops.abs(at_low), ops.abs(at_high))
+    return [x], ops.le(ops.sign(at_low) * ops.sign(at_high), 0.0) * ops.le(ops.abs(y), largest)
+
+
+def _linear(matrix: list[list[Number]], columns: list[list[Number]]) -> list[list[Number]]:
+    """Solve matrix · x = column for each column, by elimination with the largest pivot, chosen by `where`."""
+    size = len(matrix)
+    rows = [[*row, *[column[i] for column in columns]] for i, row in enumerate(matrix)]
+    for k in range(size):
+        for i in range(k + 1, size):
+            swap = gt(ops.abs(rows[i][k]), ops.abs(rows[k][k]))
+            pairs = list(zip(rows[k], rows[i], strict=True))
+            rows[k] = [where(swap, y, x) for x, y in pairs]
+            rows[i] = [where(swap, x, y) for x, y in pairs]
+        for i in range(k + 1, size):
+            share = div(rows[i][k], rows[k][k])
+            rows[i] = [x - share * y for x, y in zip(rows[i], rows[k], strict=True)]
+    found = [[0.0] * size for _ in columns]
+    for place, x in enumerate(found):
+        for k in reversed(range(size)):
+            known: Number = rows[k][size + place]
+            for j in range(k + 1, size):
+                known = known - rows[k][j] * x[j]
+            x[k] = div(known, rows[k][k])
+    return found
+
+
+# What is found, as an operation.
+
+
+class _Solution:
+    """A solution of f(x) = 0 for as many numbers as f takes."""
+
+    def __init__(self, user: str, f: Callable[[Tree], Tree], spec: Spec, count: int) -> None:
+        self.user, self.f, self.spec, self.count = user, f, spec, count
+        self.found: list[Value] = []
+        self._jacobians: dict[tuple[int, ...], list[list[Number]]] = {}
+
+    def nodes(self, x: list[Number]) -> list[Number]:
+        """Return the solution; plain numbers if f closes over no Value."""
+        given = _values(x)
+        variables = [stand_in(each._data) for each in given]
+        since = clock.tick()
+        y = _values(_numbers(self.user, self.f(build(self.spec, variables)), len(x)))
+        order = topological_order(*y, since=since)
+        # What f makes itself is made anew at each call, so only what was there before is an operand.
+        before = [node for node in order if node.op is None or node._time < since]
+        known = set(variables)
+        outside = [node for node in before if node.op is not constant and node not in known]
+        if not outside and not any(isinstance(each, Value) for each in x):
+            return x
+        operands = (*given, *outside)
+        self.found = [Value.apply_op(SolutionResult(self, index), operands) for index in range(self.count)]
+        return list(self.found)
+
+    def jacobian(self, wanted: Sequence[int]) -> list[list[Number]]:
+        """Return, for each wanted operand, the partials of all numbers of the solution."""
+        key = tuple(wanted)
+        if key not in self._jacobians:
+            self._jacobians[key] = self._differentiate(wanted)
+        return self._jacobians[key]
+
+    def _differentiate(self, wanted: Sequence[int]) -> list[list[Number]]:
+        x, operands = self.found, self.found[0].operands
+        by = [operands[index] for index in wanted]
+        since = clock.tick()
+        found = _numbers(self.user, self.f(build(self.spec, x)), len(x))
+        y = [each for each in found if isinstance(each, Value)]
+        # Not what the solution was made from: it would be differentiated by itself.
+        order = [node for node in topological_order(*y, since=since) if node._time >= since]
+        active = dependents(order, [*x, *by])
+        swept = [reverse_sweep(order, {each: 1.0}, active, floats=False) for each in y]
+        matrix = [[adjoints.get(each, 0.0) for each in x] for adjoints in swept]
+        columns = [[-adjoints.get(each, 0.0) for adjoints in swept] for each in by]
+        return _linear(matrix, columns)
+
+
+class SolutionResult(Composite):
+    """One number of a solution. Operands: the numbers found, this one among them, then what f closes over."""
+
+    __slots__ = ("index", "solution")
+    index: int
+    solution: _Solution
+
+    def __init__(self, solution: _Solution, index: int) -> None:
+        super().__init__(solution.user, solution.user, lambda *numbers: numbers[index])
+        object.__setattr__(self, "index", index)
+        object.__setattr__(self, "solution", solution)
+
+    def partials_of(self, node: Value, wanted: Sequence[int]) -> list[Any]:
+        """Return the partial derivatives by the wanted operands: None by the numbers that were found."""
+        moved_by = [index for index in wanted if index >= self.solution.count]
+        rows = dict(zip(moved_by, self.solution.jacobian(moved_by), strict=True)) if moved_by else {}
+        return [rows[index][self.index] if index in rows else None for index in wanted]

@@ -1,0 +1,205 @@
+"""root and fixed_point: found to the last bits, differentiated implicitly, in every tier."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+import nodegrad as ng
+from nodegrad import Value
+from nodegrad.compiler import backends
+
+BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return request.param
+
+
+def cube_root(a):
+    return ng.root(lambda x: x**3 - a, 1.0)
+
+
+def kepler(anomaly, eccentricity):
+    return ng.root(lambda e: e - eccentricity * ng.sin(e) - anomaly, (0.0, 6.5))
+
+
+def normal(x):
+    return 0.5 * ng.erfc(-x / math.sqrt(2.0))
+
+
+def price(spot, strike, years, volatility):
+    spread = volatility * ng.sqrt(years)
+    d = ng.log(spot / strike) / spread + 0.5 * spread
+    return spot * normal(d) - strike * normal(d - spread)
+
+
+def implied(quoted, strike):
+    return ng.root(lambda v: price(100.0, strike, 0.75, v) - quoted, (1e-3, 4.0))
+
+
+def hypotenuse(a, b):
+    """Solve x + y = a, x·y = b for a list of two unknowns."""
+    x, y = ng.root(lambda p: [p[0] + p[1] - a, p[0] * p[1] - b], [0.0, 5.0])
+    return x * y * y
+
+
+def settled(a):
+    return ng.fixed_point(lambda x: ng.cos(a * x), 0.5)
+
+
+CASES = {
+    "cube_root": (cube_root, [(8.0,), (0.3,), (-5.0,), (1e9,)]),
+    "kepler": (kepler, [(0.5, 0.1), (3.0, 0.9), (1e-3, 0.99), (6.0, 0.0)]),
+    "implied": (implied, [(10.0, 100.0), (3.0, 120.0), (30.0, 75.0), (7.5, 101.0)]),
+    "systems": (hypotenuse, [(3.0, 2.0), (5.0, 6.0), (7.0, -8.0), (2.5, 1.0)]),
+    "fixed points": (settled, [(0.5,), (1.0,), (0.1,), (1.2,)]),
+}
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("case", CASES)
+def test_tiers_agree(case, order, backend):
+    f, rows = CASES[case]
+    places = tuple(range(len(rows[0])))
+    transform = [lambda f: f, lambda f: ng.grad(f, places), lambda f: ng.hessian(f, places)][order]
+    eager = transform(f) if order else lambda *row: f(*map(Value, row)).data
+    compiled = ng.compile(transform(f), backend=backend)
+    expected = [flat(eager(*row)) for row in rows]
+
+    called = [flat(compiled(*row)) for row in rows]
+    mapped = compiled.map(*[list(column) for column in zip(*rows * 6, strict=True)])
+
+    np.testing.assert_allclose(called, expected, rtol=1e-8, atol=1e-10)
+    columns = [np.asarray(x) for x in flat(mapped)]
+    np.testing.assert_allclose(np.transpose(columns), expected * 6, rtol=1e-8, atol=1e-10)
+    assert compiled.stats()["guards"] == 0
+
+
+def flat(found):
+    return [found] if not isinstance(found, tuple | list) else [x for part in found for x in flat(part)]
+
+
+def test_derivatives_are_those_of_the_closed_form():
+    a = 5.0
+
+    orders = [cube_root]
+    for _ in range(3):
+        orders.append(ng.grad(orders[-1]))
+
+    factor, power = 1.0, 1 / 3
+    for derivative in orders:
+        assert ng.jvp(derivative, (a,), (0.0,))[0] == pytest.approx(factor * a**power, rel=1e-13)
+        factor, power = factor * power, power - 1
+
+
+@pytest.mark.parametrize(
+    ("f", "start", "expected"),
+    [
+        (lambda x: x * x - 2.0, 1.0, math.sqrt(2.0)),
+        (lambda x: x * x - 2.0, (0.0, 2.0), math.sqrt(2.0)),
+        (lambda x: x * x - 2.0, (2.0, 0.0), math.sqrt(2.0)),
+        (lambda x: ng.exp(x) - 1e-9, 5.0, math.log(1e-9)),
+        (lambda x: x**3, (-1.0, 2.0), 0.0),
+        (lambda x: x - 3.0, (3.0, 5.0), 3.0),
+        (lambda x: x - 5.0, (3.0, 5.0), 5.0),
+        (lambda x: ng.atan(x) - 1.0, 100.0, math.tan(1.0)),  # plain Newton flies away
+        (lambda x: ng.cbrt(x) - 0.1, (-1.0, 5.0), 1e-3),
+        (lambda x: ng.sign(x - 0.7) * ng.sqrt(abs(x - 0.7)), (0.0, 1.0), 0.7),  # slopes mislead
+        (lambda x: ng.where(x < 0.3, -1.0, x - 0.2), (0.0, 1.0), 0.3),  # a jump, with no slope on the left
+        (lambda x: x, 0.0, 0.0),
+        (lambda x: x * 1e300, 1.0, 0.0),
+    ],
+)
+def test_hard_functions(f, start, expected, backend):
+    found = ng.root(f, start)
+    compiled = ng.compile(lambda shift: ng.root(lambda x: f(x - shift), start), backend=backend)
+
+    assert found == pytest.approx(expected, rel=4e-16, abs=1e-15)
+    assert compiled(0.0) == pytest.approx(expected, rel=4e-16, abs=1e-15)
+
+
+def test_plain_numbers_give_plain_numbers():
+    assert type(ng.root(lambda x: x - 2.0, 1.0)) is float
+    assert ng.root(lambda p: [p[0] - 2.0, p[1] + p[0]], [1.0, 1.0]) == [2.0, -2.0]
+    assert type(ng.root(lambda p: p - np.array([1.0, 2.0]), np.zeros(2))) is np.ndarray
+
+
+@pytest.mark.parametrize("start", [0.5, (-1.0, 1.0)])
+def test_what_is_not_found_is_nan_with_a_warning(start, backend):
+    def f(a):
+        return ng.root(lambda x: x * x + a, start)
+
+    compiled = ng.compile(f, backend=backend)
+
+    with pytest.warns(RuntimeWarning, match="found no solution"):
+        assert math.isnan(f(Value(1.0)).data)
+    with pytest.warns(RuntimeWarning, match="1 of 1 results or rows are nan"):
+        assert math.isnan(compiled(1.0))
+
+
+def test_map_says_how_many_rows_found_nothing(backend):
+    compiled = ng.compile(lambda a: ng.root(lambda x: ng.exp(x) - a, (-50.0, 50.0)), backend=backend)
+    rows = [1.0, -1.0, 2.0, -2.0, -3.0, 4.0] * 5
+
+    with pytest.warns(RuntimeWarning, match="15 of 30 results or rows are nan"):
+        found = compiled.map(rows)
+
+    np.testing.assert_allclose(found[::6], 0.0, atol=1e-15)
+    assert np.isnan(found).sum() == 15
+
+
+def test_a_solution_depends_on_leaves_closed_over(backend):
+    w = Value(4.0)
+    f = ng.value_and_grad(lambda x: x * ng.root(lambda y: y * y - w, 1.0), wrt=[w])
+    compiled = ng.compile(f, backend=backend)
+    assert flat(compiled(3.0)) == pytest.approx([6.0, 0.75])
+
+    w.data = 9.0
+
+    assert flat(compiled(3.0)) == pytest.approx([9.0, 0.5])
+    w.grad = 0.0
+    ng.root(lambda y: y * y - w, 1.0).backward()
+    assert w.grad == pytest.approx(1 / 6)
+
+
+def test_the_start_has_no_influence():
+    assert ng.grad(lambda s: ng.root(lambda x: x * x - 2.0, s) * 3.0)(1.0) == 0.0
+
+
+def test_roots_inside_loops_and_roots(backend):
+    def steps(x):  # implicit Euler for y' = -y³
+        return ng.fori_loop(0, 4, lambda _, y: ng.root(lambda z: z - y + 0.1 * z**3, y), x)
+
+    def nested(a):
+        return ng.root(lambda x: x * x - cube_root(a) * ng.root(lambda y: y * y - x - a, 2.0), 1.5)
+
+    for f in (steps, nested):
+        g = ng.value_and_grad(f)
+        np.testing.assert_allclose(ng.compile(g, backend=backend)(1.7), g(1.7), rtol=1e-10)
+
+
+def test_functions_that_branch_are_refused_compiled_only(backend):
+    def f(a):
+        return ng.root(lambda x: x - a if x > 0 else x * 2.0 - a, 1.0)
+
+    assert ng.grad(f)(3.0) == pytest.approx(1.0)
+    with pytest.raises(TypeError, match=r"nodegrad\.where"):
+        ng.compile(f, backend=backend)(3.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ng.root(lambda x: [x, x], 1.0), "as many numbers as it takes, 1"),
+        (lambda: ng.root(lambda p: p[0], [1.0, 2.0]), "as many numbers as it takes, 2"),
+        (lambda: ng.root(lambda x: x, (1.0, 2.0, 3.0)), "a pair"),
+        (lambda: ng.root(lambda x: x, "1"), "real number"),
+        (lambda: ng.root(lambda x: None, 1.0), "root"),
+    ],
+)
+def test_bad_use_is_refused(call, message):
+    with warnings.catch_warnings(), pytest.raises(TypeError, match=message):
+        call()
