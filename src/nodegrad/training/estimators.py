@@ -58,7 +58,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             loss if self.loss is None else self.loss,
             self.optimizer,
             self.epochs,
-            self.batch_size,
+            None if self.optimizer in SOLVERS else self.batch_size,
             learning_rate=None if self.optimizer in SOLVERS else self.learning_rate,
             sample_weight=weights,
             tolerance=self.tolerance,
@@ -85,8 +85,8 @@ class MLPClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     >>> import nodegrad as ng
     >>> from nodegrad.training.estimators import MLPClassifier
     >>> X, y = ng.data.make_moons(60, seed=1)
-    >>> MLPClassifier(random_state=1).fit(X, y).score(X, y)
-    1.0
+    >>> MLPClassifier(optimizer="lbfgs", random_state=1).fit(X, y).score(X, y) > 0.9
+    True
 
     Args:
         hidden_layer_sizes: the number of neurons in each hidden layer.
@@ -133,8 +133,8 @@ class MLPRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     >>> import nodegrad as ng
     >>> from nodegrad.training.estimators import MLPRegressor
     >>> X, y = ng.data.make_line(20, noise=0.0)
-    >>> round(MLPRegressor(random_state=1).fit(X, y).score(X, y), 2)
-    1.0
+    >>> MLPRegressor(optimizer="lbfgs", random_state=1).fit(X, y).score(X, y) > 0.9
+    True
 
     With `build` it trains any model: `MLPRegressor(build=lambda inputs, outputs, seed: MyModel(inputs))`.
     The arguments are those of `MLPClassifier`; optimizer may be lm, too, for a single target.

@@ -17,6 +17,7 @@ from nodegrad.training.ranks import Combine, Ranks
 from nodegrad.training.run import Run
 from nodegrad.training.solvers import solve
 from nodegrad.trees import described
+from nodegrad.value import Value
 
 SOLVERS = ("lbfgs", "lm")
 
@@ -30,6 +31,7 @@ def fit(
     epochs: int = 100,
     batch_size: int | None = None,
     *,
+    parameters: Iterable[Value] | None = None,
     learning_rate: Any = None,
     lr: Any = None,
     sample_weight: Any = None,
@@ -72,16 +74,19 @@ def fit(
     ('tolerance', 21.0)
 
     Args:
-        model: a Module, or any function of a row of X; then `optimizer` must hold the parameters.
+        model: a Module, or any function of a row of X; then give `parameters`, or an Optimizer that holds
+            them.
         X: the rows: lists, an array (one mapped from a file is never read as a whole), or a data frame. Or,
             without `y`, batches to go through in every epoch: pairs of rows and targets, or triples with
             weights; such as a list, a PyTorch DataLoader, or a function that returns an iterator.
         y: a target for each row: a number, a list of numbers, or for cross_entropy the number of a class.
         loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
         optimizer: an Optimizer, or the name of one: sgd, adam, adamw, rmsprop. Or, from SciPy and over all
-            rows at once, lbfgs; or lm (Levenberg-Marquardt), for the mean squared error.
+            rows at once, lbfgs; or lm (Levenberg-Marquardt), for the mean squared error, which goes on
+            until no digit improves, whatever the patience.
         epochs: how often to go through the data at most.
         batch_size: how many random rows make a step (over all ranks, with `combine`); None for all.
+        parameters: what an optimizer given by name updates; None for all parameters of the model.
         learning_rate: that of an optimizer given by name: a number or a schedule. `lr` is the same.
         sample_weight: a weight for each row; the mean loss is weighted by them.
         class_weight: a weight for each class in y by its number, or "balanced" for classes of one weight.
@@ -120,6 +125,7 @@ def fit(
         loss,
         optimizer,
         epochs,
+        parameters=parameters,
         learning_rate=learning_rate if lr is None else lr,
         tolerance=tolerance,
         patience=patience,
@@ -153,6 +159,8 @@ def fit(
     problem.weigh()
     batches.start(problem)
     if isinstance(optimizer, str) and optimizer in SOLVERS:
+        if size is not None or y is None:
+            raise ValueError(f"fit: optimizer={optimizer!r} takes all rows at once: leave batches out.")
         return solve(optimizer, problem, settings)
     return Run(problem, batches, settings).history
 
@@ -163,6 +171,7 @@ def prepared(
     optimizer: str | Optimizer,
     epochs: int,
     *,
+    parameters: Iterable[Value] | None = None,
     learning_rate: Any,
     tolerance: float,
     patience: int | None,
@@ -192,8 +201,8 @@ def prepared(
     if isinstance(optimizer, str) and optimizer in SOLVERS:
         if learning_rate is not None:
             raise ValueError(f"fit: optimizer={optimizer!r} finds its own steps: leave learning_rate out.")
-        return settings, loss_function, _optimizer("sgd", model, None)
-    return settings, loss_function, _optimizer(optimizer, model, learning_rate)
+        return settings, loss_function, _optimizer("sgd", model, parameters, None)
+    return settings, loss_function, _optimizer(optimizer, model, parameters, learning_rate)
 
 
 # Checks before anything runs.
@@ -221,23 +230,23 @@ def held_out(validation: Any) -> Samples | None:
     return Samples(inputs, targets, "fit", ("validation[0]", "validation[1]"), *weights)
 
 
-def _optimizer(optimizer: str | Optimizer, model: Any, learning_rate: Any) -> Optimizer:
+def _optimizer(optimizer: str | Optimizer, model: Any, parameters: Any, learning_rate: Any) -> Optimizer:
     if isinstance(optimizer, Optimizer):
-        if learning_rate is not None:
-            raise ValueError("fit: an Optimizer has its own learning_rate: give it there.")
+        if learning_rate is not None or parameters is not None:
+            raise ValueError("fit: an Optimizer has its own learning_rate and parameters: give them there.")
         return optimizer
     if optimizer not in OPTIMIZERS:
         raise ValueError(
             f"fit: unknown optimizer {optimizer!r}. Known are {', '.join([*OPTIMIZERS, *SOLVERS])}; "
             "or give an Optimizer: nodegrad.optim.SGD(model.parameters(), 0.01)."
         )
-    if not hasattr(model, "parameters"):
+    if parameters is None and not hasattr(model, "parameters"):
         raise TypeError(
-            f"fit: {model!r:.40} has no parameters(). Give the optimizer what to update: "
+            f"fit: {model!r:.40} has no parameters(). Say what to update: fit(..., parameters=[...]), or "
             "optimizer=nodegrad.optim.SGD([...], 0.01)."
         )
     settings = {} if learning_rate is None else {"learning_rate": learning_rate}
-    return OPTIMIZERS[optimizer](model.parameters(), **settings)
+    return OPTIMIZERS[optimizer](model.parameters() if parameters is None else parameters, **settings)
 
 
 def _whole(name: str, number: Any) -> int:

@@ -123,6 +123,7 @@ def _levenberg_marquardt(solver: _Solver) -> str:
         difference = found - (target[0] if isinstance(target, list) else target)
         return weight[0] ** 0.5 * difference if weight else difference
 
+    solver.settings.criteria.patience = math.inf  # the last digits come slowly, and MINPACK knows its end
     compiled = compile(value_and_grad(residual, wrt=solver.leaves))
     latest: dict[str, Array] = {}
 

@@ -1,0 +1,334 @@
+"""Runs: what is looked at after each epoch, and what is done about it."""
+
+import math
+import random
+import signal
+import warnings
+
+import pytest
+
+import nodegrad as ng
+from nodegrad import data
+from nodegrad.nn import MLP, Dropout, Layer, Sequential
+from nodegrad.optim import SGD, Adam, decay_weights_only
+from nodegrad.training import native_steps
+from nodegrad.training.callbacks import CSVLog, ReduceOnPlateau
+from nodegrad.training.history import Criteria
+
+X, Y = data.make_moons(30, noise=0.1, seed=1)
+
+
+def run(**settings):
+    model = settings.pop("model", None) or MLP(2, [4, 1], "tanh", seed=1)
+    settings = {"epochs": 5, "batch_size": 7, "seed": 1, "learning_rate": 0.05} | settings
+    return ng.fit(model, settings.pop("X", X), settings.pop("y", Y), **settings), model
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("validation", [None, (X[:8], Y[:8])])
+def test_the_best_epoch_is_restored(validation, compile):
+    states = []
+    history, model = run(
+        epochs=30,
+        learning_rate=1.5,
+        patience=None,
+        validation=validation,
+        restore_best=True,
+        compile=compile,
+        callback=lambda epoch, history: states.append(history.model.state_dict()),
+    )
+
+    losses = history.validation_losses or history.losses
+    assert min(losses) < losses[-1]
+    assert history.best_epoch == 1 + losses.index(min(losses))
+    assert model.state_dict() == states[history.best_epoch - 1]
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"metrics": "accuracy"}, {"validation": (X, Y)}])
+def test_looking_changes_nothing(settings, compile):
+    """Many epochs in one native call end where epochs one by one end."""
+    quiet = run(epochs=200, batch_size=None, compile=compile, target_loss=0.1)
+    watched = run(epochs=200, batch_size=None, compile=compile, target_loss=0.1, **settings)
+
+    if "validation" not in settings:
+        assert watched[0].losses == quiet[0].losses
+        assert watched[1].state_dict() == quiet[1].state_dict()
+        assert quiet[0].reason == "target loss"
+    else:
+        assert watched[0].losses == quiet[0].losses[: watched[0].epochs]
+
+
+@pytest.mark.parametrize("stop", [{"target_loss": 0.12}, {"gradient_tolerance": 0.05}, {"tolerance": 0.05}])
+def test_epochs_beyond_the_end_leave_no_trace(stop):
+    pytest.importorskip("numpy")
+    settings = {"epochs": 400, "batch_size": None, "compile": True, "optimizer": "adam"} | stop
+
+    many, model = run(**settings)
+    single, twin = run(**settings, callback=lambda epoch, history: None)
+
+    assert many.reason == single.reason != "max epochs"
+    assert many.losses == single.losses
+    assert model.state_dict() == twin.state_dict()
+    assert many.optimizer.state_dict() == single.optimizer.state_dict()
+
+
+def test_one_nan_validation_loss_is_not_the_best_for_ever():
+    criteria = Criteria(-math.inf, 1e-6, 2, 0.0)
+
+    assert [criteria.met(loss, 1.0) for loss in (math.nan, 1.0, 0.5, 0.25, 0.125)] == [""] * 5
+    assert criteria.best == 0.125
+    assert [criteria.met(loss, 1.0) for loss in (math.nan, math.inf)] == ["", "tolerance"]
+
+
+def test_validation_that_is_nan_in_every_epoch_is_mentioned():
+    weight = ng.Value(1.0)
+
+    def model(row):
+        return ng.where(row[0] > 0.0, weight * row[0], ng.log(weight * row[0]))
+
+    with pytest.warns(RuntimeWarning, match="validation loss was nan after every epoch"):
+        history = ng.fit(
+            model, [[1.0]], [2.0], optimizer=SGD([weight], 0.1), validation=([[-1.0]], [0.0]), epochs=20
+        )
+
+    assert (history.reason, history.epochs) == ("tolerance", 10)
+
+
+def test_metrics_are_those_of_the_predictions():
+    history, model = run(
+        metrics=["accuracy", "auc", "r2", lambda predictions, targets: len(targets)],
+        validation=(X[:10], Y[:10]),
+        loss="binary_cross_entropy_with_logits",
+    )
+
+    right = [(model(row).data > 0.0) == label for row, label in zip(X, Y, strict=True)]
+    assert history.history.keys() == {
+        *("loss", "val_loss", "accuracy", "auc", "r2", "<lambda>"),
+        *("val_accuracy", "val_auc", "val_r2", "val_<lambda>"),
+    }
+    assert history.metrics["accuracy"][-1] == sum(right) / 30
+    assert history.metrics["val_accuracy"][-1] == sum(right[:10]) / 10
+    assert history.metrics["val_<lambda>"] == [10] * 5
+    with pytest.raises(ValueError, match="unknown metric 'precision'. Known are accuracy, r2, auc"):
+        run(metrics=["precision"])
+
+
+def test_log_has_a_line_for_each_epoch(tmp_path):
+    history, _ = run(epochs=3, metrics="accuracy", callbacks=[CSVLog(tmp_path / "log.csv")])
+
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert lines[0] == "epoch,loss,accuracy"
+    assert [line.split(",")[:2] for line in lines[1:]] == [
+        [str(epoch + 1), repr(loss)] for epoch, loss in enumerate(history.losses)
+    ]
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_rate_falls_on_a_plateau(compile):
+    """From x = 1 a rate of 1.5 goes to and fro over the bowl, further out each time, until it is halved."""
+    x, rates = ng.Value(1.0), []
+
+    def note(epoch, history):
+        rates.append(history.optimizer.learning_rate)
+
+    ng.fit(
+        lambda row: x * row,
+        [1.0],
+        [0.0],
+        optimizer=SGD([x], 1.5),
+        epochs=30,
+        callbacks=[ReduceOnPlateau(0.5, patience=2), note],
+        compile=compile,
+    )
+
+    assert rates[:5] == [1.5, 1.5, 0.75, 0.75, 0.375]
+    assert abs(x.data) < 1e-3
+
+
+def test_rate_falls_no_lower_than_the_minimum():
+    optimizer = SGD([ng.Value(1.0)], 8.0)
+    reduce, seen = ReduceOnPlateau(0.5, patience=2, minimum=1.0), []
+    for epoch in range(1, 10):
+        reduce(epoch, ng.training.History(losses=[1.0], optimizer=optimizer))
+        seen.append(optimizer.learning_rate)
+
+    assert seen == [8.0, 8.0, 4.0, 4.0, 2.0, 2.0, 1.0, 1.0, 1.0]
+    optimizer.learning_rate = lambda step: 0.1
+    reduce(10, ng.training.History(losses=[1.0], optimizer=optimizer))
+    with pytest.raises(TypeError, match="rates that are numbers"):
+        reduce(11, ng.training.History(losses=[1.0], optimizer=optimizer))
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_groups_have_rates_and_settings_of_their_own(compile):
+    def train(groups):
+        model = MLP(2, [4, 1], "tanh", seed=1)
+        history = ng.fit(
+            model,
+            X,
+            Y,
+            optimizer=Adam(groups(model), 0.05),
+            epochs=6,
+            batch_size=7,
+            seed=1,
+            compile=compile,
+        )
+        return history.losses, model
+
+    one, _ = train(lambda model: model.parameters())
+    same, _ = train(
+        lambda model: [{"params": layer.parameters(), "lr": 0.05} for layer in reversed(model.layers)]
+    )
+    losses, still = train(
+        lambda model: [
+            {"parameters": model.layers[0].parameters(), "learning_rate": 0.0},
+            {"parameters": model.layers[1].parameters(), "weight_decay": 0.1},
+        ]
+    )
+
+    assert same == pytest.approx(one, rel=1e-9)
+    fresh = MLP(2, [4, 1], "tanh", seed=1)
+    assert still.layers[0].state_dict() == fresh.layers[0].state_dict()
+    assert still.layers[1].state_dict() != fresh.layers[1].state_dict()
+    assert losses != one
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_frozen_layers_stay(compile):
+    model = MLP(2, [4, 1], "tanh", seed=1)
+    model.layers[0].freeze()
+    before = model.layers[0].state_dict()
+
+    history, _ = run(model=model, compile=compile)
+
+    assert model.layers[0].state_dict() == before
+    assert history.losses[-1] < history.losses[0]
+
+
+def test_weights_alone_decay():
+    model = MLP(2, [4, 1], "tanh", seed=1)
+    weights, biases = decay_weights_only(model, 0.5)
+
+    assert (len(weights["parameters"]), len(biases["parameters"])) == (12, 5)
+    assert all(parameter.label.startswith("b") for parameter in biases["parameters"])
+
+
+# Dropout.
+
+
+def dropped(p=0.5):
+    return Sequential(Layer(2, 16, "tanh", seed=1), Dropout(p), Layer(16, 1, None, seed=2))
+
+
+def test_dropout_is_the_same_eager_and_compiled_and_new_in_every_epoch():
+    pytest.importorskip("numpy")
+    settings = {"learning_rate": 0.0, "optimizer": "sgd", "epochs": 4, "gradient_tolerance": -1.0}
+    settings |= {"patience": None, "validation": (X, Y)}
+
+    eager, _ = run(model=dropped(), compile=False, **settings)
+    compiled, model = run(model=dropped(), compile=True, **settings)
+
+    assert compiled.compiled
+    assert compiled.losses == pytest.approx(eager.losses, rel=1e-12)
+    assert len(set(eager.losses)) == 4
+    assert len({round(loss, 12) for loss in eager.validation_losses}) == 1
+    with model.evaluating():
+        whole = sum((model(row).data - label) ** 2 for row, label in zip(X, Y, strict=True)) / 30
+    assert compiled.validation_losses[0] == pytest.approx(whole, rel=1e-12)
+    assert model.training
+
+
+def test_dropped_numbers_keep_their_mean():
+    layer, generator = Dropout(0.25), random.getstate()
+    random.seed(1)
+    outputs = layer([1.0] * 4000)
+    random.setstate(generator)
+
+    assert {float(out) for out in outputs} == {0.0, 1.0 / 0.75}
+    assert sum(outputs) / 4000 == pytest.approx(1.0, abs=0.03)
+    with pytest.raises(ValueError, match="Dropout: p is a probability"):
+        Dropout(1.0)
+
+
+# Eager, compiled, native.
+
+
+def test_history_says_why_it_ran_eagerly(monkeypatch):
+    assert run(epochs=1)[0].eager_because == "there is little to do"
+    assert run(compile=False)[0].eager_because == "compile=False"
+    monkeypatch.setattr("nodegrad.training.run._WORTH_COMPILING", 1)
+    history, _ = run(loss=lambda prediction, target: (prediction - target) ** 2 * prediction.data)
+    assert not history.compiled
+    assert "reads .data" in history.eager_because
+    assert "reads .data" in repr(history)
+
+
+def test_an_epoch_is_one_native_call(monkeypatch):
+    pytest.importorskip("llvmlite")
+    calls = []
+    call = native_steps.NativeSteps._call
+
+    def counted(self, step, batches):
+        calls.append(len(batches))
+        return call(self, step, batches)
+
+    monkeypatch.setattr(native_steps.NativeSteps, "_call", counted)
+    run(epochs=40, batch_size=3, compile=True)
+
+    assert sum(calls) == 40 * 10 - 1  # the first step makes the state of Adam
+    assert len(calls) < 80
+    assert max(calls) >= 10
+
+
+@pytest.mark.parametrize("moment", range(12))
+def test_interruption_leaves_a_point_of_the_course(moment, monkeypatch):
+    """Wherever Ctrl-C comes, the parameters are those after a whole number of steps."""
+    pytest.importorskip("numpy")
+    points = []
+    settings = {"epochs": 12, "batch_size": None, "compile": True}
+    run(**settings, callback=lambda epoch, history: points.append(history.model.state_dict()))
+    points.insert(0, MLP(2, [4, 1], "tanh", seed=1).state_dict())
+    calls = []
+
+    def interrupted(name, real):
+        def call(*arguments):
+            calls.append(name)
+            if len(calls) == 2 + moment:
+                signal.raise_signal(signal.SIGINT)
+            return real(*arguments)
+
+        return call
+
+    from nodegrad.training import compiled_step
+
+    for name in ("write", "scattered"):
+        monkeypatch.setattr(compiled_step, name, interrupted(name, getattr(compiled_step, name)))
+    for name in ("_call", "_found"):
+        real = getattr(native_steps.NativeSteps, name)
+        monkeypatch.setattr(native_steps.NativeSteps, name, interrupted(name, real))
+    history, model = run(**settings)
+
+    assert history.reason in ("interrupted", "max epochs")
+    assert model.state_dict() in points
+    assert len(history.losses) == len(history.gradient_norms)
+
+
+def test_callbacks_are_all_called():
+    seen = []
+    history, _ = run(
+        callbacks=[lambda epoch, history: True, lambda epoch, history: seen.append(epoch)],
+        callback=lambda epoch, history: None,
+    )
+
+    assert (history.reason, seen) == ("callback", [1])
+
+
+def test_rows_of_one_sample_and_constant_columns_train():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for compile in (False, True):
+            history, _ = run(X=[[1.0, 0.0]], y=[0.5], compile=compile)
+            assert math.isfinite(history.losses[-1])
+            history, _ = run(X=[[row[0], 3.0] for row in X], compile=compile)
+            assert history.losses[-1] < history.losses[0]
