@@ -7,6 +7,7 @@ from collections import OrderedDict, namedtuple
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import nodegrad as ng
 from nodegrad import Value
@@ -633,3 +634,66 @@ def test_outputs_that_come_twice_or_are_constants_have_their_rows():
 
     assert ng.jacobian(f, mode="reverse")([4.0, 5.0]) == expected
     assert ng.jacobian(f, mode="forward")([4.0, 5.0]) == expected
+
+
+# Sparse Jacobians and Hessians.
+
+
+def arrow(x):
+    """Return outputs of which the first depends on all numbers, the others on two."""
+    return [ng.sum([y * y for y in x])] + [x[0] * y for y in x[1:]]
+
+
+def chained(x):
+    return ng.sum([100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2 for i in range(len(x) - 1)])
+
+
+@pytest.mark.parametrize("mode", [None, "reverse", "forward"])
+@pytest.mark.parametrize("f", [banded, arrow, lambda x: [x[0], 0.0, x[3]], lambda x: x[1] * x[2]])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_sparse_jacobians_hold_what_dense_ones_do(f, mode, compiled):
+    x = np.linspace(0.5, 1.5, 12)
+    dense = np.asarray(ng.jacobian(f)(x)).reshape(-1, 12)
+    jacobian = ng.jacobian(f, mode=mode, sparse=True)
+
+    found = (ng.compile(jacobian) if compiled else jacobian)(x)
+
+    assert scipy.sparse.issparse(found)
+    np.testing.assert_allclose(found.toarray(), dense, rtol=1e-14)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_sparse_hessians_hold_what_dense_ones_do(compiled):
+    x = np.linspace(0.5, 1.5, 12)
+    hessian = ng.hessian(chained, sparse=True)
+
+    found = (ng.compile(hessian) if compiled else hessian)(x)
+
+    assert found.nnz == 12 + 2 * 11
+    np.testing.assert_allclose(found.toarray(), ng.hessian(chained)(x), rtol=1e-12, atol=1e-12)
+
+
+def test_the_pattern_is_that_of_the_graph_not_of_the_numbers():
+    found = ng.jacobian(lambda x: [x[0] * x[1], x[2] * 1.0, ng.floor(x[0]) + x[2]], sparse=True)(
+        [0.0, 0.0, 5.0]
+    )
+
+    assert found.nnz == 4
+    assert found.indices.tolist() == [0, 1, 2, 2]
+    assert found.toarray().tolist() == [[0.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
+
+
+def test_inputs_that_share_no_output_share_a_sweep(swept):
+    ng.jacobian(banded, mode="forward", sparse=True)([0.5 + 0.1 * i for i in range(7)])
+
+    assert swept == ["forward"] * 3  # of seven inputs, each in two outputs; an odd circle takes three
+
+
+def test_sparse_results_of_values_stay_in_the_record():
+    def f(x):
+        return ng.sum(ng.jacobian(banded, sparse=True)(x).entries)
+
+    x = [0.5, 0.7, 0.9]
+
+    expected = ng.grad(lambda x: ng.sum([y for row in ng.jacobian(banded)(x) for y in row]))(x)
+    assert ng.grad(f)(x) == pytest.approx(expected)

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from nodegrad.graph import clock, dependents, patient_collector, topological_order
 from nodegrad.ops import constant, identity, plain
+from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep, watchers
-from nodegrad.trees import Number, Spec, Tree, blocks, build, container, described, flatten
+from nodegrad.trees import Number, Sparse, Spec, Tree, blocks, build, container, described, flatten
 from nodegrad.value import Value, check_unchanged, literal, stand_in
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
@@ -69,7 +70,9 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, has_a
     return _ValueAndGradient("value_and_grad", f, argnums, wrt, has_aux)
 
 
-def jacobian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, mode: str | None = None) -> Function:
+def jacobian(
+    f: Function, argnums: Argnums = 0, *, wrt: Tree = None, mode: str | None = None, sparse: bool = False
+) -> Function:
     """Return the function that computes ∂fᵢ/∂xⱼ for every number fᵢ that `f` returns.
 
     The result has the structure of what `f` returns, with that of the argument in place of each number. From
@@ -84,13 +87,19 @@ def jacobian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, mode: str |
         argnums: see `grad`.
         wrt: see `grad`.
         mode: "reverse" sweeps once per output, "forward" once per input; by default what takes fewer sweeps.
+        sparse: return a SciPy sparse array with a row per number of the result and a column per number of the
+            argument. It has an entry wherever the result depends on the argument, be it 0 or not, so that its
+            pattern does not depend on the numbers. Inputs that no output shares take one forward sweep.
+
+    Raises:
+        ImportError: if `sparse` is wanted and SciPy is not installed.
     """
     if mode not in (None, "reverse", "forward"):
         raise ValueError(f'jacobian takes mode="reverse" or "forward", or None to choose; got {mode!r}.')
-    return _Jacobian("jacobian", f, argnums, wrt, mode)
+    return _Jacobian("jacobian", f, argnums, wrt, (mode, sparse))
 
 
-def hessian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
+def hessian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, sparse: bool = False) -> Function:
     """Return the function that computes ∂²f/∂xᵢ∂xⱼ: the Jacobian, forward, of the gradient, in reverse.
 
     >>> import nodegrad as ng
@@ -101,9 +110,10 @@ def hessian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None) -> Function:
         f: a function that returns one number.
         argnums: see `grad`.
         wrt: see `grad`.
+        sparse: see `jacobian`.
     """
     _check_function(f, "hessian")
-    return _Jacobian("hessian", grad(f, argnums, wrt=wrt), argnums, wrt, "forward")
+    return _Jacobian("hessian", grad(f, argnums, wrt=wrt), argnums, wrt, ("forward", sparse))
 
 
 def jvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, Tree]:
@@ -242,13 +252,16 @@ class _Gradient(_ValueAndGradient):
 
 
 class _Jacobian(_Transformed):
-    """What `jacobian` returns; the option is the direction to sweep in."""
+    """What `jacobian` returns; the options are the direction to sweep in and whether the result is sparse."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tree:
+        mode, sparse = self.option
         with patient_collector():
             record = self.record(self.f, args, kwargs)
+            if sparse:
+                return record.sparse(mode)
             fewer_inputs = len(record.variables) < len(record.outputs)
-            forward = fewer_inputs if self.option is None else self.option == "forward"
+            forward = fewer_inputs if mode is None else mode == "forward"
             return blocks(record.result, record.argument, record.columns() if forward else record.rows())
 
 
@@ -305,10 +318,16 @@ class _Record(NamedTuple):
         return build(self.argument, (self.number(adjoints.get(x, 0.0)) for x in self.variables))
 
     def rows(self) -> Any:
-        """Return the Jacobian by a reverse sweep per output.
+        """Return the Jacobian by reverse sweeps."""
+        found = self.each_reverse()
+        if found is None:
+            return self._swept(reverse_sweep, [[output] for output in self.outputs], self.variables)
+        return _matrix(found, self.variables, self.number)
 
-        Each walks through what its own output depends on. Where outputs share most of that, all go through
-        all nodes, side by side.
+    def each_reverse(self) -> list[dict[Value, Number]] | None:
+        """Sweep from each output through what it depends on; None where outputs share most of that.
+
+        Then sweeps through all nodes, side by side, are faster.
         """
         found: list[dict[Value, Number]] = []
         walked = 0
@@ -323,16 +342,36 @@ class _Record(NamedTuple):
                 walked += len(order)
             found.append(adjoints)
             if walked > _SHARED * len(self.order) and len(found) < len(self.outputs):
-                return self._swept(reverse_sweep, self.outputs, self.variables)
-        return _matrix(found, self.variables, self.number)
+                return None
+        return found
 
     def columns(self) -> Any:
         """Return the Jacobian, also row by row, by a forward sweep per variable, side by side."""
-        swept = self._swept(forward_sweep, self.variables, self.outputs)
+        swept = self._swept(forward_sweep, [[x] for x in self.variables], self.outputs)
         return swept.T if hasattr(swept, "T") else [list(row) for row in zip(*swept, strict=True)]
 
-    def _swept(self, sweep: Any, sources: list[Value], targets: list[Value]) -> Any:
-        """Sweep over all nodes from each source; return what comes to the targets, a row per source.
+    def sparse(self, mode: str | None) -> Any:
+        """Return the Jacobian as a sparse array, by sweeps per output or per group of variables."""
+        rows = pattern(self.order, self.variables, self.outputs)
+        shared = groups(rows, len(self.variables))
+        reverse = mode == "reverse" or (mode is None and len(self.outputs) < len(shared))
+        each = self.each_reverse() if reverse else None
+        if each is not None:
+            entries = [
+                self.number(found.get(self.variables[place], 0.0))
+                for found, places in zip(each, rows, strict=True)
+                for place in places
+            ]
+        else:
+            sources = [[self.variables[place] for place in group] for group in shared]
+            swept = self._swept(forward_sweep, sources, self.outputs)
+            group_of = {place: number for number, group in enumerate(shared) for place in group}
+            entries = [swept[group_of[place]][row] for row, places in enumerate(rows) for place in places]
+        numbers = [float(x) if self.floats else x for x in entries]
+        return Sparse.of(rows, len(self.variables), numbers)
+
+    def _swept(self, sweep: Any, sources: list[list[Value]], targets: list[Value]) -> Any:
+        """Sweep over all nodes from each group of sources; return what comes to the targets, a row per sweep.
 
         With NumPy, many sweeps are one whose numbers are arrays. If some number is not finite, what is 0 in
         an array matters, and each sweep is done by itself.
@@ -345,14 +384,15 @@ class _Record(NamedTuple):
                 for first in range(0, len(sources), width):
                     part = sources[first : first + width]
                     seeds: dict[Value, Any] = {}
-                    for place, source in enumerate(part):
-                        seeds[source] = seeds.get(source, 0.0) + numpy.eye(1, len(part), place)[0]
+                    for place, group in enumerate(part):
+                        for source in group:
+                            seeds[source] = seeds.get(source, 0.0) + numpy.eye(1, len(part), place)[0]
                     swept = sweep(self.order, seeds, self.active, True)
                     for column, target in enumerate(targets):
                         found[first : first + len(part), column] = swept.get(target, 0.0)
             if numpy.isfinite(found).all():
                 return found
-        each = [sweep(self.order, {source: 1.0}, self.active, self.floats) for source in sources]
+        each = [sweep(self.order, dict.fromkeys(group, 1.0), self.active, self.floats) for group in sources]
         return _matrix(each, targets, self.number)
 
 

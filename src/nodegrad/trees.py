@@ -7,10 +7,10 @@ keys and the attributes of what was taken apart. A spec can be compared, hashed 
 
 import sys
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import accumulate, islice
 from math import prod
 from typing import Any
 
@@ -43,6 +43,37 @@ def build(spec: Spec, leaves: Iterable[Any]) -> Tree:
     return builder(spec)(list(leaves), 0, None)[0]
 
 
+class Sparse:
+    """A sparse matrix of Values, row after row: SciPy's arrays hold plain numbers only.
+
+    Attributes:
+        form: the shape, where each row starts among the entries, and the column of each entry.
+        entries: the numbers.
+    """
+
+    def __init__(self, form: Any, entries: list[Any]) -> None:
+        self.form, self.entries = form, entries
+
+    @staticmethod
+    def of(rows: Sequence[Sequence[int]], width: int, entries: list[Any]) -> Any:
+        """Return the matrix with these columns in each row: SciPy's if all numbers are floats."""
+        starts = tuple(accumulate(map(len, rows), initial=0))
+        return _sparse(
+            ((len(rows), width), starts, tuple([column for row in rows for column in row])), entries
+        )
+
+
+def _sparse(form: Any, entries: list[Any]) -> Any:
+    if not all(type(x) is float for x in entries):
+        return Sparse(form, entries)
+    try:
+        from scipy.sparse import csr_array
+    except ImportError as error:
+        raise ImportError("sparse=True needs SciPy: pip install scipy.") from error
+    shape, starts, columns = form
+    return csr_array((entries, list(columns), list(starts)), shape, dtype=float)
+
+
 # Containers, and how each kind is taken apart and put together.
 
 
@@ -71,7 +102,8 @@ def container(tree: Any) -> tuple[Any, Any] | None:
     """Return the form and the entries of a container that is no array; None for a leaf.
 
     The form is None for plain lists and tuples, the keys with their types for plain dicts, the names of the
-    fields for data and attrs classes; for subclasses, (keys, attributes).
+    fields for data and attrs classes, the places of the entries for sparse matrices; for subclasses, (keys,
+    attributes).
     """
     kind: Any = type(tree)
     if kind is list or kind is tuple:
@@ -81,6 +113,8 @@ def container(tree: Any) -> tuple[Any, Any] | None:
     if isinstance(tree, list | tuple | dict):
         keys = _keys(tree) if isinstance(tree, dict) else None
         return (keys, _attributes(tree)), [*(tree.values() if isinstance(tree, dict) else tree)]
+    if kind is Sparse:
+        return tree.form, tree.entries
     names = None if isinstance(tree, Value) else _field_names(kind)
     return None if names is None else (names, [getattr(tree, name) for name in names])
 
@@ -121,6 +155,8 @@ def _finisher(kind: Any, form: Any) -> Callable[[list[Any]], Any]:
         return tuple
     if kind is dict:
         return partial(_dict, tuple([key for key, _ in form]))
+    if kind is Sparse:
+        return partial(_sparse, form)
     if issubclass(kind, tuple):
         return partial(_tuple_like, kind, form[1])
     return partial(_list_or_dict_like if issubclass(kind, list | dict) else _object_like, kind, form)
