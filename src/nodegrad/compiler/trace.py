@@ -47,6 +47,7 @@ class Trace:
         parameters: the Values closed over, read at each call.
         spec: how the results are put together.
         results: how many of the program's outputs are results.
+        example: the numbers it was recorded with.
         expected: the answer that each guard must give.
         lines: where each guard was asked.
         operations: how many scalar operations were recorded.
@@ -60,6 +61,7 @@ class Trace:
         self.expected = [guard.answer for guard in recording.guards]
         self.lines = [guard.line for guard in recording.guards]
         self.results = len(recording.outputs)
+        self.example = [leaf._data for leaf in recording.inputs]
         with patient_collector():
             program, self.parameters = lower(recording)
             recording.forget()

@@ -1,0 +1,63 @@
+"""Source text of what was recorded: described once, written in a language."""
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nodegrad.compiler.program import evaluate
+from nodegrad.compiler.sources import c, javascript
+from nodegrad.compiler.sources.branches import merge
+from nodegrad.compiler.sources.function import Function, plain
+from nodegrad.compiler.trace import Trace
+from nodegrad.trees import Spec, build
+
+_LANGUAGES = {"c": c.write, "js": javascript.write}
+
+
+def source(function: Function, language: str) -> str:
+    """Write a function in a language.
+
+    Raises:
+        ValueError: if there is no such language, or the function calls an operation that is Python code.
+    """
+    if language not in _LANGUAGES:
+        raise ValueError(f'source takes "c" or "js"; got {language!r:.40}.')
+    text = re.sub(r"\n{3,}", "\n\n", _LANGUAGES[language](function))
+    return re.sub(r" +$", "", text, flags=re.MULTILINE)
+
+
+def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function:
+    """Return what is needed to write the function whose ways through were recorded.
+
+    Raises:
+        ValueError: if ways return different structures.
+    """
+    first = traces[0]
+    if any(trace.spec != first.spec for trace in traces):
+        raise ValueError(f"source: {name} returns different structures for different arguments.")
+    given = build(spec, range(len(first.example)))
+    numbers = [leaf._data for leaf in first.parameters]
+    results = evaluate(first.program, first.example, numbers)
+    branches = merge(traces)
+    return Function(
+        name=re.sub(r"\W", "_", name, flags=re.ASCII) if name.isidentifier() else "f",
+        says=(inspect.getdoc(f) or "").partition("\n")[0],
+        arguments=dict(zip(argument_names(f, len(given)), map(plain, given), strict=True)),
+        result=plain(build(first.spec, range(first.results))),
+        results=first.results,
+        branches=branches,
+        parameters=[leaf._data for leaf in branches.parameters],
+        example=(first.example, results[: first.results]),
+    )
+
+
+def argument_names(f: Callable[..., Any] | None, count: int) -> list[str]:
+    """Return the names of the arguments of a function, or a0, a1 and so on where it has none."""
+    numbered = [f"a{at}" for at in range(count)]
+    try:
+        known = list(inspect.signature(f).parameters.values()) if f is not None else []
+    except (TypeError, ValueError):
+        return numbered
+    names = [each.name for each in known if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    return [*names[:count], *numbered[len(names) :]]

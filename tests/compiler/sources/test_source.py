@@ -1,0 +1,389 @@
+"""Functions written in C and JavaScript give what `exact=True` gives, within 4 ulp a result."""
+
+import ctypes
+import json
+import keyword
+import math
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import nodegrad as ng
+from benchmarks import problems
+from compiler.random_programs import ROWS, runs, same
+from languages import COMPILERS, compile_c, needs_compiler, parse, run_node, ulps
+from nodegrad.compiler.passes import optimize
+from nodegrad.compiler.program import evaluate
+from nodegrad.compiler.sources.branches import merge
+from nodegrad.compiler.sources.function import Function
+from nodegrad.compiler.sources.source import source
+from nodegrad.compiler.spellings import SPELLINGS
+from nodegrad.trees import flatten
+
+
+def in_c(source, results, rows, path, compiler, name="f"):
+    """Compile a source and call it for rows of numbers; return (status, results) for each."""
+    path.with_suffix(".c").write_text(source, encoding="utf-8")
+    library = ctypes.CDLL(
+        str(compile_c(compiler, path.with_suffix(".c"), path.with_suffix(".so"), "-O2", "-shared", "-fPIC"))
+    )
+    function = library[name]
+    takes_parameters = f"int {name}(const double *x, const double *p," in source
+    found = []
+    for row in rows:
+        x, out = (ctypes.c_double * max(1, len(row)))(*row), (ctypes.c_double * results)()
+        found.append((function(x, None, out) if takes_parameters else function(x, out), list(out)))
+    return found
+
+
+def in_javascript(source, results, rows, path):
+    """Run a module for rows of numbers; return (status, results) for each."""
+    main = f"""
+const show = (x) => (Object.is(x, -0) ? "-0" : String(x));
+const number = (text) => Number(text.replace("inf", "Infinity"));
+const found = {json.dumps([[repr(x) for x in row] for row in rows])}.map((row) => {{
+  const out = new Float64Array({results});
+  const known = run(row.map(number), typeof parameters === "undefined" ? [] : parameters, out);
+  return [known ? 0 : 1, Array.from(out, show)];
+}});
+console.log(JSON.stringify(found));
+"""
+    path = path.with_suffix(".mjs")
+    path.write_text(source + main, encoding="utf-8")
+    return [(status, list(map(parse, numbers))) for status, numbers in json.loads(run_node(path))]
+
+
+@pytest.fixture(params=[*COMPILERS, "node"])
+def run(request, tmp_path):
+    """Return a function that writes a compiled function in a language and runs it on rows of numbers."""
+
+    def run(compiled, results, rows):
+        path = tmp_path / "f"
+        if request.param == "node":
+            return in_javascript(compiled.source("js", "f"), results, rows, path)
+        return in_c(compiled.source("c", "f"), results, rows, path, request.param)
+
+    run.language = "js" if request.param == "node" else "c"
+    return run
+
+
+def rows_of(problem, count):
+    """Return the arguments of a few calls of a problem's function."""
+    arguments = next(iter(problem.arguments.values()))
+    if problem.mode == "call":
+        return [arguments]
+    return [tuple(each[row] for each in arguments) for row in range(min(count, len(arguments[0])))]
+
+
+def perturbed(trace, numbers, generator):
+    """Run a trace with every elementary function off by up to 4 ulp."""
+    program, parameters = trace.program, [leaf.data for leaf in trace.parameters]
+    values = [*numbers, *parameters, *[0.0] * len(program.ops), *reversed(program.constants)]
+    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
+        value = op.value(*[values[operand] for operand in operands])
+        off = op in SPELLINGS and not SPELLINGS[op].exact and math.isfinite(value)
+        values[slot] = value + off * generator.uniform(-4.0, 4.0) * math.ulp(value)
+    return [values[slot] for slot in program.outputs[: trace.results]]
+
+
+def tolerances(trace, numbers, exact):
+    """Return how far results may be off: 4 ulp, or what 4 ulp in elementary functions can make of them."""
+    generator = random.Random(0)
+    spread = [0.0] * len(exact)
+    for _ in range(8):
+        others = perturbed(trace, numbers, generator)
+        spread = [max(s, abs(x - y)) for s, x, y in zip(spread, others, exact, strict=True)]
+    return [4.0 + s / math.ulp(x) for s, x in zip(spread, exact, strict=True)]
+
+
+def assert_agrees(compiled, calls, run):
+    """Assert that C, which calls what Python calls, is within 4 ulp; JavaScript as its own allow."""
+    expected = [flatten(compiled(*arguments))[0] for arguments in calls]
+    rows = [list(map(float, flatten(arguments)[0])) for arguments in calls]
+    found = run(compiled, len(expected[0]), rows)
+    (traces,) = compiled.traces.values()
+
+    for row, (status, numbers), exact in zip(rows, found, expected, strict=True):
+        assert status == 0
+        bounds = [4.0] * len(exact)
+        if run.language == "js":
+            (way,) = [trace for trace in traces if trace.passed(row) == len(trace.lines)]
+            bounds = tolerances(way, row, exact)
+        wrong = [each for each in zip(numbers, exact, bounds, strict=True) if ulps(*each[:2]) > each[2]]
+        assert wrong == []
+
+
+PROBLEMS = [problem for problem in problems.suite(quick=True) if problem.mode != "fit"]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem.name)
+def test_functions_of_the_benchmarks(problem, run):
+    assert_agrees(ng.compile(problem.function, exact=True), rows_of(problem, 5), run)
+
+
+# Branches, structures, sizes.
+
+
+def newton(a):
+    """Take a square root by Newton's method: every number of turns is a way."""
+    x = 1.0
+    while abs(x * x - a) > 1e-9:
+        x = 0.5 * (x + a / x)
+    return x
+
+
+def test_ways_are_branches_and_other_numbers_are_reported(run):
+    compiled = ng.compile(ng.value_and_grad(newton), exact=True)
+    known = [(2.0,), (9.0,), (0.3,), (2.1,), (1.0,)]
+    for arguments in known:
+        compiled(*arguments)
+
+    assert_agrees(compiled, known, run)
+    ((status, numbers),) = run(compiled, 2, [[1e6]])
+    assert status == 1
+    if run.language == "c":
+        assert all(map(math.isnan, numbers))
+
+
+def test_nested_branches_and_shared_work(run):
+    def f(x, y):
+        z = ng.exp(x * y)
+        if x > 0.0:
+            return z + 1.0 if y > x else z * y
+        if y > 1.0:
+            return ng.sin(z) - x
+        return z / 2.0 if x * y > 0.25 else z
+
+    compiled = ng.compile(f, exact=True)
+    calls = [(1.0, 2.0), (1.0, 0.5), (-1.0, 2.0), (-1.0, -2.0), (-1.0, 0.5), (-0.2, -0.3)]
+    for arguments in calls:
+        compiled(*arguments)
+
+    assert_agrees(compiled, calls, run)
+
+
+def test_long_straight_code_is_cut_into_parts(run):
+    operations = [ng.sin, ng.exp, abs, ng.tanh, lambda x: x * x, lambda x: 1.0 - x, lambda x: x / 3.0]
+
+    def f(x, y):
+        generator = random.Random(1)
+        made = [x, y]
+        for _ in range(2_000):
+            made.append(
+                generator.choice(operations)(generator.choice(made[-5:]) * 0.5) + generator.choice(made)
+            )
+        return made[-1], made[-7], x
+
+    compiled = ng.compile(f, exact=True)
+    compiled(0.3, 0.4)
+
+    assert "part2(" in compiled.source("c")
+    assert_agrees(compiled, [(0.3, 0.4)], run)
+
+
+def test_much_memory_comes_from_malloc(run):
+    def f(x):
+        return [ng.sin(a) * b for a in x for b in x]
+
+    compiled = ng.compile(ng.jacobian(f), exact=True)
+    x = [n / 30.0 for n in range(1, 21)]
+    compiled(x)
+
+    assert_agrees(compiled, [(x,)], run)
+
+
+def test_repeated_steps_become_a_loop():
+    problem = problems.pendulum(400, 1)
+    compiled = ng.compile(problem.function)
+    compiled(0.3, 0.1, 1.2)
+
+    source = compiled.source("c")
+
+    assert len([line for line in source.split("\n") if line.endswith(";")]) < 60
+    assert "for (int k = 0; k < 39" in source
+
+
+def test_hard_numbers_and_constants(run):
+    def f(x):
+        return [
+            x * math.inf,
+            x - -2.0,
+            math.nan * x,
+            ng.where(x, -0.0, 1e-320),
+            -(x * 0.0),
+            7.0,
+            -math.inf,
+            x,
+        ]
+
+    compiled = ng.compile(f, exact=True)
+    calls = [(x,) for x in (0.0, -0.0, 1.5, math.inf, -math.inf, math.nan, 5e-324)]
+    for arguments in calls:
+        compiled(*arguments)
+
+    assert_agrees(compiled, calls, run)
+
+
+@dataclass
+class Point:
+    x: float
+    y: float
+
+
+def test_javascript_takes_and_returns_the_structures_of_python(tmp_path):
+    def f(point, d, rows):
+        return {
+            "a": point.x * d["k 1"],
+            "b": [[x * 2.0 for x in row] for row in rows],
+            "c": (point.y, [d["l"][0]]),
+        }
+
+    compiled = ng.compile(f)
+    compiled(Point(1.0, 2.0), {"k 1": 3.0, "l": [4.0, 5.0]}, [[1.0, 2.0], [3.0, 4.0]])
+    call = 'f({x: 1.5, y: 2.5}, {"k 1": 3, l: [4, 5]}, [[1, 2], [3, 4]])'
+    (tmp_path / "f.mjs").write_text(compiled.source("js") + f"console.log(JSON.stringify({call}));")
+
+    assert json.loads(run_node(tmp_path / "f.mjs")) == {
+        "a": 4.5,
+        "b": [[2.0, 4.0], [6.0, 8.0]],
+        "c": [2.5, [4.0]],
+    }
+
+
+def test_javascript_throws_where_numbers_go_another_way(tmp_path):
+    compiled = ng.compile(lambda x: x if x > 0.0 else -x)
+    compiled(1.0)
+    (tmp_path / "f.mjs").write_text(
+        compiled.source("js") + "try { f(-1) } catch (error) { console.log(error.name) }\nf(1, 2);"
+    )
+
+    assert run_node(tmp_path / "f.mjs") == "RangeError\n"
+
+
+def test_parameters_can_be_replaced(tmp_path):
+    model = ng.nn.MLP(2, [3, 1], seed=1)
+    compiled = ng.compile(lambda x: model(x), exact=True)
+    exact = compiled([1.0, 2.0])
+    source = compiled.source("js", "predict")
+    for parameter in model.parameters():
+        parameter.data = parameter.data + 0.5
+    numbers = [parameter.data for parameter in compiled.traces.popitem()[1][0].parameters]
+    (tmp_path / "f.mjs").write_text(
+        source + f"console.log(JSON.stringify([predict([1, 2]), predict([1, 2], {numbers!r})]));"
+    )
+
+    found = json.loads(run_node(tmp_path / "f.mjs"))
+
+    assert found == pytest.approx([exact, compiled([1.0, 2.0])], rel=1e-12)
+
+
+NAMES = [
+    "double",
+    "exp",
+    "x",
+    "out",
+    "while",
+    "λ",
+    "main",
+    "delete",
+    "numbers",
+    "p",
+    "v",
+    "run",
+    "way1",
+    "part1",
+    "t3",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_functions_and_arguments_may_have_any_name(name, tmp_path):
+    model = ng.nn.MLP(1, [2, 1], seed=1)
+    if not keyword.iskeyword(name):
+        namespace = {"model": model}
+        exec(f"def f({name}): return model([{name}])", namespace)
+        compiled = ng.compile(namespace["f"])
+    else:
+        compiled = ng.compile(lambda x: model([x]))
+    compiled(1.0)
+    (tmp_path / "f.c").write_text(compiled.source("c", name), encoding="utf-8")
+    (tmp_path / "f.mjs").write_text(compiled.source("js", name), encoding="utf-8")
+
+    compile_c(needs_compiler(), tmp_path / "f.c", tmp_path / "f.o", "-c")
+    run_node(tmp_path / "f.mjs")
+
+
+def test_texts_in_comments_stay_there(tmp_path):
+    def f(x):
+        """Compute */ #error // ??/ <script>."""
+        return x
+
+    compiled = ng.compile(f)
+    compiled(1.0)
+    (tmp_path / "f.c").write_text(compiled.source("c"), encoding="utf-8")
+    (tmp_path / "f.mjs").write_text(compiled.source("js"), encoding="utf-8")
+
+    compile_c(needs_compiler(), tmp_path / "f.c", tmp_path / "f.o", "-c")
+    run_node(tmp_path / "f.mjs")
+
+
+WRITTEN = [row for row in ROWS if row.name != "round_to"]  # which is Python's alone
+
+
+@settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(st.lists(runs(WRITTEN, 12), min_size=5, max_size=5))
+def test_random_programs(drawn):
+    with TemporaryDirectory() as directory:
+        for number, (program, table, parameters) in enumerate(drawn):
+            leaves = [ng.Value(x) for x in parameters]
+            way = SimpleNamespace(
+                program=optimize(program),
+                parameters=leaves,
+                results=len(program.outputs),
+                expected=[],
+                lines=[],
+            )
+            places = list(range(program.inputs)), list(range(way.results))
+            function = Function(
+                "f", "", {"x": places[0]}, places[1], way.results, merge([way]), parameters, (table[0], [])
+            )
+            path = Path(directory) / f"f{number}"
+            found = in_c(source(function, "c"), way.results, table, path, needs_compiler())
+            for row, (_, numbers) in zip(table, found, strict=True):
+                assert same(numbers, evaluate(program, row, parameters))
+
+
+def test_custom_operations_that_are_python_code_are_refused():
+    op = ng.custom("cube", lambda x: math.pow(x, 3.0), lambda x, out: 3.0 * x * x)
+    compiled = ng.compile(lambda x: op(x) + 1.0)
+    compiled(2.0)
+
+    with pytest.raises(ValueError, match="cube is an operation in Python"):
+        compiled.source("c")
+
+
+def test_what_was_not_called_or_differs_is_refused():
+    compiled = ng.compile(lambda x: x)
+
+    with pytest.raises(ValueError, match="was not called yet"):
+        compiled.source("c")
+    compiled(1.0)
+    with pytest.raises(ValueError, match='takes "c" or "js"; got \'fortran\''):
+        compiled.source("fortran")
+    compiled([1.0])
+    with pytest.raises(ValueError, match="arguments of several structures"):
+        compiled.source("c")
+
+
+def test_example_in_the_comment_is_what_the_function_gives():
+    compiled = ng.compile(lambda x, y: x * y + 0.5)
+    compiled(2.0, 3.0)
+
+    assert "with double x[2] = {2.0, 3.0}, out[1],\n   f(x, out) gives out = {6.5}." in compiled.source("c")
+    assert "// Example: x = [2.0, 3.0] gives out = [6.5]." in compiled.source("js")
