@@ -2,11 +2,9 @@
 
 import json
 import re
-import shutil
 import subprocess
 
-import pytest
-
+import needs
 from nodegrad.show.players.rows import literal
 
 RUNNER = r"""
@@ -51,11 +49,7 @@ def job(page, settings=((),), question=GRAPH):
 
 def run_node(jobs):
     """Run jobs in one process of Node, and return their answers."""
-    node = shutil.which("node")
-    if not node:
-        pytest.skip("no Node on this machine")
-    done = subprocess.run(
-        [node, "-e", RUNNER], input=json.dumps(jobs), capture_output=True, text=True, timeout=120
-    )
+    command = [needs.program("node"), "-e", RUNNER]
+    done = subprocess.run(command, input=json.dumps(jobs), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)

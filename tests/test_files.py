@@ -37,7 +37,7 @@ def test_threads_that_save_to_one_path_leave_a_whole_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+@pytest.mark.skipif(sys.platform == "win32", reason="this platform has no such permissions")
 def test_permissions_of_the_file_stay(tmp_path):
     path = tmp_path / "file"
     replace_file(path, "one")

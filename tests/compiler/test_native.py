@@ -13,7 +13,7 @@ from nodegrad.compiler import backends
 
 native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="needs llvmlite")
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, or calls prctl")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="this platform has no /proc and no prctl")
 
 
 def different(number):
@@ -86,7 +86,7 @@ else:
 def test_numpy_serves_where_memory_may_not_become_executable(run_python):
     found = run_python("-c", WITHOUT_EXECUTABLE_MEMORY).splitlines()
     if found == ["no such prctl"]:
-        pytest.skip("this kernel has no PR_SET_MDWE")
+        pytest.skip("this platform has no PR_SET_MDWE")
     x, rows = found[0].split(" ", 1)
 
     assert float(x) == pytest.approx(2.0 * np.sin(2.0))

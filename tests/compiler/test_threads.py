@@ -300,7 +300,7 @@ def test_branches_of_other_threads_belong_to_their_own_functions(executor):
     assert found == [[2.0 * k, 1.0, 2.0] for k in (1.0, 2.0, 3.0)]
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this platform has no fork")
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
 def test_a_process_forked_while_another_thread_records_hears_nothing_of_it(executor):
     recording, done = Event(), Event()

@@ -142,7 +142,7 @@ SCRIPT = """
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows kills otherwise")
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this platform kills otherwise")
 def test_killed_at_any_moment_it_goes_on_from_a_whole_file(tmp_path):
     pytest.importorskip("numpy")
     folder = Path(__file__).parents[1]

@@ -228,7 +228,7 @@ def mpi(ranks, how, folder):
         "mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     )
     if launcher is None:
-        pytest.skip("no mpiexec")
+        pytest.skip("needs mpich")
     (folder / "script.py").write_text(textwrap.dedent(SCRIPT))
     environment = os.environ | {"PYTHONPATH": str(Path(ng.__file__).parents[1])}
     command = [launcher, "-n", str(ranks), sys.executable, "-m", "mpi4py", str(folder / "script.py"), how]
