@@ -63,3 +63,7 @@ if not TYPE_CHECKING:  # else no name would be misspelt
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if "IPython" in sys.modules:  # in a notebook Values, models and histories show themselves
+    importlib.import_module("nodegrad.show.notebook").register()

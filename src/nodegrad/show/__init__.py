@@ -1,6 +1,7 @@
 """Pictures of the graph: drawings, explanations, players and plots."""
 
 from nodegrad.show.drawing.draw import Drawing, draw, draw_dot
+from nodegrad.show.drawing.network import Network
 from nodegrad.show.explaining.explain import Explanation, explain
 from nodegrad.show.paths import Path, Paths, paths
 from nodegrad.show.players.graph import Player, player
@@ -10,6 +11,7 @@ from nodegrad.show.players.training import TrainingPlayer, training_player
 __all__ = [
     "Drawing",
     "Explanation",
+    "Network",
     "Path",
     "Paths",
     "Player",

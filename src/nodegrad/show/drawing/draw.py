@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, overload
 
 from nodegrad.graph import topological_order
 from nodegrad.show.drawing import fold as folding
 from nodegrad.show.drawing.dot import escape, escape_field, to_dot
 from nodegrad.show.drawing.fold import Group, cut, flatten, single
+from nodegrad.show.drawing.network import Network, network
 from nodegrad.show.drawing.picture import picture
+from nodegrad.show.drawing.still import Still, rasterized
 from nodegrad.show.drawing.svg import Picture, to_svg
 from nodegrad.show.paths import Path as Route
 from nodegrad.show.snapshot import Vertex, label_of, snapshot, values, whole
@@ -25,7 +27,6 @@ FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
 BOXES = 40  # a folded picture of more gets coarser
 OPENED = 24  # nodes that leave a box when it is opened; the rest of it stays folded
 DOT_SECONDS = 3.0  # how long to wait for Graphviz, which needs 0.1 for 30 boxes and minutes for 12,000
-KINDS = ("svg", "dot", "gv", "png", "pdf")
 PROGRAMS = ("dot", "graphviz-pure")  # the latter is a port that pip installs
 NO_DOT = "Graphviz's `dot` is not on the PATH"
 
@@ -46,7 +47,7 @@ class Style:
     before: Mapping[Any, float] = field(default_factory=dict)
 
 
-class Drawing:
+class Drawing(Still):
     """A picture of a computation graph, with the numbers it held when it was drawn.
 
     In a notebook it shows itself. `dot` is its text in Graphviz's language, `svg` the picture, `folds` the
@@ -57,6 +58,8 @@ class Drawing:
     >>> ng.draw(x * x).nodes
     2
     """
+
+    kinds = ("svg", "dot", "gv", "png", "pdf")
 
     def __init__(self, nodes: int, order: list[Vertex], outputs: list[Vertex], style: Style) -> None:
         self.nodes, self._order, self._outputs, self._style = nodes, order, outputs, style
@@ -140,15 +143,11 @@ class Drawing:
             ValueError: for another kind.
             RuntimeError: if what makes a picture of this kind is not there, or fails.
         """
-        if kind not in KINDS:
-            raise ValueError(f"a Drawing can be {', '.join(KINDS)}; got {kind!r}.")
-        if kind == "svg":
-            return self.svg.encode()
         if kind in ("dot", "gv"):
             return self.dot.encode()
         if kind == "png" and not _program():
-            return _rasterized(to_svg(self._picture))
-        return self._graphviz(kind, None)
+            return rasterized(to_svg(self._picture))
+        return self._graphviz(kind, None) if kind in ("png", "pdf") else super().content(kind)
 
     def _graphviz(self, kind: str, seconds: float | None) -> bytes:
         """Have Graphviz lay the graph out.
@@ -178,28 +177,35 @@ class Drawing:
             raise RuntimeError(f"{Path(program).name} writes no .{kind}. {remedy}")
         return done.stdout
 
-    def save(self, path: str | Path) -> Path:
-        """Write the picture to a file whose suffix says how: .svg, .dot, .gv, .png or .pdf, as in `content`.
-
-        Raises:
-            ValueError: for another suffix.
-            RuntimeError: if what makes a .png or .pdf is not there.
-        """
-        path = Path(path)
-        kind = path.suffix.lower().removeprefix(".")
-        if kind not in KINDS:
-            raise ValueError(f"Drawing.save writes .{', .'.join(KINDS)}; got {path.name!r}.")
-        path.write_bytes(self.content(kind))
-        return path
-
-    def _repr_svg_(self) -> str:
-        return self.svg
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg, "text/plain": repr(self)}
-
     def __repr__(self) -> str:
         return f"<Drawing of {self.nodes:,} nodes in {self.boxes:,} boxes>"
+
+
+class Model(Protocol):
+    """What has parameters, and so is drawn as a network."""
+
+    def parameters(self) -> list[Value]:
+        """List the parameters."""
+
+
+@overload
+def draw(model: Model, /) -> Network: ...
+
+
+@overload
+def draw(
+    *outputs: Value | Sequence[Value],
+    rankdir: str = "LR",
+    fold: bool | None = None,
+    expand: Value | Iterable[Value] = (),
+    open_dots: bool = False,
+    depth: int | None = None,
+    limit: int = 200,
+    highlight: Value | Iterable[Value] = (),
+    colour: str | None = None,
+    before: Drawing | Mapping[Value, float] | None = None,
+    engine: str | None = None,
+) -> Drawing: ...
 
 
 def draw(
@@ -214,8 +220,11 @@ def draw(
     colour: str | None = None,
     before: Drawing | Mapping[Value, float] | None = None,
     engine: str | None = None,
-) -> Drawing:
+) -> Drawing | Network:
     """Draw the graph of one or more Values: every node once, with its label, its number and its gradient.
+
+    Given a model, draw its network instead: circles for neurons, and lines for weights, as wide as they are
+    large, those below 0 dashed.
 
     >>> x, y = Value(2.0, label="x"), Value(3.0, label="y")
     >>> z = x * y + x
@@ -227,7 +236,7 @@ def draw(
     'graph.svg'
 
     Args:
-        outputs: the Values to draw, with all they are computed from.
+        outputs: the Values to draw, with all they are computed from; or one model of layers in turn.
         rankdir: "LR" for left to right, "TB" for top to bottom.
         fold: put nodes of one shape into one box with a count; by default if there are more than 120 nodes.
         expand: Values that get a box of their own all the same; what they are made from opens with them.
@@ -241,9 +250,11 @@ def draw(
             and done within 3 seconds, and our own otherwise.
 
     Raises:
-        TypeError: if an output is not a Value.
+        TypeError: if an output is not a Value, or a model is not made of layers in turn.
         ValueError: for an unknown rankdir, colour or engine, a limit or depth out of range, or no output.
     """
+    if len(outputs) == 1 and hasattr(outputs[0], "parameters"):
+        return network(outputs[0])
     roots = values("draw", outputs)
     if not roots:
         raise ValueError("draw expects at least one Value; got none.")
@@ -279,17 +290,6 @@ def _several(values: Any) -> Any:
 def _program() -> str | None:
     """Return the path of a program that lays graphs out as Graphviz does, if there is one."""
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
-
-
-def _rasterized(svg: str) -> bytes:
-    """Return an SVG as a PNG, twice as large so that it can be read on fine screens."""
-    try:
-        import resvg_py
-    except ImportError:
-        raise RuntimeError(
-            f"{NO_DOT}, and a .png needs it or the library resvg-py: pip install resvg-py, or save an .svg."
-        ) from None
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=2, background="#ffffff"))
 
 
 def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:

@@ -14,6 +14,7 @@ from string import Template
 from typing import Any
 
 from nodegrad.show.text import clean
+from nodegrad.show.window import present
 
 
 class Page:
@@ -27,6 +28,10 @@ class Page:
         path = Path(path)
         path.write_text(self.html, encoding="utf-8")
         return path
+
+    def show(self) -> None:
+        """Show the page in the notebook's cell, or else open it in the browser."""
+        present(self, self.html, ".html")
 
     def _repr_html_(self) -> str:
         style = "width:100%;height:720px;border:0"

@@ -1,0 +1,206 @@
+"""A model of layers as a network of circles: each line is a weight, as wide as it is large."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+from typing import Any
+
+from nodegrad.show.drawing.still import Still
+from nodegrad.show.text import clean, number
+
+SHOWN = 16  # circles of a layer; of more the middle is left out
+RADIUS, ROW, COLUMN, MARGIN = 11.0, 32.0, 150.0, 26.0
+WIDEST = 4.5  # of a line
+
+_STYLE = """
+.nodegrad-network { color-scheme: light dark; font: 12px Helvetica, Arial, "Liberation Sans", sans-serif }
+.nodegrad-network text { fill: #1f2328; text-anchor: middle; dominant-baseline: central }
+.nodegrad-network circle { fill: #ffffff; stroke: #59636e; stroke-width: 1.4 }
+.nodegrad-network .input { fill: #e8f1fc; stroke: #33689e }
+.nodegrad-network .plus { stroke: #0072b2 }
+.nodegrad-network .minus { stroke: #d55e00; stroke-dasharray: 7 3 }
+.nodegrad-network .curve { fill: none; stroke: #0072b2; stroke-width: 2; stroke-linejoin: round }
+.nodegrad-network .axis { fill: none; stroke: #8c959f }
+.nodegrad-network .start { text-anchor: start }
+.nodegrad-network .end { text-anchor: end }
+@media (prefers-color-scheme: dark) {
+.nodegrad-network text { fill: #e6edf3 }
+.nodegrad-network circle { fill: #161b22; stroke: #8b949e }
+.nodegrad-network .input { fill: #10243e; stroke: #6ea8e0 }
+.nodegrad-network .plus, .nodegrad-network .curve { stroke: #56b4e9 }
+.nodegrad-network .minus { stroke: #fb923c }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """The circles of one layer: their titles, how many there are in all, and what stands below them."""
+
+    titles: Sequence[str]
+    caption: str
+    kind: str = ""
+
+    @property
+    def cut(self) -> bool:
+        """Whether there are more circles than are shown."""
+        return len(self.titles) > SHOWN
+
+    @property
+    def places(self) -> list[int]:
+        """The positions of the circles shown: all, or the first and the last of many."""
+        count = len(self.titles)
+        half = SHOWN // 2
+        return list(range(count)) if not self.cut else [*range(half), *range(count - half, count)]
+
+
+class Network(Still):
+    """A picture of a model. In a notebook it shows itself; `.save("network.svg")` or `.png` writes it.
+
+    >>> import nodegrad as ng
+    >>> ng.draw(ng.nn.MLP(2, [3, 1], seed=1))
+    <Network of 2, 3, 1>
+    """
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        inputs = [f"input {at}" for at in range(len(layers[0].neurons[0].w))]
+        self.columns = [Column(inputs, _count(len(inputs), "input"), "input")]
+        self.weights: list[list[list[Any]]] = []
+        for layer in layers:
+            self.columns.append(Column([_title(neuron) for neuron in layer.neurons], _caption(layer)))
+            self.weights.append([neuron.w for neuron in layer.neurons])
+        most = max(len(column.places) for column in self.columns)
+        self.height = (most + 0.8 * (most == SHOWN)) * ROW + 2 * MARGIN + 22
+        self.svg = self._svg()
+
+    def _svg(self) -> str:
+        width = (len(self.columns) - 1) * COLUMN + 2 * (MARGIN + 28)
+        parts = [*self._lines(), *self._circles()]
+        label = escape(f"network of {', '.join(str(len(column.titles)) for column in self.columns)}")
+        return _framed(width, self.height, label, parts)
+
+    def _place(self, at: int, row: float) -> tuple[float, float]:
+        """Return the centre of a circle, given its row among those shown."""
+        column = self.columns[at]
+        from_middle = row - (len(column.places) - 1) / 2
+        gap = (
+            math.copysign(0.4, from_middle)
+            if len(column.places) < len(column.titles) and from_middle
+            else 0.0
+        )
+        return MARGIN + 28 + at * COLUMN, (self.height - 22) / 2 + (from_middle + gap) * ROW
+
+    def _lines(self) -> Iterator[str]:
+        sizes = [abs(w._data) for rows in self.weights for row in rows for w in row if math.isfinite(w._data)]
+        largest = max(sizes, default=0.0) or 1.0
+        shown = [
+            (abs(w._data), column, left, right, w)
+            for column, rows in enumerate(self.weights)
+            for right, at in enumerate(self.columns[column + 1].places)
+            for left, w in enumerate([rows[at][source] for source in self.columns[column].places])
+        ]
+        for size, column, left, right, w in sorted(shown, key=lambda line: line[0]):  # the heaviest on top
+            (x, y), (to_x, to_y) = self._place(column, left), self._place(column + 1, right)
+            share = min(1.0, size / largest) if math.isfinite(size) else 1.0
+            kind = "minus" if w._data < 0.0 else "plus"
+            ends = f"x1={x:.0f} y1={y:.0f} x2={to_x:.0f} y2={to_y:.0f}".replace("=", '="').replace(" ", '" ')
+            look = f'stroke-width="{0.4 + (WIDEST - 0.4) * share:.1f}" opacity="{0.25 + 0.65 * share:.2f}"'
+            title = escape(clean(f"{w.label}: {number(w._data)}"))
+            yield f'<line class="{kind}" {ends}" {look}><title>{title}</title></line>'
+
+    def _circles(self) -> Iterator[str]:
+        for at, column in enumerate(self.columns):
+            places = column.places
+            for row, place in enumerate(places):
+                x, y = self._place(at, row)
+                title = escape(clean(column.titles[place]))
+                centre = f'cx="{x:.0f}" cy="{y:.0f}" r="{RADIUS:.0f}"'
+                yield f'<circle class="{column.kind}" {centre}><title>{title}</title></circle>'
+            x, middle = self._place(at, (len(places) - 1) / 2)
+            if column.cut:
+                yield f'<text x="{x:.0f}" y="{middle:.0f}">⋮</text>'
+            yield f'<text x="{x:.0f}" y="{self.height - 14:.0f}">{escape(clean(column.caption))}</text>'
+
+    def __repr__(self) -> str:
+        return f"<Network of {', '.join(str(len(column.titles)) for column in self.columns)}>"
+
+
+def network(model: Any) -> Network:
+    """Draw a neuron, a layer, or a model that applies a list of layers one after the other.
+
+    Raises:
+        TypeError: if it is no such model.
+    """
+    layers = _layers(model)
+    sizes = [(len(layer.neurons[0].w), len(layer.neurons)) for layer in layers or []]
+    if not layers or any(before[1] != after[0] for before, after in pairwise(sizes)):
+        raise TypeError(
+            f"draw shows models that apply a list of layers one after the other; {type(model).__name__} does "
+            "not. draw(model(x)) draws the graph of any model."
+        )
+    return Network(layers)
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """A neuron by itself, as a layer of one."""
+
+    neurons: tuple[Any, ...]
+
+
+def _layers(model: Any) -> list[Any] | None:
+    """List the layers that a model applies in turn; None if there is a part with parameters that is none."""
+    if hasattr(model, "neurons"):
+        return [model]
+    if hasattr(model, "w") and hasattr(model, "b"):
+        return [_Alone((model,))]
+    parts = getattr(model, "layers", getattr(model, "modules", None))
+    if not isinstance(parts, list):
+        return None if getattr(model, "parameters", list)() else []
+    found = list(map(_layers, parts))
+    return None if None in found else [layer for layers in found for layer in layers or []]
+
+
+def _title(neuron: Any) -> str:
+    bias = "" if neuron.b is None else f", bias {number(neuron.b._data)}"
+    return f"{neuron!r}{bias}"
+
+
+def _caption(layer: Any) -> str:
+    return _count(len(layer.neurons), getattr(layer.neurons[0], "name", "neuron"), "")
+
+
+def _count(count: int, noun: str, plural: str = "s") -> str:
+    return f"{count} {noun}{plural * (count != 1)}"
+
+
+def curve(losses: Sequence[float]) -> str:
+    """Draw a loss over the steps as an SVG, logarithmic where it spans more than a factor of 30."""
+    known = [(at, loss) for at, loss in enumerate(losses) if math.isfinite(loss)]
+    lowest, highest = (function([loss for _, loss in known], default=0.0) for function in (min, max))
+    logarithmic = lowest > 0.0 and highest > 30.0 * lowest
+    heights = [(at, math.log(loss) if logarithmic else loss) for at, loss in known]
+    low, high = (function([y for _, y in heights], default=0.0) for function in (min, max))
+    across, up = 300.0 / max(1, len(losses) - 1), 150.0 / ((high - low) or 1.0)
+    points = " ".join(f"{60 + at * across:.1f},{165 - (y - low) * up:.1f}" for at, y in heights)
+    parts = [
+        '<path class="axis" d="M60 10V170H365"/>',
+        f'<polyline class="curve" points="{points}"/>',
+        f'<text class="end" x="54" y="16">{number(highest)}</text>',
+        f'<text class="end" x="54" y="164">{number(lowest)}</text>',
+        f'<text class="start" x="60" y="185">{"logarithmic loss" if logarithmic else "loss"}</text>',
+        f'<text class="end" x="365" y="185">{_count(len(losses), "step")}</text>',
+    ]
+    return _framed(380.0, 200.0, "loss by step", parts)
+
+
+def _framed(width: float, height: float, label: str, parts: Sequence[str]) -> str:
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="nodegrad-network" width="{width:.0f}" '
+        f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{label}">'
+    )
+    return "\n".join([head, f"<style>{_STYLE}</style>", *parts, "</svg>", ""])
