@@ -1,4 +1,4 @@
-"""What tests need that a machine may lack: skip without it, say how to get it, or fail where all must run.
+"""What tests need and a machine may lack: skip without it, say how to get it, or fail where all must run.
 
 This file is a plugin of pytest, loaded by `conftest.py`. `.ci/run` installs the packages named here.
 """
@@ -44,14 +44,14 @@ def remedy(reason):
 
 
 def reason_of(report):
-    """Return why a report is one of a skip; None if it is not, or if the test was expected to fail."""
+    """Return the reason if a test was skipped; None if it was not, or was expected to fail."""
     if not report.skipped or hasattr(report, "wasxfail"):
         return None
     return report.longrepr[2].removeprefix("Skipped: ")
 
 
 def strict(report):
-    """Turn the report of a skip into one of a failure, where every test is to run."""
+    """Make a skip a failure where every test must run."""
     reason = reason_of(report)
     if os.environ.get(STRICT) == "1" and reason is not None and not reason.startswith(PLATFORM):
         report.outcome = "failed"
@@ -61,13 +61,13 @@ def strict(report):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport():
-    """Look at what became of a test."""
+    """Look at the result of a test."""
     return strict((yield))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report():
-    """Look at what became of a file."""
+    """Look at the result of collecting a file."""
     return strict((yield))
 
 

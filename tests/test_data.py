@@ -172,7 +172,7 @@ def test_minibatches_check_before_the_first_batch():
 
 
 class Frame:
-    """What a pandas data frame is to us: it iterates over names, and turns into an array."""
+    """Like a pandas data frame: iterates over names, and turns into an array."""
 
     def __init__(self, array):
         self.array = array

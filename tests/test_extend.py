@@ -1,4 +1,4 @@
-"""Operations of one's own: they compute, differentiate to any order, and are checked when they are made."""
+"""Custom operations: they compute, differentiate to any order, and are checked when they are made."""
 
 import math
 

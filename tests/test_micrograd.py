@@ -186,7 +186,7 @@ def test_training_loop_of_the_lecture():
 
 
 class LectureNeuron:
-    """A neuron as one writes it oneself in the lecture."""
+    """A neuron as the lecture writes it."""
 
     def __init__(self, nin):
         self.w = [Value(random.uniform(-1, 1)) for _ in range(nin)]

@@ -16,7 +16,7 @@ from nodegrad.show.plots.evaluate import evaluate, evaluate_loss
 
 @pytest.fixture(autouse=True)
 def figures(tmp_path):
-    """Render every figure a test has made, so that what only drawing shows goes wrong here; then close it."""
+    """Draw every figure that a test has made, so that errors in drawing show; then close it."""
     yield
     for number in plt.get_fignums():
         plt.figure(number).savefig(tmp_path / f"{number}.png")

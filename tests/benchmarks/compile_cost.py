@@ -23,7 +23,7 @@ KINDS = (ng.add, ng.mul, ng.sub, ng.tanh, ng.sin)
 def tangle(size: int) -> Callable[..., Any]:
     """Return a function of random operations on random earlier results, so that no pattern repeats.
 
-    What is random is drawn beforehand, so that the function costs no more than its operations.
+    Random choices are made beforehand, so that the function costs only its operations.
     """
     generator = random.Random(0)
     steps = []
@@ -41,7 +41,7 @@ def tangle(size: int) -> Callable[..., Any]:
 
 
 def wide(size: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Return loss and gradient of 2-16-16-1 over `size` rows in one graph: shallow, and much alike."""
+    """Return loss and gradient of 2-16-16-1 over `size` rows in one graph: shallow and regular."""
     problem = problems.mlp_graph([2, 16, 16, 1], "relu", size)
     return problem.function, next(iter(problem.arguments.values()))
 
@@ -56,14 +56,14 @@ SHAPES = {"wide": wide, "deep": deep, "tangle": lambda size: (tangle(size), (0.5
 
 
 def peak_bytes() -> int:
-    """Return the largest memory of this process so far (Linux); what its parent used does not count."""
+    """Return the peak memory of this process (Linux), without that of its parent."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def cost(shape: str, size: int, backend: str = "auto") -> dict[str, Any]:
     """Compile and call once; return the operations recorded, the seconds, and the bytes over those before."""
-    ng.compile(ng.sin, backend=backend)(1.0)  # what is loaded on first use counts for no function
+    ng.compile(ng.sin, backend=backend)(1.0)  # loads what is needed on first use, so that it is not counted
     function, arguments = SHAPES[shape](size)
     before = peak_bytes()
     compiled = ng.compile(function, backend=backend)

@@ -139,7 +139,7 @@ def compiled(problem: Problem, **options: Any) -> Bind:
 
 @contender(OURS, *COMPILED, start=start, compiles=True)
 def nodegrad_compiled(problem: Problem) -> Bind:
-    """Compile with the backend that is chosen by itself."""
+    """Compile with the default backend."""
     return compiled(problem)
 
 
@@ -228,9 +228,9 @@ class Training(Repeated):
 
 
 class Fit:
-    """A training by `fit` that is held between turns: its learning rate, which each step asks for, waits.
+    """A training by `fit` that pauses between turns: its learning rate is a schedule, which waits.
 
-    So what a training costs once (checks, compilation, writing parameters back) is no part of a step.
+    So the fixed cost of a training (checks, compilation, writing parameters back) is not part of a step.
     """
 
     def __init__(self, problem: Problem, arguments: tuple[Any, ...]) -> None:

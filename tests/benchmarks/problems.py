@@ -59,7 +59,7 @@ def layer_arrays(model: nn.MLP) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def perceptron(sizes: list[int], activation: str, seed: int = 0) -> nn.MLP:
-    """Make the network, with biases that are not zero, so that no error in one hides."""
+    """Make the network with biases that are not zero, so that errors in them show."""
     model = nn.MLP(sizes[0], sizes[1:], activation=activation, seed=seed)
     generator = random.Random(seed + 1)
     for layer in model.layers:

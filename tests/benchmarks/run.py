@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-# Before a library is loaded: idle OpenMP threads of one contender must not spin through the next one's turn.
+# Set before a library is loaded: idle OpenMP threads must not spin while the next contender runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from benchmarks import problems
@@ -52,7 +52,9 @@ def races(only: str, quick: bool, failures: list[str]) -> Iterator[Case]:
     """Measure the problems whose names contain `only`; note which fail."""
     for problem in problems.suite(quick):
         if only in problem.name:
-            longer = 10.0 if problem.family == "fit" else 1.0  # a training meets the collector now and then
+            longer = (
+                10.0 if problem.family == "fit" else 1.0
+            )  # because the collector runs now and then during a training
             sample, budget = (0.001, 0.01) if quick else (0.02 * longer, 1.2 * math.sqrt(longer))
             try:
                 yield from measure(problem, sample, budget)

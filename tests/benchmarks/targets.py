@@ -11,7 +11,7 @@ from benchmarks.spelling import short
 from benchmarks.timing import Case, Cost
 
 PYTORCH, JAX = ("PyTorch", "PyTorch, 1 thread"), ("JAX jit",)
-LARGE = 10_000  # operations from which what compiling costs once no longer counts
+LARGE = 10_000  # operations; in larger programs the fixed cost of compiling does not matter
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Found(NamedTuple):
 
 
 def targets(cases: list[Case], costs: list[Cost]) -> list[Target]:
-    """Compare what was measured with what the library is meant to reach; leave out what was not measured."""
+    """Compare what was measured with the targets; leave out what was not measured."""
     small, batches = "MLP 2-16-16-1 relu", ("96 rows", "1024 rows")
     perceptrons = [case for case in cases if case.problem.family == "mlp" and case.problem.mode == "mean"]
     batched = [case for case in perceptrons if case.size in batches]

@@ -22,7 +22,7 @@ from benchmarks.problems import Problem
 COMPETITORS = ("with_python", "with_pytorch", "with_jax", "with_casadi")  # they register when imported
 NOT_INSTALLED, TOO_SLOW, DISAGREES = "not installed", "too slow to include", "disagrees"
 AGREE = 1e-9  # how far results may be apart, relative to the largest number in them
-REST = 0.02  # seconds between turns, until the threads of the one before no longer wait busily
+REST = 0.02  # seconds between turns, until the threads of the previous contender stop spinning
 LONGEST = 120  # seconds that compiling one function may take
 SIZES = {  # of the functions that are compiled to see what compiling costs, by `quick`
     False: {
@@ -48,7 +48,7 @@ class Timing:
 
 @dataclass
 class Case:
-    """One problem at one size: who took part, and who did not, and why."""
+    """One problem at one size: the times of those who took part, and why the others did not."""
 
     problem: Problem
     size: str
@@ -123,7 +123,7 @@ def race(case: Case, runs: dict[str, Any], sample: float, budget: float) -> None
     start = perf_counter()
     while len(turns[OURS]) < 3 or (perf_counter() - start < budget and len(turns[OURS]) < 25):
         for name, run in runs.items():
-            if name == OURS or not turns[name] or spent[name] < budget / 2:  # who is slow sits out
+            if name == OURS or not turns[name] or spent[name] < budget / 2:  # slow ones take fewer turns
                 sleep(REST)
                 taken = run.seconds(counts[name])
                 spent[name] += taken

@@ -30,7 +30,7 @@ def run_rows(program, table, parameters, name, exact):
 @settings(max_examples=40)
 @given(run=runs([row for row in ROWS if row is not ops.copysign], most=12))
 def test_exact_rows_equal_the_evaluator_to_the_bit(name, run):
-    program, table, parameters = run  # without copysign: the sign of a nan is nobody's promise
+    program, table, parameters = run  # without copysign: the sign of a nan is not promised
 
     found = run_rows(program, table, parameters, name, exact=True)
     one = backend(program, name, exact=True).one
@@ -59,7 +59,7 @@ def test_every_operation_is_within_4_ulp_at_hard_and_plain_points(name, op):
     elif arity == 2:
         table = [[x, y] for x in HARD for y in HARD] + [[x, y] for x in spread for y in spread[::7]]
     else:
-        # No sums that overflow on the way: a·b + c rounded once need not.
+        # No sums that overflow: a·b + c rounded once may not.
         tame = [x for x in HARD if abs(x) != 1e308]
         table = [[x, *tame[-arity:]][:arity] for x in [*tame, *spread]]
     program = Program(arity, 0, (), [op], [tuple(range(arity))], [arity])

@@ -29,7 +29,7 @@ def backend(request):
     return request.param
 
 
-# Functions whose way depends on their arguments.
+# Functions that branch on their arguments.
 
 
 def by_if(x, y):

@@ -1,4 +1,4 @@
-"""Threads: they share rows, hand on what is raised, and change no result."""
+"""Threads share rows, pass on errors, and change no result."""
 
 import gc
 import multiprocessing
@@ -22,7 +22,7 @@ native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="n
 
 @pytest.fixture(autouse=True)
 def _many_pieces(monkeypatch):
-    """Cut rows into as many pieces as there may be, and these into several blocks."""
+    """Cut rows into as many pieces as possible, and each piece into several blocks."""
     monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._WORK", 1)
     monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._CACHE", 2**15)
 
@@ -169,7 +169,7 @@ def test_a_compiled_function_gives_its_memory_back_at_once():
 
 
 class HandedOver:
-    """A lock that somebody waits for, who goes on as soon as it is free."""
+    """A lock for which another thread waits; that thread goes on as soon as it is free."""
 
     def __init__(self, waiting):
         self.waiting = waiting
