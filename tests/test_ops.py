@@ -4,6 +4,7 @@ import itertools
 import math
 import pickle
 import random
+import sys
 
 import mpmath
 import numpy as np
@@ -397,6 +398,52 @@ cube = ng.custom("cube", lambda x: x**3, lambda x, out: 3.0 * x * x)
 
 def test_a_custom_operation_pickles_as_a_variable_of_its_module():
     assert pickle.loads(pickle.dumps(cube)) is cube
+
+
+FACTOR = 3.0
+
+
+def scaled(x):
+    return FACTOR * x
+
+
+@pytest.mark.parametrize(
+    ("name", "edited"),
+    [
+        ("cube", ng.custom("cube", lambda x: x**4, lambda x, out: 4.0 * x**3)),
+        ("cube", ng.custom("cube", lambda x: x**3, lambda x, out: 3.5 * x * x)),
+        ("FACTOR", 4.0),
+        ("scaled", lambda x: 5.0 * x),
+    ],
+    ids=["value", "partial", "a number it reads", "a function it calls"],
+)
+def test_an_operation_edited_since_it_was_pickled_is_refused(monkeypatch, name, edited):
+    module = sys.modules[__name__]
+    monkeypatch.setattr(
+        module, "by_name", ng.custom("by_name", lambda x: scaled(x), lambda x, out: FACTOR), False
+    )
+    pickled = [pickle.dumps(op) for op in (cube, by_name)]  # noqa: F821
+    assert [pickle.loads(each) for each in pickled] == [cube, by_name]  # noqa: F821
+
+    monkeypatch.setattr(module, name, edited)
+
+    with pytest.raises(ValueError, match="is not the one that was pickled"):
+        [pickle.loads(each) for each in pickled]
+
+
+def test_an_operation_is_the_same_in_another_process(run_python, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "import math, functools\nimport nodegrad as ng\n\n"
+        "def near(x, k): return k * x if x in {'a', 'b', 3} else math.sin(x)\n"
+        "own = ng.custom('own', lambda x: near(x, k=2.0), lambda x, out: ng.cos(x))\n"
+    )
+    script = "import pickle, own; open({!r}, 'wb').write(pickle.dumps(own.own))"
+    path = str(tmp_path / "pickled")
+    run_python("-c", script.format(path), PYTHONHASHSEED="1")
+
+    found = run_python("-c", f"import pickle; print(pickle.load(open({path!r}, 'rb')))", PYTHONHASHSEED="2")
+
+    assert found == "<operation own>\n"
 
 
 def test_an_operation_that_no_variable_holds_does_not_pickle():

@@ -15,9 +15,10 @@ import importlib
 import math
 import operator
 import sys
+import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from numbers import Real
 from typing import Any
 
@@ -82,7 +83,7 @@ class Op:
         module = getattr(self.value, "__module__", None)
         for name, found in vars(sys.modules.get(module)).items() if module in sys.modules else ():
             if found is self:
-                return _variable, (module, name)
+                return _variable, (module, name, _content(self))
         raise TypeError(
             f"operation {self.name} cannot be pickled: it is neither in the table nor a variable of the module "
             f"{module} that its value comes from. Assign it there, at the top level, to be found by name."
@@ -108,8 +109,53 @@ def _row(name: str) -> Op:
     return TABLE[name]
 
 
-def _variable(module: str, name: str) -> Any:
-    return getattr(importlib.import_module(module), name)
+def _variable(module: str, name: str, content: str | None = None) -> Any:
+    found = getattr(importlib.import_module(module), name)
+    if content is not None and _content(found) != content:
+        raise ValueError(
+            f"operation {name} of module {module} is not the one that was pickled: one of the processes has an older "
+            "version of it. Restart the older one (or the workers of the executor), or import the module again."
+        )
+    return found
+
+
+def _content(op: Op) -> str:
+    """Return a digest of what an operation computes: the same in every process that has the same code."""
+    import hashlib
+
+    parts = op.name, op.value, op.partials
+    return hashlib.sha256(builtins.repr(_described(parts, [])).encode()).hexdigest()
+
+
+def _described(thing: Any, seen: list[Any]) -> Any:
+    """Describe a function by its code and by what it refers to, in numbers and text."""
+    if isinstance(thing, tuple | list):
+        return [_described(entry, seen) for entry in thing]
+    if isinstance(thing, types.CodeType):
+        return [thing.co_code, thing.co_names, _described(thing.co_consts, seen)]
+    if isinstance(thing, frozenset):
+        return sorted(map(builtins.repr, thing))
+    if isinstance(thing, partial):
+        return _described([thing.func, thing.args, sorted(thing.keywords.items())], seen)
+    if not isinstance(thing, types.FunctionType):
+        known = thing is None or isinstance(thing, str | bytes | int | float | complex)
+        return (
+            builtins.repr(thing) if known else [type(thing).__qualname__, getattr(thing, "__qualname__", "")]
+        )
+    if thing in seen:
+        return thing.__qualname__
+    seen.append(thing)
+    cells = [cell.cell_contents for cell in thing.__closure__ or ()]
+    found = [thing.__globals__.get(name) for name in _names(thing.__code__)]
+    # Functions of other modules are found by name, as the operation itself is.
+    near = [x for x in found if getattr(x, "__module__", thing.__module__) == thing.__module__]
+    return _described([thing.__code__, thing.__defaults__, thing.__kwdefaults__, cells, near], seen)
+
+
+def _names(code: types.CodeType) -> list[str]:
+    """Return the names that code and the functions in it look up."""
+    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    return [*code.co_names, *[name for each in inner for name in _names(each)]]
 
 
 def wrong_arity(op: Op, count: int) -> TypeError:

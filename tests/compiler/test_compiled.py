@@ -690,6 +690,16 @@ def test_a_worker_keeps_so_many_programs_and_is_sent_others_again(backend, monke
     assert len(shards._known) == 2
 
 
+@pytest.mark.parametrize("factor", [2.0, 3.0])
+def test_an_edited_operation_runs_its_new_code_through_an_executor(backend, monkeypatch, factor):
+    edited = ng.custom("edited", lambda x: math.floor(x) * factor, lambda x, out: 0.0)
+    monkeypatch.setattr(sys.modules[__name__], "edited", edited, raising=False)
+    compiled = ng.compile(lambda x: edited(x) + 1.0, backend=backend)
+
+    with ThreadPoolExecutor(1) as executor:
+        assert compiled.map([1.5, 2.5], executor=executor).tolist() == [factor + 1.0, 2.0 * factor + 1.0]
+
+
 def test_shards_go_to_processes(backend):
     compiled = ng.compile(slope, backend=backend)
     X = np.linspace(-1.0, 1.0, 300)
