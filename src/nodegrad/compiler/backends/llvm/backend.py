@@ -3,15 +3,16 @@
 import ctypes
 import os
 import struct
+from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import native
-from nodegrad.compiler.backends.llvm.driver import CONTEXT, Prologue, Rows, Sums
+from nodegrad.compiler.backends.llvm.driver import WORDS, Context, Prologue, Rows, Sums
 from nodegrad.compiler.backends.llvm.fuse import Records, fuse
 from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
 from nodegrad.compiler.backends.llvm.spellings import raise_held
@@ -19,6 +20,7 @@ from nodegrad.compiler.reduction import added, plan_reduction
 from nodegrad.compiler.vector import Item, Straight, Turns, VectorProgram, slots_read
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Table = Any  # an array of words
 
 # Bytes of slots in a block of groups. Many are never touched: their numbers stay in registers.
 _CACHE = 6 * 2**20
@@ -28,8 +30,7 @@ _SOME_TURNS = 10  # that a loop whose turns the numbers decide may make
 _MOST_PIECES = 16  # pieces that rows are cut into
 # Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
 _FEW_REGISTERS = 16
-_PLACE = {name: place for place, name in enumerate(CONTEXT)}
-_CHANGING = struct.Struct(f"{len(CONTEXT) - _PLACE['uniform']}q")  # the words that differ from run to run
+_CHANGING = struct.Struct(f"{len(WORDS) - WORDS.index('uniform')}q")  # the words that differ from run to run
 CALL = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 _drivers: set[native.Kernel] = set()  # kept for the next program: each needs them
 
@@ -54,12 +55,14 @@ class LlvmBackend:
             found = self._parts[how] = Part(self.program, how, lanes, self.exact)
         return found
 
-    def rows(self, blocks: list[Array], count: int, parameters: Array) -> Array:
-        """Return the outputs as an array [output, row]; `blocks` are arrays [row, input], side by side."""
-        part = self.part("rows")
-        out = np.empty((len(part.outputs), -(-count // self.lanes) * self.lanes))
-        self._run(part, blocks, addresses_of(blocks), count, lambda: out, parameters)
-        return out[:, :count]
+    def rows(
+        self, blocks: list[Array], count: int, parameters: Array, out: list[Array] | None = None
+    ) -> Array | None:
+        """Return the outputs as an array [output, row], or write them to blocks `out`; see `Backend`."""
+        found = None if out else np.empty((len(self.program.outputs), count))
+        results = table_of([found.T] if found is not None else out or [])
+        self._run(self.part("rows"), blocks, table_of(blocks), count, lambda: results, parameters)
+        return found
 
     def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
@@ -67,7 +70,7 @@ class LlvmBackend:
 
     def bound(self, blocks: list[Array], count: int) -> Callable[[Array], Array]:
         """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
-        part, inputs = self.part("sums"), addresses_of(blocks)
+        part, inputs = self.part("sums"), table_of(blocks)
         room = partial(np.empty, len(part.outputs))
 
         def sums(parameters: Array) -> Array:
@@ -80,11 +83,11 @@ class LlvmBackend:
         self,
         part: "Part",
         blocks: list[Array],
-        inputs: Any,
+        inputs: Table,
         count: int,
-        room: Callable[[], Array],
+        room: Callable[[], Any],
         parameters: Array,
-    ) -> list[Array]:
+    ) -> list[Any]:
         """Run all rows, piece by piece if they are much work; return the results of the pieces.
 
         The cut depends on the program and the number of rows alone, so that sums do not depend on threads.
@@ -212,33 +215,30 @@ class Space:
         self.row_memory = _bytes_of(self.row)
         self.result = np.zeros(len(part.outputs) + part.lanes)
         self.result_memory = _bytes_of(self.result)
-        self.row_inputs = addresses_of([self.row[None, : program.inputs]])
-        self.context = self._context(part)
-        self.address = address_of(self.context)
-        self.row_context = self._context(part)
-        self.row_address = address_of(self.row_context)
-        whole = address_of(self.uniform), self.row_inputs.ctypes.data, 0, 1, 1, address_of(self.result), 1
-        _CHANGING.pack_into(self.row_context, 8 * _PLACE["uniform"], *whole)
-        self.once = self.row_context.copy()
-        self.once[_PLACE["records"]] = part.once[1].ctypes.data
-        self.once[_PLACE["record_count"]] = len(part.once[1])
-        self.prologue_address = address_of(self.once)
+        row, result = self.row[None, : program.inputs], self.result[None, : len(part.outputs)]
+        self.row_tables = table_of([row]), table_of([result])
+        self.address_of_uniform = address_of(self.uniform)
+        self.context, self.row_context, self.once = (self._context(part) for _ in range(3))
+        self.address, self.row_address, self.prologue_address = map(
+            ctypes.addressof, (self.context, self.row_context, self.once)
+        )
+        _place(self.row_context, self.address_of_uniform, *self.row_tables, (0, 1, 1))
+        self.once.uniform = self.address_of_uniform
+        self.once.records, self.once.record_count = part.once[1].ctypes.data, len(part.once[1])
 
-    def _context(self, part: Part) -> Any:
-        words = {
-            "records": part.body[1].ctypes.data,
-            "record_count": len(part.body[1]),
-            "sum_records": part.sums[1].ctypes.data,
-            "sum_count": len(part.sums[1]),
-            "varying": self.varying.ctypes.data,
-            "group_bytes": part.group_bytes,
-            "input_count": part.program.inputs,
-            "outputs": self.outputs.ctypes.data,
-            "output_count": len(self.outputs),
-            "block": part.block,
-            "sums": self.totals.ctypes.data,
-        }
-        return np.array([words.get(name, 0) for name in CONTEXT], np.int64)
+    def _context(self, part: Part) -> Context:
+        return Context(
+            records=part.body[1].ctypes.data,
+            record_count=len(part.body[1]),
+            sum_records=part.sums[1].ctypes.data,
+            sum_count=len(part.sums[1]),
+            varying=self.varying.ctypes.data,
+            group_bytes=part.group_bytes,
+            outputs=self.outputs.ctypes.data,
+            output_count=len(self.outputs),
+            block=part.block,
+            sums=self.totals.ctypes.data,
+        )
 
     def start(self, parameters: Array) -> None:
         """Take over the parameters and compute what depends on them alone."""
@@ -247,16 +247,27 @@ class Space:
             self.prologue(self.prologue_address)
             raise_held()
 
-    def place(self, first: "Space", inputs: Any, start: int, stop: int, count: int, results: Array) -> None:
-        """Set what the next run reads and writes; uniform slots are those of the space that was started."""
-        words = address_of(first.uniform), address_of(inputs), start, stop, count, address_of(results)
-        _CHANGING.pack_into(self.context, 8 * _PLACE["uniform"], *words, results.shape[-1])
+    def place(self, first: "Space", inputs: Table, start: int, stop: int, count: int, results: Any) -> None:
+        """Set what the next run reads and writes; uniform slots are those of the space that was started.
 
-    def run(self, first: "Space", inputs: Any, start: int, stop: int, count: int, results: Array) -> None:
+        Results are an array for sums, a table of blocks for rows.
+        """
+        _place(self.context, first.address_of_uniform, inputs, results, (start, stop, count))
+
+    def run(self, first: "Space", inputs: Table, start: int, stop: int, count: int, results: Any) -> None:
         """Run rows start..stop of `count`."""
         self.place(first, inputs, start, stop, count, results)
         self.driver(self.address)
         raise_held()
+
+
+def _place(context: Context, uniform: int, inputs: Table, results: Any, span: tuple[int, int, int]) -> None:
+    if type(results) is array:
+        to, blocks = results.buffer_info()[0], len(results) // 4
+    else:
+        to, blocks = address_of(results), 0
+    words = uniform, inputs.buffer_info()[0], len(inputs) // 4, to, blocks
+    _CHANGING.pack_into(context, Context.uniform.offset, *words, *span)
 
 
 def _processors() -> int:
@@ -292,20 +303,12 @@ def _bytes_of(array: Any) -> memoryview:
     return memoryview(array).cast("B")
 
 
-def addresses_of(blocks: list[Array]) -> Any:
-    """Return (address of row 0, bytes from row to row) for every input."""
-    return _table(tuple([(address_of(block), block.shape[1], block.strides) for block in blocks]))
-
-
-@lru_cache(maxsize=64)  # the same arrays come again and again
-def _table(places: tuple[tuple[int, int, tuple[int, int]], ...]) -> Any:
-    table = np.zeros((sum(width for _, width, _ in places) + 1, 2), np.int64)
-    start = 0
-    for address, width, (down, across) in places:
-        stop = start + width
-        table[start:stop, 0] = np.arange(width) * across + address
-        table[start:stop, 1] = down
-        start = stop
+def table_of(blocks: list[Array]) -> Table:
+    """Return the table of blocks that `Context` describes; one of one dimension has a number in each row."""
+    table = array("q")
+    for block in blocks:
+        down, across = block.strides if block.ndim == 2 else (*block.strides, 8)
+        table.extend((address_of(block), down, across, block.shape[1] if block.ndim == 2 else 1))
     return table
 
 

@@ -1,23 +1,36 @@
 """The drivers: take rows through the kernels group by group, and blocks of groups through the sums."""
 
+import ctypes
 from dataclasses import dataclass
 
-from nodegrad.compiler.backends.llvm.ir import Body, Name
+from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
 
-# fmt: off
-CONTEXT = (
-    "records", "record_count", "sum_records", "sum_count", "varying", "group_bytes", "input_count", "outputs",
-    "output_count", "block", "sums", "uniform", "inputs", "start", "stop", "rows", "results", "result_stride",
+WORDS = (
+    *("records", "record_count", "sum_records", "sum_count", "varying", "group_bytes"),
+    *("outputs", "output_count", "block", "sums"),
+    # These differ from run to run.
+    *("uniform", "inputs", "input_blocks", "results", "result_blocks", "start", "stop", "rows"),
 )
+
+
+class Context(ctypes.Structure):
+    """The words that a driver is called with.
+
+    `inputs` and `results` lead to tables of blocks: arrays [row, number], each as (address, bytes from row to
+    row, bytes from number to number, numbers in a row). For sums, `results` leads to the results themselves.
+    """
+
+    _fields_ = [(name, ctypes.c_int64) for name in WORDS]  # what ctypes expects
+
+
 _POINTERS = ("records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums")
-# fmt: on
 
 
-class _Context:
-    """The words that a driver is called with, named by CONTEXT."""
+class _Words:
+    """The words of a context, loaded."""
 
     def __init__(self, body: Body) -> None:
-        self.words = {name: body.field("%x", place) for place, name in enumerate(CONTEXT)}
+        self.words = {name: body.field("%x", place) for place, name in enumerate(WORDS)}
         self.pointer = {name: body.let(f"inttoptr i64 {self.words[name]} to ptr") for name in _POINTERS}
 
 
@@ -27,11 +40,11 @@ class Rows:
 
     def write(self, body: Body) -> str:
         """Write the driver."""
-        context = _Context(body)
+        context = _Words(body)
         words, pointer = context.words, context.pointer
         with body.loop(words["stop"], words["start"], step=body.lanes) as first:
             _run_group(body, context, pointer["varying"], first)
-            _scatter(body, words, pointer, pointer["varying"], first)
+            _scatter(body, words, pointer, first)
         return "ptr %x"
 
 
@@ -41,7 +54,7 @@ class Sums:
 
     def write(self, body: Body) -> str:
         """Write the driver."""
-        context = _Context(body)
+        context = _Words(body)
         words, pointer = context.words, context.pointer
         counts = body.variable("[4 x i64]", "zeroinitializer")
         block = body.let(f"mul nsw i64 {words['block']}, {body.lanes}")
@@ -74,14 +87,14 @@ class Prologue:
 
     def write(self, body: Body) -> str:
         """Write the loop over records."""
-        count = body.field("%x", CONTEXT.index("record_count"))
-        records = body.field("%x", CONTEXT.index("records"), "ptr")
-        uniform = body.field("%x", CONTEXT.index("uniform"), "ptr")
+        count = body.field("%x", WORDS.index("record_count"))
+        records = body.field("%x", WORDS.index("records"), "ptr")
+        uniform = body.field("%x", WORDS.index("uniform"), "ptr")
         _call_records(body, records, count, uniform, uniform)
         return "ptr %x"
 
 
-def _run_group(body: Body, context: _Context, slots: Name, first: Name) -> None:
+def _run_group(body: Body, context: _Words, slots: Name, first: Name) -> None:
     """Run records over the group of rows from `first` on."""
     words, pointer = context.words, context.pointer
     _gather(body, words, pointer, slots, first)
@@ -95,29 +108,99 @@ def _call_records(body: Body, records: Name, count: Name, slots: Name, uniform: 
         body.do(f"call void {function}(ptr {slots}, ptr {uniform}, ptr {record}{more})")
 
 
+class _Block:
+    """A block of rows, from row `first` on, as a loop over its numbers reads or writes it."""
+
+    def __init__(self, body: Body, words: dict[str, Name], table: Name, number: Name, first: Name) -> None:
+        place = body.let(f"getelementptr [4 x i64], ptr {table}, i64 {number}")
+        self.body, self.last = body, body.let(f"sub nsw i64 {words['rows']}, 1")
+        self.first = first
+        start = body.field(place, 0, "ptr")
+        self.down, self.across, self.width = (body.field(place, word) for word in (1, 2, 3))
+        self.rows = body.let(
+            f"getelementptr i8, ptr {start}, i64 {body.let(f'mul nsw i64 {first}, {self.down}')}"
+        )
+        end = body.let(f"add nsw i64 {first}, {body.lanes}")
+        self.whole = body.let(f"icmp sle i64 {end}, {words['rows']}")
+
+    def if_whole(self, stride: Name, count: Name) -> Name:
+        """Return the count if no row is missing and numbers lie side by side by that stride; or else 0."""
+        both = self.body.let(f"and i1 {self.whole}, {self.body.let(f'icmp eq i64 {stride}, 8')}")
+        return self.body.let(f"select i1 {both}, i64 {count}, i64 0")
+
+    def address(self, column: Name, row: Name | int) -> Name:
+        """Return where a number of a row is, counted from the first row of the group."""
+        body = self.body
+        down, across = (
+            body.let(f"mul nsw i64 {row}, {self.down}"),
+            body.let(f"mul nsw i64 {column}, {self.across}"),
+        )
+        return body.let(f"getelementptr i8, ptr {self.rows}, i64 {body.let(f'add nsw i64 {down}, {across}')}")
+
+
 def _gather(body: Body, words: dict[str, Name], pointer: dict[str, Name], slots: Name, first: Name) -> None:
-    """Copy a group of rows into the first slots; past the last row, that row again."""
-    last = body.let(f"sub nsw i64 {words['rows']}, 1")
-    with body.loop(words["input_count"]) as number:
-        twice = body.let(f"mul nsw i64 {number}, 2")
-        source = body.field(pointer["inputs"], twice, "ptr")
-        stride = body.field(pointer["inputs"], body.let(f"add nsw i64 {twice}, 1"))
-        slot = body.let(f"mul nsw i64 {number}, {body.lanes}")
-        with body.loop(str(body.lanes)) as lane:
-            row = body.smaller(body.let(f"add nsw i64 {first}, {lane}"), last)
-            offset = body.let(f"mul nsw i64 {row}, {stride}")
-            value = body.let(f"load double, ptr {body.let(f'getelementptr i8, ptr {source}, i64 {offset}')}")
-            at = body.let(f"add nsw i64 {slot}, {lane}")
-            body.do(f"store double {value}, ptr {body.let(f'getelementptr double, ptr {slots}, i64 {at}')}")
+    """Copy a group of rows into the first slots; past the last row, that row again.
+
+    Where the numbers of a slot lie side by side they are one vector. Where those of a row do, squares of them
+    are turned in registers. The rest, and the last rows, go number by number.
+    """
+    before = body.variable("i64", "0")  # numbers in the blocks before
+    width = max(1, body.lanes // 2)  # what a vector register holds
+    vector = f"<{width} x double>"
+    with body.loop(words["input_blocks"]) as number:
+        block = _Block(body, words, pointer["inputs"], number, first)
+        start = body.let(f"load i64, ptr {before}")
+
+        def slot(column: Name, lane: Name | int, start: Name = start) -> Name:
+            place = body.let(f"mul nsw i64 {body.let(f'add nsw i64 {start}, {column}')}, {body.lanes}")
+            return body.let(
+                f"getelementptr double, ptr {slots}, i64 {body.let(f'add nsw i64 {place}, {lane}')}"
+            )
+
+        done = block.if_whole(block.down, block.width)
+        with body.loop(done) as column:
+            found = body.let(f"load {body.vector}, ptr {block.address(column, 0)}, align 8")
+            body.do(f"store {body.vector} {found}, ptr {slot(column, 0)}, align 8")
+        if body.lanes > 1:
+            left = body.let(f"sub nsw i64 {block.width}, {done}")
+            squares = body.let(f"sub nsw i64 {left}, {body.let(f'srem i64 {left}, {width}')}")
+            squared = block.if_whole(block.across, squares)
+            with body.loop(squared, step=width) as column:
+                for part in range(0, body.lanes, width):
+                    lines = [
+                        body.let(f"load {vector}, ptr {block.address(column, part + row)}, align 8")
+                        for row in range(width)
+                    ]
+                    for line, numbers in enumerate(transposed(body, lines)):
+                        at = slot(body.let(f"add nsw i64 {column}, {line}"), part)
+                        body.do(f"store {vector} {numbers}, ptr {at}, align 8")
+            done = body.let(f"add nsw i64 {done}, {squared}")
+        with body.loop(block.width, done) as column, body.loop(str(body.lanes)) as lane:
+            row = body.smaller(lane, body.let(f"sub nsw i64 {block.last}, {first}"))
+            number_ = body.let(f"load double, ptr {block.address(column, row)}")
+            body.do(f"store double {number_}, ptr {slot(column, lane)}")
+        body.do(f"store i64 {body.let(f'add nsw i64 {start}, {block.width}')}, ptr {before}")
 
 
-def _scatter(body: Body, words: dict[str, Name], pointer: dict[str, Name], slots: Name, first: Name) -> None:
-    """Copy the output slots of a group to the results, [output, row]."""
-    with body.loop(words["output_count"]) as number:
-        slot = body.field(pointer["outputs"], number)
-        source = body.let(f"getelementptr {body.vector}, ptr {slots}, i64 {slot}")
-        value = body.let(f"load {body.vector}, ptr {source}, align {8 * min(body.lanes, 8)}")
-        row = body.let(f"mul nsw i64 {number}, {words['result_stride']}")
-        at = body.let(f"add nsw i64 {row}, {first}")
-        target = body.let(f"getelementptr double, ptr {pointer['results']}, i64 {at}")
-        body.do(f"store {body.vector} {value}, ptr {target}, align 8")
+def _scatter(body: Body, words: dict[str, Name], pointer: dict[str, Name], first: Name) -> None:
+    """Copy the output slots of a group to the blocks of results; past the last row, nothing."""
+    before = body.variable("i64", "0")
+    with body.loop(words["result_blocks"]) as number:
+        block = _Block(body, words, pointer["results"], number, first)
+        start = body.let(f"load i64, ptr {before}")
+
+        def slot(column: Name, lane: Name | int, start: Name = start) -> Name:
+            output = body.field(pointer["outputs"], body.let(f"add nsw i64 {start}, {column}"))
+            source = body.let(f"getelementptr {body.vector}, ptr {pointer['varying']}, i64 {output}")
+            return body.let(f"getelementptr double, ptr {source}, i64 {lane}")
+
+        done = block.if_whole(block.down, block.width)
+        with body.loop(done) as column:
+            value = body.let(f"load {body.vector}, ptr {slot(column, 0)}, align {8 * min(body.lanes, 8)}")
+            body.do(f"store {body.vector} {value}, ptr {block.address(column, 0)}, align 8")
+        left = body.let(f"sub nsw i64 {words['rows']}, {first}")
+        rows = body.smaller(str(body.lanes), left)
+        with body.loop(block.width, done) as column, body.loop(rows) as lane:
+            number_ = body.let(f"load double, ptr {slot(column, lane)}")
+            body.do(f"store double {number_}, ptr {block.address(column, lane)}")
+        body.do(f"store i64 {body.let(f'add nsw i64 {start}, {block.width}')}, ptr {before}")

@@ -152,3 +152,29 @@ class Body:
         return "\n".join(
             [f"define void @{name}({parameters}) {{", *self.stack, *self.lines, "  ret void", "}", ""]
         )
+
+
+def transposed(body: Body, block: list[Name]) -> list[Name]:
+    """Turn n vectors of n lanes into those of their first lanes, second lanes, ...
+
+    Halves change places, then quarters within halves, and so on.
+    """
+    lanes = len(block)
+    block = list(block)
+    distance = lanes // 2
+    while distance:
+        for place in range(lanes):
+            if not place & distance:
+                x, y = block[place], block[place + distance]
+                block[place] = _mixed(body, x, y, lanes, distance, 0)
+                block[place + distance] = _mixed(body, x, y, lanes, distance, distance)
+        distance //= 2
+    return block
+
+
+def _mixed(body: Body, x: Name, y: Name, lanes: int, distance: int, moved: int) -> Name:
+    """Return lanes of x, and in place of each second run of `distance` lanes those of y."""
+    kind = f"<{lanes} x double>"
+    chosen = [(lanes + lane - distance if lane & distance else lane) + moved for lane in range(lanes)]
+    mask = ", ".join(f"i32 {lane}" for lane in chosen)
+    return body.let(f"shufflevector {kind} {x}, {kind} {y}, <{lanes} x i32> <{mask}>")

@@ -1,9 +1,8 @@
 """The kernel of sums over rows of every a times every b: a matrix product over the whole batch."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from nodegrad.compiler.backends.llvm.ir import Body, Name
+from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
 from nodegrad.compiler.backends.llvm.kernels import Fields, accumulate, again_where_nan, column_of
 from nodegrad.compiler.backends.llvm.row_sums import add_to_results, slots_of
 
@@ -80,7 +79,7 @@ class OuterSums:
                 at = body.let(f"add nsw i64 {offset}, {body.let(f'mul nsw i64 {piece}, 8')}")
                 block = [_load(body, body.let(f"getelementptr i8, ptr {slot}, i64 {at}")) for slot in slots]
                 first = body.let(f"add nsw i64 {vector}, {body.let(f'mul nsw i64 {piece}, {VECTORS}')}")
-                for row, numbers in enumerate(_transposed(body, block)):
+                for row, numbers in enumerate(transposed(body, block)):
                     place = body.let(f"add nsw i64 {first}, {row * VECTORS}")
                     target = body.let(f"getelementptr {body.vector}, ptr {lines}, i64 {place}")
                     body.do(f"store {body.vector} {numbers}, ptr {target}, align {8 * body.lanes}")
@@ -135,25 +134,3 @@ class OuterSums:
 
 def _load(body: Body, address: Name) -> Name:
     return body.let(f"load {body.vector}, ptr {address}, align {8 * body.lanes}")
-
-
-def _transposed(body: Body, block: list[Any]) -> list[Any]:
-    """Turn vectors into those of their first lanes, second lanes, ...: halves change places, and so on."""
-    distance = body.lanes // 2
-    while distance:
-        for place in range(body.lanes):
-            if not place & distance:
-                x, y = block[place], block[place + distance]
-                block[place] = _mixed(body, x, y, distance, 0)
-                block[place + distance] = _mixed(body, x, y, distance, distance)
-        distance //= 2
-    return block
-
-
-def _mixed(body: Body, x: Name, y: Name, distance: int, moved: int) -> Name:
-    """Return lanes of x, and in place of each second run of `distance` lanes those of y."""
-    lanes = [
-        (body.lanes + lane - distance if lane & distance else lane) + moved for lane in range(body.lanes)
-    ]
-    chosen = ", ".join(f"i32 {lane}" for lane in lanes)
-    return body.let(f"shufflevector {body.vector} {x}, {body.vector} {y}, <{body.lanes} x i32> <{chosen}>")

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import native
-from nodegrad.compiler.backends.llvm.backend import CALL, LlvmBackend, address_of, addresses_of
-from nodegrad.compiler.backends.llvm.driver import CONTEXT
+from nodegrad.compiler.backends.llvm.backend import CALL, LlvmBackend, address_of, table_of
+from nodegrad.compiler.backends.llvm.driver import WORDS
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.spellings import raise_held
 
 Array = np.ndarray[Any, Any]
 
-_SPAN = CONTEXT.index("start")  # then stop and rows
+_SPAN = WORDS.index("start")  # then stop and rows
 _PARAMETERS = "ptr %r, i64 %turn, ptr %ended"
 
 
@@ -105,13 +105,14 @@ class Placed:
     def __init__(self, backend: LlvmBackend, how: str, blocks: list[Array], count: int) -> None:
         self.part = backend.part(how)
         self.space = self.part.borrow()  # and never given back: a sequence may run at any time
-        self.inputs = addresses_of(blocks)
         padded = -(-count // self.part.lanes) * self.part.lanes
         outputs = len(self.part.outputs)
         self.results = np.zeros(outputs if how == "sums" else (outputs, padded))
+        self.tables = table_of(blocks), self.results if how == "sums" else table_of([self.results.T])
         self.parameters = self.space.uniform
-        self.space.place(self.space, self.inputs, 0, count, count, self.results)
-        self.span = self.space.context[_SPAN : _SPAN + 3]  # first row, row after the last, rows there are
+        self.space.place(self.space, self.tables[0], 0, count, count, self.tables[1])
+        words = np.frombuffer(memoryview(self.space.context), np.int64)
+        self.span = words[_SPAN : _SPAN + 3]  # first row, row after the last, rows there are
 
     def calls(self) -> list[tuple[int, int]]:
         """List what runs the program: functions and what they are called with, by address."""
