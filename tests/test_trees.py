@@ -252,7 +252,7 @@ def test_a_zero_dimensional_array_comes_back_as_one_unless_it_must_hold_a_value(
 def test_columns_are_stacked_with_rows_first():
     _, spec = flatten(([0, {"a": 0}], np.zeros((1, 2))))
 
-    (first, second), array = stack(spec, iter(np.arange(12.0).reshape(4, 3)))
+    (first, second), array = stack(spec, np.arange(12.0).reshape(4, 3))
 
     assert first.tolist() == [0.0, 1.0, 2.0]
     assert second["a"].tolist() == [3.0, 4.0, 5.0]

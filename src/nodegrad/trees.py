@@ -7,10 +7,10 @@ keys and the attributes of what was taken apart. A spec can be compared, hashed 
 
 import sys
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache, partial
-from itertools import accumulate, islice
+from itertools import accumulate
 from math import prod
 from typing import Any
 
@@ -276,17 +276,16 @@ def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:
     return assemble(outer, block)
 
 
-def stack(spec: Spec, columns: Iterator[Any]) -> Tree:
-    """Put columns (one array of rows per leaf) together as `spec` says; arrays have rows first."""
+def stack(spec: Spec, columns: Any) -> Tree:
+    """Put an array [leaf, row] together as `spec` says; arrays have rows first and share its memory."""
+    place = 0
 
     def make(shape: Any) -> Any:
-        if shape is None:
-            return next(columns)
-        numpy: Any = sys.modules["numpy"]
-        parts = list(islice(columns, prod(shape)))
-        return numpy.stack(parts, axis=-1).reshape(*parts[0].shape, *shape) if parts else numpy.empty(shape)
+        nonlocal place
+        start, place = place, place + prod(shape or ())
+        return columns[start] if shape is None else columns[start:place].T.reshape(columns.shape[1], *shape)
 
-    return assemble(spec, make)
+    return columns[0] if spec == LEAF else assemble(spec, make)
 
 
 def mapped(spec: Spec) -> Spec:

@@ -1,4 +1,4 @@
-"""The arguments of `map`: check them, and lay them out as arrays [row, number] side by side."""
+"""The arguments of `map`: check them, and lay them out as arrays [row, number]; and where its results go."""
 
 from collections.abc import Sequence
 from math import prod
@@ -9,6 +9,74 @@ import numpy as np
 from nodegrad.trees import LEAF, Spec, container, flatten
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+_FLOAT64 = np.dtype(np.float64)
+
+
+def form_of_call(arguments: Sequence[Any]) -> Any:
+    """Return the shapes of arguments that are floats, lists of floats and arrays of float64; else None.
+
+    What is compiled for a form can be used again without a look at each number.
+    """
+    form: list[Any] = []
+    for x in arguments:
+        kind = type(x)
+        if kind is np.ndarray and x.dtype is _FLOAT64:
+            form.append(x.shape)
+        elif kind is float:
+            form.append(None)
+        elif kind is list and set(map(type, x)) == {float}:
+            form.append(len(x))
+        else:
+            return None
+    return tuple(form)
+
+
+def form_of_rows(arguments: Sequence[Any]) -> Any:
+    """Return the shapes of a row and how many rows there are, for arrays of float64; else None."""
+    shapes = [x.shape for x in arguments if type(x) is np.ndarray and x.dtype is _FLOAT64]
+    if len(shapes) < len(arguments) or not shapes or not shapes[0]:
+        return None
+    count = shapes[0][0]
+    form = tuple([shape[1:] for shape in shapes if shape and shape[0] == count])
+    return (count, form) if count and len(form) == len(arguments) else None
+
+
+def results_in(spec: Spec, out: Any, count: int, name: str = "out") -> list[Array]:
+    """Return the arrays of `out`, which has the structure of the results of `map`, as blocks [row, number].
+
+    Raises:
+        ValueError: if it has another structure, or an array in it has another shape or type.
+    """
+    if spec == LEAF or spec[0] is np.ndarray:
+        shape = (count, *(() if spec == LEAF else spec[1]))
+        if (
+            type(out) is not np.ndarray
+            or out.dtype != _FLOAT64
+            or out.shape != shape
+            or not out.flags.writeable
+        ):
+            got = (
+                f"shape {out.shape} and type {out.dtype}"
+                if isinstance(out, np.ndarray)
+                else type(out).__name__
+            )
+            raise ValueError(
+                f"map writes results to writable arrays of float64; {name} should be one of shape {shape}; "
+                f"got {got}."
+            )
+        if len(shape) > 2 and not out.flags.c_contiguous:
+            raise ValueError(f"map writes results to arrays in order of C; {name} is not. Use numpy.empty.")
+        return [out.reshape(count, prod(shape[1:]))]
+    kind, form, entries = spec
+    found = container(out)
+    if type(out) is not kind or found is None or found[0] != form or len(found[1]) != len(entries):
+        raise ValueError(
+            f"map takes out= in the structure of the results; {name} should be a {kind.__name__}."
+        )
+    parts = [
+        results_in(*each, count, f"{name}[{i}]") for i, each in enumerate(zip(entries, found[1], strict=True))
+    ]
+    return [block for part in parts for block in part]
 
 
 def rows(arguments: Sequence[Any]) -> tuple[Spec, list[Array], int]:

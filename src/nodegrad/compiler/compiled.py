@@ -1,15 +1,16 @@
 """Compiled: the callable that `compile` returns. It keeps a trace per way through the function."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
 from io import BytesIO
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler import backends, forks
-from nodegrad.compiler.arguments import Array, rows
+from nodegrad.compiler.arguments import Array, form_of_call, form_of_rows, results_in, rows
 from nodegrad.compiler.printing import render
 from nodegrad.compiler.record import named, recording
 from nodegrad.compiler.reduction import added
@@ -86,6 +87,8 @@ class Compiled:
 
     def _prepare(self) -> None:
         self._of_numbers: dict[int, Ways] = {}  # by how many numbers the arguments are
+        # What serves all arguments of a form, because nothing branches: checked once, used at once.
+        self._ready: dict[Any, Trace] = {}
         self._warned: list[bool] = []
         self._make = partial(backends.make, name=self.backend, exact=self.exact, threads=self.threads)
 
@@ -105,8 +108,13 @@ class Compiled:
             ValueError: if the function cannot be compiled.
         """
         numbers: Any = arguments
+        form = None
         ways = self._of_numbers.get(len(arguments))
         if ways is None or any(type(x) is not float for x in arguments):
+            form = form_of_call(arguments)
+            trace = self._found_ready(form, 1)
+            if trace is not None:
+                return trace.build_array(trace.kernel("all").row(arguments, trace.numbers()), 0, float)[0]
             leaves, spec = flatten(arguments)
             if self.f is not None and any(isinstance(x, Value) for x in leaves):
                 return self.f(*arguments)
@@ -119,7 +127,20 @@ class Compiled:
             warn_once(ways, self._warned, 3)
         if ways.solves:
             warn_unsolved(self._name, np.isnan(found), 3)
+        self._keep_ready(form, ways)
         return build(found, 0, float)[0]
+
+    def _found_ready(self, form: Any, count: int) -> Trace | None:
+        """Return the trace that serves every row of a form, if one is known and may be used here."""
+        trace = None if form is None else self._ready.get(form)
+        if trace is None or (trace.parameters and recording() is not None):
+            return None
+        trace.rows += count
+        return trace
+
+    def _keep_ready(self, form: Any, ways: Ways) -> None:
+        if form is not None and ways.traces and not ways.traces[0].lines and not ways.solves:
+            self._ready[form] = ways.traces[0]
 
     def _ways(self, spec: Spec) -> Ways:
         """Return the ways for a structure of arguments, those for plain numbers found at once next time."""
@@ -131,7 +152,7 @@ class Compiled:
             self._of_numbers[len(spec[2])] = ways
         return ways
 
-    def map(self, *arguments: Any, reduce: str | None = None, executor: Any = None) -> Any:
+    def map(self, *arguments: Any, reduce: str | None = None, executor: Any = None, out: Any = None) -> Any:
         """Apply the function to every row of the arguments.
 
         >>> import nodegrad as ng
@@ -145,21 +166,55 @@ class Compiled:
             arguments: arrays or lists with rows along the first axis, or tuples and dicts of such.
             reduce: "sum" or "mean" adds every result up over rows; the order does not depend on threads.
             executor: a concurrent.futures.Executor that shards of rows are given to.
+            out: arrays to write the results to, in the structure and the shapes of what is returned; they are
+                returned. It saves making new ones at every call.
 
         Returns:
             In the structure of what the function returns, an array with rows along the first axis for each
-            number, array or list of numbers; with `reduce`, a number or an array for each.
+            number, array or list of numbers; with `reduce`, a number or an array for each. Arrays of one call
+            share memory.
 
         Raises:
             TypeError: if something is not a number.
-            ValueError: if rows are ragged, missing or unequal in number, or the function cannot be compiled.
+            ValueError: if rows are ragged, missing or unequal in number, if the function cannot be compiled,
+                or if `out` does not fit or is given with `reduce`.
         """
         if reduce not in (None, "sum", "mean"):
             raise ValueError(f'map takes reduce=None, "sum" or "mean"; got {reduce!r}.')
-        return self.over(*rows(arguments), reduce, executor)
+        if out is not None and reduce is not None:
+            raise ValueError("map takes out= for results row by row; with reduce= there are none.")
+        count, form = form_of_rows(arguments) or (0, None)
+        trace = self._found_ready((form,), count) if executor is None and form else None
+        if trace is not None:
+            return self._finish(trace, _blocks(arguments), count, reduce, out)
+        spec, blocks, count = rows(arguments)
+        found = self.over(spec, blocks, count, reduce, executor, out)
+        self._keep_ready((form,) if form else None, self._ways(spec))
+        return found
+
+    @staticmethod
+    def _finish(trace: Trace, blocks: Sequence[Array], count: int, reduce: str | None, out: Any) -> Any:
+        """Run rows that all go one way, and put the results together."""
+        kernel = trace.kernel("results")
+        if reduce is not None:
+            return _reduced(trace, kernel.sums(blocks, count, trace.numbers()), count, reduce)
+        if out is None:
+            return stack(trace.mapped, kernel.rows(blocks, count, trace.numbers()))
+        places = results_in(trace.mapped, out, count)
+        if any(np.may_share_memory(place, block) for place in places for block in blocks):
+            _write(places, kernel.rows(blocks, count, trace.numbers()))
+        else:
+            kernel.rows(blocks, count, trace.numbers(), places)
+        return out
 
     def over(
-        self, spec: Spec, blocks: list[Array], count: int, reduce: str | None = None, executor: Any = None
+        self,
+        spec: Spec,
+        blocks: list[Array],
+        count: int,
+        reduce: str | None = None,
+        executor: Any = None,
+        out: Any = None,
     ) -> Any:
         """Return what `map` returns, for arguments as `rows` lays them out."""
         ways = self._ways(spec)
@@ -169,21 +224,24 @@ class Compiled:
         if ways.gave_up:
             warn_once(ways, self._warned, 4)
         first = ways.traces[0]
-        found = [*[trace.spec for trace, _ in routes], *[spec for spec, _ in alone.values()]]
-        if any(spec != first.spec for spec in found):
+        specs = [*[trace.spec for trace, _ in routes], *[spec for spec, _ in alone.values()]]
+        if any(spec != first.spec for spec in specs):
             raise ValueError(f"map: {self._name} returns different structures for different rows.")
+        if executor is None and len(routes) == 1 and not alone and not ways.solves:
+            return self._finish(routes[0][0], blocks, count, reduce, out)
         run = self._run if executor is None else partial(map_shards, executor, self)
-        if reduce is None:
-            out = self._gather(first.results, routes, alone, blocks, count, run)
+        if reduce is not None:
+            total = self._add(routes, alone, blocks, count, run)
             if ways.solves:
-                warn_unsolved(self._name, np.isnan(out).any(axis=0), 4)
-            return stack(first.mapped, iter(out))
-        total = self._add(routes, alone, blocks, count, run)
+                warn_unsolved(self._name, np.isnan(total), 4)
+            return _reduced(first, total, count, reduce)
+        found = self._gather(first.results, routes, alone, blocks, count, run)
         if ways.solves:
-            warn_unsolved(self._name, np.isnan(total), 4)
-        if reduce == "mean" and count > 1:
-            total /= count
-        return first.build_sums(total, 0, float)[0]
+            warn_unsolved(self._name, np.isnan(found).any(axis=0), 4)
+        if out is None:
+            return stack(first.mapped, found)
+        _write(results_in(first.mapped, out, count), found)
+        return out
 
     def sums(self, spec: Spec, blocks: list[Array], count: int) -> Array:
         """Return every result summed over rows, for arguments as `rows` lays them out."""
@@ -327,6 +385,27 @@ class Compiled:
             self._ways(spec).traces = found
             for trace in found:
                 trace.reset(self._make)
+
+
+def _blocks(arguments: Sequence[Array]) -> Sequence[Array]:
+    """Return arrays with rows along the first axis as blocks; see `Backend`."""
+    if any(x.ndim > 2 for x in arguments):
+        return [x if x.ndim <= 2 else x.reshape(len(x), prod(x.shape[1:])) for x in arguments]
+    return arguments
+
+
+def _reduced(trace: Trace, total: Array, count: int, reduce: str) -> Any:
+    if reduce == "mean" and count > 1:
+        total /= count
+    return trace.build_sums(total, 0, float)[0]
+
+
+def _write(places: Sequence[Array], found: Array) -> None:
+    """Copy results [result, row] to blocks."""
+    start = 0
+    for place in places:
+        place[:] = found[start : start + place.shape[1]].T
+        start += place.shape[1]
 
 
 class _Finder(pickle.Pickler):

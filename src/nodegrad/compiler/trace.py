@@ -23,17 +23,26 @@ class Backend(Protocol):
 
     name: str
 
-    def rows(self, blocks: list[Array], count: int, parameters: Array) -> Array:
-        """Return the outputs as an array [output, row]; `blocks` are arrays [row, input], side by side."""
+    def rows(
+        self, blocks: Sequence[Array], count: int, parameters: Array, out: Sequence[Array] = ()
+    ) -> Array:
+        """Return the outputs as an array [output, row]; `blocks` are arrays [row, input], side by side.
 
-    def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
+        A block whose rows are single numbers may have one dimension. With `out`, blocks [row, output], the
+        results are written there, and what is returned has no meaning.
+        """
+
+    def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
 
-    def bound(self, blocks: list[Array], count: int) -> Callable[[Array], Array]:
+    def bound(self, blocks: Sequence[Array], count: int) -> Callable[[Array], Array]:
         """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
+
+    def row(self, parts: Sequence[Any], parameters: Array) -> Array:
+        """Return the outputs for one row that is given in parts: numbers, lists and arrays of them."""
 
 
 MakeBackend = Callable[..., Backend]  # (program); and exact=True, to the bit whatever was chosen
@@ -78,13 +87,14 @@ class Trace:
         self.build = builder(self.spec)
         self.mapped = mapped(self.spec)
         self.build_sums = builder(self.mapped, True)
+        self.build_array = builder(self.spec, True)
         self.leaves = Leaves(self.parameters)
         self.make = make
         self.kernels: dict[str, Backend] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        for name in ("make", "kernels", "build", "build_sums", "mapped", "leaves"):
+        for name in ("make", "kernels", "build", "build_sums", "build_array", "mapped", "leaves"):
             del state[name]
         return state
 

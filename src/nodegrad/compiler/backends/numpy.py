@@ -65,16 +65,20 @@ class NumpyBackend:
         self.table = EXACT if exact else FAST
         self._reduction: Reduction | None = None
 
-    def rows(self, blocks: list[Array], count: int, parameters: Array) -> Array:
-        """Return the outputs as an array [output, row]; `blocks` are arrays [row, input], side by side."""
-        out = np.empty((len(self.program.outputs), count))
+    def rows(
+        self, blocks: Sequence[Array], count: int, parameters: Array, out: Sequence[Array] = ()
+    ) -> Array:
+        """Return the outputs as an array [output, row], or write them to `out`, as `Backend` says."""
+        found = np.empty((len(self.program.outputs), count))
         with np.errstate(all="ignore"):
             uniform = self._prologue(self.program, parameters)
             for start, varying in self._blocks(self.program, blocks, count, uniform):
-                out[:, start : start + varying.shape[1]] = varying[self.program.outputs]
-        return out
+                found[:, start : start + varying.shape[1]] = varying[self.program.outputs]
+        for part, block in zip(np.split(found, np.cumsum([b.shape[1] for b in out])), out, strict=False):
+            block[:] = part.T
+        return found
 
-    def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
+    def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
         plan = self._reduction = self._reduction or plan_reduction(self.program)
         total: Any = 0.0
@@ -86,7 +90,7 @@ class NumpyBackend:
                 total = total + np.concatenate(parts)
         return np.asarray(total[plan.take])
 
-    def bound(self, blocks: list[Array], count: int) -> Callable[[Array], Array]:
+    def bound(self, blocks: Sequence[Array], count: int) -> Callable[[Array], Array]:
         """Return `sums` over these rows as a function of the parameters. The rows may change in place."""
         return partial(self.sums, blocks, count)
 
@@ -94,6 +98,11 @@ class NumpyBackend:
         """Return the outputs for one row."""
         found = self.rows([np.array([numbers], float)], 1, np.array(parameters, float))[:, 0].tolist()
         return list(found)
+
+    def row(self, parts: Sequence[Any], parameters: Array) -> Array:
+        """Return the outputs for one row that is given in parts: numbers, lists and arrays of them."""
+        blocks = [np.reshape(part, (1, -1)) for part in parts]
+        return self.rows(blocks, 1, parameters)[:, 0]
 
     def _prologue(self, program: VectorProgram, parameters: Array) -> Array:
         uniform = np.empty(program.uniform)
@@ -104,13 +113,15 @@ class NumpyBackend:
             self._run(item, column, column, column)
         return uniform
 
-    def _blocks(self, program: VectorProgram, blocks: list[Array], count: int, uniform: Array) -> Any:
+    def _blocks(self, program: VectorProgram, blocks: Sequence[Array], count: int, uniform: Array) -> Any:
         size = max(16, _BLOCK // max(1, program.varying))
         for start in range(0, count, size):
             stop = min(count, start + size)
             varying = np.empty((program.varying, stop - start))
             if blocks:
-                np.concatenate([block[start:stop].T for block in blocks], out=varying[: program.inputs])
+                np.concatenate(
+                    [_columns(block[start:stop]) for block in blocks], out=varying[: program.inputs]
+                )
             for item in program.body:
                 self._run(item, varying, varying, uniform[:, None])
             yield start, varying
@@ -152,6 +163,10 @@ class NumpyBackend:
         if group.op is STRONG_DOT and np.isnan(found).any():
             return _in_order(group, varying, uniform)
         return found
+
+
+def _columns(block: Array) -> Array:
+    return block.T if block.ndim == 2 else block[None]
 
 
 def _read(index: Index, varying: Array, uniform: Array) -> Any:

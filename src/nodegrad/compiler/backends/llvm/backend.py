@@ -56,19 +56,19 @@ class LlvmBackend:
         return found
 
     def rows(
-        self, blocks: list[Array], count: int, parameters: Array, out: list[Array] | None = None
-    ) -> Array | None:
-        """Return the outputs as an array [output, row], or write them to blocks `out`; see `Backend`."""
-        found = None if out else np.empty((len(self.program.outputs), count))
-        results = table_of([found.T] if found is not None else out or [])
+        self, blocks: Sequence[Array], count: int, parameters: Array, out: Sequence[Array] = ()
+    ) -> Array:
+        """Return the outputs as an array [output, row], or write them to `out`, as `Backend` says."""
+        found = np.empty((0 if out else len(self.program.outputs), count))
+        results = table_of(out or [found.T])
         self._run(self.part("rows"), blocks, table_of(blocks), count, lambda: results, parameters)
         return found
 
-    def sums(self, blocks: list[Array], count: int, parameters: Array) -> Array:
+    def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
         return self.bound(blocks, count)(parameters)
 
-    def bound(self, blocks: list[Array], count: int) -> Callable[[Array], Array]:
+    def bound(self, blocks: Sequence[Array], count: int) -> Callable[[Array], Array]:
         """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
         part, inputs = self.part("sums"), table_of(blocks)
         room = partial(np.empty, len(part.outputs))
@@ -82,7 +82,7 @@ class LlvmBackend:
     def _run(
         self,
         part: "Part",
-        blocks: list[Array],
+        blocks: Sequence[Array],
         inputs: Table,
         count: int,
         room: Callable[[], Any],
@@ -137,6 +137,26 @@ class LlvmBackend:
         found = part.results.unpack_from(space.result_memory)
         part.spaces.append(space)
         return list(found)
+
+    def row(self, parts: Sequence[Any], parameters: Array) -> Array:
+        """Return the outputs for one row that is given in parts: numbers, lists and arrays of them."""
+        part = self.part("one")
+        space = part.borrow()
+        start = 0
+        for each in parts:
+            if type(each) is float:
+                space.row[start] = each
+                start += 1
+            else:
+                numbers = each.reshape(-1) if type(each) is np.ndarray else array("d", each)
+                space.row[start : start + len(numbers)] = numbers
+                start += len(numbers)
+        space.start(parameters)
+        part.driver(space.row_address)
+        raise_held()
+        found = space.result[: len(part.outputs)].copy()
+        part.spaces.append(space)
+        return found
 
 
 class Part:
@@ -303,7 +323,7 @@ def _bytes_of(array: Any) -> memoryview:
     return memoryview(array).cast("B")
 
 
-def table_of(blocks: list[Array]) -> Table:
+def table_of(blocks: Sequence[Array]) -> Table:
     """Return the table of blocks that `Context` describes; one of one dimension has a number in each row."""
     table = array("q")
     for block in blocks:

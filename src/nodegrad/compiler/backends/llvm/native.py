@@ -222,12 +222,18 @@ def _machine_code(text: str) -> bytes:
     # The global context never forgets a type or a constant; this one goes with its module.
     with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
         module.verify()
-        # The loops are written as they should run (vectors, tiles). What is left: variables into registers,
-        # tests of loops at their ends, fewer jumps. LLVM's shortest pipeline takes ten times as long; no loop
-        # gets faster.
-        passes = llvm.create_new_module_pass_manager()
-        passes.add_sroa_pass()
-        passes.add_loop_rotate_pass()
-        passes.add_simplify_cfg_pass()
-        passes.run(module, llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options()))
+        passes, builder = _passes()
+        passes.run(module, builder)
         return cast(bytes, _machine().emit_object(module))
+
+
+@cache  # llvmlite gives back neither a pass manager nor a builder
+def _passes() -> tuple[Any, Any]:
+    # The loops are written as they should run (vectors, tiles). What is left: variables into registers, tests
+    # of loops at their ends, fewer jumps. LLVM's shortest pipeline takes ten times as long, and no loop gets
+    # faster.
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_loop_rotate_pass()
+    passes.add_simplify_cfg_pass()
+    return passes, llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options())

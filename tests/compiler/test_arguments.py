@@ -1,0 +1,158 @@
+"""Arguments and results of calls and maps: arrays go in and come out as memory, whatever their layout."""
+
+import numpy as np
+import pytest
+
+import nodegrad as ng
+from nodegrad.compiler import backends
+
+BACKENDS = [name for name in backends.NAMES if name == "numpy" or backends.choose("auto") == "llvm"]
+ROWS = [1, 3, 15, 16, 17, 40]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return request.param
+
+
+def layouts(table):
+    """Yield the same numbers, laid out in memory in different ways."""
+    yield table
+    yield np.asfortranarray(table)
+    yield np.repeat(table, 2, axis=1)[:, ::2]
+    yield table[::-1].copy()[::-1]
+    frozen = table.copy()
+    frozen.flags.writeable = False
+    yield frozen
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("width", [1, 2, 7, 8, 9, 19])
+def test_rows_of_any_width_and_layout_arrive_number_by_number(backend, rows, width):
+    compiled = ng.compile(lambda x: [2.0 * number for number in x], backend=backend)
+    table = np.random.default_rng(0).normal(size=(rows, width))
+
+    for each in layouts(table):
+        for _ in range(2):  # checked, and then known
+            assert np.array_equal(compiled.map(each), 2.0 * table)
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_arrays_lists_and_tuples_of_results_have_rows_first(backend, rows):
+    compiled = ng.compile(
+        lambda x, y: ([x, y], {"m": np.array([[x, y, x * y], [y, x, -x]], object)}, x), backend=backend
+    )
+    x, y = np.random.default_rng(0).normal(size=(2, rows))
+
+    for _ in range(2):
+        pair, named, number = compiled.map(x, y)
+
+        assert np.array_equal(pair, np.stack([x, y], axis=1))
+        assert np.array_equal(named["m"], np.moveaxis([[x, y, x * y], [y, x, -x]], -1, 0))
+        assert np.array_equal(number, x)
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_results_are_written_to_arrays_that_are_given(backend, rows):
+    compiled = ng.compile(lambda x, y: (x * y, [x, y, x + y]), backend=backend)
+    x, y = np.random.default_rng(0).normal(size=(2, rows))
+    room = np.empty(rows + 2), np.empty((2 * rows, 3))
+
+    for _ in range(2):
+        out = room[0][1:-1], room[1][::2]
+        room[0][:] = room[1][:] = -7.0
+        assert compiled.map(x, y, out=out) is out
+
+        assert np.array_equal(out[0], x * y)
+        assert np.array_equal(out[1], np.stack([x, y, x + y], axis=1))
+        assert room[0][0] == room[0][-1] == -7.0
+        assert (room[1][1::2] == -7.0).all()
+
+
+def test_results_may_be_written_over_the_arguments(backend):
+    compiled = ng.compile(lambda x, y: x - y, backend=backend)
+    numbers = np.arange(101.0) ** 2
+    expected = np.diff(numbers)
+
+    for _ in range(2):
+        own = numbers.copy()
+        compiled.map(own[1:], own[:-1], out=own[1:])
+
+        assert np.array_equal(own[1:], expected)
+
+
+def test_results_of_several_ways_are_written_to_arrays_that_are_given(backend):
+    compiled = ng.compile(lambda x: x * 2.0 if x > 0 else -x, backend=backend)
+    x = np.linspace(-3.0, 3.0, 50)
+    out = np.empty(50)
+
+    compiled.map(x, out=out)
+
+    assert np.array_equal(out, np.where(x > 0, 2.0 * x, -x))
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        (np.empty(3), r"out should be a tuple"),
+        ((np.empty(3),), r"out should be a tuple"),
+        ((np.empty(4), np.empty((3, 2))), r"out\[0\] should be one of shape \(3,\); got shape \(4,\)"),
+        (
+            (np.empty(3), np.empty((3, 2), np.float32)),
+            r"out\[1\] should be one of shape \(3, 2\); got .* float32",
+        ),
+        ((np.empty(3), [1.0]), r"out\[1\] should be one of shape \(3, 2\); got list"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_results_are_refused(backend, out, message):
+    compiled = ng.compile(lambda x: (x, [x, -x]), backend=backend)
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match=message):
+            compiled.map(np.ones(3), out=out)
+
+
+def test_sums_are_not_written_to_arrays(backend):
+    with pytest.raises(ValueError, match="with reduce= there are none"):
+        ng.compile(lambda x: x, backend=backend).map(np.ones(3), reduce="sum", out=np.empty(3))
+
+
+def test_a_call_on_arrays_and_lists_is_a_call_on_their_numbers(backend):
+    w = ng.Value(3.0)
+    compiled = ng.compile(lambda a, m, l, x: (a @ m[0] * w, [x, l[0]], m * l[1]), backend=backend)
+    a, m = np.arange(4.0), np.arange(8.0).reshape(2, 4)
+
+    for factor in (3.0, 5.0):
+        w.data = factor
+        for matrix in (m, np.asfortranarray(m)):
+            dot, pair, scaled = compiled(a, matrix, [7.0, 2.0], 0.5)
+
+            assert (dot, pair) == (float(a @ m[0]) * factor, [0.5, 7.0])
+            assert type(dot) is float
+            assert np.array_equal(scaled, 2.0 * m)
+
+
+def test_results_of_earlier_calls_stay_as_they_are(backend):
+    compiled = ng.compile(lambda a: (a * 2.0, a), backend=backend)
+
+    found = [compiled(np.full(3, number)) for number in (1.0, 2.0, 3.0)]
+    maps = [compiled.map(np.full((2, 3), number)) for number in (1.0, 2.0, 3.0)]
+
+    assert [doubled.tolist() for doubled, _ in found] == [[2.0] * 3, [4.0] * 3, [6.0] * 3]
+    assert [doubled[1].tolist() for doubled, _ in maps] == [[2.0] * 3, [4.0] * 3, [6.0] * 3]
+
+
+@pytest.mark.parametrize("wrong", [[1.0, "2"], [1.0, None], [1.0, 1j]])
+def test_a_list_that_holds_something_else_than_before_is_refused(backend, wrong):
+    compiled = ng.compile(lambda x: x[0] * x[1], backend=backend)
+    assert compiled([2.0, 3.0]) == 6.0
+
+    with pytest.raises(TypeError, match="takes a real number"):
+        compiled(wrong)
+
+
+def test_values_in_a_list_pass_derivatives_on_after_calls_on_numbers(backend):
+    compiled = ng.compile(lambda x: x[0] * x[1], backend=backend)
+    assert compiled([2.0, 3.0]) == 6.0
+
+    assert ng.grad(compiled)([2.0, 3.0]) == [3.0, 2.0]
