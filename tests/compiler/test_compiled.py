@@ -736,6 +736,14 @@ def test_bad_rows_are_refused_before_anything_runs(arguments, error, message):
     assert not ran
 
 
+@pytest.mark.parametrize("wrap", [lambda rows: rows, list, lambda rows: (rows,), lambda rows: {"x": rows}])
+def test_masked_rows_are_refused(wrap):
+    rows = np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], [[False, True], [False, False]])
+
+    with pytest.raises(TypeError, match=r"without a mask; argument 0.* is a masked one\..*filled"):
+        ng.compile(lambda x: x).map(wrap(rows))
+
+
 @pytest.mark.parametrize("argument", ["a", None, 1j])
 def test_arguments_that_are_not_numbers_are_refused(argument):
     with pytest.raises(TypeError, match="a compiled function takes a real number"):

@@ -156,6 +156,14 @@ def _add(array: Array, name: str, blocks: list[Array], names: list[str]) -> tupl
 def _numbers(argument: Any, name: str) -> Array:
     if type(argument) is np.ndarray and argument.dtype == np.float64:
         return argument
+    rows = (
+        argument if isinstance(argument, list) and isinstance(next(iter(argument), None), np.ndarray) else ()
+    )
+    if any(isinstance(each, np.ma.MaskedArray) for each in (argument, *rows)):
+        raise TypeError(
+            f"map takes arrays without a mask; {name} is a masked one. Write array.filled(...), or drop the "
+            "rows: X[~X.mask.any(axis=1)]."
+        )
     try:
         array = np.asarray(argument)
     except ValueError as error:
