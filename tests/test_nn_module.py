@@ -491,7 +491,7 @@ def test_a_parameter_replaced_by_its_update_is_noticed():
     model([1.0, 2.0]).backward()
     neuron.b -= 0.1 * neuron.b.grad
 
-    with pytest.warns(RuntimeWarning, match=r"layers\.0\.neurons\.0\.b is no parameter.*\.data -="):
+    with pytest.warns(RuntimeWarning, match=r"layers\.0\.neurons\.0\.b is not a parameter.*\.data -="):
         found = model.parameters()
 
     assert len(found) == 2

@@ -27,7 +27,7 @@ def detect_anomaly() -> Iterator[None]:
     A number goes wrong in the first operation that makes nan or inf of finite operands. The error comes when
     such a number is looked at (`.data`), differentiated, or left over at the end of the block, and when a
     sweep ends with a derivative that is nan or inf. It states the numbers that went in, and the file and line
-    of the operation. What a branch of `where` does that is not taken is no anomaly.
+    of the operation. What a branch of `where` does that is not taken is not an anomaly.
 
     >>> import nodegrad as ng
     >>> x = ng.Value(-1.0)
@@ -103,7 +103,7 @@ class _Detector:
             self.loose[key] = node, origin
 
     def decided(self, node: Value, answer: bool) -> None:
-        """Do nothing: a branch is no anomaly."""
+        """Do nothing: a branch is not an anomaly."""
 
     def read(self, node: Value, how: str) -> None:
         """Raise if a number that is looked at went wrong."""

@@ -1,4 +1,4 @@
-"""Operations of one's own: stated in one line, like a row of the table."""
+"""Custom operations: each stated in one line, like a row of the table."""
 
 from collections.abc import Callable, Sequence
 from functools import wraps

@@ -91,7 +91,7 @@ class Op:
 
 
 class Composite(Op):
-    """An operation that is no row: it computes its partials from the node, for all wanted operands at once."""
+    """An operation that is not a row: it computes its partials from the node, for all wanted operands at once."""
 
     def __init__(self, name: str, symbol: str, value: Callable[..., Any]) -> None:
         super().__init__(name, symbol, value, self._not_by_number, ())
@@ -191,7 +191,7 @@ def plain(number: Any, user: str) -> float:
 
 
 def is_bool(number: Any) -> bool:
-    """Return whether this is a bool, Python's or NumPy's, which is no real number to Python."""
+    """Return whether this is a bool, Python's or NumPy's, which is not a real number to Python."""
     kind = type(number)
     return kind is bool or (kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"))
 

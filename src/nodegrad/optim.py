@@ -252,7 +252,7 @@ class Optimizer:
 
         Raises:
             ValueError: if it is that of another optimiser or number of parameters; nothing has changed then.
-            TypeError: if it is no such dict, or damaged; nothing has changed then.
+            TypeError: if it is not such a dict, or damaged; nothing has changed then.
         """
         user = f"{type(self).__name__}.load_state_dict"
         if not isinstance(state, Mapping):

@@ -51,7 +51,7 @@ def grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, has_aux: bool =
             the gradient, and that.
 
     Raises:
-        TypeError: if `f` returns several numbers or none, or the argument holds what is no number.
+        TypeError: if `f` returns several numbers or none, or the argument holds anything but numbers.
     """
     return _Gradient("grad", f, argnums, wrt, has_aux)
 
@@ -129,7 +129,7 @@ def jvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
         tangents: how they change; of the structure of `primals`.
 
     Raises:
-        TypeError: if `primals` is no tuple or list.
+        TypeError: if `primals` is not a tuple or list.
         ValueError: if `tangents` does not hold as many numbers as `primals`.
     """
     _check_function(f, "jvp")

@@ -35,7 +35,7 @@ def flatten(tree: Tree) -> tuple[list[Any], Spec]:
 
 
 def build(spec: Spec, leaves: Iterable[Any]) -> Tree:
-    """Put leaves together as `spec` says. Arrays are of float64, or of objects if a leaf is no float.
+    """Put leaves together as `spec` says. Arrays are of float64, or of objects if a leaf is not a float.
 
     >>> build(flatten({"a": 1.0, "b": [2.0, (3.0,)]})[1], [7.0, 8.0, 9.0])
     {'a': 7.0, 'b': [8.0, (9.0,)]}
@@ -99,7 +99,7 @@ def _same_plain(x: Any, y: Any) -> bool:
 
 
 def container(tree: Any) -> tuple[Any, Any] | None:
-    """Return the form and the entries of a container that is no array; None for a leaf.
+    """Return the form and the entries of a container that is not an array; None for a leaf.
 
     The form is None for plain lists and tuples, the keys with their types for plain dicts, the names of the
     fields for data and attrs classes, the places of the entries for sparse matrices; for subclasses, (keys,

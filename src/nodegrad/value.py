@@ -459,7 +459,7 @@ def _operand(number: Any) -> Any:
 
 
 def _condition(condition: Any) -> Any:
-    """Return what `&`, `|` and `~` combine, or refuse it: a number is no condition."""
+    """Return what `&`, `|` and `~` combine, or refuse it: a number is not a condition."""
     if isinstance(condition, Value) and condition.op in COMPARISONS:
         return condition
     if is_bool(condition):

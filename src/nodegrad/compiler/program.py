@@ -264,7 +264,7 @@ def check(program: Program) -> Program:
             assert min(operands) >= -constants, f"{where}: reads a constant that is not there"
     end = leaves + len(program.ops)
     for slot in program.outputs:
-        assert -constants <= slot < end, f"output {slot} is no slot"
+        assert -constants <= slot < end, f"output {slot} is not a slot"
     return program
 
 

@@ -146,7 +146,7 @@ class Trace:
     def passed(self, numbers: Sequence[float]) -> int:
         """Return how many guards a row passes, one by one: nothing is computed behind the first it fails.
 
-        Kernels compute all at once: an operation of one's own may refuse numbers that never come to it.
+        Kernels compute all at once: a custom operation may refuse numbers that it would never get.
         """
         parameters = [leaf._data for leaf in self.parameters]
         outputs = self.program.outputs[self.results :]

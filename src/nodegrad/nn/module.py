@@ -124,7 +124,7 @@ class Module:
 
         Raises:
             ValueError: if names are missing or left over; no parameter has changed then.
-            TypeError: if it is no dict, or an entry is not a real number; no parameter has changed then.
+            TypeError: if it is not a dict, or an entry is not a real number; no parameter has changed then.
         """
         if not isinstance(state, Mapping):
             raise TypeError(
@@ -233,7 +233,7 @@ def _contents(holder: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Val
             yield name, holder
         elif _is_update(holder):
             warnings.warn(
-                f"{name} is no parameter: it is a leaf plus or minus a number, such as `{name} -= rate * "
+                f"{name} is not a parameter: it is a leaf plus or minus a number, such as `{name} -= rate * "
                 f"{name}.grad` makes. To change the number of a parameter write {name}.data -= ...",
                 RuntimeWarning,
                 stacklevel=4,

@@ -98,7 +98,7 @@ def values(function: str, found: Iterable[Any]) -> list[Value]:
 
 
 def whole(function: str, argument: str, given: Any, least: int) -> None:
-    """Refuse what is no whole number, or too small a one.
+    """Refuse anything but a whole number that is large enough.
 
     Raises:
         ValueError: naming function, argument, what came and what would do.

@@ -133,7 +133,7 @@ class Criteria:
     def met(self, loss: float, norm: float) -> str:
         """Return the reason to stop after an epoch with this loss and norm of the gradient; none is empty.
 
-        A loss that is not finite is no improvement.
+        A loss that is not finite is not an improvement.
         """
         better = self.best - loss > self.tolerance * math.fabs(self.best) if self.best < math.inf else True
         if better and math.isfinite(loss):

@@ -21,7 +21,7 @@ Cells = np.ndarray[Any, np.dtype[np.int64]]
 
 _PERIODS = 32  # how many periods are tried
 _WINDOW = 3  # instructions that must be alike for a period to be looked at
-LONGEST = 400  # instructions of a block that is no loop
+LONGEST = 400  # instructions of a block that is not a loop
 _WORTH = 12  # instructions that a loop must save
 
 

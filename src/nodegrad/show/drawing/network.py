@@ -133,7 +133,7 @@ def network(model: Any) -> Network:
     """Draw a neuron, a layer, or a model that applies a list of layers one after the other.
 
     Raises:
-        TypeError: if it is no such model.
+        TypeError: if it is not such a model.
     """
     layers = _layers(model)
     sizes = [(len(layer.neurons[0].w), len(layer.neurons)) for layer in layers or []]

@@ -137,7 +137,7 @@ def _is(operand: Any, number: float) -> bool:
 
 @dataclass(frozen=True)
 class Style:
-    """How to write formulas: names, numbers, functions, and patterns for what is no function.
+    """How to write formulas: names, numbers, functions, and patterns for what is not a function.
 
     A pattern is the text and, per operand, how strongly that has to bind to go without brackets.
     """

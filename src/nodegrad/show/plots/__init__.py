@@ -115,7 +115,7 @@ def decision_boundary(
         title: a title above the Axes.
 
     Raises:
-        TypeError: if X holds, or the model returns, what is no number.
+        TypeError: if X holds, or the model returns, something that is not a number.
         ValueError: if X is not rows of one length, y does not match, a feature does not exist, or there are
             more classes than the outputs tell apart.
     """

@@ -22,7 +22,7 @@ def numbers(tree: Any, user: str) -> Row:
     """List the numbers of a sequence, an array, or a sequence of rows.
 
     Raises:
-        TypeError: if it holds what is no number; `user` is whom the message names.
+        TypeError: if it holds something that is not a number; `user` is whom the message names.
     """
     try:
         return [number(it) for it in flatten(listed(tree))[0]]
