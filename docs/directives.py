@@ -17,7 +17,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import nodegrad
-from nodegrad import ops
+from nodegrad import ops, special
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # plots are saved, not shown
 
@@ -110,8 +110,8 @@ class Operations(SphinxDirective):
     def run(self):
         """Return the nodes of a table."""
         self.env.note_reread()
-        source = ast.parse(inspect.getsource(ops))
-        calls = [node for node in ast.walk(source) if isinstance(node, ast.Call)]
+        sources = [ast.parse(inspect.getsource(module)) for module in (ops, special)]
+        calls = [node for source in sources for node in ast.walk(source) if isinstance(node, ast.Call)]
         rows = {call.args[0].value: call.args[3] for call in calls if ast.unparse(call.func) == "Op"}
         lines = [row(ops.TABLE[name], rows[name]) for name in rows if name in nodegrad.__all__]
         lines = ["| operation | symbol | partials |", "| - | - | - |", *lines]

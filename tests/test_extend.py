@@ -1,6 +1,7 @@
 """Custom operations: they compute, differentiate to any order, and are checked when they are made."""
 
 import math
+import re
 
 import pytest
 
@@ -56,10 +57,33 @@ def test_custom_operation_knows_what_rows_know():
 
 
 @pytest.mark.parametrize(
-    ("value", "x"), [(math.log, -1.0), (math.sqrt, -1.0), (lambda x: 1 / x, 0.0), (math.exp, 1000.0)]
+    ("value", "x"),
+    [(math.log, -1.0), (math.sqrt, -1.0), (lambda x: 1 / math.exp(x), 1000.0), (math.exp, 1000.0)],
 )
 def test_an_error_in_a_value_gives_nan(value, x):
     assert math.isnan(ng.custom("mine", value, None)(x))
+
+
+@pytest.mark.parametrize(
+    ("value", "x", "expected"),
+    [
+        (lambda x: 1 / x, 0.0, math.inf),
+        (lambda x: -1 / x + 2.0, 0.0, -math.inf),
+        (lambda x: 10.0**x, 400.0, math.inf),
+        (lambda x: ng.exp(-(1 / x)), 0.0, 0.0),
+        (lambda x: x // 0.0 if x > 0 else 7.0, 3.0, math.inf),
+        (lambda x: abs(-x) ** -1.0, 0.0, math.inf),
+    ],
+)
+def test_value_that_raises_is_what_ieee_has_if_operators_can_tell(value, x, expected):
+    row = ng.custom("mine", value, None)
+
+    assert row(x) == row(Value(x)).data == expected
+    assert all(ng.compile(row, exact=exact)(x) == expected for exact in (True, False))
+
+
+def test_square_root_of_a_negative_number_is_nan_and_not_complex():
+    assert math.isnan(ng.custom("mine", lambda x: x**0.5, None)(-1.0))
 
 
 def test_partial_that_raises_gives_what_ieee_has():
@@ -105,6 +129,54 @@ def test_custom_operation_is_drawn_and_explained():
     assert "xlogx" in drawing.svg
     assert "^" in drawing.dot
     assert "log(x) + 1" in str(ng.explain(out))
+
+
+def used(compiled):
+    """Return the names of the operations in a compiled program."""
+    return set(re.findall(r"= (\w+)\(", str(compiled)))
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_what_is_written_with_operators_and_functions_is_compiled_inline(exact):
+    smooth = ng.custom("smooth_step", lambda x: x * x * (3.0 - 2.0 * x), lambda x, out: 6.0 * x * (1.0 - x))
+    bumps = ng.custom("bumps", lambda x, n: ng.sin(smooth(x) * n) / x, lambda x, n, out: ng.cos(x), None)
+    f = lambda x: bumps(x, 3.0) + bumps(x * 2.0, 3.0) + smooth(x)  # noqa: E731
+
+    compiled = ng.compile(f, exact=exact)
+
+    assert compiled(0.7) == pytest.approx(f(0.7), rel=1e-15)
+    assert compiled.map([0.7, -2.0, 0.0]).tolist() == pytest.approx(
+        [f(x) for x in (0.7, -2.0, 0.0)], nan_ok=True
+    )
+    assert not used(compiled) & {"bumps", "smooth_step"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda x: math.exp(x),
+        lambda x: x if x > 0.0 else -2.0 * x,
+        lambda x: max(x, 0.5),
+        lambda x: float(x) * 2.0,
+        lambda x: x * (2.0 if isinstance(x, float) else 3.0),
+    ],
+)
+def test_what_branches_or_takes_floats_only_is_called(value):
+    row = ng.custom("called", value, lambda x, out: 1.0)
+
+    compiled = ng.compile(lambda x: row(x) + 1.0)
+
+    assert compiled.map([1.5, -2.0]).tolist() == [value(1.5) + 1.0, value(-2.0) + 1.0]
+    assert "called" in str(compiled)
+
+
+def test_random_numbers_in_an_operation_are_drawn_at_each_call():
+    draws = iter(range(1000))
+    row = ng.custom("noise", lambda x: x * 0.0 + next(draws), None)
+    compiled = ng.compile(lambda x: ng.where(x > 0.0, row(x), 0.0) * 0.0)
+
+    assert compiled(1.0) == 0.0
+    assert "noise" in str(compiled)
 
 
 @pytest.mark.parametrize("exact", [True, False])

@@ -18,6 +18,7 @@ from nodegrad.graph import *
 from nodegrad.loops import *
 from nodegrad.ops import *
 from nodegrad.solutions import *
+from nodegrad.special import *
 from nodegrad.transforms import *
 from nodegrad.value import *
 
@@ -34,7 +35,18 @@ if TYPE_CHECKING:  # for those who read types: what lies outside the core, which
 
 __version__ = "0.1.0"
 
-_CORE = ("check", "extend", "functions", "graph", "loops", "ops", "solutions", "transforms", "value")
+_CORE = (
+    "check",
+    "extend",
+    "functions",
+    "graph",
+    "loops",
+    "ops",
+    "solutions",
+    "special",
+    "transforms",
+    "value",
+)
 _MODULES = {name: name for name in ("data", "nn", "optim", "show", "training")} | {"plots": "show.plots"}
 _NAMES = {
     "compiler": ("compile",),

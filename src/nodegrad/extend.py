@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-from nodegrad.ops import TABLE, Interval, Op, plain
+from nodegrad import ops
+from nodegrad.ops import TABLE, Interval, Op, give_operators, plain
 from nodegrad.value import Value
 
 __all__ = ["custom"]
@@ -29,7 +30,8 @@ def custom(
 
     Args:
         name: a name that is an identifier and not in the table.
-        value: the value over floats. Where it raises an ArithmeticError or a ValueError, the value is nan.
+        value: the value over floats. Where it raises an ArithmeticError or a ValueError, it is what IEEE 754
+            has (1 / 0 is inf), or nan. Written with operators and nodegrad's functions, it runs natively.
         partials: one function `(operands..., out)` per operand, written with operators and nodegrad's
             functions, so that it works for floats and Values; None for a partial that is 0 everywhere.
         symbol: what pictures show; by default the name.
@@ -41,7 +43,9 @@ def custom(
     """
     _check_row(name, partials, domain)
     intervals = tuple(domain) if domain else ((-3.0, 3.0),) * len(partials)
-    row = Op(name, symbol or name, _total(value), tuple(map(_total_partial, partials)), intervals)
+    row = Op(
+        name, symbol or name, _total(value), tuple(map(_total_partial, partials)), intervals, composed=value
+    )
     _try_row(row, partials)
     return row
 
@@ -77,20 +81,24 @@ def _try_row(row: Op, partials: Sequence[Callable[..., Any] | None]) -> None:
 
 
 def _total(value: Callable[..., float]) -> Callable[..., float]:
-    """Make a function over floats total: nan where it raises, since no operation raises for a float."""
+    """Make a function over floats total: what IEEE 754 has where Python raises, or nan."""
 
     @wraps(value)  # among others its module, where the operation is looked for when it is pickled
     def total(*operands: float) -> float:
-        try:
-            return plain(value(*operands), "an operation's value")
-        except (ArithmeticError, ValueError):
-            return float("nan")
+        for kind in (float, IEEE):
+            try:
+                found = value(*map(kind, operands))
+            except (ArithmeticError, ValueError):
+                continue
+            if not isinstance(found, complex):
+                return plain(found, "an operation's value")
+        return float("nan")
 
     return total
 
 
 def _total_partial(partial: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """Make a partial total over floats: where it raises (1 / 0.0), Values know what IEEE 754 has there."""
+    """Make a partial total over floats: what IEEE 754 has where Python raises (1 / 0.0)."""
     if partial is None:
         return None
 
@@ -98,9 +106,21 @@ def _total_partial(partial: Callable[..., Any] | None) -> Callable[..., Any] | N
         try:
             return partial(*operands_and_out)
         except (ArithmeticError, ValueError):
-            return _data(partial(*map(Value, operands_and_out)))
+            return float(partial(*map(IEEE, operands_and_out)))
 
     return total
+
+
+class IEEE(float):
+    """A float whose operators do what IEEE 754 has where Python's raise; operations take it as any number."""
+
+    @staticmethod
+    def apply_op(op: Op, operands: tuple[Any, ...]) -> "IEEE":
+        """Compute an operation."""
+        return IEEE(op.value(*map(float, operands)))
+
+
+give_operators(IEEE, ops.neg, ops.abs)
 
 
 def _data(number: Any) -> Any:

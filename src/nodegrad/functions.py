@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce, wraps
+from itertools import accumulate
 from typing import Any, TypeVar, cast
 
-from nodegrad import ops
+from nodegrad import ops, special
 from nodegrad.ops import (
     eq,
     erfc,
@@ -16,6 +17,7 @@ from nodegrad.ops import (
     log,
     lt,
     maximum,
+    ne,
     sigmoid,
     softplus,
     stop_gradient,
@@ -25,13 +27,19 @@ from nodegrad.ops import (
 
 # fmt: off
 __all__ = [
-    "clip", "dot", "elu", "gelu", "leaky_relu", "log_sigmoid", "log_softmax", "logaddexp", "logsumexp",
-    "mean", "mish", "norm", "prod", "selu", "silu", "softmax", "softsign", "sum",
+    "betaln", "clip", "cumsum", "digamma", "dot", "elu", "gelu", "leaky_relu", "log_ndtr", "log_sigmoid",
+    "log_softmax", "logaddexp", "logsumexp", "mean", "mish", "ndtr", "norm", "prod", "selu", "silu",
+    "softmax", "softsign", "sum", "xlogy",
 ]
 # fmt: on
 
 Number = Any  # a float or a Value
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_SQRT_HALF = math.sqrt(0.5)
+_HEAD, _TAIL = 0.7071067839860916, -2.799544089368687e-09  # √½ in two parts, the first of 26 bits
+# Φ(x)/φ(x) times -x, in 1/x², for x far below 0 (Abramowitz & Stegun 26.2.12).
+_MILLS = tuple([(-1.0) ** k * math.prod(range(1, 2 * k, 2)) for k in range(15)])
 
 
 def _of_one_sequence(function: Function) -> Function:
@@ -131,6 +139,91 @@ def clip(x: Number, lower: Number, upper: Number) -> Number:
     """
     raised = where(lt(x, lower), lower, x)
     return where(gt(raised, upper), upper, raised)
+
+
+@_of_one_sequence
+def cumsum(numbers: Iterable[Number]) -> list[Number]:
+    """Add up numbers from left to right and return every total on the way.
+
+    >>> import nodegrad as ng
+    >>> ng.cumsum([1.0, 2.0, 3.5])
+    [1.0, 3.0, 6.5]
+    """
+    return list(accumulate(_all(numbers, "cumsum"), ops.add))
+
+
+def xlogy(x: Number, y: Number) -> Number:
+    """x·log(y), 0 where x is 0 unless y is nan.
+
+    >>> import nodegrad as ng
+    >>> ng.xlogy(0.0, 0.0)
+    0.0
+    """
+    return where(ne(y, y), y, ops.strong_mul(x, log(y)))
+
+
+def digamma(x: Number) -> Number:
+    """Return the derivative of log Γ: ψ(x) = polygamma(0, x).
+
+    >>> import nodegrad as ng
+    >>> round(ng.digamma(1.0), 6)
+    -0.577216
+    """
+    return special.polygamma(0.0, x)
+
+
+def betaln(x: Number, y: Number) -> Number:
+    """log B(x, y) = log Γ(x) + log Γ(y) - log Γ(x + y), for positive numbers; large ones do not cancel.
+
+    >>> import nodegrad as ng
+    >>> ng.betaln(1.0, 1.0), round(ng.betaln(2.0, 1e10), 6)
+    (0.0, -46.051702)
+    """
+    swap = gt(x, y)
+    small, large = where(swap, y, x), where(swap, x, y)
+    total = ops.add(small, large)
+    # log Γ(large) - log Γ(total) by Stirling's formula, its main terms taken together.
+    ratio = ops.log1p(ops.div(small, large))
+    series = ops.sub(_stirling(large), _stirling(total))
+    main = ops.add(ops.mul(ops.sub(total, 0.5), ratio), ops.mul(small, ops.sub(log(large), 1.0)))
+    far = ops.sub(series, main)
+    near = ops.sub(special.lgamma(large), special.lgamma(total))
+    return ops.add(special.lgamma(small), where(lt(large, 10.0), near, far))
+
+
+def _stirling(x: Number) -> Number:
+    """Return what log Γ(x) has beyond the main terms of Stirling's formula, for x ≥ 10."""
+    inverse = ops.reciprocal(x)
+    return ops.mul(inverse, special.polynomial(ops.square(inverse), special.STIRLING))
+
+
+def ndtr(x: Number) -> Number:
+    """Φ(x), the probability that a number of the standard normal distribution is at most x.
+
+    >>> import nodegrad as ng
+    >>> round(ng.ndtr(1.96), 6), ng.ndtr(0.0)
+    (0.975002, 0.5)
+    """
+    # erfc at x/√2 rounded is off by x² roundings in the tail: what was rounded away is added again.
+    z = ops.mul(x, _SQRT_HALF)
+    head = ops.div(ops.round(ops.mul(x, 2.0**20)), 2.0**20)
+    lost = (head * _HEAD - z) + (head * _TAIL + (x - head) * _SQRT_HALF)
+    lost = stop_gradient(where(lt(ops.abs(x), 40.0), lost, 0.0))
+    return ops.mul(0.5, erfc(ops.neg(z)) + lost * (2.0 / math.sqrt(math.pi)) * exp(ops.neg(ops.square(z))))
+
+
+def log_ndtr(x: Number) -> Number:
+    """log Φ(x), without underflow.
+
+    >>> import nodegrad as ng
+    >>> round(ng.log_ndtr(-100.0), 6)
+    -5005.524209
+    """
+    inverse = ops.div(1.0, ops.square(x))
+    series = special.polynomial(inverse, _MILLS)
+    far = log(ops.div(series, ops.neg(x))) - ops.mul(0.5, ops.square(x)) - 0.5 * math.log(2.0 * math.pi)
+    near = where(gt(x, 0.0), ops.log1p(ops.neg(ndtr(ops.neg(x)))), log(ndtr(x)))
+    return where(lt(x, -11.0), far, near)
 
 
 def leaky_relu(x: Number, slope: Number = 0.01) -> Number:

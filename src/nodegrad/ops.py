@@ -55,6 +55,7 @@ class Op:
     domain: tuple[Interval, ...]
     commutative: bool = False
     selects: bool = False
+    composed: Callable[..., Any] | None = None  # the value over any kind of number, where it can be recorded
     arity: int | None = field(init=False)  # the number of operands; None where any number will do
 
     def __post_init__(self) -> None:
@@ -467,3 +468,19 @@ COMPARISONS = {lt, le, gt, ge, eq, ne}  # their results are 0 or 1
 TABLE: dict[str, Op] = {
     row.name: row for row in tuple(globals().values()) if isinstance(row, Op) and row is not constant
 }
+
+
+def give_operators(kind: type, *rows: Op) -> None:
+    """Give a class with `apply_op` Python's operators of two numbers, and those that some rows are named for."""
+
+    def operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
+        return lambda self, *other: op(*((*other, self) if swapped else (self, *other)))
+
+    for name, op in {
+        "truediv": div,
+        **{row.name: row for row in (add, sub, mul, pow, mod, floordiv)},
+    }.items():
+        setattr(kind, f"__{name}__", operator(op))
+        setattr(kind, f"__r{name}__", operator(op, swapped=True))
+    for row in rows:
+        setattr(kind, f"__{row.name}__", operator(row))

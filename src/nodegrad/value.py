@@ -7,7 +7,7 @@ from operator import index
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, overload
 
-from nodegrad import ops
+from nodegrad import ops, special  # noqa: F401  # special for its rows, which join the table
 from nodegrad.graph import changed_operand, clock
 from nodegrad.ops import COMPARISONS, Op, constant, is_bool, plain, wrong_arity
 from nodegrad.sweep import backpropagate, chain, partials

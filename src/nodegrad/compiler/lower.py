@@ -1,6 +1,6 @@
 """Lower a recording to a Program: Values become slots, recorded loops become loop instructions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ from nodegrad.compiler.program import ConstantPool, Loop, Program, loop, result
 from nodegrad.graph import topological_order
 from nodegrad.loops import Loop as RecordedLoop
 from nodegrad.loops import LoopResult
-from nodegrad.ops import Op, constant
+from nodegrad.ops import COMPARISONS, TABLE, Op, constant, give_operators, plain
 from nodegrad.solutions import SolutionResult
 from nodegrad.value import Value
 
@@ -65,6 +65,27 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
         operands.append(read)
         return len(inputs) + len(ops) - 1
 
+    def write(op: Op, numbers: Sequence[Any]) -> "_Number":
+        data = [x.data if isinstance(x, _Number) else x for x in numbers]
+        read = tuple([x.slot if isinstance(x, _Number) else pool.slot(x) for x in numbers])
+        value = op.value(*data)
+        return _Number(inline(op, read, data, value), value, write)
+
+    def inline(op: Op, read: tuple[int, ...], data: Sequence[float], expected: float) -> int:
+        """Add what an operation is composed of, or the operation itself if that cannot be."""
+        start = len(ops)
+        if op.composed is not None:
+            numbers = [x if slot < 0 else _Number(slot, x, write) for slot, x in zip(read, data, strict=True)]
+            try:
+                found = op.composed(*numbers)
+            except Exception:  # it branches, or takes floats only: the user's own
+                found = None
+            value = found.data if isinstance(found, _Number) else found
+            if isinstance(value, float) and (value == expected or (value != value and expected != expected)):
+                return found.slot if isinstance(found, _Number) else pool.slot(value)
+            del ops[start:], operands[start:]
+        return add(op, read)
+
     for node in order:
         op = node.op
         if isinstance(op, LoopResult):
@@ -74,9 +95,38 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
         elif isinstance(op, SolutionResult):
             slots[node] = place(node.operands[op.index])
         elif op is not constant and op is not None and node not in slots:
-            slots[node] = add(op, tuple(map(place, node.operands)))
+            read = tuple(map(place, node.operands))
+            if op.composed is None:
+                slots[node] = add(op, read)
+            else:
+                slots[node] = inline(op, read, [x._data for x in node.operands], node._data)
     outputs = [place(node) if isinstance(node, Value) else pool.slot(node) for node in wanted]
     return Program(len(inputs), 0, pool.numbers, ops, operands, outputs)
+
+
+class _Number:
+    """A number in a program that is written: operations on it become instructions."""
+
+    def __init__(self, slot: int, data: float, write: Callable[[Op, Sequence[Any]], "_Number"]) -> None:
+        self.slot, self.data, self.write = slot, data, write
+
+    @staticmethod
+    def apply_op(op: Op, operands: Sequence[Any]) -> "_Number":
+        """Add an instruction; plain numbers among the operands become constants."""
+        (writer, *_) = [x.write for x in operands if isinstance(x, _Number)]
+        return writer(op, [x if isinstance(x, _Number) else plain(x, op.name) for x in operands])
+
+    def __bool__(self) -> bool:
+        raise TypeError("an instruction has no answer yet")
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return TABLE["round"](self) if ndigits is None else TABLE["round_to"](self, ndigits)
+
+    def __divmod__(self, other: Any) -> tuple[Any, Any]:
+        return self // other, self % other
+
+
+give_operators(_Number, *COMPARISONS, *[TABLE[name] for name in ("neg", "abs", "floor", "ceil", "trunc")])
 
 
 def _closed_over(order: list[Value], inputs: set[Value]) -> list[Value]:
