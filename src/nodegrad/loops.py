@@ -334,7 +334,10 @@ class Loop:
         limit: how many turns are an error, if there is a condition; None: it settles.
         outside: what is read from outside the loop.
         lowered: what the roller made of it.
+        narrower: the loop that this one carries tangents beside: its results are among this one's.
     """
+
+    narrower: "Loop | None" = None
 
     lowered: Any = None
 
@@ -444,6 +447,7 @@ def _jacobian(
             places.append((in_state, in_given))
     order = [*loop.order, *recorder.order]
     wider = Loop(state, items, order, loop.condition, after, given, loop.turns, loop.limit)
+    wider.narrower = loop
     taken: list[Value] = []
     for turn in range(turns):
         at = states + reads + turn * len(loop.items)

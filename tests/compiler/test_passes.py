@@ -1,13 +1,15 @@
 """Passes: by their printed form, by random programs before and after, and by breaking them."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 
 from compiler.random_programs import HARD, runs, same
 from nodegrad import ops
 from nodegrad.compiler import chains, passes
-from nodegrad.compiler.passes import PASSES, flatten_chains, optimize, simplify, sweep_dead
-from nodegrad.compiler.program import Program, check, evaluate, render
+from nodegrad.compiler.passes import PASSES, flatten_chains, optimize, share_loops, simplify, sweep_dead
+from nodegrad.compiler.program import Program, check, evaluate, loop, render, result
 
 
 def program(*instructions, inputs=3, parameters=0, constants=(), outputs=None):
@@ -228,3 +230,17 @@ def test_short_programs_find_sums_added_in_another_order(monkeypatch):
     )
 
     assert not agrees(flatten_chains, ops.add)
+
+
+def test_a_loop_is_taken_from_the_wider_one_that_computes_it_too():
+    step = Program(2, 0, [], [ops.add], [(0, 1)], [2])
+    both = Program(3, 0, [], [ops.add, ops.mul], [(0, 2), (1, 1)], [3, 4])
+    narrow = loop(None, step, 1, 0, 5, None)
+    wide = replace(loop(None, both, 2, 0, 5, None), narrower=narrow)
+    names = [narrow, result(0), ops.exp, wide, result(1)]
+    program = Program(2, 0, [], names, [(0, 1), (2,), (3,), (0, 0, 1), (5,)], [4, 6])
+
+    found = check(share_loops(program))
+
+    assert [op.name for op in sweep_dead(found).ops] == ["loop", "result[0]", "exp", "result[1]"]
+    assert evaluate(found, [0.1, 0.2], []) == evaluate(program, [0.1, 0.2], [])

@@ -42,7 +42,9 @@ def lower_loop(recorded: RecordedLoop) -> Loop:
     condition = None if recorded.condition is None else _program(inputs, recorded.order, [recorded.condition])
     parts = [None if part is None else optimize(part) for part in (condition, body)]
     assert parts[1] is not None
-    return loop(parts[0], parts[1], len(recorded.state), len(recorded.items), recorded.turns, recorded.limit)
+    made = loop(parts[0], parts[1], len(recorded.state), len(recorded.items), recorded.turns, recorded.limit)
+    narrower = recorded.narrower
+    return made if narrower is None else replace(made, narrower=narrower.lowered)
 
 
 def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[Any]) -> Program:

@@ -1,5 +1,6 @@
 """Passes from Program to Program. All but `relax` keep every result to the bit.
 
+share_loops     takes the results of a loop from a wider one
 simplify        folds constants, removes identities of IEEE arithmetic, shares common subexpressions
 flatten_chains  turns chains of + into sums and contractions of many terms, in the same order (chains.py)
 sweep_dead      removes instructions that no output needs
@@ -12,7 +13,7 @@ from dataclasses import replace
 
 from nodegrad import ops
 from nodegrad.compiler.chains import flatten_chains
-from nodegrad.compiler.program import STRONG_DOT, ConstantPool, Loop, Operands, Program
+from nodegrad.compiler.program import STRONG_DOT, ConstantPool, Loop, Operands, Program, Result, result
 from nodegrad.ops import Op
 
 
@@ -216,6 +217,56 @@ def _places(program: Program) -> list[int]:
     return [*range(program.leaves), *[0] * len(program.ops), *range(-constants, 0)]
 
 
+def share_loops(program: Program) -> Program:
+    """Take the results of a loop from a wider one of the same program, which computes them too."""
+    slots = {op: slot for slot, op in enumerate(program.ops, program.leaves) if isinstance(op, Loop)}
+    widest: dict[Loop, Loop] = {}
+    for wide in slots:
+        narrow = wide.narrower
+        while narrow is not None:
+            if narrow not in widest or widest[narrow].state < wide.state:
+                widest[narrow] = wide
+            narrow = narrow.narrower
+    if not widest.keys() & slots.keys():
+        return program
+    names, operands = list(program.ops), list(program.operands)
+    for index, op in enumerate(names):
+        own = names[operands[index][0] - program.leaves] if isinstance(op, Result) else None
+        if isinstance(op, Result) and isinstance(own, Loop) and own in widest:
+            wide = widest[own]
+            turn, number = divmod(op.index - own.state, own.given or 1)
+            place = op.index if op.index < own.state else wide.state + turn * wide.given + number
+            names[index], operands[index] = result(place), (slots[wide],)
+    return _in_order(replace(program, ops=names, operands=operands))
+
+
+def _in_order(program: Program) -> Program:
+    """Order instructions so that each reads what stands before it."""
+    leaves, place = program.leaves, _places(program)
+    done = bytearray(len(program.ops))
+    order: list[int] = []
+    for last in range(len(program.ops)):
+        stack = [last]
+        while stack:
+            index = stack[-1]
+            read = [slot - leaves for slot in program.operands[index] if slot >= leaves]
+            waiting = [each for each in read if not done[each]]
+            if not done[index] and not waiting:
+                done[index] = 1
+                place[leaves + index] = leaves + len(order)
+                order.append(index)
+            if done[index]:
+                stack.pop()
+            else:
+                stack += waiting
+    return replace(
+        program,
+        ops=[program.ops[index] for index in order],
+        operands=[tuple([place[slot] for slot in program.operands[index]]) for index in order],
+        outputs=[place[slot] for slot in program.outputs],
+    )
+
+
 def sweep_dead(program: Program) -> Program:
     """Remove instructions that no output needs."""
     leaves, operands = program.leaves, program.operands
@@ -240,7 +291,7 @@ def sweep_dead(program: Program) -> Program:
     return Program(program.inputs, program.parameters, program.constants, kept_ops, kept_operands, outputs)
 
 
-PASSES = (simplify, flatten_chains, sweep_dead)
+PASSES = (share_loops, simplify, flatten_chains, sweep_dead)
 
 
 def is_square(program: Program, op: Op, read: Operands) -> bool:

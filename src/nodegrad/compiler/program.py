@@ -99,6 +99,7 @@ class Loop(Op):
             less makes no difference.
         decisive: the slots of the body on which the condition depends, turns later even. They are computed to
             the bit, so that each loop makes the turns that eager code makes.
+        narrower: a loop whose state is the first part of this one's; this one carries more beside it.
     """
 
     condition: "Program | None"
@@ -108,6 +109,7 @@ class Loop(Op):
     turns: int | None
     limit: int | None
     decisive: frozenset[int]
+    narrower: "Loop | None" = None
 
     @property
     def settles(self) -> bool:
@@ -313,7 +315,32 @@ def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[flo
     return [values[slot] for slot in program.outputs]
 
 
-_INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*"}
+# How operations are written in Python where that beats calling the table: with the same results to the bit.
+_PYTHON = {
+    ops.add: "{0} + {1}",
+    ops.sub: "{0} - {1}",
+    ops.mul: "{0} * {1}",
+    ops.neg: "-{0}",
+    ops.div: "{0} / {1} if {1} else f({0}, {1})",
+    ops.strong_mul: "{0} * {1} if {0} else 0.0",
+    ops.where: "{1} if {0} else {2}",
+    ops.lt: "1.0 if {0} < {1} else 0.0",
+    ops.le: "1.0 if {0} <= {1} else 0.0",
+    ops.gt: "1.0 if {0} > {1} else 0.0",
+    ops.ge: "1.0 if {0} >= {1} else 0.0",
+}
+_PYTHON_TERMS = {ops.sum: "{0}", ops.dot: "{0} * {1}", STRONG_DOT: "({0} * {1} if {0} else 0.0)"}
+
+
+def _in_python(op: Op, function: str, operands: Sequence[str]) -> str:
+    """Write an operation as an expression in Python; `function` is the name of the table's function."""
+    if op in _PYTHON:
+        return _PYTHON[op].replace("f(", f"{function}(").format(*operands)
+    if op in _PYTHON_TERMS and operands:
+        half = len(operands) // 2
+        terms = zip(operands[:half], operands[half:], strict=True) if op in PRODUCTS else zip(operands)
+        return " + ".join([_PYTHON_TERMS[op].format(*term) for term in terms])
+    return f"{function}({', '.join(operands)})"
 
 
 def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
@@ -326,12 +353,8 @@ def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
 
     lines = [f"def function({', '.join(names)}):"]
     for index, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True)):
-        taken = [named(slot) for slot in operands]
-        if op in _INFIX:
-            expression = f"{taken[0]} {_INFIX[op]} {taken[1]}"
-        else:
-            known[f"f{index}"] = op.value
-            expression = f"f{index}({', '.join(taken)})"
+        known[f"f{index}"] = op.value
+        expression = _in_python(op, f"f{index}", [named(slot) for slot in operands])
         names.append(f"v{index}")
         lines.append(f"    v{index} = {expression}")
     lines.append(f"    return ({''.join(f'{named(slot)}, ' for slot in program.outputs)})")
