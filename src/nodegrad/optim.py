@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from nodegrad import ops
 from nodegrad.ops import plain
 from nodegrad.trees import described
 from nodegrad.value import NO_GRADIENT, RESET, Value
@@ -72,7 +73,7 @@ def adam(
     steps = steps + 1
     mean = betas[0] * mean + (1.0 - betas[0]) * gradient
     square = betas[1] * square + (1.0 - betas[1]) * (gradient * gradient)
-    root = (square / (1.0 - betas[1] ** steps)) ** 0.5
+    root = _sqrt(square / (1.0 - betas[1] ** steps))
     step = (mean / (1.0 - betas[0] ** steps)) / (root + epsilon)
     return parameter - learning_rate * step, (steps, mean, square)
 
@@ -114,8 +115,13 @@ def rmsprop(
         gradient = gradient + weight_decay * parameter
     square, velocity = state or (0.0, 0.0)
     square = decay * square + (1.0 - decay) * (gradient * gradient)
-    velocity = momentum * velocity + gradient / (square**0.5 + epsilon)
+    velocity = momentum * velocity + gradient / (_sqrt(square) + epsilon)
     return parameter - learning_rate * velocity, (square, velocity)
+
+
+def _sqrt(x: Number) -> Number:
+    """Return the square root of any kind of number; recorded, it is many times as fast as a power."""
+    return ops.sqrt(x) if isinstance(x, float | Value) else x**0.5
 
 
 # The objects that hold a model's parameters and the state of a rule for each.

@@ -72,7 +72,7 @@ class NativeSteps:
 
         # Loss and gradient over a batch.
         blocks = known.blocks if whole else [np.empty((size, block.shape[1])) for block in known.blocks]
-        error = self.error = Placed(kernel, "sums", blocks, size)
+        error = self.error = Placed(kernel, blocks, size)
         if not whole:
             sequence.take(self.spans, error.span, np.arange(3), advance=(3, 0, 0))
             for block, room in zip(known.blocks, blocks, strict=True):
@@ -93,7 +93,7 @@ class NativeSteps:
         # The squared norm of the mean gradient.
         count, square, rate = Value(1.0), Value(1.0), Value(0.0)
         shared = {count: (self.counts, 1), square: (self.squares, 1)}
-        squares = self._placed(compile(lambda total: (total / count) ** 2), "sums", [totals], shared, Placed)
+        squares = self._placed(compile(lambda total: (total / count) ** 2), [totals], shared)
         sequence.take(squares.results, self.squares, _ZERO, advance=(0, 0, 1))
         sequence.check(error.results)
         sequence.check(squares.results)
@@ -101,18 +101,22 @@ class NativeSteps:
         # The update of each group of parameters.
         self.state: list[list[Array]] = []
         for place, span in enumerate(spans(step.optimizer)):
-            self._add_rule(
-                step, place, span, totals[span], limit, {**shared, rate: (self.rates[place], 1)}, rate
-            )
+            own = shared | {rate: (self.rates[place], 1)}
+            self._add_rule(step, place, span, totals[span], limit, own)
 
-    def _placed(self, compiled: Compiled, how: str, columns: list[Array], shared: Any, placed: Any) -> Any:
+    def _placed(
+        self, compiled: Compiled, columns: list[Array], shared: Any, out: list[Array] | None = None
+    ) -> Any:
         """Add to the sequence: run a compiled function with a row for each parameter, and shared numbers."""
-        blocks = [column[:, None] for column in columns]
+        from nodegrad.compiler.backends.llvm.sequence import Placed
+
         compiled.map(*columns)
         (trace,) = [trace for traces in compiled.traces.values() for trace in traces]
         if trace.lines:
             raise ValueError("the rule branches")
-        found = placed(trace.kernel("results"), how, blocks, len(blocks[0]))
+        kernel: Any = trace.kernel("results")
+        blocks = None if out is None else [column[:, None] for column in out]
+        found = Placed(kernel, [column[:, None] for column in columns], len(columns[0]), blocks)
         for place, leaf in enumerate(trace.parameters):
             source, advance = shared[leaf]
             self.sequence.take(source, found.parameters[place:], _ZERO, advance=(advance, 0, 0))
@@ -120,27 +124,16 @@ class NativeSteps:
         return found
 
     def _add_rule(
-        self,
-        step: "CompiledStep",
-        place: int,
-        span: slice,
-        totals: Array,
-        limit: float,
-        shared: Any,
-        rate: Value,
+        self, step: "CompiledStep", place: int, span: slice, totals: Array, limit: float, shared: Any
     ) -> None:
-        from nodegrad.compiler.backends.llvm.sequence import Placed
-
-        count, square = list(shared)[:2]
-        whole = [type(entry) is int for entry in step.point.state[place]]
-        state = [np.array(entry, float).reshape(-1).copy() for entry in step.point.state[place]]
+        """Add to the sequence: update a group of parameters, its state and its gradient where they are."""
+        count, square, rate = shared
+        entries = step.point.state[place]
+        whole = [type(entry) is int for entry in entries]
+        state = [np.array(entry, float).reshape(-1).copy() for entry in entries]
         steps = [Value(1.0) for one in whole if one]
-        shared |= {
-            leaf: (entry, 0)
-            for leaf, entry in zip(
-                steps, [s for s, one in zip(state, whole, strict=True) if one], strict=True
-            )
-        }
+        counters = [entry for entry, one in zip(state, whole, strict=True) if one]
+        moments = [entry for entry, one in zip(state, whole, strict=True) if not one]
 
         def update(number: Any, total: Any, *rows: Any) -> list[Any]:
             row, step_ = iter(rows), iter(steps)
@@ -149,13 +142,17 @@ class NativeSteps:
             scale = 1.0 if limit == math.inf else ops.where(norm > limit, limit / norm, 1.0)
             slope = total / count * scale
             number, own = step.optimizer.rule(number, slope, own, place, rate)
-            return [number, slope, *own]
+            kept = [entry for entry, one in zip(own, whole, strict=True) if not one]
+            return [number, slope, *kept, *[entry for entry, one in zip(own, whole, strict=True) if one]]
 
-        columns = [s for s, one in zip(state, whole, strict=True) if not one]
-        found = self._placed(compile(update), "rows", [self.numbers[span], totals, *columns], shared, Placed)
-        index = np.arange(span.stop - span.start)
-        for row, target in enumerate([self.numbers[span], self.slope[span], *state]):
-            self.sequence.take(found.results[row], target, index[: target.size])
+        numbers, slope = self.numbers[span], self.slope[span]
+        shared = shared | {leaf: (entry, 0) for leaf, entry in zip(steps, counters, strict=True)}
+        counted = [np.zeros(len(numbers)) for _ in counters]  # a row for each parameter, all alike
+        self._placed(
+            compile(update), [numbers, totals, *moments], shared, [numbers, slope, *moments, *counted]
+        )
+        for source, target in zip(counted, counters, strict=True):
+            self.sequence.take(source, target, _ZERO)
         self.state.append(state)
 
     def take(self, step: "CompiledStep", batches: Sequence[Batch]) -> list[Taken]:

@@ -97,18 +97,20 @@ def _is_zero(body: Body, place: str) -> str:
 
 
 class Placed:
-    """A program with its memory: it finds its parameters in `parameters` and leaves its results in `results`.
+    """A program with its memory: it finds its parameters in `parameters`, and leaves sums in `results`.
 
-    Results are those of `rows` or of `sums` of the backend, the rows of the former padded to whole vectors.
+    With `out`, blocks of arrays [row, number], it leaves a result for each row there. They may be the blocks
+    it reads: a row is read before it is written.
     """
 
-    def __init__(self, backend: LlvmBackend, how: str, blocks: list[Array], count: int) -> None:
-        self.part = backend.part(how)
+    def __init__(
+        self, backend: LlvmBackend, blocks: list[Array], count: int, out: list[Array] | None = None
+    ) -> None:
+        self.part = backend.part("sums" if out is None else "rows")
         self.space = self.part.borrow()  # and never given back: a sequence may run at any time
-        padded = -(-count // self.part.lanes) * self.part.lanes
-        outputs = len(self.part.outputs)
-        self.results = np.zeros(outputs if how == "sums" else (outputs, padded))
-        self.tables = table_of(blocks), self.results if how == "sums" else table_of([self.results.T])
+        self.kept = blocks, out
+        self.results = np.zeros(len(self.part.outputs))
+        self.tables = table_of(blocks), self.results if out is None else table_of(out)
         self.parameters = self.space.uniform
         self.space.place(self.space, self.tables[0], 0, count, count, self.tables[1])
         words = np.frombuffer(memoryview(self.space.context), np.int64)
