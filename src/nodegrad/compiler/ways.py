@@ -78,8 +78,8 @@ class Ways:
 
     def route(self, blocks: list[Array], count: int) -> tuple[Chosen, dict[int, Found]]:
         """Return the traces that rows go through, each with its rows, and the results of all other rows."""
-        if not self.traces:
-            self.meet(_row(blocks, 0), _other_rows(blocks, range(1, count)))
+        if not self.traces:  # a first way is compiled for many rows: code for a single one can wait
+            self.compile(_row(blocks, 0), _other_rows(blocks, range(1, count)))
         if not self.traces[0].lines:
             self.traces[0].rows += count
             return [(self.traces[0], None)], {}

@@ -110,7 +110,7 @@ class NativeSteps:
         """Add to the sequence: run a compiled function with a row for each parameter, and shared numbers."""
         from nodegrad.compiler.backends.llvm.sequence import Placed
 
-        compiled.map(*columns)
+        compiled.map(*columns, reduce="sum" if out is None else None)
         (trace,) = [trace for traces in compiled.traces.values() for trace in traces]
         if trace.lines:
             raise ValueError("the rule branches")
