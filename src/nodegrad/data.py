@@ -85,7 +85,7 @@ def make_xor(n_samples: int = 100, noise: float = 0.0, seed: int | None = None) 
 def make_blobs(
     n_samples: int = 100, centers: Sequence[Row] | int = 3, spread: float = 1.0, seed: int | None = None
 ) -> DataSet:
-    """Make clouds of points of normal distribution, each around a centre and of a class of its own.
+    """Make clouds of normally distributed points, one class around each centre.
 
     >>> X, y = make_blobs(6, centers=[[0.0, 0.0], [9.0, 9.0]], spread=0.1, seed=1)
     >>> y
@@ -93,7 +93,7 @@ def make_blobs(
 
     Args:
         n_samples: the number of points in all.
-        centers: the centres, or their number: they are drawn from the square over ±10 then.
+        centers: the centres, or their number; then they are drawn from the square over ±10.
         spread: the standard deviation of a cloud.
         seed: what the points are drawn with.
 
@@ -293,7 +293,7 @@ def noise(count: int, width: int, *seed: int) -> Any:
 
 
 def generator_for(seed: int | None) -> Any:
-    """Return a generator of its own for a seed; for None the global one, so that `random.seed` governs it.
+    """Return a new generator for a seed; for None the global one, which `random.seed` seeds.
 
     >>> generator_for(1).random() == random.Random(1).random()
     True
@@ -318,7 +318,7 @@ def as_array(table: Any, user: str = "data") -> Any:
     True
 
     Raises:
-        TypeError: for a masked array: what it hides would come back.
+        TypeError: for a masked array: its hidden numbers would be used.
     """
     if hasattr(table, "to_numpy"):
         table = table.to_numpy()

@@ -24,10 +24,10 @@ __all__ = ["Stats", "detect_anomaly", "stats"]
 def detect_anomaly() -> Iterator[None]:
     """Raise, inside a `with` block, an error that names the operation where a nan or inf began.
 
-    A number goes wrong in the first operation that makes nan or inf of finite operands. The error comes when
-    such a number is looked at (`.data`), differentiated, or left over at the end of the block, and when a
-    sweep ends with a derivative that is nan or inf. It states the numbers that went in, and the file and line
-    of the operation. What a branch of `where` does that is not taken is not an anomaly.
+    The error names the first operation that made nan or inf from finite operands, the numbers that went in,
+    and the file and line. It is raised when such a number is read (`.data`) or differentiated, at the end of
+    the block if neither happens, and when a sweep ends with a derivative that is nan or inf. Numbers in a
+    branch of `where` that is not taken are no error.
 
     >>> import nodegrad as ng
     >>> x = ng.Value(-1.0)
@@ -72,15 +72,15 @@ class _Known(NamedTuple):
 
 
 class _Detector:
-    """An observer of Values and a watcher of sweeps that remembers who made what.
+    """An observer of Values and sweeps that remembers where each node was made.
 
-    It minds the thread of its block; news come from all threads.
+    It is told of events in all threads, and ignores those outside the thread of its block.
     """
 
     def __init__(self) -> None:
         self.thread = get_ident()
         self.known: dict[int, _Known] = {}
-        # nan or inf that no operation has taken yet, with its origin
+        # nan or inf that no operation has used yet, with its origin
         self.loose: dict[int, tuple[Value, str]] = {}
 
     @property
@@ -106,7 +106,7 @@ class _Detector:
         """Do nothing: a branch is not an anomaly."""
 
     def read(self, node: Value, how: str) -> None:
-        """Raise if a number that is looked at went wrong."""
+        """Raise if a number that is read is nan or inf because of an operation in this block."""
         if self.concerned and how == "reads .data":
             self.refuse(node)
 
@@ -132,7 +132,7 @@ class _Detector:
     def swept(
         self, direction: str, order: Sequence[Any], seeds: Mapping[Any, Any], found: Mapping[Any, Any]
     ) -> None:
-        """Raise if the sweep started from a value gone wrong, or ends with a derivative gone wrong."""
+        """Raise if the sweep starts from a value that is not finite, or ends with such a derivative."""
         if not self.concerned:
             return
         if direction == "reverse":
@@ -173,7 +173,7 @@ def _first_adjoint(order: Sequence[Value], adjoints: Mapping[Value, float]) -> t
 
 
 def _first_tangent(order: Sequence[Value], tangents: Mapping[Value, float]) -> tuple[Value, str] | None:
-    """Trace a tangent gone wrong at the end of a forward sweep back to the operation that made it."""
+    """Trace a tangent that is not finite at the end of a forward sweep to the operation that made it."""
     inner = {operand for node in order for operand in node.operands}
     wrong = [x for x in order if x not in inner and not math.isfinite(tangents.get(x, 0.0))]
     node = wrong[0] if wrong else None
@@ -190,7 +190,7 @@ def _first_tangent(order: Sequence[Value], tangents: Mapping[Value, float]) -> t
 
 
 def _turned(node: Value, what: str, number: float, partial: float, product: float) -> str:
-    """Say how a derivative went wrong."""
+    """Say how a derivative became nan or inf."""
     return (
         f"the {what} {number!r} turned {product} in {_name(node)} at {_numbers(node)}, "
         f"where its partial is {partial!r},"
@@ -265,7 +265,7 @@ def stats(*outputs: Value) -> Stats:
     2
 
     Raises:
-        TypeError: if an output is no Value.
+        TypeError: if an output is not a Value.
     """
     for output in outputs:
         if not isinstance(output, Value):

@@ -39,7 +39,7 @@ def custom(
 
     Raises:
         TypeError: if there are no partials, or the value does not take as many operands.
-        ValueError: if the name is taken or is no identifier, or there is not one interval per operand.
+        ValueError: if the name is taken or is not an identifier, or there is not one interval per operand.
     """
     _check_row(name, partials, domain)
     intervals = tuple(domain) if domain else ((-3.0, 3.0),) * len(partials)

@@ -1,4 +1,4 @@
-"""Files that are there in whole or not at all, and JSON that notices damage."""
+"""Files that are written as a whole or not at all, and JSON files that notice damage."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-_ABANDONED = 3600.0  # seconds after which an unfinished file was left by a process that died
+_ABANDONED = 3600.0  # seconds; an older unfinished file was left by a process that died
 
 
 def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -42,7 +42,7 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove unfinished files that killed processes left beside a file."""
+    """Remove unfinished files that killed processes left in the same folder."""
     for part in path.parent.iterdir():
         if part.name.startswith(f".{path.name}.") and part.name.endswith(".part"):
             with suppress(OSError):
