@@ -23,7 +23,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # plots are saved, not shown
 def run_python(tmp_path):
     """Return a function that runs Python on the nodegrad under test and returns what it printed."""
 
-    def run(*arguments, timeout=60, **environment):
+    def run(*arguments, timeout=300, **environment):
         path = {"PYTHONPATH": str(Path(nodegrad.__file__).parents[1])}
         completed = subprocess.run(
             [sys.executable, *map(str, arguments)],
