@@ -1,5 +1,7 @@
 """Arguments and results of calls and maps: arrays go in and come out as memory, whatever their layout."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -156,3 +158,53 @@ def test_values_in_a_list_pass_derivatives_on_after_calls_on_numbers(backend):
     assert compiled([2.0, 3.0]) == 6.0
 
     assert ng.grad(compiled)([2.0, 3.0]) == [3.0, 2.0]
+
+
+def test_maps_of_arrays_of_another_kind_than_before_are_right(backend):
+    w = ng.Value(2.0)
+    compiled = ng.compile(lambda x, y: (x[0] * x[1] * w, y), backend=backend)
+    X, y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
+    kinds = [
+        (X, y),
+        (X[:1], y[:1]),
+        (X[::2], y[::2]),
+        (X.astype(np.float32), y),
+        (X.tolist(), y),
+        (X[::-1], y),
+    ]
+    kinds += [
+        (np.asfortranarray(X), y[::-1]),
+        (X.astype(int), y.astype(">f8")),
+        (np.hstack([X, X])[:, 1:3], y),
+    ]
+
+    for table, column in [*kinds, *kinds[::-1]]:
+        w.data += 1.0
+        rows, expected = np.array(table, float), np.array(column, float)
+
+        for _ in range(2):
+            product, same = compiled.map(table, column)
+            assert np.array_equal(product, rows[:, 0] * rows[:, 1] * w.data)
+            assert np.array_equal(same, expected)
+            assert compiled.map(table, column, reduce="sum")[1] == expected.sum()
+
+
+@pytest.mark.parametrize("wrong", [(np.ones(3), np.ones(4)), (np.ones(0), np.ones(0)), (np.array(1.0),) * 2])
+def test_rows_that_do_not_fit_are_refused_after_rows_that_do(backend, wrong):
+    compiled = ng.compile(lambda x, y: x * y, backend=backend)
+    for _ in range(3):
+        compiled.map(np.ones(3), np.ones(3))
+
+    with pytest.raises(ValueError, match="map takes"):
+        compiled.map(*wrong)
+
+
+def test_maps_in_many_threads_do_not_share_memory(backend):
+    compiled = ng.compile(lambda x: (x * 2.0, [x, -x]), backend=backend)
+    rows = [np.full(5, float(number)) for number in range(40)]
+
+    with ThreadPoolExecutor(8) as executor:
+        found = list(executor.map(lambda x: [compiled.map(x) for _ in range(20)], rows))
+
+    for x, maps in zip(rows, found, strict=True):
+        assert all(np.array_equal(doubled, 2.0 * x) and (pair[:, 1] == -x).all() for doubled, pair in maps)

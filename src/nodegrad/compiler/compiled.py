@@ -89,6 +89,7 @@ class Compiled:
         self._of_numbers: dict[int, Ways] = {}  # by how many numbers the arguments are
         # What serves all arguments of a form, because nothing branches: checked once, used at once.
         self._ready: dict[Any, Trace] = {}
+        self._quick: dict[Any, tuple[Trace, Any, Any]] = {}  # by how often and how `map` was called last
         self._warned: list[bool] = []
         self._make = partial(backends.make, name=self.backend, exact=self.exact, threads=self.threads)
 
@@ -183,21 +184,44 @@ class Compiled:
             raise ValueError(f'map takes reduce=None, "sum" or "mean"; got {reduce!r}.')
         if out is not None and reduce is not None:
             raise ValueError("map takes out= for results row by row; with reduce= there are none.")
+        trace, run, finish = self._quick.get((len(arguments), reduce), _NOTHING_QUICK)
+        if (
+            trace is not None
+            and executor is out is None
+            and not (trace.parameters and recording() is not None)
+        ):
+            found = run(arguments, trace.numbers)
+            if found is not None:
+                trace.rows += len(arguments[0])
+                return finish(found, len(arguments[0]))
         count, form = form_of_rows(arguments) or (0, None)
         trace = self._found_ready((form,), count) if executor is None and form else None
-        if trace is not None:
+        if form and trace is not None:
+            self._find_quick(trace, form, reduce)
             return self._finish(trace, _blocks(arguments), count, reduce, out)
         spec, blocks, count = rows(arguments)
         found = self.over(spec, blocks, count, reduce, executor, out)
         self._keep_ready((form,) if form else None, self._ways(spec))
         return found
 
+    def _find_quick(self, trace: Trace, shapes: Sequence[tuple[int, ...]], reduce: str | None) -> None:
+        """Look for a quick way to run the next maps of this form."""
+        run = trace.kernel("results").over("rows" if reduce is None else "sums", shapes)
+        if run is None:
+            return
+        finish: Any = partial(_stacked, trace.mapped)
+        if reduce is not None:
+            finish = partial(_reduced, trace, reduce)
+        elif trace.spec == LEAF:
+            finish = _only
+        self._quick[len(shapes), reduce] = trace, run, finish
+
     @staticmethod
     def _finish(trace: Trace, blocks: Sequence[Array], count: int, reduce: str | None, out: Any) -> Any:
         """Run rows that all go one way, and put the results together."""
         kernel = trace.kernel("results")
         if reduce is not None:
-            return _reduced(trace, kernel.sums(blocks, count, trace.numbers()), count, reduce)
+            return _reduced(trace, reduce, kernel.sums(blocks, count, trace.numbers()), count)
         if out is None:
             return stack(trace.mapped, kernel.rows(blocks, count, trace.numbers()))
         places = results_in(trace.mapped, out, count)
@@ -234,7 +258,7 @@ class Compiled:
             total = self._add(routes, alone, blocks, count, run)
             if ways.solves:
                 warn_unsolved(self._name, np.isnan(total), 4)
-            return _reduced(first, total, count, reduce)
+            return _reduced(first, reduce, total, count)
         found = self._gather(first.results, routes, alone, blocks, count, run)
         if ways.solves:
             warn_unsolved(self._name, np.isnan(found).any(axis=0), 4)
@@ -387,6 +411,17 @@ class Compiled:
                 trace.reset(self._make)
 
 
+_NOTHING_QUICK: Any = (None, None, None)
+
+
+def _only(found: Array, count: int) -> Array:
+    return found
+
+
+def _stacked(spec: Spec, found: Array, count: int) -> Any:
+    return stack(spec, found.reshape(-1, count))
+
+
 def _blocks(arguments: Sequence[Array]) -> Sequence[Array]:
     """Return arrays with rows along the first axis as blocks; see `Backend`."""
     if any(x.ndim > 2 for x in arguments):
@@ -394,7 +429,7 @@ def _blocks(arguments: Sequence[Array]) -> Sequence[Array]:
     return arguments
 
 
-def _reduced(trace: Trace, total: Array, count: int, reduce: str) -> Any:
+def _reduced(trace: Trace, reduce: str, total: Array, count: int) -> Any:
     if reduce == "mean" and count > 1:
         total /= count
     return trace.build_sums(total, 0, float)[0]

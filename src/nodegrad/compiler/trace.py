@@ -38,6 +38,13 @@ class Backend(Protocol):
     def bound(self, blocks: Sequence[Array], count: int) -> Callable[[Array], Array]:
         """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
 
+    def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[[Any, Any], Any] | None:
+        """Return a quick way to run "rows" or "sums" over arrays with rows of these shapes, if there is one.
+
+        It takes the arrays and a function that reads the parameters. It returns None for other arrays and for
+        long ones.
+        """
+
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
 

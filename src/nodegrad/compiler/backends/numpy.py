@@ -94,6 +94,9 @@ class NumpyBackend:
         """Return `sums` over these rows as a function of the parameters. The rows may change in place."""
         return partial(self.sums, blocks, count)
 
+    def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Return no quick way: there is none."""
+
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
         found = self.rows([np.array([numbers], float)], 1, np.array(parameters, float))[:, 0].tolist()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import native
+from nodegrad.compiler.backends.llvm.arrays import Runners, looking
 from nodegrad.compiler.backends.llvm.driver import WORDS, Context, Prologue, Rows, Sums
 from nodegrad.compiler.backends.llvm.fuse import Records, fuse
 from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
@@ -123,6 +124,12 @@ class LlvmBackend:
         part.spaces.append(first)
         return found
 
+    def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[[Any, Any], Any] | None:
+        """Return what runs maps of few rows of these shapes; see `Backend`."""
+        if looking() is None or any(len(shape) > 1 or 0 in shape for shape in shapes):
+            return None
+        return Runners(self.part(how), how, looking(), [*map(sum, shapes)]).run
+
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
         part = self._parts.get("one") or self.part("one")
@@ -199,6 +206,7 @@ class Part:
         self.block = max(1, min(64, _CACHE // self.group_bytes)) if how == "sums" else 1
         products = reduction.products if how == "sums" else []
         self.work = sum(map(_work, program.body)) + sum(each.a.size for each in products)
+        self.most = 2 * _WORK // max(1, self.work)  # from so many rows on, threads share them
         self.parameters = struct.Struct(f"{program.parameters}d")
         self.numbers = struct.Struct(f"{program.inputs}d")
         self.results = struct.Struct(f"{len(self.outputs)}d")
@@ -206,7 +214,7 @@ class Part:
 
     def piece(self, count: int) -> int:
         """Return how many rows a thread takes at once."""
-        pieces = max(1, min(_MOST_PIECES, count * self.work // _WORK))
+        pieces = 1 if count < self.most else max(1, min(_MOST_PIECES, count * self.work // _WORK))
         return -(-count // (pieces * self.lanes)) * self.lanes
 
     def borrow(self) -> "Space":

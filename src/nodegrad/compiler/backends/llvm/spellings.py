@@ -18,7 +18,7 @@ VECTOR_FUNCTIONS: dict[str, tuple[str, int]] = {}
 # Written without a call, within 3 ulp.
 _INLINE = {ops.tanh: exponentials.tanh, ops.sigmoid: exponentials.sigmoid}
 
-_raised: dict[int, BaseException] = {}  # by thread: what a callback raised, for native code cannot pass it on
+RAISED: dict[int, BaseException] = {}  # by thread: what a callback raised, for native code cannot pass it on
 
 
 def spell(body: Body, op: Op, operands: list[Name]) -> Name:
@@ -189,13 +189,13 @@ def _held(value: Callable[..., float]) -> Callable[..., float]:
 
 def hold(error: BaseException) -> None:
     """Keep what this thread raised in a function called by native code, which cannot pass it on."""
-    _raised.setdefault(get_ident(), error)
+    RAISED.setdefault(get_ident(), error)
 
 
 def raise_held() -> None:
     """Raise what an operation called back by this thread has raised, if one has."""
-    if _raised:
-        error = _raised.pop(get_ident(), None)
+    if RAISED:
+        error = RAISED.pop(get_ident(), None)
         if error is not None:
             raise error
 
