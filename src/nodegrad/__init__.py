@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # for those who read types: what lies outside the core, which
     from nodegrad.compiler import compile as compile
     from nodegrad.diagnose import detect_anomaly as detect_anomaly, stats as stats
     from nodegrad.show import draw as draw, draw_dot as draw_dot, explain as explain, player as player
-    from nodegrad.show import plots as plots, training_player as training_player
+    from nodegrad.show import playground as playground, plots as plots, training_player as training_player
     from nodegrad.show.paths import paths as paths
     from nodegrad.training import History as History, fit as fit
     # isort: on
@@ -51,7 +51,7 @@ _MODULES = {name: name for name in ("data", "nn", "optim", "show", "training")} 
 _NAMES = {
     "compiler": ("compile",),
     "diagnose": ("detect_anomaly", "stats"),
-    "show": ("draw", "draw_dot", "explain", "paths", "player", "training_player"),
+    "show": ("draw", "draw_dot", "explain", "paths", "player", "playground", "training_player"),
     "training": ("History", "fit"),
 }
 _LATER = {name: module for module, names in _NAMES.items() for name in names} | _MODULES

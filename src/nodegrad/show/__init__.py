@@ -5,6 +5,7 @@ from nodegrad.show.drawing.network import Network
 from nodegrad.show.explaining.explain import Explanation, explain
 from nodegrad.show.paths import Path, Paths, paths
 from nodegrad.show.players.graph import Player, player
+from nodegrad.show.players.playground import Playground, playground
 from nodegrad.show.players.recorder import Recorder
 from nodegrad.show.players.training import TrainingPlayer, training_player
 
@@ -15,6 +16,7 @@ __all__ = [
     "Path",
     "Paths",
     "Player",
+    "Playground",
     "Recorder",
     "TrainingPlayer",
     "draw",
@@ -22,5 +24,6 @@ __all__ = [
     "explain",
     "paths",
     "player",
+    "playground",
     "training_player",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 from nodegrad.show.text import clean
 from nodegrad.show.window import present
+
+_HASH = re.compile(r"script-src ('sha256-[^']+')")
 
 
 class Page:
@@ -42,20 +45,30 @@ class Page:
         return f"<{type(self).__name__} {self.title!r}, {len(self.html) // 1000:,} kB>"
 
 
-def build(name: str, title: str, data: Any, svg: str, scripts: Sequence[str], written: str = "") -> str:
+def build(
+    name: str,
+    title: str,
+    data: Any,
+    svg: str,
+    scripts: Sequence[str],
+    written: str = "",
+    inside: Iterable[Page] = (),
+) -> str:
     """Put a page together from the files in `pages`: body and style `name`, and scripts.
 
-    The policy in its head allows these scripts and what is `written` for this page, by their hash, and no
-    connection at all. Nothing in `written` may come from a label.
+    The policy in its head allows these scripts, what is `written` for this page, and the scripts of the pages
+    it may show `inside`, all by hash, and no connection at all. Nothing in `written` may come from a label.
     """
     script = "\n".join(['"use strict";', written, *[_part(f"{script}.js") for script in scripts]])
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    others = {found[1] for page in inside if (found := _HASH.search(page.html))}
+    allowed = " ".join([f"'sha256-{digest}'", *sorted(others)])
     policy = (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
     text = escape(clean(title))
-    body = Template(_part(f"{name}.html")).substitute(title=text, svg=svg)
+    body = Template(_part(f"{name}.html")).substitute(title=text, svg=svg, transport=_part("transport.html"))
     style = _part("page.css") + _part(f"{name}.css")
     return Template(_part("page.html")).substitute(
         policy=policy, title=text, style=style, body=body, data=embed(data), script=script

@@ -1,0 +1,506 @@
+// The playground: trains a network in the page and shows what each neuron says.
+//
+// PROGRAMS, written by Python, holds for each activation `step` (loss and gradient of a row) and `said` (what
+// every neuron says); UPDATE is the rule of the optimizer for one parameter, KEPT how many numbers it keeps.
+
+const setup = JSON.parse(byId("data").textContent);
+const { sizes, places, names, spans, shown } = setup;
+const COUNT = names.length;
+const WIDTH = sizes[0];
+const ONE = WIDTH === 1;
+const SIDE = 24; // points along a side of a neuron's plane
+const FINE = 48; // and of the output's
+const BLUE = [0, 114, 178];
+const ORANGE = [213, 94, 0];
+const BUDGET = 12; // milliseconds of training before a frame is painted
+const dark = matchMedia("(prefers-color-scheme: dark)");
+
+// Training.
+
+/** Make what trains: the parameters, the optimizer's numbers, the losses so far. */
+function makeTrainer() {
+  const parameters = Float64Array.from(setup.parameters);
+  const kept = new Float64Array(COUNT * KEPT);
+  const gradient = new Float64Array(COUNT);
+  const x = new Float64Array(COUNT + WIDTH + 1);
+  const out = new Float64Array(COUNT + 1);
+  const given = new Float64Array(3 + KEPT);
+  const after = new Float64Array(1 + KEPT);
+  const trainer = {
+    parameters, losses: [], rows: setup.rows, targets: setup.targets, program: 0, rate: setup.rate, batch: 0,
+    order: [], place: 0, random: makeRandom(1),
+  };
+
+  /** Add up loss and gradient over some rows; return the mean loss. */
+  function measure(rows) {
+    gradient.fill(0);
+    x.set(parameters);
+    let total = 0;
+    const { step } = PROGRAMS[trainer.program];
+    for (const at of rows) {
+      x.set(trainer.rows[at], COUNT);
+      x[COUNT + WIDTH] = trainer.targets[at];
+      if (!step(x, [], out)) throw new RangeError("these numbers go a way that was not recorded");
+      total += out[0];
+      for (let i = 0; i < COUNT; i++) gradient[i] += out[i + 1];
+    }
+    for (let i = 0; i < COUNT; i++) gradient[i] /= rows.length;
+    return total / rows.length;
+  }
+
+  /** The rows of the next step: all of them, or the next batch of a shuffled order. */
+  function next() {
+    const count = trainer.rows.length;
+    if (!trainer.batch || trainer.batch >= count) return [...trainer.rows.keys()];
+    if (trainer.place === 0) trainer.order = shuffled(count, trainer.random);
+    const rows = trainer.order.slice(trainer.place, trainer.place + trainer.batch);
+    trainer.place = trainer.place + trainer.batch >= count ? 0 : trainer.place + trainer.batch;
+    return rows;
+  }
+
+  trainer.step = () => {
+    trainer.losses.push(measure(next()));
+    for (let i = 0; i < COUNT; i++) {
+      given[0] = parameters[i];
+      given[1] = gradient[i];
+      for (let k = 0; k < KEPT; k++) given[2 + k] = kept[i * KEPT + k];
+      given[2 + KEPT] = trainer.rate;
+      UPDATE(given, [], after);
+      parameters[i] = after[0];
+      for (let k = 0; k < KEPT; k++) kept[i * KEPT + k] = after[1 + k];
+    }
+  };
+  trainer.reset = () => {
+    parameters.set(setup.parameters);
+    kept.fill(0);
+    trainer.losses = [];
+    trainer.place = 0;
+    trainer.random = makeRandom(1);
+  };
+  return trainer;
+}
+
+/** A generator of numbers from 0 to 1 that gives the same ones on every machine (mulberry32). */
+function makeRandom(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+function shuffled(count, random) {
+  const order = Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
+
+const trainer = makeTrainer();
+const means = setup.rows[0].map((_, at) => setup.rows.reduce((sum, row) => sum + row[at], 0) / setup.rows.length);
+const neuronCount = sizes.slice(1).reduce((sum, size) => sum + size, 0);
+const saidX = new Float64Array(COUNT + WIDTH);
+const saidOut = new Float64Array(neuronCount);
+
+/** What all neurons say at a point of the plane; the inputs that are not shown stay at their mean. */
+function saidAt(point) {
+  saidX.set(trainer.parameters);
+  saidX.set(means, COUNT);
+  shown.forEach((which, at) => (saidX[COUNT + which] = point[at]));
+  PROGRAMS[trainer.program].said(saidX, [], saidOut);
+  return saidOut;
+}
+
+const between = ([low, high], share) => low + (high - low) * share;
+
+/** What neurons say over the line or the plane: a row of numbers per point, from the top left. */
+function field(side) {
+  const found = [];
+  const rows = ONE ? 1 : side;
+  for (let j = 0; j < rows; j++)
+    for (let i = 0; i < side; i++) {
+      const point = [between(spans[0], i / (side - 1))];
+      if (!ONE) point.push(between(spans[1], 1 - j / (side - 1)));
+      found.push(Float64Array.from(saidAt(point)));
+    }
+  return found;
+}
+
+// Colours and pictures.
+
+const paper = () => (dark.matches ? 13 : 255);
+
+/** The colour of a number from -1 to 1: blue for positive ones, orange for negative ones. */
+function colour(x) {
+  const strength = Math.min(1, Math.abs(x)) * 0.85;
+  return (x < 0 ? ORANGE : BLUE).map((part) => Math.round(paper() + (part - paper()) * strength));
+}
+
+function paintPlane(canvas, points, side, which, low, high) {
+  canvas.width = canvas.height = side;
+  const pen = canvas.getContext("2d");
+  const image = pen.createImageData(side, side);
+  points.forEach((said, at) => {
+    image.data.set([...colour((2 * (said[which] - low)) / (high - low || 1) - 1), 255], 4 * at);
+  });
+  pen.putImageData(image, 0, 0);
+}
+
+function paintCurve(canvas, points, which) {
+  canvas.width = canvas.height = 88;
+  const pen = canvas.getContext("2d");
+  const numbers = points.map((said) => said[which]);
+  const low = Math.min(...numbers);
+  const high = Math.max(...numbers);
+  pen.strokeStyle = `rgb(${dark.matches ? [124, 172, 248] : BLUE})`;
+  pen.lineWidth = 5;
+  pen.beginPath();
+  numbers.forEach((y, at) => pen.lineTo((88 * at) / (points.length - 1), 74 - (60 * (y - low)) / (high - low || 1)));
+  pen.stroke();
+}
+
+// The network.
+
+const holder = byId("network");
+const tallest = Math.max(...sizes.map((size, layer) => (layer ? size : shownInputs().length)));
+const wires = []; // by parameter: {wire, hit} or undefined
+const neurons = []; // {canvas, button, which}
+
+/** The inputs that are drawn: all of a few, else the first ones. */
+function shownInputs() {
+  return Array.from({ length: Math.min(WIDTH, 12) }, (_, at) => at);
+}
+
+function shape(tag, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+function makeNetwork() {
+  const height = Math.max(3, tallest) * 52 + 30;
+  holder.style.height = `${height}px`;
+  const columns = sizes.length;
+  const left = (layer) => 7 + (86 * layer) / (columns - 1);
+  const top = (layer, at, count) => 30 + ((height - 30) * (at + 0.5)) / count;
+  const svg = shape("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
+  holder.append(svg);
+  const inputs = shownInputs();
+  inputs.forEach((at) => {
+    const made = element("div", `x${WIDTH > 1 ? [..."₁₂₃₄₅₆₇₈₉"][at] ?? at + 1 : ""}`, "input");
+    place(made, left(0), top(0, at, inputs.length));
+    holder.append(made);
+  });
+  let which = 0;
+  places.forEach((layer, index) => {
+    const counts = [index ? sizes[index] : inputs.length, sizes[index + 1]];
+    layer.forEach(([weights], at) => {
+      weights.slice(0, counts[0]).forEach((parameter, from) => {
+        const [x0, x1] = [left(index), left(index + 1)];
+        const [y0, y1] = [top(index, from, counts[0]), top(index + 1, at, counts[1])];
+        const d = `M${x0} ${y0}C${(x0 + x1) / 2} ${y0} ${(x0 + x1) / 2} ${y1} ${x1} ${y1}`;
+        const stroke = { d, "vector-effect": "non-scaling-stroke" };
+        const pair = { wire: shape("path", { ...stroke, class: "wire" }), hit: shape("path", { ...stroke, class: "hit" }) };
+        pair.hit.addEventListener("click", () => choose(parameter));
+        const label = shape("title", {});
+        label.textContent = names[parameter];
+        pair.hit.append(label);
+        svg.append(pair.wire, pair.hit);
+        wires[parameter] = pair;
+      });
+      const button = element("button");
+      const canvas = document.createElement("canvas");
+      button.type = "button";
+      button.setAttribute("aria-label", `Neuron ${at + 1} of layer ${index + 1}: play its graph`);
+      button.append(canvas);
+      const own = which++;
+      button.addEventListener("click", () => playNeuron(index, at, own));
+      for (const [event, seen] of [["mouseenter", own], ["focus", own], ["mouseleave", null], ["blur", null]])
+        button.addEventListener(event, () => look(seen));
+      place(button, left(index + 1), top(index + 1, at, counts[1]));
+      holder.append(button);
+      neurons.push({ canvas, button, which: own });
+    });
+  });
+}
+
+function place(made, x, y) {
+  made.style.left = `${x}%`;
+  made.style.top = `${y}px`;
+}
+
+function drawWires() {
+  trainer.parameters.forEach((number, parameter) => {
+    const pair = wires[parameter];
+    if (!pair) return;
+    pair.wire.setAttribute("stroke", `rgb(${number < 0 ? ORANGE : dark.matches ? [86, 180, 233] : BLUE})`);
+    pair.wire.setAttribute("stroke-width", Math.min(9, 0.6 + 3 * Math.sqrt(Math.abs(number))).toFixed(2));
+    pair.wire.setAttribute("stroke-opacity", Math.min(0.95, 0.25 + Math.abs(number)).toFixed(2));
+    pair.wire.classList.toggle("picked", parameter === chosen);
+  });
+}
+
+function drawNeurons() {
+  const points = field(ONE ? 44 : SIDE);
+  neurons.forEach(({ canvas, which }, at) => {
+    if (ONE) paintCurve(canvas, points, which);
+    else {
+      const last = at === neurons.length - 1;
+      const most = Math.max(...points.map((said) => Math.abs(said[which]))) || 1;
+      const [low, high] = last ? ends() : [-most, most];
+      paintPlane(canvas, points, SIDE, which, low, high);
+    }
+  });
+}
+
+// The output, with the data.
+
+const output = byId("output");
+let looked = null; // the neuron whose plane is shown in place of the output's
+const ends = () => [Math.min(...trainer.targets), Math.max(...trainer.targets)];
+
+function drawOutput() {
+  const size = 840;
+  const last = neuronCount - 1;
+  const small = document.createElement("canvas");
+  output.width = output.height = size;
+  const pen = output.getContext("2d");
+  const ink = dark.matches ? "#e6edf3" : "#1f2328";
+  const [low, high] = ends();
+  const margin = 0.15 * (high - low) || 1;
+  const across = (x) => (size * (x - spans[0][0])) / (spans[0][1] - spans[0][0]);
+  if (!ONE) {
+    const points = field(FINE);
+    const which = looked ?? last;
+    const most = points.reduce((x, said) => Math.max(x, Math.abs(said[which])), 0) || 1;
+    paintPlane(small, points, FINE, which, ...(which === last ? [low, high] : [-most, most]));
+    pen.drawImage(small, 0, 0, size, size);
+    const up = (y) => size - (size * (y - spans[1][0])) / (spans[1][1] - spans[1][0]);
+    trainer.rows.forEach((row, at) => {
+      const [x, y] = [across(row[shown[0]]), up(row[shown[1]])];
+      const positive = trainer.targets[at] >= (low + high) / 2;
+      pen.beginPath();
+      if (positive) pen.arc(x, y, 11, 0, 7);
+      else pen.rect(x - 10, y - 10, 20, 20); // told apart without colour, too
+      pen.fillStyle = `rgb(${positive ? BLUE : ORANGE})`;
+      pen.strokeStyle = "#ffffff";
+      pen.lineWidth = 4;
+      pen.stroke();
+      pen.fill();
+    });
+    return;
+  }
+  const up = (y) => size - (size * (y - low + margin)) / (high - low + 2 * margin);
+  pen.lineWidth = 3;
+  trainer.rows.forEach((row, at) => {
+    const [x, y] = [across(row[0]), up(trainer.targets[at])];
+    const off = up(saidAt(row)[last]) - y; // the side of the square whose area is the loss of the row
+    pen.fillStyle = pen.strokeStyle = `rgba(${ORANGE}, 0.25)`;
+    pen.fillRect(x, Math.min(y, y + off), Math.abs(off), Math.abs(off));
+    pen.strokeRect(x, Math.min(y, y + off), Math.abs(off), Math.abs(off));
+    pen.beginPath();
+    pen.arc(x, y, 10, 0, 7);
+    pen.fillStyle = ink;
+    pen.fill();
+  });
+  pen.strokeStyle = `rgb(${dark.matches ? [124, 172, 248] : BLUE})`;
+  pen.lineWidth = 8;
+  pen.beginPath();
+  for (let i = 0; i <= 120; i++) {
+    const x = between(spans[0], i / 120);
+    pen.lineTo(across(x), up(saidAt([x])[last]));
+  }
+  pen.stroke();
+}
+
+function drawLoss() {
+  const canvas = byId("loss");
+  const wide = (canvas.width = 2 * canvas.clientWidth);
+  canvas.height = 300;
+  const { losses } = trainer;
+  const pen = canvas.getContext("2d");
+  const known = losses.filter(Number.isFinite);
+  if (known.length < 2) return;
+  const high = known.reduce((x, y) => Math.max(x, y));
+  const low = known.reduce((x, y) => Math.min(x, y));
+  const logarithmic = low > 0 && high / low > 30;
+  const height = (x) => (logarithmic ? Math.log(x) : x);
+  const up = (x) => 280 - (250 * (height(x) - height(low))) / (height(high) - height(low) || 1);
+  pen.strokeStyle = pen.fillStyle = `rgb(${dark.matches ? [124, 172, 248] : BLUE})`;
+  pen.lineWidth = 4;
+  pen.beginPath();
+  const every = Math.max(1, Math.floor(losses.length / 800));
+  for (let at = 0; at < losses.length; at += every)
+    if (Number.isFinite(losses[at])) pen.lineTo(4 + ((wide - 8) * at) / (losses.length - 1), up(losses[at]));
+  pen.stroke();
+  pen.font = "24px system-ui, sans-serif";
+  pen.fillStyle = dark.matches ? "#9aa4af" : "#59636e";
+  pen.textAlign = "right";
+  pen.fillText(`${high.toPrecision(3)}${logarithmic ? ", logarithmic" : ""}`, wide - 4, 26);
+}
+
+// What the reader does.
+
+let chosen = null;
+let running = false;
+
+/** Show the plane of a neuron in place of the output's; null: the output's. */
+function look(which) {
+  looked = ONE || which === neuronCount - 1 ? null : which;
+  if (!ONE) byId("output-head").textContent = looked === null ? "Output" : "What this neuron says";
+  drawOutput();
+}
+
+function choose(parameter) {
+  chosen = parameter;
+  byId("weight").value = parameter;
+  drawWires();
+  showChosen();
+}
+
+function showChosen() {
+  const field = byId("value");
+  if (chosen !== null && document.activeElement !== field) field.value = trainer.parameters[chosen];
+}
+
+/** Play the graph of a neuron for the first row: its player's page, with the numbers of this one. */
+async function playNeuron(layer, at, which) {
+  neurons.forEach(({ button, which: other }) => button.classList.toggle("picked", other === which));
+  const [weights, bias] = places[layer][at];
+  const said = saidAt(shown.map((input) => trainer.rows[0][input]));
+  const start = sizes.slice(1, layer).reduce((sum, size) => sum + size, 0);
+  const inputs = layer ? Array.from(said.slice(start, start + sizes[layer])) : trainer.rows[0];
+  const numbers = {};
+  weights.forEach((parameter, i) => (numbers[`w[${i}]`] = trainer.parameters[parameter]));
+  inputs.forEach((x, i) => (numbers[`x[${i}]`] = x));
+  if (bias !== null) numbers.b = trainer.parameters[bias];
+  const page = await unpacked(setup.pages[layer]);
+  const parsed = new DOMParser().parseFromString(page, "text/html");
+  const held = parsed.getElementById("data");
+  const graph = JSON.parse(held.textContent);
+  graph.names.forEach((name, node) => {
+    if (graph.row[node] === -1 && name in numbers) graph.numbers[node] = numbers[name];
+  });
+  held.textContent = JSON.stringify(graph).replace(/[<>&]/g, (mark) => `\\u00${mark.charCodeAt(0).toString(16)}`);
+  byId("neuron-head").textContent = `Neuron ${at + 1} of layer ${layer + 1}, for the first row`;
+  byId("neuron-card").hidden = false;
+  byId("neuron").srcdoc = `<!doctype html>${parsed.documentElement.outerHTML}`;
+}
+
+function draw() {
+  drawWires();
+  drawNeurons();
+  drawOutput();
+  drawLoss();
+  const { losses } = trainer;
+  byId("clock").textContent = `step ${losses.length}${running ? "" : ", paused"}`;
+  byId("loss-now").textContent = losses.length ? losses.at(-1).toPrecision(5) : "";
+  showChosen();
+}
+
+function turn() {
+  if (!running) return;
+  const until = performance.now() + BUDGET;
+  try {
+    do trainer.step();
+    while (performance.now() < until);
+  } catch (error) {
+    toggle(false);
+    byId("clock").textContent = `stopped: ${error.message}`;
+    return;
+  }
+  if (!Number.isFinite(trainer.losses.at(-1))) toggle(false);
+  draw();
+  requestAnimationFrame(turn);
+}
+
+function toggle(on = !running) {
+  running = on;
+  byId("run").classList.toggle("playing", on);
+  byId("run").setAttribute("aria-label", on ? "Pause" : "Run");
+  if (on) requestAnimationFrame(turn);
+  else draw();
+}
+
+function step() {
+  toggle(false);
+  trainer.step();
+  draw();
+}
+
+/** Take the chosen data, moved by as much noise as the slider says. */
+function takeData() {
+  const data = setup.sets[byId("set").value] ?? setup;
+  const random = makeRandom(7);
+  const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  const noise = Number(byId("noise").value);
+  trainer.rows = data.rows.map((row) =>
+    row.map((x, at) => {
+      const which = shown.indexOf(at);
+      const width = which < 0 ? 0 : (spans[which][1] - spans[which][0]) / 2;
+      return x + noise * width * normal();
+    }),
+  );
+  trainer.targets = data.targets;
+  trainer.place = 0;
+  draw();
+}
+
+function fill(name, options) {
+  options.forEach(([value, text]) => {
+    const option = element("option", text);
+    option.value = value;
+    byId(name).append(option);
+  });
+}
+
+fill("batch", [[0, "all rows"], ...[1, 8, 32].filter((size) => size < setup.rows.length).map((size) => [size, size])]);
+fill("activation", setup.activations.map((name, at) => [at, name]));
+fill("set", [["", "yours"], ...Object.keys(setup.sets).map((name) => [name, name])]);
+byId("set").parentElement.hidden = Object.keys(setup.sets).length === 0;
+fill("weight", names.map((name, at) => [at, name]));
+byId("rate").value = setup.rate;
+byId("run").addEventListener("click", () => toggle());
+byId("step").addEventListener("click", step);
+byId("reset").addEventListener("click", () => {
+  toggle(false);
+  trainer.reset();
+  draw();
+});
+byId("rate").addEventListener("input", ({ target }) => {
+  if (target.value !== "" && Number(target.value) >= 0) trainer.rate = Number(target.value);
+});
+byId("batch").addEventListener("change", ({ target }) => {
+  trainer.batch = Number(target.value);
+  trainer.place = 0;
+});
+byId("activation").addEventListener("change", ({ target }) => {
+  trainer.program = Number(target.value);
+  draw();
+});
+byId("noise").addEventListener("input", takeData);
+byId("set").addEventListener("change", takeData);
+byId("weight").addEventListener("change", ({ target }) => choose(Number(target.value)));
+byId("value").addEventListener("input", ({ target }) => {
+  if (chosen === null || target.value === "" || !Number.isFinite(Number(target.value))) return;
+  trainer.parameters[chosen] = Number(target.value);
+  draw();
+});
+byId("controls").addEventListener("submit", (event) => event.preventDefault());
+addEventListener("keydown", (event) => {
+  if (event.target.closest("input, select, button, iframe")) return;
+  if (event.key === " ") toggle();
+  else if (event.key === "ArrowRight") step();
+  else return;
+  event.preventDefault();
+});
+byId("output-head").textContent = ONE ? "The curve, and the squares of its errors" : "Output";
+output.setAttribute("aria-label", ONE ? "Fitted curve with squared errors" : "Output over the plane, with the data");
+makeNetwork();
+choose(0);
+draw();
+dark.addEventListener("change", draw);

@@ -1,0 +1,227 @@
+"""A page that trains a small network by itself: its steps are the JavaScript of the compiled program."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nodegrad.data import make_circles, make_moons, make_spirals, make_xor, samples
+from nodegrad.functions import dot
+from nodegrad.nn.layers import MLP, activations
+from nodegrad.nn.losses import LOSSES
+from nodegrad.optim import SGD, Adam, AdamW, Optimizer, RMSProp
+from nodegrad.show.players.graph import player
+from nodegrad.show.players.page import Page, build, packed
+from nodegrad.show.players.recorder import padded
+from nodegrad.show.snapshot import label_of
+from nodegrad.show.text import indexed, plain_name
+from nodegrad.transforms import value_and_grad
+from nodegrad.value import Value
+
+MOST = 1000  # parameters or rows that a page can show and train smoothly
+_CHOICES = ("tanh", "relu", "sigmoid", "sin", "linear")
+_OPTIMIZERS = {kind.__name__.lower(): kind for kind in (SGD, Adam, AdamW, RMSProp)}
+
+Function = Callable[[Any], Any]
+
+
+class Playground(Page):
+    """A page that trains: `.save("playground.html")`, or let a notebook show it."""
+
+
+def playground(
+    model: Any,
+    X: Any,
+    y: Any,
+    loss: str | Callable[[Any, Any], Value] = "mean_squared_error",
+    optimizer: str | Optimizer = "adam",
+    *,
+    inputs: tuple[int, int] = (0, 1),
+    title: str = "A network that trains in this page",
+) -> Playground:
+    """Make a page that trains a network by itself; its reader watches it, and can change everything.
+
+    It shows the network as circles joined by lines (width and colour are the weight), what each neuron says
+    over the plane, the output and the loss. Learning rate, batch size, activation, noise and data can be
+    changed while it trains; a click on a line chooses its weight, a click on a neuron plays its graph. The
+    steps are those of `fit`, compiled and written in JavaScript: the page needs no server and no network.
+
+    >>> import nodegrad as ng
+    >>> X, y = ng.data.make_moons(40, seed=1)
+    >>> page = playground(ng.nn.MLP(2, [4, 1], activation="tanh", seed=1), X, y)
+    >>> page.save("playground.html").name
+    'playground.html'
+
+    Args:
+        model: an MLP of one output and up to 1,000 parameters.
+        X: up to 1,000 rows of inputs.
+        y: a target for each row, one number.
+        loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
+        optimizer: "sgd", "adam", "adamw", "rmsprop", or an optimizer of the model's parameters.
+        inputs: which two inputs the plane shows, if there are more; the others stay at their mean.
+        title: the heading of the page.
+
+    Raises:
+        TypeError: if the model is no MLP.
+        ValueError: for too large a model, several outputs, or an unknown loss or optimizer.
+    """
+    network = _Network(model)
+    rows = [(row if isinstance(row, list) else [row], target) for row, target in samples(X, y, "playground")]
+    if len(rows) > MOST or len(network.parameters) > MOST:
+        raise ValueError(
+            f"playground shows up to {MOST:,} rows and parameters; got {len(rows):,} and "
+            f"{len(network.parameters):,}. Give it some of the rows, or a smaller network."
+        )
+    if isinstance(loss, str) and loss not in LOSSES:
+        raise ValueError(f"playground knows the losses {', '.join(LOSSES)}; got {loss!r}.")
+    error = LOSSES[loss] if isinstance(loss, str) else loss
+    rule = _rule(optimizer, network.parameters)
+    width = network.sizes[0]
+    shown = list(inputs)[:width] if width > 1 else [0]
+    if len(set(shown)) != len(shown) or not all(0 <= at < width for at in shown):
+        raise ValueError(f"playground: inputs are two of the {width} inputs, counted from 0; got {inputs}.")
+    example = [0.5] * len(network.parameters), *rows[0]
+    own = network.activation
+    kinds = {own: network.function, **{name: activations()[name] for name in _CHOICES}}
+    written = [*_programs(network, kinds, error, example), _update(rule)]
+    pages = [network.play(layer) for layer in range(len(network.sizes) - 1)]
+    spans = [padded([row[at] for row, _ in rows]) for at in shown]
+    data = {
+        "sizes": network.sizes,
+        "places": network.places,
+        "names": [plain_name(label_of(p)) or indexed("p", at) for at, p in enumerate(network.parameters)],
+        "parameters": [p.data for p in network.parameters],
+        "rows": [row for row, _ in rows],
+        "targets": [float(target) for _, target in rows],
+        "sets": _sets(spans, [float(target) for _, target in rows]) if width < 3 else {},
+        "shown": shown,
+        "spans": spans,
+        "activations": list(kinds),
+        "rate": rule.rate,
+        "optimizer": type(rule).__name__,
+        "pages": [packed(page.html) for page in pages],
+    }
+    scripts = ("transport", "playground")
+    return Playground(build("playground", title, data, "", scripts, "\n".join(written), pages), title)
+
+
+class _Network:
+    """An MLP as functions of its parameters, so that the page can hold them."""
+
+    def __init__(self, model: Any) -> None:
+        if not isinstance(model, MLP):
+            raise TypeError(f"playground takes a nodegrad.nn.MLP; got a {type(model).__name__}.")
+        self.model, self.parameters = model, model.parameters()
+        neurons = [layer.neurons for layer in model.layers]
+        self.sizes = [len(neurons[0][0].w), *map(len, neurons)]
+        if self.sizes[-1] != 1:
+            raise ValueError(f"playground takes a model of one output; this one has {self.sizes[-1]}.")
+        place = {parameter: at for at, parameter in enumerate(self.parameters)}
+        # Of each neuron the places of its weights, and of its bias or None.
+        self.places: list[list[tuple[list[int], int | None]]] = [
+            [([place[w] for w in each.w], None if each.b is None else place[each.b]) for each in layer]
+            for layer in neurons
+        ]
+        first = neurons[0][0]
+        self.activation = first.name if len(neurons) > 1 else "linear"
+        self.function: Function = first.activation if len(neurons) > 1 else activations()["linear"]
+        self.last: Function = neurons[-1][0].activation
+
+    def outputs(self, parameters: Sequence[Any], row: Sequence[Any], function: Function) -> list[list[Any]]:
+        """Return what the neurons of each layer say."""
+        said: list[list[Any]] = []
+        for layer in self.places:
+            before = said[-1] if said else list(row)
+            kind = self.last if len(said) == len(self.places) - 1 else function
+            sums = [(dot([parameters[at] for at in weights], before), bias) for weights, bias in layer]
+            said.append([kind(x if bias is None else x + parameters[bias]) for x, bias in sums])
+        return said
+
+    def play(self, layer: int) -> Page:
+        """Return the player of a neuron of a layer; the page puts in the numbers of the one clicked."""
+        neuron = self.model.layers[layer].neurons[0]
+        inputs = [Value(0.5, label=f"x[{at}]") for at in range(len(neuron.w))]
+        weights = [Value(w.data, label=f"w[{at}]") for at, w in enumerate(neuron.w)]
+        bias = None if neuron.b is None else Value(neuron.b.data, label="b")
+        total = dot(weights, inputs)
+        out = neuron.activation(total if bias is None else total + bias)
+        out.label = "out"
+        return player(out, title="One neuron, forward and backward")
+
+
+def _rule(optimizer: str | Optimizer, parameters: list[Value]) -> Optimizer:
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if optimizer not in _OPTIMIZERS:
+        raise ValueError(f"playground knows the optimizers {', '.join(_OPTIMIZERS)}; got {optimizer!r}.")
+    return _OPTIMIZERS[optimizer](parameters)
+
+
+def _programs(network: _Network, kinds: dict[str, Function], error: Any, example: Any) -> list[str]:
+    """Write, for each activation, a step (loss and gradient of a row) and what every neuron says."""
+    parts = []
+    for function in kinds.values():
+
+        def step(parameters: Any, row: Any, target: Any, function: Function = function) -> Any:
+            return error(network.outputs(parameters, row, function)[-1][0], target)
+
+        def said(parameters: Any, row: Any, function: Function = function) -> Any:
+            return [x for layer in network.outputs(parameters, row, function) for x in layer]
+
+        parts.append(f"{{ step: {_run(value_and_grad(step), *example)}, said: {_run(said, *example[:2])} }}")
+    return [f"const PROGRAMS = [{', '.join(parts)}];"]
+
+
+def _update(rule: Optimizer) -> str:
+    """Write the update rule: a parameter, its gradient, its state and the rate to the parameter and state."""
+    kept = rule.rule(1.0, 0.5, ())[1]
+
+    def update(parameter: Any, gradient: Any, state: Any, rate: Any) -> Any:
+        number, after = rule.rule(parameter, gradient, tuple(state), rate=rate)
+        return [number, *after]
+
+    run = _run(update, 1.0, 0.5, [0.0] * len(kept), 0.1)
+    return f"const UPDATE = {run};\nconst KEPT = {len(kept)};"
+
+
+def _run(function: Callable[..., Any], *arguments: Any) -> str:
+    """Compile a function and write it as an expression: the JavaScript function run(x, p, out)."""
+    from nodegrad.compiler import compile
+
+    compiled = compile(function)
+    compiled(*arguments)
+    code = compiled.source("js", "f")
+    code = re.sub(r"^//.*\n", "", code[: code.index("\nexport {")], flags=re.MULTILINE)
+    return f"(() => {{\n{code}\nreturn run;\n}})()"
+
+
+def _sets(spans: list[tuple[float, float]], targets: list[float]) -> dict[str, Any]:
+    """Return other data over the same line or plane, with targets in the same range."""
+    found: dict[str, Any] = {}
+    low, high = min(targets), max(targets)
+    if len(spans) == 1:
+        line = [at / 40.0 for at in range(41)]
+        rows = [[spans[0][0] + (spans[0][1] - spans[0][0]) * (0.1 + 0.8 * share)] for share in line]
+        curves: dict[str, Function] = {
+            "line": lambda share: share,
+            "wave": lambda share: 0.5 + 0.5 * math.sin(7.0 * share),
+            "step": lambda share: float(share > 0.5),
+        }
+        for name, curve in curves.items():
+            found[name] = {"rows": rows, "targets": [low + (high - low) * curve(share) for share in line]}
+        return found
+    for make in (make_moons, make_circles, make_xor, make_spirals):
+        X, labels = make(min(len(targets), 200), noise=0.0, seed=1)
+        ranges = [padded(column) for column in zip(*X, strict=True)]
+        moved = [
+            [
+                to[0] + (x - of[0]) / (of[1] - of[0]) * (to[1] - to[0])
+                for x, of, to in zip(row, ranges, spans, strict=True)
+            ]
+            for row in X
+        ]
+        name = make.__name__.removeprefix("make_")
+        found[name] = {"rows": moved, "targets": [high if label > 0 else low for label in labels]}
+    return found

@@ -1,0 +1,184 @@
+"""The playground in a real browser: it trains as fit does, quickly, and its reader can take a hand in it."""
+
+import pytest
+
+import nodegrad as ng
+from browser_steps import press, run, text
+from nodegrad import playground
+from test_dot import HOSTILE
+
+TRAIN = """(steps => {
+    for (let i = 0; i < steps; i++) trainer.step();
+    draw();
+    return trainer.losses;
+})(arguments[0])"""
+TYPE = """(([name, value]) => {
+    const field = document.getElementById(name);
+    field.value = value;
+    field.dispatchEvent(new Event(field.tagName === 'SELECT' ? 'change' : 'input'));
+})(arguments)"""
+
+
+def moons(count=96):
+    X, y = ng.data.make_moons(count, noise=0.1, seed=1)
+    return X, [2.0 * label - 1.0 for label in y]
+
+
+def network(activation="tanh", columns=2, hidden=(8, 8)):
+    return ng.nn.MLP(columns, [*hidden, 1], activation=activation, seed=1)
+
+
+def optimizers(model):
+    parameters = model.parameters()
+    return {
+        "sgd": ng.optim.SGD(parameters, learning_rate=0.05),
+        "momentum": ng.optim.SGD(parameters, learning_rate=0.02, momentum=0.9, weight_decay=0.001),
+        "adam": ng.optim.Adam(parameters, learning_rate=0.03),
+        "rmsprop": ng.optim.RMSProp(parameters, learning_rate=0.01),
+    }
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "optimizer"),
+    [
+        ("tanh", "mean_squared_error", "adam"),
+        ("relu", "mean_squared_error", "sgd"),
+        ("sigmoid", "huber", "momentum"),
+        ("silu", "mean_absolute_error", "rmsprop"),
+    ],
+)
+def test_losses_are_those_of_eager_fit(open_page, activation, loss, optimizer):
+    X, y = moons(40)
+    model = network(activation, hidden=(6, 5))
+    browser = open_page(playground(model, X, y, loss=loss, optimizer=optimizers(model)[optimizer]))
+    losses = run(browser, TRAIN, 100)
+    rule = optimizers(model)[optimizer]
+    history = ng.fit(
+        model, X, y, loss=loss, optimizer=rule, epochs=100, compile=False, patience=None, progress=False
+    )
+
+    assert losses == pytest.approx(history.losses[:100], rel=1e-9, abs=1e-9)
+
+
+def test_at_least_300_steps_a_second(open_page):
+    browser = open_page(playground(network(), *moons()))
+    run(browser, TRAIN, 100)
+
+    seconds = min(
+        run(browser, "(() => { const t = performance.now(); for (let i = 0; i < 300; i++) trainer.step();"
+                     " return (performance.now() - t) / 1000; })()")
+        for _ in range(3)
+    )  # fmt: skip
+
+    assert seconds < 1.0
+
+
+def test_running_stepping_and_reset(open_page):
+    browser = open_page(playground(network(hidden=(3,)), *moons(20)))
+    press(browser, "right")
+    assert text(browser, "clock") == "step 1, paused"
+    press(browser, "space")
+    for _ in range(100):
+        if run(browser, "trainer.losses.length") > 50:
+            break
+    press(browser, "space")
+
+    assert text(browser, "clock").endswith("paused")
+    assert run(browser, "trainer.losses.length") > 50
+    run(browser, "document.getElementById('reset').click()")
+    assert text(browser, "clock") == "step 0, paused"
+    assert run(browser, "trainer.losses.length") == 0
+    assert run(browser, "trainer.parameters[0] === setup.parameters[0]")
+
+
+def test_a_weight_can_be_clicked_and_changed(open_page):
+    model = network(hidden=(3,))
+    browser = open_page(playground(model, *moons(20)))
+    before = run(browser, "document.getElementById('output').toDataURL()")
+    run(browser, "document.querySelectorAll('#network .hit')[4].dispatchEvent(new MouseEvent('click'))")
+    place = int(run(browser, "document.getElementById('weight').value"))
+    run(browser, TYPE, "value", "7.5")
+
+    assert model.parameters()[place].label == "w[0][2][0]"
+    assert run(browser, "trainer.parameters[chosen]") == 7.5
+    assert run(browser, "document.getElementById('output').toDataURL()") != before
+
+
+def test_controls_change_what_is_trained(open_page):
+    browser = open_page(playground(network(hidden=(3,)), *moons(40)))
+    run(browser, TYPE, "rate", "0.25")
+    run(browser, TYPE, "batch", "8")
+    run(browser, TYPE, "activation", "1")
+    run(browser, TYPE, "set", "circles")
+    run(browser, TYPE, "noise", "0.2")
+
+    assert run(browser, "[trainer.rate, trainer.batch, trainer.program, trainer.rows.length]") == [
+        0.25,
+        8,
+        1,
+        40,
+    ]
+    assert run(browser, "trainer.targets.every(x => x === -1 || x === 1)")
+    assert run(browser, TRAIN, 10)[-1] > 0.0
+
+
+def test_a_neuron_plays_its_graph_with_its_numbers(open_page):
+    browser = open_page(playground(network(hidden=(3,)), *moons(20)))
+    run(browser, TRAIN, 5)
+    run(browser, "document.querySelectorAll('#network button')[1].click()")
+    browser.execute_async_script("""const [done] = arguments;
+        const look = () => (document.getElementById('neuron-card').hidden ? setTimeout(look, 20) : done());
+        look();""")
+    weight = run(browser, "trainer.parameters[places[0][1][0][0]]")
+    frame = browser.find_element("id", "neuron")
+    browser.switch_to.frame(frame)
+    try:
+        for _ in range(100):
+            if run(browser, "document.querySelectorAll('#graph .node').length"):
+                break
+        shown = run(browser, "graph.data[page.names.indexOf('w[0]')]")
+    finally:
+        browser.switch_to.default_content()
+
+    assert shown == weight
+
+
+def test_one_input_shows_the_curve_and_its_squares(open_page):
+    X = [[x / 10.0 - 1.0] for x in range(21)]
+    browser = open_page(playground(network(columns=1, hidden=(4,)), X, [x[0] ** 2 for x in X]))
+    before = run(browser, "document.getElementById('output').toDataURL()")
+    losses = run(browser, TRAIN, 50)
+
+    assert losses[-1] < losses[0]
+    assert text(browser, "output-head") == "The curve, and the squares of its errors"
+    assert run(browser, "document.getElementById('output').toDataURL()") != before
+
+
+def test_four_inputs_show_two_of_them(open_page):
+    X = [[(7 * row + 3 * column) % 11 / 5.0 - 1.0 for column in range(4)] for row in range(30)]
+    page = playground(network(columns=4, hidden=(4,)), X, [row[1] for row in X], inputs=(1, 3))
+    browser = open_page(page)
+    losses = run(browser, TRAIN, 30)
+
+    assert losses[-1] < losses[0]
+    assert run(browser, "setup.shown") == [1, 3]
+
+
+@pytest.mark.parametrize("width", [1280, 800, 400])
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_is_wider_than_the_window(open_page, width, dark):
+    browser = open_page(playground(network(), *moons(20)), width, 900, dark)
+
+    assert run(browser, "document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_labels_and_titles_stay_text(open_page, hostile):
+    model = network(hidden=(2,))
+    for parameter in model.parameters():
+        parameter.label = hostile
+    browser = open_page(playground(model, *moons(10), title=hostile))
+    run(browser, TRAIN, 2)
+
+    assert run(browser, "typeof window.hacked") == "undefined"
+    assert run(browser, "document.querySelectorAll('script').length") == 2

@@ -1,0 +1,54 @@
+"""What the playground takes and refuses; tests/browser/test_playground_page.py sees it work."""
+
+import pytest
+
+import nodegrad as ng
+from nodegrad import playground
+
+X, Y = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]], [1.0, 1.0, 0.0, 0.0]
+
+
+def test_page_is_one_file_that_asks_for_nothing():
+    page = playground(ng.nn.MLP(2, [3, 1], seed=1), X, Y).html
+
+    assert "default-src 'none'" in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
+    assert len(page) < 300_000
+
+
+def test_docstring_of_a_loss_is_not_written_into_the_page():
+    def loss(prediction, target):
+        """Compute </script><script>hacked = 1</script>."""
+        return (prediction - target) ** 2
+
+    assert "hacked" not in playground(ng.nn.MLP(2, [2, 1], seed=1), X, Y, loss=loss).html
+
+
+def test_model_keeps_its_numbers():
+    model = ng.nn.MLP(2, [3, 1], seed=1)
+    before = [(p.data, p.grad, p.label) for p in model.parameters()]
+
+    playground(model, X, Y)
+
+    assert [(p.data, p.grad, p.label) for p in model.parameters()] == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "says"),
+    [
+        ((lambda x: x, X, Y), {}, TypeError, "takes a nodegrad.nn.MLP; got a function"),
+        ((ng.nn.MLP(2, [3, 2]), X, Y), {}, ValueError, "a model of one output; this one has 2"),
+        (
+            (ng.nn.MLP(2, [40, 40, 1]), X, Y),
+            {},
+            ValueError,
+            "up to 1,000 rows and parameters; got 4 and 1,801",
+        ),
+        ((ng.nn.MLP(2, [1]), X, Y, "mse2"), {}, ValueError, "knows the losses mean_squared_error"),
+        ((ng.nn.MLP(2, [1]), X, Y), {"optimizer": "newton"}, ValueError, "knows the optimizers sgd, adam"),
+        ((ng.nn.MLP(2, [1]), X, Y), {"inputs": (0, 2)}, ValueError, "inputs are two of the 2 inputs"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(arguments, options, error, says):
+    with pytest.raises(error, match=says):
+        playground(*arguments, **options)
