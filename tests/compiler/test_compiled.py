@@ -664,6 +664,34 @@ def test_a_program_is_packed_once_for_all_maps(backend, monkeypatch):
     assert found[0] == found[1] == pytest.approx(np.tanh(np.linspace(1.0, 2.0, 200)).sum(), rel=1e-12)
 
 
+class Patient:
+    """An executor whose first answers come only when so many tasks have been given to it."""
+
+    def __init__(self, wanted):
+        self.wanted, self.given, self.inner = wanted, 0, ThreadPoolExecutor(1)
+
+    def submit(self, *task):
+        self.given += 1
+        future = self.inner.submit(*task)
+        result = future.result
+        future.result = lambda: result() if self.given >= self.wanted else pytest.fail("awaited too early")
+        return future
+
+
+@pytest.mark.parametrize(("shards", "expected"), [(1, 1), (3, 3), (16, 16), (1000, 16)])
+def test_all_shards_are_given_before_any_is_awaited(shards, expected):
+    compiled = ng.compile(lambda x: x * 3.0)
+    X, executor = np.arange(1000.0), Patient(expected)
+
+    found = compiled.map(X, executor=executor, shards=shards)
+
+    assert found.tolist() == (3.0 * X).tolist()
+    assert expected <= executor.given <= 2 * expected
+    with pytest.raises(ValueError, match="map takes shards of at least 1"):
+        compiled.map(X, executor=executor, shards=0)
+    executor.inner.shutdown()
+
+
 def test_shards_go_to_an_executor(backend):
     w = Value(2.0)
     compiled = ng.compile(lambda x, y: (x * w + y, x), backend=backend)

@@ -153,7 +153,14 @@ class Compiled:
             self._of_numbers[len(spec[2])] = ways
         return ways
 
-    def map(self, *arguments: Any, reduce: str | None = None, executor: Any = None, out: Any = None) -> Any:
+    def map(
+        self,
+        *arguments: Any,
+        reduce: str | None = None,
+        executor: Any = None,
+        shards: int = 16,
+        out: Any = None,
+    ) -> Any:
         """Apply the function to every row of the arguments.
 
         >>> import nodegrad as ng
@@ -167,6 +174,7 @@ class Compiled:
             arguments: arrays or lists with rows along the first axis, or tuples and dicts of such.
             reduce: "sum" or "mean" adds every result up over rows; the order does not depend on threads.
             executor: a concurrent.futures.Executor that shards of rows are given to.
+            shards: into how many shards at most. Sums depend on it in their last digits, not on who computes.
             out: arrays to write the results to, in the structure and the shapes of what is returned; they are
                 returned. It saves making new ones at every call.
 
@@ -182,6 +190,8 @@ class Compiled:
         """
         if reduce not in (None, "sum", "mean"):
             raise ValueError(f'map takes reduce=None, "sum" or "mean"; got {reduce!r}.')
+        if not isinstance(shards, int) or shards < 1:
+            raise ValueError(f"map takes shards of at least 1, a whole number; got {shards!r}.")
         if out is not None and reduce is not None:
             raise ValueError("map takes out= for results row by row; with reduce= there are none.")
         trace, run, finish = self._quick.get((len(arguments), reduce), _NOTHING_QUICK)
@@ -200,7 +210,8 @@ class Compiled:
             self._find_quick(trace, form, reduce)
             return self._finish(trace, _blocks(arguments), count, reduce, out)
         spec, blocks, count = rows(arguments)
-        found = self.over(spec, blocks, count, reduce, executor, out)
+        run = None if executor is None else partial(map_shards, executor, self, shards)
+        found = self.over(spec, blocks, count, reduce, run, out)
         self._keep_ready((form,) if form else None, self._ways(spec))
         return found
 
@@ -237,10 +248,10 @@ class Compiled:
         blocks: list[Array],
         count: int,
         reduce: str | None = None,
-        executor: Any = None,
+        run: Any = None,
         out: Any = None,
     ) -> Any:
-        """Return what `map` returns, for arguments as `rows` lays them out."""
+        """Return what `map` returns, for arguments as `rows` lays them out; `run` runs a trace elsewhere."""
         ways = self._ways(spec)
         routes, alone = ways.route(blocks, count)
         if (recorder := recording()) is not None and ways.parameters:
@@ -251,9 +262,9 @@ class Compiled:
         specs = [*[trace.spec for trace, _ in routes], *[spec for spec, _ in alone.values()]]
         if any(spec != first.spec for spec in specs):
             raise ValueError(f"map: {self._name} returns different structures for different rows.")
-        if executor is None and len(routes) == 1 and not alone and not ways.solves:
+        if run is None and len(routes) == 1 and not alone and not ways.solves:
             return self._finish(routes[0][0], blocks, count, reduce, out)
-        run = self._run if executor is None else partial(map_shards, executor, self)
+        run = run or self._run
         if reduce is not None:
             total = self._add(routes, alone, blocks, count, run)
             if ways.solves:

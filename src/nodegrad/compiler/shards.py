@@ -17,26 +17,29 @@ from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.passes import sweep_dead
 from nodegrad.compiler.reduction import added
 
-_SHARDS = 16  # at most; whatever the number of workers, so that sums do not depend on it
 _SMALLEST = 64  # rows
 _KEPT = 64  # programs in a worker; then the oldest is dropped
 _known: dict[str, Any] = {}
 _shipped: WeakKeyDictionary[Any, tuple[str, bytes]] = WeakKeyDictionary()  # by trace
 
 
-def map_shards(executor: Any, compiled: Any, trace: Any, how: str, blocks: list[Array], count: int) -> Array:
-    """Run a trace's "rows" or "sums" over shards of rows on an executor, in order."""
+def map_shards(
+    executor: Any, compiled: Any, most: int, trace: Any, how: str, blocks: list[Array], count: int
+) -> Array:
+    """Run a trace's "rows" or "sums" over at most so many shards of rows on an executor, in order."""
     token, payload = _shipped.get(trace) or _shipped.setdefault(trace, _packed(trace, compiled))
-    size = max(_SMALLEST, -(-count // _SHARDS))
+    size = max(_SMALLEST, -(-count // most))
     numbers = trace.numbers()
     shards = [[block[start : start + size] for block in blocks] for start in range(0, count, size)]
     futures = [executor.submit(run_shard, token, None, how, shard, numbers) for shard in shards]
-    results = []
-    for shard, future in zip(shards, futures, strict=True):
-        found = future.result()
-        if found is None:
-            found = executor.submit(run_shard, token, payload, how, shard, numbers).result()
-        results.append(found)
+    results = [future.result() for future in futures]
+    again = {
+        place: executor.submit(run_shard, token, payload, how, shards[place], numbers)
+        for place, found in enumerate(results)
+        if found is None  # from a worker without the program
+    }
+    for place, future in again.items():
+        results[place] = future.result()
     return np.concatenate(results, axis=1) if how == "rows" else added(results)
 
 
