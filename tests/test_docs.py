@@ -69,7 +69,7 @@ def test_errors_point_at_the_line_of_the_page():
 
 def test_site_builds_without_warnings(run_python, tmp_path):
     options = ["-W", "--keep-going", "--show-traceback", "-q", "-b", "html"]
-    run_python("-m", "sphinx", *options, ROOT / "docs", tmp_path, timeout=240)
+    run_python("-m", "sphinx", *options, ROOT / "docs", tmp_path, timeout=600)
 
     assert 'id="nodegrad.Value"' in (tmp_path / "reference" / "api.html").read_text(encoding="utf-8")
     table = re.sub("<.*?>", "", (tmp_path / "reference" / "operations.html").read_text(encoding="utf-8"))
