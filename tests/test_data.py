@@ -87,7 +87,9 @@ def test_blobs_need_a_centre(centers):
 
 @pytest.mark.parametrize("make", [*TWO_CLASSES, data.make_line])
 def test_sizes_and_noise_are_checked(make):
-    with pytest.raises(ValueError, match=f"{make.__name__}: n_samples is a positive whole number; got 0"):
+    with pytest.raises(
+        ValueError, match=f"{make.__name__} takes n_samples as a whole number of at least 1; got 0"
+    ):
         make(0)
     with pytest.raises(ValueError, match=f"{make.__name__}: noise is a number not below 0"):
         make(10, noise=-0.1)
@@ -167,7 +169,7 @@ def test_minibatches_keep_the_order_when_asked():
 def test_minibatches_check_before_the_first_batch():
     with pytest.raises(ValueError, match="1 rows and 2 targets"):
         data.minibatches([[1]], [1, 2], 1)
-    with pytest.raises(ValueError, match="batch_size is a positive whole number; got 0"):
+    with pytest.raises(ValueError, match="batch_size as a whole number of at least 1; got 0"):
         data.minibatches([[1]], [1], 0)
 
 

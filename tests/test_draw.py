@@ -511,19 +511,19 @@ def test_a_notebook_gets_the_svg(no_dot):
     [
         (lambda: draw(3.0), TypeError, "draw expects Values; got 3.0 of type float"),
         (lambda: draw(), ValueError, "draw expects at least one Value"),
-        (lambda: draw(Value(1.0), rankdir="RL"), ValueError, "rankdir to be one of 'LR', 'TB'; got 'RL'"),
-        (lambda: draw(Value(1.0), colour="data"), ValueError, "colour to be one of None, 'grad'"),
-        (lambda: draw(Value(1.0), engine="neato"), ValueError, "engine to be one of None, 'dot', 'own'"),
-        (lambda: draw(Value(1.0), limit=0), ValueError, "limit to be a whole number, at least 1; got 0"),
-        (lambda: draw(Value(1.0), limit="all"), ValueError, "limit to be a whole number.*got 'all'"),
-        (lambda: draw(Value(1.0), depth=-1), ValueError, "depth to be a whole number, at least 0; got -1"),
+        (lambda: draw(Value(1.0), rankdir="RL"), ValueError, "draw takes rankdir from LR, TB; got 'RL'"),
+        (lambda: draw(Value(1.0), colour="data"), ValueError, "takes colour from None, grad"),
+        (lambda: draw(Value(1.0), engine="neato"), ValueError, "takes engine from None, dot, own"),
+        (lambda: draw(Value(1.0), limit=0), ValueError, "limit as a whole number of at least 1; got 0"),
+        (lambda: draw(Value(1.0), limit="all"), ValueError, "limit as a whole number.*got 'all'"),
+        (lambda: draw(Value(1.0), depth=-1), ValueError, "depth as a whole number of at least 0; got -1"),
         (
             lambda: draw(Value(1.0), before=3),
             TypeError,
             "before to be a Drawing or gradients by Value; got 3",
         ),
         (lambda: draw_dot(3.0), TypeError, "draw_dot expects Values"),
-        (lambda: draw_dot(Value(1.0), rankdir="up"), ValueError, "draw_dot expects rankdir"),
+        (lambda: draw_dot(Value(1.0), rankdir="up"), ValueError, "draw_dot takes rankdir"),
     ],
 )
 def test_bad_arguments_are_refused_with_the_remedy(call, error, message):

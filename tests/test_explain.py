@@ -522,7 +522,7 @@ def test_a_long_path_is_written_in_part():
 def test_bad_arguments_of_paths_are_refused():
     with pytest.raises(TypeError, match="paths expects Values; got 1"):
         paths(Value(1.0), 1)
-    with pytest.raises(ValueError, match="paths expects k to be a whole number, at least 1; got 0"):
+    with pytest.raises(ValueError, match="paths takes k as a whole number of at least 1; got 0"):
         paths(Value(1.0), Value(1.0), k=0)
 
 

@@ -18,6 +18,7 @@ CORE = [
     "files",
     "ops",
     "special",
+    "inputs",
     "graph",
     "patterns",
     "sweep",

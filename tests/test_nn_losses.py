@@ -138,7 +138,7 @@ def test_numbers_outside_their_range_are_refused(loss, prediction, target):
 
 @pytest.mark.parametrize("delta", [0.0, -1.0, math.nan])
 def test_delta_of_huber_is_positive(delta):
-    with pytest.raises(ValueError, match="delta is a positive number"):
+    with pytest.raises(ValueError, match="huber takes delta as a number above 0"):
         huber(1.0, 2.0, delta=delta)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from nodegrad.graph import topological_order
+from nodegrad.inputs import whole
 from nodegrad.ops import plain
 from nodegrad.transforms import jacobian
 from nodegrad.trees import build, described, flatten
@@ -49,8 +50,7 @@ def check_grad(f: Callable[..., Any], *args: Any, order: int = 2, tolerance: flo
     """
     if not callable(f):
         raise TypeError(f"check_grad expects a function; got {described(f)}. Write check_grad(f, x).")
-    if order < 1:
-        raise ValueError(f"check_grad takes an order of 1 or more; got {order}.")
+    whole("check_grad", "order", order)
     function, numbers = _flat(f, args), [plain(x, "check_grad") for x in flatten(args)[0]]
     names = [f"argument {i}{which}" for i, tree in enumerate(args) for which in _positions(tree)]
     for k in range(1, order + 1):

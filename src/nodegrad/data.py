@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from nodegrad.inputs import as_array, whole
 from nodegrad.ops import plain
 
 Row = list[float]
@@ -241,8 +242,7 @@ def minibatches(
     """
     xs, ys = rows(X), rows(y)
     _check_lengths(xs, ys, "minibatches")
-    if batch_size < 1:
-        raise ValueError(f"minibatches: batch_size is a positive whole number; got {batch_size!r}.")
+    whole("minibatches", "batch_size", batch_size)
     generator = generator_for(seed) if shuffle else None
     return (
         ([xs[i] for i in batch], [ys[i] for i in batch])
@@ -309,29 +309,6 @@ def rows(table: Any) -> list[Any]:
     """
     found = as_array(table)
     return list(table if found is None else found.tolist())
-
-
-def as_array(table: Any, user: str = "data") -> Any:
-    """Return the NumPy array that an array or a data frame is or holds; None for what is neither.
-
-    >>> as_array([1.0]) is None
-    True
-
-    Raises:
-        TypeError: for a masked array: its hidden numbers would be used.
-    """
-    if hasattr(table, "to_numpy"):
-        table = table.to_numpy()
-    elif hasattr(table, "__array__") and not hasattr(table, "apply_op"):
-        table = table if hasattr(table, "tolist") else table.__array__()
-    else:
-        return None
-    if hasattr(table, "mask"):
-        raise TypeError(
-            f"{user} takes arrays without a mask; got a masked one. Write array.filled(...), or drop the "
-            "rows: X[~X.mask.any(axis=1)]."
-        )
-    return table
 
 
 class Samples(Sequence[tuple[Any, ...]]):
@@ -417,8 +394,7 @@ def _jitter(generator: random.Random, noise: float) -> float:
 
 
 def _generator(seed: int | None, n_samples: int, noise: float, user: str) -> random.Random:
-    if not isinstance(n_samples, int) or n_samples < 1:
-        raise ValueError(f"{user}: n_samples is a positive whole number; got {n_samples!r}.")
+    whole(user, "n_samples", n_samples)
     if not 0.0 <= noise < math.inf:
         raise ValueError(f"{user}: noise is a number not below 0; got {noise!r}.")
     generator: random.Random = generator_for(seed)

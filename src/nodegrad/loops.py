@@ -13,6 +13,7 @@ from threading import get_ident
 from typing import Any, NamedTuple
 
 from nodegrad.graph import dependents, topological_order
+from nodegrad.inputs import whole
 from nodegrad.ops import Composite, constant, identity, plain
 from nodegrad.sweep import forward_sweep
 from nodegrad.trees import LEAF, Spec, Tree, build, container, described, flatten
@@ -190,9 +191,7 @@ def endless(limit: int) -> RuntimeError:
 def _rows(xs: Tree, length: int | None) -> list[Tree]:
     """Return what each turn takes."""
     if xs is None:
-        if not isinstance(length, int) or length < 0:
-            raise ValueError(f"scan takes xs, or length= as a whole number of turns; got length={length!r}.")
-        return [None] * length
+        return [None] * whole("scan", "xs, or length", length, 0)
     if not isinstance(xs, tuple | dict):
         return list(xs)
     found = container(xs)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nodegrad import ops
+from nodegrad.inputs import positive, whole
 from nodegrad.ops import plain
 from nodegrad.trees import described
 from nodegrad.value import NO_GRADIENT, RESET, Value
@@ -491,7 +492,7 @@ def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
     >>> [round(step_decay(1.0, every=2)(step), 3) for step in range(5)]
     [1.0, 1.0, 0.1, 0.1, 0.01]
     """
-    _check_length("step_decay", "every", every)
+    whole("step_decay", "every", every)
     return lambda step: rate * factor ** (step // every)
 
 
@@ -510,7 +511,7 @@ def linear(rate: float, steps: int, final: float = 0.0) -> Schedule:
     >>> [linear(1.0, 4)(step) for step in (0, 1, 4, 9)]
     [1.0, 0.75, 0.0, 0.0]
     """
-    _check_length("linear", "steps", steps)
+    whole("linear", "steps", steps)
     return lambda step: rate + (final - rate) * min(step / steps, 1.0)
 
 
@@ -520,7 +521,7 @@ def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
     >>> [round(cosine(1.0, 4)(step), 3) for step in (0, 1, 2, 4, 9)]
     [1.0, 0.854, 0.5, 0.0, 0.0]
     """
-    _check_length("cosine", "steps", steps)
+    whole("cosine", "steps", steps)
     return lambda step: final + (rate - final) * 0.5 * (1.0 + math.cos(math.pi * min(step / steps, 1.0)))
 
 
@@ -530,7 +531,7 @@ def warmup(schedule: float | Schedule, steps: int) -> Schedule:
     >>> [warmup(1.0, 4)(step) for step in range(6)]
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
-    _check_length("warmup", "steps", steps)
+    whole("warmup", "steps", steps)
     follow = schedule if callable(schedule) else constant(schedule)
     return lambda step: follow(0) * (step + 1) / steps if step < steps else follow(step - steps)
 
@@ -575,7 +576,7 @@ def clip_grad_norm(parameters: Iterable[Value], limit: float) -> float:
     Raises:
         ValueError: if the limit is not positive.
     """
-    _check_limit("clip_grad_norm", limit)
+    positive("clip_grad_norm", "limit", limit)
     parameters = [parameter for parameter in parameters if _has_gradient(parameter)]
     norm = math.hypot(*[parameter.grad for parameter in parameters])
     if limit < norm < math.inf:
@@ -596,7 +597,7 @@ def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
     Raises:
         ValueError: if the limit is not positive.
     """
-    _check_limit("clip_grad_value", limit)
+    positive("clip_grad_value", "limit", limit)
     for parameter in parameters:
         if _has_gradient(parameter) and math.fabs(parameter.grad) > limit:
             parameter.grad = math.copysign(limit, parameter.grad)
@@ -630,16 +631,6 @@ def _check_rate(user: str, rate: Any) -> float:
     if not 0.0 <= number < math.inf:
         raise ValueError(f"{user}: learning_rate is a number not below 0, or a schedule; got {rate!r}.")
     return number
-
-
-def _check_length(user: str, name: str, steps: Any) -> None:
-    if not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"{user}: {name} is a positive whole number of steps; got {steps!r}.")
-
-
-def _check_limit(user: str, limit: float) -> None:
-    if not limit > 0.0:
-        raise ValueError(f"{user}: the limit is above 0; got {limit!r}.")
 
 
 def _state(entry: Any, user: str) -> State:

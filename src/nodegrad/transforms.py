@@ -12,6 +12,7 @@ from types import MethodType
 from typing import Any, NamedTuple
 
 from nodegrad.graph import clock, dependents, patient_collector, topological_order
+from nodegrad.inputs import one_of
 from nodegrad.ops import constant, identity, plain
 from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep, watchers
@@ -94,8 +95,7 @@ def jacobian(
     Raises:
         ImportError: if `sparse` is wanted and SciPy is not installed.
     """
-    if mode not in (None, "reverse", "forward"):
-        raise ValueError(f'jacobian takes mode="reverse" or "forward", or None to choose; got {mode!r}.')
+    one_of("jacobian", "mode", mode, (None, "reverse", "forward"))
     return _Jacobian("jacobian", f, argnums, wrt, (mode, sparse))
 
 

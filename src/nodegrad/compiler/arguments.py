@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nodegrad.inputs import as_array
 from nodegrad.trees import LEAF, Spec, container, flatten
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -165,7 +166,7 @@ def _numbers(argument: Any, name: str) -> Array:
             "rows: X[~X.mask.any(axis=1)]."
         )
     try:
-        array = np.asarray(argument)
+        array = np.asarray(argument if isinstance(argument, list) else _plain(argument, name))
     except ValueError as error:
         raise ValueError(f"map takes rows of equal length; {name} is ragged: {error}") from error
     if array.dtype.kind not in "fiub":
@@ -175,6 +176,12 @@ def _numbers(argument: Any, name: str) -> Array:
             "(Values are for the function itself: give their data)."
         )
     return array.astype(np.float64)
+
+
+def _plain(argument: Any, name: str) -> Any:
+    """Return the array in a data frame or a masked array's refusal; anything else as it is."""
+    array = as_array(argument, f"map: {name}")
+    return argument if array is None else array
 
 
 def _array(shape: tuple[int, ...]) -> Spec:

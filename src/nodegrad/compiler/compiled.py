@@ -18,6 +18,7 @@ from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.compiler.ways import Ways, take, warn_once, warn_unsolved
+from nodegrad.inputs import one_of, whole
 from nodegrad.ops import plain
 from nodegrad.trees import LEAF, Spec, flatten, stack
 from nodegrad.value import Value
@@ -63,9 +64,8 @@ def compile(
     """
     if not callable(f):
         raise TypeError(f"compile takes a function; got {f!r:.60} of type {type(f).__name__}.")
-    for name, number in (("max_traces", max_traces), ("threads", 1 if threads is None else threads)):
-        if not isinstance(number, int) or number < 1:
-            raise ValueError(f"compile takes {name} of at least 1, a whole number; got {number!r}.")
+    whole("compile", "max_traces", max_traces)
+    whole("compile", "threads", threads, optional=True)
     return Compiled(f, backends.choose(backend), exact, max_traces, threads)
 
 
@@ -188,10 +188,8 @@ class Compiled:
             ValueError: if rows are ragged, missing or unequal in number, if the function cannot be compiled,
                 or if `out` does not fit or is given with `reduce`.
         """
-        if reduce not in (None, "sum", "mean"):
-            raise ValueError(f'map takes reduce=None, "sum" or "mean"; got {reduce!r}.')
-        if not isinstance(shards, int) or shards < 1:
-            raise ValueError(f"map takes shards of at least 1, a whole number; got {shards!r}.")
+        one_of("map", "reduce", reduce, (None, "sum", "mean"))
+        whole("map", "shards", shards)
         if out is not None and reduce is not None:
             raise ValueError("map takes out= for results row by row; with reduce= there are none.")
         trace, run, finish = self._quick.get((len(arguments), reduce), _NOTHING_QUICK)

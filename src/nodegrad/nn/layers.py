@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any, NoReturn, TypeVar, cast
 
 from nodegrad import functions, ops
+from nodegrad.inputs import as_list, one_of, whole
 from nodegrad.nn.module import Module
 from nodegrad.value import Value, literal
 
@@ -89,7 +90,7 @@ class Neuron(Module):
         seed: Seed = None,
         n_outputs: int = 1,
     ) -> None:
-        size = _size(n_inputs, "Neuron", "n_inputs")
+        size = whole("Neuron", "n_inputs", n_inputs)
         self.activation = _function(activation)
         limit = math.sqrt(6.0 / (size if self.name in _RELU_LIKE else size + n_outputs))
         generator = _generator(seed)
@@ -164,7 +165,7 @@ class Layer(Module):
         bias: bool = True,
         seed: Seed = None,
     ) -> None:
-        generator, size = _generator(seed), _size(n_outputs, "Layer", "n_outputs")
+        generator, size = _generator(seed), whole("Layer", "n_outputs", n_outputs)
         self.neurons = [
             Neuron(n_inputs, activation, bias=bias, seed=generator, n_outputs=size) for _ in range(size)
         ]
@@ -316,7 +317,7 @@ class Dropout(Module):
             return x
         source = _noise.get() or iter(random.random, None)
         scale = 1.0 / (1.0 - self.p)
-        numbers = x.tolist() if hasattr(x, "tolist") else x
+        numbers = as_list(x, self.summary())
         return [ops.where(ops.ge(next(source), self.p), ops.mul(number, scale), 0.0) for number in numbers]
 
     def summary(self) -> str:
@@ -338,7 +339,7 @@ class LayerNorm(Module):
     """
 
     def __init__(self, size: int, epsilon: float = 1e-5) -> None:
-        count = _size(size, "LayerNorm", "size")
+        count = whole("LayerNorm", "size", size)
         self.epsilon = epsilon
         self.gain = [Value(1.0, f"gain[{index}]") for index in range(count)]
         self.bias = [Value(0.0, f"bias[{index}]") for index in range(count)]
@@ -380,9 +381,9 @@ class Embedding(Module):
         self.w = [
             [
                 Value(generator.gauss(0.0, 1.0), f"w[{row}][{place}]")
-                for place in range(_size(size, "Embedding", "size"))
+                for place in range(whole("Embedding", "size", size))
             ]
-            for row in range(_size(count, "Embedding", "count"))
+            for row in range(whole("Embedding", "count", count))
         ]
 
     def forward(self, symbol: Any) -> list[Any]:
@@ -437,11 +438,7 @@ def _function(activation: Activation) -> Callable[[Any], Any]:
     if callable(activation):
         return activation
     known = activations()
-    if activation not in known:
-        raise ValueError(
-            f"unknown activation {activation!r}. Known are {', '.join(sorted(known))}; "
-            "or give a function of one number."
-        )
+    one_of("nn", "activation", activation, sorted(known), "Or give a function of one number.")
     return known[activation]
 
 
@@ -452,15 +449,9 @@ def _generator(seed: Seed) -> Any:
     return seed if hasattr(seed, "random") else random.Random(seed)
 
 
-def _size(size: Any, user: str, argument: str) -> int:
-    if isinstance(size, bool) or not hasattr(size, "__index__") or size < 1:
-        raise ValueError(f"{user}: {argument} is a positive whole number; got {size!r}.")
-    return int(size)
-
-
 def _lifted(x: Any, user: Module) -> list[Any]:
     """List the inputs, with plain numbers made constants once for all neurons that read them."""
-    numbers = x.tolist() if hasattr(x, "tolist") else x
+    numbers = as_list(x, user.summary())
     if hasattr(numbers, "apply_op") or not hasattr(numbers, "__iter__"):
         numbers = [numbers]  # the one input of a neuron that has one
     numbers = list(numbers)

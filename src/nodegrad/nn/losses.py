@@ -10,6 +10,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.functions import log_softmax, mean
+from nodegrad.inputs import positive
 from nodegrad.value import Value
 
 Number = Any  # a float or a Value
@@ -48,8 +49,7 @@ def huber(predictions: Any, targets: Any, delta: float = 1.0) -> Number:
     Raises:
         ValueError: if the shapes differ, there is nothing to average, or delta is not positive.
     """
-    if not delta > 0.0:
-        raise ValueError(f"huber: delta is a positive number; got {delta!r}.")
+    positive("huber", "delta", delta)
 
     def loss(prediction: Number, target: Number) -> Number:
         distance = ops.abs(ops.sub(prediction, target))

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from nodegrad.data import as_array, rows
+from nodegrad.data import rows
+from nodegrad.inputs import as_array
 from nodegrad.value import Value
 
 _WORTH_COMPILING = 64  # rows

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 
 from nodegrad.graph import dependents, topological_order
-from nodegrad.show.snapshot import label_of, values, whole
+from nodegrad.inputs import whole
+from nodegrad.show.snapshot import label_of, values
 from nodegrad.show.text import number, plain_name
 from nodegrad.sweep import chain, partials, reverse_sweep
 from nodegrad.value import Value

@@ -95,15 +95,3 @@ def values(function: str, found: Iterable[Any]) -> list[Value]:
             tell_read(value, f"calls {function}(), which writes numbers down")
             flat.append(value)
     return flat
-
-
-def whole(function: str, argument: str, given: Any, least: int) -> None:
-    """Refuse anything but a whole number that is large enough.
-
-    Raises:
-        ValueError: naming function, argument, what came and what would do.
-    """
-    if not isinstance(given, int) or given < least:
-        raise ValueError(
-            f"{function} expects {argument} to be a whole number, at least {least}; got {given!r}."
-        )

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from nodegrad.data import Samples, as_array, noise, shuffled
+from nodegrad.data import Samples, noise, shuffled
+from nodegrad.inputs import as_array
 from nodegrad.nn.layers import noise_needed
 from nodegrad.training.problem import Batch, Problem
 from nodegrad.training.ranks import Ranks

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from nodegrad.inputs import whole
 from nodegrad.training.metrics import Metric
 
 Callback = Callable[[int, "History"], Any]
@@ -124,8 +125,7 @@ class Criteria:
     def __init__(self, target: float, tolerance: float, patience: int | None, gradient: float) -> None:
         if not tolerance >= 0.0:
             raise ValueError(f"fit: tolerance is a number not below 0; got {tolerance!r}.")
-        if patience is not None and not patience >= 1:
-            raise ValueError(f"fit: patience is a positive number of epochs, or None; got {patience!r}.")
+        whole("fit", "patience", patience, optional=True)
         self.target, self.tolerance, self.gradient = target, tolerance, gradient
         self.patience = math.inf if patience is None else patience
         self.best, self.waited = math.inf, 0

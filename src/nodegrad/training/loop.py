@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nodegrad.data import Samples
+from nodegrad.inputs import one_of, positive, whole
 from nodegrad.nn.losses import LOSSES
 from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, class_weights
@@ -139,8 +140,8 @@ def fit(
         callbacks=[*([] if callback is None else [callback]), *callbacks],
         metrics=metrics,
     )
-    settings.keep_in(checkpoint, _whole("checkpoint_every", checkpoint_every), resume)
-    size, ranks = _batch_size(batch_size), Ranks(combine)
+    settings.keep_in(checkpoint, whole("fit", "checkpoint_every", checkpoint_every), resume)
+    size, ranks = whole("fit", "batch_size", batch_size, optional=True), Ranks(combine)
     if combine is not None and settings.metrics:
         raise ValueError("fit: metrics are those of one process. Leave them out with combine.")
 
@@ -188,9 +189,9 @@ def prepared(
     """Check what `fit` was asked for, but for the data."""
     loss_function = _loss(loss)
     settings = Settings(
-        _whole("epochs", epochs),
+        whole("fit", "epochs", epochs),
         Criteria(target_loss, tolerance, patience, gradient_tolerance),
-        _limit(max_gradient_norm),
+        positive("fit", "max_gradient_norm", max_gradient_norm),
         restore_best,
         random.getrandbits(32) if seed is None else seed,
         progress,
@@ -211,8 +212,7 @@ def prepared(
 def _loss(loss: str | Loss) -> Loss:
     if callable(loss):
         return loss
-    if loss not in LOSSES:
-        raise ValueError(f"fit: unknown loss {loss!r}. Known are {', '.join(LOSSES)}; or give a function.")
+    one_of("fit", "loss", loss, LOSSES, "Or give a function of a prediction and a target.")
     return LOSSES[loss]
 
 
@@ -235,11 +235,8 @@ def _optimizer(optimizer: str | Optimizer, model: Any, parameters: Any, learning
         if learning_rate is not None or parameters is not None:
             raise ValueError("fit: an Optimizer has its own learning_rate and parameters: give them there.")
         return optimizer
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(
-            f"fit: unknown optimizer {optimizer!r}. Known are {', '.join([*OPTIMIZERS, *SOLVERS])}; "
-            "or give an Optimizer: nodegrad.optim.SGD(model.parameters(), 0.01)."
-        )
+    remedy = "Or give an Optimizer: nodegrad.optim.SGD(model.parameters(), 0.01)."
+    one_of("fit", "optimizer", optimizer, [*OPTIMIZERS, *SOLVERS], remedy)
     if parameters is None and not hasattr(model, "parameters"):
         raise TypeError(
             f"fit: {model!r:.40} has no parameters(). Say what to update: fit(..., parameters=[...]), or "
@@ -249,26 +246,8 @@ def _optimizer(optimizer: str | Optimizer, model: Any, parameters: Any, learning
     return OPTIMIZERS[optimizer](model.parameters() if parameters is None else parameters, **settings)
 
 
-def _whole(name: str, number: Any) -> int:
-    if not isinstance(number, int) or number < 1:
-        raise ValueError(f"fit: {name} is a positive whole number; got {number!r}.")
-    return number
-
-
-def _limit(limit: float) -> float:
-    if not limit > 0.0:
-        raise ValueError(f"fit: max_gradient_norm is above 0; got {limit!r}.")
-    return limit
-
-
 def _callbacks(callbacks: list[Any]) -> list[Callback]:
     for callback in callbacks:
         if not callable(callback):
             raise TypeError(f"fit: callback is a function of epochs and History; got {described(callback)}.")
     return callbacks
-
-
-def _batch_size(batch_size: Any) -> int | None:
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise ValueError(f"fit: batch_size is a positive whole number, or None for all; got {batch_size!r}.")
-    return batch_size

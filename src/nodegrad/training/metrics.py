@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from nodegrad.inputs import one_of
 from nodegrad.nn.losses import LOSSES
 
 Metric = Callable[[Sequence[Any], Sequence[Any]], float]
@@ -71,12 +72,9 @@ def chosen_metrics(metrics: Iterable[str | Metric], loss: Any) -> dict[str, Metr
             found["accuracy"] = lambda predictions, targets: accuracy(predictions, targets, threshold)
         elif callable(metric):
             found[getattr(metric, "__name__", "metric")] = metric
-        elif metric in METRICS:
-            found[metric] = METRICS[metric]
         else:
-            raise ValueError(
-                f"fit: unknown metric {metric!r}. Known are {', '.join(METRICS)}; or a function."
-            )
+            one_of("fit", "metrics", metric, METRICS, "Or give a function.")
+            found[metric] = METRICS[metric]
     return found
 
 

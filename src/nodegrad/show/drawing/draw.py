@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, overload
 
 from nodegrad.graph import topological_order
+from nodegrad.inputs import one_of, whole
 from nodegrad.show.drawing import fold as folding
 from nodegrad.show.drawing.dot import escape, escape_field, to_dot
 from nodegrad.show.drawing.fold import Group, cut, flatten, single
@@ -20,7 +21,7 @@ from nodegrad.show.drawing.picture import picture
 from nodegrad.show.drawing.still import Still, rasterized
 from nodegrad.show.drawing.svg import Picture, to_svg
 from nodegrad.show.paths import Path as Route
-from nodegrad.show.snapshot import Vertex, label_of, snapshot, values, whole
+from nodegrad.show.snapshot import Vertex, label_of, snapshot, values
 from nodegrad.value import Value
 
 FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
@@ -261,9 +262,9 @@ def draw(
     whole("draw", "limit", limit, 1)
     if depth is not None:
         whole("draw", "depth", depth, 0)
-    choose("draw", "rankdir", rankdir, ("LR", "TB"))
-    choose("draw", "colour", colour, (None, "grad"))
-    choose("draw", "engine", engine, (None, "dot", "own"))
+    one_of("draw", "rankdir", rankdir, ("LR", "TB"))
+    one_of("draw", "colour", colour, (None, "grad"))
+    one_of("draw", "engine", engine, (None, "dot", "own"))
     order = snapshot(roots, open_dots)
     made = {vertex.value: vertex for vertex in order}
     if isinstance(before, Drawing):
@@ -307,7 +308,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
         ValueError: for an unknown rankdir.
     """
     values("draw_dot", (root,))
-    choose("draw_dot", "rankdir", rankdir, ("LR", "TB"))
+    one_of("draw_dot", "rankdir", rankdir, ("LR", "TB"))
     from nodegrad.show.drawing.digraph import Digraph  # imports graphviz
 
     drawing = draw(root, rankdir=rankdir, engine="own")
@@ -329,15 +330,3 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
             if operand not in exponents:
                 dot.edge(str(id(operand)), name + node._op)
     return dot
-
-
-def choose(function: str, argument: str, given: Any, known: tuple[Any, ...]) -> None:
-    """Refuse, with the choices, what is not among the known ones.
-
-    Raises:
-        ValueError: naming function, argument, what came and what would do.
-    """
-    if given not in known:
-        raise ValueError(
-            f"{function} expects {argument} to be one of {', '.join(map(repr, known))}; got {given!r}."
-        )

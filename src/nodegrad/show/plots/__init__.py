@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from nodegrad.show.plots.evaluate import evaluate, evaluate_loss, listed, numbers
+from nodegrad.inputs import as_list, whole
+from nodegrad.show.plots.evaluate import evaluate, evaluate_loss, numbers
 from nodegrad.show.plots.marks import (
     COLOURS,
     LINES,
@@ -119,7 +120,7 @@ def decision_boundary(
         ValueError: if X is not rows of one length, y does not match, a feature does not exist, or there are
             more classes than the outputs tell apart.
     """
-    _at_least(2, resolution, "decision_boundary", "resolution")
+    whole("decision_boundary", "resolution", resolution, 2)
     rows, labels = _table(X, y, features)
     means = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
     across, up = (_padded([row[feature] for row in rows]) for feature in features)
@@ -178,7 +179,7 @@ def fitted_line(
             f"fitted_line takes one x and one y per sample; got {len(xs)} and {len(ys)} numbers. "
             "A model with several inputs cannot be drawn as a line."
         )
-    in_rows = hasattr(listed(X)[0], "__iter__")
+    in_rows = hasattr(as_list(X)[0], "__iter__")
     ax = axes(ax, title)
     along = spread(_padded(xs), 101)
     fading = list(earlier)
@@ -236,8 +237,8 @@ def loss_contour(
         ValueError: if a range is missing or empty, a path is empty or not of pairs, or there are not as many
             labels as paths.
     """
-    _at_least(2, resolution, "loss_contour", "resolution")
-    _at_least(1, levels, "loss_contour", "levels")
+    whole("loss_contour", "resolution", resolution, 2)
+    whole("loss_contour", "levels", levels, 1)
     tracks = [_path(path) for path in paths]
     if labels and len(labels) != len(tracks):
         raise ValueError(f"loss_contour takes one label per path; got {len(labels)} for {len(tracks)}.")
@@ -261,15 +262,10 @@ def loss_contour(
 # What comes in, checked.
 
 
-def _at_least(least: int, given: Any, function: str, argument: str) -> None:
-    if not isinstance(given, int) or given < least:
-        raise ValueError(f"{function} takes for {argument} a whole number from {least} on; got {given!r}.")
-
-
 def _table(X: Any, y: Any, features: tuple[int, int]) -> tuple[list[list[float]], list[Any]]:
     """Return the rows of X and the labels y of `decision_boundary`, checked."""
     rows = [numbers(row, "decision_boundary") for row in _entries(X, "X", "decision_boundary")]
-    labels = [label.data if isinstance(label, Value) else label for label in flatten(listed(y))[0]]
+    labels = [label.data if isinstance(label, Value) else label for label in flatten(as_list(y))[0]]
     widths = {len(row) for row in rows}
     if len(widths) != 1 or min(widths) < 2:
         raise ValueError(
@@ -288,7 +284,7 @@ def _table(X: Any, y: Any, features: tuple[int, int]) -> tuple[list[list[float]]
 
 def _entries(table: Any, what: str, function: str) -> list[Any]:
     """List the entries of a sequence, an array or a data frame."""
-    entries = listed(table)
+    entries = as_list(table)
     if not isinstance(entries, list):
         raise TypeError(f"{function} takes a sequence for {what}; got {described(table)}.")
     return entries

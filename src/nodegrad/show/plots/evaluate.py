@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nodegrad.graph import patient_collector
+from nodegrad.inputs import as_list
 from nodegrad.trees import described, flatten
 from nodegrad.value import Value
 
@@ -25,17 +26,9 @@ def numbers(tree: Any, user: str) -> Row:
         TypeError: if it holds something that is not a number; `user` is whom the message names.
     """
     try:
-        return [number(it) for it in flatten(listed(tree))[0]]
+        return [number(it) for it in flatten(as_list(tree))[0]]
     except (TypeError, ValueError):
         raise TypeError(f"{user} takes sequences of numbers; got {described(tree)}.") from None
-
-
-def listed(tree: Any) -> Any:
-    """Turn an array, a data frame or an iterator into a list; leave a number or a dict alone."""
-    array = tree.to_numpy() if hasattr(tree, "to_numpy") else tree
-    if hasattr(array, "tolist"):
-        return array.tolist()
-    return list(array) if hasattr(array, "__iter__") and not isinstance(array, dict) else array
 
 
 def evaluate(function: Callable[[Any], Any], points: Sequence[Any]) -> list[Row]:
@@ -44,7 +37,7 @@ def evaluate(function: Callable[[Any], Any], points: Sequence[Any]) -> list[Row]
     def compiled() -> list[Row]:
         from nodegrad.compiler import compile
 
-        table = compile(lambda point: flatten(listed(function(point)))[0]).map(points)
+        table = compile(lambda point: flatten(as_list(function(point)))[0]).map(points)
         rows: list[Row] = table.tolist()
         return rows
 
@@ -97,7 +90,7 @@ def _quickest(
 
 def _row(outputs: Any) -> Row:
     try:
-        return [number(it) for it in flatten(listed(outputs))[0]]
+        return [number(it) for it in flatten(as_list(outputs))[0]]
     except (TypeError, ValueError):
         raise TypeError(
             f"plots take functions that return numbers; this one returned {described(outputs)}."

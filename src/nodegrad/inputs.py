@@ -1,0 +1,100 @@
+"""Checks of what comes in, with one grammar of refusals: who takes what; what came; and what to do.
+
+Arrays and data frames become arrays or lists of plain numbers here, and nowhere else.
+"""
+
+from collections.abc import Iterable
+from operator import index
+from typing import Any
+
+from nodegrad.ops import plain
+
+
+def whole(user: str, argument: str, given: Any, least: int = 1, optional: bool = False) -> Any:
+    """Return a whole number as an int; None too, if that is `optional`.
+
+    >>> whole("fit", "epochs", 3), whole("fit", "batch_size", None, optional=True)
+    (3, None)
+
+    Raises:
+        ValueError: for anything else, a bool among it, and for a number below `least`.
+    """
+    if given is None and optional:
+        return None
+    try:
+        number = least - 1 if isinstance(given, bool) else index(given)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        none = ", or None" if optional else ""
+        raise ValueError(
+            f"{user} takes {argument} as a whole number of at least {least}{none}; got {given!r:.60}."
+        )
+    return number
+
+
+def positive(user: str, argument: str, given: Any) -> float:
+    """Return a real number above 0 as a float.
+
+    >>> positive("huber", "delta", 2)
+    2.0
+
+    Raises:
+        ValueError: if it is not above 0, or nan.
+        TypeError: if it is no real number.
+    """
+    number = plain(given, f"{user}: {argument}")
+    if not number > 0.0:
+        raise ValueError(f"{user} takes {argument} as a number above 0; got {given!r:.60}.")
+    return number
+
+
+def one_of(user: str, argument: str, given: Any, known: Iterable[Any], remedy: str = "") -> Any:
+    """Return what came if it is among what is known.
+
+    >>> one_of("map", "reduce", "sum", (None, "sum", "mean"))
+    'sum'
+
+    Raises:
+        ValueError: naming what is known, and the remedy.
+    """
+    names = list(known)
+    if not any(given is name or (type(given) is type(name) and given == name) for name in names):
+        shown = ", ".join(name if isinstance(name, str) else repr(name) for name in names)
+        raise ValueError(f"{user} takes {argument} from {shown}; got {given!r:.60}.{remedy and ' '}{remedy}")
+    return given
+
+
+def as_array(table: Any, user: str = "data") -> Any:
+    """Return the NumPy array that an array or a data frame is or holds; None for what is neither.
+
+    >>> as_array([1.0]) is None
+    True
+
+    Raises:
+        TypeError: for a masked array: its hidden numbers would be used.
+    """
+    if hasattr(table, "to_numpy"):
+        table = table.to_numpy()
+    elif hasattr(table, "__array__") and not hasattr(table, "apply_op"):
+        table = table if hasattr(table, "tolist") else table.__array__()
+    else:
+        return None
+    if hasattr(table, "mask"):
+        raise TypeError(
+            f"{user} takes arrays without a mask; got a masked one. Write array.filled(...), or drop the "
+            "rows: X[~X.mask.any(axis=1)]."
+        )
+    return table
+
+
+def as_list(table: Any, user: str = "data") -> Any:
+    """Turn an array, a data frame or an iterator into a list; leave a number, a text or a dict alone.
+
+    >>> as_list((1.0, 2.0)), as_list(3.0)
+    ([1.0, 2.0], 3.0)
+    """
+    array = as_array(table, user)
+    if array is not None:
+        return array.tolist()
+    return list(table) if hasattr(table, "__iter__") and not isinstance(table, str | dict) else table
