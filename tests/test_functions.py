@@ -5,9 +5,12 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from scipy import interpolate
 
 import nodegrad as ng
 from nodegrad import Value
+from nodegrad.compiler import backends
+from nodegrad.trees import flatten
 
 inf, nan = math.inf, math.nan
 
@@ -217,3 +220,136 @@ def test_logsumexp_of_infinities():
     assert ng.logsumexp([-inf, -inf]) == -inf
     assert ng.logsumexp([inf, 1.0]) == inf
     assert ng.logsumexp([-inf, 2.0]) == 2.0
+
+
+# Tables.
+
+BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
+PLACES = [0.0, 0.5, 1.25, 2.0, 3.5, 4.0]
+HEIGHTS = [1.0, -0.5, 0.25, 3.0, 2.0, 2.5]
+INSIDE = [0.0, 0.3, 0.5, 1.7, 2.0, 3.9, 4.0]
+
+
+def test_take_rounds_down_and_is_nan_outside():
+    table = [10.0, 20.0, 30.0]
+
+    assert [ng.take(table, x) for x in (0.0, 0.9, 1.0, 2.99)] == [10.0, 10.0, 20.0, 30.0]
+    assert all(math.isnan(ng.take(table, x)) for x in (-0.1, -1.0, 3.0, inf, -inf, nan))
+
+
+def test_derivative_of_take_is_that_of_the_entry_taken():
+    table = [Value(x) for x in (1.0, 2.0, 3.0)]
+    index = Value(1.5)
+
+    (ng.take(table, index) ** 2).backward()
+
+    assert [x.grad for x in (*table, index)] == [0.0, 4.0, 0.0, 0.0]
+    assert (
+        ng.grad(lambda x: ng.sqrt(ng.take([0.0, x], 0.0)))(5.0) == 0.0
+    )  # an entry that is not taken: nothing
+
+
+def test_derivative_by_an_entry_inside_a_derivative_by_the_index():
+    inner = lambda x: ng.grad(lambda t: ng.take([t * x, t * t * x], x))(3.0)  # noqa: E731
+
+    assert [inner(x) for x in (0.5, 1.5)] == [0.5, 9.0]
+    assert [ng.grad(inner)(x) for x in (0.5, 1.5)] == [1.0, 6.0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("exact", [True, False])
+def test_compiled_take_looks_up_in_constants_parameters_and_rows(exact, backend):
+    weights = [Value(0.5), Value(-2.0), Value(4.0)]
+    cases = {
+        "constants": lambda i, a, b: ng.take([1.0, 2.0, 2.0, 3.0], i),
+        "parameters": lambda i, a, b: ng.take(weights, i) * a,
+        "rows": lambda i, a, b: ng.take([a, b, a * b], i),
+        "mixed": lambda i, a, b: ng.take([a, 7.0, weights[0]], i),
+        "several": lambda i, a, b: ng.dot(
+            [ng.take([k, a, b], i) for k in (1.0, 2.0, 3.0, 4.0, 5.0)], [a, b, a, b, 1.0]
+        ),
+        "slopes": ng.grad(lambda i, a, b: ng.take([a * a, b, a * b, weights[1] * a], i), (1, 2)),
+        "fixed": lambda i, a, b: ng.take([a, b], 1.0),
+    }
+    points = [
+        (0.0, 1.5, -2.0),
+        (1.0, 2.0, 3.0),
+        (2.9, -1.0, 0.5),
+        (-1.0, 1.0, 1.0),
+        (7.0, 1.0, 1.0),
+        (nan, 1.0, 1.0),
+    ]
+    points += [(k % 3 + 0.25, 0.1 * k, 1.0 - k) for k in range(40)]
+    for name, f in cases.items():
+        compiled = ng.compile(f, backend=backend, exact=exact)
+        rows = np.array([[getattr(x, "data", x) for x in flatten(f(*point))[0]] for point in points])
+
+        found = np.array(compiled.map(*map(list, zip(*points, strict=True)))).reshape(rows.shape[1], -1).T
+
+        np.testing.assert_allclose(found, rows, rtol=1e-15, err_msg=name)
+        np.testing.assert_allclose(np.ravel(compiled(*points[1])), rows[1], rtol=1e-15, err_msg=name)
+
+
+@pytest.mark.parametrize(("method", "order"), [("linear", 1), ("cubic", 3)])
+def test_interpolation_and_its_derivatives(method, order):
+    spline = interpolate.CubicSpline(PLACES, HEIGHTS, bc_type="natural")
+    line = interpolate.make_interp_spline(PLACES, HEIGHTS, k=1)
+    function = lambda x: ng.interp(x, PLACES, HEIGHTS, method)  # noqa: E731
+    for k in range(order + 1):
+        for x in (0.3, 1.7, 2.6, 3.9):
+            expected = (spline if method == "cubic" else line)(x, k)
+            assert function(x) == pytest.approx(float(expected), rel=1e-12, abs=1e-12)
+        function = ng.grad(function)
+
+
+def test_interpolation_meets_its_points_and_goes_on_beyond_them():
+    spline = interpolate.CubicSpline(PLACES, HEIGHTS, bc_type="natural")
+    for x in (-1.0, 0.0, 2.0, 4.0, 6.0):
+        assert ng.interp(x, PLACES, HEIGHTS) == np.interp(x, PLACES, HEIGHTS)
+        assert ng.interp(x, PLACES, HEIGHTS, "cubic") == pytest.approx(float(spline(x)), rel=1e-12)
+    assert ng.grad(ng.interp)(-1.0, PLACES, HEIGHTS) == ng.grad(ng.interp)(9.0, PLACES, HEIGHTS) == 0.0
+
+
+@pytest.mark.parametrize("method", ["linear", "cubic"])
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_interpolation_is_differentiated_by_its_points(method, count):
+    def f(x, xs, ys):
+        return ng.interp(x, xs, ys, method)
+
+    ng.check_grad(f, 0.3, PLACES[:count], HEIGHTS[:count])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("method", ["linear", "cubic"])
+def test_compiled_interpolation_is_the_eager_one(method, backend):
+    ys = [Value(y) for y in HEIGHTS]
+    f = ng.value_and_grad(lambda x: ng.interp(x, PLACES, ys, method))
+    compiled = ng.compile(f, backend=backend)
+
+    found = compiled.map(INSIDE)
+
+    expected = [f(x) for x in INSIDE]
+    assert found[0].tolist() == pytest.approx([value.data for value, _ in expected], rel=1e-13)
+    assert found[1].tolist() == pytest.approx([slope.data for _, slope in expected], rel=1e-12, abs=1e-13)
+
+
+def test_a_spline_is_compiled_to_few_look_ups():
+    xs = [0.25 * k for k in range(41)]
+    compiled = ng.compile(lambda x: ng.interp(x, xs, [math.sin(x) for x in xs], "cubic"))
+    compiled(0.3)
+
+    assert str(compiled).count("take") == 1
+    assert compiled.stats()["vector_instructions"] < 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([0.0], [1.0]), "two points or more; got 1 places and 1 values"),
+        (([0.0, 1.0], [1.0]), "got 2 places and 1 values"),
+        (([0.0, 1.0], [1.0, 2.0], "quadratic"), "linear.* or .*cubic.*got 'quadratic'"),
+    ],
+)
+def test_interp_refuses_what_it_cannot_interpolate(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ng.interp(0.5, *arguments)

@@ -81,6 +81,7 @@ REFERENCE = {
     "eq": lambda x, y: mpmath.mpf(x == y),
     "ne": lambda x, y: mpmath.mpf(x != y),
     "sum": lambda *xs: mpmath.fsum(xs),
+    "take": lambda index, *table: table[int(index)],
     "dot": lambda *xs: mpmath.fdot(xs[: len(xs) // 2], xs[len(xs) // 2 :]),
     "lgamma": mpmath.loggamma,
     "polygamma": lambda n, x: mpmath.psi(int(mpmath.nint(n)), x),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce, wraps
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, TypeVar, cast
 
 from nodegrad import ops, special
@@ -27,9 +27,9 @@ from nodegrad.ops import (
 
 # fmt: off
 __all__ = [
-    "betaln", "clip", "cumsum", "digamma", "dot", "elu", "gelu", "leaky_relu", "log_ndtr", "log_sigmoid",
-    "log_softmax", "logaddexp", "logsumexp", "mean", "mish", "ndtr", "norm", "prod", "selu", "silu",
-    "softmax", "softsign", "sum", "xlogy",
+    "betaln", "clip", "cumsum", "digamma", "dot", "elu", "gelu", "interp", "leaky_relu", "log_ndtr",
+    "log_sigmoid", "log_softmax", "logaddexp", "logsumexp", "mean", "mish", "ndtr", "norm", "prod", "selu",
+    "silu", "softmax", "softsign", "sum", "take", "xlogy",
 ]
 # fmt: on
 
@@ -150,6 +150,76 @@ def cumsum(numbers: Iterable[Number]) -> list[Number]:
     [1.0, 3.0, 6.5]
     """
     return list(accumulate(_all(numbers, "cumsum"), ops.add))
+
+
+def take(table: Iterable[Number], index: Number) -> Number:
+    """Return the entry of a table at an index, rounded down; nan outside the table.
+
+    Compiled functions look it up anew in every call. The derivative is 1 by the entry that is taken, 0 by the
+    others and by the index.
+
+    >>> import nodegrad as ng
+    >>> ng.take([10.0, 20.0, 30.0], 1.5)
+    20.0
+    """
+    return ops.take(index, *_all(table, "take"))
+
+
+def interp(x: Number, xs: Sequence[Number], ys: Sequence[Number], method: str = "linear") -> Number:
+    """Interpolate at x between points (xs, ys); xs ascend.
+
+    Args:
+        x: where to interpolate.
+        xs: where the points are.
+        ys: their values.
+        method: "linear", constant beyond the ends, as in NumPy; or "cubic" for the natural cubic spline,
+            whose first and last pieces go on beyond the ends, as in SciPy.
+
+    >>> import nodegrad as ng
+    >>> ng.interp(1.5, [0.0, 1.0, 2.0], [0.0, 10.0, 30.0])
+    20.0
+
+    Raises:
+        ValueError: if there are fewer than two points, or the lengths or the method are wrong.
+    """
+    xs, ys = _all(xs, "interp"), _all(ys, "interp")
+    if len(xs) != len(ys) or len(xs) < 2:
+        raise ValueError(f"interp takes two points or more; got {len(xs)} places and {len(ys)} values.")
+    if method not in ("linear", "cubic"):
+        raise ValueError(f'interp takes method="linear" or "cubic"; got {method!r}.')
+    widths = [ops.sub(right, left) for left, right in pairwise(xs)]
+    slopes = [ops.div(ops.sub(b, a), width) for (a, b), width in zip(pairwise(ys), widths, strict=True)]
+    piece = ops.sum(*[ge(x, place) for place in xs[1:-1]]) if len(xs) > 2 else 0.0
+    u = ops.sub(clip(x, xs[0], xs[-1]) if method == "linear" else x, take(xs[:-1], piece))
+    if method == "linear":
+        return ops.add(take(ys[:-1], piece), ops.mul(u, take(slopes, piece)))
+    bends = _natural_spline(widths, slopes)
+    steepness = [
+        ops.sub(slope, ops.mul(width, ops.div(ops.add(ops.mul(2.0, a), b), 6.0)))
+        for slope, width, (a, b) in zip(slopes, widths, pairwise(bends), strict=True)
+    ]
+    thirds = [
+        ops.div(ops.sub(b, a), ops.mul(6.0, h)) for h, (a, b) in zip(widths, pairwise(bends), strict=True)
+    ]
+    inner = ops.add(ops.div(take(bends[:-1], piece), 2.0), ops.mul(u, take(thirds, piece)))
+    return ops.add(take(ys[:-1], piece), ops.mul(u, ops.add(take(steepness, piece), ops.mul(u, inner))))
+
+
+def _natural_spline(widths: Sequence[Number], slopes: Sequence[Number]) -> list[Number]:
+    """Return the second derivatives at the points: 0 at the ends, inside by solving a tridiagonal system."""
+    pivots: list[Number] = []
+    sides: list[Number] = []
+    for (a, b), (left, right) in zip(pairwise(widths), pairwise(slopes), strict=True):
+        pivot, side = ops.mul(2.0, ops.add(a, b)), ops.mul(6.0, ops.sub(right, left))
+        if pivots:
+            factor = ops.div(a, pivots[-1])
+            pivot, side = ops.sub(pivot, ops.mul(factor, a)), ops.sub(side, ops.mul(factor, sides[-1]))
+        pivots.append(pivot)
+        sides.append(side)
+    bends: list[Number] = [0.0]
+    for pivot, side, width in reversed(list(zip(pivots, sides, widths[1:], strict=True))):
+        bends.append(ops.div(ops.sub(side, ops.mul(width, bends[-1])), pivot))
+    return [0.0, *reversed(bends)] if len(widths) > 1 else [0.0, 0.0]
 
 
 def xlogy(x: Number, y: Number) -> Number:

@@ -337,6 +337,18 @@ def _dot(*operands: float) -> float:
     return reduce(operator.add, map(operator.mul, operands[:half], operands[half:])) if half else 0.0
 
 
+def _take(index: float, *table: float) -> float:
+    """Return the entry of a table at an index, rounded down; nan outside the table."""
+    return table[int(index)] if 0.0 <= index < len(table) else nan
+
+
+def _taken(operands: Sequence[Any]) -> tuple[Any, ...]:
+    """Tell which entry is taken: 1 for it, 0 for the others and for the index."""
+    index, *table = operands
+    whole = floor(index)
+    return 0.0, *[eq(whole, float(k)) for k in range(len(table))]
+
+
 def _compare(function: Callable[[float, float], bool]) -> Callable[[float, float], float]:
     return lambda x, y: 1.0 if function(x, y) else 0.0
 
@@ -439,6 +451,7 @@ eq       = Op("eq",         "=",    _compare(operator.eq), (None, None), _PN, co
 ne       = Op("ne",         "≠",    _compare(operator.ne), (None, None), _PN, commutative=True)
 
 sum      = Op("sum",        "Σ",    _sum,             lambda operands, out: (1.0,) * len(operands), _RR)
+take     = Op("take",       "[]",   _take,            lambda operands, out: _taken(operands), (_FRACTION, *_RR), selects=True)
 dot      = Op("dot",        "·",    _dot,             lambda operands, out: _other_half(operands), _RR + _RR)
 
 identity = Op("identity",   "",     lambda x: x,      (lambda x, out: 1.0,), _R)

@@ -41,7 +41,7 @@ def test_a_formula_over_floats_is_the_operation_to_the_bit(op):
         return np.float64(x)  # whose division does not raise
 
     with np.errstate(all="ignore"):
-        for operands in itertools.product(HARD, repeat=op.arity):
+        for operands in itertools.product(HARD, repeat=op.arity or 3):
             found = SPELLINGS[op].formula(OVER_FLOATS, *map(divided, operands))
             expected = op.value(*operands)
 

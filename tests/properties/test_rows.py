@@ -32,6 +32,7 @@ EXACT = {
     "where": lambda c, x, y: x,
     "copysign": lambda x, y: -x,
     "sum": lambda x, y: x + y,
+    "take": lambda index, x, y: x,
     "dot": lambda a, b, c, d: a * c + b * d,
     "identity": lambda x: x,
     "lgamma": mpmath.loggamma,

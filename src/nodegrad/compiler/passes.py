@@ -155,6 +155,11 @@ def _strong_factor(rewriter: _Rewriter, operands: Operands) -> int | None:
     return operands[1] if rewriter.number(operands[0]) else None
 
 
+def _take(rewriter: _Rewriter, operands: Operands) -> int | None:
+    index = rewriter.number(operands[0])
+    return operands[1 + int(index)] if index is not None and 0.0 <= index < len(operands) - 1 else None
+
+
 def _sum(rewriter: _Rewriter, operands: Operands) -> int | None:
     if len(operands) == 1:
         return operands[0]
@@ -185,6 +190,7 @@ _RULES: dict[Op, tuple[Rule, bool]] = {
     ops.where: (_where, False),
     ops.strong_mul: (_strong_mul, True),
     ops.strong_factor: (_strong_factor, True),
+    ops.take: (_take, True),
     ops.sum: (_sum, False),
     ops.dot: (_dot, False),
     STRONG_DOT: (_strong_dot, False),

@@ -135,7 +135,10 @@ def _expression(names: _Names, group: Group) -> str:
         product = _outer_product(names, *group.operands)
         if product:
             return product
-    operands = [names.operand(index.uniform, index.slots) for index in group.operands]
+    operands = [
+        (names.operand if index.slots.ndim == 1 else names.matrix)(index.uniform, index.slots)
+        for index in group.operands
+    ]
     return _spelled(group.op.name, group.op.symbol, operands)
 
 

@@ -10,7 +10,7 @@ the C library that a row names. Each language brings its own operands and its ow
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf
+from math import inf, nan
 from typing import Any
 
 from nodegrad import ops
@@ -63,6 +63,13 @@ def _floordiv(m: Any, x: Any, y: Any) -> Any:
 def _direction(m: Any, x: Any, y: Any) -> Any:
     length = m.hypot(x, y)
     return m.where(length == 0.0, 0.0, x / length)
+
+
+def _take(m: Any, index: Any, *table: Any) -> Any:
+    whole, found = m.floor(index), nan
+    for k, entry in enumerate(table):
+        found = m.where(whole == float(k), entry, found)
+    return found
 
 
 def _sigmoid(m: Any, x: Any) -> Any:
@@ -134,6 +141,7 @@ SPELLINGS: dict[Op, Spelling] = {
     ops.reciprocal: Spelling(formula=lambda m, x: 1.0 / x),
     ops.one_minus_square: Spelling(formula=lambda m, x: (1.0 - x) * (1.0 + x)),
     ops.direction:  Spelling("",       _FAST, "",                "",         _direction),
+    ops.take:       Spelling(formula=_take),
     ops.relu:       Spelling(formula=lambda m, x: m.where(x <= 0.0, 0.0, x)),
     ops.step:       Spelling(formula=lambda m, x: m.where(x > 0.0, 1.0, m.where(x != x, x, 0.0))),
     ops.maximum:    Spelling(formula=lambda m, x, y: m.where((x >= y) | (x != x), x, y)),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.program import Loop
-from nodegrad.ops import Op
+from nodegrad.ops import Op, take
 
 Slots = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -34,7 +34,7 @@ class Group:
 
     A contraction (`terms` > 0) with operands `(a, b)` is Σₜ a[i,t]·b[i,t]; with operands `(a,)` it is Σₜ
     a[i,t], or the largest or smallest a[i,t]. Terms are added from left to right, starting with `first` (an
-    operand, or None).
+    operand, or None). The operands of `take` are the index and the table, (result, entry).
     """
 
     op: Op
@@ -149,10 +149,10 @@ def check(program: VectorProgram) -> VectorProgram:
 def _check_group(group: Group, varying: Any, uniform: Any, target: Any) -> None:
     what = f"{group.op.name} at {group.start}"
     arity = group.op.arity
-    if not group.terms:
+    if not group.terms and group.op is not take:
         assert arity == len(group.operands), f"{what}: takes {arity} operands"
     shape = (group.count, group.terms) if group.terms else (group.count,)
-    for index in group.operands:
+    for index in group.operands[:1] if group.op is take else group.operands:
         assert index.slots.shape == shape, f"{what}: an operand has shape {index.slots.shape}, not {shape}"
     _check_slots(group, group.count, what, varying, uniform, target)
 
@@ -218,8 +218,12 @@ def scalars(item: Item) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
         return
     assert type(item) is Group
     signed = [~index.slots if index.uniform else index.slots for index in item.operands]
-    if not item.terms:
-        rows: Any = zip(*[each.tolist() for each in signed], strict=True)
+    if item.op is take:
+        rows: Any = [
+            (index, *table) for index, table in zip(*[each.tolist() for each in signed], strict=True)
+        ]
+    elif not item.terms:
+        rows = zip(*[each.tolist() for each in signed], strict=True)
     else:
         rows = map(tuple, np.concatenate(signed, axis=1).tolist())
     for result, operands in enumerate(rows, item.start):

@@ -9,6 +9,7 @@ becomes a matrix times a vector because it is one.
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class _Plan:
             for slot in operands:
                 if slot >= 0 and depth[slot] > deepest:
                     deepest = depth[slot]
-            if deepest >= _BODY and (op in STEPS or isinstance(op, Loop)):
+            if deepest >= _BODY and (op in STEPS or op is ops.take or isinstance(op, Loop)):
                 operands = self.operands[index] = self.separate(op, operands)
                 source.extend([_COPIES] * (len(depth) - len(source)))
             sources = [source[slot] if slot >= 0 else _LEAF for slot in operands]
@@ -108,6 +109,8 @@ class _Plan:
         if isinstance(op, Loop):
             fixed = op.state + op.outside
             return (*operands[:fixed], *self.alike(operands[fixed:]))
+        if op is ops.take:
+            return (operands[0], *self.alike(operands[1:]))
         if op not in PRODUCTS:
             return self.alike(operands)
         half = len(operands) // 2
@@ -139,8 +142,8 @@ class _Plan:
         ranks = rank[group]
         order = np.argsort(ranks, kind="stable")
         sizes = np.bincount(ranks, minlength=len(depths))
-        never = np.array([op in STEPS or isinstance(op, Loop | Result) for op in self.ops], bool)
-        scalar = (sizes[ranks] < _SMALL) & ~never
+        never = [op in STEPS or op is ops.take or isinstance(op, Loop | Result) for op in self.ops]
+        scalar = (sizes[ranks] < _SMALL) & ~np.array(never, bool)
         body = depths[group] >= _BODY
         # Cut between groups, but not between scalar groups of the same part.
         kind = np.where(scalar, -1 - body, ranks)[order]
@@ -213,7 +216,7 @@ class _Layout:
                 self.where[slot] = place if varies else ~place
             return
         terms = len(rows[0]) // (2 if op in PRODUCTS else 1) if op in STEPS else 0
-        if len(slots) < _SMALL and terms < _SMALL:
+        if op is not ops.take and len(slots) < _SMALL and terms < _SMALL:
             for slot, row in zip(slots, rows, strict=True):
                 self.where[slot] = self.expand(op, [self.where[each] for each in row], varies)
             return
@@ -228,7 +231,9 @@ class _Layout:
             first = _index(table[:, terms])
             table = np.delete(table, (0, terms), axis=1)
             terms -= 1
-        parts = np.split(table, table.shape[1] // terms, axis=1) if terms else table.T
+        parts: Any = np.split(table, table.shape[1] // terms, axis=1) if terms else table.T
+        if op is ops.take:
+            parts = (table[:, 0], table[:, 1:])
         operands = tuple([_index(part) for part in parts])
         self.items[varies].append(Group(op, start, len(slots), operands, terms, first))
 

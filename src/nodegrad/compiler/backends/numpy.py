@@ -142,6 +142,8 @@ class NumpyBackend:
         assert type(item) is Group
         if item.terms:
             found = self._contract(item, varying, uniform)
+        elif item.op is ops.take:
+            found = _take(*[_read(index, varying, uniform) for index in item.operands])
         else:
             found = self._function(item.op)(*[_read(index, varying, uniform) for index in item.operands])
         target[item.start : item.start + item.count] = found
@@ -174,6 +176,17 @@ def _columns(block: Array) -> Array:
 
 def _read(index: Index, varying: Array, uniform: Array) -> Any:
     return uniform[index.slots] if index.uniform else varying[index.slots]
+
+
+def _take(index: Array, table: Any) -> Any:
+    """Return entries of tables [result, entry, row] at indices [result, row]; nan outside."""
+    whole = np.floor(index)
+    inside = (whole >= 0.0) & (whole < table.shape[1])
+    at = np.where(inside, whole, 0.0).astype(np.int64)[:, None]
+    rows = max(at.shape[2], table.shape[2])
+    entries = np.broadcast_to(table, (*table.shape[:2], rows))
+    found = np.take_along_axis(entries, np.broadcast_to(at, (len(at), 1, rows)), axis=1)[:, 0]
+    return np.where(inside, found, np.nan)
 
 
 def _in_order(group: Group, varying: Array, uniform: Array) -> Any:

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, Factor, Load, Step
+from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, Factor, Load, Step, Take
 from nodegrad.compiler.backends.llvm.native import Kernel
 from nodegrad.compiler.backends.llvm.spellings import LONG
 from nodegrad.compiler.backends.llvm.turns import TurnsKernel
 from nodegrad.compiler.slots import affine, run_length, separable
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, scalars, slots_read
-from nodegrad.ops import Op
+from nodegrad.ops import Op, take
 
 _LONGEST = 40  # steps in one loop: more would not stay in registers
 # With more scalar operations than this, each kind of operation is one kernel: nothing is fused.
@@ -88,7 +88,7 @@ class _Fuser:
         self.writer = np.full(slots, -1, np.int32)  # which of the plan writes a slot
         scalars = sum(len(item.ops) for item in items if type(item) is Straight)
         self.fused = scalars <= _MANY_SCALARS
-        self.plan: list[_Loop | Straight | Turns] = []
+        self.plan: list[_Loop | Straight | Turns | Group] = []
         self.current: _Loop | None = None
         self.records = Records()
         for item in items:
@@ -98,6 +98,8 @@ class _Fuser:
                 self.write_straight(planned)
             elif isinstance(planned, Turns):
                 self.write_turns(planned)
+            elif type(planned) is Group:
+                self.write_take(planned)
             else:
                 assert type(planned) is _Loop
                 self.write(planned)
@@ -122,6 +124,13 @@ class _Fuser:
             self.outside[slots_read(item, uniform=self.alone)] = True
 
     def take_group(self, group: Group) -> None:
+        if group.op is take:
+            self.current = None
+            self.writer[group.start : group.start + group.count] = len(self.plan)
+            self.plan.append(group)
+            for index in group.reads:
+                self.read(index)
+            return
         if not group.terms:
             self.append(group.op, group.start, group.count, list(group.operands))
             return
@@ -251,6 +260,13 @@ class _Fuser:
         if line is None:
             return "table", [self.records.table(part[0]), self.records.table(part[1])]
         return "stride", [self.records.table(part[0]), line[1]]
+
+    def write_take(self, group: Group) -> None:
+        index, table = group.operands
+        fields = [group.count]
+        found = self.load(index, fields)
+        fields += [self.records.table(table.slots), table.slots.shape[1], group.start]
+        self.records.add(Take(found, table.uniform and not self.alone), fields)
 
     def write_turns(self, item: Turns) -> None:
         fields = [item.count]

@@ -8,10 +8,10 @@ so that a process compiles each kind once, and a program of any length costs no 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf
+from math import inf, nan
 from typing import Any
 
-from nodegrad.compiler.backends.llvm.ir import Body, Name
+from nodegrad.compiler.backends.llvm.ir import Body, Name, literal
 from nodegrad.compiler.backends.llvm.spellings import spell, strong_mul
 from nodegrad.compiler.program import MAX, MIN, STEPS, STRONG_DOT
 from nodegrad.ops import Op
@@ -151,6 +151,45 @@ class Contraction:
             else:
                 found.append(_address(body, factor.uniform, body.entry(table, i)))
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """An entry of a table for every element: lane by lane, since each lane has an index of its own."""
+
+    index: Load
+    uniform: bool
+
+    def write(self, body: Body) -> str:
+        """Write the kernel. Record: function, count, index, table of slots, its length, where to store."""
+        fields = Fields(body)
+        count, words = fields.next(), fields.load(self.index)
+        table, length, start = fields.next("ptr"), fields.next(), fields.next()
+        indices = body.variable(body.vector, body.number(0.0))
+        size = body.let(f"sitofp i64 {length} to double")
+        with body.loop(count) as i:
+            body.do(f"store {body.vector} {load(body, self.index, words, i)}, ptr {indices}")
+            first = body.let(f"mul nsw i64 {i}, {length}")
+            result = _address(body, False, body.let(f"add nsw i64 {start}, {i}"))
+            with body.loop(str(body.lanes)) as lane:
+                index = body.let(
+                    f"load double, ptr {body.let(f'getelementptr double, ptr {indices}, i64 {lane}')}"
+                )
+                above = body.let(f"fcmp oge double {index}, {literal(0.0)}")
+                below = body.let(f"fcmp olt double {index}, {size}")
+                inside = body.let(f"and i1 {above}, {below}")
+                safe = body.let(f"select i1 {inside}, double {index}, double {literal(0.0)}")
+                whole = body.let(f"fptosi double {safe} to i64")
+                slot = body.entry(table, body.let(f"add nsw i64 {first}, {whole}"))
+                place = _address(body, self.uniform, slot)
+                if not self.uniform:
+                    place = body.let(f"getelementptr double, ptr {place}, i64 {lane}")
+                entry = body.let(f"load double, ptr {place}")
+                entry = body.let(f"select i1 {inside}, double {entry}, double {literal(nan)}")
+                body.do(
+                    f"store double {entry}, ptr {body.let(f'getelementptr double, ptr {result}, i64 {lane}')}"
+                )
+        return PARAMETERS
 
 
 class Fields:
