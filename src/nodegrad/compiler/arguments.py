@@ -1,12 +1,15 @@
 """The arguments of `map`: check them, and lay them out as arrays [row, number]; and where its results go."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from inspect import Parameter, signature
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nodegrad.inputs import as_array
+from nodegrad.ops import plain
 from nodegrad.trees import LEAF, Spec, container, flatten
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -80,11 +83,12 @@ def results_in(spec: Spec, out: Any, count: int, name: str = "out") -> list[Arra
     return [block for part in parts for block in part]
 
 
-def rows(arguments: Sequence[Any]) -> tuple[Spec, list[Array], int]:
+def rows(arguments: Sequence[Any], shared: Collection[int] = ()) -> tuple[Spec, list[Array], int]:
     """Return the spec of one row, the numbers as arrays [row, number], and how many rows there are.
 
     An array or a list has its rows along the first axis. Any other container holds such arrays and lists. The
-    rows of a list may be containers: the function gets each as it is in the list.
+    rows of a list may be containers: the function gets each as it is in the list. Arguments at the places in
+    `shared` are one row, which all rows share.
 
     Raises:
         TypeError: if something is not a number.
@@ -94,10 +98,21 @@ def rows(arguments: Sequence[Any]) -> tuple[Spec, list[Array], int]:
         raise ValueError("map takes at least one argument with a row per entry; got none.")
     blocks: list[Array] = []
     names: list[str] = []
-    spec = tuple(
-        [_spec(argument, f"argument {place}", blocks, names) for place, argument in enumerate(arguments)]
-    )
-    count = len(blocks[0]) if blocks else 0
+    one_row: dict[int, Array] = {}  # by its place among the blocks
+    specs = []
+    for place, argument in enumerate(arguments):
+        if place in shared:
+            leaves, spec = flatten(argument)
+            one_row[len(blocks)] = np.array([[plain(x, "map") for x in leaves]], np.float64)
+            blocks.append(one_row[len(blocks)])
+            names.append(f"argument {place}")
+            specs.append(spec)
+        else:
+            specs.append(_spec(argument, f"argument {place}", blocks, names))
+    spec = tuple(specs)
+    count = next((len(block) for at, block in enumerate(blocks) if at not in one_row), 0)
+    for at, row in one_row.items():
+        blocks[at] = np.broadcast_to(row, (count, row.shape[1]))
     for name, block in zip(names, blocks, strict=True):
         if len(block) != count:
             raise ValueError(
@@ -107,6 +122,121 @@ def rows(arguments: Sequence[Any]) -> tuple[Spec, list[Array], int]:
     if not count:
         raise ValueError(f"map takes at least one row; {names[0] if names else 'argument 0'} has none.")
     return (tuple, None, spec), blocks, count
+
+
+# Keywords, static arguments, and arguments that rows share.
+
+Names = str | int | Sequence[str | int]  # arguments by name or position: one, or several
+
+
+class Form(NamedTuple):
+    """How a function is called: which of its last arguments are keywords, and its static arguments."""
+
+    keywords: tuple[str, ...] = ()
+    static: tuple[tuple[str, type, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A function that takes its numbers by position, whatever their names, and knows its static arguments."""
+
+    f: Callable[..., Any]
+    form: Form
+
+    def __call__(self, *numbers: Any) -> Any:
+        """Call the function as the form says."""
+        first = len(numbers) - len(self.form.keywords)
+        named = dict(zip(self.form.keywords, numbers[first:], strict=True))
+        return self.f(*numbers[:first], **named, **{name: value for name, _, value in self.form.static})
+
+    @property
+    def __name__(self) -> str:
+        return str(getattr(self.f, "__name__", "the function"))
+
+
+def _listed(names: Names) -> list[str | int]:
+    return [names] if isinstance(names, str | int) else list(names)
+
+
+def check_static(f: Callable[..., Any], static: Names) -> tuple[str, ...]:
+    """Return the names of the static arguments.
+
+    Raises:
+        ValueError: if the function has no argument of such a name or position.
+    """
+    known = list(_parameters(f)) if _listed(static) else []
+    for each in _listed(static):
+        if not (each in known if isinstance(each, str) else 0 <= each < len(known)):
+            raise ValueError(f"compile: static= names {each!r}, but the arguments are {', '.join(known)}.")
+    return tuple([each if isinstance(each, str) else known[each] for each in _listed(static)])
+
+
+def _parameters(f: Callable[..., Any]) -> Mapping[str, Parameter]:
+    try:
+        return signature(f).parameters
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "compile: static= and keywords need a function whose arguments have names."
+        ) from error
+
+
+def bind(
+    f: Any, static: tuple[str, ...], arguments: Sequence[Any], keywords: dict[str, Any]
+) -> tuple[Form, tuple[Any, ...]]:
+    """Return how a function is called, and its other arguments by position.
+
+    Raises:
+        TypeError: if the function takes no such arguments, or a static one cannot be compared by its hash.
+    """
+    if not callable(f):  # unpickled without its function
+        return Form(tuple(keywords)), (*arguments, *keywords.values())
+    bound = signature(f).bind(*arguments, **keywords)
+    values = {name: bound.arguments.pop(name) for name in static if name in bound.arguments}
+    for name, value in values.items():
+        if not isinstance(value, Hashable):
+            raise TypeError(
+                f"compile: the static argument {name} is {value!r:.60} of type {type(value).__name__}, which "
+                "cannot be looked up: it may change. Pass a tuple instead of a list, or close over it."
+            )
+    form = Form(tuple(bound.kwargs), tuple([(name, type(value), value) for name, value in values.items()]))
+    return form, (*bound.args, *bound.kwargs.values())
+
+
+def shared_places(f: Any, shared: Names, variant: Any, count: int) -> set[int]:
+    """Return the places of shared arguments among those of a variant.
+
+    Raises:
+        ValueError: if there is no such argument.
+    """
+    form = variant.form if isinstance(variant, Bound) else Form()
+    static = {name for name, _, _ in form.static}
+    own = [name for name in (_parameters(f) if callable(f) else ()) if name not in static]
+    positional = [name for name in own if name not in form.keywords][: count - len(form.keywords)]
+    order = [*positional, *form.keywords]
+    found = set()
+    for each in _listed(shared):
+        if isinstance(each, int) and 0 <= each < count:
+            found.add(each)
+        elif each in order:
+            found.add(order.index(str(each)))
+        else:
+            raise ValueError(f"map: shared= names {each!r}, but the arguments are {', '.join(order)}.")
+    return found
+
+
+def number_for(name: str, x: Any) -> float:
+    """Return an argument as a float.
+
+    Raises:
+        TypeError: if it is no number, with the remedy.
+    """
+    try:
+        return plain(x, "a compiled function")
+    except TypeError as error:
+        raise TypeError(
+            f"{error} An argument of {name} that is no number to compute with is named in static=: "
+            'compile(f, static="name").'
+        ) from None
 
 
 def _spec(argument: Any, name: str, blocks: list[Array], names: list[str]) -> Spec:
@@ -146,7 +276,7 @@ def _add(array: Array, name: str, blocks: list[Array], names: list[str]) -> tupl
     if array.ndim == 0:
         raise ValueError(
             f"map takes arrays with rows along the first axis; {name} is the single number {array}. "
-            "Give each row its own: numpy.full(count, number); or let the function close over it."
+            "Name it in shared=, for all rows to share it; or let the function close over it."
         )
     blocks.append(array.reshape(len(array), prod(array.shape[1:])))
     names.append(name)

@@ -5,12 +5,25 @@ from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
 from io import BytesIO
 from math import prod
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from nodegrad.compiler import backends, forks
-from nodegrad.compiler.arguments import Array, form_of_call, form_of_rows, results_in, rows
+from nodegrad.compiler.arguments import (
+    Array,
+    Bound,
+    Form,
+    Names,
+    bind,
+    check_static,
+    form_of_call,
+    form_of_rows,
+    number_for,
+    results_in,
+    rows,
+    shared_places,
+)
 from nodegrad.compiler.printing import render
 from nodegrad.compiler.record import named, recording
 from nodegrad.compiler.reduction import added
@@ -19,21 +32,45 @@ from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.compiler.ways import Ways, take, warn_once, warn_unsolved
 from nodegrad.inputs import one_of, whole
-from nodegrad.ops import plain
 from nodegrad.trees import LEAF, Spec, flatten, stack
 from nodegrad.value import Value
 
 forks.register()
 
 
+@overload
 def compile(
     f: Callable[..., Any],
     *,
+    static: Names = (),
     backend: str = "auto",
     exact: bool = False,
     max_traces: int = 32,
     threads: int | None = None,
-) -> "Compiled":
+) -> "Compiled": ...
+
+
+@overload
+def compile(
+    f: None = None,
+    *,
+    static: Names = (),
+    backend: str = "auto",
+    exact: bool = False,
+    max_traces: int = 32,
+    threads: int | None = None,
+) -> "Callable[[Callable[..., Any]], Compiled]": ...
+
+
+def compile(
+    f: Callable[..., Any] | None = None,
+    *,
+    static: Names = (),
+    backend: str = "auto",
+    exact: bool = False,
+    max_traces: int = 32,
+    threads: int | None = None,
+) -> Any:
     """Compile a function of numbers: recorded once per way through it, then run at native speed.
 
     >>> import nodegrad as ng
@@ -45,10 +82,20 @@ def compile(
     >>> slope = ng.compile(ng.value_and_grad(lambda x: x * ng.sin(x)))
     >>> slope(0.0)
     (0.0, 0.0)
+    >>> @ng.compile(static="n", exact=True)
+    ... def power(x, n=2):
+    ...     for _ in range(n - 1):
+    ...         x = x * x
+    ...     return x
+    >>> power(3.0), power(3.0, n=3)
+    (9.0, 81.0)
 
     Args:
         f: a function of numbers, lists, tuples, dicts and NumPy arrays of them, that returns such. What it
-            computes from its arguments and from Values it closes over is recorded.
+            computes from its arguments and from Values it closes over is recorded. Without it, a decorator
+            is returned.
+        static: the names of arguments that are no numbers to compute with (text, None, an int for `range`):
+            one, or several. The function is recorded anew for each value they take.
         backend: "llvm" (native code), "numpy", or "auto": llvm where llvmlite is installed.
         exact: compute every row to the bit as eager code does. Otherwise operations may be contracted
             (a·b + c rounded once) and elementary functions be off by up to 4 ulp.
@@ -59,28 +106,41 @@ def compile(
 
     Raises:
         TypeError: if `f` is not callable.
-        ValueError: if the backend is unknown or not installed, or `max_traces` or `threads` is not a whole
-            number of at least 1.
+        ValueError: if the backend is unknown or not installed, if `max_traces` or `threads` is not a whole
+            number of at least 1, or if `f` has no argument of a name in `static`.
     """
+    if f is None:
+        return partial(
+            compile, static=static, backend=backend, exact=exact, max_traces=max_traces, threads=threads
+        )
     if not callable(f):
         raise TypeError(f"compile takes a function; got {f!r:.60} of type {type(f).__name__}.")
     whole("compile", "max_traces", max_traces)
     whole("compile", "threads", threads, optional=True)
-    return Compiled(f, backends.choose(backend), exact, max_traces, threads)
+    names = check_static(f, static)
+    return Compiled(f, backends.choose(backend), exact, max_traces, threads, names)
 
 
 class Compiled:
     """A compiled function: call it with numbers, or `map` it over rows."""
 
     def __init__(
-        self, f: Callable[..., Any] | None, backend: str, exact: bool, max_traces: int, threads: int | None
+        self,
+        f: Callable[..., Any] | None,
+        backend: str,
+        exact: bool,
+        max_traces: int,
+        threads: int | None,
+        static: tuple[str, ...] = (),
     ) -> None:
         self.f = f
         self.backend = backend
         self.exact = exact
         self.max_traces = max_traces
         self.threads = threads
+        self.static = static
         self.ways: dict[Spec, Ways] = {}
+        self.variants: dict[Any, Compiled] = {}  # by keywords and the values of static arguments
         self._prepare()
         if f is not None:
             update_wrapper(self, f, updated=())
@@ -98,7 +158,22 @@ class Compiled:
         """What is compiled, by the structure of the arguments."""
         return {spec: ways.traces for spec, ways in self.ways.items()}
 
-    def __call__(self, *arguments: Any) -> Any:
+    def _variant(
+        self, arguments: Sequence[Any], keywords: dict[str, Any]
+    ) -> "tuple[Compiled, tuple[Any, ...]]":
+        """Return what is compiled for these keywords and static values, and the numbers by position."""
+        form, numbers = bind(self.f or self._name, self.static, arguments, keywords)
+        if form == Form() and not self.static:
+            return self, numbers
+        found = self.variants.get(form)
+        if found is None:
+            f = None if self.f is None else Bound(self.f, form)
+            made = Compiled(f, self.backend, self.exact, self.max_traces, self.threads)
+            made.__dict__["__name__"] = self._name
+            found = self.variants.setdefault(form, made)
+        return found, numbers
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Return what the function returns for these arguments, as floats in the same structure.
 
         With Values among the arguments the function itself is called, so that derivatives pass through; so
@@ -108,6 +183,9 @@ class Compiled:
             TypeError: if something is not a number.
             ValueError: if the function cannot be compiled.
         """
+        if keywords or self.static:
+            variant, arguments = self._variant(arguments, keywords)
+            return variant(*arguments)
         numbers: Any = arguments
         form = None
         ways = self._of_numbers.get(len(arguments))
@@ -119,7 +197,7 @@ class Compiled:
             leaves, spec = flatten(arguments)
             if self.f is not None and any(isinstance(x, Value) for x in leaves):
                 return self.f(*arguments)
-            numbers = [x if type(x) is float else plain(x, "a compiled function") for x in leaves]
+            numbers = [x if type(x) is float else number_for(self._name, x) for x in leaves]
             ways = self._ways(spec)
         build, found = ways.call(numbers)
         if self.f is not None and recording() is not None and ways.parameters:
@@ -160,6 +238,8 @@ class Compiled:
         executor: Any = None,
         shards: int = 16,
         out: Any = None,
+        shared: Names = (),
+        **keywords: Any,
     ) -> Any:
         """Apply the function to every row of the arguments.
 
@@ -169,6 +249,8 @@ class Compiled:
         [1.0, 5.0]
         >>> f.map([1.0, 2.0], [[1.0, 0.0], [2.0, 1.0]], reduce="mean")
         3.0
+        >>> f.map([1.0, 2.0], w=[2.0, 1.0], shared="w").tolist()
+        [3.0, 5.0]
 
         Args:
             arguments: arrays or lists with rows along the first axis, or tuples and dicts of such.
@@ -177,6 +259,9 @@ class Compiled:
             shards: into how many shards at most. Sums depend on it in their last digits, not on who computes.
             out: arrays to write the results to, in the structure and the shapes of what is returned; they are
                 returned. It saves making new ones at every call.
+            shared: the arguments that all rows share, by name or position: one, or several. They are given as
+                to a call. (Static arguments are shared anyway.)
+            keywords: arguments by name, like those by position.
 
         Returns:
             In the structure of what the function returns, an array with rows along the first axis for each
@@ -192,6 +277,11 @@ class Compiled:
         whole("map", "shards", shards)
         if out is not None and reduce is not None:
             raise ValueError("map takes out= for results row by row; with reduce= there are none.")
+        if keywords or self.static or shared or shared == 0:
+            variant, arguments = self._variant(arguments, keywords)
+            places = shared_places(self.f, shared, variant.f, len(arguments))
+            run = None if executor is None else partial(map_shards, executor, variant, shards)
+            return variant.over(*rows(arguments, places), reduce, run, out)
         trace, run, finish = self._quick.get((len(arguments), reduce), _NOTHING_QUICK)
         if (
             trace is not None
@@ -367,11 +457,15 @@ class Compiled:
             "parameters": max((len(trace.parameters) for trace in traces), default=0),
             "seconds": sum(trace.seconds for trace in traces),
             "rows": [(trace.lines[-1] if trace.lines else None, trace.rows) for trace in traces],
-            "eager_rows": sum(ways.eager for ways in self.ways.values()),
+            "eager_rows": sum(ways.eager for ways in self._all_ways()),
         }
 
+    def _all_ways(self) -> list[Ways]:
+        inner = [ways for variant in self.variants.values() for ways in variant._all_ways()]
+        return [*self.ways.values(), *inner]
+
     def _all_traces(self) -> list[Trace]:
-        return [trace for ways in self.ways.values() for trace in ways.traces]
+        return [trace for ways in self._all_ways() for trace in ways.traces]
 
     def __str__(self) -> str:
         traces = self._all_traces()
@@ -389,7 +483,7 @@ class Compiled:
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep what was recorded and the present numbers of leaves; the function if it fits them."""
-        kept = ("backend", "exact", "max_traces", "threads")
+        kept = ("backend", "exact", "max_traces", "threads", "static", "variants")
         state = {name: getattr(self, name) for name in kept}
         traces = {spec: ways.settle() for spec, ways in self.ways.items()}
         return state | {"traces": traces, "f": self._travelling(), "__name__": self._name}

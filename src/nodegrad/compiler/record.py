@@ -179,6 +179,13 @@ def record(
             result = f(*build(spec, inputs))
     except OtherWay:
         return None
+    except TypeError as error:
+        if "Value" in str(error) and "integer" in str(error):
+            raise TypeError(
+                f"compile: {named(f)} uses an argument as a whole number, for range or an index ({error}). "
+                'Name it in static=, as in compile(f, static="n"); it is then recorded anew for each value.'
+            ) from error
+        raise
     if recorder.other_way or (expected is not None and len(recorder.guards) < len(expected)):
         return None
     leaves, out_spec = flatten(result)

@@ -1,0 +1,162 @@
+"""Arguments of compiled functions: keywords, defaults, static and shared ones."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import nodegrad as ng
+from nodegrad import Value
+from nodegrad.compiler import backends
+
+BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return request.param
+
+
+def scaled(x, factor=2.0, *, shift=0.0):
+    return x * factor + shift
+
+
+def powers(x, n, kind="sum", skip=None):
+    terms = [x**i for i in range(n) if i != skip]
+    return ng.sum(terms) if kind == "sum" else ng.prod(terms)
+
+
+def test_keywords_and_defaults_are_as_python_has_them(backend):
+    compiled = ng.compile(scaled, backend=backend)
+
+    assert [compiled(3.0), compiled(3.0, 4.0), compiled(3.0, factor=5.0)] == [6.0, 12.0, 15.0]
+    assert [compiled(x=3.0, factor=5.0), compiled(3.0, shift=1.0)] == [15.0, 7.0]
+    assert compiled(factor=1.0, shift=2.0, x=3.0) == 5.0
+    with pytest.raises(TypeError, match="unexpected keyword argument 'scale'"):
+        compiled(3.0, scale=2.0)
+    with pytest.raises(TypeError, match="missing a required argument: 'x'"):
+        compiled(factor=2.0)
+
+
+def test_keywords_are_numbers_that_may_change(backend):
+    compiled = ng.compile(ng.value_and_grad(scaled), backend=backend)
+
+    assert [compiled(1.0, shift=s) for s in (1.0, 2.0, -1.0)] == [(3.0, 2.0), (4.0, 2.0), (1.0, 2.0)]
+    assert compiled.stats()["traces"] == 1
+
+
+def test_by_keyword_or_by_position_is_one_trace(backend):
+    compiled = ng.compile(scaled, backend=backend)
+
+    assert compiled(1.0, 2.0) == compiled(1.0, factor=2.0) == compiled(factor=2.0, x=1.0)
+    assert compiled.stats()["traces"] == 1
+
+
+def test_static_arguments_are_recorded_anew_for_each_value(backend):
+    compiled = ng.compile(powers, static=("n", "kind", "skip"), backend=backend)
+
+    found = [compiled(2.0, 3), compiled(2.0, 4), compiled(2.0, 3, kind="product"), compiled(3.0, n=3, skip=1)]
+
+    assert found == [powers(2.0, 3), powers(2.0, 4), powers(2.0, 3, "product"), powers(3.0, 3, skip=1)]
+    assert compiled.stats()["traces"] == 4
+    assert compiled(5.0, 3) == powers(5.0, 3)
+    assert compiled.stats()["traces"] == 4
+
+
+def test_static_values_that_are_equal_may_differ_in_type(backend):
+    compiled = ng.compile(lambda x, n: x * 2.0 if isinstance(n, bool) else x * n, static="n", backend=backend)
+
+    assert [compiled(3.0, 1), compiled(3.0, True), compiled(3.0, 1.0)] == [3.0, 6.0, 3.0]
+
+
+def test_static_arguments_by_position_and_in_map(backend):
+    compiled = ng.compile(powers, static=[1, "kind"], backend=backend)
+
+    assert compiled.map([1.0, 2.0, 3.0], 3).tolist() == [3.0, 7.0, 13.0]
+    assert compiled.map([1.0, 2.0, 3.0], n=2, kind="product").tolist() == [1.0, 2.0, 3.0]
+    assert compiled.map([1.0, 2.0, 3.0], n=2, reduce="sum") == 9.0
+
+
+def test_rows_share_arguments(backend):
+    def f(x, w, bias=0.0):
+        return w[0] * x + w[1] + bias
+
+    compiled = ng.compile(f, backend=backend)
+    rows = np.linspace(-1.0, 1.0, 37)
+
+    expected = (2.0 * rows + 1.0).tolist()
+    assert compiled.map(rows, [2.0, 1.0], shared="w").tolist() == expected
+    assert compiled.map(rows, [2.0, 1.0], shared=1).tolist() == expected
+    assert compiled.map(rows, np.array([2.0, 0.5]), 0.5, shared=("w", "bias")).tolist() == expected
+    assert compiled.map(rows, bias=1.0, w=(2.0, 0.0), shared=["bias", "w"]).tolist() == expected
+    assert compiled.map(rows, [2.0, 1.0], shared="w", reduce="sum") == pytest.approx(sum(expected))
+    gradient = ng.compile(ng.grad(f, 1), backend=backend).map(rows, [2.0, 1.0], shared="w", reduce="sum")
+    np.testing.assert_allclose(gradient, [0.0, 37.0], atol=1e-12)
+
+
+def test_compile_is_a_decorator():
+    @ng.compile
+    def plain(x):
+        return x + 1.0
+
+    @ng.compile(exact=True, static="n")
+    def repeated(x, n=2):
+        """Multiply."""
+        for _ in range(n):
+            x = x * 3.0
+        return x
+
+    assert plain(1.0) == 2.0
+    assert (repeated(1.0), repeated(1.0, n=3), repeated(1.0, 0)) == (9.0, 27.0, 1.0)
+    assert repeated.__doc__ == "Multiply."
+    assert repeated.exact
+
+
+def test_values_pass_through_with_keywords():
+    compiled = ng.compile(powers, static="n")
+
+    assert ng.grad(lambda x: compiled(x, n=4))(2.0) == 1.0 + 4.0 + 12.0
+    assert ng.grad(lambda x: ng.compile(scaled)(1.0, factor=x))(2.0) == 1.0
+    assert compiled(Value(2.0), 3).data == 7.0
+
+
+def test_pickles_take_keywords_and_static_values_along(backend):
+    compiled = ng.compile(powers, static=("n", "kind", "skip"), backend=backend)
+    compiled(2.0, 3)
+
+    again = pickle.loads(pickle.dumps(compiled))
+
+    assert again(3.0, 3) == 13.0
+    assert again(3.0, 2, kind="product") == 3.0
+
+
+@pytest.mark.parametrize("f", [lambda n: ng.sum([1.0 for _ in range(n)]), lambda n: [1.0, 2.0][n]])
+def test_a_whole_number_that_is_not_static_is_refused_with_the_remedy(f):
+    with pytest.raises(TypeError, match=r"static="):
+        ng.compile(f)(1)
+
+
+@pytest.mark.parametrize("x", ["text", None, {1, 2}])
+def test_what_is_no_number_is_refused_with_the_remedy(x):
+    with pytest.raises(TypeError, match=r"static="):
+        ng.compile(lambda x, kind: x)(1.0, x)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: ng.compile(scaled, static="scale"),
+            ValueError,
+            "names 'scale', but the arguments are x,",
+        ),
+        (lambda: ng.compile(scaled, static=7), ValueError, "static= names 7"),
+        (lambda: ng.compile(powers, static="n")(1.0, [1]), TypeError, "static argument n"),
+        (lambda: ng.compile(scaled).map([1.0], 2.0, shared="f"), ValueError, "shared= names 'f'"),
+        (lambda: ng.compile(scaled).map([1.0], 2.0), ValueError, "shared="),
+        (lambda: ng.compile(scaled).map(1.0, 2.0, shared=(0, 1)), ValueError, "at least one row"),
+    ],
+)
+def test_bad_use_is_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
