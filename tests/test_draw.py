@@ -644,3 +644,19 @@ def test_a_gradient_of_none_is_drawn_as_0():
     x.grad = None
 
     assert texts(own(x * 2.0))[0] == ["x", "data 1", "grad 0"]
+
+
+def test_a_leaf_that_every_node_of_a_deep_chain_uses_takes_no_room_for_each():
+    import tracemalloc
+
+    x = y = Value(1.001)
+    for _ in range(20_000):
+        y = y * x
+    tracemalloc.start()
+    drawing, explanation = own(y), ng.explain(y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert drawing.boxes < 10
+    assert explanation.partials[x] > 20_000
+    assert peak < 100e6  # sets of all that x feeds, one for each node, would take gigabytes

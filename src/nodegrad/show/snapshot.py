@@ -1,7 +1,7 @@
 """The nodes of a graph as they are drawn: their numbers at one moment, operands first."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nodegrad import ops
@@ -17,7 +17,7 @@ class Vertex:
     data: float
     grad: float
     label: str
-    operands: tuple["Vertex", ...]
+    operands: tuple["Vertex", ...] = field(repr=False)
     value: Any = None  # the Value; None for a product in an opened dot
     stale: bool = False  # whether what it was computed from holds another number by now
 

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from math import prod
+from math import inf, prod
 from typing import Any
 
 from nodegrad import ops
@@ -95,11 +95,11 @@ def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> 
     >>> [len(group.members) for group in fold(order, ())]
     [1, 1, 100, 100, 100, 100, 1]
     """
-    shapes = _shapes(order)
-    members = _gather(order, shapes, apart, by_feeds=True)
-    if len(members) > most:
+    shapes = _shapes(order, most)  # there are as many groups as shapes at least
+    members = _gather(order, shapes, apart, by_feeds=True) if shapes else {}
+    if shapes and len(members) > most:
         members = _gather(order, shapes, apart, by_feeds=False)
-    if len(members) > most:
+    if not shapes or len(members) > most:
         members = _gather(order, circles(order, apart), (), by_feeds=False)
     groups = _connect(members)
     _factor(groups)
@@ -116,21 +116,37 @@ def _gather(
     order: Sequence[Vertex], kinds: Mapping[Vertex, Any], apart: Collection[Vertex], by_feeds: bool
 ) -> dict[int, list[Vertex]]:
     """Gather the vertices of each kind; leaves, and if asked operations, by the groups they feed as well."""
-    feeds: dict[Vertex, set[tuple[int, int]]] = {vertex: set() for vertex in order}
-    opened: dict[Vertex, set[tuple[int, int]]] = {}  # the feeds into vertices that are apart
+    feeds: dict[Vertex, Any] = {}
+    opened: dict[Vertex, Any] = {}  # the feeds into vertices that are apart
     numbers: dict[Any, int] = {}
-    members: dict[int, list[Vertex]] = {}
+    members: list[list[Vertex]] = []
     for vertex in reversed(order):
         own = vertex if vertex in apart else None
-        fed = feeds[vertex] if by_feeds or not vertex.operands else opened.get(vertex, ())
-        key = (kinds.get(vertex, vertex.op), own, frozenset(fed))
+        operands = vertex.operands
+        fed = (feeds if by_feeds or not operands else opened).get(vertex)
+        key = (kinds.get(vertex, vertex.op), own, frozenset(fed) if type(fed) is set else fed)
         number = numbers.setdefault(key, len(numbers))
-        members.setdefault(number, []).append(vertex)
-        for index, operand in enumerate(vertex.operands):
-            feeds[operand].add((number, _position(vertex, index)))
+        if number == len(members):
+            members.append([])
+        members[number].append(vertex)
+        for index, operand in enumerate(operands):
+            feed = (number, _position(vertex, index))
+            if by_feeds or not operand.operands:
+                _add(feeds, operand, feed)
             if own is not None:
-                opened.setdefault(operand, set()).add((number, _position(vertex, index)))
-    return members
+                _add(opened, operand, feed)
+    return dict(enumerate(members))
+
+
+def _add(feeds: dict[Vertex, Any], vertex: Vertex, feed: tuple[int, int]) -> None:
+    """Add a feed to those of a vertex. Most have one, which stands for itself: a set for each takes long."""
+    known = feeds.get(vertex)
+    if known is None:
+        feeds[vertex] = feed
+    elif type(known) is set:
+        known.add(feed)
+    elif known != feed:
+        feeds[vertex] = {known, feed}
 
 
 def opened(groups: Sequence[Group], group: Group, count: int) -> list[Group]:
@@ -179,8 +195,11 @@ def cut(groups: Sequence[Group], outputs: Collection[Group], depth: int | None, 
     return [*stubs.values(), *kept]
 
 
-def _shapes(order: Iterable[Vertex]) -> dict[Vertex, int]:
-    """Give each shape a number. Of a sum, what counts is the set of its terms' shapes, not how many."""
+def _shapes(order: Iterable[Vertex], most: float = inf) -> dict[Vertex, int]:
+    """Give each shape a number; give up, with nothing, where there are more than `most`.
+
+    Of a sum, what counts is the set of its terms' shapes, not how many.
+    """
     numbers: dict[Any, int] = {}
     shapes: dict[Vertex, int] = {}
     for vertex in order:
@@ -194,6 +213,8 @@ def _shapes(order: Iterable[Vertex]) -> dict[Vertex, int]:
         else:
             key = (vertex.op, *below, len(set(vertex.operands)))
         shapes[vertex] = numbers.setdefault(key, len(numbers))
+        if len(numbers) > most:
+            return {}
     return shapes
 
 

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise, product, takewhile
+from operator import attrgetter
 from types import MappingProxyType
 
 from nodegrad.show.drawing.fold import Group
@@ -81,7 +82,7 @@ def kind_of(group: Group, outputs: Collection[Vertex]) -> str:
 
 def is_stale(group: Group) -> bool:
     """Whether a node of a box was computed from numbers that have changed since."""
-    return any(vertex.stale for vertex in group.members)
+    return any(map(attrgetter("stale"), group.members))
 
 
 def cells(group: Group, before: Mapping[object, float] = MappingProxyType({})) -> tuple[str, ...]:
@@ -121,7 +122,7 @@ def label_of_group(group: Group) -> str:
 
 def _range(numbers: Sequence[float]) -> str:
     """Write the least and the greatest of some numbers; nan if one of them is."""
-    if any(math.isnan(x) for x in numbers):
+    if math.isnan(sum(numbers)) and any(map(math.isnan, numbers)):  # inf - inf is nan too
         return "nan"
     low, high = number(min(numbers)), number(max(numbers))
     return low if low == high else f"{low} … {high}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -143,27 +143,39 @@ def definition(vertex: Vertex, names: dict[Vertex, str]) -> Formula:
     return Formula(vertex.op.name, vertex.op, tuple([_symbol(operand, names) for operand in vertex.operands]))
 
 
-def name_all(vertices: Sequence[Vertex]) -> dict[Vertex, str]:
-    """Name each vertex: its label, with an index if others have the same, or v₁, v₂ ... if it has none.
+class Names(dict[Vertex, str]):
+    """What each vertex is called: its label, with an index if others have the same, or v₁, v₂ ...
 
-    An index is left out if some label reads like it: v1, v_1 or v[1] in the case of v₁.
+    Names are given when they are first asked for. An index is left out if some label reads like it: v1,
+    v_1 or v[1] in the case of v₁.
     """
-    wanted = {vertex: plain_name(vertex.label) for vertex in vertices if vertex.label}
-    uses = Counter(wanted.values())
-    given = {_letters(name) for name, times in uses.items() if times == 1}
-    indices: dict[str, Iterator[int]] = {}
-    names: dict[Vertex, str] = {}
-    for vertex in dict.fromkeys(vertices):
-        label = wanted.get(vertex, "")
+
+    def __init__(self, vertices: Iterable[Vertex]) -> None:
+        self.wanted = {vertex: plain_name(vertex.label) for vertex in vertices if vertex.label}
+        self.uses = Counter(self.wanted.values())
+        self.given = {_letters(name) for name, times in self.uses.items() if times == 1}
+        self.indices: dict[str, Iterator[int]] = {}
+
+    def __missing__(self, vertex: Vertex) -> str:
+        label = self.wanted.get(vertex, "")
         if is_constant(vertex):
-            names[vertex] = number(vertex.data)
-        elif label and uses[label] == 1:
-            names[vertex] = label
+            name = number(vertex.data)
+        elif label and self.uses[label] == 1:
+            name = label
         else:
-            stem = label or "v"
-            numbered = (indexed(stem, at) for at in indices.setdefault(stem, count(1)))
-            names[vertex] = next(name for name in numbered if _letters(name) not in given)
-            given.add(_letters(names[vertex]))
+            numbered = (indexed(label or "v", at) for at in self.indices.setdefault(label or "v", count(1)))
+            name = next(name for name in numbered if _letters(name) not in self.given)
+            self.given.add(_letters(name))
+        self[vertex] = name
+        return name
+
+
+def name_all(vertices: Iterable[Vertex], known: Iterable[Vertex] = ()) -> Names:
+    """Name some vertices, in this order, of all that are known; others get their names when asked for."""
+    vertices = list(vertices)
+    names = Names([*known, *vertices])
+    for vertex in vertices:
+        names[vertex]
     return names
 
 
