@@ -23,6 +23,25 @@ NAME = re.compile(r"(?:ng|nodegrad)((?:\.\w+)+)")
 NO_LONGER = re.compile(r"^### Removed\n(?:(?!##).*\n)*", re.MULTILINE)  # of the changelog: names of the past
 QUOTED = [  # a page, the text around a number on it, and the number in the code
     ("docs/how-to/look-at-a-graph.md", r"Above (\d+) nodes", "show.drawing.draw.FOLD_ABOVE"),
+    ("docs/how-to/look-at-a-graph.md", r"more than (\d+) nodes begin", "show.players.graph.FOLD_ABOVE"),
+    ("docs/how-to/look-at-a-graph.md", r"every node, up to ([\d,]+)", "show.players.graph.IN_FULL"),
+    ("docs/how-to/look-at-a-graph.md", r"more than ([\d,]+) nodes play", "show.players.graph.MOST"),
+    (
+        "src/nodegrad/show/players/graph.py",
+        r"there are more than (\d+) nodes",
+        "show.players.graph.FOLD_ABOVE",
+    ),
+    ("src/nodegrad/show/players/graph.py", r"if there are ([\d,]+) at most", "show.players.graph.IN_FULL"),
+    ("src/nodegrad/show/players/graph.py", r"has more than ([\d,]+) nodes", "show.players.graph.MOST"),
+    ("src/nodegrad/show/players/recorder.py", r"at most (\d+) parameters", "show.players.recorder.MOST"),
+    (
+        "src/nodegrad/show/explaining/explain.py",
+        r"more than (\d+) nodes",
+        "show.explaining.chain_rule.IN_FULL",
+    ),
+    ("docs/how-to/write-a-loop.md", r"\(([\d,]+) by default\)", "loops.while_loop(limit)"),
+    ("docs/how-to/write-a-loop.md", r"more than (\d+) of them", "loops._WIDE"),
+    ("src/nodegrad/compiler/README.md", r"After (\d+) ways", "compiler.ways._PATIENCE"),
     ("docs/how-to/explain-a-derivative.md", r"more than (\d+) nodes", "show.explaining.chain_rule.IN_FULL"),
     ("docs/how-to/check-a-gradient.md", r"halved up to (\d+) times", "check._LEVELS"),
     ("docs/how-to/check-a-gradient.md", r"tolerance=([\de-]+)", "check.check_grad(tolerance)"),
