@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from threading import get_ident
 from typing import Any, NamedTuple
 from weakref import ref
 
-from nodegrad.graph import topological_order
+from nodegrad.graph import patient_collector, topological_order
 from nodegrad.ops import constant
 from nodegrad.sweep import chain, partials, watchers
 from nodegrad.trees import described
@@ -270,21 +271,34 @@ def stats(*outputs: Value) -> Stats:
     for output in outputs:
         if not isinstance(output, Value):
             raise TypeError(f"stats takes Values; got {described(output)}. Unpack several: stats(*values).")
-    order = topological_order(*outputs)
+    with patient_collector():
+        order = topological_order(*outputs)
+        depth = _depth(order)
+        counts = Counter(map(attrgetter("op"), order))
+        leaves, constants = counts.pop(None, 0), counts.pop(constant, 0)
+        return Stats(
+            nodes=len(order),
+            leaves=leaves,
+            constants=constants,
+            depth=depth,
+            operations={op.name: count for op, count in counts.most_common()},
+            bytes=_bytes(order),
+        )
+
+
+def _depth(order: Sequence[Value]) -> int:
+    """Return how many operations the longest path has."""
     depths: dict[Value, int] = {}
+    depth_of = depths.__getitem__
     for node in order:
-        depths[node] = max((depths[operand] + 1 for operand in node.operands), default=0)
-    counts = Counter(node.op.name for node in order if node.op is not None and node.op is not constant)
-    return Stats(
-        nodes=len(order),
-        leaves=sum(node.op is None for node in order),
-        constants=sum(node.op is constant for node in order),
-        depth=max(depths.values(), default=0),
-        operations=dict(counts.most_common()),
-        bytes=sum(map(_bytes, order)),
-    )
+        operands = node.operands
+        depths[node] = 1 + max(map(depth_of, operands)) if operands else 0
+    return max(depths.values(), default=0)
 
 
-def _bytes(node: Value) -> int:
-    operands = sys.getsizeof(node._first) if type(node._first) is tuple else 0  # two stand in the node itself
-    return sys.getsizeof(node) + sys.getsizeof(node._data) + operands
+def _bytes(order: Sequence[Value]) -> int:
+    """Return what nodes take, with their numbers and tuples of operands; two operands stand in the node."""
+    sizes = sum(count * kind.__basicsize__ for kind, count in Counter(map(type, order)).items())
+    collected = sys.getsizeof(order[0]) - type(order[0]).__basicsize__ if order else 0  # the collector's own
+    tuples = [node._first for node in order if type(node._first) is tuple]
+    return sizes + len(order) * (collected + sys.getsizeof(0.0)) + sum(map(sys.getsizeof, tuples))

@@ -687,7 +687,7 @@ def test_all_shards_are_given_before_any_is_awaited(shards, expected):
 
     assert found.tolist() == (3.0 * X).tolist()
     assert expected <= executor.given <= 2 * expected
-    with pytest.raises(ValueError, match="map takes shards of at least 1"):
+    with pytest.raises(ValueError, match="map takes shards as a whole number of at least 1"):
         compiled.map(X, executor=executor, shards=0)
     executor.inner.shutdown()
 
