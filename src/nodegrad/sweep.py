@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.ops import COMPARISONS, add, constant, mul, strong_mul, where
+from nodegrad.ops import COMPARISONS, Op, add, constant, mul, strong_mul, where
 
 Number = Any  # a float or a Value
 Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Number]], None]
@@ -135,6 +135,12 @@ def _reverse(order: Sequence[Any], active: Collection[Any] | None) -> None:
                 x = node._first
                 partial = rule(x._data, node._data)
                 x._grad += adjoint * partial if partial or not op.selects else 0.0
+        elif op.arity == 2 and active is None:
+            x, y = node._first, node._second
+            for operand, rule in zip((x, y), op.partials, strict=True):
+                if rule is not None and operand.op is not constant:
+                    partial = rule(x._data, y._data, node._data)
+                    operand._grad += adjoint * partial if partial or not op.selects else 0.0
         else:
             for operand, partial in partials(node, active):
                 operand._grad += adjoint * partial if partial or not op.selects else 0.0
@@ -182,18 +188,19 @@ def partials(
 
     A constant takes part as a plain number, so that what depends on no variable is computed, not recorded.
     """
-    if not node.operands:
+    operands, op = node.operands, node.op
+    if not operands:
         return
-    if isinstance(node.op, ops.Composite):
+    if type(op) is not Op:
         yield from _composite(node, active, floats)
         return
-    primals = [operand._data if floats or operand.op is constant else operand for operand in node.operands]
+    primals = [operand._data if floats or operand.op is constant else operand for operand in operands]
     out = node._data if floats else node
-    rules = node.op.partials
-    for index, partial in enumerate(rules(primals, out) if callable(rules) else rules):
-        operand = node.operands[index]
+    rules = op.partials
+    together = op.arity is None  # one rule gives all partials
+    for operand, partial in zip(operands, rules(primals, out) if together else rules, strict=True):
         if partial is not None and (operand.op is not constant if active is None else operand in active):
-            yield operand, partial if callable(rules) else partial(*primals, out)
+            yield operand, partial if together else partial(*primals, out)
 
 
 def _composite(node: Any, active: Collection[Any] | None, floats: bool) -> Iterator[tuple[Any, Number]]:

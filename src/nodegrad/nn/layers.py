@@ -451,19 +451,22 @@ def _generator(seed: Seed) -> Any:
 
 def _lifted(x: Any, user: Module) -> list[Any]:
     """List the inputs, with plain numbers made constants once for all neurons that read them."""
-    numbers = as_list(x, user.summary())
+    numbers = x if type(x) is list else as_list(x, type(user).__name__)
     if hasattr(numbers, "apply_op") or not hasattr(numbers, "__iter__"):
         numbers = [numbers]  # the one input of a neuron that has one
-    numbers = list(numbers)
-    if any(isinstance(number, list | tuple) or getattr(number, "shape", ()) for number in numbers):
+    return [
+        number if hasattr(number, "apply_op") else literal(_plain(number, numbers, user))
+        for number in numbers
+    ]
+
+
+def _plain(number: Any, numbers: Any, user: Module) -> float:
+    if isinstance(number, list | tuple) or getattr(number, "shape", None):
         raise TypeError(
             f"{user.summary()} takes the inputs of one sample; got {len(numbers)} rows. For many samples "
             "write [model(x) for x in X] or, at native speed, nodegrad.compile(model).map(X)."
         )
-    return [
-        number if hasattr(number, "apply_op") else literal(ops.plain(number, user.summary()))
-        for number in numbers
-    ]
+    return number if type(number) is float else ops.plain(number, user.summary())
 
 
 def _one_or_all(outputs: list[Any]) -> Any:
