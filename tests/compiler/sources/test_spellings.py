@@ -20,7 +20,12 @@ HARD = [
 FEW = [0.0, -0.0, 0.5, 1.0, -1.0, 2.0, -3.0, 0.1, 1e-310, 1e200, math.inf, -math.inf, math.nan]
 FRACTIONS = [(n * 0.37 % 1.0, n * 0.61 % 1.0, n * 0.83 % 1.0) for n in range(1, 40)]
 PYTHON = {"round_to"}  # rounds decimal digits as only Python does
-SPELLED = {name: row for name, row in TABLE.items() if row.arity is not None and name not in PYTHON}
+# Rows that are composed of others are opened before they are written.
+SPELLED = {
+    name: row
+    for name, row in TABLE.items()
+    if row.arity is not None and row.composed is None and name not in PYTHON
+}
 
 
 def points(row):
