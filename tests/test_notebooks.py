@@ -1,0 +1,48 @@
+"""The notebooks are the tutorials, and they run."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "docs"))
+from notebooks import NOTEBOOKS, TUTORIALS, notebook, written  # noqa: E402  # beside the pages
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_notebook_is_what_the_page_makes(name):
+    found = (NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8")
+
+    assert found == written(name), "run python docs/notebooks.py"
+
+
+def test_every_notebook_is_a_tutorial():
+    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(TUTORIALS)
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_notebook_runs(name, tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    monkeypatch.setenv("PYTHONPATH", str(Path(sys.modules["nodegrad"].__file__).parents[1]))
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    book = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
+
+    client = nbclient.NotebookClient(
+        book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    done = client.execute()
+
+    assert all(cell["execution_count"] for cell in done.cells if cell.cell_type == "code")
+
+
+def test_prompts_answers_and_made_files_become_cells():
+    page = "# Page\n\n```pycon\n>>> x = 1\n>>> x\n1\n```\n\nText\n\n"
+    page += "```{made} a.svg\nA\n```\n\n```console\nls\n```\n"
+
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook(page)["cells"]]
+
+    assert cells[:3] == [("markdown", "# Page"), ("code", "x = 1\nx"), ("markdown", "Text")]
+    assert "display(SVG(filename='a.svg'))" in cells[3][1]
+    assert cells[4] == ("markdown", "```console\nls\n```")
