@@ -3,6 +3,7 @@
 import math
 import random
 import statistics
+from functools import partial
 
 import pytest
 
@@ -193,3 +194,54 @@ def test_rows_of_anything():
     assert data.rows(table) == data.rows(map(list, table)) == table
     assert data.rows(np.array(table)) == data.rows(Frame(np.array(table))) == table
     assert type(data.rows(np.array([1, 2]))[0]) is int
+
+
+# Arrays and frames stay what they are.
+
+
+def same_frame(frame, found):
+    return type(found) is type(frame) and list(found.columns) == ["a", "b"]
+
+
+def table_forms():
+    np = pytest.importorskip("numpy")
+    table = np.arange(12.0).reshape(6, 2) ** 1.5
+    yield "array", table, lambda found: type(found) is np.ndarray and found.shape[1] == 2
+    for name in ("pandas", "polars"):
+        try:
+            frames = __import__(name)
+        except ImportError:
+            continue
+        frame = frames.DataFrame({"a": table[:, 0], "b": table[:, 1]})
+        yield name, frame, partial(same_frame, frame)
+
+
+def test_what_comes_as_an_array_or_a_frame_leaves_as_one():
+    np = pytest.importorskip("numpy")
+    for name, table, fits in table_forms():
+        train, test, y_train, y_test = data.train_test_split(table, np.arange(6), test_size=0.5, seed=1)
+        scaled, other = data.standardize(train, test)
+
+        assert all(map(fits, (train, test, scaled, other))), name
+        assert sorted([*y_train, *y_test]) == list(range(6))
+        assert np.asarray(table)[y_train].tolist() == np.asarray(train).tolist()
+        assert np.asarray(scaled).mean(axis=0) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_scaling_can_be_applied_again_and_undone():
+    for name, table, fits in table_forms():
+        scaler = data.StandardScaler(table)
+        scaled = scaler.transform(table)
+        back = scaler.inverse_transform(scaled)
+
+        assert all(map(fits, (scaled, back))), name
+        assert data.rows(back)[3] == pytest.approx(data.rows(table)[3], rel=1e-14)
+    with pytest.raises(ValueError, match="rows of 2 and of 3 numbers"):
+        data.StandardScaler([[1.0, 2.0]]).transform([[1.0, 2.0, 3.0]])
+
+
+def test_constant_columns_become_0_and_come_back():
+    scaler = data.StandardScaler([[3.0], [3.0]])
+
+    assert scaler.transform([[3.0], [4.0]]) == [[0.0], [1.0]]
+    assert scaler.inverse_transform([[0.0], [1.0]]) == [[3.0], [4.0]]

@@ -8,7 +8,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value
-from nodegrad.nn import MLP, Layer, Neuron, activations
+from nodegrad.nn import MLP, Embedding, Layer, LayerNorm, Neuron, Sequential, activations
 
 
 def test_neuron_is_its_formula():
@@ -219,3 +219,76 @@ def test_gradient_through_a_network_agrees_with_differences():
         below = ng.sum(model(x)).data
         parameter.data = start
         assert parameter.grad == pytest.approx((above - below) / (2 * step), rel=1e-6, abs=1e-8)
+
+
+# Layers that are not made of neurons.
+
+
+def test_layer_norm_has_mean_0_and_variance_1_before_gain_and_bias():
+    layer = LayerNorm(4, epsilon=1e-5)
+    inputs = [1.0, 2.0, 4.0, -3.0]
+
+    outputs = [out.data for out in layer(inputs)]
+
+    mean = sum(inputs) / 4
+    variance = sum((x - mean) ** 2 for x in inputs) / 4
+    assert outputs == pytest.approx([(x - mean) / math.sqrt(variance + 1e-5) for x in inputs], rel=1e-14)
+    for gain, bias in zip(layer.gain, layer.bias, strict=True):
+        gain.data, bias.data = 2.0, -1.0
+    moved = [2.0 * out - 1.0 for out in outputs]
+    assert [out.data for out in layer(inputs)] == pytest.approx(moved, rel=1e-14)
+    with pytest.raises(ValueError, match=r"LayerNorm\(4\) takes 4 inputs; got 3"):
+        layer([1.0, 2.0, 3.0])
+
+
+def test_layer_norm_of_equal_numbers_is_the_bias():
+    assert [out.data for out in LayerNorm(3)([5.0, 5.0, 5.0])] == [0.0, 0.0, 0.0]
+
+
+def test_embedding_gives_the_row_of_a_symbol_recorded_or_not():
+    table = Embedding(3, 2, seed=1)
+    rows = [[value.data for value in row] for row in table.w]
+
+    assert [[value.data for value in row] for row in table([2, 0])] == [rows[2], rows[0]]
+    assert [value.data for value in table(Value(1.0))] == rows[1]
+    for symbol in (3, -1, 0.5):
+        with pytest.raises(ValueError, match="a symbol is a number from 0 to 2"):
+            table(symbol)
+
+
+def test_gradient_of_an_embedding_reaches_the_chosen_row_only():
+    table = Embedding(3, 2, seed=1)
+
+    for symbol in (1, Value(1.0)):
+        table.zero_grad()
+        a, b = table(symbol)
+        (2.0 * a + 3.0 * b).backward()
+        assert [[value.grad for value in row] for row in table.w] == [[0.0, 0.0], [2.0, 3.0], [0.0, 0.0]]
+
+
+def test_sequential_feeds_each_the_output_of_the_one_before():
+    first, last = Layer(2, 3, "tanh", seed=1), Layer(3, 1, None, seed=2)
+    model = Sequential(first, lambda numbers: [2.0 * number for number in numbers], last)
+
+    assert model([0.5, -1.0]).data == last([2.0 * out for out in first([0.5, -1.0])]).data
+    assert len(model.parameters()) == 9 + 4
+    assert next(iter(model.state_dict())) == "modules.0.neurons.0.w.0"
+
+
+def test_embedded_words_are_classified_end_to_end():
+    """Three symbols a row; the class is the symbol in the middle."""
+    rows = [[a, b, c] for a in range(3) for b in range(3) for c in range(3)]
+    targets = [b for _, b, _ in rows]
+    model = Sequential(
+        Embedding(3, 3, seed=1),
+        lambda words: [x for word in words for x in word],
+        LayerNorm(9),
+        Layer(9, 3, None, seed=2),
+    )
+
+    history = ng.fit(
+        model, rows, targets, "cross_entropy", lr=0.1, epochs=300, metrics="accuracy", compile=True
+    )
+
+    assert history.compiled
+    assert history.metrics["accuracy"][-1] == 1.0

@@ -442,3 +442,59 @@ def test_a_gradient_that_is_zero_is_a_gradient():
         optimizer.step()
 
     assert x.data == 0.0
+
+
+# Gradients that are None, as PyTorch resets them; groups.
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW, RMSProp])
+def test_parameter_without_gradient_is_left_alone(kind):
+    x, y = Value(1.0), Value(2.0)
+    optimizer = kind([x, y], 0.1, weight_decay=0.5)
+    x.grad, y.grad = 1.0, None
+
+    optimizer.step()
+
+    assert x.data != 1.0
+    assert y.data == 2.0
+    assert optimizer.states[1] == ()
+    optimizer.zero_grad()
+    assert y.grad == 0.0
+
+
+def test_clipping_passes_over_gradients_that_are_none():
+    x, y = Value(0.0), Value(0.0)
+    x.grad, y.grad = 3.0, None
+
+    assert clip_grad_norm([x, y], 1.0) == 3.0
+    clip_grad_value([x, y], 0.5)
+
+    assert (x.grad, y.grad) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("groups", "error", "message"),
+    [
+        (lambda x: [{"parameters": [x]}, {"params": [x]}], ValueError, "stands in two groups"),
+        (lambda x: [{"weights": [x]}], TypeError, "a group of parameters has parameters, learning_rate, mom"),
+        (lambda x: [{"parameters": [x], "beta": 1.0}], TypeError, "got parameters, beta"),
+        (lambda x: [{"parameters": [x], "momentum": 2.0}], ValueError, "momentum is at least 0 and below 1"),
+        (lambda x: [{"parameters": [x], "lr": -1.0}], ValueError, "learning_rate is a number not below 0"),
+        (lambda x: [{"parameters": []}], ValueError, "got no parameters"),
+    ],
+)
+def test_unfit_groups_are_refused(groups, error, message):
+    with pytest.raises(error, match=message):
+        SGD(groups(Value(1.0)), 0.1)
+
+
+def test_state_holds_the_learning_rates_of_groups():
+    def make(rate):
+        return SGD([{"parameters": [Value(1.0)], "lr": rate}, {"parameters": [Value(2.0)]}], lr=0.5)
+
+    source, target = make(0.1), make(0.2)
+    target.load_state_dict(source.state_dict())
+
+    assert [group.learning_rate for group in target.groups] == [0.1, 0.5]
+    with pytest.raises(ValueError, match="rates of 2 groups; got 1"):
+        target.load_state_dict(source.state_dict() | {"learning_rates": [0.1]})
