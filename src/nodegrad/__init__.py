@@ -25,7 +25,7 @@ from nodegrad.value import *
 if TYPE_CHECKING:  # for those who read types: what lies outside the core, which `_LATER` loads on first use
     # isort: off
     from nodegrad import data as data, nn as nn, optim as optim, show as show, training as training
-    from nodegrad.compiler import compile as compile
+    from nodegrad.compiler import compile as compile, load_compiled as load_compiled
     from nodegrad.diagnose import detect_anomaly as detect_anomaly, stats as stats
     from nodegrad.show import draw as draw, draw_dot as draw_dot, explain as explain, player as player
     from nodegrad.show import playground as playground, plots as plots, training_player as training_player
@@ -49,7 +49,7 @@ _CORE = (
 )
 _MODULES = {name: name for name in ("data", "nn", "optim", "show", "training")} | {"plots": "show.plots"}
 _NAMES = {
-    "compiler": ("compile",),
+    "compiler": ("compile", "load_compiled"),
     "diagnose": ("detect_anomaly", "stats"),
     "show": ("draw", "draw_dot", "explain", "paths", "player", "playground", "training_player"),
     "training": ("History", "fit"),

@@ -17,7 +17,7 @@ from nodegrad.inputs import whole
 from nodegrad.ops import Composite, constant, identity, plain
 from nodegrad.sweep import forward_sweep
 from nodegrad.trees import LEAF, Spec, Tree, build, container, described, flatten
-from nodegrad.value import Value, listen, literal
+from nodegrad.value import Value, listen, literal, stand_in
 
 __all__ = ["fori_loop", "scan", "while_loop"]
 
@@ -265,7 +265,7 @@ def _values(found: Iterable[Any]) -> list[Value]:
 
 
 def _stand_ins(values: Sequence[Value]) -> list[Value]:
-    return [Value(x._data) for x in values]
+    return [stand_in(x._data) for x in values]
 
 
 class _Turn:
@@ -425,14 +425,14 @@ def _jacobian(
                 seeds[loop.outside[index - states]] = 1.0
             elif index >= states + reads:
                 turn, item = divmod(index - states - reads, len(loop.items))
-                seeds[loop.items[item]] = mark = Value(float(turn == 0))
+                seeds[loop.items[item]] = mark = stand_in(float(turn == 0))
                 items.append(mark)
                 marked.append(turn)
             carried = _carried(loop, index, seeds)
             in_state = {}
             for place in carried:
                 in_state[place] = len(state)
-                seeds[loop.state[place]] = tangent = Value(float(place == index))
+                seeds[loop.state[place]] = tangent = stand_in(float(place == index))
                 state.append(tangent)
                 first.append(literal(float(place == index)))
             recorder.inside.update(items, state)

@@ -450,6 +450,8 @@ def _operand(number: Any) -> Any:
         return literal(number)
     if isinstance(number, Value):
         return number
+    if kind.__name__ == "ndarray" and number.ndim:
+        return NotImplemented  # an error would write all its Values out as text
     try:
         return literal(plain(number, "arithmetic with a Value"))
     except TypeError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import copy
 import dataclasses
 import functools
 import io
@@ -164,6 +165,10 @@ FOLLOWED = {
     "callbacks of key=": lambda x: max([x, 2.5, 1.5], key=lambda v: -abs(v - 2.0)) * x,
     "functools.reduce": lambda x: functools.reduce(lambda a, b: a if a > b else b, [x, 2.0, x * x]),
     "statistics.median": lambda x: statistics.median([x, 2.0, 3.0]) * x,
+    "copy.copy": lambda x: either(copy.copy(x * 1.0) > 2.0, copy.copy(x * 1.0)),
+    "copy.deepcopy": lambda x: either(copy.deepcopy([x * 1.0])[0] > 2.0, copy.deepcopy((x * 1.0,))[0]),
+    "copy.deepcopy of an argument": lambda x: either(copy.deepcopy({"a": x})["a"] > 2.0, copy.deepcopy(x)),
+    "dataclasses.asdict": lambda x: either(dataclasses.asdict(Point(x))["x"] > 2.0, x),
     "dataclasses.replace": lambda x: dataclasses.replace(Point(1.0), x=x).x * 2.0,
 }
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nodegrad.compiler.compiled import Compiled, compile
 
-__all__ = ["Compiled", "compile"]
+__all__ = ["Compiled", "compile", "load_compiled"]
 
 
 def __getattr__(name: str) -> Any:

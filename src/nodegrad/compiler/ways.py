@@ -17,7 +17,7 @@ from nodegrad.compiler.record import Recorder, Way, named, numbers_of, record
 from nodegrad.compiler.trace import MakeBackend, Trace, make_trace, refuse, verify
 from nodegrad.graph import patient_collector
 from nodegrad.trees import Build, Spec, build, builder, flatten
-from nodegrad.value import Value
+from nodegrad.value import Value, stand_in
 
 _OTHER_ROWS = 3  # rows that the first trace of `map` is compared on, if they go the same way
 _PATIENCE = 64  # ways met once before it is clear that most rows go ways of their own
@@ -162,7 +162,7 @@ class Ways:
         f = self.function()
         self.eager += 1
         with patient_collector():
-            leaves, spec = flatten(f(*build(self.spec, list(map(Value, numbers)))))
+            leaves, spec = flatten(f(*build(self.spec, list(map(stand_in, numbers)))))
             return spec, numbers_of(leaves, f)
 
     def function(self) -> Any:

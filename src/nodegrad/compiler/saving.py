@@ -1,0 +1,208 @@
+"""What was compiled, written to a file of readable JSON and read again: programs, never code."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler import backends
+from nodegrad.compiler.program import MAX, MIN, STRONG_DOT, Loop, Program, Result, check, loop, result
+from nodegrad.compiler.trace import MakeBackend, Trace
+from nodegrad.files import load_json, save_json
+from nodegrad.ops import TABLE, Op
+from nodegrad.trees import LEAF, Spec
+from nodegrad.value import Value
+
+OPTIONS = ("backend", "exact", "max_traces", "threads")
+
+_KIND, _VERSION = "nodegrad compiled function", 1
+_OPS = {**TABLE, **{op.name: op for op in (STRONG_DOT, MAX, MIN)}}
+_CONTAINERS: dict[str, Any] = {"list": list, "tuple": tuple, "dict": dict, "array": np.ndarray}
+_NAMES = {kind: name for name, kind in _CONTAINERS.items()}
+
+Ways = dict[Spec, list[Trace]]
+
+
+def save(path: str | os.PathLike[str], name: str, options: dict[str, Any], ways: Ways) -> None:
+    """Write the traces of a function, and the numbers that the Values it closes over hold now."""
+    content = {
+        "name": name,
+        "options": options,
+        "ways": [
+            {"arguments": _written_spec(spec), "traces": list(map(_written_trace, traces))}
+            for spec, traces in ways.items()
+        ],
+    }
+    save_json(path, _KIND, _VERSION, content)
+
+
+def load(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], Callable[[MakeBackend], Ways]]:
+    """Return the name, the options and what makes the traces of a function that was saved.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is damaged, or something else.
+    """
+    content = load_json(path, "load_compiled", _KIND, _VERSION)
+    try:
+        name, options = str(content["name"]), {key: content["options"][key] for key in OPTIONS}
+        _require(options["backend"] in backends.NAMES and type(options["exact"]) is bool, "unknown options")
+        _require(all(each is None or _whole(each) for each in (options["threads"],)), "threads")
+        _require(_whole(options["max_traces"]), "max_traces")
+        ways = [
+            (_read_spec(each["arguments"]), [_read_trace(trace) for trace in each["traces"]])
+            for each in content["ways"]
+        ]
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"load_compiled: {path} holds no function that can be run: {error!r}.") from error
+
+    def make(backend: MakeBackend) -> Ways:
+        return {spec: [_trace(state, backend) for state in states] for spec, states in ways}
+
+    return name, options, make
+
+
+# Traces.
+
+
+def _written_trace(trace: Trace) -> dict[str, Any]:
+    return {
+        "program": _written(trace.program),
+        "closed_over": [leaf._data.hex() for leaf in trace.parameters],
+        "results": _written_spec(trace.spec),
+        "result_count": trace.results,
+        "branches": [[answer, line] for answer, line in trace.way],
+        "operations": trace.operations,
+    }
+
+
+def _read_trace(content: dict[str, Any]) -> dict[str, Any]:
+    program = check(_read(content["program"]))
+    numbers = list(map(float.fromhex, content["closed_over"]))
+    branches = [(bool(answer), str(line)) for answer, line in content["branches"]]
+    spec, results = _read_spec(content["results"]), _whole(content["result_count"])
+    _require(len(numbers) == program.parameters, "not a number for each Value closed over")
+    _require(results + len(branches) == len(program.outputs), "not an output for each result and branch")
+    _require(_leaves(spec) == results, "results of another structure")
+    return {
+        "program": program,
+        "parameters": list(map(Value, numbers)),
+        "spec": spec,
+        "results": results,
+        "expected": [answer for answer, _ in branches],
+        "lines": [line for _, line in branches],
+        "operations": _whole(content["operations"]),
+    }
+
+
+def _trace(state: dict[str, Any], make: MakeBackend) -> Trace:
+    trace: Trace = Trace.__new__(Trace)
+    trace.__dict__.update(state, seconds=0.0, rows=0, example=[0.0] * state["program"].inputs)
+    trace.solves = any(isinstance(op, Loop) and op.settles for op in trace.program.ops)
+    trace.reset(make)
+    return trace
+
+
+# Programs: operations by name, constants to the bit.
+
+
+def _written(program: Program) -> dict[str, Any]:
+    return {
+        "inputs": program.inputs,
+        "parameters": program.parameters,
+        "constants": [float(number).hex() for number in program.constants],
+        "instructions": [
+            [_written_op(op), *operands] for op, operands in zip(program.ops, program.operands, strict=True)
+        ],
+        "outputs": list(program.outputs),
+    }
+
+
+def _written_op(op: Op) -> Any:
+    if isinstance(op, Loop):
+        condition = None if op.condition is None else _written(op.condition)
+        return {"while": condition, "do": _written(op.body), "loop": [op.state, op.items, op.turns, op.limit]}
+    if isinstance(op, Result):
+        return op.index
+    if _OPS.get(op.name) is not op:
+        raise ValueError(
+            f"save: the operation {op.name} is Python code, which is not saved. Write it with nodegrad's "
+            "operations, or pickle the compiled function."
+        )
+    return op.name
+
+
+def _read(content: dict[str, Any]) -> Program:
+    instructions = content["instructions"]
+    return Program(
+        _whole(content["inputs"]),
+        _whole(content["parameters"]),
+        list(map(float.fromhex, content["constants"])),
+        [_read_op(op) for op, *_ in instructions],
+        [tuple(map(_slot, operands)) for _, *operands in instructions],
+        list(map(_slot, content["outputs"])),
+    )
+
+
+def _read_op(content: Any) -> Op:
+    if isinstance(content, dict):
+        state, items, turns, limit = content["loop"]
+        condition = None if content["while"] is None else _read(content["while"])
+        body = _read(content["do"])
+        fixed = [_whole(state), _whole(items), *(_whole(each) for each in (turns, limit) if each is not None)]
+        _require(fixed[0] + fixed[1] <= body.inputs, "a loop whose turn takes too few numbers")
+        _require(body.parameters == 0 and len(body.outputs) >= fixed[0], "a loop whose turn is none")
+        return loop(condition and check(condition), check(body), state, items, turns, limit)
+    return result(_whole(content)) if isinstance(content, int) else _OPS[content]
+
+
+# Structures of arguments and results.
+
+
+def _written_spec(spec: Spec) -> Any:
+    if spec == LEAF:
+        return LEAF
+    kind, form, entries = spec
+    if kind not in _NAMES or (kind is dict and any(found not in (str, int) for _, found in form)):
+        raise ValueError(
+            f"save: arguments and results of type {kind.__name__} are Python code, which is not saved. Use "
+            "numbers in lists, tuples, dicts and arrays."
+        )
+    form = [key for key, _ in form] if kind is dict else None if form is None else list(form)
+    return [_NAMES[kind], form, list(map(_written_spec, entries))]
+
+
+def _read_spec(content: Any) -> Spec:
+    if content == LEAF:
+        return LEAF
+    name, form, entries = content
+    kind = _CONTAINERS[name]
+    if kind is dict:
+        _require(len(form) == len(entries) and all(type(key) in (str, int) for key in form), "keys of a dict")
+        form = tuple([(key, type(key)) for key in form])
+    elif kind is np.ndarray:
+        form = tuple(map(_whole, form))
+    return kind, form, tuple(map(_read_spec, entries))
+
+
+def _leaves(spec: Spec) -> int:
+    if spec == LEAF:
+        return 1
+    kind, form, entries = spec
+    return int(np.prod(form)) if kind is np.ndarray else sum(map(_leaves, entries))
+
+
+def _whole(number: Any) -> int:
+    _require(type(number) is int and number >= 0, f"{number!r} where a whole number belongs")
+    return int(number)
+
+
+def _slot(number: Any) -> int:
+    _require(type(number) is int, f"{number!r} where a slot belongs")
+    return int(number)
+
+
+def _require(condition: Any, what: str) -> None:
+    if not condition:
+        raise ValueError(what)

@@ -1,0 +1,179 @@
+"""Compiled functions in files: what goes in comes out, and nothing else is taken."""
+
+import json
+import math
+from collections import namedtuple
+
+import numpy as np
+import pytest
+
+import nodegrad as ng
+from nodegrad import Value
+from nodegrad.compiler import backends
+from nodegrad.files import _checksum
+
+BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
+weight = Value(2.0)
+
+
+def branches(x):
+    return ng.sin(x) * weight if x > 0 else -x + math.inf
+
+
+def looped(x):
+    return (
+        ng.while_loop(lambda s: s * s > 2.0 + weight, lambda s: s * 0.5, x)
+        + ng.scan(lambda s, c: (s * x + c, s), 0.0, [1.0, 2.0])[0]
+    )
+
+
+CASES = {
+    "branches": (branches, [(2.0,), (-1.0,)]),
+    "loops": (ng.value_and_grad(looped), [(9.0,), (0.1,)]),
+    "roots": (lambda a: ng.root(lambda x: x**3 - a, (0.0, 5.0)), [(2.0,), (9.0,)]),
+    "structures": (
+        lambda p, v: {"a": [p["w"][0] * v, (p["b"],)], 3: ng.softmax([*v])},
+        [({"w": (2.0,), "b": 1.0}, np.array([1.0, 2.0, 3.0]))],
+    ),
+    "networks": (
+        ng.value_and_grad(lambda x: ng.sum(ng.nn.MLP(3, [5, 2], seed=0)(x)) ** 2),
+        [([1.0, -2.0, 0.5],)],
+    ),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_loaded_does_what_was_saved(case, backend, tmp_path):
+    f, rows = CASES[case]
+    compiled = ng.compile(f, backend=backend, exact=True)
+    expected = [compiled(*row) for row in rows]
+
+    compiled.save(tmp_path / "f.json")
+    again = ng.load_compiled(tmp_path / "f.json")
+
+    np.testing.assert_equal([again(*row) for row in rows], expected)
+    assert (again.backend, again.exact) == (backend, True)
+    assert str(again).splitlines()[1:] == str(compiled).splitlines()[1:]
+    again.save(tmp_path / "g.json")
+    assert (tmp_path / "g.json").read_text() == (tmp_path / "f.json").read_text()
+
+
+def test_values_closed_over_keep_the_numbers_they_had(tmp_path):
+    w = Value(3.0)
+    compiled = ng.compile(lambda x: x * w)
+    compiled(1.0)
+    w.data = 4.0
+    compiled.save(tmp_path / "f.json")
+    w.data = 5.0
+
+    again = ng.load_compiled(tmp_path / "f.json")
+
+    assert again(2.0) == 8.0
+    assert again.map([1.0, 2.0], reduce="sum") == 12.0
+    (leaf,) = next(iter(again.traces.values()))[0].parameters
+    leaf.data = 10.0
+    assert again(2.0) == 20.0
+
+
+def test_a_way_that_was_not_recorded_is_an_error(tmp_path):
+    compiled = ng.compile(branches)
+    compiled(2.0)
+    compiled.save(tmp_path / "f.json")
+
+    with pytest.raises(ValueError, match="not recorded"):
+        ng.load_compiled(tmp_path / "f.json")(-2.0)
+
+
+Point = namedtuple("Point", "x")
+
+
+@pytest.mark.parametrize(
+    ("f", "arguments", "message"),
+    [
+        (ng.custom("own", lambda x: math.exp(x), lambda x, out: 1.0), (1.0,), "own is Python code"),
+        (lambda x: Point(x), (1.0,), "Point are Python code"),
+        (lambda p: p.x, (Point(1.0),), "Point are Python code"),
+    ],
+)
+def test_python_code_is_not_saved(f, arguments, message, tmp_path):
+    compiled = ng.compile(f)
+    compiled(*arguments)
+
+    with pytest.raises(ValueError, match=message):
+        compiled.save(tmp_path / "f.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_not_called_is_not_saved(tmp_path):
+    with pytest.raises(ValueError, match="was not called yet"):
+        ng.compile(branches).save(tmp_path / "f.json")
+
+
+def saved(path):
+    compiled = ng.compile(looped)
+    compiled(9.0)
+    compiled.save(path)
+    return json.loads(path.read_text())
+
+
+def test_every_changed_byte_is_noticed(tmp_path):
+    path = tmp_path / "f.json"
+    saved(path)
+    good = path.read_bytes()
+    generator = np.random.default_rng(0)
+
+    for place in generator.integers(0, len(good), 150).tolist():
+        path.write_bytes(
+            good[:place] + bytes([good[place] ^ (1 << int(generator.integers(7)))]) + good[place + 1 :]
+        )
+        try:
+            again = ng.load_compiled(path)
+        except ValueError:
+            continue
+        assert again(9.0) == ng.compile(looped)(9.0)  # white space only
+
+
+def change(content, *path, to):
+    *path, last = path
+    for key in path:
+        content = content[key]
+    content[last] = to
+
+
+TRACE = ("ways", 0, "traces", 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [
+        ((*TRACE, "program", "instructions", 0, 1), 99),
+        ((*TRACE, "program", "instructions", 0, 1), -99),
+        ((*TRACE, "program", "instructions", 0, 1), "x"),
+        ((*TRACE, "program", "instructions", 0, 1), True),
+        ((*TRACE, "program", "instructions", 0, 0), "__import__"),
+        ((*TRACE, "program", "instructions", 0), []),
+        ((*TRACE, "program", "outputs"), [99]),
+        ((*TRACE, "program", "outputs"), []),
+        ((*TRACE, "program", "inputs"), -1),
+        ((*TRACE, "program", "constants", 0), "ten"),
+        ((*TRACE, "closed_over"), []),
+        ((*TRACE, "results"), ["list", None, ["*", "*"]]),
+        ((*TRACE, "results"), ["object", None, []]),
+        ((*TRACE, "result_count"), 5),
+        ((*TRACE, "branches"), [[True]]),
+        (("ways",), 3),
+        (("ways", 0, "arguments"), ["tuple", None, 3]),
+        (("options", "backend"), "fortran"),
+        (("options",), {}),
+    ],
+)
+def test_foreign_files_are_refused(path, to, tmp_path):
+    content = saved(tmp_path / "f.json")
+    change(content, *path, to=to)
+    body = {key: value for key, value in content.items() if key not in ("format", "version", "checksum")}
+    content["checksum"] = _checksum(body)
+    (tmp_path / "f.json").write_text(json.dumps(content))
+
+    with pytest.raises(ValueError, match="load_compiled"):
+        ng.load_compiled(tmp_path / "f.json")
