@@ -12,6 +12,7 @@ from typing import Any
 
 from nodegrad.inputs import as_array, whole
 from nodegrad.ops import plain
+from nodegrad.trees import build, flatten, is_structure
 
 Row = list[float]
 DataSet = tuple[list[Row], list[int]]
@@ -491,9 +492,15 @@ def _check_finite(array: Any, name: str, user: str) -> None:
 
 
 def _finite(entry: Any, place: str) -> Any:
-    """Turn an entry into a number or nested lists of numbers, or refuse it by its place."""
+    """Turn an entry into a number or nested lists of numbers, or refuse it by its place.
+
+    Named tuples, dicts, data classes and the like stay what they are.
+    """
     if hasattr(entry, "tolist"):
         entry = entry.tolist()
+    if is_structure(entry):
+        leaves, spec = flatten(entry)
+        return build(spec, [_finite(leaf, f"{place}, number {index}") for index, leaf in enumerate(leaves)])
     if hasattr(entry, "__iter__") and not isinstance(entry, str):
         return [_finite(inner, f"{place}[{index}]") for index, inner in enumerate(entry)]
     if type(entry) is int:
@@ -505,4 +512,6 @@ def _finite(entry: Any, place: str) -> Any:
 
 
 def _extent(entry: Any) -> str:
+    if is_structure(entry):
+        return f"a {type(entry).__name__} of {len(flatten(entry)[0])} numbers"
     return f"a list of {len(entry)}" if isinstance(entry, list) else "a number"

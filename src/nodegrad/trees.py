@@ -119,6 +119,11 @@ def container(tree: Any) -> tuple[Any, Any] | None:
     return None if names is None else (names, [getattr(tree, name) for name in names])
 
 
+def is_structure(tree: Any) -> bool:
+    """Return whether this is a container, but not an array, a plain list or a plain tuple."""
+    return type(tree) not in (list, tuple) and container(tree) is not None
+
+
 def _keys(tree: dict[Any, Any]) -> tuple[Any, ...]:
     """Return the keys of a dict, each with its type: 1, 1.0 and True are equal, and differ as keys."""
     return tuple([(key, _type(key)) for key in tree])

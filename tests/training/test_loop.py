@@ -5,6 +5,8 @@ import random
 import signal
 import sys
 import types
+from collections import OrderedDict, namedtuple
+from dataclasses import dataclass
 
 import pytest
 
@@ -748,3 +750,34 @@ def test_targets_are_checked_before_anything_changes():
         fit(model, LINE_X, [1, -1, -1, 0], loss="hinge", batch_size=1, seed=0)  # takes the last row last
 
     assert model.state_dict() == before
+
+
+ROWS = [(0.1 * i, 0.2 * i) for i in range(10)]
+Place = namedtuple("Place", "x y")
+
+
+@dataclass
+class Position:
+    x: float
+    y: float
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize(
+    "kind",
+    [Place, Position, lambda x, y: {"x": x, "y": y}, lambda x, y: OrderedDict(x=x, y=y)],
+    ids=["named tuple", "data class", "dict", "OrderedDict"],
+)
+def test_rows_of_any_container_arrive_in_the_model_as_they_are(kind, compile):
+    def trained(rows, read):
+        w = [Value(0.1), Value(0.2)]
+        targets = [0.5 * i for i in range(10)]
+        options = {"epochs": 3, "batch_size": 4, "seed": 1, "compile": compile}
+        return fit(lambda row: ng.dot(w, read(row)), rows, targets, optimizer=SGD(w, 0.05), **options).losses
+
+    def read(row):
+        return [row["x"], row["y"]] if isinstance(row, dict) else [row.x, row.y]
+
+    found = trained([kind(x, y) for x, y in ROWS], read)
+
+    assert found == pytest.approx(trained(ROWS, list))

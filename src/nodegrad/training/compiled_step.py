@@ -14,6 +14,7 @@ from nodegrad.nn.losses import LOSSES
 from nodegrad.training.native_steps import NativeSteps, Point, spans
 from nodegrad.training.problem import Batch, Problem, Taken
 from nodegrad.transforms import value_and_grad
+from nodegrad.trees import is_structure
 from nodegrad.value import Value
 
 _TRIED = 4  # samples on which compiled and eager code are compared
@@ -128,12 +129,12 @@ class CompiledStep:
 
     def _blocks(self, samples: Samples) -> tuple[list[Any], Any]:
         """Return the samples as arrays [row, number] and the spec of one of them."""
-        X, y, *weights = [np.asanyarray(part) for part in samples.parts]
-        if self.classes and y.ndim == 1:
-            y = (y[:, None] == np.arange(self.classes)).astype(float)  # a probability for each class
-        parts = [X, y, *weights]
-        spec = rows([part[:1].tolist() for part in parts])[0]
-        return [_block(part) for part in parts], spec
+        parts = [part if is_structure(part[0]) else np.asanyarray(part) for part in samples.parts]
+        if self.classes and parts[1].ndim == 1:
+            parts[1] = (parts[1][:, None] == np.arange(self.classes)).astype(float)  # a probability per class
+        first = [part[:1] if isinstance(part, list) else part[:1].tolist() for part in parts]
+        blocks = [rows([part])[1][0] if isinstance(part, list) else _block(part) for part in parts]
+        return blocks, rows(first)[0]
 
     @property
     def native(self) -> bool:
