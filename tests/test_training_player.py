@@ -162,3 +162,12 @@ def test_what_cannot_be_recorded_is_refused(make, message):
 def test_anything_but_a_recorder_is_refused_with_the_remedy():
     with pytest.raises(TypeError, match=r"expects a Recorder; got a History. Make one with Recorder\(model"):
         training_player(ng.History())
+
+
+def test_the_row_shown_is_one_whose_derivatives_are_not_0():
+    model = ng.nn.MLP(2, [3, 1], activation="tanh", seed=1)
+    recorder = Recorder(model, SQUARE, XOR)
+
+    assert SQUARE[recorder.example] == [1.0, 1.0]
+    assert Recorder(model, SQUARE, XOR, example=0).example == 0
+    assert all(len(group.members) == 1 for group in recorder.groups)  # so small a network stands open

@@ -16,7 +16,7 @@ from nodegrad.show.snapshot import Vertex, snapshot
 from nodegrad.sweep import reverse_sweep
 from nodegrad.value import Value
 
-FOLD_ABOVE = 24  # nodes of the graph of one sample
+FOLD_ABOVE = 60  # nodes of the graph of one sample
 RESOLUTION = 28  # points along each side of the plane
 CURVE = 81  # points of a curve over one input
 MOST = 500  # parameters that a page can show
@@ -55,7 +55,7 @@ class Recorder:
         X: the rows of inputs; with one or two columns the page shows the curve or the plane.
         y: a target for each row.
         loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
-        example: which row's graph to show.
+        example: which row's graph to show; by default one with few derivatives of 0.
         every: record each call, each second, and so on.
 
     Raises:
@@ -68,7 +68,7 @@ class Recorder:
         X: Any,
         y: Any,
         loss: str | Loss = "mean_squared_error",
-        example: int = 0,
+        example: int | None = None,
         every: int = 1,
     ) -> None:
         from nodegrad.nn.losses import LOSSES
@@ -84,12 +84,13 @@ class Recorder:
             )
         if isinstance(loss, str) and loss not in LOSSES:
             raise ValueError(f"Recorder knows the losses {', '.join(LOSSES)}; got {loss!r}.")
-        if not 0 <= example < len(self.samples):
+        if example is not None and not 0 <= example < len(self.samples):
             raise ValueError(
                 f"Recorder expects example to be one of {len(self.samples)} rows; got {example}."
             )
-        self.model, self.example, self.every = model, example, every
+        self.model, self.every = model, every
         self.loss: Loss = LOSSES[loss] if isinstance(loss, str) else loss
+        self.example = self._telling() if example is None else example
         self.frames: list[Frame] = []
         self.groups: list[Group] = []
         self.calls = 0
@@ -125,6 +126,15 @@ class Recorder:
                 self._texts(),
             )
         )
+
+    def _telling(self) -> int:
+        """Return which of the first rows has the most parameters with a derivative other than 0."""
+        counts = []
+        for row, target in self.samples[:50]:
+            error = self.loss(self.model(row), target)
+            adjoints = reverse_sweep(topological_order(error), {error: 1.0})
+            counts.append(sum(adjoints.get(parameter, 0.0) != 0.0 for parameter in self.parameters))
+        return counts.index(max(counts))
 
     def _points(self) -> list[Any]:
         """Return where to look at the model: over a line, over a plane, or nowhere if inputs are more."""
