@@ -321,7 +321,7 @@ def test_a_hostile_label_is_text_in_every_form(label):
     name = plain_name(label)
 
     html = ET.fromstring(explanation.html)
-    assert {element.tag for element in html.iter()} <= {"div", "h3", "p", "pre", "b", "code"}
+    assert {element.tag for element in html.iter()} <= {"div", "h3", "section", "p", "pre", "b", "code"}
     assert any(f"{name} = 1" in (element.text or "") for element in html.iter("pre"))
     assert f"{name} = 1" in str(explanation)
     assert "<script" not in explanation.markdown
@@ -540,3 +540,15 @@ def test_an_explanation_says_that_numbers_have_changed_since():
     )
     assert "$w$ was changed after $v_{1}$" in explanation.markdown
     assert explain(w * w).changed is None
+
+
+def test_an_explanation_is_saved_by_suffix(tmp_path):
+    explanation = explain(linear_network()[0])
+
+    assert explanation.save(tmp_path / "e.txt").read_text(encoding="utf-8") == f"{explanation}\n"
+    assert explanation.save(tmp_path / "e.md").read_text(encoding="utf-8") == explanation.markdown
+    html = explanation.save(tmp_path / "e.html").read_text(encoding="utf-8")
+    assert explanation.html in html
+    assert html.count('class="node ') == len(snapshot([explanation.output]))
+    with pytest.raises(ValueError, match=r"writes \.txt, \.md or \.html; got 'e\.pdf'"):
+        explanation.save(tmp_path / "e.pdf")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from math import isnan
+from pathlib import Path as FilePath
 from typing import Any
 
 from nodegrad.graph import changed_operand, dependents, patient_collector, topological_order
@@ -22,6 +23,7 @@ from nodegrad.show.explaining.chain_rule import (
 )
 from nodegrad.show.explaining.formula import NEGATIVE, Formula
 from nodegrad.show.explaining.notation import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation
+from nodegrad.show.players.explanation import explanation_page
 from nodegrad.show.snapshot import Vertex, is_constant, label_of, snapshot, values
 from nodegrad.show.text import plain_name
 from nodegrad.sweep import reverse_sweep
@@ -73,6 +75,24 @@ class Explanation:
     def html(self) -> str:
         """The explanation as a piece of HTML without scripts or styles."""
         return HTML.document(self._blocks(HTML))
+
+    def save(self, path: str | FilePath) -> FilePath:
+        """Write the explanation to a file: .txt, .md, or .html with the graph beside it, lit step by step.
+
+        Raises:
+            ValueError: for another suffix.
+        """
+        path = FilePath(path)
+        if path.suffix == ".html":
+            return explanation_page(self).save(path)
+        if path.suffix not in (".txt", ".md"):
+            raise ValueError(f"Explanation.save writes .txt, .md or .html; got {path.name!r}.")
+        path.write_text(f"{self}\n" if path.suffix == ".txt" else self.markdown, encoding="utf-8")
+        return path
+
+    def show(self) -> None:
+        """Show the explanation beside the graph, in the notebook's cell or in the browser."""
+        explanation_page(self).show()
 
     def _repr_markdown_(self) -> str:
         return self.markdown

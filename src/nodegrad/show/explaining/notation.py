@@ -119,6 +119,8 @@ class Html(Notation):
             parts.append(f"<p>{number}{block.text}</p>" if block.text else "")
             lines = "\n".join(line for equation in block.equations for line in self.chain(equation))
             parts.append(f"<pre>{escape(lines)}</pre>" if lines else "")
+            if block.step:
+                parts[-2:] = [f'<section class="step">{"".join(parts[-2:])}</section>']
         inside = "\n".join(filter(None, parts))
         return f'<div class="nodegrad-explanation">\n{inside}\n</div>\n'
 

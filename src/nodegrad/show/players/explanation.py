@@ -1,0 +1,41 @@
+"""A page with the graph beside an explanation: at each step the nodes and edges that it is about are lit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nodegrad.show.drawing.fold import flatten, fold, single
+from nodegrad.show.drawing.picture import picture
+from nodegrad.show.drawing.svg import to_svg
+from nodegrad.show.players.page import Page, build
+from nodegrad.show.snapshot import snapshot
+
+FOLD_ABOVE = 120  # nodes
+
+
+class ExplanationPage(Page):
+    """A page that goes through an explanation step by step: `.save("explanation.html")` or `.show()`."""
+
+
+def explanation_page(explanation: Any) -> ExplanationPage:
+    """Make a page of an `Explanation`, the picture of its graph beside it."""
+    order = snapshot([explanation.output])
+    gradients = {step.node: step.gradient for step in explanation.steps}
+    for vertex in order:
+        vertex.grad = gradients.get(vertex.value, 0.0)
+        if vertex.value in gradients:
+            vertex.label = explanation.names[vertex.value]
+    root = order[-1]
+    groups = fold(flatten(order, [root]), [root]) if len(order) > FOLD_ABOVE else single(order)
+    box = {vertex.value: at for at, group in enumerate(groups) for vertex in group.members}
+    steps = []
+    for step in explanation.steps:
+        consumers = [box[term.consumer] for term in step.terms if term.consumer in box]
+        at = box.get(step.node)
+        edges = [f"edge-{at}-{consumer}-0" for consumer in dict.fromkeys(consumers)]
+        steps.append({"at": at, "to": consumers, "edges": edges})
+    title = f"The derivative of {explanation.names[explanation.output]}, step by step"
+    svg = to_svg(picture(groups, {root}, "LR"))
+    parts = f'<section id="graph" tabindex="0" aria-label="Computation graph">{svg}</section>'
+    body = f'{parts}\n<section id="text">{explanation.html}</section>'
+    return ExplanationPage(build("explanation", title, steps, body, ("transport", "explanation")), title)
