@@ -165,19 +165,19 @@ def _gather(body: Body, words: dict[str, Name], pointer: dict[str, Name], slots:
             left = body.let(f"sub nsw i64 {block.width}, {done}")
             squares = body.let(f"sub nsw i64 {left}, {body.let(f'srem i64 {left}, {width}')}")
             squared = block.if_whole(block.across, squares)
-            with body.loop(squared, step=width) as column:
-                for part in range(0, body.lanes, width):
-                    lines = [
-                        body.let(f"load {vector}, ptr {block.address(column, part + row)}, align 8")
-                        for row in range(width)
-                    ]
-                    for line, numbers in enumerate(transposed(body, lines)):
-                        at = slot(body.let(f"add nsw i64 {column}, {line}"), part)
-                        body.do(f"store {vector} {numbers}, ptr {at}, align 8")
+            lanes = str(body.lanes)
+            with body.loop(squared, step=width) as column, body.loop(lanes, step=width) as part:
+                lines = []
+                for row in range(width):
+                    at = block.address(column, body.let(f"add nsw i64 {part}, {row}"))
+                    lines.append(body.let(f"load {vector}, ptr {at}, align 8"))
+                for line, numbers in enumerate(transposed(body, lines)):
+                    at = slot(body.let(f"add nsw i64 {column}, {line}"), part)
+                    body.do(f"store {vector} {numbers}, ptr {at}, align 8")
             done = body.let(f"add nsw i64 {done}, {squared}")
         with body.loop(block.width, done) as column, body.loop(str(body.lanes)) as lane:
-            row = body.smaller(lane, body.let(f"sub nsw i64 {block.last}, {first}"))
-            number_ = body.let(f"load double, ptr {block.address(column, row)}")
+            nearest = body.smaller(lane, body.let(f"sub nsw i64 {block.last}, {first}"))
+            number_ = body.let(f"load double, ptr {block.address(column, nearest)}")
             body.do(f"store double {number_}, ptr {slot(column, lane)}")
         body.do(f"store i64 {body.let(f'add nsw i64 {start}, {block.width}')}, ptr {before}")
 

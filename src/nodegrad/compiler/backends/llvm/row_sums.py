@@ -53,26 +53,26 @@ class RowSums:
 
     def _add_groups(self, body: Body, tile: _Tile, groups: tuple[Name, Name, Name], strict: bool) -> None:
         full, stride, rest = groups
-        firsts = range(0, self.lanes, body.lanes)
         some = body.let(f"icmp sgt i64 {rest}, 0")
-        if strict:  # rare, and so written once for whole groups, the rest and every piece of them
+
+        def add_in_pieces(group: Name, rows: Name) -> None:
+            offset = body.let(f"mul nsw i64 {group}, {stride}")
+            with body.loop(str(self.lanes), step=body.lanes) as first:
+                mask = _below(body, body.let(f"sub nsw i64 {rows}, {first}"), 0)
+                place = body.let(f"add nsw i64 {offset}, {body.let(f'mul nsw i64 {first}, 8')}")
+                self._add_group(body, tile, place, [mask], strict)
+
+        if strict:  # rare, so whole groups go in pieces too: it is less code to compile
             last = body.let(f"zext i1 {some} to i64")
             with body.loop(body.let(f"add nsw i64 {full}, {last}")) as group:
                 whole = body.let(f"icmp slt i64 {group}, {full}")
-                limit = body.let(f"select i1 {whole}, i64 {self.lanes}, i64 {rest}")
-                offset = body.let(f"mul nsw i64 {group}, {stride}")
-                with body.loop(str(self.lanes), step=body.lanes) as first:
-                    mask = _below(body, body.let(f"sub nsw i64 {limit}, {first}"), 0)
-                    place = body.let(f"add nsw i64 {offset}, {body.let(f'mul nsw i64 {first}, 8')}")
-                    self._add_group(body, tile, place, [mask], strict)
+                add_in_pieces(group, body.let(f"select i1 {whole}, i64 {self.lanes}, i64 {rest}"))
             return
         with body.loop(full) as group:
             offset = body.let(f"mul nsw i64 {group}, {stride}")
-            self._add_group(body, tile, offset, [None] * len(firsts), strict)
+            self._add_group(body, tile, offset, [None] * (self.lanes // body.lanes), strict)
         with body.when(some):
-            offset = body.let(f"mul nsw i64 {full}, {stride}")
-            masks = [_below(body, rest, first) for first in firsts]
-            self._add_group(body, tile, offset, masks, strict)
+            add_in_pieces(full, rest)
 
     def _add_group(
         self, body: Body, tile: _Tile, offset: Name, masks: Sequence[Name | None], strict: bool
