@@ -28,7 +28,7 @@ def form_of_call(arguments: Sequence[Any]) -> Any:
             form.append(x.shape)
         elif kind is float:
             form.append(None)
-        elif kind is list and set(map(type, x)) == {float}:
+        elif kind is list and x and [*map(type, x)].count(float) == len(x):
             form.append(len(x))
         else:
             return None
