@@ -4,9 +4,8 @@ A node is anything with `operands`, a tuple of nodes. Walks are iterative, so a 
 """
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from operator import attrgetter
 from threading import Lock
 from typing import Any
 
@@ -75,17 +74,16 @@ class Clock:
 
 
 clock = Clock()
-_time = attrgetter("_time")
 
 
-def changed_operand(nodes: Sequence[Any]) -> tuple[Any, Any] | None:
+def changed_operand(nodes: Iterable[Any]) -> tuple[Any, Any] | None:
     """Find an operand that was assigned another number after a node was made from it: (operand, node).
 
     None if there is none. The nodes are those that operations made.
     """
-    if not nodes or clock.assigned <= min(map(_time, nodes)):
-        return None
-    for node in nodes:
+    assigned = clock.assigned
+    older = [node for node in nodes if node._time < assigned]
+    for node in older:
         for operand in node.operands:
             if operand._time > node._time:
                 return operand, node
