@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from nodegrad.compiler.program import ConstantPool, Operands, Program
+from nodegrad.compiler.program import ConstantPool, Operands, Program, Result
 from nodegrad.ops import Op
 from nodegrad.value import Value
 
@@ -168,10 +168,15 @@ def walk(tree: Node) -> Iterator[Node]:
 
 def _schedule(program: Program, tree: Node) -> None:
     """Give each node the instructions that it needs and no node before it computes."""
+    results: dict[int, list[int]] = {}  # of each loop; they are taken where it is run
+    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
+        if isinstance(op, Result):
+            results.setdefault(operands[0], []).append(slot)
     todo: list[tuple[Node, Callable[[int], bool]]] = [(tree, lambda slot: False)]
     while todo:
         node, known = todo.pop()
         own = _needed(program, node.wanted, known)
+        own.update(slot for loop in own & results.keys() for slot in results[loop])
         node.computes = sorted(own)
 
         def known_after(slot: int, own: set[int] = own, known: Any = known) -> bool:

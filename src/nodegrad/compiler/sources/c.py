@@ -96,7 +96,8 @@ def _comment(given: Function, name: str, workspace: int) -> str:
         lines.append(f"  p[0..{last}] = what it closes over; NULL stands for {name}_parameters")
     lines += [
         "",
-        "It returns 0; or 1, and nan for every result, if the numbers go a way that was not recorded.",
+        "It returns 0; or 1, and nan for every result, if the numbers go a way that was not recorded, or a",
+        "loop does not end.",
     ]
     lines += ["It returns 2 if there is no memory for its work."] if workspace > _ON_STACK else []
     shown = f"x[{given.inputs}] = {_listed(given.example[0])}"

@@ -58,8 +58,7 @@ def _comment(given: Function) -> Iterator[str]:
     lines.append(
         f"{name}({names}) takes numbers, arrays and objects as the Python function does, and returns such."
     )
-    if given.branches.guarded:
-        lines.append("It throws a RangeError if the numbers go a way that was not recorded.")
+    lines.append("It throws a RangeError if numbers go a way that was not recorded or a loop does not end.")
     if given.parameters:
         lines.append("A last argument takes the place of `parameters`, the numbers that it closes over.")
     lines.append("run(x, p, out) does the same on flat arrays, and returns whether the way was recorded.")
@@ -90,7 +89,7 @@ def _wrapper(given: Function) -> Iterator[str]:
     yield f"    if (numbers.length !== {given.inputs})"
     yield f"        throw new TypeError(`{name} takes {given.inputs} numbers; got ${{numbers.length}}.`);"
     yield f"    if (!run(numbers, {'p' if given.parameters else '[]'}, out))"
-    yield f'        throw new RangeError("{name}: these numbers go a way that was not recorded.");'
+    yield f'        throw new RangeError("{name}: not a way that was recorded, or a loop without end.");'
     yield f"    return {result};\n}}\n"
     yield f"export {{ {', '.join([name, 'run', *['parameters'] * bool(given.parameters)])} }};\n"
 

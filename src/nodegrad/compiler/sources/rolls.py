@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.slots import affine
-from nodegrad.compiler.vector import Group, VectorProgram, scalars
+from nodegrad.compiler.vector import Group, Turns, VectorProgram, scalars
 from nodegrad.ops import Op
 
 Cells = np.ndarray[Any, np.dtype[np.int64]]
@@ -27,7 +27,7 @@ _WORTH = 12  # instructions that a loop must save
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """An operation on elements, or a contraction, over all turns of its block."""
+    """An operation on elements, a contraction, or a loop instruction, over all turns of its block."""
 
     op: Op
     result: Cells
@@ -77,6 +77,10 @@ def roll(
 
 def _instructions(item: Any, varying: Cells, uniform: Cells) -> Iterator[tuple[int, Instruction]]:
     """Yield the instructions of an item and the slots they write to; their results are not numbered yet."""
+    if type(item) is Turns:
+        reads = [(uniform if index.uniform else varying)[index.slots][None] for index in item.reads]
+        yield item.start, Instruction(item.loop, np.empty((1, item.size), np.int64), tuple(reads))
+        return
     if type(item) is Group:
         reads = [(uniform if index.uniform else varying)[index.slots][None] for index in item.reads]
         first = reads.pop() if item.first is not None else None

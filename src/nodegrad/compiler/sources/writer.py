@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.program import PRODUCTS, STEPS, Program
+from nodegrad.compiler.program import PRODUCTS, STEPS, Loop, Program
 from nodegrad.compiler.slots import affine, run_length
 from nodegrad.compiler.sources import spellings
 from nodegrad.compiler.sources.branches import Branches, Check, Node, walk
@@ -116,11 +116,22 @@ def _rolled(
     return blocks, dict(zip(kept, outputs.tolist(), strict=True))
 
 
+@dataclass(slots=True)
+class _Shared:
+    """What the functions of one file share: tables and functions, each named once."""
+
+    tables: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    names: dict[Any, str] = field(default_factory=dict)  # of a table by its numbers, of a loop's programs
+    count: int = 0
+
+
 class _Writer:
     """Decides where numbers lie and writes the statements."""
 
-    def __init__(self, branches: Branches, language: str) -> None:
+    def __init__(self, branches: Branches, language: str, shared: "_Shared | None" = None) -> None:
         self.language = language
+        self.shared = shared or _Shared()
         self.spelled = spellings.C if language == "c" else spellings.JAVASCRIPT
         self.program = program = branches.program
         self.trees = list(_pieces(branches))
@@ -134,9 +145,7 @@ class _Writer:
         self.array[: program.inputs] = _ARRAYS.index("x")
         self.place = np.arange(cells)
         self.place[program.inputs : program.leaves] -= program.inputs
-        self.text = Text()
-        self.parts = 1
-        self.tables: dict[bytes, str] = {}
+        self.text = Text(self.shared.tables, self.shared.parts)
         self.scalars = {
             int(each.result[0, 0]): (block, each) for block, each in instructions if each.result.shape[1] == 1
         }
@@ -188,6 +197,8 @@ class _Writer:
         for block in piece.blocks:
             for each in block.instructions:
                 flat = each.result.ravel().tolist()
+                if isinstance(each.op, Loop):
+                    self.stored[each.result] = True
                 alone = not self.joined[each.result].any() and not self.uses[flat[0]]
                 if alone and all(times[cell] == 1 for cell in flat):
                     self.array[each.result] = _ARRAYS.index("o")
@@ -338,19 +349,22 @@ class _Writer:
         lines = [line for each in block.instructions for line in self._instruction(block, each)]
         if block.turns > 1:
             lines = [f"{self._for('k', block.turns)} {{", *[f"    {line}" for line in lines], "}"]
-        if not self.in_parts:
-            return lines
+        if not self.in_parts or any(isinstance(each.op, Loop) for each in block.instructions):
+            return lines  # a loop that does not end returns from the function that it stands in
         return [self._part(lines)]
 
     def _part(self, lines: list[str]) -> str:
         """Move statements into a function of their own; return its call."""
-        name = f"part{self.parts}"
-        self.parts += 1
+        self.shared.count += 1
+        name = f"part{self.shared.count}"
         self.text.parts += function(self.language, f"static void {name}", lines)
         return call(name, lines) + ";"
 
     def _instruction(self, block: Block, each: Instruction) -> Iterator[str]:
         turns, count = each.result.shape
+        if isinstance(each.op, Loop):
+            yield from self._loop(block, each, each.op)
+            return
         width = self._width(each)
         names = ("k", "i", "j") if width > 1 else ("k", "i")
 
@@ -436,6 +450,69 @@ class _Writer:
                 return abs(int(places[0, 0, 1] - places[0, 0, 0])) != 1
         return False
 
+    def _loop(self, block: Block, each: Instruction, loop: Loop) -> Iterator[str]:
+        """Write a loop instruction: `s` is its state, what it reads and its items, `n` what a turn gives."""
+        fixed, made = loop.state + loop.outside, loop.state + loop.given
+        count = each.operands[0].shape[1] if each.operands else 1
+        result = each.result.reshape(block.turns, loop.results, count)
+
+        def read(cells: Cells, *names: str) -> str:
+            found = self._scalar_read(block, cells)
+            local = self.local.get(int(found[1].result[0, 0])) if found else None
+            return local or self._subscript(cells, ("k", "i", *names))
+
+        s, n = ((name, max(1, size)) for name, size in (("s", fixed + loop.items), ("n", made)))
+        new = "double {}[{}];" if self.language == "c" else "const {} = new Float64Array({});"
+        yield f"{self._for('i', count)} {{"
+        yield f"    {new.format(*s)}"
+        yield f"    {new.format(*n)}"
+        for at, cells in enumerate(each.operands[:fixed]):
+            yield f"    s[{at}] = {read(cells)};"
+        if loop.condition is None:
+            yield f"    {self._for('turn', loop.turns or 0)} {{"
+        else:
+            yield f"    {self._for('turn', 0).replace('turn < 0', '')} {{"
+            yield f"        if ({self._called(loop.condition)}) return 1;"
+            yield "        if (n[0] == 0.0) break;"
+            if loop.limit is not None:
+                yield f"        if (turn == {loop.limit}) return 1;"
+        for at in range(loop.items):
+            yield f"        s[{fixed + at}] = {read(each.operands[fixed], f'({loop.items} * turn + {at})')};"
+        yield f"        if ({self._called(loop.body)}) return 1;"
+        for at in range(loop.state):
+            yield f"        s[{at}] = n[{at}];"
+        given = result[:, loop.state :].reshape(block.turns, -1, max(1, loop.given), count)
+        for at in range(loop.given):
+            yield f"        {self._subscript(given[:, :, at], ('k', 'turn', 'i'))} = n[{loop.state + at}];"
+        yield "    }"
+        for at in range(loop.state):
+            yield f"    {self._subscript(result[:, at], ('k', 'i'))} = s[{at}];"
+        yield "}"
+
+    def _called(self, program: Program) -> str:
+        """Write a program as a function from `s` to `n`, once; return its call."""
+        names = self.shared.names
+        if id(program) not in names:
+            self.shared.count += 1
+            name = names[id(program)] = f"turn{self.shared.count}"
+            computes = list(range(program.leaves, program.leaves + len(program.ops)))
+            node = Node(computes=computes, results=program.outputs)
+            inner = _Writer(Branches(program, [], [node]), self.language, self.shared)
+            self.shared.parts += self._turn(name, inner.write())
+        return f"{names[id(program)]}(s, n)"
+
+    def _turn(self, name: str, text: Text) -> list[str]:
+        """Write the function of a loop's program, with room of its own in place of `v`."""
+        lines = [re.sub(r"\bv\b", f"v_{name}", line) for line in text.trees[0]]
+        if self.language == "js":
+            if text.workspace:
+                self.shared.tables.append(f"const v_{name} = new Float64Array({text.workspace});")
+            return [f"function {name}(x, out) {{", *[f"    {line}" for line in lines], "}", ""]
+        unused = [f"(void){each};" for each in ("x", "out") if each not in arrays_used(lines)]
+        room = [f"double v_{name}[{text.workspace}];"] * bool(text.workspace)
+        head = f"static int {name}(const double *restrict x, double *restrict out)"
+        return [head, "{", *[f"    {line}" for line in [*room, *unused, *lines]], "}", ""]
+
     def spelled_as(self, op: Op, operands: Sequence[str]) -> str:
         """Write an operation on expressions."""
         if op not in self.spelled:
@@ -505,11 +582,11 @@ class _Writer:
 
     def _table(self, numbers: Any, kind: str) -> str:
         """Return the name of a table of numbers."""
-        key = kind.encode() + numbers.tobytes()
-        if key not in self.tables:
-            name = self.tables[key] = f"{kind[0]}{len(self.tables)}"
+        key, names = (kind, numbers.tobytes()), self.shared.names
+        if key not in names:
+            name = names[key] = f"{kind[0]}{len(names)}"
             self.text.tables += table(f"static const {kind} {name}", numbers.tolist(), self.language)
-        return self.tables[key]
+        return names[key]
 
 
 _PARAMETERS = {
