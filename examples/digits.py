@@ -23,13 +23,15 @@ split = ng.data.train_test_split(images / 16.0, digits, test_size=0.25, seed=1, 
 X_train, X_test, y_train, y_test = map(np.asarray, split)
 
 model = ng.nn.MLP(64, [32, 10], activation="relu", seed=1)
+epochs = 3 if options.quick else 60
+rate = ng.optim.cosine(0.01, steps=epochs * 43)  # 43 batches of 32 rows are an epoch
 history = ng.fit(
     model,
     X_train,
     y_train,
     loss="cross_entropy",
-    optimizer=ng.optim.Adam(model.parameters(), learning_rate=0.005),
-    epochs=3 if options.quick else 60,
+    optimizer=ng.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.1),
+    epochs=epochs,
     batch_size=32,
     patience=None,
     seed=1,
