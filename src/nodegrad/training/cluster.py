@@ -17,6 +17,8 @@ from nodegrad.training.problem import Batch, Loss, Problem
 from nodegrad.training.ranks import Ranks
 from nodegrad.training.run import Run
 
+__all__ = ["dask_fit"]
+
 _LOST = 20  # times that a step may be tried while workers are lost
 
 

@@ -13,6 +13,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from nodegrad.nn import MLP, Module
 from nodegrad.training.loop import SOLVERS, fit
 
+__all__ = ["MLPClassifier", "MLPRegressor"]
+
 Build = Callable[[int, int, int], Module]
 
 
