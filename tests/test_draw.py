@@ -660,3 +660,39 @@ def test_a_leaf_that_every_node_of_a_deep_chain_uses_takes_no_room_for_each():
     assert drawing.boxes < 10
     assert explanation.partials[x] > 20_000
     assert peak < 100e6  # sets of all that x feeds, one for each node, would take gigabytes
+
+
+def transformer(tokens=6, width=4):
+    """Return the loss of one layer of attention and a hidden layer, each parameter labelled by its matrix."""
+    rng = random.Random(0)
+
+    def matrix(name, rows, columns):
+        labels = [[f"{name}[{i}][{j}]" for j in range(columns)] for i in range(rows)]
+        return [[Value(rng.gauss(0.0, 0.3), label=label) for label in row] for row in labels]
+
+    def linear(rows, x):
+        return [ng.dot(row, x) for row in rows]
+
+    query, key, value, out = [matrix(name, width, width) for name in ("query", "key", "value", "out")]
+    up, down, embedding = matrix("up", 8, width), matrix("down", width, 8), matrix("embedding", tokens, width)
+    keys, values, total = [], [], []
+    for x in embedding:
+        keys.append(linear(key, x))
+        values.append(linear(value, x))
+        shares = ng.softmax([ng.dot(linear(query, x), k) for k in keys])
+        mixed = [ng.dot(shares, column) for column in zip(*values, strict=True)]
+        x = [a + b for a, b in zip(x, linear(out, mixed), strict=True)]
+        x = [a + b for a, b in zip(x, linear(down, [ng.relu(h) for h in linear(up, x)]), strict=True)]
+        total += [number**2 for number in x]
+    return ng.mean(total)
+
+
+def test_a_transformer_is_drawn_as_embedding_attention_and_hidden_layer():
+    drawing = own(transformer(), fold=True)
+    symbols = [group.symbol for group in drawing._groups]
+    stems = {cells[0].split("…")[0] for cells in texts(drawing) if "…" in cells[0]}
+
+    assert stems >= {"embedding", "query", "key", "value", "out", "up", "down"}
+    assert "loop" not in symbols
+    assert {"ReLU", "exp", "/"} <= set(symbols)
+    assert drawing.boxes < 60

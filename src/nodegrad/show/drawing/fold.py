@@ -7,6 +7,7 @@ earlier shape, so the graph of groups has no cycle. Samples of a batch, layers a
 What repeats in depth (the steps of a recurrence, a chain, a stack of equal layers) folds where this leaves
 too many groups. Operations of one kind on operands of the same kinds form a class. Where classes feed each
 other in a circle, the same steps come again and again. Each circle is one group; the groups have no cycle.
+What depends on parameters of other names is another class, so the parts of one layer are no loop.
 """
 
 from collections import Counter, deque
@@ -14,11 +15,14 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import inf, prod
+from string import ascii_letters
 from typing import Any
 
 from nodegrad import ops
 from nodegrad.graph import patient_collector, topological_order
 from nodegrad.show.snapshot import Vertex
+
+PARTS = 60  # circles and classes; of more the picture would be too large
 
 
 @dataclass(slots=True, eq=False)
@@ -266,13 +270,50 @@ def _factors(size: int, known: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def circles(order: Sequence[Vertex], apart: Collection[Vertex]) -> dict[Vertex, Hashable]:
-    """Give each vertex that an operation made the name of its circle, or of its class where there is none."""
-    named = {vertex: _class(vertex, apart) for vertex in order if vertex.operands}
+    """Give each vertex that an operation made the name of its circle, or of its class where there is none.
+
+    What depends on other parameters, by their labels, is another class, so that attention and what follows it
+    are told apart; where that leaves too many classes, labels do not count.
+    """
+    found = _joined(order, apart, _stages(order))
+    if len(set(found.values())) > PARTS:
+        found = _joined(order, apart, {})
+    return found
+
+
+def _joined(
+    order: Sequence[Vertex], apart: Collection[Vertex], stages: Mapping[Vertex, int]
+) -> dict[Vertex, Hashable]:
+    """Join the classes that feed each other in a circle."""
+    named = {v: (_class(v, apart), stages.get(v, 0)) for v in order if v.operands}
     feeds: dict[Hashable, set[Hashable]] = {name: set() for name in named.values()}
     for vertex, name in named.items():
         feeds[name].update([named[operand] for operand in vertex.operands if operand in named])
     circle = components(feeds)
     return {vertex: circle[name] for vertex, name in named.items()}
+
+
+def _stages(order: Sequence[Vertex]) -> dict[Vertex, int]:
+    """Give each vertex the number of the set of labels it depends on; of a label its first letters count."""
+    contents: list[frozenset[str]] = [frozenset()]
+    known = {contents[0]: 0}
+    unions: dict[frozenset[int], int] = {}
+    stages: dict[Vertex, int] = {}
+    for vertex in order:
+        below = frozenset([stages[operand] for operand in vertex.operands])
+        if vertex.op is not None and below in unions:
+            stages[vertex] = unions[below]
+            continue
+        stem = (
+            "" if vertex.op else vertex.label[: len(vertex.label) - len(vertex.label.lstrip(ascii_letters))]
+        )
+        union = frozenset(filter(None, [stem])).union(*[contents[stage] for stage in below])
+        stages[vertex] = known.setdefault(union, len(contents))
+        if stages[vertex] == len(contents):
+            contents.append(union)
+        if vertex.op is not None:
+            unions[below] = stages[vertex]
+    return stages
 
 
 def _class(vertex: Vertex, apart: Collection[Vertex]) -> Hashable:
