@@ -223,6 +223,13 @@ class _Transformed:
         return _record(self.user, f, args, kwargs, self.argnums, self.wrt)
 
 
+def plain_places(f: Any, count: int) -> frozenset[int]:
+    """Return which of so many arguments are best given as plain numbers: those a transform sweeps by."""
+    if not isinstance(f, _Transformed) or f.wrt is not None:
+        return frozenset()
+    return frozenset(_places(f.argnums, count, f.user))
+
+
 class _ValueAndGradient(_Transformed):
     """What `value_and_grad` returns; the option is whether the function returns something else beside."""
 

@@ -821,3 +821,26 @@ def test_stats_count_what_became_of_the_recording(backend):
 
 def test_printing_before_the_first_call_says_so():
     assert str(ng.compile(by_if)) == "by_if: not recorded yet; call it once"
+
+
+def test_many_rows_that_go_ways_of_their_own_run_eagerly(backend):
+    compiled = ng.compile(by_while, backend=backend, exact=True)
+    x = 1.5 ** np.linspace(0.0, 1000.0, 300)
+
+    with pytest.warns(RuntimeWarning, match="most often at"):
+        found = compiled.map(x, np.ones(300)).tolist()
+
+    assert found == [by_while(Value(each), Value(1.0)).data for each in x.tolist()]
+    assert compiled.stats()["traces"] < 5
+    assert compiled.stats()["eager_rows"] > 250
+
+
+def test_many_rows_that_go_few_ways_run_compiled(backend):
+    compiled = ng.compile(ng.grad(by_while), backend=backend, exact=True)
+    x = np.linspace(0.5, 9.0, 300)
+
+    found = compiled.map(x, np.ones(300)).tolist()
+
+    assert found == [ng.grad(by_while)(each, 1.0) for each in x.tolist()]
+    assert compiled.stats()["eager_rows"] == 0
+    assert sum(rows for _, rows in compiled.stats()["rows"]) == 300

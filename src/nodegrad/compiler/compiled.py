@@ -203,7 +203,7 @@ class Compiled:
         build, found = ways.call(numbers)
         if self.f is not None and recording() is not None and ways.parameters:
             return self.f(*arguments)
-        if ways.gave_up:
+        if ways.warns:
             warn_once(ways, self._warned, 3)
         if ways.solves:
             warn_unsolved(self._name, np.isnan(found), 3)
@@ -345,7 +345,7 @@ class Compiled:
         routes, alone = ways.route(blocks, count)
         if (recorder := recording()) is not None and ways.parameters:
             recorder.read(ways.parameters[0], "maps a compiled function that closes over Values")
-        if ways.gave_up:
+        if ways.warns:
             warn_once(ways, self._warned, 4)
         first = ways.traces[0]
         specs = [*[trace.spec for trace, _ in routes], *[spec for spec, _ in alone.values()]]

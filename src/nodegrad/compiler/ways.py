@@ -1,14 +1,15 @@
 """The ways through a function, for one structure of arguments: compiled where they come again, else eager.
 
-The first way is compiled when it is met, every other one when it is met again. So a function whose rows
-nearly all go ways of their own (a loop that ends when the numbers say so) is not much slower than eager code.
+The first way is compiled when it is met, every other one when it is met again; of a map of many rows, those
+that a sample says many rows go. So a function whose rows nearly all go ways of their own (a loop that ends
+when the numbers say so) is not much slower than eager code.
 """
 
 import warnings
 from collections.abc import Sequence
 from threading import RLock
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,10 +17,14 @@ from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.record import Recorder, Way, named, numbers_of, record
 from nodegrad.compiler.trace import MakeBackend, Trace, make_trace, refuse, verify
 from nodegrad.graph import patient_collector
+from nodegrad.transforms import plain_places
 from nodegrad.trees import Build, Spec, build, builder, flatten
-from nodegrad.value import Value, stand_in
+from nodegrad.value import Value, literal, stand_in
 
 _OTHER_ROWS = 3  # rows that the first trace of `map` is compared on, if they go the same way
+_SAMPLE = 64  # rows that tell the ways of many; fewer rows are watched one by one
+_PAYS = 500  # rows of a map on one way, from which on compiling it takes less time than running them eagerly
+_FEW_WAYS = 6  # so few ways are all compiled: they will come again
 _PATIENCE = 64  # ways met once before it is clear that most rows go ways of their own
 _SELDOM = 4  # with so many eager calls per compiled one, compiled ways are not tried any more
 
@@ -45,6 +50,7 @@ class Ways:
         self.met: dict[Way, Sequence[float]] = {}
         self.eager = 0
         self.gave_up = False
+        self.warns = False  # whether rows run eagerly that might run fast
 
     @property
     def parameters(self) -> list[Value]:
@@ -87,7 +93,18 @@ class Ways:
         ways: Chosen = []
         alone: dict[int, Found] = {}
         place = 0
+        sampled = False
         while len(remaining):
+            if place == len(self.traces) and len(remaining) > _SAMPLE:
+                # Many rows: a few of them tell which ways are worth compiling; the rest of them run eagerly.
+                if sampled:
+                    self.warns = True
+                    alone |= {int(row): self.run(_row(blocks, int(row))) for row in remaining}
+                    break
+                sampled = True
+                alone |= self.sample(blocks, remaining)
+                remaining = np.setdiff1d(remaining, [*alone], assume_unique=True)
+                continue
             if place == len(self.traces):
                 found = self.meet(_row(blocks, remaining[0]), ())
                 if place == len(self.traces):
@@ -108,6 +125,28 @@ class Ways:
                 self.eager += len(alone)
         return ([(ways[0][0], None)] if len(ways) == 1 and not alone else ways), alone
 
+    def sample(self, blocks: list[Array], rows: Any) -> dict[int, Found]:
+        """Run a few of the rows eagerly, and compile the ways that enough rows go."""
+        found: dict[int, Found] = {}
+        met: dict[Way, list[list[float]]] = {}
+        for row in rows[:: len(rows) // _SAMPLE][:_SAMPLE]:
+            numbers = _row(blocks, row)
+            way, found[int(row)] = self.watch(numbers)
+            met.setdefault(way, []).append(numbers)
+        few = len(met) <= _FEW_WAYS
+        often = [same for same in met.values() if few or len(same) * len(rows) >= _PAYS * len(found)]
+        for same in sorted(often, key=len, reverse=True)[: self.most - len(self.traces)]:
+            self.compile(same[0], same[1:2])
+        return found
+
+    def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
+        """Run a row eagerly, and note its way."""
+        recorder = Recorder()
+        with recorder.at_work():
+            found = self.run(numbers)
+        refuse(self.f, recorder.reads)
+        return recorder.way, found
+
     def meet(self, numbers: Sequence[float], others: Sequence[Sequence[float]]) -> Found:
         """Run a row that goes no compiled way, and compile its way if it is the first or comes again."""
         if self.gave_up:
@@ -115,14 +154,11 @@ class Ways:
         if not self.traces:
             trace = self.compile(numbers, others)
         else:
-            recorder = Recorder()
-            with recorder.at_work():
-                found = self.run(numbers)
-            refuse(self.f, recorder.reads)
-            earlier = self.met.get(recorder.way)
+            way, found = self.watch(numbers)
+            earlier = self.met.get(way)
             if earlier is None or len(self.traces) >= self.most:
-                self.met[recorder.way] = numbers
-                self.gave_up = len(self.traces) >= self.most or len(self.met) > _PATIENCE
+                self.met[way] = numbers
+                self.gave_up = self.warns = len(self.traces) >= self.most or len(self.met) > _PATIENCE
                 return found
             self.eager -= 1
             trace = self.compile(numbers, [earlier])
@@ -162,8 +198,21 @@ class Ways:
         f = self.function()
         self.eager += 1
         with patient_collector():
-            leaves, spec = flatten(f(*build(self.spec, list(map(stand_in, numbers)))))
+            leaves, spec = flatten(f(*self.arguments(f, numbers)))
             return spec, numbers_of(leaves, f)
+
+    def arguments(self, f: Any, numbers: Sequence[float]) -> Sequence[Any]:
+        """Return arguments to run eagerly on: Values, so that what a branch reads is seen.
+
+        What a transform differentiates by stays plain, as it makes Values of that itself. The others are
+        constants then, so that it may sweep over floats.
+        """
+        plain = plain_places(f, len(self.spec[2]))
+        given = build(self.spec, map(literal if plain else stand_in, numbers))
+        if not plain:
+            return cast(Sequence[Any], given)
+        by_number = build(self.spec, numbers)
+        return [by_number[at] if at in plain else each for at, each in enumerate(given)]
 
     def function(self) -> Any:
         """Return the function.
@@ -182,7 +231,7 @@ class Ways:
 
     def warning(self) -> str:
         """Say that rows run eagerly from now on, why, and what to do."""
-        lines = [line for _, line in [branch for way in self.met for branch in way]]
+        lines = [line for way in self.met for _, line in way]
         lines += [line for trace in self.traces for line in trace.lines]
         most = max(set(lines), key=lines.count)
         return (
@@ -195,7 +244,7 @@ class Ways:
 
 def warn_once(ways: Ways, warned: list[bool], level: int) -> None:
     """Warn, once per function, that rows of a function run eagerly."""
-    if ways.gave_up and not warned:
+    if ways.warns and not warned:
         warned.append(True)
         warnings.warn(ways.warning(), RuntimeWarning, stacklevel=level)
 
