@@ -150,7 +150,7 @@ class Compiled:
         self._of_numbers: dict[int, Ways] = {}  # by how many numbers the arguments are
         # What serves all arguments of a form, because nothing branches: checked once, used at once.
         self._ready: dict[Any, Trace] = {}
-        self._quick: dict[Any, tuple[Trace, Any, Any]] = {}  # by how often and how `map` was called last
+        self._quick: dict[Any, tuple[Trace, Any, Any, Any]] = {}  # by how often and how `map` was called last
         self._warned: list[bool] = []
         self._make = partial(backends.make, name=self.backend, exact=self.exact, threads=self.threads)
 
@@ -274,6 +274,10 @@ class Compiled:
             ValueError: if rows are ragged, missing or unequal in number, if the function cannot be compiled,
                 or if `out` does not fit or is given with `reduce`.
         """
+        if not (keywords or self.static or shared or shared == 0) and executor is out is None:
+            found = self._run_quick(arguments, reduce)
+            if found is not None:
+                return found
         one_of("map", "reduce", reduce, (None, "sum", "mean"))
         whole("map", "shards", shards)
         if out is not None and reduce is not None:
@@ -283,16 +287,6 @@ class Compiled:
             places = shared_places(self.f, shared, variant.f, len(arguments))
             run = None if executor is None else partial(map_shards, executor, variant, shards)
             return variant.over(*rows(arguments, places), reduce, run, out)
-        trace, run, finish = self._quick.get((len(arguments), reduce), _NOTHING_QUICK)
-        if (
-            trace is not None
-            and executor is out is None
-            and not (trace.parameters and recording() is not None)
-        ):
-            found = run(arguments, trace.numbers)
-            if found is not None:
-                trace.rows += len(arguments[0])
-                return finish(found, len(arguments[0]))
         count, form = form_of_rows(arguments) or (0, None)
         trace = self._found_ready((form,), count) if executor is None and form else None
         if form and trace is not None:
@@ -304,8 +298,23 @@ class Compiled:
         self._keep_ready((form,) if form else None, self._ways(spec))
         return found
 
+    def _run_quick(self, arguments: Sequence[Any], reduce: Any) -> Any:
+        """Return the results of a map like the last one, of few rows; None if it is not such."""
+        key = (len(arguments), reduce) if reduce is None or type(reduce) is str else None
+        trace, run, finish, _ = self._quick.get(key, _NOTHING_QUICK)
+        if trace is None or (trace.parameters and recording() is not None):
+            return None
+        found = run(arguments, trace.leaves)
+        if found is None:
+            return None
+        trace.rows += len(arguments[0])
+        return finish(found, len(arguments[0]))
+
     def _find_quick(self, trace: Trace, shapes: Sequence[tuple[int, ...]], reduce: str | None) -> None:
         """Look for a quick way to run the next maps of this form."""
+        known = self._quick.get((len(shapes), reduce), _NOTHING_QUICK)
+        if known[0] is trace and known[3] == shapes:
+            return
         run = trace.kernel("results").over("rows" if reduce is None else "sums", shapes)
         if run is None:
             return
@@ -314,7 +323,7 @@ class Compiled:
             finish = partial(_reduced, trace, reduce)
         elif trace.spec == LEAF:
             finish = _only
-        self._quick[len(shapes), reduce] = trace, run, finish
+        self._quick[len(shapes), reduce] = trace, run, finish, shapes
 
     @staticmethod
     def _finish(trace: Trace, blocks: Sequence[Array], count: int, reduce: str | None, out: Any) -> Any:
@@ -542,7 +551,7 @@ class Compiled:
                 trace.reset(self._make)
 
 
-_NOTHING_QUICK: Any = (None, None, None)
+_NOTHING_QUICK: Any = (None, None, None, None)
 
 
 def _only(found: Array, count: int) -> Array:

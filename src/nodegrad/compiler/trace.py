@@ -41,7 +41,7 @@ class Backend(Protocol):
     def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[[Any, Any], Any] | None:
         """Return a quick way to run "rows" or "sums" over arrays with rows of these shapes, if there is one.
 
-        It takes the arrays and a function that reads the parameters. It returns None for other arrays and for
+        It takes the arrays and the `Leaves` that are the parameters. It returns None for other arrays and for
         long ones.
         """
 

@@ -112,10 +112,10 @@ class Runner:
         context.results = results.ctypes.data
         self.starts = part.has_prologue or part.program.parameters
 
-    def run(self, arrays: Any, count: int, read: Any) -> Array | None:
+    def run(self, arrays: Any, count: int, leaves: Any) -> Array | None:
         """Return the sums, or the outputs as [output, row]; None if the arrays are of another form.
 
-        `read` gives the parameters.
+        `leaves` gives the parameters.
         """
         shape = self.shape
         if shape is None:
@@ -126,7 +126,9 @@ class Runner:
             if not self.looker.fit(count, *arrays, found.T):
                 return None
         if self.starts:
-            self.space.start(read())
+            if leaves.native:
+                leaves.write(self.space.address_of_uniform)
+            self.space.start(None if leaves.native else leaves.read())
         self.part.driver(self.space.address)
         if RAISED:
             raise_held()
@@ -141,14 +143,14 @@ class Runners:
         self.part = part
         self.waiting: list[Runner] = []
 
-    def run(self, arrays: Any, read: Any) -> Array | None:
+    def run(self, arrays: Any, leaves: Any) -> Array | None:
         """Return what `Runner.run` does; None also where there are no rows, or many."""
         first = arrays[0]
         if type(first) is not np.ndarray or not first.shape or not 0 < len(first) < self.part.most:
             return None
         count = len(first)
         runner = self.waiting.pop() if self.waiting else self.new()
-        found = runner.run(arrays, count, read)
+        found = runner.run(arrays, count, leaves)
         self.waiting.append(runner)
         return found
 

@@ -268,9 +268,10 @@ class Space:
             sums=self.totals.ctypes.data,
         )
 
-    def start(self, parameters: Array) -> None:
-        """Take over the parameters and compute what depends on them alone."""
-        self.uniform[: len(parameters)] = parameters
+    def start(self, parameters: Array | None) -> None:
+        """Take over the parameters (None: they are there) and compute what depends on them alone."""
+        if parameters is not None:
+            self.uniform[: len(parameters)] = parameters
         if self.prologue is not None:
             self.prologue(self.prologue_address)
             raise_held()
