@@ -26,6 +26,7 @@ CORE = [
     "functions",
     "extend",
     "trees",
+    "runs",
     "transforms",
     "loops",
     "solutions",

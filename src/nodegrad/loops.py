@@ -191,7 +191,7 @@ def endless(limit: int) -> RuntimeError:
 def _rows(xs: Tree, length: int | None) -> list[Tree]:
     """Return what each turn takes."""
     if xs is None:
-        return [None] * whole("scan", "xs, or length", length, 0)
+        return [None] * whole("scan", "xs, or length=", length, 0)
     if not isinstance(xs, tuple | dict):
         return list(xs)
     found = container(xs)

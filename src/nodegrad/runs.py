@@ -1,0 +1,260 @@
+"""Runs: a function called once on fresh variables, and the sweeps over what it recorded.
+
+A run is swept over floats when all that the result depends on was given as plain numbers; over Values when
+the function was given Values or closes over some, so that the derivatives can be differentiated again.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nodegrad.graph import clock, dependents, topological_order
+from nodegrad.ops import constant, identity, plain
+from nodegrad.patterns import groups, pattern
+from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep, watchers
+from nodegrad.trees import Number, Sparse, Spec, Tree, build, described, flatten
+from nodegrad.value import Value, check_unchanged, literal, stand_in
+
+Function = Callable[..., Any]
+Argnums = int | Sequence[int]
+
+_SHARED = 8  # times all nodes: if sweeps walk through more, they share most of them
+_ENTRIES = 8_000_000  # numbers in the arrays of sweeps side by side: 64 MB
+_FEW = 8  # sweeps that are as fast one after the other
+
+
+class Run(NamedTuple):
+    """What one run of a function recorded, ready to be swept."""
+
+    argument: Spec  # how what to differentiate by, and so the gradient, is structured
+    variables: list[Value]  # the numbers in it
+    own: set[Value]  # those made here, from plain numbers
+    result: Spec  # how what the function returned is structured
+    outputs: list[Value]  # the numbers in it
+    order: list[Value]
+    start: int  # when the function was called
+    active: set[Value] | None = None  # the nodes that depend on the variables; None for all
+    floats: bool = True
+
+    def symbolic(self) -> "Run":
+        """Return the run to be swept over Values. Variables made from plain numbers end as constants."""
+        active = dependents(self.order, self.variables)
+        for variable in self.own:
+            variable.op = constant
+        return self._replace(active=active, floats=False)
+
+    def number(self, x: Number) -> Number:
+        """Return a result as what this run's results are: a float or a Value."""
+        if self.floats:
+            return x._data if isinstance(x, Value) else x
+        return x if isinstance(x, Value) else literal(x)
+
+    def numbers(self, tree: Tree) -> Tree:
+        """Return a structure with every Value in it as what this run's results are."""
+        leaves, spec = flatten(tree)
+        if not any(isinstance(x, Value) for x in leaves):
+            return tree
+        return build(spec, [self.number(x) if isinstance(x, Value) else x for x in leaves])
+
+    def reverse(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
+        """Sweep from the outputs to the variables."""
+        if self.floats:
+            _, ends, adjoints = backpropagate(seeds, self.active)
+            return dict(zip(ends, adjoints, strict=True))
+        return reverse_sweep(self.order, seeds, self.active, floats=False)
+
+    def forward(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
+        """Sweep from the variables to the outputs."""
+        return forward_sweep(self.order, seeds, self.active, self.floats)
+
+    def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
+        """Return the adjoints of the variables in the structure of the argument."""
+        adjoints = self.reverse(seeds)
+        return build(self.argument, (self.number(adjoints.get(x, 0.0)) for x in self.variables))
+
+    def rows(self) -> Any:
+        """Return the Jacobian by reverse sweeps."""
+        found = self.each_reverse()
+        if found is None:
+            return self._swept(reverse_sweep, [[output] for output in self.outputs], self.variables)
+        return _matrix(found, self.variables, self.number)
+
+    def each_reverse(self) -> list[dict[Value, Number]] | None:
+        """Sweep from each output through what it depends on; None where outputs share most of that.
+
+        Then sweeps through all nodes, side by side, are faster.
+        """
+        found: list[dict[Value, Number]] = []
+        walked = 0
+        for output in self.outputs:
+            if self.floats:
+                order, ends, numbers = backpropagate({output: 1.0}, self.active)
+                adjoints = dict(zip(ends, numbers, strict=True))
+                walked += len(order) + len(ends)
+            else:
+                order = topological_order(output, since=self.start)
+                adjoints = reverse_sweep(order, {output: 1.0}, self.active, floats=False)
+                walked += len(order)
+            found.append(adjoints)
+            if walked > _SHARED * len(self.order) and len(found) < len(self.outputs):
+                return None
+        return found
+
+    def columns(self) -> Any:
+        """Return the Jacobian, also row by row, by a forward sweep per variable, side by side."""
+        swept = self._swept(forward_sweep, [[x] for x in self.variables], self.outputs)
+        return swept.T if hasattr(swept, "T") else [list(row) for row in zip(*swept, strict=True)]
+
+    def sparse(self, mode: str | None) -> Any:
+        """Return the Jacobian as a sparse array, by sweeps per output or per group of variables."""
+        rows = pattern(self.order, self.variables, self.outputs)
+        shared = groups(rows, len(self.variables))
+        reverse = mode == "reverse" or (mode is None and len(self.outputs) < len(shared))
+        each = self.each_reverse() if reverse else None
+        if each is not None:
+            entries = [
+                self.number(found.get(self.variables[place], 0.0))
+                for found, places in zip(each, rows, strict=True)
+                for place in places
+            ]
+        else:
+            sources = [[self.variables[place] for place in group] for group in shared]
+            swept = self._swept(forward_sweep, sources, self.outputs)
+            group_of = {place: number for number, group in enumerate(shared) for place in group}
+            entries = [swept[group_of[place]][row] for row, places in enumerate(rows) for place in places]
+        numbers = [float(x) if self.floats else x for x in entries]
+        return Sparse.of(rows, len(self.variables), numbers)
+
+    def _swept(self, sweep: Any, sources: list[list[Value]], targets: list[Value]) -> Any:
+        """Sweep over all nodes from each group of sources; return what comes to the targets, a row per sweep.
+
+        With NumPy, many sweeps are one whose numbers are arrays. If some number is not finite, what is 0 in
+        an array matters, and each sweep is done by itself.
+        """
+        numpy: Any = sys.modules.get("numpy")
+        width = _ENTRIES // max(1, sum(node.op is not constant for node in self.order))
+        if self.floats and numpy is not None and not watchers and min(width, len(sources)) >= _FEW:
+            found = numpy.zeros((len(sources), len(targets)))
+            with numpy.errstate(all="ignore"):
+                for first in range(0, len(sources), width):
+                    part = sources[first : first + width]
+                    seeds: dict[Value, Any] = {}
+                    for place, group in enumerate(part):
+                        for source in group:
+                            seeds[source] = seeds.get(source, 0.0) + numpy.eye(1, len(part), place)[0]
+                    swept = sweep(self.order, seeds, self.active, True)
+                    for column, target in enumerate(targets):
+                        found[first : first + len(part), column] = swept.get(target, 0.0)
+            if numpy.isfinite(found).all():
+                return found
+        each = [sweep(self.order, dict.fromkeys(group, 1.0), self.active, self.floats) for group in sources]
+        return _matrix(each, targets, self.number)
+
+
+def run(
+    user: str, f: Function, args: Sequence[Any], kwargs: Mapping[str, Any], argnums: Argnums, wrt: Tree
+) -> Run:
+    """Run `f` on fresh variables in place of the numbers to differentiate by; with `wrt`, as it is.
+
+    What was made before the call depends on no fresh variable: it is not walked through, so that a derivative
+    inside a loop costs what its function costs, not all that the loop has done so far.
+    """
+    start = clock.tick() if wrt is None else 0
+    if wrt is None:
+        places = _places(argnums, len(args), user)
+        given = [(checked(x, f"argument {i}", user)) for i in places for x in flatten(args[i])[0]]
+        variables = [_variable(x) for x in given]
+        own = {x for x in variables if x.op is None}
+        chosen = tuple([args[i] for i in places])
+        argument = flatten(chosen)[1]
+        passed = dict(zip(places, build(argument, variables), strict=True))
+        args = [passed.get(i, arg) for i, arg in enumerate(args)]
+        argument = argument[2][0] if isinstance(argnums, int) else argument
+    else:
+        given, argument = flatten(wrt)
+        variables, own = [_checked_variable(x, user) for x in given], set()
+    returned, result = flatten(f(*args, **kwargs))
+    outputs = [_output(x, user) for x in returned]
+    order = topological_order(*outputs, since=start)
+    made = [node for node in order if node.op is not constant and node.op is not None and node._time >= start]
+    check_unchanged(made)
+    found = Run(argument, variables, own, result, outputs, order, start)
+    known = set(made) | own
+    floats = len(own) == len(variables) and all(node.op is constant or node in known for node in order)
+    return found if floats else found.symbolic()
+
+
+def _matrix(swept: Sequence[Mapping[Value, Number]], targets: Sequence[Value], number: Function) -> Any:
+    """Return what sweeps brought to the targets, a row per sweep: an array if all are floats, with NumPy."""
+    places: dict[Value, list[int]] = {}
+    for place, target in enumerate(targets):
+        places.setdefault(target, []).append(place)
+    rows = [[number(0.0)] * len(targets) for _ in swept]
+    for row, found in zip(rows, swept, strict=True):
+        for node in found if len(found) < len(places) else places:
+            if node in places and node in found:
+                for place in places[node]:
+                    row[place] = number(found[node])
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None or not rows or not targets or type(rows[0][0]) is not float:
+        return rows
+    return numpy.array(rows)
+
+
+def _variable(number: Number) -> Value:
+    """Make a fresh variable, so that no derivative mistakes the variable of another for its own."""
+    return Value.apply_op(identity, (number,)) if isinstance(number, Value) else stand_in(number)
+
+
+# Refusals, each with its remedy.
+
+
+def _places(argnums: Argnums, count: int, user: str) -> list[int]:
+    """Return the positions that `argnums` names among `count` positional arguments."""
+    places = [argnums] if isinstance(argnums, int) else list(argnums)
+    for place in places:
+        if not isinstance(place, int):
+            raise TypeError(f"{user} takes argnums as an int or a sequence of ints; got {argnums!r:.60}.")
+        if not -count <= place < count:
+            raise TypeError(
+                f"{user} was to differentiate by positional argument {place}, but {count} came. "
+                "Pass it by position, or name another in argnums."
+            )
+    places = [place % count for place in places]
+    if len(set(places)) < len(places):
+        raise ValueError(f"{user} takes each argument once in argnums; got {argnums!r:.60}.")
+    return places
+
+
+def checked(x: Any, what: str, user: str) -> Number:
+    """Return a number to differentiate by, or along, or raise."""
+    if isinstance(x, Value):
+        return x
+    try:
+        return plain(x, user)
+    except TypeError:
+        raise TypeError(
+            f"{user} takes numbers, and lists, tuples, dicts, data classes and NumPy arrays of them; {what} "
+            f"holds {described(x)}. Pass non-numeric values in an argument that is not differentiated; pass "
+            "a model's parameters with wrt=."
+        ) from None
+
+
+def _checked_variable(x: Any, user: str) -> Value:
+    if not isinstance(x, Value):
+        raise TypeError(
+            f"{user} takes for wrt the Values that the function closes over; got {described(x)}. "
+            "For a number that the function takes as an argument use argnums."
+        )
+    return x
+
+
+def _output(x: Any, user: str) -> Value:
+    if isinstance(x, Value):
+        return x
+    try:
+        return literal(plain(x, user))
+    except TypeError:
+        raise TypeError(
+            f"{user} expects a function that returns numbers; this one returned {described(x)}."
+        ) from None
