@@ -421,10 +421,10 @@ class Compiled:
         >>> compiled = ng.compile(area)
         >>> compiled(2.0)
         12.0
-        >>> print(compiled.source("c")[-74:])
+        >>> print(compiled.source("c")[-92:])
         int area(const double *x, double *out)
         {
-            out[0] = 3.0 * (x[0] * x[0]);
+            out[0] = 3.0 * pow(x[0], 2.0);
             return 0;
         }
         <BLANKLINE>

@@ -7,6 +7,7 @@ sweep_dead      removes instructions that no output needs
 relax           replaces x**2 by x·x
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
@@ -215,6 +216,26 @@ def simplify(program: Program) -> Program:
         rewriter.operands,
         [place[slot] for slot in program.outputs],
     )
+
+
+def open_tables(program: Program) -> Program:
+    """Replace look-ups in tables by choices, for languages that have no tables of computed numbers."""
+    if ops.take not in program.ops:
+        return program
+    rewriter, place = _Rewriter(program), _places(program)
+    emit, constant = rewriter.emit, rewriter.pool.slot
+    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
+        read = tuple([place[each] for each in operands])
+        if op is ops.take:
+            whole, found = emit(ops.floor, read[:1]), constant(math.nan)
+            for entry, choice in enumerate(read[1:]):
+                found = emit(ops.where, (emit(ops.eq, (whole, constant(float(entry)))), choice, found))
+            place[slot] = found
+        else:
+            place[slot] = emit(op, read)
+    outputs = [place[slot] for slot in program.outputs]
+    leaves = program.inputs, program.parameters
+    return Program(*leaves, rewriter.constants, rewriter.ops, rewriter.operands, outputs)
 
 
 def _places(program: Program) -> list[int]:

@@ -382,6 +382,30 @@ def test_texts_in_comments_stay_there(tmp_path):
     run_node(tmp_path / "f.mjs")
 
 
+def test_look_ups_in_tables_are_choices(run):
+    w = ng.Value(2.0)
+    xs = [0.0, 1.0, 2.0, 3.0]
+    f = lambda x: ng.interp(x, xs, [0.0, w, 4.0, 1.0], "cubic") * ng.take([x, w, 3.0], x)  # noqa: E731
+    f = ng.value_and_grad(f)
+    compiled = ng.compile(f, exact=True)
+    rows = [[0.5], [1.0], [2.75], [-1.0], [9.0], [math.nan]]
+    compiled(0.5)
+
+    found = run(compiled, 2, rows)
+
+    assert all(same(numbers, compiled(*row)) for row, (_, numbers) in zip(rows, found, strict=True))
+
+
+def test_look_ups_inside_a_loop_are_refused():
+    compiled = ng.compile(
+        lambda x: ng.while_loop(lambda x: x < 9.0, lambda x: x + ng.take([x, 2.0], 1.0 * (x > 3)), x)
+    )
+    compiled(1.0)
+
+    with pytest.raises(ValueError, match="take is an operation"):
+        compiled.source("c")
+
+
 WRITTEN = [row for row in ROWS if row in STEPS or row in spellings.C]
 
 

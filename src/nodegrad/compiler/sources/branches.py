@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from nodegrad.compiler.passes import open_tables
 from nodegrad.compiler.program import ConstantPool, Operands, Program, Result
 from nodegrad.ops import Op
 from nodegrad.value import Value
@@ -107,7 +108,7 @@ class _Merged:
 
     def add(self, way: Way) -> list[int]:
         """Add the instructions of a way; return the slots of its outputs."""
-        program = way.program
+        program = open_tables(way.program)
         constants = [self.pool.slot(number) for number in program.constants]
         leaves = [*range(self.inputs), *(self.place[leaf] for leaf in way.parameters)]
         place = [*leaves, *[0] * len(program.ops), *reversed(constants)]

@@ -128,8 +128,9 @@ def _expression(op: Op, language: str) -> str:
 
 
 _SAME = ("identity", "stop_gradient", "copy")
-C: dict[Op, str] = {op: _expression(op, "c") for op in SPELLINGS}
-JAVASCRIPT: dict[Op, str] = {op: _expression(op, "js") for op in SPELLINGS}
+_SPELLED = [op for op in SPELLINGS if op.arity is not None]
+C: dict[Op, str] = {op: _expression(op, "c") for op in _SPELLED}
+JAVASCRIPT: dict[Op, str] = {op: _expression(op, "js") for op in _SPELLED}
 
 
 def functions(language: str, code: str) -> str:
