@@ -161,7 +161,7 @@ def run(
     """
     start = clock.tick() if wrt is None else 0
     if wrt is None:
-        places = _places(argnums, len(args), user)
+        places = places_of(argnums, len(args), user)
         given = [(checked(x, f"argument {i}", user)) for i in places for x in flatten(args[i])[0]]
         variables = [_variable(x) for x in given]
         own = {x for x in variables if x.op is None}
@@ -209,7 +209,7 @@ def _variable(number: Number) -> Value:
 # Refusals, each with its remedy.
 
 
-def _places(argnums: Argnums, count: int, user: str) -> list[int]:
+def places_of(argnums: Argnums, count: int, user: str) -> list[int]:
     """Return the positions that `argnums` names among `count` positional arguments."""
     places = [argnums] if isinstance(argnums, int) else list(argnums)
     for place in places:

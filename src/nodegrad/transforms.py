@@ -12,7 +12,7 @@ from typing import Any
 
 from nodegrad.graph import dependents, patient_collector
 from nodegrad.inputs import one_of
-from nodegrad.runs import Argnums, Function, Run, checked, run
+from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
 from nodegrad.trees import Number, Tree, blocks, build, container, described, flatten
 from nodegrad.value import Value
 
@@ -217,7 +217,7 @@ def plain_places(f: Any, count: int) -> frozenset[int]:
     """Return which of so many arguments are best given as plain numbers: those a transform sweeps by."""
     if not isinstance(f, _Transformed) or f.wrt is not None:
         return frozenset()
-    return frozenset(_places(f.argnums, count, f.user))
+    return frozenset(places_of(f.argnums, count, f.user))
 
 
 class _ValueAndGradient(_Transformed):
