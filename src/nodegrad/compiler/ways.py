@@ -1,8 +1,8 @@
 """The ways through a function, for one structure of arguments: compiled where they come again, else eager.
 
-The first way is compiled when it is met, every other one when it is met again; of a map of many rows, those
-that a sample says many rows go. So a function whose rows nearly all go ways of their own (a loop that ends
-when the numbers say so) is not much slower than eager code.
+The first way is compiled when it is met, the next few when they are met again, others when they have come
+often; in a map of many rows, those that a sample says many rows go. So a function whose rows nearly all go
+ways of their own (a loop that ends when the numbers say so) is not much slower than eager code.
 """
 
 import warnings
@@ -24,7 +24,8 @@ from nodegrad.value import Value, literal, stand_in
 _OTHER_ROWS = 3  # rows that the first trace of `map` is compared on, if they go the same way
 _SAMPLE = 64  # rows that tell the ways of many; fewer rows are watched one by one
 _PAYS = 500  # rows of a map on one way, from which on compiling it takes less time than running them eagerly
-_FEW_WAYS = 6  # so few ways are all compiled: they will come again
+_FEW_WAYS = 6  # so few ways are all compiled when they come again
+_AGAIN = 100  # times that one of more ways comes before it is compiled, which takes as long as so many runs
 _PATIENCE = 64  # ways met once before it is clear that most rows go ways of their own
 _SELDOM = 4  # with so many eager calls per compiled one, compiled ways are not tried any more
 
@@ -40,14 +41,14 @@ class Ways:
 
     Attributes:
         traces: the ways that are compiled.
-        met: the ways met once, with the row that met them.
+        met: the ways that ran eagerly: how often, and the first row that went each.
         eager: how many rows ran eagerly.
     """
 
     def __init__(self, f: Any, spec: Spec, make: MakeBackend, most: int) -> None:
         self.f, self.spec, self.make, self.most = f, spec, make, most
         self.traces: list[Trace] = []
-        self.met: dict[Way, Sequence[float]] = {}
+        self.met: dict[Way, tuple[int, Sequence[float]]] = {}
         self.eager = 0
         self.gave_up = False
         self.warns = False  # whether rows run eagerly that might run fast
@@ -155,9 +156,9 @@ class Ways:
             trace = self.compile(numbers, others)
         else:
             way, found = self.watch(numbers)
-            earlier = self.met.get(way)
-            if earlier is None or len(self.traces) >= self.most:
-                self.met[way] = numbers
+            times, earlier = self.met.get(way, (0, numbers))
+            if times < (1 if len(self.met) <= _FEW_WAYS else _AGAIN) or len(self.traces) >= self.most:
+                self.met[way] = times + 1, earlier
                 self.gave_up = self.warns = len(self.traces) >= self.most or len(self.met) > _PATIENCE
                 return found
             self.eager -= 1
@@ -188,8 +189,8 @@ class Ways:
             return trace
 
     def settle(self) -> list[Trace]:
-        """Compile the ways that were met once, too, as far as there is room; return all traces."""
-        for numbers in list(self.met.values())[: self.most - len(self.traces)]:
+        """Compile the ways that ran eagerly, too, as far as there is room; return all traces."""
+        for _, numbers in list(self.met.values())[: self.most - len(self.traces)]:
             self.compile(numbers, ())
         return self.traces
 
