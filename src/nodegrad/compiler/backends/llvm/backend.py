@@ -25,7 +25,7 @@ Table = Any  # an array of words
 
 # Bytes of slots in a block of groups. Many are never touched: their numbers stay in registers.
 _CACHE = 6 * 2**20
-_WORK = 2_000_000  # what a thread does in 0.1 ms or more: starting it costs 0.03
+_WORK = 6_000_000  # what a thread does in 0.3 ms or more: starting it, and cutting the rows, costs 0.05
 _ELEMENT = 8  # the work of an operation by itself, whose numbers come and go; a term of a contraction is 1
 _SOME_TURNS = 10  # that a loop whose turns the numbers decide may make
 _MOST_PIECES = 16  # pieces that rows are cut into
