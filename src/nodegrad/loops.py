@@ -4,6 +4,8 @@ Eager, `while_loop` and `scan` are Python loops on Values, recorded turn by turn
 sets a `roller`; then one turn is recorded on stand-ins, and the loop becomes one operation. Its partials are
 the loop with tangents carried beside its state, which is a loop again. So there are derivatives of every
 order, without a tape.
+
+The file is long because its three parts are read together: the loops, one recorded turn, and the partials.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
