@@ -12,7 +12,7 @@ import nodegrad as ng
 from nodegrad.compiler.printing import render
 from nodegrad.compiler.vectorize import vectorize
 
-pytest.importorskip("llvmlite", reason="the page is about native code, which needs llvmlite")
+pytest.importorskip("llvmlite", reason="needs llvmlite")
 
 PAGE = Path(ng.__file__).parent / "compiler" / "backends" / "llvm" / "README.md"
 BLOCK = re.compile(r"(```(?:text|llvm)\n)(.*?)(```)", re.DOTALL)
