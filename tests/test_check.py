@@ -16,7 +16,11 @@ def test_rows_of_the_table_pass(row):
     for fraction in (0.3, 0.8):
         point = [low + (high - low) * fraction * 0.9**i for i, (low, high) in enumerate(row.domain)]
 
-        ng.check_grad(row, *point, order=2)
+        whole = [place for place, (low, high) in enumerate(row.domain) if low == high]  # an order, say
+        fixed = [point[place] for place in whole]
+        moving = [x for place, x in enumerate(point) if place not in whole]
+
+        ng.check_grad(lambda *xs, fixed=fixed: row(*fixed, *xs), *moving, order=2)
 
 
 def test_every_structure_passes():

@@ -15,7 +15,12 @@ from page_in_node import job, run_node
 from test_ops import HARD, points
 
 ULPS = 4
-ANY_NUMBER = {"sum": 3, "dot": 6}
+# The slope of erfinv is √π/2·exp(out²): one ulp of out, where the log of JavaScript may differ, becomes
+# 2·out² ulp of the slope.
+WIDER = {"erfinv": 8}
+ANY_NUMBER = {"sum": 3, "dot": 6, "take": 4}
+# How many terms polygamma adds up depends on its order, so a page keeps the number Python computed.
+COMPUTED = [op for op in ops.TABLE.values() if op.name != "polygamma"]
 
 
 def ulps(x, y):
@@ -47,14 +52,14 @@ def settings(op):
 def computed():
     """Compute every row of the table in one process of Node, at all its points."""
     jobs = {}
-    for op in ops.TABLE.values():
+    for op in COMPUTED:
         leaves = [Value(0.5) for _ in range(op.arity or ANY_NUMBER[op.name])]
         found = [list(enumerate(point)) for point in settings(op)]
         jobs[op.name] = job(player(op(*leaves)), found)
     return dict(zip(jobs, run_node(list(jobs.values())), strict=True))
 
 
-@pytest.mark.parametrize("op", ops.TABLE.values(), ids=ops.TABLE)
+@pytest.mark.parametrize("op", COMPUTED, ids=lambda op: op.name)
 def test_values_partials_and_gradients_equal_python_s(op, computed):
     worst = 0.0
     for point, answer in zip(settings(op), computed[op.name], strict=True):
@@ -68,13 +73,13 @@ def test_values_partials_and_gradients_equal_python_s(op, computed):
         pairs += [(leaf.grad, found) for leaf, found in zip(leaves, answer["right"], strict=False)]
         for expected, found in pairs:
             apart = ulps(expected, float(found))
-            assert apart <= ULPS, (op.name, point, expected, found)
+            assert apart <= WIDER.get(op.name, ULPS), (op.name, point, expected, found)
             worst = max(worst, apart)
     assert worst < math.inf
 
 
 def test_every_row_of_the_table_is_spelled():
-    for op in ops.TABLE.values():
+    for op in COMPUTED:
         assert row_of(op, op.arity or ANY_NUMBER[op.name]).value is not None, op.name
 
 

@@ -588,6 +588,13 @@ def load_compiled(path: str | os.PathLike[str]) -> Compiled:
 
     No code is read from the file. Values that the function closed over are there with the numbers they held.
 
+    >>> square = compile(lambda x: x * x)
+    >>> square(3.0)
+    9.0
+    >>> square.save("square.json")
+    >>> load_compiled("square.json")(4.0)
+    16.0
+
     Args:
         path: the file.
 

@@ -23,6 +23,11 @@ function round_to(x, places) {
   return Math.sign(x) * Number(`${digits}e${power - count + 1}`);
 }
 
+/** Look up an entry of a table by its index, rounded down; NaN outside the table. */
+function take(index, ...table) {
+  return index >= 0 && index < table.length ? table[Math.floor(index)] : NaN;
+}
+
 /** Write a number with so many significant digits, as %g does in C; `keep` leaves trailing zeros. */
 function general(x, count, keep = false) {
   const [digits, exponent] = rounded(x, count);

@@ -28,7 +28,13 @@ Function = Callable[[Any], Any]
 
 
 class Playground(Page):
-    """A page that trains: `.save("playground.html")`, or let a notebook show it."""
+    """A page that trains: `.save("playground.html")`, or let a notebook show it.
+
+    >>> import nodegrad as ng
+    >>> X, y = ng.data.make_line(10, seed=1)
+    >>> ng.playground(ng.nn.MLP(1, [1], seed=1), X, y).html.startswith("<!doctype html>")
+    True
+    """
 
 
 def playground(

@@ -15,7 +15,7 @@ from nodegrad.show.explaining.formula import ATOM, TEXT, Formula, Style, write
 from nodegrad.show.snapshot import Vertex
 
 SPELLED = JAVASCRIPT | {ops.round_to: "round_to({}, {})"}  # which number.js defines
-ANY_NUMBER = (ops.sum, ops.dot)  # of operands: write() spells these itself
+ANY_NUMBER = (ops.sum, ops.dot, ops.take)  # of operands: write() spells these; number.js defines take
 NEAR = 1e-12  # how far a recorded operation may be from what its own code computes, relatively
 
 
@@ -100,8 +100,9 @@ def _spelled(formula: Formula | float) -> Formula | float:
     operands = tuple(map(_spelled, formula.operands))
     if formula.op in SPELLED or formula.op in ANY_NUMBER:
         return Formula(formula.name, formula.op, operands)
-    own: Any = formula.op.value
-    return _spelled(own.__wrapped__(*operands))  # a function over floats, as `custom` keeps it
+    value: Any = formula.op.value
+    own = formula.op.composed or value.__wrapped__  # as `custom` keeps a function over floats
+    return _spelled(own(*operands))
 
 
 def evaluate(formula: Formula | float | None, numbers: dict[str, float]) -> float:
