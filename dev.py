@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run the main example or the tests in a .venv of its own.
 
-`python3 dev.py demo` runs the example, `python3 dev.py test` the linter, the type checker and the tests, and
-`python3 dev.py wheel` the same on nodegrad as users get it: built and installed.
+`python3 dev.py demo` runs the example. `python3 dev.py test` runs the linter, the type checker and the tests,
+these on nodegrad as users get it: built as a wheel and installed.
 """
 
 import hashlib
@@ -18,11 +18,10 @@ PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/pyt
 STAMP = ROOT / ".venv" / "installed.txt"
 CHECKS = ["-m ruff check", "-m ruff format --check", "-m mypy"]
 WHEEL = "-m pip install --quiet --upgrade --no-deps --target build/wheel ."
-TESTS = "-m pytest -n auto --dist worksteal"
+TESTS = "-m pytest -n auto --dist worksteal -o 'pythonpath=build/wheel tests'"
 TASKS = {  # the extras to install and the commands to run; further arguments go to the last command
     "demo": ("all", ["examples/train_mlp.py"]),
-    "test": ("all,test", [*CHECKS, TESTS]),
-    "wheel": ("all,test", [*CHECKS, WHEEL, f"{TESTS} -o 'pythonpath=build/wheel tests'"]),  # as users get it
+    "test": ("all,test", [*CHECKS, WHEEL, TESTS]),
 }
 
 
@@ -53,7 +52,7 @@ def main(task="", *arguments):
     if sys.version_info < (3, 11):
         sys.exit(f"nodegrad needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
     if task not in TASKS:
-        sys.exit("usage: python3 dev.py demo|test|wheel [arguments of the example or of pytest]")
+        sys.exit("usage: python3 dev.py demo|test [arguments of the example or of pytest]")
     extras, (*checks, last) = TASKS[task]
     if not install(extras):
         sys.exit("dev.py: .venv could not be made; the output above says why (it takes pip and a network).")
