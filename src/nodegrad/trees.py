@@ -5,13 +5,13 @@ classes, attrs classes and NumPy arrays; everything else is a leaf. What is put 
 keys and the attributes of what was taken apart. A spec can be compared, hashed and pickled.
 """
 
+import math
 import sys
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache, partial
 from itertools import accumulate
-from math import prod
 from typing import Any
 
 from nodegrad.value import Value
@@ -126,11 +126,14 @@ def is_structure(tree: Any) -> bool:
 
 def _keys(tree: dict[Any, Any]) -> tuple[Any, ...]:
     """Return the keys of a dict, each with its type: 1, 1.0 and True are equal, and differ as keys."""
-    return tuple([(key, _type(key)) for key in tree])
+    return tuple([(key, kind_of(key)) for key in tree])
 
 
-def _type(key: Any) -> Any:
-    return tuple(map(_type, key)) if type(key) is tuple else type(key)
+def kind_of(key: Any) -> Any:
+    """Return what tells equal keys apart: 1, 1.0 and True, or 0.0 and -0.0, also inside tuples and sets."""
+    if type(key) in (tuple, frozenset):
+        return type(key)(map(kind_of, key))
+    return (float, math.copysign(1.0, key)) if type(key) is float else type(key)
 
 
 def _attributes(tree: Any) -> _Attributes:
@@ -263,7 +266,7 @@ def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:
 
     def block(shape: Any) -> Tree:
         nonlocal rows
-        own = matrix[rows : rows + prod(shape or ())]
+        own = matrix[rows : rows + math.prod(shape or ())]
         rows += len(own)
         if shape is None:
             return builder(inner, _is_array(matrix))(own[0], 0, float if _is_array(matrix) else None)[0]
@@ -271,7 +274,7 @@ def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:
 
         def entries(of: Any) -> Any:
             nonlocal columns
-            start, columns = columns, columns + prod(of or ())
+            start, columns = columns, columns + math.prod(of or ())
             if _is_array(matrix):
                 return own[:, start:columns].reshape(shape + (of or ()))
             return _array([x for row in own for x in row[start:columns]], shape + (of or ()), None)
@@ -287,7 +290,7 @@ def stack(spec: Spec, columns: Any) -> Tree:
 
     def make(shape: Any) -> Any:
         nonlocal place
-        start, place = place, place + prod(shape or ())
+        start, place = place, place + math.prod(shape or ())
         return columns[start] if shape is None else columns[start:place].T.reshape(columns.shape[1], *shape)
 
     return columns[0] if spec == LEAF else assemble(spec, make)
@@ -351,7 +354,7 @@ def _build_nested(
 def _build_array(
     shape: tuple[int, ...], of_array: bool, leaves: Leaves, start: int, dtype: Any
 ) -> tuple[Any, int]:
-    end = start + prod(shape)
+    end = start + math.prod(shape)
     if of_array and shape and 2 * (end - start) > len(leaves):  # a smaller part would keep the whole alive
         return leaves[start:end].reshape(shape), end
     return _array(leaves[start:end], shape, dtype), end

@@ -386,6 +386,10 @@ class Value(Methods):
     def _is_made(self) -> bool:
         return self.op is not None or self._time == _GIVEN
 
+    def __getstate__(self) -> object:
+        tell_read(self, "takes the state of a Value")
+        return object.__getstate__(self)
+
     def __reduce__(self) -> tuple[Any, ...]:
         tell_read(self, "copies or pickles a Value")
         if self._is_made:

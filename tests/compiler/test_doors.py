@@ -192,6 +192,7 @@ REFUSED = {
     "str.format": lambda x: either("{:.1f}".format(x) == "3.0", x),
     "str": lambda x: either("3.0" in str(x), x),
     "repr": lambda x: either("3.0" in repr(x), x),
+    "its state": lambda x: either("3.0" in str(x.__getstate__()), x),
     "repr of a list": lambda x: either("3.0" in repr([x]), x),
     "%s": lambda x: either("3.0" in "%s" % x, x),
     "%r": lambda x: either("3.0" in "%r" % [x], x),

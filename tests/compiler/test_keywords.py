@@ -69,6 +69,20 @@ def test_static_values_that_are_equal_may_differ_in_type(backend):
     assert [compiled(3.0, 1), compiled(3.0, True), compiled(3.0, 1.0)] == [3.0, 6.0, 3.0]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [((1,), (True,)), (0.0, -0.0), (frozenset({1}), frozenset({1.0})), ((0.0, "a"), (-0.0, "a"))],
+)
+def test_static_values_and_keys_that_are_equal_are_told_apart_inside_tuples_too(first, second, backend):
+    compiled = ng.compile(
+        lambda x, k: x * (2.0 if repr(k) == repr(first) else 3.0), static="k", backend=backend
+    )
+    keyed = ng.compile(lambda d: next(v * (2.0 if repr(k) == repr(first) else 3.0) for k, v in d.items()))
+
+    assert (compiled(1.0, first), compiled(1.0, second)) == (2.0, 3.0)
+    assert (keyed({first: 1.0}), keyed({second: 1.0})) == (2.0, 3.0)
+
+
 def test_static_arguments_by_position_and_in_map(backend):
     compiled = ng.compile(powers, static=[1, "kind"], backend=backend)
 

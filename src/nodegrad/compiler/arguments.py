@@ -10,7 +10,7 @@ import numpy as np
 
 from nodegrad.inputs import as_array
 from nodegrad.ops import plain
-from nodegrad.trees import LEAF, Spec, container, flatten
+from nodegrad.trees import LEAF, Spec, container, flatten, kind_of
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 _FLOAT64 = np.dtype(np.float64)
@@ -133,7 +133,7 @@ class Form(NamedTuple):
     """How a function is called: which of its last arguments are keywords, and its static arguments."""
 
     keywords: tuple[str, ...] = ()
-    static: tuple[tuple[str, type, Any], ...] = ()
+    static: tuple[tuple[str, Any, Any], ...] = ()  # name, kind, value
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def bind(
                 f"compile: the static argument {name} is {value!r:.60} of type {type(value).__name__}, which "
                 "cannot be looked up: it may change. Pass a tuple instead of a list, or close over it."
             )
-    form = Form(tuple(bound.kwargs), tuple([(name, type(value), value) for name, value in values.items()]))
+    form = Form(tuple(bound.kwargs), tuple([(name, kind_of(value), value) for name, value in values.items()]))
     return form, (*bound.args, *bound.kwargs.values())
 
 
