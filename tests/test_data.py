@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+import nodegrad as ng
 from nodegrad import data
 
 TWO_CLASSES = [data.make_moons, data.make_circles, data.make_spirals, data.make_xor]
@@ -245,3 +246,9 @@ def test_constant_columns_become_0_and_come_back():
 
     assert scaler.transform([[3.0], [4.0]]) == [[0.0], [1.0]]
     assert scaler.inverse_transform([[0.0], [1.0]]) == [[3.0], [4.0]]
+
+
+@pytest.mark.parametrize("table", [None, 3.0])
+def test_data_that_are_no_rows_are_named(table):
+    with pytest.raises(TypeError, match="Data are rows in a list, an array or a data frame; got"):
+        ng.fit(ng.nn.MLP(2, [1], seed=1), table, [1.0])

@@ -7,12 +7,12 @@ seed, the global generator draws.
 
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from nodegrad.inputs import as_array, whole
 from nodegrad.ops import plain
-from nodegrad.trees import build, flatten, is_structure
+from nodegrad.trees import build, described, flatten, is_structure
 
 Row = list[float]
 DataSet = tuple[list[Row], list[int]]
@@ -309,6 +309,8 @@ def rows(table: Any) -> list[Any]:
     [1, 2]
     """
     found = as_array(table)
+    if found is None and not isinstance(table, Iterable):
+        raise TypeError(f"Data are rows in a list, an array or a data frame; got {described(table)}.")
     return list(table if found is None else found.tolist())
 
 

@@ -121,7 +121,8 @@ def _solve(user: str, f: Callable[[Tree], Tree], start: Tree, find: Find) -> Tre
     x, found = find(evaluate, first)
     x = [where(found, each, math.nan) for each in x]
     if not compiled and not found:
-        warnings.warn(f"{user} found no solution; the result is nan.", RuntimeWarning, stacklevel=3)
+        remedy = " In a bracket, f must have another sign at each end." if user == "root" else ""
+        warnings.warn(f"{user} found no solution; the result is nan.{remedy}", RuntimeWarning, stacklevel=3)
     solution = _Solution(user, f, spec, len(x))
     return build(spec, solution.nodes(x))
 

@@ -781,3 +781,13 @@ def test_rows_of_any_container_arrive_in_the_model_as_they_are(kind, compile):
     found = trained([kind(x, y) for x, y in ROWS], read)
 
     assert found == pytest.approx(trained(ROWS, list))
+
+
+def test_a_training_whose_loss_grows_says_so():
+    model = ng.nn.MLP(2, [4, 1], activation="tanh", seed=1)
+    X, y = ng.data.make_moons(40, seed=1)
+
+    history = ng.fit(model, X, y, learning_rate=1e9, epochs=50, progress=False)
+
+    assert history.losses[-1] > history.losses[0]
+    assert "because the loss grows; a smaller learning_rate may help" in repr(history)

@@ -81,6 +81,8 @@ class History:
     def __repr__(self) -> str:
         course = f", loss {self.losses[0]:.6g} to {self.losses[-1]:.6g}" if self.losses else ""
         ended = f"stopped because {REASONS[self.reason]}" if self.reason else "under way"
+        if self.reason == "tolerance" and self.losses and not self.losses[-1] <= self.losses[0]:
+            ended = "stopped because the loss grows; a smaller learning_rate may help"
         how = (
             ", compiled" if self.compiled else f", eager ({self.eager_because})" if self.eager_because else ""
         )

@@ -27,8 +27,14 @@ class Page:
         self.html, self.title = html, title
 
     def save(self, path: str | Path) -> Path:
-        """Write the page to a file."""
+        """Write the page to a file.
+
+        Raises:
+            ValueError: if the file's name does not end in .html or .htm.
+        """
         path = Path(path)
+        if path.suffix not in (".html", ".htm"):
+            raise ValueError(f"{type(self).__name__}.save writes .html; got {path.name!r}.")
         path.write_text(self.html, encoding="utf-8")
         return path
 
