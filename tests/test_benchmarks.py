@@ -289,7 +289,7 @@ def test_losses_of_nodegrad_are_listed_and_bold():
     assert "| **0.50×** |" in report.group_table([case])
 
 
-def test_seconds_until_the_first_result_are_told_of_what_compiles():
+def test_seconds_to_the_first_result_are_shown_for_compiled_ways():
     problem = problems.mlp([2, 16, 16, 1], "relu", [96])
     case = case_of(problem, PyTorch=0.5, JAX_jit=2.0, **{"nodegrad,_not_compiled": 7.0})
 

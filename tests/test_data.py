@@ -249,6 +249,6 @@ def test_constant_columns_become_0_and_come_back():
 
 
 @pytest.mark.parametrize("table", [None, 3.0])
-def test_data_that_are_no_rows_are_named(table):
+def test_data_that_are_not_rows_are_named(table):
     with pytest.raises(TypeError, match="Data are rows in a list, an array or a data frame; got"):
         ng.fit(ng.nn.MLP(2, [1], seed=1), table, [1.0])

@@ -306,7 +306,7 @@ def test_stats_of_a_deep_graph():
     assert ng.stats(y).depth == 20_000
 
 
-def test_stats_refuse_anything_but_values():
+def test_stats_accept_only_values():
     with pytest.raises(
         TypeError, match=r"stats takes Values; got a list of 1. Unpack several: stats\(\*values\)"
     ):

@@ -146,7 +146,7 @@ def test_second_derivatives_of_norm_are_right_at_any_scale(point):
     assert ng.hessian(ng.norm)(point)[0] == pytest.approx([float(z) for z in expected], rel=1e-12)
 
 
-def test_norm_of_what_is_not_finite():
+def test_norm_of_numbers_that_are_not_finite():
     assert ng.norm([math.inf, 1.0]) == math.inf
     assert math.isnan(ng.norm([math.nan, 1.0]))
 

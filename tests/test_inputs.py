@@ -16,7 +16,7 @@ def test_whole_numbers_of_any_kind_come_out_as_ints(given):
 
 
 @pytest.mark.parametrize("given", [0, -1, 2.0, 2.5, "3", None, True, [3], math.nan, ng.Value(3.0)])
-def test_what_is_no_whole_number_is_refused(given):
+def test_only_whole_numbers_are_accepted(given):
     with pytest.raises(ValueError, match=r"^f takes n as a whole number of at least 1; got ") as caught:
         whole("f", "n", given)
 

@@ -497,7 +497,7 @@ def test_a_parameter_replaced_by_its_update_is_noticed():
     assert len(found) == 2
 
 
-def test_what_a_module_keeps_of_its_outputs_is_no_update():
+def test_outputs_kept_on_a_module_are_not_taken_for_an_update():
     model = MLP(2, [1], seed=1)
     model.last = model([1.0, 2.0])
 

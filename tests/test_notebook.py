@@ -45,7 +45,7 @@ def test_a_model_shows_its_network_and_its_parameters(display):
     assert "layers.0.neurons.0.w.0" in html
 
 
-def test_a_model_that_is_no_network_shows_its_parameters(display):
+def test_a_model_that_is_not_a_network_shows_its_parameters(display):
     class Line(ng.nn.Module):
         def __init__(self):
             self.m, self.c = Value(2.0), Value(1.0)

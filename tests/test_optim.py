@@ -483,7 +483,7 @@ def test_clipping_passes_over_gradients_that_are_none():
         (lambda x: [{"parameters": []}], ValueError, "got no parameters"),
     ],
 )
-def test_unfit_groups_are_refused(groups, error, message):
+def test_invalid_groups_are_refused(groups, error, message):
     with pytest.raises(error, match=message):
         SGD(groups(Value(1.0)), 0.1)
 

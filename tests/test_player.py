@@ -295,7 +295,7 @@ def test_too_large_a_graph_is_refused_with_the_remedy():
         player(ng.sum([Value(1.0).sin() for _ in range(30_000)]))
 
 
-def test_anything_but_a_value_is_refused():
+def test_only_a_value_is_accepted():
     with pytest.raises(TypeError, match="player expects Values; got 'loss' of type str"):
         player("loss")
 

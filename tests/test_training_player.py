@@ -159,7 +159,7 @@ def test_what_cannot_be_recorded_is_refused(make, message):
         make()
 
 
-def test_anything_but_a_recorder_is_refused_with_the_remedy():
+def test_only_a_recorder_is_accepted():
     with pytest.raises(TypeError, match=r"expects a Recorder; got a History. Make one with Recorder\(model"):
         training_player(ng.History())
 

@@ -149,7 +149,7 @@ def run(command, directory):
 
 
 @pytest.mark.parametrize("checker", ["mypy", "pyright"])
-def test_what_is_right_checks_clean(found, checker):
+def test_correct_code_checks_clean(found, checker):
     assert [fault for fault in found[checker] if fault[0] != "bad.py"] == []
 
 

@@ -360,7 +360,7 @@ def test_copies_made_inside_a_function_keep_its_derivatives(duplicate, made):
     )
 
 
-def test_a_copy_of_what_an_operation_made_is_that_value():
+def test_a_copy_of_a_result_is_the_result_itself():
     y = Value(1.0) + 1.0
 
     assert copy.copy(y) is copy.deepcopy(y) is y
@@ -601,7 +601,7 @@ def test_new_nodes_have_gradient_zero():
         assert node.label == ""
 
 
-def test_interior_gradient_of_what_is_only_compared_is_zero():
+def test_interior_gradient_of_a_value_that_is_only_compared_is_zero():
     x = Value(2.0)
     compared = x * 2.0
     compared.grad = 17.0

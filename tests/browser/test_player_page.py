@@ -289,7 +289,7 @@ def test_a_number_that_is_typed_changes_all_that_follows(open_page):
     assert step(browser) == count(browser)  # it went to the end, where all can be seen
 
 
-def test_anything_but_a_number_is_refused_and_changes_nothing(open_page):
+def test_text_that_is_not_a_number_is_refused_and_changes_nothing(open_page):
     browser = open_page(player(diamond()[0]))
     press(browser, "end")
     before = shown(browser)

@@ -310,7 +310,7 @@ def test_another_structure_is_recorded_beside_the_first(backend):
     assert [compiled([1.0, 2.0]), compiled([1.0, 2.0, 3.0]), compiled((5.0,))] == [3.0, 6.0, 5.0]
 
 
-def test_outputs_that_need_no_computing(backend):
+def test_outputs_that_are_arguments_or_constants(backend):
     w = Value(4.0)
     compiled = ng.compile(lambda x, y: [x, w, 2.5, y, x], backend=backend)
 
@@ -706,7 +706,7 @@ def test_shards_go_to_an_executor(backend):
     assert total == (3.0 * X.sum() + 1000.0, X.sum())
 
 
-def test_a_worker_keeps_so_many_programs_and_is_sent_others_again(backend, monkeypatch):
+def test_a_worker_keeps_a_bounded_number_of_programs(backend, monkeypatch):
     monkeypatch.setattr(shards, "_KEPT", 2)
     monkeypatch.setattr(shards, "_known", {})
     compiled = [ng.compile(lambda x, k=k: x * k, backend=backend) for k in (2.0, 3.0, 4.0)]

@@ -151,7 +151,7 @@ def test_a_whole_number_that_is_not_static_is_refused_with_the_remedy(f):
 
 
 @pytest.mark.parametrize("x", ["text", None, {1, 2}])
-def test_what_is_no_number_is_refused_with_the_remedy(x):
+def test_arguments_that_are_not_numbers_are_refused_with_the_remedy(x):
     with pytest.raises(TypeError, match=r"static="):
         ng.compile(lambda x, kind: x)(1.0, x)
 

@@ -178,7 +178,7 @@ def test_class_weights_weigh_classes(compile):
         ({"class_weight": "even"}, 'is "balanced", or a dict of weights'),
     ],
 )
-def test_unfit_weights_are_refused(settings, message):
+def test_invalid_weights_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         run(X, Y, **settings)
 
@@ -220,7 +220,7 @@ def test_batches_come_from_an_iterable(source, compile):
         ([([[1.0, 2.0]], [1.0]), ([[1.0, math.inf]], [1.0])], r"X of a batch\[0\]\[1\] is inf"),
     ],
 )
-def test_unfit_batches_are_refused(source, message):
+def test_invalid_batches_are_refused(source, message):
     with pytest.raises(ValueError, match=message):
         run(source, None)
 

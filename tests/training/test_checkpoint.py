@@ -81,7 +81,7 @@ def test_nothing_to_resume_from_is_a_beginning(tmp_path):
         run(None, 2, resume=True)
 
 
-def test_training_that_was_over_stays_over(tmp_path):
+def test_finished_training_is_not_continued(tmp_path):
     model, history, _ = run(tmp_path / "done.json", 4)
 
     again, resumed, _ = run(tmp_path / "done.json", 4, resume=True)

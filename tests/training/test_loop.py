@@ -341,7 +341,7 @@ def test_validation_decides_about_stopping():
         (["ab"], [1.0], r"X\[0\] takes a real number; got 'ab'"),
     ],
 )
-def test_unfit_data_are_refused_before_anything_changes(X, y, message):
+def test_invalid_data_are_refused_before_anything_changes(X, y, message):
     model = line()
     before = [(p.data, p.grad) for p in model.parameters()]
 
@@ -375,7 +375,7 @@ def test_unfit_data_are_refused_before_anything_changes(X, y, message):
         ({"validation": ([[1.0, 2.0]], [1.0])}, r"takes 1 inputs; got 2"),
     ],
 )
-def test_unfit_settings_are_refused_before_anything_changes(settings, message):
+def test_invalid_settings_are_refused_before_anything_changes(settings, message):
     model = line()
     before = [(p.data, p.grad) for p in model.parameters()]
 

@@ -60,7 +60,7 @@ def test_looking_changes_nothing(settings, compile):
 
 
 @pytest.mark.parametrize("stop", [{"target_loss": 0.12}, {"gradient_tolerance": 0.05}, {"tolerance": 0.05}])
-def test_epochs_beyond_the_end_leave_no_trace(stop):
+def test_epochs_computed_past_a_stop_are_undone(stop):
     pytest.importorskip("numpy")
     settings = {"epochs": 400, "batch_size": None, "compile": True, "optimizer": "adam"} | stop
 
