@@ -8,7 +8,7 @@ import random
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial, reduce
 from multiprocessing import get_context
 from pathlib import Path
@@ -690,6 +690,33 @@ def test_all_shards_are_given_before_any_is_awaited(shards, expected):
     with pytest.raises(ValueError, match="map takes shards as a whole number of at least 1"):
         compiled.map(X, executor=executor, shards=0)
     executor.inner.shutdown()
+
+
+class Workers:
+    """An executor of simulated workers, which take tasks in turns and each keep programs of their own."""
+
+    def __init__(self, count, monkeypatch):
+        self.programs, self.patch = [{} for _ in range(count)], monkeypatch
+        self.turn = self.sent = 0
+
+    def submit(self, function, token, payload, *task):
+        number, self.turn = self.turn % len(self.programs), self.turn + 1
+        self.sent += payload is not None
+        self.patch.setattr(shards, "_known", self.programs[number])
+        self.patch.setattr(shards, "_worker", lambda: f"worker {number}")
+        future = Future()
+        future.set_result(function(token, payload, *task))
+        return future
+
+
+def test_a_program_is_sent_once_to_each_worker(monkeypatch):
+    compiled, X = ng.compile(lambda x: x * 3.0), np.arange(2000.0)
+    executor = Workers(3, monkeypatch)
+
+    found = [compiled.map(X, executor=executor).tolist() for _ in range(2)]
+
+    assert found == [(3.0 * X).tolist()] * 2
+    assert executor.sent == 3
 
 
 def test_shards_go_to_an_executor(backend):

@@ -1,11 +1,15 @@
 """Send rows to other processes or machines in shards, through any concurrent.futures.Executor.
 
 A shard travels as its numbers and a token that stands for the program. A worker that does not know the token
-says so, and gets the program once. It keeps the compiled program from then on.
+answers with its name. The program then travels with as many shards as there are such workers; a worker keeps
+it from then on. An executor gives tasks to whichever worker it likes, so one of them may get a program twice
+while another still lacks it: that one answers with its name again.
 """
 
 import hashlib
+import os
 import pickle
+import platform
 from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -31,15 +35,18 @@ def map_shards(
     size = max(_SMALLEST, -(-count // most))
     numbers = trace.numbers()
     shards = [[block[start : start + size] for block in blocks] for start in range(0, count, size)]
-    futures = [executor.submit(run_shard, token, None, how, shard, numbers) for shard in shards]
-    results = [future.result() for future in futures]
-    again = {
-        place: executor.submit(run_shard, token, payload, how, shards[place], numbers)
-        for place, found in enumerate(results)
-        if found is None  # from a worker without the program
-    }
-    for place, future in again.items():
-        results[place] = future.result()
+    found: dict[int, Array] = {}
+    carriers = 0  # how many shards bring the program with them
+    while missing := [place for place in range(len(shards)) if place not in found]:
+        futures = [
+            executor.submit(run_shard, token, payload if n < carriers else None, how, shards[place], numbers)
+            for n, place in enumerate(missing)
+        ]
+        answers = dict(zip(missing, [future.result() for future in futures], strict=True))
+        without = {name for name in answers.values() if isinstance(name, str)}
+        found |= {place: answer for place, answer in answers.items() if not isinstance(answer, str)}
+        carriers = max(len(without), 2 * carriers)  # doubled, so that few rounds are enough
+    results = [found[place] for place in range(len(shards))]
     return np.concatenate(results, axis=1) if how == "rows" else added(results)
 
 
@@ -51,17 +58,21 @@ def _packed(trace: Any, compiled: Any) -> tuple[str, bytes]:
 
 def run_shard(
     token: str, payload: bytes | None, how: str, blocks: list[Array], numbers: Array
-) -> Array | None:
-    """Run one shard in a worker; None if the worker does not have the program yet."""
+) -> Array | str:
+    """Run one shard in a worker; return the worker's name if it does not have the program yet."""
     kernel = _known.get(token)
     if kernel is None:
         if payload is None:
-            return None
+            return _worker()
         kernel = _known[token] = _build(payload)
         for first in list(_known)[:-_KEPT]:
             _known.pop(first, None)
     found: Array = getattr(kernel, how)(blocks, len(blocks[0]), numbers)
     return found
+
+
+def _worker() -> str:
+    return f"{platform.node()} {os.getpid()}"
 
 
 def _build(payload: bytes) -> Any:
