@@ -19,6 +19,14 @@ settings.load_profile("nodegrad")
 os.environ.setdefault("MPLBACKEND", "Agg")  # plots are saved, not shown
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Keep native code of saved functions in a folder that goes with the test."""
+    folder = str(tmp_path_factory.getbasetemp() / "cache")
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, folder)
+
+
 @pytest.fixture
 def run_python(tmp_path):
     """Return a function that runs Python on the nodegrad under test and returns what it printed."""

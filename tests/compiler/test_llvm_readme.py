@@ -45,7 +45,9 @@ def described(kernel):
 
 
 def record(records):
-    tables = {table.ctypes.data: table.tolist() for table in records.tables}
+    from nodegrad.compiler.backends.llvm.fuse import TABLE
+
+    tables = {TABLE + number: table.tolist() for number, table in enumerate(records.tables)}
     words = zip(MEANINGS, records.words, strict=True)
     return "".join(
         f"{place:2} {name:18} {tables.get(word, word)}\n" for place, (name, word) in enumerate(words)

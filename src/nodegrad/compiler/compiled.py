@@ -453,7 +453,7 @@ class Compiled:
         """Write what was recorded to a file that `load_compiled` reads: JSON with a checksum, in one step.
 
         The numbers that Values closed over hold now go along. The function does not, so the file knows only
-        the ways that were recorded.
+        the ways that were recorded. Nor does native code: it is kept in the user's cache for this machine.
 
         >>> import nodegrad as ng, tempfile, os
         >>> square = ng.compile(ng.value_and_grad(lambda x: x * x))
@@ -586,7 +586,8 @@ def _write(places: Sequence[Array], found: Array) -> None:
 def load_compiled(path: str | os.PathLike[str]) -> Compiled:
     """Read a compiled function that `Compiled.save` wrote: its programs, without the function itself.
 
-    No code is read from the file. Values that the function closed over are there with the numbers they held.
+    No code is read from the file: native code is in the user's own cache, or is compiled. Values that the
+    function closed over are there with the numbers they held.
 
     >>> square = compile(lambda x: x * x)
     >>> square(3.0)

@@ -1,5 +1,7 @@
 """What was compiled, written to a file of readable JSON and read again: programs, never code."""
 
+import hashlib
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +37,9 @@ def save(path: str | os.PathLike[str], name: str, options: dict[str, Any], ways:
         ],
     }
     save_json(path, _KIND, _VERSION, content)
+    for traces in ways.values():
+        for trace in traces:
+            trace.keep(_key(_written(trace.program)))
 
 
 def load(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], Callable[[MakeBackend], Ways]]:
@@ -66,6 +71,10 @@ def load(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], Callable[[M
 # Traces.
 
 
+def _key(program: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(program).encode()).hexdigest()
+
+
 def _written_trace(trace: Trace) -> dict[str, Any]:
     return {
         "program": _written(trace.program),
@@ -93,6 +102,7 @@ def _read_trace(content: dict[str, Any]) -> dict[str, Any]:
         "expected": [answer for answer, _ in branches],
         "lines": [line for _, line in branches],
         "operations": _whole(content["operations"]),
+        "key": _key(content["program"]),
     }
 
 

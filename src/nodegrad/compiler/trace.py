@@ -51,6 +51,9 @@ class Backend(Protocol):
     def row(self, parts: Sequence[Any], parameters: Array) -> Array:
         """Return the outputs for one row that is given in parts: numbers, lists and arrays of them."""
 
+    def keep(self, key: str) -> None:
+        """Keep native code of what is compiled, for other processes of this user."""
+
 
 MakeBackend = Callable[..., Backend]  # (program); and exact=True, to the bit whatever was chosen
 
@@ -70,6 +73,7 @@ class Trace:
         seconds: how long recording and compiling took.
         rows: how many rows went this way.
         solves: whether it looks for a root or a fixed point.
+        key: what names its program among those whose native code is kept; "": it is not.
     """
 
     def __init__(self, recording: Recording, make: MakeBackend, started: float) -> None:
@@ -87,6 +91,7 @@ class Trace:
         self.seconds = perf_counter() - started
         self.rows = 0
         self.solves = any(isinstance(op, Loop) and op.settles for op in self.program.ops)
+        self.key = ""
         self.reset(make)
 
     def reset(self, make: MakeBackend) -> None:
@@ -112,10 +117,9 @@ class Trace:
 
     def kernel(self, part: str) -> Backend:
         """Return what computes "all" (the results, then the guards), the "results" or the "guards"."""
+        part = part if self.lines else "all"
         found = self.kernels.get(part)
         if found is None:
-            if part == "results" and not self.lines and "all" in self.kernels:
-                return self.kernels["all"]
             started = perf_counter()
             outputs = self.program.outputs
             spans = {"all": slice(None), "results": slice(self.results), "guards": slice(self.results, None)}
@@ -125,9 +129,15 @@ class Trace:
                 # Guards are computed as eager code does: rounded otherwise, a row on the brink of a branch
                 # would go a way that eager code does not take.
                 exact = {"exact": True} if self.lines and part != "results" else {}
-                found = self.kernels[part] = self.make(program, **exact)
+                key = {"key": f"{self.key} {part}"} if self.key else {}
+                found = self.kernels[part] = self.make(program, **exact, **key)
             self.seconds += perf_counter() - started
         return found
+
+    def keep(self, key: str) -> None:
+        """Keep the native code of all that is compiled, for functions loaded from a file."""
+        for part, kernel in self.kernels.items():
+            kernel.keep(f"{key} {part}")
 
     def numbers(self) -> Array:
         """Read the leaves closed over."""

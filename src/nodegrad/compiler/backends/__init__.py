@@ -40,16 +40,18 @@ def _has_llvmlite() -> bool:
     return tuple(map(int, re.findall(r"\d+", llvmlite.__version__)[:2])) >= _OLDEST
 
 
-def make(program: Program, *, name: str, exact: bool, threads: int | None) -> Any:
-    """Make the backend of that name for a program; the NumPy backend if no native code can be loaded."""
-    vector = vectorize(program, exact)
+def make(program: Program, *, name: str, exact: bool, threads: int | None, key: str = "") -> Any:
+    """Make the backend of that name for a program; the NumPy backend if no native code can be loaded.
+
+    With a key, which only this program has, native code is kept in the user's cache.
+    """
     if name == "llvm" and loads_native_code():
         from nodegrad.compiler.backends.llvm.backend import LlvmBackend
 
-        return LlvmBackend(vector, exact, threads)
+        return LlvmBackend(program, exact, threads, key)
     from nodegrad.compiler.backends.numpy import NumpyBackend
 
-    return NumpyBackend(vector, exact)
+    return NumpyBackend(vectorize(program, exact), exact)
 
 
 def loads_native_code() -> bool:

@@ -107,6 +107,9 @@ class NumpyBackend:
         blocks = [np.reshape(part, (1, -1)) for part in parts]
         return self.rows(blocks, 1, parameters)[:, 0]
 
+    def keep(self, key: str) -> None:
+        """Do nothing: there is no native code."""
+
     def _prologue(self, program: VectorProgram, parameters: Array) -> Array:
         uniform = np.empty(program.uniform)
         uniform[: program.parameters] = parameters

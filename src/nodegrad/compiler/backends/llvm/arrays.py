@@ -110,7 +110,7 @@ class Runner:
         context.input_blocks, context.result_blocks = len(widths), 1
         results = self.space.result if how == "sums" else self.looker.table[4 * len(widths) :]
         context.results = results.ctypes.data
-        self.starts = part.has_prologue or part.program.parameters
+        self.starts = part.has_prologue or part.plan.parameters
 
     def run(self, arrays: Any, count: int, leaves: Any) -> Array | None:
         """Return the sums, or the outputs as [output, row]; None if the arrays are of another form.

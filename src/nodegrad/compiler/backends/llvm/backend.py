@@ -6,19 +6,20 @@ import struct
 from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.backends.llvm import native
+from nodegrad.compiler.backends.llvm import kept, native
 from nodegrad.compiler.backends.llvm.arrays import Runners, looking
-from nodegrad.compiler.backends.llvm.driver import WORDS, Context, Prologue, Rows, Sums
-from nodegrad.compiler.backends.llvm.fuse import Records, fuse
-from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
+from nodegrad.compiler.backends.llvm.driver import WORDS, Context
+from nodegrad.compiler.backends.llvm.plan import Plan, Wanted, plan
 from nodegrad.compiler.backends.llvm.spellings import raise_held
-from nodegrad.compiler.reduction import added, plan_reduction
-from nodegrad.compiler.vector import Item, Straight, Turns, VectorProgram, slots_read
+from nodegrad.compiler.program import Program
+from nodegrad.compiler.reduction import added
+from nodegrad.compiler.vector import VectorProgram
+from nodegrad.compiler.vectorize import vectorize
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Table = Any  # an array of words
@@ -26,11 +27,7 @@ Table = Any  # an array of words
 # Bytes of slots in a block of groups. Many are never touched: their numbers stay in registers.
 _CACHE = 6 * 2**20
 _WORK = 6_000_000  # what a thread does in 0.3 ms or more: starting it, and cutting the rows, costs 0.05
-_ELEMENT = 8  # the work of an operation by itself, whose numbers come and go; a term of a contraction is 1
-_SOME_TURNS = 10  # that a loop whose turns the numbers decide may make
 _MOST_PIECES = 16  # pieces that rows are cut into
-# Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
-_FEW_REGISTERS = 16
 _CHANGING = struct.Struct(f"{len(WORDS) - WORDS.index('uniform')}q")  # the words that differ from run to run
 CALL = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 _drivers: set[native.Kernel] = set()  # kept for the next program: each needs them
@@ -41,20 +38,50 @@ class LlvmBackend:
 
     name = "llvm"
 
-    def __init__(self, program: VectorProgram, exact: bool = False, threads: int | None = None) -> None:
+    def __init__(self, program: Program, exact: bool, threads: int | None, key: str = "") -> None:
         self.program = program
         self.exact = exact
         self.threads = threads or _processors()
         self.lanes = 2 * native.width()
+        self.key = key  # names the program in the user's cache of native code; "": it is not kept there
         self._parts: dict[str, Part] = {}
 
     def part(self, how: str) -> "Part":
         """Return the program linked for results row by row ("rows", or "one" row) or for "sums" over rows."""
         found = self._parts.get(how)
         if found is None:
-            lanes = 1 if how == "one" else self.lanes  # a single row needs no memory for others
-            found = self._parts[how] = Part(self.program, how, lanes, self.exact)
+            found = self._parts[how] = self._kept(how, self.key) if self.key else self._made(how)
         return found
+
+    def keep(self, key: str) -> None:
+        """Keep native code of all that is compiled in the user's cache."""
+        for how in self._parts:
+            self._kept(how, key)
+
+    @cached_property
+    def _vector(self) -> VectorProgram:
+        return vectorize(self.program, self.exact)
+
+    def _plan(self, how: str) -> tuple[Plan, Wanted]:
+        return plan(self._vector, how, 1 if how == "one" else self.lanes)  # a single row takes less memory
+
+    def _made(self, how: str) -> "Part":
+        planned, wanted = self._plan(how)
+        kernels = [*native.compile_kernels(wanted, self.exact).values()]
+        _drivers.update(kernels[:2])
+        return Part(planned, kernels)
+
+    def _kept(self, how: str, key: str) -> "Part":
+        """Return a part whose native code is in the user's cache, or goes there now."""
+        key = f"{key} {how} {self.exact}"
+        found = kept.read(key)
+        if found is None:
+            planned, wanted = self._plan(how)
+            code, _ = native.machine_code([*wanted.values()], self.exact)
+            kept.write(key, planned, code)
+        else:
+            planned, code = found
+        return Part(planned, native.load_kernels(code, [{}] * planned.kernels))
 
     def rows(
         self, blocks: Sequence[Array], count: int, parameters: Array, out: Sequence[Array] = ()
@@ -169,52 +196,28 @@ class LlvmBackend:
 class Part:
     """A program linked to native kernels, for results row by row or for sums over rows."""
 
-    def __init__(self, program: VectorProgram, how: str, lanes: int, exact: bool) -> None:
-        self.lanes = lanes
-        width = native.width()
-        self.sum_records, self.size = Records(), 0
-        self.outputs = program.outputs  # where each is found: a slot, or a place among the sums
-        needed = program.outputs
-        if how == "sums":
-            reduction = plan_reduction(program)
-            program = reduction.program
-            plan = plan_sums(reduction, lanes, width)
-            self.sum_records, self.outputs, self.size = plan.records, plan.take, plan.size
-            parts = [reduction.slots, *[x.ravel() for each in reduction.products for x in (each.a, each.b)]]
-            needed = np.concatenate(parts)
-        self.program = program
-        registers = native.registers() if lanes > 1 else _FEW_REGISTERS
-        body = fuse(program.body, needed, program.varying, registers)
-        read = np.concatenate([np.zeros(0, np.int64), *[slots_read(x, uniform=True) for x in program.body]])
-        prologue = fuse(program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
-        self.has_prologue = bool(program.prologue)
-        driver = Sums() if how == "sums" else Rows()
-        wanted: dict[Any, Any] = {driver: (driver.write, lanes), Prologue(): (Prologue().write, 1)}
-        wanted |= {kernel: (kernel.write, lanes) for kernel in body.kinds}
-        wanted |= {kernel: (kernel.write, width) for kernel in self.sum_records.kinds}
-        wanted |= {("once", kernel): (kernel.write, 1) for kernel in prologue.kinds}
-        found = native.compile_kernels(wanted, exact)
-        _drivers.update([found[driver], found[Prologue()]])
-        self.kept = [body, prologue, self.sum_records, found]
-        self.body = body.link(found)
-        self.sums = self.sum_records.link(found)
-        self.once = prologue.link({kernel: found["once", kernel] for kernel in prologue.kinds})
-        self.driver = found[driver].function(CALL)
-        self.prologue = found[Prologue()].function(CALL)
-        group = program.varying * lanes * 8
+    def __init__(self, planned: Plan, kernels: Sequence[native.Kernel]) -> None:
+        self.plan, self.kernels = planned, kernels
+        self.driver, self.prologue = (kernel.function(CALL) for kernel in kernels[:2])
+        start, linked = 2, []
+        for records in planned.records:
+            linked.append(records.link(kernels[start : start + records.kernels]))
+            start += records.kernels
+        self.body, self.sums, self.once = linked
+        self.has_prologue = len(self.once[1]) > 0
+        self.lanes, self.outputs, self.size = planned.lanes, planned.outputs, planned.size
+        group = planned.varying * self.lanes * 8
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
-        self.block = max(1, min(64, _CACHE // self.group_bytes)) if how == "sums" else 1
-        products = reduction.products if how == "sums" else []
-        self.work = sum(map(_work, program.body)) + sum(each.a.size for each in products)
-        self.most = 2 * _WORK // max(1, self.work)  # from so many rows on, threads share them
-        self.parameters = struct.Struct(f"{program.parameters}d")
-        self.numbers = struct.Struct(f"{program.inputs}d")
+        self.block = max(1, min(64, _CACHE // self.group_bytes)) if planned.sums else 1
+        self.most = 2 * _WORK // max(1, planned.work)  # from so many rows on, threads share them
+        self.parameters = struct.Struct(f"{planned.parameters}d")
+        self.numbers = struct.Struct(f"{planned.inputs}d")
         self.results = struct.Struct(f"{len(self.outputs)}d")
         self.spaces: list[Space] = []
 
     def piece(self, count: int) -> int:
         """Return how many rows a thread takes at once."""
-        pieces = 1 if count < self.most else max(1, min(_MOST_PIECES, count * self.work // _WORK))
+        pieces = 1 if count < self.most else max(1, min(_MOST_PIECES, count * self.plan.work // _WORK))
         return -(-count // (pieces * self.lanes)) * self.lanes
 
     def borrow(self) -> "Space":
@@ -232,7 +235,7 @@ class Space:
         # Not the part itself, which holds this: memory goes as soon as the part. Who runs holds the part.
         self.driver = part.driver
         self.prologue = part.prologue if part.has_prologue else None
-        program = part.program
+        program = part.plan
         self.varying = _aligned(part.block * part.group_bytes // 8 + 16)
         self.uniform = _aligned(program.uniform + 1)
         self.uniform[program.parameters :][: len(program.constants)] = program.constants
@@ -339,10 +342,3 @@ def table_of(blocks: Sequence[Array]) -> Table:
         down, across = block.strides if block.ndim == 2 else (*block.strides, 8)
         table.extend((address_of(block), down, across, block.shape[1] if block.ndim == 2 else 1))
     return table
-
-
-def _work(item: Item) -> int:
-    """Estimate how much work an item is."""
-    if isinstance(item, Turns):
-        return _ELEMENT * item.count * len(item.loop.body.ops) * (item.loop.turns or _SOME_TURNS)
-    return _ELEMENT * len(item.ops) if isinstance(item, Straight) else item.count * (item.terms or _ELEMENT)

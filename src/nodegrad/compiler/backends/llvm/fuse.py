@@ -22,10 +22,11 @@ from nodegrad.ops import Op, take
 _LONGEST = 40  # steps in one loop: more would not stay in registers
 # With more scalar operations than this, each kind of operation is one kernel: nothing is fused.
 _MANY_SCALARS = 600
+TABLE = 1 << 40  # a word from here on stands for the address of a table; no slot or count is as large
 
 
 class Records:
-    """Records of kernels in one array of words, and the kernels they are of."""
+    """Records of kernels in one array of words, and the kernels they are of. They hold no address yet."""
 
     def __init__(self) -> None:
         self.words = array("q")
@@ -48,20 +49,25 @@ class Records:
         self.kind.frombytes(kinds[kind].tobytes())
         self.words.frombytes(words.tobytes())
 
-    def table(self, slots: Any) -> int:
-        """Keep a table of slots and return its address."""
-        kept = np.ascontiguousarray(slots, np.int32)
-        self.tables.append(kept)
-        return int(kept.ctypes.data)
+    @property
+    def kernels(self) -> int:
+        """Count the kernels."""
+        return len(self.kinds)
 
-    def link(self, kernels: dict[Any, Kernel]) -> tuple[Any, Any]:
-        """Fill in the functions; return the words, to be kept alive, and the address of each record."""
-        words = np.frombuffer(self.words, np.int64) if self.words else np.zeros(1, np.int64)
-        starts = np.frombuffer(self.starts, np.int64) if self.starts else np.zeros(0, np.int64)
-        functions = np.array([kernels[kind].address for kind in self.kinds], np.int64)
-        if len(starts):
-            words[starts] = functions[np.frombuffer(self.kind, np.int64)]
-        return words, np.ascontiguousarray(words.ctypes.data + 8 * starts)
+    def table(self, slots: Any) -> int:
+        """Keep a table of slots and return the word that stands for it."""
+        self.tables.append(np.ascontiguousarray(slots, np.int32))
+        return TABLE + len(self.tables) - 1
+
+    def link(self, kernels: Sequence[Kernel]) -> tuple[Any, Any]:
+        """Fill in addresses; return the words, to be kept alive, and the address of each record."""
+        words, starts = np.append(np.array(self.words), 0), np.array(self.starts)
+        is_table = words >= TABLE
+        addresses = np.array([table.ctypes.data for table in self.tables], np.int64)
+        words[is_table] = addresses[words[is_table] - TABLE]
+        functions = np.array([kernel.address for kernel in kernels], np.int64)
+        words[starts] = functions[np.array(self.kind)]
+        return words, words.ctypes.data + 8 * starts
 
 
 @dataclass(slots=True)

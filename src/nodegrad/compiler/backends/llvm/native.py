@@ -4,7 +4,7 @@ import ctypes
 import ctypes.util
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary, finalize
 import llvmlite.binding as llvm
 
 from nodegrad.compiler.backends.llvm.ir import Body
-from nodegrad.compiler.backends.llvm.spellings import VECTOR_FUNCTIONS
+from nodegrad.compiler.backends.llvm.spellings import ENDLESS, VECTOR_FUNCTIONS, call_endless
 from nodegrad.compiler.spellings import FUNCTIONS
 
 _ATTRIBUTES = """\
@@ -101,6 +101,7 @@ def _machine() -> Any:
     llvm.initialize_native_asmprinter()
     _find_vector_functions()
     _add_missing_functions()
+    llvm.add_symbol(ENDLESS, ctypes.cast(call_endless, ctypes.c_void_p).value)
     return _new_machine()
 
 
@@ -189,7 +190,12 @@ def compile_kernels(wanted: dict[Any, tuple[Write, int]], exact: bool) -> dict[A
 def _compiled(kernels: list[tuple[Write, int]], exact: bool) -> list[Kernel]:
     if not kernels:
         return []
-    _machine()
+    code, callbacks = machine_code(kernels, exact)
+    return load_kernels(code, callbacks)
+
+
+def machine_code(kernels: list[tuple[Write, int]], exact: bool) -> tuple[bytes, list[dict[Any, Any]]]:
+    """Return an object file that holds kernels, and the functions of Python that each calls."""
     texts: list[str] = []
     bodies: list[Body] = []
     for number, (write, lanes) in enumerate(kernels):
@@ -198,27 +204,38 @@ def _compiled(kernels: list[tuple[Write, int]], exact: bool) -> list[Kernel]:
         texts.append(body.text(f"kernel{number}", parameters))
         bodies.append(body)
     declarations = sorted(set().union(*[body.declarations for body in bodies]))
-    engine = load("\n".join([*texts, *declarations, _ATTRIBUTES]))
-    code = _kept(engine)
-    return [
-        Kernel(engine.get_function_address(f"kernel{number}"), code, body.callbacks)
-        for number, body in enumerate(bodies)
-    ]
+    with lock:
+        code = _assembled("\n".join([*texts, *declarations, _ATTRIBUTES]))
+    return code, [body.callbacks for body in bodies]
 
 
-def load(text: str) -> Any:
-    """Compile IR and return the engine that holds its code.
+def load_kernels(code: bytes, callbacks: Sequence[dict[Any, Any]]) -> list[Kernel]:
+    """Load an object file that `machine_code` made.
 
     An engine of its own is what can be freed; LLVM's newer interface keeps 10 kB of each library that is
     removed. It gets machine code: with IR it would take 390 kB instead of 75.
     """
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _new_machine())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(_machine_code(text)))
-    engine.finalize_object()
-    return engine
+    with lock:
+        _free_unused()
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _new_machine())
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        kept = _kept(engine)
+        return [
+            Kernel(engine.get_function_address(f"kernel{number}"), kept, each)
+            for number, each in enumerate(callbacks)
+        ]
 
 
-def _machine_code(text: str) -> bytes:
+@cache
+def machine() -> str:
+    """Say what machine code depends on besides the program: processor, LLVM and the functions it calls."""
+    _machine()
+    processor = llvm.get_process_triple(), llvm.get_host_cpu_name(), _features()
+    return repr((processor, llvm.llvm_version_info, sorted(VECTOR_FUNCTIONS.items())))
+
+
+def _assembled(text: str) -> bytes:
     # The global context never forgets a type or a constant; this one goes with its module.
     with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
         module.verify()

@@ -9,6 +9,7 @@ from typing import Any
 from nodegrad import ops
 from nodegrad.compiler.backends.llvm import exponentials
 from nodegrad.compiler.backends.llvm.ir import Body, Name
+from nodegrad.compiler.program import endless
 from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS, Spelling
 from nodegrad.ops import Op
 
@@ -190,6 +191,10 @@ def _held(value: Callable[..., float]) -> Callable[..., float]:
 def hold(error: BaseException) -> None:
     """Keep what this thread raised in a function called by native code, which cannot pass it on."""
     RAISED.setdefault(get_ident(), error)
+
+
+ENDLESS = "nodegrad_endless"  # the symbol of what a loop calls past its limit of turns
+call_endless = ctypes.CFUNCTYPE(None, ctypes.c_longlong)(lambda limit: hold(endless(limit)))
 
 
 def raise_held() -> None:

@@ -6,7 +6,6 @@ state = where(mask, body(state), state)
 store state
 """
 
-import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,14 +20,12 @@ from nodegrad.compiler.backends.llvm.kernels import (
     load,
     store,
 )
-from nodegrad.compiler.backends.llvm.spellings import hold, spell
+from nodegrad.compiler.backends.llvm.spellings import ENDLESS, spell
 from nodegrad.compiler.passes import is_square
-from nodegrad.compiler.program import PRODUCTS, STEPS, Loop, Program, Result, endless
+from nodegrad.compiler.program import PRODUCTS, STEPS, Loop, Program, Result
 
 Item = Callable[[Name, int], Name]  # the number that a turn takes: (turn, which) -> vector
 Give = Callable[[Name, int, Name], None]  # keeps a number that a turn gives: (turn, which, vector)
-
-_call_endless = ctypes.CFUNCTYPE(None, ctypes.c_longlong)(lambda limit: hold(endless(limit)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +120,8 @@ def _count(body: Body, turns: Name, limit: int, done: Name) -> None:
     made = body.let(f"load i64, ptr {turns}")
     body.do(f"br i1 {body.let(f'icmp eq i64 {made}, {limit}')}, label %{over}, label %{onward}")
     body.label(over)
-    address = ctypes.cast(_call_endless, ctypes.c_void_p).value
-    body.do(f"call void inttoptr (i64 {address} to ptr)(i64 {limit})")
+    body.declarations.add(f"declare void @{ENDLESS}(i64)")
+    body.do(f"call void @{ENDLESS}(i64 {limit})")
     body.do(f"br label %{done}")
     body.label(onward)
     body.do(f"store i64 {body.let(f'add nsw i64 {made}, 1')}, ptr {turns}")

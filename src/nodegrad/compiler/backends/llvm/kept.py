@@ -1,0 +1,124 @@
+"""Native code of saved functions, kept in the user's own cache for this machine.
+
+Files that people exchange hold programs, never machine code. What is kept here is found by a digest of the
+program, of this library and of the machine. A file is used only if this user owns it, nobody else may write
+to it, and its checksum holds; anything else is compiled again.
+"""
+
+import hashlib
+import os
+import stat
+import sys
+from array import array
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler.backends.llvm import native
+from nodegrad.compiler.backends.llvm.fuse import Records
+from nodegrad.compiler.backends.llvm.plan import Plan
+from nodegrad.files import replace_file
+
+_MOST = 500  # files; the ones not used for longest go first
+_NO_FOLDER = (OSError, RuntimeError)  # the latter where the user has no home
+_DIGEST = hashlib.sha256().digest_size
+
+
+def read(key: str) -> tuple[Plan, bytes] | None:
+    """Return the plan and the machine code kept by a key; None if there is none that can be trusted."""
+    try:
+        path = _path(key)
+        with open(path, "rb") as file:
+            if not (_is_ours(os.fstat(file.fileno())) and _is_ours(path.parent.stat())):
+                return None
+            content = file.read()
+        os.utime(path)
+    except _NO_FOLDER:
+        return None
+    if content[:_DIGEST] != _checksum(key, content[_DIGEST:]):
+        return None
+    return _unpacked(content[_DIGEST:])
+
+
+def write(key: str, plan: Plan, code: bytes) -> None:
+    """Keep a plan and its machine code, if there is a folder for it."""
+    content = _packed(plan, code)
+    with suppress(*_NO_FOLDER):
+        path = _path(key)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(path, _checksum(key, content) + content)
+        path.chmod(0o600)
+        for old in sorted(path.parent.iterdir(), key=lambda each: -each.stat().st_mtime)[_MOST:]:
+            old.unlink()
+
+
+def _path(key: str) -> Path:
+    return _folder() / hashlib.sha256(f"{key} {_library()} {native.machine()}".encode()).hexdigest()
+
+
+def _folder() -> Path:
+    """Return where this user's programs keep what they can make again."""
+    home = Path.home()
+    usual = {"win32": home / "AppData" / "Local", "darwin": home / "Library" / "Caches"}
+    named = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME", "")
+    return Path(named or usual.get(sys.platform, home / ".cache")) / "nodegrad"
+
+
+@cache
+def _library() -> str:
+    """Tell this library from an edited one or another version."""
+    root = Path(__file__).parents[3]
+    files = sorted([*root.glob("*.py"), *(root / "compiler").rglob("*.py")])
+    return repr([(file.name, found.st_mtime_ns, found.st_size) for file in files for found in [file.stat()]])
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    if not hasattr(os, "getuid"):
+        return True  # on Windows a user's folder is nobody else's
+    return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _checksum(key: str, content: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + content).digest()
+
+
+# A file: the checksum, the sizes of all arrays that follow, the arrays.
+
+_RECORDS = (np.int64, np.int64, np.int64, np.int64, np.int32)
+_KINDS = (np.int64, np.float64, np.int64, *_RECORDS * 3, np.uint8)
+
+
+def _packed(plan: Plan, code: bytes) -> bytes:
+    slots = plan.inputs, plan.parameters, plan.varying, plan.uniform
+    sizes = *slots, plan.lanes, plan.size, plan.work, plan.sums, *(each.kernels for each in plan.records)
+    arrays: list[Any] = [sizes, plan.constants, plan.outputs]
+    for each in plan.records:
+        arrays += [each.words, each.starts, each.kind, [*map(len, each.tables)]]
+        arrays.append(np.concatenate([np.zeros(0, np.int32), *map(np.ravel, each.tables)]))
+    arrays.append(np.frombuffer(code, np.uint8))
+    found = [np.array(each, kind) for each, kind in zip(arrays, _KINDS, strict=True)]
+    return np.array([*map(len, found)], np.int64).tobytes() + b"".join(each.tobytes() for each in found)
+
+
+def _unpacked(content: bytes) -> tuple[Plan, bytes]:
+    start = 8 * len(_KINDS)
+    arrays: list[Any] = []
+    for kind, count in zip(_KINDS, np.frombuffer(content[:start], np.int64).tolist(), strict=True):
+        arrays.append(np.frombuffer(content, kind, count, start))
+        start += arrays[-1].nbytes
+    sizes, constants, outputs, *rest, code = arrays
+    *numbers, sums = sizes.tolist()[:8]
+    records = [_records(count, *rest[5 * k : 5 * k + 5]) for k, count in enumerate(sizes.tolist()[8:])]
+    make: Any = Plan
+    return make(*numbers, bool(sums), constants.tolist(), outputs, tuple(records)), code.tobytes()
+
+
+def _records(kernels: int, words: Any, starts: Any, kind: Any, lengths: Any, tables: Any) -> Records:
+    found = Records()
+    found.words, found.starts, found.kind = (array("q", each.tobytes()) for each in (words, starts, kind))
+    found.kinds = dict.fromkeys(range(kernels), 0)
+    found.tables = np.split(tables, np.cumsum(lengths)[:-1]) if len(lengths) else []
+    return found

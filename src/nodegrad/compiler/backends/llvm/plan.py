@@ -1,0 +1,88 @@
+"""Plan: a vector program -> records of kernels and sizes, without native code and without addresses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler.backends.llvm import native
+from nodegrad.compiler.backends.llvm.driver import Prologue, Rows, Sums
+from nodegrad.compiler.backends.llvm.fuse import Records, fuse
+from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
+from nodegrad.compiler.reduction import plan_reduction
+from nodegrad.compiler.vector import Item, Slots, Straight, Turns, VectorProgram, slots_read
+
+_ELEMENT = 8  # the work of an operation by itself, whose numbers come and go; a term of a contraction is 1
+_SOME_TURNS = 10  # that a loop whose turns the numbers decide may make
+# Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
+_FEW_REGISTERS = 16
+
+Wanted = dict[Any, tuple[native.Write, int]]  # kernels, in the order of a plan
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a program needs besides native code. Its kernels are the driver, the prologue, those of records.
+
+    Attributes:
+        inputs, parameters, varying, uniform: how many numbers and slots of each kind there are.
+        lanes: how many rows run at once.
+        size: how many sums there are, those that fill tiles included.
+        work: how much work a row is.
+        sums: whether results are summed over rows.
+        constants: the numbers in the uniform slots after the parameters.
+        outputs: where each result is found: a slot, or a place among the sums.
+        records: those of the body, of the sums and of the prologue.
+    """
+
+    inputs: int
+    parameters: int
+    varying: int
+    uniform: int
+    lanes: int
+    size: int
+    work: int
+    sums: bool
+    constants: Sequence[float]
+    outputs: Slots
+    records: tuple[Records, Records, Records]
+
+    @property
+    def kernels(self) -> int:
+        """Count the kernels."""
+        return 2 + sum(records.kernels for records in self.records)
+
+
+def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, Wanted]:
+    """Plan a program for "rows", "one" row or "sums"; return what writes its kernels, too."""
+    sums, size, products = Records(), 0, []
+    outputs = needed = program.outputs
+    if how == "sums":
+        reduction = plan_reduction(program)
+        program, products = reduction.program, reduction.products
+        planned = plan_sums(reduction, lanes, native.width())
+        sums, outputs, size = planned.records, planned.take, planned.size
+        factors = [slots.ravel() for each in products for slots in (each.a, each.b)]
+        needed = np.concatenate([reduction.slots, *factors])
+    registers = native.registers() if lanes > 1 else _FEW_REGISTERS
+    body = fuse(program.body, needed, program.varying, registers)
+    read = np.concatenate([np.zeros(0, np.int64), *[slots_read(x, uniform=True) for x in program.body]])
+    prologue = fuse(program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
+    driver: Any = Sums() if how == "sums" else Rows()
+    wanted: Wanted = {driver: (driver.write, lanes), Prologue(): (Prologue().write, 1)}
+    wanted |= {kernel: (kernel.write, lanes) for kernel in body.kinds}
+    wanted |= {kernel: (kernel.write, native.width()) for kernel in sums.kinds}
+    wanted |= {("once", kernel): (kernel.write, 1) for kernel in prologue.kinds}
+    work = sum(map(_work, program.body)) + sum(each.a.size for each in products)
+    slots = program.inputs, program.parameters, program.varying, program.uniform
+    records = body, sums, prologue
+    found = Plan(*slots, lanes, size, work, how == "sums", program.constants, outputs, records)
+    return found, wanted
+
+
+def _work(item: Item) -> int:
+    """Estimate how much work an item is."""
+    if isinstance(item, Turns):
+        return _ELEMENT * item.count * len(item.loop.body.ops) * (item.loop.turns or _SOME_TURNS)
+    return _ELEMENT * len(item.ops) if isinstance(item, Straight) else item.count * (item.terms or _ELEMENT)
