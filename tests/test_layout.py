@@ -235,6 +235,20 @@ def test_a_spine_stays_straight_with_a_leaf_at_each_step():
     assert len({round(y, 6) for _, y in layout.centres[:10]}) == 1
 
 
+@pytest.mark.parametrize("chain", [0, 1, 2])
+def test_what_many_equals_feed_stands_in_their_middle(chain):
+    starts = [at * (chain + 1) for at in range(9)]
+    within = [(start + at, start + at + 1) for start in starts for at in range(chain)]
+    fed = [(start + chain, 9 * (chain + 1)) for start in starts]
+    after = [(9 * (chain + 1), 9 * (chain + 1) + 1)]
+
+    layout = lay_out([SQUARE] * (9 * (chain + 1) + 2), [*within, *fed, *after])
+
+    ys = [layout.centres[start + chain][1] for start in starts]
+    assert layout.centres[-1][1] == pytest.approx((min(ys) + max(ys)) / 2, abs=2.0)
+    assert layout.centres[-2][1] == layout.centres[-1][1]
+
+
 def test_a_straight_edge_is_one_curve_whatever_the_widths():
     boxes = [Box(20 + 30 * (at % 2), 20) for at in range(6)]
 

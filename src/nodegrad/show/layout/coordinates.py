@@ -92,11 +92,22 @@ def _mean(vertex: int, pulls: list[Pull], across: list[float]) -> float:
 
 
 def _strands(graph: Graph) -> list[list[int]]:
-    """Part the graph into paths worth drawing straight: wires, and the longest chains of boxes."""
+    """Part the graph into paths worth drawing straight: wires, and the longest chains of boxes.
+
+    Where three or more boxes of equal depth meet, none of them goes on: their consumer stands in the middle.
+    """
     history = [0] * len(graph.layer)
+    equals = [0] * len(graph.layer)  # of the boxes that a vertex is made from, how many are the deepest
     for vertex in sorted(range(len(history)), key=graph.layer.__getitem__):
         history[vertex] = max([history[s] + 1 for s in graph.up[vertex]], default=0)
-    links = [(s, t) for s, targets in enumerate(graph.down) for t in targets]
+        boxes = [history[s] for s in graph.up[vertex] if s < graph.boxes]
+        equals[vertex] = boxes.count(max(boxes, default=0))
+    links = [
+        (s, t)
+        for s, targets in enumerate(graph.down)
+        for t in targets
+        if s >= graph.boxes or equals[t] < 3 or history[s] + 1 < history[t]
+    ]
     wired = [vertex >= graph.boxes for vertex in range(len(history))]
     # Between wire points first, then between boxes; the end of a wire bends before a chain of boxes does.
     links.sort(key=lambda link: (wired[link[0]] != wired[link[1]], not wired[link[0]], -history[link[0]]))
