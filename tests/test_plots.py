@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 
 import nodegrad as ng
 from nodegrad.show import plots
-from nodegrad.show.plots import marks
+from nodegrad.show.palette import CLASSES
 from nodegrad.show.plots.evaluate import evaluate, evaluate_loss
 
 
@@ -103,13 +103,30 @@ def test_boundary_lies_where_the_output_crosses_the_threshold():
     assert legend(ax) == ["class 0", "class 1"]
 
 
+@pytest.mark.parametrize(
+    ("labels", "model", "expected"),
+    [
+        ([0, 0, 0, 1], lambda row: ng.sigmoid(3.0 * (row[0] + row[1] - 3.0)), 0.5),  # trained on 0 and 1
+        ([0, 0, 0, 1], lambda row: 9.0 * (row[0] + row[1] - 3.98), 0.0),  # logits
+        ([-1, -1, -1, 1], lambda row: row[0] + row[1] - 3.0, 0.0),
+        ([2.0, 2.0, 2.0, 4.0], lambda row: 1.0 + (row[0] + row[1]) / 2.0, 3.0),
+        ([False, False, False, True], lambda row: (row[0] + row[1] - 2.0) / 2.0, 0.5),
+        (["no", "no", "no", "yes"], lambda row: row[0] + row[1] - 3.0, 0.0),
+    ],
+)
+def test_boundary_lies_between_the_classes_by_default(labels, model, expected):
+    ax = plots.decision_boundary(model, CORNERS, labels)
+
+    assert ax.figure.axes[-1].get_ylabel() == f"output (boundary at {expected:g})"
+
+
 def test_shading_is_that_of_the_class_on_its_side():
     ax = plots.decision_boundary(lambda row: row[0] - 1.0, CORNERS, [-1, -1, 1, 1], resolution=11)
 
     image = ax.images[0]
     low, high = image.to_rgba(-image.norm.vmax), image.to_rgba(image.norm.vmax)
     for colour, marks_of_class in zip((low, high), ax.lines, strict=True):
-        nearest = min(marks.COLOURS[:2], key=lambda it: math.dist(to_rgb(it), colour[:3]))
+        nearest = min([colour for colour, _ in CLASSES[:2]], key=lambda it: math.dist(to_rgb(it), colour[:3]))
         assert marks_of_class.get_color() == nearest
     assert np.all(np.diff(image.get_array(), axis=1) > 0)
 
@@ -139,7 +156,7 @@ def test_other_features_stay_at_their_mean():
         return row[0] - row[2]
 
     X = [[0.0, 10.0, 1.0], [1.0, 20.0, 3.0]]
-    ax = plots.decision_boundary(model, X, [0, 1], features=(0, 2), resolution=5)
+    ax = plots.decision_boundary(model, X, [0, 1], threshold=0.0, features=(0, 2), resolution=5)
 
     assert {row[1] for row in asked} == {15.0}
     assert len(asked) == 25
@@ -488,7 +505,7 @@ def test_class_colours_differ_in_luminance_for_neighbours():
         red, green, blue = to_rgb(colour)
         return 0.299 * red + 0.587 * green + 0.114 * blue
 
-    assert abs(luminance(marks.COLOURS[0]) - luminance(marks.COLOURS[1])) > 0.1
+    assert abs(luminance(CLASSES[0][0]) - luminance(CLASSES[1][0])) > 0.1
 
 
 def test_random_samples_draw_at_small_size(tmp_path):

@@ -18,6 +18,13 @@ TYPE = """(([name, value]) => {
     field.dispatchEvent(new Event(field.tagName === 'SELECT' ? 'change' : 'input'));
 })(arguments)"""
 
+# The pixels at (0, 0) and (1, 0), on a canvas that shows the unit square with a margin of 15 %.
+CORNERS = """(canvas => {
+    const { data, width } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const at = part => Math.round(width * part / 1.3);
+    return [0.15, 1.15].map(x => [...data.slice(4 * (at(1.15) * width + at(x)))].slice(0, 3));
+})(document.getElementById('output') ?? document.querySelector('#view canvas'))"""
+
 
 def moons(count=96):
     X, y = ng.data.make_moons(count, noise=0.1, seed=1)
@@ -162,6 +169,37 @@ def test_four_inputs_show_two_of_them(open_page):
 
     assert losses[-1] < losses[0]
     assert run(browser, "setup.shown") == [1, 3]
+
+
+def test_a_class_has_one_colour_in_the_playground_the_training_player_and_the_plots(open_page):
+    X, y = [[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 0.0]], [0.0, 0.0, 1.0, 1.0]
+    model = network(hidden=(2,))
+    colours = [f"#{bytes(pixel).hex()}".upper() for page in (
+        playground(model, X, y), ng.training_player(ng.show.Recorder(model, X, y))
+    ) for pixel in run(open_page(page), CORNERS)]  # fmt: skip
+    lines = ng.plots.decision_boundary(model, X, y).lines
+
+    assert colours == 2 * [lines[int(label)].get_color() for label in (0, 1)]
+
+
+def test_the_loss_and_the_weight_are_written_before_the_first_step(open_page):
+    model = network(hidden=(3,))
+    X, y = moons(20)
+    loss = ng.mean([ng.nn.mean_squared_error(model(row), label) for row, label in zip(X, y, strict=True)])
+    browser = open_page(playground(model, X, y))
+
+    assert float(text(browser, "loss-now")) == pytest.approx(loss.data, rel=1e-4)
+    assert run(browser, "byId('value').value") == f"{model.parameters()[0].data:.6g}"
+    assert run(browser, "byId('value').scrollWidth <= byId('value').clientWidth")
+
+
+def test_dashes_mean_negative_as_they_do_in_draw(open_page):
+    model = network(hidden=(3,))
+    browser = open_page(playground(model, *moons(20)))
+    dashed = run(browser, "wires.map(({ wire }) => getComputedStyle(wire).strokeDasharray !== 'none')")
+    weights = [w.data for layer in model.layers for neuron in layer.neurons for w in neuron.w]
+
+    assert [dash for dash in dashed if dash is not None] == [w < 0.0 for w in weights]
 
 
 @pytest.mark.parametrize("width", [1280, 800, 400])

@@ -7,23 +7,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+from string import Template
 from typing import Any
 
 from nodegrad.show.drawing.still import Still
+from nodegrad.show.palette import SIGNS
 from nodegrad.show.text import clean, number
 
 SHOWN = 16  # circles of a layer; of more the middle is left out
 RADIUS, ROW, COLUMN, MARGIN = 11.0, 32.0, 150.0, 26.0
 WIDEST = 4.5  # of a line
 
-_STYLE = """
+_STYLE = Template("""
 .nodegrad-network { color-scheme: light dark; font: 12px Helvetica, Arial, "Liberation Sans", sans-serif }
 .nodegrad-network text { fill: #1f2328; text-anchor: middle; dominant-baseline: central }
 .nodegrad-network circle { fill: #ffffff; stroke: #59636e; stroke-width: 1.4 }
 .nodegrad-network .input { fill: #e8f1fc; stroke: #33689e }
-.nodegrad-network .plus { stroke: #0072b2 }
-.nodegrad-network .minus { stroke: #d55e00; stroke-dasharray: 7 3 }
-.nodegrad-network .curve { fill: none; stroke: #0072b2; stroke-width: 2; stroke-linejoin: round }
+.nodegrad-network .plus, .nodegrad-network .curve { stroke: $plus }
+.nodegrad-network .minus { stroke: $minus; stroke-dasharray: 7 3 }
+.nodegrad-network .curve { fill: none; stroke-width: 2; stroke-linejoin: round }
 .nodegrad-network .axis { fill: none; stroke: #8c959f }
 .nodegrad-network .start { text-anchor: start }
 .nodegrad-network .end { text-anchor: end }
@@ -31,10 +33,10 @@ _STYLE = """
 .nodegrad-network text { fill: #e6edf3 }
 .nodegrad-network circle { fill: #161b22; stroke: #8b949e }
 .nodegrad-network .input { fill: #10243e; stroke: #6ea8e0 }
-.nodegrad-network .plus, .nodegrad-network .curve { stroke: #56b4e9 }
-.nodegrad-network .minus { stroke: #fb923c }
+.nodegrad-network .plus, .nodegrad-network .curve { stroke: $bright_plus }
+.nodegrad-network .minus { stroke: $bright_minus }
 }
-"""
+""").substitute(SIGNS)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,7 @@ const WIDTH = sizes[0];
 const ONE = WIDTH === 1;
 const SIDE = 24; // points along a side of a neuron's plane
 const FINE = 48; // and of the output's
-const BLUE = [0, 114, 178];
-const ORANGE = [213, 94, 0];
 const BUDGET = 12; // milliseconds of training before a frame is painted
-const dark = matchMedia("(prefers-color-scheme: dark)");
 
 // Training.
 
@@ -28,24 +25,25 @@ function makeTrainer() {
   const after = new Float64Array(1 + KEPT);
   const trainer = {
     parameters, losses: [], rows: setup.rows, targets: setup.targets, program: 0, rate: setup.rate, batch: 0,
-    order: [], place: 0, random: makeRandom(1),
+    order: [], place: 0, epochs: 0, random: makeRandom(1),
   };
 
   /** Add up loss and gradient over some rows; return the mean loss. */
   function measure(rows) {
     gradient.fill(0);
     x.set(parameters);
-    let total = 0;
+    let [total, count] = [0, 0];
     const { step } = PROGRAMS[trainer.program];
     for (const at of rows) {
       x.set(trainer.rows[at], COUNT);
       x[COUNT + WIDTH] = trainer.targets[at];
       if (!step(x, [], out)) throw new RangeError("these numbers go a way that was not recorded");
       total += out[0];
+      count += 1;
       for (let i = 0; i < COUNT; i++) gradient[i] += out[i + 1];
     }
-    for (let i = 0; i < COUNT; i++) gradient[i] /= rows.length;
-    return total / rows.length;
+    for (let i = 0; i < COUNT; i++) gradient[i] /= count;
+    return total / count;
   }
 
   /** The rows of the next step: all of them, or the next batch of a shuffled order. */
@@ -54,7 +52,11 @@ function makeTrainer() {
     if (!trainer.batch || trainer.batch >= count) return [...trainer.rows.keys()];
     if (trainer.place === 0) trainer.order = shuffled(count, trainer.random);
     const rows = trainer.order.slice(trainer.place, trainer.place + trainer.batch);
-    trainer.place = trainer.place + trainer.batch >= count ? 0 : trainer.place + trainer.batch;
+    trainer.place += trainer.batch;
+    if (trainer.place >= count) {
+      trainer.place = 0;
+      trainer.epochs += 1;
+    }
     return rows;
   }
 
@@ -70,11 +72,19 @@ function makeTrainer() {
       for (let k = 0; k < KEPT; k++) kept[i * KEPT + k] = after[1 + k];
     }
   };
+  /** The mean loss over all rows; NaN where they go a way that was not recorded. */
+  trainer.loss = () => {
+    try {
+      return measure(trainer.rows.keys());
+    } catch {
+      return NaN;
+    }
+  };
   trainer.reset = () => {
     parameters.set(setup.parameters);
     kept.fill(0);
     trainer.losses = [];
-    trainer.place = 0;
+    trainer.place = trainer.epochs = 0;
     trainer.random = makeRandom(1);
   };
   return trainer;
@@ -115,6 +125,7 @@ function saidAt(point) {
   return saidOut;
 }
 
+const short = (x) => String(Number(x.toPrecision(6)));
 const between = ([low, high], share) => low + (high - low) * share;
 
 /** What neurons say over the line or the plane: a row of numbers per point, from the top left. */
@@ -130,37 +141,22 @@ function field(side) {
   return found;
 }
 
-// Colours and pictures.
+// Pictures of what neurons say.
 
-const paper = () => (dark.matches ? 13 : 255);
-
-/** The colour of a number from -1 to 1: blue for positive ones, orange for negative ones. */
-function colour(x) {
-  const strength = Math.min(1, Math.abs(x)) * 0.85;
-  return (x < 0 ? ORANGE : BLUE).map((part) => Math.round(paper() + (part - paper()) * strength));
-}
-
-function paintPlane(canvas, points, side, which, low, high) {
-  canvas.width = canvas.height = side;
-  const pen = canvas.getContext("2d");
-  const image = pen.createImageData(side, side);
-  points.forEach((said, at) => {
-    image.data.set([...colour((2 * (said[which] - low)) / (high - low || 1) - 1), 255], 4 * at);
-  });
-  pen.putImageData(image, 0, 0);
+/** The shades of what a neuron says: the last one's between the targets, or as probabilities; others' around 0. */
+function shades(points, which) {
+  const said = points.map((numbers) => numbers[which]);
+  if (which === neuronCount - 1 && setup.logits) return said.map((x) => shade(2 / (1 + Math.exp(-x)) - 1));
+  const most = said.reduce((found, x) => Math.max(found, Math.abs(x)), 0) || 1;
+  const [low, high] = which === neuronCount - 1 ? ends() : [-most, most];
+  return said.map((x) => shade((2 * (x - low)) / (high - low || 1) - 1));
 }
 
 function paintCurve(canvas, points, which) {
   canvas.width = canvas.height = 88;
-  const pen = canvas.getContext("2d");
   const numbers = points.map((said) => said[which]);
-  const low = Math.min(...numbers);
-  const high = Math.max(...numbers);
-  pen.strokeStyle = `rgb(${dark.matches ? [124, 172, 248] : BLUE})`;
-  pen.lineWidth = 5;
-  pen.beginPath();
-  numbers.forEach((y, at) => pen.lineTo((88 * at) / (points.length - 1), 74 - (60 * (y - low)) / (high - low || 1)));
-  pen.stroke();
+  const y = scale([Math.min(...numbers), Math.max(...numbers)], [74, 14]);
+  drawCurve(canvas.getContext("2d"), numbers.map((said, at) => [(88 * at) / (points.length - 1), y(said)]), 5);
 }
 
 // The network.
@@ -173,12 +169,6 @@ const neurons = []; // {canvas, button, which}
 /** The inputs that are drawn: all of a few, else the first ones. */
 function shownInputs() {
   return Array.from({ length: Math.min(WIDTH, 12) }, (_, at) => at);
-}
-
-function shape(tag, attributes) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
 }
 
 function makeNetwork() {
@@ -206,8 +196,9 @@ function makeNetwork() {
         const stroke = { d, "vector-effect": "non-scaling-stroke" };
         const pair = { wire: shape("path", { ...stroke, class: "wire" }), hit: shape("path", { ...stroke, class: "hit" }) };
         pair.hit.addEventListener("click", () => choose(parameter));
-        const label = shape("title", {});
-        label.textContent = names[parameter];
+        const label = shape("title", {}, names[parameter]);
+        const tell = () => (label.textContent = `${names[parameter]}: ${short(trainer.parameters[parameter])}`);
+        pair.hit.addEventListener("pointerenter", tell);
         pair.hit.append(label);
         svg.append(pair.wire, pair.hit);
         wires[parameter] = pair;
@@ -237,115 +228,106 @@ function drawWires() {
   trainer.parameters.forEach((number, parameter) => {
     const pair = wires[parameter];
     if (!pair) return;
-    pair.wire.setAttribute("stroke", `rgb(${number < 0 ? ORANGE : dark.matches ? [86, 180, 233] : BLUE})`);
+    pair.wire.setAttribute("class", number < 0 ? "wire minus" : "wire plus");
     pair.wire.setAttribute("stroke-width", Math.min(9, 0.6 + 3 * Math.sqrt(Math.abs(number))).toFixed(2));
     pair.wire.setAttribute("stroke-opacity", Math.min(0.95, 0.25 + Math.abs(number)).toFixed(2));
-    pair.wire.classList.toggle("picked", parameter === chosen);
+    pair.hit.classList.toggle("picked", parameter === chosen);
   });
 }
 
 function drawNeurons() {
   const points = field(ONE ? 44 : SIDE);
-  neurons.forEach(({ canvas, which }, at) => {
+  for (const { canvas, which } of neurons) {
     if (ONE) paintCurve(canvas, points, which);
-    else {
-      const last = at === neurons.length - 1;
-      const most = Math.max(...points.map((said) => Math.abs(said[which]))) || 1;
-      const [low, high] = last ? ends() : [-most, most];
-      paintPlane(canvas, points, SIDE, which, low, high);
-    }
-  });
+    else if (canvas.width !== SIDE) canvas.width = canvas.height = SIDE;
+    if (!ONE) canvas.getContext("2d").drawImage(plane(SIDE, shades(points, which)), 0, 0);
+  }
 }
 
 // The output, with the data.
 
 const output = byId("output");
+const SIZE = (output.width = output.height = 840);
+const pen = output.getContext("2d");
+const across = scale(spans[0], [0, SIZE]);
 let looked = null; // the neuron whose plane is shown in place of the output's
+let heights = [0, 1]; // what the picture of the curve spans
 const ends = () => [Math.min(...trainer.targets), Math.max(...trainer.targets)];
 
-function drawOutput() {
-  const size = 840;
-  const last = neuronCount - 1;
-  const small = document.createElement("canvas");
-  output.width = output.height = size;
-  const pen = output.getContext("2d");
-  const ink = dark.matches ? "#e6edf3" : "#1f2328";
+/** Show the targets and the curve as it is now, the latter as far as the targets keep a third of the room. */
+function takeHeights() {
   const [low, high] = ends();
-  const margin = 0.15 * (high - low) || 1;
-  const across = (x) => (size * (x - spans[0][0])) / (spans[0][1] - spans[0][0]);
-  if (!ONE) {
-    const points = field(FINE);
-    const which = looked ?? last;
-    const most = points.reduce((x, said) => Math.max(x, Math.abs(said[which])), 0) || 1;
-    paintPlane(small, points, FINE, which, ...(which === last ? [low, high] : [-most, most]));
-    pen.drawImage(small, 0, 0, size, size);
-    const up = (y) => size - (size * (y - spans[1][0])) / (spans[1][1] - spans[1][0]);
-    trainer.rows.forEach((row, at) => {
-      const [x, y] = [across(row[shown[0]]), up(row[shown[1]])];
-      const positive = trainer.targets[at] >= (low + high) / 2;
-      pen.beginPath();
-      if (positive) pen.arc(x, y, 11, 0, 7);
-      else pen.rect(x - 10, y - 10, 20, 20); // told apart without colour, too
-      pen.fillStyle = `rgb(${positive ? BLUE : ORANGE})`;
-      pen.strokeStyle = "#ffffff";
-      pen.lineWidth = 4;
-      pen.stroke();
-      pen.fill();
-    });
-    return;
-  }
-  const up = (y) => size - (size * (y - low + margin)) / (high - low + 2 * margin);
-  pen.lineWidth = 3;
-  trainer.rows.forEach((row, at) => {
-    const [x, y] = [across(row[0]), up(trainer.targets[at])];
-    const off = up(saidAt(row)[last]) - y; // the side of the square whose area is the loss of the row
-    pen.fillStyle = pen.strokeStyle = `rgba(${ORANGE}, 0.25)`;
-    pen.fillRect(x, Math.min(y, y + off), Math.abs(off), Math.abs(off));
-    pen.strokeRect(x, Math.min(y, y + off), Math.abs(off), Math.abs(off));
-    pen.beginPath();
-    pen.arc(x, y, 10, 0, 7);
-    pen.fillStyle = ink;
-    pen.fill();
-  });
-  pen.strokeStyle = `rgb(${dark.matches ? [124, 172, 248] : BLUE})`;
-  pen.lineWidth = 8;
-  pen.beginPath();
-  for (let i = 0; i <= 120; i++) {
-    const x = between(spans[0], i / 120);
-    pen.lineTo(across(x), up(saidAt([x])[last]));
-  }
-  pen.stroke();
+  const curve = field(44).map((said) => said[neuronCount - 1]);
+  const room = high - low || 1;
+  const [from, to] = [Math.max(low - room, Math.min(low, ...curve)), Math.min(high + room, Math.max(high, ...curve))];
+  heights = [from - 0.1 * (to - from), to + 0.1 * (to - from)];
 }
 
-function drawLoss() {
+function drawOutput() {
+  pen.clearRect(0, 0, SIZE, SIZE);
+  if (ONE) drawFit();
+  else drawOver();
+}
+
+/** Draw what a neuron says over the plane, and the samples. */
+function drawOver() {
+  spread(pen, plane(FINE, shades(field(FINE), looked ?? neuronCount - 1)), true);
+  const up = scale(spans[1], [SIZE, 0]);
+  const middle = ends().reduce((low, high) => (low + high) / 2);
+  trainer.rows.forEach((row, at) =>
+    drawSample(pen, across(row[shown[0]]), up(row[shown[1]]), trainer.targets[at] < middle ? 0 : 1, 11),
+  );
+}
+
+/** Draw the fitted curve, the samples, and the square of each error on the side that the curve leaves free. */
+function drawFit() {
+  const up = scale(heights, [SIZE, 0]);
+  const said = (x) => saidAt([x])[neuronCount - 1];
+  const rising = said(spans[0][1]) >= said(spans[0][0]);
+  trainer.rows.forEach((row, at) => {
+    const [x, y] = [across(row[0]), up(trainer.targets[at])];
+    const off = up(said(row[0])) - y; // the side of the square whose area is the loss of the row
+    const left = off > 0 === rising ? x - Math.abs(off) : x;
+    pen.fillStyle = pen.strokeStyle = `rgba(${CLASSES[0].colour}, 0.2)`;
+    pen.lineWidth = 3;
+    pen.fillRect(left, Math.min(y, y + off), Math.abs(off), Math.abs(off));
+    pen.strokeRect(left, Math.min(y, y + off), Math.abs(off), Math.abs(off));
+  });
+  trainer.rows.forEach((row, at) => drawSample(pen, across(row[0]), up(trainer.targets[at]), null, 10));
+  const xs = Array.from({ length: 121 }, (_, at) => between(spans[0], at / 120));
+  drawCurve(pen, xs.map((x) => [across(x), up(said(x))]), 8);
+}
+
+function drawLoss(now) {
   const canvas = byId("loss");
   const wide = (canvas.width = 2 * canvas.clientWidth);
   canvas.height = 300;
-  const { losses } = trainer;
   const pen = canvas.getContext("2d");
+  const losses = [...trainer.losses, now];
   const known = losses.filter(Number.isFinite);
-  if (known.length < 2) return;
+  if (known.length === 0) return;
   const high = known.reduce((x, y) => Math.max(x, y));
   const low = known.reduce((x, y) => Math.min(x, y));
   const logarithmic = low > 0 && high / low > 30;
   const height = (x) => (logarithmic ? Math.log(x) : x);
-  const up = (x) => 280 - (250 * (height(x) - height(low))) / (height(high) - height(low) || 1);
-  pen.strokeStyle = pen.fillStyle = `rgb(${dark.matches ? [124, 172, 248] : BLUE})`;
-  pen.lineWidth = 4;
-  pen.beginPath();
+  const up = scale([height(low), height(high)], [276, high > low ? 34 : 276]);
+  const along = scale([0, Math.max(1, losses.length - 1)], [8, wide - 12]);
   const every = Math.max(1, Math.floor(losses.length / 800));
-  for (let at = 0; at < losses.length; at += every)
-    if (Number.isFinite(losses[at])) pen.lineTo(4 + ((wide - 8) * at) / (losses.length - 1), up(losses[at]));
-  pen.stroke();
+  const places = losses.map((_, at) => at).filter((at) => at % every === 0 || at === losses.length - 1);
+  drawCurve(pen, places.map((at) => [along(at), up(height(losses[at]))]), 4);
+  pen.fillStyle = line();
+  pen.beginPath();
+  pen.arc(along(losses.length - 1), up(height(now)), 8, 0, 7);
+  pen.fill();
   pen.font = "24px system-ui, sans-serif";
-  pen.fillStyle = dark.matches ? "#9aa4af" : "#59636e";
+  pen.fillStyle = soft();
   pen.textAlign = "right";
-  pen.fillText(`${high.toPrecision(3)}${logarithmic ? ", logarithmic" : ""}`, wide - 4, 26);
+  pen.fillText(`highest ${high.toPrecision(3)}${logarithmic ? ", logarithmic" : ""}`, wide - 4, 24);
 }
 
 // What the reader does.
 
-let chosen = null;
+let chosen = 0; // which parameter
 let running = false;
 
 /** Show the plane of a neuron in place of the output's; null: the output's. */
@@ -364,7 +346,7 @@ function choose(parameter) {
 
 function showChosen() {
   const field = byId("value");
-  if (chosen !== null && document.activeElement !== field) field.value = trainer.parameters[chosen];
+  if (document.activeElement !== field) field.value = short(trainer.parameters[chosen]);
 }
 
 /** Play the graph of a neuron for the first row: its player's page, with the numbers of this one. */
@@ -395,10 +377,11 @@ function draw() {
   drawWires();
   drawNeurons();
   drawOutput();
-  drawLoss();
-  const { losses } = trainer;
-  byId("clock").textContent = `step ${losses.length}${running ? "" : ", paused"}`;
-  byId("loss-now").textContent = losses.length ? losses.at(-1).toPrecision(5) : "";
+  const loss = trainer.loss();
+  drawLoss(loss);
+  const epoch = trainer.batch ? `, epoch ${trainer.epochs}` : "";
+  byId("clock").textContent = `step ${trainer.losses.length}${epoch}${running ? "" : ", paused"}`;
+  byId("loss-now").textContent = Number.isFinite(loss) ? loss.toPrecision(5) : "";
   showChosen();
 }
 
@@ -447,6 +430,12 @@ function takeData() {
   );
   trainer.targets = data.targets;
   trainer.place = 0;
+  startOver();
+}
+
+/** Draw all, the curve in the range that it spans now. */
+function startOver() {
+  if (ONE) takeHeights();
   draw();
 }
 
@@ -469,7 +458,7 @@ byId("step").addEventListener("click", step);
 byId("reset").addEventListener("click", () => {
   toggle(false);
   trainer.reset();
-  draw();
+  startOver();
 });
 byId("rate").addEventListener("input", ({ target }) => {
   if (target.value !== "" && Number(target.value) >= 0) trainer.rate = Number(target.value);
@@ -486,7 +475,7 @@ byId("noise").addEventListener("input", takeData);
 byId("set").addEventListener("change", takeData);
 byId("weight").addEventListener("change", ({ target }) => choose(Number(target.value)));
 byId("value").addEventListener("input", ({ target }) => {
-  if (chosen === null || target.value === "" || !Number.isFinite(Number(target.value))) return;
+  if (target.value === "" || !Number.isFinite(Number(target.value))) return;
   trainer.parameters[chosen] = Number(target.value);
   draw();
 });
@@ -500,7 +489,10 @@ addEventListener("keydown", (event) => {
 });
 byId("output-head").textContent = ONE ? "The curve, and the squares of its errors" : "Output";
 output.setAttribute("aria-label", ONE ? "Fitted curve with squared errors" : "Output over the plane, with the data");
+const classes = [...new Set(setup.targets)].sort((a, b) => a - b);
+if (!ONE && classes.length === 2) output.after(makeLegend(classes));
+document.querySelector("main").classList.toggle("tall", tallest > 5); // then the loss stands below the output
 makeNetwork();
 choose(0);
-draw();
+startOver();
 dark.addEventListener("change", draw);

@@ -2,21 +2,7 @@
 
 const { parameters, frames, view } = JSON.parse(byId("data").textContent);
 const nodes = frames[0].texts.map((_, at) => byId(`node-${at}`));
-const COLOURS = [ // of Okabe and Ito, which colour-blind readers tell apart
-  [0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [230, 159, 0], [86, 180, 233], [90, 90, 90],
-];
-const CHART = { left: 52, right: 350, top: 12, bottom: 262 };
-
-/** Make an element of SVG with attributes and text. */
-function shape(tag, attributes, text = "") {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.textContent = text;
-  return made;
-}
-
-/** Map numbers from one range to another. */
-const scale = ([low, high], [from, to]) => (x) => from + ((x - low) / (high - low || 1)) * (to - from);
+const CHART = { left: 66, right: 350, top: 12, bottom: 262 };
 
 // The loss, on a logarithmic scale where it spans more than a factor of 30.
 const known = frames.map((frame) => frame.loss).filter((loss) => loss !== null);
@@ -74,49 +60,16 @@ const SIDE = 680;
 canvas.width = canvas.height = SIDE;
 const x = scale(view.x, [0, SIDE]);
 const y = scale(view.y, [SIDE, 0]);
-const dark = matchMedia("(prefers-color-scheme: dark)");
 
-/** The shade of a byte of the plane: a class, or how near the output is to the one or the other target. */
-function shade(byte) {
-  const paper = dark.matches ? 13 : 255;
-  const colour = view.classes ? COLOURS[byte % COLOURS.length] : COLOURS[byte < 128 ? 0 : 1];
-  const strength = view.classes ? 0.55 : 0.12 + 0.6 * Math.abs(byte / 127.5 - 1);
-  return colour.map((part) => paper + (part - paper) * strength);
-}
+/** The colour of a byte of the plane: a class, or how near the output is to the one or the other target. */
+const colourOf = (byte) => (view.classes ? tint(byte, 0.55) : shade(byte / 127.5 - 1));
 
 function drawPlane(bytes) {
-  const image = new ImageData(view.side, view.side);
-  [...atob(bytes)].forEach((char, at) => image.data.set([...shade(char.charCodeAt(0)), 255], 4 * at));
-  const small = new OffscreenCanvas(view.side, view.side);
-  small.getContext("2d").putImageData(image, 0, 0);
-  const margin = SIDE / (view.side - 1) / 2; // the outermost points lie on the edges
-  pen.imageSmoothingEnabled = !view.classes;
-  pen.drawImage(small, -margin, -margin, SIDE + 2 * margin, SIDE + 2 * margin);
+  const colours = [...atob(bytes)].map((char) => colourOf(char.charCodeAt(0)));
+  spread(pen, plane(view.side, colours), !view.classes);
 }
 
-function drawLine(points) {
-  pen.strokeStyle = dark.matches ? "#7cacf8" : "#0b57d0";
-  pen.lineWidth = 5;
-  pen.beginPath();
-  for (const [across, up] of points) if (up !== null) pen.lineTo(x(across), y(up));
-  pen.stroke();
-}
-
-/** A sample: a circle, a triangle or a square by its class, with a light rim. */
-function drawPoint(across, up, mark) {
-  pen.beginPath();
-  const sides = [3, 24, 4][mark % 3];
-  for (let corner = 0; corner < sides; corner++) {
-    const angle = (2 * Math.PI * corner) / sides - Math.PI / 2;
-    pen.lineTo(x(across) + 11 * Math.cos(angle), y(up) + 11 * Math.sin(angle));
-  }
-  pen.closePath();
-  pen.fillStyle = `rgb(${COLOURS[mark % COLOURS.length]})`;
-  pen.strokeStyle = "#ffffff";
-  pen.lineWidth = 3;
-  pen.fill();
-  pen.stroke();
-}
+const drawLine = (points) => drawCurve(pen, points.map(([across, up]) => [x(across), up === null ? NaN : y(up)]), 5);
 
 function drawView(frame) {
   pen.fillStyle = dark.matches ? "#0d1117" : "#ffffff";
@@ -125,7 +78,7 @@ function drawView(frame) {
   if (view.kind === "curve") drawLine(view.at.map((at, index) => [at, frame.plane[index]]));
   if (view.kind === "targets") drawLine(view.x.map((end) => [end, end]));
   view.points.forEach(([across, up, mark], at) => {
-    drawPoint(across, view.kind === "targets" ? frame.predictions[at] : up, mark);
+    drawSample(pen, x(across), y(view.kind === "targets" ? frame.predictions[at] : up), mark, 10);
   });
 }
 
@@ -153,6 +106,7 @@ byId("view-head").textContent = {
   curve: "What the model says",
   targets: "Predictions against targets",
 }[view.kind];
+if (view.names && (view.classes || view.names.length === 2)) canvas.after(makeLegend(view.names));
 drawLoss();
 const transport = makeTransport(show, byId("view"));
 transport.setCount(frames.length);

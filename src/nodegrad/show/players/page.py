@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from nodegrad.show import palette
 from nodegrad.show.text import clean
 from nodegrad.show.window import present
 
@@ -75,7 +76,7 @@ def build(
     )
     text = escape(clean(title))
     body = Template(_part(f"{name}.html")).substitute(title=text, svg=svg, transport=_part("transport.html"))
-    style = _part("page.css") + _part(f"{name}.css")
+    style = Template(_part("page.css") + _part(f"{name}.css")).substitute(palette.SIGNS)
     return Template(_part("page.html")).substitute(
         policy=policy, title=text, style=style, body=body, data=embed(data), script=script
     )

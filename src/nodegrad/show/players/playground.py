@@ -12,6 +12,7 @@ from nodegrad.functions import dot
 from nodegrad.nn.layers import MLP, activations
 from nodegrad.nn.losses import LOSSES
 from nodegrad.optim import SGD, Adam, AdamW, Optimizer, RMSProp
+from nodegrad.show import palette
 from nodegrad.show.players.graph import player
 from nodegrad.show.players.page import Page, build, packed
 from nodegrad.show.players.recorder import padded
@@ -91,7 +92,7 @@ def playground(
     example = [0.5] * len(network.parameters), *rows[0]
     own = network.activation
     kinds = {own: network.function, **{name: activations()[name] for name in _CHOICES}}
-    written = [*_programs(network, kinds, error, example), _update(rule)]
+    written = [palette.script(), *_programs(network, kinds, error, example), _update(rule)]
     pages = [network.play(layer) for layer in range(len(network.sizes) - 1)]
     spans = [padded([row[at] for row, _ in rows]) for at in shown]
     data = {
@@ -105,11 +106,12 @@ def playground(
         "shown": shown,
         "spans": spans,
         "activations": list(kinds),
+        "logits": loss == "binary_cross_entropy_with_logits",
         "rate": rule.rate,
         "optimizer": type(rule).__name__,
         "pages": [packed(page.html) for page in pages],
     }
-    scripts = ("transport", "playground")
+    scripts = ("transport", "canvas", "playground")
     return Playground(build("playground", title, data, "", scripts, "\n".join(written), pages), title)
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from nodegrad import ops
+from nodegrad.nn.losses import binary_cross_entropy_with_logits
+from nodegrad.show import palette
 from nodegrad.show.drawing.svg import to_svg
 from nodegrad.show.players.page import Page, build
 from nodegrad.show.players.recorder import RESOLUTION, Frame, Recorder, finite, padded
 from nodegrad.show.snapshot import label_of
 from nodegrad.show.text import indexed, number, plain_name
+
+SCRIPTS = ("transport", "canvas", "training")
 
 
 class TrainingPlayer(Page):
@@ -54,7 +59,7 @@ def training_player(recorder: Recorder, *, title: str = "Training, step by step"
         "view": _view(recorder),
     }
     svg = to_svg(recorder.picture())
-    return TrainingPlayer(build("training", title, data, svg, ("transport", "training")), title)
+    return TrainingPlayer(build("training", title, data, svg, SCRIPTS, palette.script()), title)
 
 
 def _frame(frame: Frame, recorder: Recorder) -> dict[str, Any]:
@@ -85,12 +90,13 @@ def _view(recorder: Recorder) -> dict[str, Any]:
             "points": points,
             "side": RESOLUTION,
             "classes": outputs > 1,
+            "names": list(range(outputs)) if outputs > 1 else sorted(set(recorder.targets))[:3],
         }
     targets = [float(target) for target in recorder.targets] if outputs == 1 else []
     seen = [x for frame in recorder.frames for row in frame.predictions for x in row if finite(x) is not None]
     up = padded([*targets, *(seen if inputs > 1 else [])] or [0.0])
     if inputs == 1:
-        points = [[row[0], target, 1] for row, target in zip(recorder.inputs, targets, strict=False)]
+        points = [[row[0], target, None] for row, target in zip(recorder.inputs, targets, strict=False)]
         return {
             "kind": "curve",
             "x": first,
@@ -98,7 +104,7 @@ def _view(recorder: Recorder) -> dict[str, Any]:
             "points": points,
             "at": [point[0] if isinstance(point, list) else point for point in recorder.points],
         }
-    return {"kind": "targets", "x": up, "y": up, "points": [[target, 0.0, 1] for target in targets]}
+    return {"kind": "targets", "x": up, "y": up, "points": [[target, 0.0, None] for target in targets]}
 
 
 def _mark(target: Any, outputs: int, recorder: Recorder) -> int:
@@ -121,5 +127,7 @@ def _plane(frame: Frame, recorder: Recorder) -> Any:
     if len(frame.predictions[0]) > 1:
         shades = [max(range(len(outputs)), key=outputs.__getitem__) for outputs in frame.plane]
     else:
-        shades = [round(255 * _share(outputs[0], recorder)) for outputs in frame.plane]
+        logits = recorder.loss is binary_cross_entropy_with_logits
+        outputs = [ops.sigmoid(output) if logits else output for (output,) in frame.plane]
+        shades = [round(255 * _share(output, recorder)) for output in outputs]
     return base64.b64encode(bytes(shades)).decode()

@@ -11,13 +11,15 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from nodegrad.inputs import as_list, whole
+from nodegrad.show.palette import CLASSES
 from nodegrad.show.plots.evaluate import evaluate, evaluate_loss, numbers
 from nodegrad.show.plots.marks import (
-    COLOURS,
+    ERROR,
+    FIT,
     LINES,
-    MARKERS,
     PATHS,
     RIM,
+    RUNS,
     Plane,
     Point,
     Range,
@@ -73,7 +75,7 @@ def loss_curve(
     if labels and len(labels) != len(series):
         raise ValueError(f"loss_curve takes one label per run; got {len(labels)} for {len(series)}.")
     ax = axes(ax, title)
-    for losses, colour, line, label in zip(series, cycle(COLOURS), cycle(LINES), labels or cycle([None])):
+    for losses, colour, line, label in zip(series, cycle(RUNS), cycle(LINES), labels or cycle([None])):
         ax.plot(losses, line, color=colour, label=label, marker="o" if len(losses) == 1 else None)
     if log:
         ax.set_yscale("log")
@@ -88,7 +90,7 @@ def decision_boundary(
     X: Any,
     y: Any,
     *,
-    threshold: float = 0.0,
+    threshold: float | None = None,
     features: tuple[int, int] = (0, 1),
     resolution: int = 60,
     ax: "Axes | None" = None,
@@ -108,8 +110,9 @@ def decision_boundary(
         model: takes a list of numbers; returns one number, or one per class.
         X: the samples, one row of at least two numbers each.
         y: the class of each sample, numbers or names.
-        threshold: the output from which on a sample belongs to the higher class: 0 where classes are -1 and 1
-            or outputs are logits, 0.5 where outputs are probabilities.
+        threshold: the output from which on a sample belongs to the higher class. By default the middle of
+            the two classes' numbers (0 for -1 and 1, 0.5 for 0 and 1), or 0 if that puts more samples
+            into their class, as it does where outputs are logits.
         features: which two inputs span the plane; the others stay at their mean over the samples.
         resolution: how many points to evaluate along each axis.
         ax: the Axes to draw on; a new figure by default.
@@ -129,10 +132,12 @@ def decision_boundary(
     names = _class_names(labels, len(outputs[0]))
     ax = axes(ax, title)
     if len(outputs[0]) == 1:
+        if threshold is None:
+            threshold = _threshold([score for (score,) in evaluate(model, rows)], labels, names)
         shade_score(ax, plane, [output for (output,) in outputs], threshold)
     else:
         shade_classes(ax, plane, outputs)
-    for name, colour, marker in zip(names, cycle(COLOURS), cycle(MARKERS)):
+    for name, (colour, marker) in zip(names, cycle(CLASSES)):
         own = [row for row, label in zip(rows, labels, strict=True) if label == name]
         points = [[row[feature] for row in own] for feature in features]
         ax.plot(*points, marker, color=colour, label=_class_label(name), markersize=6, **RIM)
@@ -186,13 +191,13 @@ def fitted_line(
     for step, former in enumerate(fading):
         alpha = 0.15 + 0.45 * (step + 1) / len(fading)
         ax.plot(along, _curve(former, along, in_rows), color="0.4", linewidth=1, alpha=alpha)
-    ax.plot(along, _curve(model, along, in_rows), color=COLOURS[0], linewidth=2, label="fit", zorder=3)
+    ax.plot(along, _curve(model, along, in_rows), color=FIT, linewidth=2, label="fit", zorder=3)
     ax.plot(xs, ys, "o", color="black", markersize=6, label="samples", zorder=4, **RIM)
     fits = _curve(model, xs, in_rows)
     if errors == "squares":
         draw_squares(ax, xs, ys, fits)
     elif errors == "segments":
-        ax.vlines(xs, fits, ys, color=COLOURS[1], linewidth=1.2, label="errors")
+        ax.vlines(xs, fits, ys, color=ERROR, linewidth=1.2, label="errors")
     ax.set(xlabel="x", ylabel="y")
     return with_legend(ax)
 
@@ -301,6 +306,20 @@ def _class_names(labels: list[Any], outputs: int) -> list[Any]:
             f"apart; y has {len(found)}: {', '.join(map(str, found[:5]))}."
         )
     return found
+
+
+def _threshold(scores: list[float], labels: list[Any], names: list[Any]) -> float:
+    """Return the middle of the numbers of two classes, or 0 if that puts more samples into their class."""
+    if len(names) < 2 or not all(isinstance(name, int | float) for name in names):
+        return 0.0
+    middle = (names[0] + names[1]) / 2.0
+
+    def right(threshold: float) -> int:
+        return sum(
+            (score > threshold) == (label == names[1]) for score, label in zip(scores, labels, strict=True)
+        )
+
+    return 0.0 if right(0.0) > right(middle) else middle
 
 
 def _class_label(name: Any) -> str:

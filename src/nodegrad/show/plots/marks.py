@@ -1,12 +1,10 @@
-"""What the plots are made of: figures, shaded planes, squares, contours and paths, drawn by matplotlib.
-
-The colours are those of Okabe & Ito (2008), which colour-blind readers tell apart; what differs in colour
-differs in marker or line style too.
-"""
+"""What the plots are made of: figures, shaded planes, squares, contours and paths, drawn by matplotlib."""
 
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nodegrad.show.palette import CLASSES, SIGNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,9 +12,9 @@ if TYPE_CHECKING:
 Range = tuple[float, float]
 Point = tuple[float, float]
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+FIT, ERROR = SIGNS["plus"], SIGNS["minus"]  # of a fitted curve and of its errors
+RUNS = (FIT, ERROR, *[colour for colour, _ in CLASSES[2:]])
 PATHS = ("#D55E00", "#000000", "#009E73", "#7B3294")  # dark enough for thin lines on pale blue
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", "--", "-.", ":")
 RIM: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.8}
 PALE = 0.5  # the share of a class's colour in a shaded plane, so that its samples stand out
@@ -78,7 +76,7 @@ def shade_score(ax: "Axes", plane: Plane, scores: list[float], threshold: float)
     """Shade by one output: the colour of the lower class below the threshold, paler near it."""
     from matplotlib.colors import LinearSegmentedColormap, to_rgb
 
-    ends = [[1 - PALE * (1 - part) for part in to_rgb(colour)] for colour in COLOURS[:2]]
+    ends = [[1 - PALE * (1 - part) for part in to_rgb(colour)] for colour, _ in CLASSES[:2]]
     finite = [score for score in scores if math.isfinite(score)]
     reach = max((abs(score - threshold) for score in finite), default=0.0) or 1.0
     rows = plane.rows(scores)
@@ -103,7 +101,7 @@ def shade_classes(ax: "Axes", plane: Plane, outputs: list[list[float]]) -> None:
     for number in range(len(outputs[0])):
         leads = [row[number] - max(row[:number] + row[number + 1 :]) for row in outputs]
         if max(leads) > 0.0:
-            colour, rows = COLOURS[number % len(COLOURS)], plane.rows(leads)
+            colour, rows = CLASSES[number % len(CLASSES)][0], plane.rows(leads)
             ax.contourf(*plane.steps(), rows, levels=[0.0, max(leads)], colors=[colour], alpha=0.25)
             if min(leads) < 0.0:
                 ax.contour(*plane.steps(), rows, levels=[0.0], colors="black", linewidths=1)
@@ -119,9 +117,9 @@ def draw_squares(ax: "Axes", xs: list[float], ys: list[float], fits: list[float]
     for x, y, fit in zip(xs, ys, fits, strict=True):
         side = abs(y - fit)
         left = x - side * scale if (y > fit) == rising else x
-        face = to_rgba(COLOURS[1], 0.25)
+        face = to_rgba(ERROR, 0.25)
         corner = left, min(y, fit)
-        ax.add_patch(Rectangle(corner, side * scale, side, facecolor=face, edgecolor=COLOURS[1], linewidth=1))
+        ax.add_patch(Rectangle(corner, side * scale, side, facecolor=face, edgecolor=ERROR, linewidth=1))
     mean = math.fsum((y - fit) ** 2 for y, fit in zip(ys, fits, strict=True)) / len(ys)
     ax.patches[-1].set_label(f"squared errors, mean {mean:.3g}")
     ax.set_aspect(scale, adjustable="datalim")
