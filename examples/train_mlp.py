@@ -47,8 +47,9 @@ history.plot(ax=left)
 ng.plots.decision_boundary(model, X_test, y_test, features=(21, 27), ax=right, resolution=30)
 right.set(xlabel=source.feature_names[21], ylabel=source.feature_names[27])
 figure.savefig(options.out / "training.png")
-hidden = [ng.Value(out.data, label=f"a[{k}]") for k, out in enumerate(model.layers[0](X_test[0]))]
-neuron = model.layers[1].neurons[0](hidden)
+first, second, last = model.layers
+said = [ng.Value(out.data, label=f"a[{k}]") for k, out in enumerate(second(first(X_test[0])))]
+neuron = last.neurons[0](said)  # it has 4 inputs; the others have more than a window shows
 model.zero_grad()
 neuron.backward()
 ng.draw(neuron, open_dots=True).save(options.out / "neuron.svg")

@@ -321,8 +321,17 @@ def test_a_hostile_label_is_text_in_every_form(label):
     name = plain_name(label)
 
     html = ET.fromstring(explanation.html)
-    assert {element.tag for element in html.iter()} <= {"div", "h3", "section", "p", "pre", "b", "code"}
-    assert any(f"{name} = 1" in (element.text or "") for element in html.iter("pre"))
+    assert {element.tag for element in html.iter()} <= {
+        "div",
+        "h3",
+        "section",
+        "p",
+        "pre",
+        "span",
+        "b",
+        "code",
+    }
+    assert any(f"{name} = 1" in "".join(element.itertext()) for element in html.iter("pre"))
     assert f"{name} = 1" in str(explanation)
     assert "<script" not in explanation.markdown
     assert "\n" not in latex_name(name)
@@ -552,3 +561,14 @@ def test_an_explanation_is_saved_by_suffix(tmp_path):
     assert html.count('class="node ') == len(snapshot([explanation.output]))
     with pytest.raises(ValueError, match=r"writes \.txt, \.md or \.html; got 'e\.pdf'"):
         explanation.save(tmp_path / "e.pdf")
+
+
+def test_every_name_in_the_forward_part_has_a_line():
+    model = ng.nn.MLP(2, [16, 16, 1], seed=1)
+    explanation = ng.explain((model([0.5, -1.0]) - 1.0) ** 2)
+    lines = str(explanation).split("\n\n")[0].splitlines()[2:]
+    said = {line.split(" = ")[0].strip() for line in lines}
+    named = {name for line in lines for name in re.findall(r"[a-z][₀-₉]+|[wb](?:\[\d+\])+", line)}
+
+    assert named == said
+    assert len(lines) == len(said) < 40

@@ -15,7 +15,7 @@ def chain():
 
 def lit(browser, name):
     found = f"[...document.querySelectorAll('#graph .{name}')].map(n => n.querySelector('text').textContent)"
-    return run(browser, found.replace("querySelector('text')", "querySelector('tspan, text')"))
+    return run(browser, found.replace("querySelector('text')", "querySelector('tspan')"))
 
 
 def test_each_step_is_marked_and_lit(open_page):
@@ -49,6 +49,46 @@ def test_nothing_is_wider_than_the_page(open_page, width, dark):
     browser = open_page(explanation_page(explain(chain())), width=width, dark=dark)
 
     assert run(browser, "document.documentElement.scrollWidth") <= width
+
+
+AT_ONCE = """(HTMLElement.prototype.scrollBy = function ({ left, top }) {
+    this.scrollLeft += left;
+    this.scrollTop += top;
+})"""  # instead of smoothly
+IN_VIEW = """[...document.querySelectorAll('#graph .at, #graph .to')].every(node => {
+    const [inner, outer] = [node, document.getElementById('graph')].map(it => it.getBoundingClientRect());
+    return inner.left >= outer.left && inner.right <= outer.right
+        && inner.top >= outer.top && inner.bottom <= outer.bottom;
+})"""
+
+
+@pytest.mark.parametrize("width", [1280, 800, 400])
+def test_what_is_lit_in_a_wide_graph_is_in_view(open_page, width):
+    x = Value(1.0, label="x")
+    y = x
+    for _ in range(14):
+        y = (y * 1.1).tanh()
+    browser = open_page(explanation_page(explain(y)), width=width)
+    run(browser, AT_ONCE)
+    for _ in range(count(browser)):
+        press(browser, "right")
+        assert run(browser, IN_VIEW)
+
+
+def test_a_formula_that_goes_on_begins_further_right(open_page):
+    x = Value(2.0, label="a_rather_long_name")
+    browser = open_page(explanation_page(explain((x * 3.0).tanh() * x)), width=400)
+    lefts = run(browser, """[...document.querySelectorAll('#text pre > span')].map(line => {
+        const range = document.createRange();
+        range.selectNodeContents(line);
+        const boxes = [...range.getClientRects()].filter(box => box.width > 2);
+        return [...new Set(boxes.map(box => Math.round(box.left)))];
+    })""")  # fmt: skip
+
+    assert len({found[0] for found in lefts}) == 1 or min(map(min, lefts)) == lefts[0][0]
+    assert any(len(found) > 1 for found in lefts)
+    for found in lefts:
+        assert all(left > found[0] for left in found[1:])
 
 
 @pytest.mark.parametrize("label", [*HOSTILE, "</script><script>alert(1)</script>"])

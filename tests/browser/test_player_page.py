@@ -481,3 +481,22 @@ def test_nothing_overlaps_or_is_cut_off(open_page, width, dark):
             )
     assert run(browser, LINES_INSIDE)
     assert run(browser, NUMBERS_IN_VIEW)
+
+
+@pytest.mark.parametrize("width", [1280, 800, 400])
+def test_headers_are_whole_and_long_names_can_be_told_apart(open_page, width):
+    inputs = [Value(0.5, label=f"transformer.layers.weight[0][{at}]") for at in range(12)]
+    browser = open_page(player(ng.sum(inputs)), width=width)
+
+    assert run(
+        browser, "[...document.querySelectorAll('th')].every(head => head.scrollWidth <= head.clientWidth)"
+    )
+    ends = run(browser, """[...document.querySelectorAll('#gradients .name')].map(name => {
+        const range = document.createRange();
+        range.selectNode(name.lastChild);
+        const { left, right } = range.getBoundingClientRect();
+        const cell = name.closest('td').getBoundingClientRect();
+        return [name.textContent, left >= cell.left && right <= cell.right];
+    })""")  # fmt: skip
+    assert {name for name, _ in ends} >= {value.label for value in inputs}
+    assert all(seen for _, seen in ends)

@@ -208,6 +208,10 @@ def test_nothing_is_wider_than_the_window(open_page, width, dark):
     browser = open_page(playground(network(), *moons(20)), width, 900, dark)
 
     assert run(browser, "document.documentElement.scrollWidth") <= width
+    sizes = run(
+        browser, "[...document.querySelectorAll('main .card:not([hidden])')].map(it => it.offsetWidth)"
+    )
+    assert all(size > 0.35 * width for size in sizes)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

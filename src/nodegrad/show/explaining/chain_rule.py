@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from nodegrad import ops
 from nodegrad.show.drawing.fold import alike
-from nodegrad.show.explaining.formula import Formula
+from nodegrad.show.explaining.formula import TEXT, Formula, ends
 from nodegrad.show.snapshot import Vertex, is_constant
 from nodegrad.show.text import indexed, number, on_the_line, plain_name
 from nodegrad.sweep import chain
@@ -141,6 +142,18 @@ def _symbol(vertex: Vertex, names: dict[Vertex, str]) -> Formula | float:
 def definition(vertex: Vertex, names: dict[Vertex, str]) -> Formula:
     """Write what a vertex computes."""
     return Formula(vertex.op.name, vertex.op, tuple([_symbol(operand, names) for operand in vertex.operands]))
+
+
+def written(vertex: Vertex) -> list[Vertex]:
+    """List the operands that the formula of a vertex names, those in the middle of a long sum left out."""
+    operands, half = vertex.operands, len(vertex.operands) // 2
+    if vertex.op is ops.dot:
+        return [
+            x
+            for pair in ends(list(zip(operands[:half], operands[half:], strict=True)), TEXT.terms)
+            for x in pair
+        ]
+    return list(ends(operands, TEXT.terms) if vertex.op is ops.sum else operands)
 
 
 class Names(dict[Vertex, str]):

@@ -20,6 +20,7 @@ from nodegrad.show.explaining.chain_rule import (
     definition,
     name_all,
     one_of_each,
+    written,
 )
 from nodegrad.show.explaining.formula import NEGATIVE, Formula
 from nodegrad.show.explaining.notation import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation
@@ -43,7 +44,7 @@ class Explanation:
         steps: the derivative for each node, from the output backwards.
         partials: the derivatives asked for, by Value.
         names: what each node is called: its label, or v₁, v₂ ...
-        numbers: the number each node held.
+        numbers: the number that each node held, those included that only a formula names.
         left_out: how many nodes have no step of their own.
         changed: a Value whose number was changed, and a node that had been computed from it; None if there is
             none. The numbers then mix two points, and the text says so.
@@ -253,6 +254,7 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
     names = name_all([*shown, *mentioned], vertices)
     changed = changed_operand([node for node in order if node.operands])
     steps = collect(vertices, [v for v in shown if v in on_the_way], names, adjoints, alike)
+    listed = [*dict.fromkeys(x for vertex in shown for x in written(vertex) if x not in chosen), *shown]
     consumers = {at[term.consumer] for step in steps for term in step.terms}
     return Explanation(
         root,
@@ -260,7 +262,7 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
         steps,
         {target: adjoints.get(target, 0.0) for target in targets},
         {t: plain_name(label_of(t) or "?") for t in targets} | {v.value: name for v, name in names.items()},
-        {vertex.value: vertex.data for vertex in shown},
+        {vertex.value: vertex.data for vertex in listed if not is_constant(vertex)},
         sum(not is_constant(vertex) for vertex in at.values()) - len(shown),
         changed,
     )

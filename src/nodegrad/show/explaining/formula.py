@@ -195,9 +195,15 @@ def _apply(formula: Formula, style: Style) -> str:
 
 def _terms(texts: list[str], most: int) -> str:
     """Write a sum, its middle left out if it is long."""
-    if len(texts) > most:
-        texts = [*texts[:3], "…", texts[-1]]
-    return " + ".join(texts) or "0"
+    shown = ends(texts, most)
+    if len(shown) < len(texts):
+        shown = [*shown[:-1], "…", shown[-1]]
+    return " + ".join(shown) or "0"
+
+
+def ends(terms: Sequence[Any], most: int) -> Sequence[Any]:
+    """Return the terms of a sum that are written: all; of more than `most` the first three and the last."""
+    return terms if len(terms) <= most else [*terms[:3], terms[-1]]
 
 
 def latex_number(x: float) -> str:

@@ -117,12 +117,23 @@ class Html(Notation):
                 continue
             number = f"<b>Step {block.step}.</b> " if block.step else ""
             parts.append(f"<p>{number}{block.text}</p>" if block.text else "")
-            lines = "\n".join(line for equation in block.equations for line in self.chain(equation))
-            parts.append(f"<pre>{escape(lines)}</pre>" if lines else "")
+            lines = "".join(f"<span>{self.sides(equation)}\n</span>" for equation in block.equations)
+            parts.append(f"<pre>{lines}</pre>" if lines else "")
             if block.step:
                 parts[-2:] = [f'<section class="step">{"".join(parts[-2:])}</section>']
         inside = "\n".join(filter(None, parts))
         return f'<div class="nodegrad-explanation">\n{inside}\n</div>\n'
+
+    def sides(self, equation: Equation) -> str:
+        """Write a chain of equalities, each side as an element: a page breaks lines between them."""
+        first, *lines = self.chain(equation)
+        if lines:  # one side on each
+            return "\n".join(f"<span>{escape(line)}</span>" for line in [first, *lines])
+        left, *right = equation
+        return " ".join(
+            f"<span>{escape(side)}</span>"
+            for side in [f"{left} = {right[0]}", *[f"= {x}" for x in right[1:]]]
+        )
 
 
 TERMINAL, MARKDOWN, HTML = Notation(), Latex(), Html()

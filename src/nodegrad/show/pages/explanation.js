@@ -22,11 +22,20 @@ function show(index) {
   sections.forEach((section) => section !== now && section.removeAttribute("aria-current"));
   if (now) text.scrollTo({ top: now.offsetTop - text.offsetTop - text.clientHeight / 3 });
   else text.scrollTo({ top: 0 });
-  if (step.at !== null) reveal(panel, byId(`node-${step.at}`));
+  if (step.at !== null) reveal(panel, [step.at, ...step.to].map((box) => byId(`node-${box}`)));
 }
 
-fitPicture(panel);
-addEventListener("resize", () => fitPicture(panel));
+/** Give a picture that is wider than its column the whole width, above the text. */
+function arrange() {
+  const main = document.querySelector("main");
+  main.classList.remove("wide");
+  const { width } = panel.querySelector("svg").viewBox.baseVal;
+  main.classList.toggle("wide", width * LEAST > panel.clientWidth);
+  fitPicture(panel);
+}
+
+arrange();
+addEventListener("resize", arrange);
 const transport = makeTransport(show, text);
 transport.setCount(steps.length + 1);
 sections.forEach((section, at) => section.addEventListener("click", () => transport.go(at + 1)));

@@ -149,7 +149,9 @@ document.querySelector("#gradients table").setAttribute("aria-rowcount", listed.
 function rowOf(node) {
   if (!rows.has(node)) {
     const line = element("tr");
-    const name = element("button", page.names[node], "name");
+    const name = element("button", "", "name");
+    const split = Math.max(0, page.names[node].length - 9);
+    name.append(element("span", page.names[node].slice(0, split), "head"), page.names[node].slice(split));
     name.title = page.names[node];
     name.addEventListener("click", () => choose({ node }));
     const cells = ["td", "td", "td", "td", "td"].map((tag) => element(tag));
@@ -250,11 +252,13 @@ function render(everything = false) {
   return step;
 }
 
+const shapeOf = (node) => picture.shapes[picture.boxOf.get(node)].shape;
+
 function show() {
   chosen = null;
   const step = render();
-  const node = step.to ?? step.at;
-  if (node !== null) reveal(panel, picture.shapes[picture.boxOf.get(node)].shape);
+  const nodes = [step.to, step.at].filter((node) => node !== null);
+  if (nodes.length) reveal(panel, nodes.map(shapeOf));
 }
 
 /** Give a leaf a number, and show all that follows; from the start on, go to the end to see it. */
@@ -348,7 +352,7 @@ async function open(which, node) {
   light({ edges: [] });
   await showPicture(which);
   render();
-  if (node !== undefined) reveal(panel, picture.shapes[picture.boxOf.get(node)].shape);
+  if (node !== undefined) reveal(panel, [shapeOf(node)]);
 }
 
 byId("fold").addEventListener("click", () => open(0));

@@ -181,7 +181,7 @@ function makeNetwork() {
   holder.append(svg);
   const inputs = shownInputs();
   inputs.forEach((at) => {
-    const made = element("div", `x${WIDTH > 1 ? [..."₁₂₃₄₅₆₇₈₉"][at] ?? at + 1 : ""}`, "input");
+    const made = element("div", WIDTH > 1 ? `x[${at}]` : "x", "input");
     place(made, left(0), top(0, at, inputs.length));
     holder.append(made);
   });

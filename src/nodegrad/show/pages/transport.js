@@ -106,26 +106,29 @@ function setLine(node, line, text) {
   node.querySelectorAll("tspan")[line].textContent = text;
 }
 
-/** Scroll a panel so that a node of the picture in it is in view. */
-function reveal(panel, node) {
+/** Scroll a panel so that nodes of the picture in it are in view: all of them if there is room, else the first. */
+function reveal(panel, nodes) {
   const outer = panel.getBoundingClientRect();
-  const inner = node.getBoundingClientRect();
+  const boxes = nodes.map((node) => node.getBoundingClientRect());
+  const by = (from, to, least, most, room) => {
+    const [low, high] = [Math.min(...boxes.map((box) => box[from])), Math.max(...boxes.map((box) => box[to]))];
+    if (low >= least && high <= most) return 0;
+    return (high - low <= room ? (low + high) / 2 : (boxes[0][from] + boxes[0][to]) / 2) - (least + most) / 2;
+  };
+  const across = by("left", "right", outer.left, outer.right, panel.clientWidth);
+  const down = by("top", "bottom", outer.top, outer.bottom, panel.clientHeight);
   const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
-  if (inner.left < outer.left || inner.right > outer.right || inner.top < outer.top || inner.bottom > outer.bottom) {
-    panel.scrollTo({
-      left: panel.scrollLeft + (inner.left + inner.right - outer.left - outer.right) / 2,
-      top: panel.scrollTop + (inner.top + inner.bottom - outer.top - outer.bottom) / 2,
-      behavior,
-    });
-  }
+  if (across || down) panel.scrollBy({ left: across, top: down, behavior });
 }
+
+const LEAST = 0.8; // of its size; a smaller picture could not be read
 
 /** Fit a picture into its panel, as long as it stays readable; the panel scrolls otherwise. */
 function fitPicture(panel) {
   const drawing = panel.querySelector("svg");
   const { width, height } = drawing.viewBox.baseVal;
   const room = Math.min((panel.clientWidth - 14) / width, Math.max(1, (panel.clientHeight - 14) / height));
-  const factor = Math.min(1.35, Math.max(0.8, room));
+  const factor = Math.min(1.35, Math.max(LEAST, room));
   drawing.setAttribute("width", width * factor);
   drawing.setAttribute("height", height * factor);
 }

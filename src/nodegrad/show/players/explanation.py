@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nodegrad.show.drawing.fold import flatten, fold, single
@@ -35,7 +36,11 @@ def explanation_page(explanation: Any) -> ExplanationPage:
         edges = [f"edge-{at}-{consumer}-0" for consumer in dict.fromkeys(consumers)]
         steps.append({"at": at, "to": consumers, "edges": edges})
     title = f"The derivative of {explanation.names[explanation.output]}, step by step"
-    svg = to_svg(picture(groups, {root}, "LR"))
+    drawn = picture(groups, {root}, "LR")
+    nodes = [
+        replace(node, cells=("\n".join(node.cells),)) for node in drawn.nodes
+    ]  # narrower than side by side
+    svg = to_svg(replace(drawn, nodes=nodes))
     parts = f'<section id="graph" tabindex="0" aria-label="Computation graph">{svg}</section>'
     body = f'{parts}\n<section id="text">{explanation.html}</section>'
     return ExplanationPage(build("explanation", title, steps, body, ("transport", "explanation")), title)
