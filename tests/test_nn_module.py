@@ -414,6 +414,13 @@ def test_classes_of_your_own_are_named_to_load(tmp_path):
     assert nn.load(tmp_path / "line.json", classes=[Line])(1.0).data == 5.0
 
 
+def test_load_called_on_a_class_names_the_function_that_makes_a_model(tmp_path):
+    MLP(2, [1], seed=1).save(tmp_path / "model.json")
+
+    with pytest.raises(TypeError, match=r"write nodegrad\.nn\.load\(path\)"):
+        MLP.load(tmp_path / "model.json")
+
+
 def test_functions_as_arguments_cannot_be_loaded(tmp_path):
     model = Layer(1, 1, activation=lambda x: x * 2.0, seed=1)
     model.save(tmp_path / "layer.json")

@@ -3,9 +3,10 @@
 import math
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from functools import wraps
+from typing import Any, Self, TypeVar, cast
 
 from nodegrad import ops
 from nodegrad.files import load_json, read, save_json, written
@@ -14,7 +15,23 @@ from nodegrad.value import RESET, Value
 
 FORMAT, VERSION = "nodegrad model", 2
 _MADE_WITH = "_made_with"
+Method = TypeVar("Method", bound=Callable[..., Any])
 _LAYERS: dict[str, type["Module"]] = {}  # this library's own, by name
+
+
+def _on_a_model(method: Method) -> Method:
+    """Let a method that was called on a class say what to call instead."""
+
+    @wraps(method)
+    def checked(self: Any, *arguments: Any, **options: Any) -> Any:
+        if not isinstance(self, Module):
+            raise TypeError(
+                "load sets the parameters of a model: model.load(path). To make the model, too, write "
+                "nodegrad.nn.load(path)."
+            )
+        return method(self, *arguments, **options)
+
+    return cast(Method, checked)
 
 
 class Module:
@@ -166,6 +183,7 @@ class Module:
         }
         save_json(path, FORMAT, VERSION, content)
 
+    @_on_a_model
     def load(self, path: str | os.PathLike[str]) -> None:
         """Set all parameters from a file that `save` wrote.
 
