@@ -91,6 +91,23 @@ def test_two_ranks_equal_one(settings, compile):
     assert state == pytest.approx(alone_state, rel=1e-8)
 
 
+def test_lbfgs_on_two_ranks_equals_one():
+    pytest.importorskip("scipy")
+
+    def work(rank, combine, own=None):
+        own = rows(rank) if own is None else own
+        model = MLP(2, [4, 1], "tanh", seed=1)
+        held_out = {"validation": (X[own], Y[own])}
+        history = ng.fit(model, X[own], Y[own], optimizer="lbfgs", epochs=8, combine=combine, **held_out)
+        return history.losses, history.validation_losses
+
+    first, second = on_ranks(2, work)
+
+    assert first == second
+    for ours, alone in zip(first, work(0, None, slice(None)), strict=True):
+        assert ours == pytest.approx(alone, rel=1e-6)
+
+
 def test_batches_are_shared_by_ranks_of_different_size():
     def work(rank, combine):
         model = MLP(2, [4, 1], "tanh", seed=1)
@@ -158,7 +175,6 @@ def test_a_rank_that_raises_later_ends_all(where):
     assert "KeyError: 'gone'" in str(good)
 
 
-@pytest.mark.filterwarnings("ignore:fit. the loss became")
 @pytest.mark.parametrize("compile", [False, True])
 def test_nan_on_one_rank_stops_all_with_the_same_reason(compile):
     def work(rank, combine):
@@ -173,7 +189,8 @@ def test_nan_on_one_rank_stops_all_with_the_same_reason(compile):
         )
         return history.reason, history.epochs, weight.data
 
-    assert on_ranks(2, work) == [("diverged", 0, 1.0)] * 2
+    with pytest.warns(RuntimeWarning, match="the loss became nan in epoch 1 on process"):
+        assert on_ranks(2, work) == [("diverged", 0, 1.0)] * 2
 
 
 def test_a_callback_of_one_rank_stops_all():
@@ -212,6 +229,8 @@ SCRIPT = """
     mine = slice(comm.rank, None, comm.size)
     if sys.argv[1] == "raise" and comm.rank == 1:
         X[1, 1] = np.nan
+    if sys.argv[1] == "inf" and comm.rank == 1:
+        y[1] = 1e300
     model = ng.nn.MLP(2, [8, 1], seed=1)
     epochs = 1_000_000 if sys.argv[1] == "kill" else 30
     history = ng.fit(
@@ -251,5 +270,14 @@ def test_mpi_rank_that_raises_ends_all_with_its_error(tmp_path):
     assert "another rank failed, so this one stops, too. rank 1: ValueError" in found.stderr
 
 
+def test_mpi_rank_that_gets_inf_is_named_on_all(tmp_path):
+    found = mpi(2, "inf", tmp_path)
+
+    assert found.stderr.count("the loss became inf in epoch 1 on rank 1, and training stopped") == 2
+
+
 def test_mpi_rank_that_is_killed_ends_all(tmp_path):
-    assert mpi(2, "kill", tmp_path).returncode != 0
+    found = mpi(2, "kill", tmp_path)
+
+    assert found.returncode != 0
+    assert "signal 9" in found.stdout + found.stderr

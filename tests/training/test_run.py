@@ -4,6 +4,7 @@ import math
 import random
 import signal
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -332,3 +333,18 @@ def test_rows_of_one_sample_and_constant_columns_train():
             assert math.isfinite(history.losses[-1])
             history, _ = run(X=[[row[0], 3.0] for row in X], compile=compile)
             assert history.losses[-1] < history.losses[0]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"y": [1e200 * y for y in Y]},
+        {"y": [1e200 * y for y in Y], "optimizer": "lbfgs", "batch_size": None, "learning_rate": None},
+        {"validation": ([[1.0, 1.0]], [1e300])},
+    ],
+)
+def test_warnings_name_the_line_that_calls_fit(settings):
+    with pytest.warns(RuntimeWarning, match="fit: the") as caught:
+        run(**settings)
+
+    assert {Path(warning.filename).name for warning in caught} == {"test_run.py"}

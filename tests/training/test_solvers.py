@@ -100,12 +100,48 @@ def test_callbacks_look_and_stop():
     assert model.state_dict() == seen[-1]
 
 
+def test_a_callback_cannot_change_the_parameters_of_a_solver():
+    model = MLP(1, [1], seed=1)
+
+    def callback(epoch, history):
+        model.layers[0].neurons[0].b.data = 5.0
+
+    with pytest.raises(ValueError, match="a callback changed the parameters"):
+        ng.fit(model, [[0.0], [1.0]], [1.0, 3.0], optimizer="lbfgs", callback=callback)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "lm"])
+def test_metrics_and_the_best_epoch_are_those_of_fit(optimizer):
+    X, y = data.make_line(20, noise=1.0, seed=1)
+    model, states = MLP(1, [2, 1], "tanh", seed=1), []
+
+    history = ng.fit(
+        model,
+        X,
+        y,
+        optimizer=optimizer,
+        epochs=15,
+        metrics="r2",
+        validation=(X[:3], y[:3]),
+        restore_best=True,
+        callback=lambda epoch, history: states.append(model.state_dict()),
+    )
+
+    assert len(history.metrics["r2"]) == len(history.metrics["val_r2"]) == history.epochs
+    assert history.best_epoch == 1 + history.validation_losses.index(min(history.validation_losses))
+    assert model.state_dict() == states[history.best_epoch - 1]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"optimizer": "lm", "loss": "huber"}, "minimises the mean_squared_error"),
+        ({"optimizer": "lm", "loss": "huber"}, "another loss than mean_squared_error.*take 'lbfgs'"),
+        ({"optimizer": "lm", "combine": lambda array: array}, "cannot be used with combine.*take 'lbfgs'"),
         ({"optimizer": "lbfgs", "learning_rate": 0.1}, "finds its own steps"),
-        ({"optimizer": "lbfgs", "checkpoint": "file"}, "no checkpoints"),
+        ({"optimizer": "lbfgs", "checkpoint": "file"}, "SciPy keeps the state.*take 'adam'"),
+        ({"optimizer": "lm", "resume": "file"}, "SciPy keeps the state"),
+        ({"optimizer": "lbfgs", "max_gradient_norm": 1.0}, "cannot be used with max_gradient_norm"),
+        ({"optimizer": "lbfgs", "compile": False}, "cannot be used with compile=False"),
         ({"optimizer": "lm"}, "as many rows as parameters; got 2 for 3"),
         ({"optimizer": "lbfgs", "batch_size": 1}, "all rows at once"),
     ],
@@ -119,10 +155,30 @@ def test_what_solvers_cannot_do_is_refused(settings, message):
     assert model.state_dict() == before
 
 
-def test_start_at_the_solution_stays():
+def test_solvers_refuse_dropout():
+    model = ng.nn.Sequential(ng.nn.Dropout(0.5), MLP(1, [1], seed=1))
+
+    with pytest.raises(ValueError, match="cannot be used with dropout.*take 'adam'"):
+        ng.fit(model, [[1.0], [2.0]], [1.0, 2.0], optimizer="lm")
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "lm"])
+def test_a_start_that_is_not_finite_is_kept(optimizer):
+    x = ng.Value(-1.0)
+
+    with pytest.warns(RuntimeWarning, match="fit: the loss became nan in epoch 1"):
+        history = ng.fit(
+            lambda row: ng.log(x), [[1.0], [2.0]], [2.0, 4.0], optimizer=optimizer, parameters=[x]
+        )
+
+    assert (history.reason, history.epochs, x.data) == ("diverged", 0, -1.0)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "lm"])
+def test_start_at_the_solution_stays(optimizer):
     x = ng.Value(2.0)
 
-    history = ng.fit(lambda row: x * row[0], [[1.0], [2.0]], [2.0, 4.0], optimizer="lm", parameters=[x])
+    history = ng.fit(lambda row: x * row[0], [[1.0], [2.0]], [2.0, 4.0], optimizer=optimizer, parameters=[x])
 
     assert x.data == 2.0
     assert history.losses[-1] == 0.0

@@ -11,7 +11,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from nodegrad.nn import MLP, Module
-from nodegrad.training.loop import SOLVERS, fit
+from nodegrad.training.loop import fit
+from nodegrad.training.solvers import SOLVERS
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 

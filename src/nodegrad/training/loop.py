@@ -16,11 +16,9 @@ from nodegrad.training.metrics import Metric, chosen_metrics
 from nodegrad.training.problem import Loss, Problem
 from nodegrad.training.ranks import Combine, Ranks
 from nodegrad.training.run import Run
-from nodegrad.training.solvers import solve
+from nodegrad.training.solvers import SOLVERS, check_solver
 from nodegrad.trees import described
 from nodegrad.value import Value
-
-SOLVERS = ("lbfgs", "lm")
 
 
 def fit(
@@ -84,7 +82,7 @@ def fit(
         loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
         optimizer: an Optimizer, or the name of one: sgd, adam, adamw, rmsprop. Or, from SciPy and over all
             rows at once, lbfgs; or lm (Levenberg-Marquardt), for the mean squared error, which goes on
-            until no digit improves, whatever the patience.
+            until no digit improves, whatever the patience. These two keep no checkpoints.
         epochs: how often to go through the data at most.
         batch_size: how many random rows make a step (over all ranks, with `combine`); None for all.
         parameters: what an optimizer given by name updates; None for all parameters of the model.
@@ -162,7 +160,8 @@ def fit(
     if isinstance(optimizer, str) and optimizer in SOLVERS:
         if size is not None or y is None:
             raise ValueError(f"fit: optimizer={optimizer!r} takes all rows at once: leave batches out.")
-        return solve(optimizer, problem, settings)
+        check_solver(optimizer, problem, settings)
+        return SOLVERS[optimizer](problem, batches, settings).history
     return Run(problem, batches, settings).history
 
 

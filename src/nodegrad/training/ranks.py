@@ -21,7 +21,7 @@ class Ranks:
     """
 
     def __init__(self, combine: Combine | None) -> None:
-        self.combine = combine
+        self.combine, self.finite = combine, True
 
     def sum(self, numbers: Any) -> Any:
         """Return the sum of an array over all ranks."""
@@ -51,10 +51,29 @@ class Ranks:
             caught = error
             numbers[:] = 0.0
             numbers[size] = 1.0
+        self.finite = bool(np.isfinite(numbers).all())
         total = self.sum(numbers)
         if total[size]:
-            self._end(caught, int(total[size]))
+            message = self.told("" if caught is None else f"{_name()}: {type(caught).__name__}: {caught}")
+            if caught is not None:
+                raise caught
+            raise RuntimeError(f"fit: another rank failed, so this one stops, too. {message}")
         return total[:size]
+
+    def not_finite(self) -> str:
+        """Say on which rank the last numbers were not finite."""
+        told = "" if self.combine is None else self.told("" if self.finite else _name())
+        return told and f" on {told}"
+
+    def told(self, text: str) -> str:
+        """Return the text of the one rank that has one; or how many ranks have."""
+        import numpy as np
+
+        letters = np.zeros(_MESSAGE + 1)
+        letters[: len(text[:_MESSAGE])] = [ord(letter) for letter in text[:_MESSAGE]]
+        letters[-1] = bool(text)
+        *total, count = self.sum(letters)
+        return "".join(chr(int(code)) for code in total if code) if count <= 1 else f"{int(count)} ranks"
 
     def together(self, work: Callable[[], Result]) -> Result:
         """Do something on every rank; go on only if all of them could."""
@@ -66,20 +85,6 @@ class Ranks:
 
         self.summed(compute, 0)
         return results[0]
-
-    def _end(self, caught: BaseException | None, failed: int) -> None:
-        import numpy as np
-
-        text = "" if caught is None else f"{_name()}: {type(caught).__name__}: {caught}"
-        codes = np.zeros(_MESSAGE)
-        codes[: len(text[:_MESSAGE])] = [ord(letter) for letter in text[:_MESSAGE]]
-        told = self.sum(codes)
-        if caught is not None:
-            raise caught
-        message = (
-            "".join(chr(int(code)) for code in told if code) if failed == 1 else f"{failed} ranks failed"
-        )
-        raise RuntimeError(f"fit: another rank failed, so this one stops, too. {message}")
 
 
 def _name() -> str:

@@ -46,10 +46,11 @@ class Run:
         except NotFinite as found:
             self.history.reason = "diverged"
             warnings.warn(
-                f"fit: {found} in epoch {self.history.epochs + 1}, and training stopped; the model is as it "
-                "was before that step. A smaller learning_rate, scaled data or a max_gradient_norm may help.",
+                f"fit: {found} in epoch {self.history.epochs + 1}{problem.ranks.not_finite()}, and training "
+                "stopped; the model is as it was before that step. A smaller learning_rate, scaled data or a "
+                "max_gradient_norm may help.",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
         finally:
             self._push()
@@ -60,7 +61,7 @@ class Run:
             warnings.warn(
                 f"fit: the validation loss was {losses[-1]} after every epoch. Look at the validation data.",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
 
     # The loop.
@@ -71,7 +72,7 @@ class Run:
         if left <= 0:
             history.reason = "max epochs"
         steps = None if self.batches.steps is None else self.batches.steps * left
-        with _progress(settings.progress, steps) as shown:
+        with progress_bar(settings.progress, steps) as shown:
             while not history.reason:
                 self._epochs(shown)
 
@@ -254,26 +255,28 @@ def _enough(parameters: int) -> int:
 
 
 @contextmanager
-def _progress(wanted: bool | None, steps: int | None) -> Iterator[Callable[[int, float], None]]:
+def progress_bar(
+    wanted: bool | None, steps: int | None, unit: str = "step"
+) -> Iterator[Callable[[int, float], None]]:
     """Show a bar for so many steps, and yield what to call with how many are done and the last loss."""
-    bar = _bar(steps) if wanted or (wanted is None and sys.stderr.isatty()) else None
-    if bar is None:
+    tqdm = _tqdm() if wanted or (wanted is None and sys.stderr.isatty()) else None
+    if tqdm is None:
         if wanted:
             raise ImportError("fit(progress=True) needs tqdm: pip install tqdm, or leave progress out.")
         yield lambda count, loss: None
         return
+    with tqdm(total=steps, unit=unit) as bar:
 
-    def shown(count: int, loss: float) -> None:
-        bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
-        bar.update(count)
+        def shown(count: int, loss: float) -> None:
+            bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+            bar.update(count)
 
-    with bar:
         yield shown
 
 
-def _bar(steps: int | None) -> Any:
+def _tqdm() -> Any:
     try:
         from tqdm import tqdm
     except ImportError:
         return None
-    return tqdm(total=steps, unit="step")
+    return tqdm

@@ -1,13 +1,13 @@
 """Solvers: L-BFGS and Levenberg-Marquardt of SciPy, with our compiled derivatives over all rows."""
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
 from nodegrad.nn.losses import LOSSES
-from nodegrad.training.history import History, Settings
+from nodegrad.training.history import Settings
 from nodegrad.training.problem import Problem
+from nodegrad.training.run import Run, progress_bar
 
 Array = Any
 
@@ -16,147 +16,168 @@ class _Stopped(Exception):
     """There is a reason to stop."""
 
 
-def solve(name: str, problem: Problem, settings: Settings) -> History:
-    """Train by a solver of SciPy: "lbfgs" for any loss, "lm" for the mean squared error of one output.
-
-    An epoch of the History is an iteration of L-BFGS, or an evaluation of Levenberg-Marquardt that improved.
+class Solver(Run):
+    """A training in which SciPy chooses the steps; an epoch is an iteration that it reports.
 
     Raises:
         ImportError: if SciPy is not installed.
-        ValueError: for what a solver cannot do: ranks, checkpoints, dropout, or another loss with lm.
+        ValueError: if a callback changes the parameters, of which SciPy has its own copy.
     """
-    if settings.checkpoint is not None or settings.resume or problem.ranks.combine or problem.noisy:
-        raise ValueError(f"fit: optimizer={name!r} knows no checkpoints, no ranks and no dropout.")
-    if name == "lm" and problem.loss is not LOSSES["mean_squared_error"]:
-        raise ValueError(
-            "fit: optimizer='lm' minimises the mean_squared_error; for other losses use 'lbfgs'."
-        )
-    return _Solver(problem, settings).run(_lbfgs if name == "lbfgs" else _levenberg_marquardt)
 
+    step: Any
+    shown: Callable[[int, float], None]
 
-class _Solver:
-    """The course of a solver: notes iterations, and keeps the best parameters."""
-
-    def __init__(self, problem: Problem, settings: Settings) -> None:
+    def _compile(self) -> None:
         from nodegrad.training.compiled_step import CompiledStep
 
-        self.problem, self.settings = problem, settings
-        self.history = History(model=problem.model, optimizer=problem.optimizer, compiled=True)
-        self.step = CompiledStep(problem)
-        self.leaves = problem.optimizer.parameters
-        self.start = self.step.point.numbers.copy()
+        self.step = CompiledStep(self.problem)
 
-    def run(self, solver: Callable[["_Solver"], str]) -> History:
-        """Run a solver, and return what happened."""
-        history, started = self.history, time.perf_counter()
-        try:
-            history.reason = solver(self)
-        except _Stopped:
-            pass
-        except KeyboardInterrupt:
-            history.reason = "interrupted"
-        self.step.push()
-        history.seconds = time.perf_counter() - started
-        return history
+    def _go(self) -> None:
+        with progress_bar(self.settings.progress, self.settings.epochs, "epoch") as self.shown:
+            try:
+                self.solve(self.step.point.numbers.copy())
+                self.history.reason = "tolerance"
+            except _Stopped:
+                pass
 
-    def loss(self, numbers: Array) -> tuple[float, Array]:
-        """Return the mean loss over all rows and its gradient."""
-        import numpy as np
-
-        with np.errstate(all="ignore"):
-            found = self.step.known(np.ascontiguousarray(numbers)) / self.step.known.count
-        return float(found[0]), found[1:]
+    def solve(self, start: Array) -> None:
+        """Go from the start to the end, and `note` every iteration."""
+        raise NotImplementedError
 
     def note(self, numbers: Array, loss: float, slope: Array) -> None:
         """Take over the parameters of an iteration; stop where there is a reason."""
-        history, settings, problem = self.history, self.settings, self.problem
-        norm = math.sqrt(float(slope @ slope))
-        self.step.point = self.step.point._replace(numbers=numbers.copy(), slope=slope.copy())
-        history.losses.append(loss)
-        history.gradient_norms.append(norm)
-        if problem.held_out is not None:
-            loss = problem.mean_over_held_out(self.step.validate)
-            history.validation_losses.append(loss)
-        reason = settings.criteria.met(loss, norm)
-        if settings.callbacks:
-            self.step.push()
-            if any([call(history.epochs, history) for call in settings.callbacks]):  # noqa: C419 (call each)
-                reason = reason or "callback"
-        history.reason = reason or ("max epochs" if history.epochs >= settings.epochs else "")
-        if history.reason:
+        norm = math.hypot(*slope.tolist())
+        if math.isfinite(loss) and math.isfinite(norm):
+            self.step.point = self.step.point._replace(numbers=numbers.copy(), slope=slope.copy())
+        self._close([(loss, norm, 1.0)])
+        self.shown(1, loss)
+        if self.history.reason:
             raise _Stopped
+        if not (self.step.point.numbers == numbers).all():
+            raise ValueError(
+                "fit: a callback changed the parameters, and SciPy's solvers go on from their own. Change "
+                "them with adam or sgd, or between two calls of fit."
+            )
 
 
-def _lbfgs(solver: _Solver) -> str:
-    """Run L-BFGS-B (Byrd et al. 1995)."""
-    from scipy.optimize import minimize
+class Lbfgs(Solver):
+    """L-BFGS-B (Byrd et al. 1995)."""
 
-    def callback(intermediate_result: Any) -> None:
-        numbers = intermediate_result.x
-        solver.note(numbers, *solver.loss(numbers))
+    def solve(self, start: Array) -> None:
+        """Minimise the mean loss over all rows of all ranks."""
+        import numpy as np
+        from scipy.optimize import minimize
 
-    options = {
-        "maxiter": solver.settings.epochs,
-        "maxfun": 20 * solver.settings.epochs,
-        "ftol": 0.0,
-        "gtol": 0.0,
+        known, ranks = self.step.known, self.problem.ranks
+
+        def loss(numbers: Array) -> tuple[float, Array]:
+            with np.errstate(all="ignore"):
+                total = ranks.summed(
+                    lambda: np.append(known(np.ascontiguousarray(numbers)), known.count), len(numbers) + 2
+                )
+                found = total[:-1] / total[-1]
+            return float(found[0]), found[1:]
+
+        def callback(intermediate_result: Any) -> None:
+            self.note(intermediate_result.x, *loss(intermediate_result.x))
+
+        epochs = self.settings.epochs
+        options = {"maxiter": epochs, "maxfun": 20 * epochs, "ftol": 0.0, "gtol": 0.0}
+        minimize(loss, start, jac=True, method="L-BFGS-B", callback=callback, options=options)
+        if not self.history.losses:  # the start is a minimum, or not finite
+            self.note(start, *loss(start))
+
+
+class LevenbergMarquardt(Solver):
+    """MINPACK's Levenberg-Marquardt (Moré 1978) on the residuals model(row) - target.
+
+    An iteration is an evaluation of the Jacobian at parameters that are better than those before.
+    """
+
+    def solve(self, start: Array) -> None:
+        """Minimise the mean squared error over all rows."""
+        import numpy as np
+        from scipy.optimize import least_squares
+
+        from nodegrad.compiler.compiled import compile
+        from nodegrad.training.compiled_step import write
+        from nodegrad.transforms import value_and_grad
+
+        problem, known, leaves = self.problem, self.step.known, self.step.leaves
+        count, width = known.count, len(leaves)
+        if count < width:
+            raise ValueError(
+                f"fit: optimizer='lm' takes as many rows as parameters; got {count} for {width}."
+            )
+
+        def residual(row: Any, target: Any, *weight: Any) -> Any:
+            found = problem.model(row)
+            found = found[0] if isinstance(found, list) else found
+            difference = found - (target[0] if isinstance(target, list) else target)
+            return weight[0] ** 0.5 * difference if weight else difference
+
+        self.settings.criteria.patience = math.inf  # the last digits come slowly, and MINPACK knows its end
+        compiled = compile(value_and_grad(residual, wrt=leaves))
+        latest: dict[str, Array] = {}
+
+        def rows(numbers: Array) -> Array:
+            """Return residual and gradient for each row."""
+            if latest.get("numbers") is None or not np.array_equal(latest["numbers"], numbers):
+                write(leaves, numbers)
+                value, slopes = compiled.over(known.spec, known.blocks, count)
+                latest.update(numbers=numbers.copy(), found=np.column_stack([value, np.asarray(slopes)]))
+            return latest["found"]
+
+        def slope(found: Array) -> Array:
+            return 2.0 / count * (found[:, 0] @ found[:, 1:])
+
+        def jacobian(numbers: Array) -> Array:
+            found = rows(numbers)
+            loss = float(found[:, 0] @ found[:, 0]) / count
+            if not self.history.losses or loss < self.history.losses[-1]:
+                self.note(numbers, loss, slope(found))
+            return found[:, 1:]
+
+        if not np.isfinite(rows(start)).all():
+            jacobian(start)
+        result = least_squares(
+            lambda numbers: rows(numbers)[:, 0],
+            start,
+            jac=jacobian,
+            method="lm",
+            x_scale="jac",
+            xtol=1e-15,
+            ftol=1e-15,
+            gtol=1e-15,
+            max_nfev=20 * self.settings.epochs,
+        )
+        self.step.point = self.step.point._replace(numbers=result.x.copy(), slope=slope(rows(result.x)))
+
+
+SOLVERS = {"lbfgs": Lbfgs, "lm": LevenbergMarquardt}
+
+
+def check_solver(name: str, problem: Problem, settings: Settings) -> None:
+    """Refuse what a solver cannot do.
+
+    Raises:
+        ValueError: for any of it.
+    """
+    refused = {
+        "checkpoint or resume, because SciPy keeps the state of its solvers to itself": (
+            settings.checkpoint is not None or settings.resume is not None
+        ),
+        "max_gradient_norm": settings.limit < math.inf,
+        "compile=False": settings.compile is False,
+        "dropout": problem.noisy,
+        "combine": name == "lm" and problem.ranks.combine is not None,
+        "another loss than mean_squared_error": (
+            name == "lm" and problem.loss is not LOSSES["mean_squared_error"]
+        ),
     }
-    minimize(solver.loss, solver.start, jac=True, method="L-BFGS-B", callback=callback, options=options)
-    return "tolerance"
-
-
-def _levenberg_marquardt(solver: _Solver) -> str:
-    """Run MINPACK's Levenberg-Marquardt (Moré 1978) on the residuals model(row) - target."""
-    import numpy as np
-    from scipy.optimize import least_squares
-
-    from nodegrad.compiler.compiled import compile
-    from nodegrad.training.compiled_step import write
-    from nodegrad.transforms import value_and_grad
-
-    problem, known = solver.problem, solver.step.known
-    count, width = known.count, len(solver.leaves)
-
-    def residual(row: Any, target: Any, *weight: Any) -> Any:
-        found = problem.model(row)
-        found = found[0] if isinstance(found, list) else found
-        difference = found - (target[0] if isinstance(target, list) else target)
-        return weight[0] ** 0.5 * difference if weight else difference
-
-    solver.settings.criteria.patience = math.inf  # the last digits come slowly, and MINPACK knows its end
-    compiled = compile(value_and_grad(residual, wrt=solver.leaves))
-    latest: dict[str, Array] = {}
-
-    def rows(numbers: Array) -> Array:
-        """Return residual and gradient for each row."""
-        if latest.get("numbers") is None or not np.array_equal(latest["numbers"], numbers):
-            write(solver.leaves, numbers)
-            value, slopes = compiled.over(known.spec, known.blocks, count)
-            latest.update(numbers=numbers.copy(), found=np.column_stack([value, np.asarray(slopes)]))
-        return latest["found"]
-
-    def jacobian(numbers: Array) -> Array:
-        found = rows(numbers)
-        r, J = found[:, 0], found[:, 1:]
-        loss = float(r @ r) / count
-        if not solver.history.losses or loss < solver.history.losses[-1]:
-            solver.note(numbers, loss, 2.0 / count * (r @ J))
-        return J
-
-    if count < width:
-        raise ValueError(f"fit: optimizer='lm' takes as many rows as parameters; got {count} for {width}.")
-    result = least_squares(
-        lambda numbers: rows(numbers)[:, 0],
-        solver.start,
-        jac=jacobian,
-        method="lm",
-        x_scale="jac",
-        xtol=1e-15,
-        ftol=1e-15,
-        gtol=1e-15,
-        max_nfev=20 * solver.settings.epochs,
-    )
-    found = rows(result.x)
-    slope = 2.0 / count * (found[:, 0] @ found[:, 1:])
-    solver.step.point = solver.step.point._replace(numbers=result.x.copy(), slope=slope)
-    return "tolerance"
+    for what, given in refused.items():
+        if given:
+            other = "adam" if name == "lbfgs" or problem.noisy else "lbfgs"
+            raise ValueError(
+                f"fit: optimizer={name!r} cannot be used with {what}. Leave that out, or take {other!r}."
+            )
