@@ -289,9 +289,9 @@ def log_ndtr(x: Number) -> Number:
     >>> round(ng.log_ndtr(-100.0), 6)
     -5005.524209
     """
-    inverse = ops.div(1.0, ops.square(x))
-    series = special.polynomial(inverse, _MILLS)
-    far = log(ops.div(series, ops.neg(x))) - ops.mul(0.5, ops.square(x)) - 0.5 * math.log(2.0 * math.pi)
+    low = ops.minimum(x, -1.0)  # the series is taken below -11; elsewhere it must not overflow
+    series = special.polynomial(ops.div(1.0, ops.square(low)), _MILLS)
+    far = log(ops.div(series, ops.neg(low))) - ops.mul(0.5, ops.square(low)) - 0.5 * math.log(2.0 * math.pi)
     near = where(gt(x, 0.0), ops.log1p(ops.neg(ndtr(ops.neg(x)))), log(ndtr(x)))
     return where(lt(x, -11.0), far, near)
 

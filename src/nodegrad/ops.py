@@ -431,7 +431,7 @@ atanh    = Op("atanh",      "atanh", _ieee(math.atanh, {1.0: inf, -1.0: -inf}),
 erf      = Op("erf",        "erf",  math.erf,         (lambda x, out: _ERF * exp(-(x * x)),), _R)
 erfc     = Op("erfc",       "erfc", math.erfc,        (lambda x, out: -_ERF * exp(-(x * x)),), _R)
 
-sigmoid  = Op("sigmoid",    "σ",    _sigmoid,         (lambda x, out: out * (1.0 - out),), _R)
+sigmoid  = Op("sigmoid",    "σ",    _sigmoid,         (lambda x, out: out * sigmoid(-x),), _R)
 softplus = Op("softplus",   "softplus", _softplus,    (lambda x, out: sigmoid(x),), _R)
 relu     = Op("relu",       "ReLU", _relu,            (lambda x, out: gt(x, 0.0),), _P, selects=True)
 step     = Op("step",       "step", _step,            (None,), _P)

@@ -302,3 +302,86 @@ def test_second_derivative_of_asin_at_a_tiny_number_is_that_number():
     assert ng.grad(ng.grad(ng.asin))(1e-18) == 1e-18
     assert ng.grad(ng.grad(ng.acos))(1e-18) == -1e-18
     assert ng.grad(ng.grad(ng.atanh))(1e-18) == 2e-18
+
+
+# Functions of one number over the whole range of floats. mpmath's own functions, or closed forms.
+def normal(x):
+    return mpmath.erfc(-x / mpmath.sqrt(2)) / 2
+
+
+def softplus(x):
+    return mpmath.log1p(mpmath.exp(x))
+
+
+WHOLE_RANGE = {
+    **{name: (getattr(ng, name), getattr(mpmath, name)) for name in (
+        "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh",
+        "tanh", "asinh", "acosh", "atanh", "erf", "erfc",
+    )},
+    **{name: (getattr(ng, name), EXACT[name]) for name in ("cbrt", "reciprocal", "square", "sigmoid")},
+    "softplus": (ng.softplus, softplus),
+    "log_sigmoid": (ng.log_sigmoid, lambda x: -softplus(-x)),
+    "silu": (ng.silu, lambda x: x / (1 + mpmath.exp(-x))),
+    "mish": (ng.mish, lambda x: x * mpmath.tanh(softplus(x))),
+    "gelu": (ng.gelu, lambda x: x * normal(x)),
+    "elu": (ng.elu, lambda x: x if x > 0 else mpmath.expm1(x)),
+    "softsign": (ng.softsign, lambda x: x / (1 + abs(x))),
+    "ndtr": (ng.ndtr, normal),
+    "log_ndtr": (ng.log_ndtr, lambda x: mpmath.log(normal(x))),
+    "logaddexp": (lambda x: ng.logaddexp(x, 0.0), softplus),
+    "hypot": (lambda x: ng.hypot(x, 1.0), lambda x: mpmath.sqrt(x * x + 1)),
+    "atan2": (lambda x: ng.atan2(x, 1.0), mpmath.atan),
+    "pow": (lambda x: x**2.5, lambda x: x ** mpmath.mpf(2.5)),
+    "power": (lambda x: 2.0**x, lambda x: mpmath.mpf(2) ** x),
+}  # fmt: skip
+
+# Where digits are lost, and why: the numbers by their size, and from which order on. Peers lose the same.
+LOST = {
+    "tanh": (3.0, math.inf, 1),  # 1 - tanh² is a difference of two numbers near 1
+    "mish": (3.0, math.inf, 2),  # contains tanh
+    "softsign": (1e5, math.inf, 1),  # likewise, of 1/(1 + |x|) and |x|/(1 + |x|)²
+    "sigmoid": (0.0, 1e-5, 2),  # the second derivative vanishes at 0: a difference of two numbers near ½
+    "softplus": (0.0, 1e-5, 3),
+    "log_sigmoid": (0.0, 1e-5, 3),
+    "silu": (0.0, 1e-5, 3),
+    "logaddexp": (0.0, 1e-5, 3),
+}
+SIZES = [1e-50, 1e-18, 1e-9, 1e-4, 0.1, 0.3, 0.7, 0.95, 1.0 - 1e-6, 1.4, 3.0, 6.0, 10.0, 20.0, 30.0, 37.0]
+SIZES += [40.0, 100.0, 300.0, 700.0, 1e3, 1e6, 1e12, 1e60, 1e100]
+
+
+def far_derivative(function, x, order):
+    """Differentiate by differences of five points that are very near each other; None outside the domain."""
+    with mpmath.workdps(420):
+        x = mpmath.mpf(x)
+        h = abs(x) * mpmath.mpf(10) ** -40
+        b, c, d, e, f = [function(x + k * h) for k in range(-2, 3)]
+        found = {
+            1: (e - c) * mpmath.mpf(2) / 3 - (f - b) / 12,
+            2: (e + c) * mpmath.mpf(4) / 3 - (f + b) / 12 - d * mpmath.mpf(5) / 2,
+            3: (f - b) / 2 - (e - c),
+        }[order] / h**order
+        rounding = abs(d) * mpmath.mpf(10) ** -400 / h**order
+    real = isinstance(found, mpmath.mpf)
+    return found if real and max(rounding, 1e-290) < abs(found) < 1e300 else None
+
+
+@pytest.mark.parametrize("name", WHOLE_RANGE)
+def test_derivatives_keep_their_digits_over_the_whole_range_of_floats(name):
+    function, exact = WHOLE_RANGE[name]
+    smallest, largest, lost_from = LOST.get(name, (0.0, 0.0, 4))
+    derivative, judged = function, 0
+
+    for order in (1, 2, 3):
+        derivative = ng.grad(derivative)
+        for x in [sign * size for size in SIZES for sign in (1.0, -1.0)]:
+            expected = far_derivative(exact, x, order)
+            if expected is None or (name in ("sin", "cos", "tan") and abs(x) > 1e6):
+                continue
+            found = derivative(x)
+            if order >= lost_from and smallest <= abs(x) <= largest:
+                assert abs(found - expected) <= 1e-9 * min(1.0, abs(function(x)) + 1.0)
+            else:
+                assert abs(found - expected) <= 1e-8 * abs(expected), (order, x, found, float(expected))
+                judged += 1
+    assert judged > 30
