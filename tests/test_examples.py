@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-LONGER = {"character_gpt.py": 115}  # a whole transformer, every layer written out
+LONGER = {
+    "character_gpt.py": 115,  # a whole transformer, every layer written out
+    "digits.py": 80,  # it chooses its settings, too
+}
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
@@ -34,3 +37,11 @@ def test_every_option_of_an_example_is_used(example):
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_example_is_short(example):
     assert len(example.read_text(encoding="utf-8").splitlines()) < LONGER.get(example.name, 60)
+
+
+def test_digits_held_out_are_recognised(run_python):
+    printed = run_python("-W", "error", EXAMPLES[0].with_name("digits.py"))
+
+    shares = re.findall(r"([\d.]+)%", printed.splitlines()[-1])
+    assert len(shares) == 5
+    assert min(map(float, shares)) >= 97.0
