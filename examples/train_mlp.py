@@ -28,7 +28,6 @@ history = ng.fit(
     model,
     X_train,
     y_train,
-    loss="mean_squared_error",
     optimizer=ng.optim.Adam(model.parameters(), learning_rate=0.005),
     epochs=4 if options.quick else 40,
     batch_size=16,
