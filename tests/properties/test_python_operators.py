@@ -2,6 +2,7 @@
 
 import math
 import operator
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -75,6 +76,25 @@ def test_compiled_operator_is_the_one_on_floats(name, backend, rows):
 
 
 COMPILED = {}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("exponent", [None, 2.0, 3.0, -1.0, 0.5, 2.5, -2.0, 10.0])
+def test_power_that_need_not_be_exact_is_within_four_units_in_the_last_place(exponent, backend):
+    draw = random.Random(exponent)
+    bases = [math.exp(draw.gauss(0.0, 4.0)) for _ in range(4000)] + HARD
+    exponents = [draw.gauss(0.0, 5.0) if exponent is None else exponent for _ in bases]
+
+    found = ng.compile(lambda x, y: x**y, backend=backend).map(bases, exponents).tolist()
+    if exponent is not None:
+        given = ng.compile(lambda x: x**exponent, backend=backend).map(bases).tolist()
+        found, bases, exponents = found + given, bases * 2, exponents * 2
+
+    for x, y, number in zip(bases, exponents, found, strict=True):
+        expected = on_floats(operator.pow, x, y)
+        if expected is not None and not same(number, expected):
+            assert backend == "llvm" or exponent == 2.0, (x, y)
+            assert abs(number - expected) <= 4.0 * math.ulp(expected), (x, y)
 
 
 @given(x=numbers, digits=st.integers(-330, 330) | st.integers(-4, 17))

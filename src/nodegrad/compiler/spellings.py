@@ -130,7 +130,7 @@ SPELLINGS: dict[Op, Spelling] = {
     ops.atanh:  Spelling("arctanh",    _FAST, "",                "atanh"),
     ops.erf:    Spelling("",           _FAST, "",                "erf"),
     ops.erfc:   Spelling("",           _FAST, "",                "erfc"),
-    ops.pow:    Spelling("power",      _FAST, "",                "pow"),
+    ops.pow:    Spelling("float_power", True, "",                "pow"),
     ops.mod:    Spelling("fmod",       True,  "",                "fmod",     _mod),
     ops.floordiv: Spelling("",         _FAST, "",                "",         _floordiv),
     ops.sigmoid: Spelling("",          _FAST, "",                "",         _sigmoid),
