@@ -93,7 +93,7 @@ def test_sizes_and_noise_are_checked(make):
         ValueError, match=f"{make.__name__} takes n_samples as a whole number of at least 1; got 0"
     ):
         make(0)
-    with pytest.raises(ValueError, match=f"{make.__name__}: noise is a number not below 0"):
+    with pytest.raises(ValueError, match=f"{make.__name__} takes noise as a finite number of at least 0"):
         make(10, noise=-0.1)
 
 

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import numpy.ma as ma
 import pytest
 
 import nodegrad as ng
@@ -95,3 +96,42 @@ def test_a_masked_array_is_refused_wherever_numbers_come_in():
     for take in (as_array, as_list, ng.compile(lambda row: row[0]).map, ng.nn.Neuron(2)):
         with pytest.raises(TypeError, match="without a mask"):
             take(masked)
+
+
+MASKED = ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
+MASKED_ROWS = ma.masked_array([[1.0, 2.0], [2.0, 1.0]], mask=[[False, True], [False, False]])
+DOORS = {
+    "grad": lambda: ng.grad(ng.sum)(MASKED),
+    "value_and_grad": lambda: ng.value_and_grad(ng.sum)(MASKED),
+    "jacobian": lambda: ng.jacobian(list)(MASKED),
+    "hessian": lambda: ng.hessian(ng.norm)(MASKED),
+    "jvp": lambda: ng.jvp(ng.sum, (MASKED,), ([1.0, 1.0, 1.0],)),
+    "tangents of jvp": lambda: ng.jvp(ng.sum, ([1.0, 1.0, 1.0],), (MASKED,)),
+    "vjp": lambda: ng.vjp(ng.sum, MASKED),
+    "adjoints of vjp": lambda: ng.vjp(list, [1.0, 2.0, 3.0])[1](MASKED),
+    "hvp": lambda: ng.hvp(ng.norm, (MASKED,), ([1.0, 1.0, 1.0],)),
+    "check_grad": lambda: ng.check_grad(ng.norm, MASKED),
+    "root": lambda: ng.root(lambda p: p, MASKED),
+    "while_loop": lambda: ng.while_loop(lambda p: p[0] < 0, lambda p: p, MASKED),
+    "compiled call": lambda: ng.compile(ng.sum)(MASKED),
+    "compiled gradient": lambda: ng.compile(ng.grad(ng.sum))(MASKED),
+    "map": lambda: ng.compile(ng.exp).map(MASKED),
+    "map of rows": lambda: ng.compile(ng.sum).map(MASKED_ROWS),
+    "map of a list of rows": lambda: ng.compile(ng.sum).map(list(MASKED_ROWS)),
+    "map, shared": lambda: ng.compile(lambda x, p: x * p[0]).map([1.0], MASKED, shared=(1,)),
+    "fit": lambda: ng.fit(ng.nn.MLP(2, [1]), MASKED_ROWS, [1.0, 0.0], epochs=1),
+    "fit, targets": lambda: ng.fit(ng.nn.MLP(2, [1]), [[1.0, 2.0]] * 3, MASKED, epochs=1),
+    "predict": lambda: ng.nn.MLP(2, [1]).predict(MASKED_ROWS),
+    "standardize": lambda: ng.data.standardize(MASKED_ROWS),
+    "train_test_split": lambda: ng.data.train_test_split(MASKED_ROWS, [1.0, 0.0]),
+    "a loss": lambda: ng.nn.mean_squared_error(MASKED, [1.0, 2.0, 3.0]),
+    "a masked number": lambda: ng.sum(MASKED),
+    "an operation": lambda: ng.exp(MASKED),
+    "Value": lambda: ng.Value(MASKED[1]),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_masked_array_is_refused_with_the_remedy(door):
+    with pytest.raises(TypeError, match=r"mask.*array\.filled\(\.\.\.\)"):
+        DOORS[door]()

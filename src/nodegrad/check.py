@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from nodegrad.graph import topological_order
-from nodegrad.inputs import whole
+from nodegrad.inputs import described, whole
 from nodegrad.ops import plain
 from nodegrad.transforms import jacobian
-from nodegrad.trees import build, described, flatten
+from nodegrad.trees import build, flatten
 from nodegrad.value import Value
 
 __all__ = ["check_grad"]

@@ -10,9 +10,9 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from nodegrad.inputs import as_array, whole
+from nodegrad.inputs import as_array, described, positive, whole
 from nodegrad.ops import plain
-from nodegrad.trees import build, described, flatten, is_structure
+from nodegrad.trees import build, flatten, is_structure
 
 Row = list[float]
 DataSet = tuple[list[Row], list[int]]
@@ -398,8 +398,7 @@ def _jitter(generator: random.Random, noise: float) -> float:
 
 def _generator(seed: int | None, n_samples: int, noise: float, user: str) -> random.Random:
     whole(user, "n_samples", n_samples)
-    if not 0.0 <= noise < math.inf:
-        raise ValueError(f"{user}: noise is a number not below 0; got {noise!r}.")
+    positive(user, "noise", noise, or_zero=True)
     generator: random.Random = generator_for(seed)
     return generator
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from nodegrad.graph import patient_collector, topological_order
+from nodegrad.inputs import described
 from nodegrad.ops import constant
 from nodegrad.sweep import chain, partials, watchers
-from nodegrad.trees import described
 from nodegrad.value import Value, listen
 
 __all__ = ["Stats", "detect_anomaly", "stats"]

@@ -3,6 +3,8 @@
 Arrays and data frames become arrays or lists of plain numbers here, and nowhere else.
 """
 
+import math
+import sys
 from collections.abc import Iterable
 from operator import index
 from typing import Any
@@ -33,19 +35,20 @@ def whole(user: str, argument: str, given: Any, least: int = 1, optional: bool =
     return number
 
 
-def positive(user: str, argument: str, given: Any) -> float:
-    """Return a real number above 0 as a float.
+def positive(user: str, argument: str, given: Any, or_zero: bool = False) -> float:
+    """Return a real number above 0, or 0 too with `or_zero`, as a float; inf only without it.
 
-    >>> positive("huber", "delta", 2)
-    2.0
+    >>> positive("huber", "delta", 2), positive("fit", "tolerance", 0, or_zero=True)
+    (2.0, 0.0)
 
     Raises:
-        ValueError: if it is not above 0, or nan.
-        TypeError: if it is no real number.
+        ValueError: if it is not, or nan.
+        TypeError: if it is not a real number.
     """
     number = plain(given, f"{user}: {argument}")
-    if not number > 0.0:
-        raise ValueError(f"{user} takes {argument} as a number above 0; got {given!r:.60}.")
+    if not (0.0 <= number < math.inf if or_zero else number > 0.0):
+        wanted = "a finite number of at least 0" if or_zero else "a number above 0"
+        raise ValueError(f"{user} takes {argument} as {wanted}; got {given!r:.60}.")
     return number
 
 
@@ -80,12 +83,42 @@ def as_array(table: Any, user: str = "data") -> Any:
         table = table if hasattr(table, "tolist") else table.__array__()
     else:
         return None
-    if hasattr(table, "mask"):
+    return without_mask(table, user)
+
+
+def without_mask(array: Any, user: str = "nodegrad") -> Any:
+    """Return an array that hides none of its numbers.
+
+    Raises:
+        TypeError: for a masked array.
+    """
+    if hasattr(array, "mask"):
         raise TypeError(
             f"{user} takes arrays without a mask; got a masked one. Write array.filled(...), or drop the "
             "rows: X[~X.mask.any(axis=1)]."
         )
-    return table
+    return array
+
+
+def is_array(x: Any) -> bool:
+    """Return whether this is a NumPy array. Where NumPy is not loaded there are none."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(x, numpy.ndarray)
+
+
+def described(x: Any) -> str:
+    """Say what came, for an error: a list of 3, None, 'text' of type str.
+
+    >>> described([1.0, 2.0]), described("text")
+    ('a list of 2', "'text' of type str")
+    """
+    if x is None:
+        return "None"
+    if isinstance(x, list | tuple | dict):
+        return f"a {type(x).__name__} of {len(x)}"
+    if is_array(x) and x.shape:
+        return f"an array of shape {x.shape}"
+    return f"{x!r:.60} of type {type(x).__name__}"
 
 
 def as_list(table: Any, user: str = "data") -> Any:
@@ -98,3 +131,15 @@ def as_list(table: Any, user: str = "data") -> Any:
     if array is not None:
         return array.tolist()
     return list(table) if hasattr(table, "__iter__") and not isinstance(table, str | dict) else table
+
+
+def as_lists(table: Any, user: str = "data") -> Any:
+    """Turn nested sequences, arrays and iterators into nested lists; leave a number or a Value alone.
+
+    >>> as_lists([(1.0, 2.0), range(2)])
+    [[1.0, 2.0], [0, 1]]
+    """
+    if type(table) is float or hasattr(table, "apply_op"):
+        return table
+    found = as_list(table, user)
+    return [as_lists(entry, user) for entry in found] if type(found) is list else found

@@ -15,10 +15,10 @@ from threading import get_ident
 from typing import Any, NamedTuple
 
 from nodegrad.graph import dependents, topological_order
-from nodegrad.inputs import whole
+from nodegrad.inputs import described, whole
 from nodegrad.ops import Composite, constant, identity, plain
 from nodegrad.sweep import forward_sweep
-from nodegrad.trees import LEAF, Spec, Tree, build, container, described, flatten
+from nodegrad.trees import LEAF, Spec, Tree, build, container, flatten
 from nodegrad.value import Value, listen, literal, stand_in
 
 __all__ = ["fori_loop", "scan", "while_loop"]

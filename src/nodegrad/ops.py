@@ -188,6 +188,8 @@ def plain(number: Any, user: str) -> float:
         "complex": "Only real numbers are differentiated: use .real and .imag.",
         "NoneType": "A function may have forgotten its return.",
         "ndarray": "For an array apply NumPy's function to an object array of Values, or call this per element.",
+        "MaskedArray": "Write array.filled(...), or drop what is masked.",
+        "MaskedConstant": "It is masked: write array.filled(...), or drop what is masked.",
         "list": "Call this once per element.",
         "tuple": "Call this once per element.",
         "Value": "Use value.data for the number it holds.",

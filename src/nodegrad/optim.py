@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.inputs import positive, whole
+from nodegrad.inputs import described, positive, whole
 from nodegrad.ops import plain
-from nodegrad.trees import described
 from nodegrad.value import NO_GRADIENT, RESET, Value
 
 Number = Any  # a float, a NumPy array or a Value
@@ -627,10 +626,7 @@ def _check_setting(user: str, name: str, setting: Any) -> None:
 
 
 def _check_rate(user: str, rate: Any) -> float:
-    number = plain(rate, f"{user}: learning_rate")
-    if not 0.0 <= number < math.inf:
-        raise ValueError(f"{user}: learning_rate is a number not below 0, or a schedule; got {rate!r}.")
-    return number
+    return positive(user, "learning_rate", rate, or_zero=True)
 
 
 def _state(entry: Any, user: str) -> State:

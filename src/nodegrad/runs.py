@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nodegrad.graph import clock, dependents, topological_order
+from nodegrad.inputs import described
 from nodegrad.ops import constant, identity, plain
 from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep, watchers
-from nodegrad.trees import Number, Sparse, Spec, Tree, build, described, flatten
+from nodegrad.trees import Number, Sparse, Spec, Tree, build, flatten
 from nodegrad.value import Value, check_unchanged, literal, stand_in
 
 Function = Callable[..., Any]

@@ -12,10 +12,11 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.graph import clock, dependents, topological_order
+from nodegrad.inputs import described
 from nodegrad.loops import repeat, rolling
 from nodegrad.ops import Composite, constant, div, gt, lt, plain, where
 from nodegrad.sweep import forward_sweep, reverse_sweep
-from nodegrad.trees import Spec, Tree, build, described, flatten
+from nodegrad.trees import Spec, Tree, build, flatten
 from nodegrad.value import Value, literal, stand_in
 
 __all__ = ["fixed_point", "root"]

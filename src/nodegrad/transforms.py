@@ -11,9 +11,9 @@ from types import MethodType
 from typing import Any
 
 from nodegrad.graph import dependents, patient_collector
-from nodegrad.inputs import one_of
+from nodegrad.inputs import described, one_of
 from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
-from nodegrad.trees import Number, Tree, blocks, build, container, described, flatten
+from nodegrad.trees import Number, Tree, blocks, build, container, flatten
 from nodegrad.value import Value
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]

@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from itertools import accumulate
 from typing import Any
 
+from nodegrad.inputs import is_array, without_mask
 from nodegrad.value import Value
 
 Number = Any  # a float or a Value
@@ -217,7 +218,8 @@ def _spec(tree: Any, leaves: list[Any]) -> Spec:
     if kind in _NUMBERS:
         leaves.append(tree)
         return LEAF
-    if _is_array(tree):
+    if is_array(tree):
+        without_mask(tree)
         leaves += tree.ravel().tolist() if tree.dtype != object else list(tree.flat)
         return _array_type(), tree.shape, ()
     found = container(tree)
@@ -226,12 +228,6 @@ def _spec(tree: Any, leaves: list[Any]) -> Spec:
         return LEAF
     form, entries = found
     return kind, form, tuple([_spec(entry, leaves) for entry in entries])
-
-
-def _is_array(tree: Any) -> bool:
-    """Whether this is an array. Where NumPy is not loaded there are none."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(tree, numpy.ndarray)
 
 
 def _array_type() -> Any:
@@ -269,13 +265,13 @@ def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:
         own = matrix[rows : rows + math.prod(shape or ())]
         rows += len(own)
         if shape is None:
-            return builder(inner, _is_array(matrix))(own[0], 0, float if _is_array(matrix) else None)[0]
+            return builder(inner, is_array(matrix))(own[0], 0, float if is_array(matrix) else None)[0]
         columns = 0
 
         def entries(of: Any) -> Any:
             nonlocal columns
             start, columns = columns, columns + math.prod(of or ())
-            if _is_array(matrix):
+            if is_array(matrix):
                 return own[:, start:columns].reshape(shape + (of or ()))
             return _array([x for row in own for x in row[start:columns]], shape + (of or ()), None)
 
@@ -369,14 +365,3 @@ def _array(leaves: Leaves, shape: tuple[int, ...], dtype: Any) -> Any:
     made = sys.modules["numpy"].empty(len(leaves), dtype)
     made[:] = leaves
     return made.reshape(shape)
-
-
-def described(x: Any) -> str:
-    """Say what came, for an error: a list of 3, None, 'text' of type str."""
-    if x is None:
-        return "None"
-    if isinstance(x, list | tuple | dict):
-        return f"a {type(x).__name__} of {len(x)}"
-    if _is_array(x) and x.shape:
-        return f"an array of shape {x.shape}"
-    return f"{x!r:.60} of type {type(x).__name__}"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nodegrad.inputs import as_array
+from nodegrad.inputs import as_array, is_array, without_mask
 from nodegrad.ops import plain
 from nodegrad.trees import LEAF, Spec, container, flatten, kind_of
 
@@ -287,14 +287,9 @@ def _add(array: Array, name: str, blocks: list[Array], names: list[str]) -> tupl
 def _numbers(argument: Any, name: str) -> Array:
     if type(argument) is np.ndarray and argument.dtype == np.float64:
         return argument
-    rows = (
-        argument if isinstance(argument, list) and isinstance(next(iter(argument), None), np.ndarray) else ()
-    )
-    if any(isinstance(each, np.ma.MaskedArray) for each in (argument, *rows)):
-        raise TypeError(
-            f"map takes arrays without a mask; {name} is a masked one. Write array.filled(...), or drop the "
-            "rows: X[~X.mask.any(axis=1)]."
-        )
+    rows = argument if isinstance(argument, list) and is_array(next(iter(argument), None)) else ()
+    for each in (argument, *rows):
+        without_mask(each, f"map: {name}")
     try:
         array = np.asarray(argument if isinstance(argument, list) else _plain(argument, name))
     except ValueError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.functions import log_softmax, mean
-from nodegrad.inputs import positive
+from nodegrad.inputs import as_lists, positive
 from nodegrad.value import Value
 
 Number = Any  # a float or a Value
@@ -133,7 +133,7 @@ def cross_entropy(predictions: Any, targets: Any) -> Number:
     Raises:
         ValueError: if the shapes differ, there is nothing to average, or a class does not exist.
     """
-    logits, classes = _plain_lists(predictions), _plain_lists(targets)
+    logits, classes = as_lists(predictions, "cross_entropy"), as_lists(targets, "cross_entropy")
     if not isinstance(logits, list) or not logits:
         raise ValueError(f"cross_entropy takes the logits of all classes; got {logits!r:.60}.")
     if not isinstance(logits[0], list):
@@ -195,7 +195,7 @@ def _weighted(user: str, target: Number, one: Callable[[], Number], zero: Callab
 
 
 def _averaged(user: str, loss: Callable[[Number, Number], Number], predictions: Any, targets: Any) -> Number:
-    pairs = _pairs(_plain_lists(predictions), _plain_lists(targets), user)
+    pairs = _pairs(as_lists(predictions, user), as_lists(targets, user), user)
     losses = [loss(prediction, target) for prediction, target in pairs]
     if not losses:
         raise ValueError(f"{user} needs at least one prediction; got none.")
@@ -225,14 +225,3 @@ def _pairs(predictions: Any, targets: Any, user: str) -> Iterator[tuple[Number, 
 
 def _extent(numbers: Any) -> str:
     return f"a list of {len(numbers)}" if isinstance(numbers, list) else "a single number"
-
-
-def _plain_lists(numbers: Any) -> Any:
-    """Turn nested sequences, arrays and iterators into nested lists; leave a number alone."""
-    if type(numbers) is float or isinstance(numbers, Value):
-        return numbers
-    if hasattr(numbers, "tolist"):
-        return numbers.tolist()
-    if hasattr(numbers, "__iter__") and not isinstance(numbers, str):
-        return [_plain_lists(number) for number in numbers]
-    return numbers

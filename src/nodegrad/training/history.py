@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from nodegrad.inputs import whole
+from nodegrad.inputs import positive, whole
 from nodegrad.training.metrics import Metric
 
 Callback = Callable[[int, "History"], Any]
@@ -125,8 +125,7 @@ class Criteria:
     """When the loss, its improvement, or the gradient is small enough to stop."""
 
     def __init__(self, target: float, tolerance: float, patience: int | None, gradient: float) -> None:
-        if not tolerance >= 0.0:
-            raise ValueError(f"fit: tolerance is a number not below 0; got {tolerance!r}.")
+        positive("fit", "tolerance", tolerance, or_zero=True)
         whole("fit", "patience", patience, optional=True)
         self.target, self.tolerance, self.gradient = target, tolerance, gradient
         self.patience = math.inf if patience is None else patience

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nodegrad.data import Samples
-from nodegrad.inputs import one_of, positive, whole
+from nodegrad.inputs import described, one_of, positive, whole
 from nodegrad.nn.losses import LOSSES
 from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, class_weights
@@ -17,7 +17,6 @@ from nodegrad.training.problem import Loss, Problem
 from nodegrad.training.ranks import Combine, Ranks
 from nodegrad.training.run import Run
 from nodegrad.training.solvers import SOLVERS, check_solver
-from nodegrad.trees import described
 from nodegrad.value import Value
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from nodegrad.inputs import as_list, whole
+from nodegrad.inputs import as_list, described, whole
 from nodegrad.show.palette import CLASSES
 from nodegrad.show.plots.evaluate import evaluate, evaluate_loss, numbers
 from nodegrad.show.plots.marks import (
@@ -32,7 +32,7 @@ from nodegrad.show.plots.marks import (
     spread,
     with_legend,
 )
-from nodegrad.trees import described, flatten
+from nodegrad.trees import flatten
 from nodegrad.value import Value
 
 if TYPE_CHECKING:

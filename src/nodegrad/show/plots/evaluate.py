@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nodegrad.graph import patient_collector
-from nodegrad.inputs import as_list
-from nodegrad.trees import described, flatten
+from nodegrad.inputs import as_list, described
+from nodegrad.trees import flatten
 from nodegrad.value import Value
 
 Row = list[float]
