@@ -360,3 +360,25 @@ def test_random_loops_agree_in_every_tier(data):
         assert np.array_equal([exact(*row) for row in rows], expected, equal_nan=True)
         found = np.transpose(ng.compile(ng.grad(f, (0, 1)), backend=backend).map(xs, ys))
         np.testing.assert_allclose(found, slopes, rtol=1e-7, atol=1e-9)
+
+
+TIERS = pytest.mark.parametrize("tier", [lambda f: f, ng.compile], ids=["eager", "compiled"])
+
+
+@TIERS
+@pytest.mark.parametrize("body", [lambda x: None, lambda x: "a"], ids=["nothing", "text"])
+def test_body_that_returns_no_number_is_named(tier, body):
+    with pytest.raises(TypeError, match="while_loop, as its state, takes a real number; got"):
+        tier(lambda x: ng.while_loop(lambda x: x < 3.0, body, x))(1.0)
+
+
+@TIERS
+@pytest.mark.parametrize("answer", [None, "a", [True], (True,), np.array([True, False])])
+def test_condition_that_is_not_a_number_is_named(tier, answer):
+    with pytest.raises(TypeError, match="while_loop, from its condition, takes a real number; got"):
+        tier(lambda x: ng.while_loop(lambda x: answer, lambda x: x + 1.0, x))(1.0)
+
+
+def test_scan_over_a_number_is_named():
+    with pytest.raises(TypeError, match=r"scan takes xs as a list or array, or several; got 3\.0"):
+        ng.scan(lambda state, x: (state, None), 0.0, 3.0)

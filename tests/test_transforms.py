@@ -697,3 +697,37 @@ def test_sparse_results_of_values_stay_in_the_record():
 
     expected = ng.grad(lambda x: ng.sum([y for row in ng.jacobian(banded)(x) for y in row]))(x)
     assert ng.grad(f)(x) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "transform", [ng.grad, ng.value_and_grad, ng.jacobian, ng.hessian, lambda f: ng.grad(ng.grad(f))]
+)
+def test_array_without_dimensions_comes_back_as_one_eager_and_compiled(transform):
+    function, x = transform(lambda x: x * x * x), np.array(3.0)
+    compiled = ng.compile(function)
+
+    for found in (function(x), compiled(x), compiled(x)):
+        slope = found[1] if isinstance(found, tuple) else found
+        assert type(slope) is np.ndarray
+        assert slope.shape == ()
+        assert slope == (18.0 if transform not in (ng.grad, ng.value_and_grad, ng.jacobian) else 27.0)
+
+
+def test_array_without_dimensions_inside_a_structure_comes_back_as_one_compiled():
+    gradient = ng.grad(lambda p, y: p["a"] * p["b"][1] * y)
+    point = {"a": np.array(3.0), "b": np.array([1.0, 2.0])}
+
+    for found in (gradient(point, np.array(5.0)), ng.compile(gradient)(point, np.array(5.0))):
+        assert repr(found) == "{'a': array(10.), 'b': array([ 0., 15.])}"
+
+
+def _product_and_sum(x, y):
+    return x * y, x + y
+
+
+def test_function_that_vjp_returns_can_be_pickled():
+    _, pull_back = ng.vjp(_product_and_sum, 2.0, 3.0)
+
+    again = pickle.loads(pickle.dumps(pull_back))
+
+    assert again((1.0, 10.0)) == pull_back((1.0, 10.0)) == (13.0, 12.0)

@@ -108,9 +108,9 @@ def _repeat(
         found = _roll(user, roller, turn, state, None, limit)
         assert found is not None, "only scans are recorded turn by turn"
         return found[0]
-    spec = flatten(state)[1]
+    spec = _checked(user, state)
     turns = 0
-    while condition(state):
+    while _holds(user, condition(state)):
         if turns == limit:
             raise endless(turns)
         state = _next(user, spec, body(state))
@@ -157,7 +157,7 @@ def scan(
         found = _roll("scan", roller, turn, state, rows, 0)
         if found is not None:
             return found
-    spec = flatten(state)[1]
+    spec = _checked("scan", state)
     ys = []
     for x in rows:
         after, y = _pair(body(state, x))
@@ -195,6 +195,8 @@ def _rows(xs: Tree, length: int | None) -> list[Tree]:
     if xs is None:
         return [None] * whole("scan", "xs, or length=", length, 0)
     if not isinstance(xs, tuple | dict):
+        if not hasattr(xs, "__iter__"):
+            raise TypeError(f"scan takes xs as a list or array, or several; got {described(xs)}.")
         return list(xs)
     found = container(xs)
     assert found is not None, "a tuple or dict is a container"
@@ -216,12 +218,30 @@ def _pair(found: Any) -> tuple[Tree, Tree]:
 
 def _next(user: str, spec: Spec, state: Tree) -> Tree:
     """Return the next state, if it has the structure of the first."""
-    if flatten(state)[1] != spec:
+    if _checked(user, state) != spec:
         raise TypeError(
             f"{user} takes a body that returns a state of the structure it takes; this one returned "
             f"{described(state)}."
         )
     return state
+
+
+def _checked(user: str, state: Tree) -> Spec:
+    """Return how a state is structured, if it holds numbers."""
+    leaves, spec = flatten(state)
+    for x in leaves:
+        if not isinstance(x, Value):
+            plain(x, f"{user}, as its state,")
+    return spec
+
+
+def _holds(user: str, answer: Any) -> bool:
+    """Return whether there is another turn."""
+    return bool(answer if isinstance(answer, Value) else plain(answer, _from_condition(user)))
+
+
+def _from_condition(user: str) -> str:
+    return f"{user}, from its condition,"
 
 
 # One turn, recorded on stand-ins.
@@ -237,7 +257,7 @@ def _roll(
 ) -> tuple[Tree, list[Tree]] | None:
     """Return the last state and every y of a loop that is one operation; None to record it turn by turn."""
     leaves, spec = flatten(state)
-    first, turns = _values(leaves), None if rows is None else len(rows)
+    first, turns = _values(leaves, f"{user}, as its state,"), None if rows is None else len(rows)
     taken = [flatten(() if row is None else row) for row in rows or ()]
     shape = taken[0][1] if taken else None
     if any(other != shape for _, other in taken):
@@ -247,7 +267,7 @@ def _roll(
         go, after, y = turn(build(spec, now), build(shape, x) if x else None)
     given, given_spec = flatten(() if y is None else y)
     after = _values(flatten(_next(user, spec, after))[0])
-    condition = None if turns is not None else _value(go)
+    condition = None if turns is not None else _value(go, _from_condition(user))
     loop = Loop(now, x, recorder.order, condition, after, _values(given), turns, limit)
     operands = (*first, *loop.outside, *_values([item for items, _ in taken for item in items]))
     if _pays_turn_by_turn(loop, operands, roller):
@@ -258,12 +278,12 @@ def _roll(
     return build(spec, last), [build(given_spec, each) for each in ys]
 
 
-def _value(x: Any) -> Value:
-    return x if isinstance(x, Value) else literal(plain(x, "a loop"))
+def _value(x: Any, user: str = "a loop") -> Value:
+    return x if isinstance(x, Value) else literal(plain(x, user))
 
 
-def _values(found: Iterable[Any]) -> list[Value]:
-    return [_value(x) for x in found]
+def _values(found: Iterable[Any], user: str = "a loop") -> list[Value]:
+    return [_value(x, user) for x in found]
 
 
 def _stand_ins(values: Sequence[Value]) -> list[Value]:

@@ -71,7 +71,8 @@ class Run(NamedTuple):
     def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
         """Return the adjoints of the variables in the structure of the argument."""
         adjoints = self.reverse(seeds)
-        return build(self.argument, (self.number(adjoints.get(x, 0.0)) for x in self.variables))
+        numbers = [self.number(adjoints.get(x, 0.0)) for x in self.variables]
+        return build(self.argument, numbers, float if self.floats else object)
 
     def rows(self) -> Any:
         """Return the Jacobian by reverse sweeps."""

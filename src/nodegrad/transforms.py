@@ -152,18 +152,29 @@ def vjp(f: Function, *primals: Tree) -> tuple[Tree, Function]:
         one entry per primal and may be called many times; each call is one reverse sweep.
     """
     _check_function(f, "vjp")
-    with patient_collector():
-        record = run("vjp", f, primals, {}, range(len(primals)), None)
-        record = record._replace(active=dependents(record.order, record.variables))
+    pull_back = _PullBack(f, primals)
+    return pull_back.value, pull_back
 
-    def pull_back(adjoints: Tree) -> tuple[Tree, ...]:
+
+class _PullBack:
+    """What `vjp` returns. Pickled, it runs its function again where it is loaded: a graph cannot travel."""
+
+    def __init__(self, f: Function, primals: tuple[Tree, ...]) -> None:
+        self.f, self.primals = f, primals
         with patient_collector():
-            seeds = _seeds(record.outputs, adjoints, "adjoints", "the function that vjp returned")
-            swept = record.symbolic() if any(isinstance(x, Value) for x in seeds.values()) else record
-            gradient: tuple[Tree, ...] = swept.gradient(seeds)
+            record = run("vjp", f, primals, {}, range(len(primals)), None)
+        self.record = record._replace(active=dependents(record.order, record.variables))
+        self.value = build(record.result, map(record.number, record.outputs))
+
+    def __call__(self, adjoints: Tree) -> tuple[Tree, ...]:
+        with patient_collector():
+            seeds = _seeds(self.record.outputs, adjoints, "adjoints", "the function that vjp returned")
+            values = any(isinstance(x, Value) for x in seeds.values())
+            gradient: tuple[Tree, ...] = (self.record.symbolic() if values else self.record).gradient(seeds)
             return gradient
 
-    return build(record.result, map(record.number, record.outputs)), pull_back
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _PullBack, (self.f, self.primals)
 
 
 def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, ...]:

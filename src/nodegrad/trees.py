@@ -35,13 +35,16 @@ def flatten(tree: Tree) -> tuple[list[Any], Spec]:
     return leaves, _spec(tree, leaves)
 
 
-def build(spec: Spec, leaves: Iterable[Any]) -> Tree:
+def build(spec: Spec, leaves: Iterable[Any], dtype: Any = None) -> Tree:
     """Put leaves together as `spec` says. Arrays are of float64, or of objects if a leaf is not a float.
+
+    In place of an array without dimensions that would hold a Value stands the Value, which a user's function
+    can compute with; with the dtype `object` it is an array all the same.
 
     >>> build(flatten({"a": 1.0, "b": [2.0, (3.0,)]})[1], [7.0, 8.0, 9.0])
     {'a': 7.0, 'b': [8.0, (9.0,)]}
     """
-    return builder(spec)(list(leaves), 0, None)[0]
+    return builder(spec)(list(leaves), 0, dtype)[0]
 
 
 class Sparse:
@@ -259,13 +262,14 @@ def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:
     The matrix is an array of floats, or a list of rows.
     """
     rows = 0
+    values = not is_array(matrix) and any(map(len, matrix))
 
     def block(shape: Any) -> Tree:
         nonlocal rows
         own = matrix[rows : rows + math.prod(shape or ())]
         rows += len(own)
         if shape is None:
-            return builder(inner, is_array(matrix))(own[0], 0, float if is_array(matrix) else None)[0]
+            return builder(inner, is_array(matrix))(own[0], 0, object if values else float)[0]
         columns = 0
 
         def entries(of: Any) -> Any:
@@ -357,11 +361,10 @@ def _build_array(
 
 
 def _array(leaves: Leaves, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Make an array. In place of one without dimensions stands the Value itself, if it is to hold one."""
     if dtype is None:
         dtype = float if all(type(x) is float for x in leaves) else object
-    if not shape and dtype is object:
-        return leaves[0]
+        if not shape and dtype is object:
+            return leaves[0]
     made = sys.modules["numpy"].empty(len(leaves), dtype)
     made[:] = leaves
     return made.reshape(shape)

@@ -795,7 +795,7 @@ def test_bad_rows_are_refused_before_anything_runs(arguments, error, message):
 def test_masked_rows_are_refused(wrap):
     rows = np.ma.masked_array([[1.0, 2.0], [3.0, 4.0]], [[False, True], [False, False]])
 
-    with pytest.raises(TypeError, match=r"without a mask; argument 0.* is a masked one\..*filled"):
+    with pytest.raises(TypeError, match=r"map, as argument 0.*, takes arrays without a mask; .*filled"):
         ng.compile(lambda x: x).map(wrap(rows))
 
 

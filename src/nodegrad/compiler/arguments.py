@@ -289,7 +289,7 @@ def _numbers(argument: Any, name: str) -> Array:
         return argument
     rows = argument if isinstance(argument, list) and is_array(next(iter(argument), None)) else ()
     for each in (argument, *rows):
-        without_mask(each, f"map: {name}")
+        without_mask(each, f"map, as {name},")
     try:
         array = np.asarray(argument if isinstance(argument, list) else _plain(argument, name))
     except ValueError as error:
@@ -305,7 +305,7 @@ def _numbers(argument: Any, name: str) -> Array:
 
 def _plain(argument: Any, name: str) -> Any:
     """Return the array in a data frame or a masked array's refusal; anything else as it is."""
-    array = as_array(argument, f"map: {name}")
+    array = as_array(argument, f"map, as {name},")
     return argument if array is None else array
 
 

@@ -13,6 +13,7 @@ from nodegrad.compiler.lower import lower_loop
 from nodegrad.graph import patient_collector, topological_order
 from nodegrad.loops import Roller, rolled
 from nodegrad.ops import plain
+from nodegrad.transforms import plain_places
 from nodegrad.trees import Spec, build, flatten
 from nodegrad.value import Value, listen, observers, stand_in, stop_listening
 
@@ -176,7 +177,7 @@ def record(
     recorder = Recorder(inputs, expected)
     try:
         with recorder.at_work():
-            result = f(*build(spec, inputs))
+            result = f(*_arguments(f, spec, inputs))
     except OtherWay:
         return None
     except TypeError as error:
@@ -191,6 +192,14 @@ def record(
     leaves, out_spec = flatten(result)
     outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
     return Recording(inputs, outputs, out_spec, recorder.guards, recorder.reads, recorder.elsewhere)
+
+
+def _arguments(f: Any, spec: Spec, inputs: Sequence[Value]) -> Sequence[Any]:
+    """Return the arguments. A transform gets back arrays without dimensions, as its results are like them."""
+    given: Sequence[Any] = build(spec, inputs)
+    places = plain_places(f, len(given))
+    arrays = build(spec, inputs, object) if places else given
+    return [arrays[at] if at in places else each for at, each in enumerate(given)]
 
 
 def numbers_of(results: Sequence[Any], f: Any) -> list[float]:
