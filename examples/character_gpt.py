@@ -52,13 +52,16 @@ class Transformer(ng.nn.Module):
     def __init__(self, seed):
         draw = random.Random(seed).gauss
 
-        def matrix(rows, columns):
-            return [[ng.Value(draw(0.0, 0.2)) for _ in range(columns)] for _ in range(rows)]
+        def matrix(name, rows, columns):
+            labels = [[f"{name}[{i}][{j}]" for j in range(columns)] for i in range(rows)]
+            return [[ng.Value(draw(0.0, 0.2), label=label) for label in row] for row in labels]
 
-        self.query, self.key, self.value, self.out = [matrix(WIDTH, WIDTH) for _ in range(4)]
-        self.embedding, self.position = matrix(WIDTH, len(letters)), matrix(CONTEXT, WIDTH)
-        self.up, self.down = matrix(4 * WIDTH, WIDTH), matrix(WIDTH, 4 * WIDTH)
-        self.scores = matrix(len(letters), WIDTH)
+        square = [matrix(name, WIDTH, WIDTH) for name in ("query", "key", "value", "out")]
+        self.query, self.key, self.value, self.out = square
+        self.embedding = matrix("embedding", WIDTH, len(letters))
+        self.position = matrix("position", CONTEXT, WIDTH)
+        self.up, self.down = matrix("up", 4 * WIDTH, WIDTH), matrix("down", WIDTH, 4 * WIDTH)
+        self.scores = matrix("scores", len(letters), WIDTH)
 
     def __call__(self, window):
         """Return the scores of the letter after each of the window's letters, which are one-hot vectors."""
@@ -86,6 +89,7 @@ model = Transformer(seed=1)
 starts = range(len(text) - CONTEXT)
 windows = [one_hot(text[start : start + CONTEXT]) for start in starts]
 nexts = [one_hot(text[start + 1 : start + CONTEXT + 1]) for start in starts]
+ng.draw(ng.nn.cross_entropy(model(windows[0]), nexts[0])).save(options.out / "character_gpt.svg")
 steps_per_epoch = math.ceil(len(windows) / BATCH)
 history = ng.fit(
     model,

@@ -13,9 +13,10 @@ import pytest
 import needs
 import nodegrad as ng
 from nodegrad import Value, draw, draw_dot
-from nodegrad.show.drawing.fold import components
+from nodegrad.show.drawing.fold import circles, components
 from nodegrad.show.drawing.picture import blend
 from nodegrad.show.drawing.svg import ink
+from nodegrad.show.snapshot import snapshot
 from nodegrad.show.text import clean, number, plain_name
 from test_dot import HOSTILE
 
@@ -685,6 +686,16 @@ def transformer(tokens=6, width=4):
         x = [a + b for a, b in zip(x, linear(down, [ng.relu(h) for h in linear(up, x)]), strict=True)]
         total += [number**2 for number in x]
     return ng.mean(total)
+
+
+@pytest.mark.parametrize(("turns", "parts"), [(1, 3), (2, 6), (3, 9), (4, 2), (50, 2)])
+def test_what_comes_round_a_few_times_is_no_loop(turns, parts):
+    x, w = Value(0.5, label="x"), Value(1.5, label="w")
+    y = x
+    for _ in range(turns):
+        y = (y * w + 1.0).tanh()
+
+    assert len(set(circles(snapshot([y]), ()).values())) == parts
 
 
 def test_a_transformer_is_drawn_as_embedding_attention_and_hidden_layer():

@@ -22,7 +22,8 @@ from nodegrad import ops
 from nodegrad.graph import patient_collector, topological_order
 from nodegrad.show.snapshot import Vertex
 
-PARTS = 60  # circles and classes; of more the picture would be too large
+PARTS = 80  # circles and classes; of more the picture would be too large
+FEW = 3  # turns of a circle that are shown apart
 
 
 @dataclass(slots=True, eq=False)
@@ -284,13 +285,29 @@ def circles(order: Sequence[Vertex], apart: Collection[Vertex]) -> dict[Vertex, 
 def _joined(
     order: Sequence[Vertex], apart: Collection[Vertex], stages: Mapping[Vertex, int]
 ) -> dict[Vertex, Hashable]:
-    """Join the classes that feed each other in a circle."""
-    named = {v: (_class(v, apart), stages.get(v, 0)) for v in order if v.operands}
+    """Join the classes that feed each other in a circle, unless that comes round a few times only."""
+    named: dict[Vertex, Hashable] = {v: (_class(v, apart), stages.get(v, 0)) for v in order if v.operands}
+    first: dict[Hashable, Hashable] = {}  # of each circle the class with which a turn begins
+    turns: dict[Vertex, int] = {}
+    circle = _circle(named)
+    for vertex, part in circle.items():
+        before = [turns[operand] for operand in vertex.operands if circle.get(operand) == part]
+        turns[vertex] = max(before, default=0) + (first.setdefault(part, named[vertex]) == named[vertex])
+    most: dict[Hashable, int] = {}
+    for vertex, part in circle.items():
+        most[part] = max(most.get(part, 0), turns[vertex])
+    return _circle(
+        {v: (name, turns[v]) if most[circle[v]] <= FEW else circle[v] for v, name in named.items()}
+    )
+
+
+def _circle(named: Mapping[Vertex, Hashable]) -> dict[Vertex, Hashable]:
+    """Give each vertex the number of the circle of names that its own is part of."""
     feeds: dict[Hashable, set[Hashable]] = {name: set() for name in named.values()}
     for vertex, name in named.items():
         feeds[name].update([named[operand] for operand in vertex.operands if operand in named])
-    circle = components(feeds)
-    return {vertex: circle[name] for vertex, name in named.items()}
+    found = components(feeds)
+    return {vertex: found[name] for vertex, name in named.items()}
 
 
 def _stages(order: Sequence[Vertex]) -> dict[Vertex, int]:
