@@ -135,3 +135,19 @@ DOORS = {
 def test_masked_array_is_refused_with_the_remedy(door):
     with pytest.raises(TypeError, match=r"mask.*array\.filled\(\.\.\.\)"):
         DOORS[door]()
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("mse", "mean_squared_error"), ("MAE", "mean_absolute_error"), ("bce", "binary_cross_entropy"),
+     ("mean_square_error", "mean_squared_error"), ("crossentropy", "cross_entropy"), ("Huber", "huber")],
+)  # fmt: skip
+def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(given, meant):
+    with pytest.raises(ValueError, match=rf"got '{given}'\. Write '{meant}'\."):
+        one_of("fit", "loss", given, ng.nn.LOSSES)
+
+
+@pytest.mark.parametrize("given", ["zzz", 3, None])
+def test_a_name_that_is_near_none_is_answered_without_a_guess(given):
+    with pytest.raises(ValueError, match=r"got [^.]*\.$"):
+        one_of("fit", "loss", given, ng.nn.LOSSES)

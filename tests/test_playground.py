@@ -44,8 +44,8 @@ def test_model_keeps_its_numbers():
             ValueError,
             "up to 1,000 rows and parameters; got 4 and 1,801",
         ),
-        ((ng.nn.MLP(2, [1]), X, Y, "mse2"), {}, ValueError, "knows the losses mean_squared_error"),
-        ((ng.nn.MLP(2, [1]), X, Y), {"optimizer": "newton"}, ValueError, "knows the optimizers sgd, adam"),
+        ((ng.nn.MLP(2, [1]), X, Y, "mse2"), {}, ValueError, "takes loss from mean_squared_error"),
+        ((ng.nn.MLP(2, [1]), X, Y), {"optimizer": "newton"}, ValueError, "takes optimizer from sgd, adam"),
         ((ng.nn.MLP(2, [1]), X, Y), {"inputs": (0, 2)}, ValueError, "inputs are two of the 2 inputs"),
     ],
 )

@@ -149,7 +149,7 @@ def test_a_diverged_training_still_makes_a_page():
         (lambda: Recorder(ng.nn.MLP(20, [30, 1]), [[1.0]], [1.0]), "up to 500 parameters; this one has 661"),
         (
             lambda: Recorder(ng.nn.MLP(1, [1]), [[1.0]], [1.0], loss="mse"),
-            "knows the losses mean_squared_error",
+            "Recorder takes loss from mean_squared_error",
         ),
         (lambda: Recorder(ng.nn.MLP(1, [1]), [[1.0]], [1.0], example=1), "one of 1 rows; got 1"),
     ],

@@ -59,13 +59,25 @@ def one_of(user: str, argument: str, given: Any, known: Iterable[Any], remedy: s
     'sum'
 
     Raises:
-        ValueError: naming what is known, and the remedy.
+        ValueError: naming what is known, what was likely meant ("mse" are initials), and the remedy.
     """
     names = list(known)
     if not any(given is name or (type(given) is type(name) and given == name) for name in names):
         shown = ", ".join(name if isinstance(name, str) else repr(name) for name in names)
-        raise ValueError(f"{user} takes {argument} from {shown}; got {given!r:.60}.{remedy and ' '}{remedy}")
+        likely = _meant(given, [name for name in names if isinstance(name, str)])
+        hints = filter(None, [likely and f"Write {likely!r}.", remedy])
+        raise ValueError(" ".join([f"{user} takes {argument} from {shown}; got {given!r:.60}.", *hints]))
     return given
+
+
+def _meant(given: Any, names: list[str]) -> str:
+    """Return the name whose initials came, or the nearest one; nothing if none is near."""
+    from difflib import get_close_matches  # which most programs never need
+
+    if not isinstance(given, str):
+        return ""
+    initials = {"".join(word[0] for word in name.split("_")): name for name in names if "_" in name}
+    return initials.get(given.lower()) or next(iter(get_close_matches(given.lower(), names, 1)), "")
 
 
 def as_array(table: Any, user: str = "data") -> Any:

@@ -361,7 +361,10 @@ def test_invalid_data_are_refused_before_anything_changes(X, y, message):
         ({"tolerance": -1.0}, "tolerance as a finite number of at least 0"),
         ({"patience": 0}, "patience as a whole number"),
         ({"max_gradient_norm": 0.0}, "max_gradient_norm as a number above 0"),
-        ({"loss": "mse"}, "fit takes loss from mean_squared_error, .*; got 'mse'"),
+        (
+            {"loss": "mse"},
+            "fit takes loss from mean_squared_error, .*; got 'mse'. Write 'mean_squared_error'.",
+        ),
         ({"optimizer": "sdg"}, "fit takes optimizer from sgd, adam.*; got 'sdg'"),
         ({"optimizer": Adam([Value(1.0)])}, "depends on none of the optimizer's parameters. Make the"),
         ({"callback": 3}, "callback is a function of epochs and History; got 3 of type int"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.functions import log_softmax, mean
-from nodegrad.inputs import as_lists, positive
+from nodegrad.inputs import as_lists, one_of, positive
 from nodegrad.value import Value
 
 Number = Any  # a float or a Value
@@ -155,6 +155,18 @@ LOSSES: dict[str, Callable[[Any, Any], Number]] = {
         cross_entropy,
     )
 }
+
+
+def chosen_loss(user: str, loss: str | Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return a loss that came by its name or as a function.
+
+    Raises:
+        ValueError: for an unknown name; `user` is whom the message names.
+    """
+    if callable(loss):
+        return loss
+    remedy = "Or give a function of a prediction and a target."
+    return LOSSES[one_of(user, "loss", loss, LOSSES, remedy)]
 
 
 def _cross_entropy(logits: list[Number], target: Any) -> Number:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nodegrad.data import Samples
 from nodegrad.inputs import described, one_of, positive, whole
-from nodegrad.nn.losses import LOSSES
+from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, class_weights
 from nodegrad.training.history import Callback, Criteria, History, Settings
@@ -185,7 +185,7 @@ def prepared(
     metrics: str | Sequence[str | Metric] = (),
 ) -> tuple[Settings, Loss, Optimizer]:
     """Check what `fit` was asked for, but for the data."""
-    loss_function = _loss(loss)
+    loss_function = chosen_loss("fit", loss)
     settings = Settings(
         whole("fit", "epochs", epochs),
         Criteria(target_loss, tolerance, patience, gradient_tolerance),
@@ -205,13 +205,6 @@ def prepared(
 
 
 # Checks before anything runs.
-
-
-def _loss(loss: str | Loss) -> Loss:
-    if callable(loss):
-        return loss
-    one_of("fit", "loss", loss, LOSSES, "Or give a function of a prediction and a target.")
-    return LOSSES[loss]
 
 
 def held_out(validation: Any) -> Samples | None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from nodegrad.data import make_circles, make_moons, make_spirals, make_xor, samples
 from nodegrad.functions import dot
+from nodegrad.inputs import one_of
 from nodegrad.nn.layers import MLP, activations
-from nodegrad.nn.losses import LOSSES
-from nodegrad.optim import SGD, Adam, AdamW, Optimizer, RMSProp
+from nodegrad.nn.losses import binary_cross_entropy_with_logits, chosen_loss
+from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.show import palette
 from nodegrad.show.players.graph import player
 from nodegrad.show.players.page import Page, build, packed
@@ -23,7 +24,6 @@ from nodegrad.value import Value
 
 MOST = 1000  # parameters or rows that a page can show and train smoothly
 _CHOICES = ("tanh", "relu", "sigmoid", "sin", "linear")
-_OPTIMIZERS = {kind.__name__.lower(): kind for kind in (SGD, Adam, AdamW, RMSProp)}
 
 Function = Callable[[Any], Any]
 
@@ -81,9 +81,7 @@ def playground(
             f"playground shows up to {MOST:,} rows and parameters; got {len(rows):,} and "
             f"{len(network.parameters):,}. Give it some of the rows, or a smaller network."
         )
-    if isinstance(loss, str) and loss not in LOSSES:
-        raise ValueError(f"playground knows the losses {', '.join(LOSSES)}; got {loss!r}.")
-    error = LOSSES[loss] if isinstance(loss, str) else loss
+    error = chosen_loss("playground", loss)
     rule = _rule(optimizer, network.parameters)
     width = network.sizes[0]
     shown = list(inputs)[:width] if width > 1 else [0]
@@ -106,7 +104,7 @@ def playground(
         "shown": shown,
         "spans": spans,
         "activations": list(kinds),
-        "logits": loss == "binary_cross_entropy_with_logits",
+        "logits": error is binary_cross_entropy_with_logits,
         "rate": rule.rate,
         "optimizer": type(rule).__name__,
         "pages": [packed(page.html) for page in pages],
@@ -162,9 +160,9 @@ class _Network:
 def _rule(optimizer: str | Optimizer, parameters: list[Value]) -> Optimizer:
     if isinstance(optimizer, Optimizer):
         return optimizer
-    if optimizer not in _OPTIMIZERS:
-        raise ValueError(f"playground knows the optimizers {', '.join(_OPTIMIZERS)}; got {optimizer!r}.")
-    return _OPTIMIZERS[optimizer](parameters)
+    kind: Any = OPTIMIZERS[one_of("playground", "optimizer", optimizer, OPTIMIZERS)]
+    rule: Optimizer = kind(parameters)
+    return rule
 
 
 def _programs(network: _Network, kinds: dict[str, Function], error: Any, example: Any) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from nodegrad.data import samples
 from nodegrad.graph import patient_collector, topological_order
+from nodegrad.nn.losses import chosen_loss
 from nodegrad.show.drawing.fold import Group, flatten, fold, single
 from nodegrad.show.drawing.picture import cells, kind_of
 from nodegrad.show.drawing.svg import Edge, Node, Picture, text_width
@@ -71,8 +72,6 @@ class Recorder:
         example: int | None = None,
         every: int = 1,
     ) -> None:
-        from nodegrad.nn.losses import LOSSES
-
         self.samples = samples(X, y, "Recorder")
         self.inputs = [row if isinstance(row, list) else [row] for row, _ in self.samples]
         self.targets = [target for _, target in self.samples]
@@ -82,14 +81,12 @@ class Recorder:
                 f"Recorder takes models of up to {MOST} parameters; this one has {len(self.parameters):,}. "
                 "Plot its history instead: fit(...).plot()."
             )
-        if isinstance(loss, str) and loss not in LOSSES:
-            raise ValueError(f"Recorder knows the losses {', '.join(LOSSES)}; got {loss!r}.")
         if example is not None and not 0 <= example < len(self.samples):
             raise ValueError(
                 f"Recorder expects example to be one of {len(self.samples)} rows; got {example}."
             )
         self.model, self.every = model, every
-        self.loss: Loss = LOSSES[loss] if isinstance(loss, str) else loss
+        self.loss: Loss = chosen_loss("Recorder", loss)
         self.example = self._telling() if example is None else example
         self.frames: list[Frame] = []
         self.groups: list[Group] = []
