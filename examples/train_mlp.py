@@ -48,9 +48,8 @@ right.set(xlabel=source.feature_names[21], ylabel=source.feature_names[27])
 figure.savefig(options.out / "training.png")
 first, second, last = model.layers
 said = [ng.Value(out.data, label=f"a[{k}]") for k, out in enumerate(second(first(X_test[0])))]
-neuron = last.neurons[0](said)  # it has 4 inputs; the others have more than a window shows
 model.zero_grad()
-neuron.backward()
+(neuron := last.neurons[0](said)).backward()  # it has 4 inputs; the others have more than a window shows
 ng.draw(neuron, open_dots=True).save(options.out / "neuron.svg")
 model.save(options.out / "model.json")
 ng.player(neuron, title="One neuron, forward and backward").save(options.out / "neuron.html")
