@@ -1,11 +1,13 @@
 """The tutorials as notebooks: `python docs/notebooks.py` writes examples/notebooks anew from the pages.
 
 Prose becomes Markdown cells, code becomes cells without its prompts, and pages that the code makes are shown.
+The first cell installs nodegrad where it is missing, as on Colab, to which the link on a page leads.
 """
 
 import json
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent))
@@ -14,12 +16,22 @@ from pages import FENCE  # beside this file: tests use it too
 DOCS = Path(__file__).parent
 NOTEBOOKS = DOCS.parent / "examples" / "notebooks"
 TUTORIALS = ("first-gradient", "computation-graph", "gradient-descent", "line-fit", "four-layers")
+SOURCE = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"][
+    "Source"
+]
+COLAB = f"https://colab.research.google.com/github/{SOURCE.removeprefix('https://github.com/')}/blob/main/"
+INSTALL = f"""try:
+    import nodegrad
+except ImportError:
+    %pip install -q 'nodegrad[all] @ git+{SOURCE}'"""
+LINK = re.compile(r"^\[Open this page as a notebook\.\]\((.*)\)\n\n", re.MULTILINE)
 MADE = re.compile(r"^```\{made\} (\S+)\n(.*?)\n?```$", re.MULTILINE | re.DOTALL)
 
 
 def notebook(text):
     """Return the notebook of a page."""
-    cells, start = [], 0
+    text = LINK.sub("", text, count=1)
+    cells, start = [("code", INSTALL)], 0
     for fence in FENCE.finditer(text):
         made = MADE.match(fence[0])
         if fence[3] not in ("python", "pycon") and not made:
@@ -67,6 +79,11 @@ def shown(name):
     if name.endswith(".html"):
         return f"from IPython.display import IFrame, display\n\ndisplay(IFrame({name!r}, '100%', 720))"
     return f"print(open({name!r}).read())"
+
+
+def address(name):
+    """Return where a tutorial's notebook opens."""
+    return f"{COLAB}examples/notebooks/{name}.ipynb"
 
 
 def written(name):

@@ -33,6 +33,13 @@ def test_code_on_the_page_runs(page, tmp_path, monkeypatch):
     run_page(page.read_text(encoding="utf-8"), str(page))
 
 
+def test_readme_shows_the_listing_that_is_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert f">>> print(step)\n{run_page(readme, 'README.md')['step']}\n```" in readme
+
+
 def test_readme_shows_code():
     assert list(code_blocks((ROOT / "README.md").read_text(encoding="utf-8")))
 

@@ -1,5 +1,6 @@
 """The notebooks are the tutorials, and they run."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "docs"))
-from notebooks import NOTEBOOKS, TUTORIALS, notebook, written  # noqa: E402  # beside the pages
+from notebooks import COLAB, INSTALL, LINK, NOTEBOOKS, TUTORIALS, address, notebook, written  # noqa: E402  # beside the pages
 
 
 @pytest.mark.parametrize("name", TUTORIALS)
@@ -37,12 +38,29 @@ def test_notebook_runs(name, tmp_path, monkeypatch):
     assert all(cell["execution_count"] for cell in done.cells if cell.cell_type == "code")
 
 
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_the_link_on_the_page_opens_its_notebook(name):
+    page = (ROOT / "docs" / "tutorials" / f"{name}.md").read_text(encoding="utf-8")
+
+    assert LINK.findall(page) == [address(name)]
+    assert page.index(address(name)) < 200  # below the title
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=str)
+def test_links_to_notebooks_lead_to_files_that_exist(page):
+    links = re.findall(r"\((https://colab[^)]*)\)", page.read_text(encoding="utf-8"))
+
+    assert all((ROOT / link.removeprefix(COLAB)).is_file() for link in links)
+    assert links or page.name != "README.md"
+
+
 def test_prompts_answers_and_made_files_become_cells():
     page = "# Page\n\n```pycon\n>>> x = 1\n>>> x\n1\n```\n\nText\n\n"
     page += "```{made} a.svg\nA\n```\n\n```console\nls\n```\n"
 
     cells = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook(page)["cells"]]
 
-    assert cells[:3] == [("markdown", "# Page"), ("code", "x = 1\nx"), ("markdown", "Text")]
-    assert "display(SVG(filename='a.svg'))" in cells[3][1]
-    assert cells[4] == ("markdown", "```console\nls\n```")
+    assert cells[:2] == [("code", INSTALL), ("markdown", "# Page")]
+    assert cells[2:4] == [("code", "x = 1\nx"), ("markdown", "Text")]
+    assert "display(SVG(filename='a.svg'))" in cells[4][1]
+    assert cells[5] == ("markdown", "```console\nls\n```")
