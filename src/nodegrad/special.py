@@ -177,6 +177,16 @@ def _erfinv(x: Number) -> Number:
     return copysign(_inverse_of_erf(abs(x), 1.0 - abs(x)), x)
 
 
+def _erfinv_slope(x: Number, out: Number) -> Number:
+    """Return √π/2·exp(out²) times erfc(out)/(1 - x), which is 1.
+
+    The factor takes back what rounding `out` did: without it, an ulp of `out` would be 2·out² ulp here.
+    """
+    y = abs(x)
+    inside = ge(y, 0.5) * lt(y, 1.0)
+    return (1.0 / _ERF) * exp(out * out) * where(inside, div(erfc(abs(out)), 1.0 - y), 1.0)
+
+
 def _ndtri(p: Number) -> Number:
     distance = _inverse_of_erf(abs(2.0 * p - 1.0), 2.0 * minimum(p, 1.0 - p))
     return _SQRT_2 * copysign(distance, p - 0.5)
@@ -189,7 +199,7 @@ lgamma    = Op("lgamma",    "log Γ", _lgamma,    (lambda x, out: polygamma(0.0,
                                                  (_GREATER,), composed=_lgamma)
 polygamma = Op("polygamma", "ψ",     _polygamma, (None, lambda n, x, out: polygamma(n + 1.0, x)),
                                                  ((0.0, 0.0), _GREATER), composed=_polygamma)
-erfinv    = Op("erfinv",    "erf⁻¹", _erfinv,    (lambda x, out: (1.0 / _ERF) * exp(out * out),),
+erfinv    = Op("erfinv",    "erf⁻¹", _erfinv,    (_erfinv_slope,),
                                                  ((-0.95, 0.95),), composed=_erfinv)
 ndtri     = Op("ndtri",     "Φ⁻¹",   _ndtri,     (lambda p, out: _SQRT_2PI * exp(0.5 * out * out),),
                                                  ((0.03, 0.97),), composed=_ndtri)
