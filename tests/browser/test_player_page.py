@@ -483,7 +483,21 @@ def test_nothing_overlaps_or_is_cut_off(open_page, width, dark):
     assert run(browser, NUMBERS_IN_VIEW)
 
 
-@pytest.mark.parametrize("width", [1280, 800, 400])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (800, 900), (735, 640), (700, 720)])
+def test_a_small_graph_is_whole_and_nothing_has_to_be_scrolled(open_page, width, height):
+    x, w, b = Value(2.0, label="x"), Value(-0.5, label="w"), Value(1.5, label="b")
+    browser = open_page(player((w * x + b).tanh()), width, height)
+    press(browser, "end")
+
+    for part in ("#graph", "#story"):
+        sizes = "['scrollWidth', 'clientWidth', 'scrollHeight', 'clientHeight'].map(name => it[name])"
+        wide, width_of, high, height_of = run(browser, f"(it => {sizes})(document.querySelector('{part}'))")
+        assert (wide, high) == (width_of, height_of)
+    assert run(browser, "document.documentElement.scrollHeight") <= height
+    assert run(browser, "document.getElementById('transport').getBoundingClientRect().bottom") <= height
+
+
+@pytest.mark.parametrize("width", [1280, 800, 700, 400, 370])
 def test_headers_are_whole_and_long_names_can_be_told_apart(open_page, width):
     inputs = [Value(0.5, label=f"transformer.layers.weight[0][{at}]") for at in range(12)]
     browser = open_page(player(ng.sum(inputs)), width=width)
