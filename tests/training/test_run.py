@@ -14,7 +14,7 @@ from nodegrad.nn import MLP, Dropout, Layer, Sequential
 from nodegrad.optim import SGD, Adam, decay_weights_only
 from nodegrad.training import native_steps
 from nodegrad.training.callbacks import CSVLog, ReduceOnPlateau
-from nodegrad.training.history import Criteria
+from nodegrad.training.history import Criteria, Settings
 
 X, Y = data.make_moons(30, noise=0.1, seed=1)
 
@@ -75,7 +75,7 @@ def test_epochs_computed_past_a_stop_are_undone(stop):
 
 
 def test_one_nan_validation_loss_is_not_the_best_for_ever():
-    criteria = Criteria(-math.inf, 1e-6, 2, 0.0)
+    criteria = Criteria(Settings(9, 1e-6, 2, -math.inf, math.inf, 1, False, []))
 
     assert [criteria.met(loss, 1.0) for loss in (math.nan, 1.0, 0.5, 0.25, 0.125)] == [""] * 5
     assert criteria.best == 0.125

@@ -14,7 +14,7 @@ _COURSES = ("losses", "validation_losses", "gradient_norms")
 
 def save_checkpoint(run: "Run") -> None:
     """Write where a training stands to the file of its settings."""
-    history, criteria, optimizer = run.history, run.settings.criteria, run.problem.optimizer
+    history, criteria, optimizer = run.history, run.criteria, run.problem.optimizer
     state = optimizer.state_dict()
     content = {
         "training": _training(run),
@@ -50,7 +50,7 @@ def load_checkpoint(run: "Run") -> None:
                 f"fit: {path} is the checkpoint of another training: {name} is {found!r} there and {here!r} "
                 "here."
             )
-    history, criteria, optimizer = run.history, run.settings.criteria, run.problem.optimizer
+    history, criteria, optimizer = run.history, run.criteria, run.problem.optimizer
     state = content["optimizer"]
     optimizer.load_state_dict(state | {"states": [[read(x) for x in entry] for entry in state["states"]]})
     for leaf, number in zip(optimizer.parameters, content["numbers"], strict=True):
@@ -78,5 +78,5 @@ def _training(run: "Run") -> dict[str, Any]:
         "parameters": len(optimizer.parameters),
         "rows": getattr(batches, "total", 0),
         "batch size": getattr(batches, "size", 0),
-        "limit": "none" if run.settings.limit == math.inf else run.settings.limit,
+        "limit": "none" if run.settings.max_gradient_norm == math.inf else run.settings.max_gradient_norm,
     }

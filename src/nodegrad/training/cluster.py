@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from nodegrad.data import Samples, shuffled
+from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import SGD, Optimizer
 from nodegrad.training.compiled_step import CompiledStep, write
 from nodegrad.training.eager_step import EagerStep
-from nodegrad.training.history import Callback, History
-from nodegrad.training.loop import held_out, prepared
+from nodegrad.training.history import Callback, History, Settings
+from nodegrad.training.loop import chosen_optimizer, held_out
 from nodegrad.training.problem import Batch, Loss, Problem
 from nodegrad.training.ranks import Ranks
 from nodegrad.training.run import Run
@@ -223,23 +224,12 @@ def dask_fit(
     Raises:
         ValueError: as `fit` does, for the data of any partition.
     """
+    given = locals()
+    settings, loss_function = Settings.among(given), chosen_loss("dask_fit", loss)
     sources = list(partitions)
     if not sources:
         raise ValueError("dask_fit needs at least one partition; got none.")
-    settings, loss_function, updates = prepared(
-        model,
-        loss,
-        optimizer,
-        epochs,
-        learning_rate=learning_rate,
-        tolerance=tolerance,
-        patience=patience,
-        target_loss=target_loss,
-        max_gradient_norm=max_gradient_norm,
-        seed=seed,
-        progress=progress,
-        callbacks=callbacks,
-    )
+    updates = chosen_optimizer(optimizer, model, None, learning_rate)
     cluster = _Cluster(client, model, loss_function, updates.parameters, sources)
     batches = _ClusterBatches(cluster, batch_size, settings.seed)
     problem = Problem(model, loss_function, updates, batches.known, held_out(validation), Ranks(None))

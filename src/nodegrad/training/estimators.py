@@ -1,6 +1,7 @@
 """Estimators for scikit-learn: models of this library in pipelines, cross-validation and grid searches."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,34 +20,21 @@ __all__ = ["MLPClassifier", "MLPRegressor"]
 Build = Callable[[int, int, int], Module]
 
 
+@dataclass(eq=False, repr=False)
 class _Estimator(BaseEstimator):  # type: ignore[misc]
     """What classifiers and regressors share: they make a model, train it, and remember how that went."""
 
-    def __init__(
-        self,
-        hidden_layer_sizes: Sequence[int] = (16,),
-        activation: str = "tanh",
-        optimizer: str = "adam",
-        learning_rate: float | None = 0.01,
-        epochs: int = 200,
-        batch_size: int | None = 200,
-        tolerance: float = 1e-6,
-        patience: int | None = 10,
-        build: Build | None = None,
-        loss: Any = None,
-        random_state: Any = None,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.tolerance = tolerance
-        self.patience = patience
-        self.build = build
-        self.loss = loss
-        self.random_state = random_state
+    hidden_layer_sizes: Sequence[int] = (16,)
+    activation: str = "tanh"
+    optimizer: str = "adam"
+    learning_rate: float | None = 0.01
+    epochs: int = 200
+    batch_size: int | None = 200
+    tolerance: float = 1e-6
+    patience: int | None = 10
+    build: Build | None = None
+    loss: Any = None
+    random_state: Any = None
 
     def _train(self, X: Any, y: Any, outputs: int, loss: str, weights: Any) -> Any:
         seed = int(check_random_state(self.random_state).randint(2**31))

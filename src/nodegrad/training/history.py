@@ -2,12 +2,12 @@
 
 import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from nodegrad.inputs import positive, whole
-from nodegrad.training.metrics import Metric
+from nodegrad.inputs import described, positive, whole
 
 Callback = Callable[[int, "History"], Any]
 
@@ -91,29 +91,52 @@ class History:
 
 @dataclass
 class Settings:
-    """What `fit` was asked for, checked."""
+    """What `fit` was asked for, checked; the fields are its arguments of the same names.
+
+    Raises:
+        ValueError: for what is out of range.
+        TypeError: for a callback that cannot be called.
+    """
 
     epochs: int
-    criteria: "Criteria"
-    limit: float
-    restore_best: bool
-    seed: int
+    tolerance: float
+    patience: float | None
+    target_loss: float
+    max_gradient_norm: float
+    seed: Any
     progress: bool | None
-    compile: bool | None
-    callbacks: list[Callback]
-    metrics: dict[str, Metric]
+    callbacks: Iterable[Callback]
+    callback: Callback | None = None
+    metrics: Any = ()
+    gradient_tolerance: float = 0.0
+    restore_best: bool = False
+    compile: bool | None = None
     checkpoint: Any = None
-    every: int = 1
-    resume: Any = None
+    checkpoint_every: int = 1
+    resume: Any = False
 
-    def keep_in(self, checkpoint: Any, every: int, resume: Any) -> None:
-        """Say where checkpoints are written, and read."""
-        if resume is True and checkpoint is None:
-            raise ValueError("fit: resume=True goes on from the file of checkpoint=: say which that is.")
-        self.checkpoint, self.every = checkpoint, every
-        self.resume = (
-            (checkpoint if os.path.exists(checkpoint) else None) if resume is True else resume or None
-        )
+    @classmethod
+    def among(cls, arguments: dict[str, Any]) -> "Settings":
+        """Return the settings that are among the arguments of a function."""
+        return cls(**{entry.name: arguments[entry.name] for entry in fields(cls) if entry.name in arguments})
+
+    def __post_init__(self) -> None:
+        self.epochs = whole("fit", "epochs", self.epochs)
+        self.checkpoint_every = whole("fit", "checkpoint_every", self.checkpoint_every)
+        self.max_gradient_norm = positive("fit", "max_gradient_norm", self.max_gradient_norm)
+        whole("fit", "patience", self.patience, optional=True)
+        positive("fit", "tolerance", self.tolerance, or_zero=True)
+        self.seed = random.getrandbits(32) if self.seed is None else self.seed
+        self.callbacks = [*([] if self.callback is None else [self.callback]), *self.callbacks]
+        for callback in self.callbacks:
+            if not callable(callback):
+                raise TypeError(
+                    f"fit: callback is a function of epochs and History; got {described(callback)}."
+                )
+        if self.resume is True:
+            if self.checkpoint is None:
+                raise ValueError("fit: resume=True goes on from the file of checkpoint=: say which that is.")
+            self.resume = os.path.exists(self.checkpoint) and self.checkpoint
 
     @property
     def watched(self) -> bool:
@@ -124,11 +147,8 @@ class Settings:
 class Criteria:
     """When the loss, its improvement, or the gradient is small enough to stop."""
 
-    def __init__(self, target: float, tolerance: float, patience: int | None, gradient: float) -> None:
-        positive("fit", "tolerance", tolerance, or_zero=True)
-        whole("fit", "patience", patience, optional=True)
-        self.target, self.tolerance, self.gradient = target, tolerance, gradient
-        self.patience = math.inf if patience is None else patience
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         self.best, self.waited = math.inf, 0
 
     def met(self, loss: float, norm: float) -> str:
@@ -136,13 +156,14 @@ class Criteria:
 
         A loss that is not finite is not an improvement.
         """
-        better = self.best - loss > self.tolerance * math.fabs(self.best) if self.best < math.inf else True
+        settings = self.settings
+        better = self.best == math.inf or self.best - loss > settings.tolerance * math.fabs(self.best)
         if better and math.isfinite(loss):
             self.best, self.waited = loss, 0
         else:
             self.waited += 1
-        if loss <= self.target:
+        if loss <= settings.target_loss:
             return "target loss"
-        if norm <= self.gradient:
+        if norm <= settings.gradient_tolerance:
             return "gradient"
-        return "tolerance" if self.waited >= self.patience else ""
+        return "tolerance" if settings.patience and self.waited >= settings.patience else ""

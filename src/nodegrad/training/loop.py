@@ -2,16 +2,15 @@
 
 import math
 import os
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nodegrad.data import Samples
-from nodegrad.inputs import described, one_of, positive, whole
+from nodegrad.inputs import described, one_of, whole
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, class_weights
-from nodegrad.training.history import Callback, Criteria, History, Settings
+from nodegrad.training.history import Callback, History, Settings
 from nodegrad.training.metrics import Metric, chosen_metrics
 from nodegrad.training.problem import Loss, Problem
 from nodegrad.training.ranks import Combine, Ranks
@@ -118,26 +117,10 @@ def fit(
         TypeError: for data that are not numbers, or a loss that is not one Value.
         RuntimeError: if another rank failed.
     """
-    settings, loss_function, updates = prepared(
-        model,
-        loss,
-        optimizer,
-        epochs,
-        parameters=parameters,
-        learning_rate=learning_rate if lr is None else lr,
-        tolerance=tolerance,
-        patience=patience,
-        target_loss=target_loss,
-        gradient_tolerance=gradient_tolerance,
-        max_gradient_norm=max_gradient_norm,
-        restore_best=restore_best,
-        seed=seed,
-        progress=progress,
-        compile=compile,
-        callbacks=[*([] if callback is None else [callback]), *callbacks],
-        metrics=metrics,
-    )
-    settings.keep_in(checkpoint, whole("fit", "checkpoint_every", checkpoint_every), resume)
+    given = locals()
+    settings, loss_function = Settings.among(given), chosen_loss("fit", loss)
+    settings.metrics = chosen_metrics(metrics, loss_function)
+    updates = chosen_optimizer(optimizer, model, parameters, learning_rate if lr is None else lr)
     size, ranks = whole("fit", "batch_size", batch_size, optional=True), Ranks(combine)
     if combine is not None and settings.metrics:
         raise ValueError("fit: metrics are those of one process. Leave them out with combine.")
@@ -164,46 +147,6 @@ def fit(
     return Run(problem, batches, settings).history
 
 
-def prepared(
-    model: Any,
-    loss: str | Loss,
-    optimizer: str | Optimizer,
-    epochs: int,
-    *,
-    parameters: Iterable[Value] | None = None,
-    learning_rate: Any,
-    tolerance: float,
-    patience: int | None,
-    target_loss: float,
-    max_gradient_norm: float,
-    seed: int | None,
-    progress: bool | None,
-    callbacks: Iterable[Callback],
-    gradient_tolerance: float = 0.0,
-    restore_best: bool = False,
-    compile: bool | None = None,
-    metrics: str | Sequence[str | Metric] = (),
-) -> tuple[Settings, Loss, Optimizer]:
-    """Check what `fit` was asked for, but for the data."""
-    loss_function = chosen_loss("fit", loss)
-    settings = Settings(
-        whole("fit", "epochs", epochs),
-        Criteria(target_loss, tolerance, patience, gradient_tolerance),
-        positive("fit", "max_gradient_norm", max_gradient_norm),
-        restore_best,
-        random.getrandbits(32) if seed is None else seed,
-        progress,
-        compile,
-        _callbacks(list(callbacks)),
-        chosen_metrics(metrics, loss_function),
-    )
-    if isinstance(optimizer, str) and optimizer in SOLVERS:
-        if learning_rate is not None:
-            raise ValueError(f"fit: optimizer={optimizer!r} finds its own steps: leave learning_rate out.")
-        return settings, loss_function, _optimizer("sgd", model, parameters, None)
-    return settings, loss_function, _optimizer(optimizer, model, parameters, learning_rate)
-
-
 # Checks before anything runs.
 
 
@@ -221,7 +164,10 @@ def held_out(validation: Any) -> Samples | None:
     return Samples(inputs, targets, "fit", ("validation[0]", "validation[1]"), *weights)
 
 
-def _optimizer(optimizer: str | Optimizer, model: Any, parameters: Any, learning_rate: Any) -> Optimizer:
+def chosen_optimizer(
+    optimizer: str | Optimizer, model: Any, parameters: Any, learning_rate: Any
+) -> Optimizer:
+    """Return an optimizer by its name; for a solver, one that holds the parameters and takes no step."""
     if isinstance(optimizer, Optimizer):
         if learning_rate is not None or parameters is not None:
             raise ValueError("fit: an Optimizer has its own learning_rate and parameters: give them there.")
@@ -233,12 +179,8 @@ def _optimizer(optimizer: str | Optimizer, model: Any, parameters: Any, learning
             f"fit: {model!r:.40} has no parameters(). Say what to update: fit(..., parameters=[...]), or "
             "optimizer=nodegrad.optim.SGD([...], 0.01)."
         )
+    if optimizer in SOLVERS and learning_rate is not None:
+        raise ValueError(f"fit: optimizer={optimizer!r} finds its own steps: leave learning_rate out.")
     settings = {} if learning_rate is None else {"learning_rate": learning_rate}
-    return OPTIMIZERS[optimizer](model.parameters() if parameters is None else parameters, **settings)
-
-
-def _callbacks(callbacks: list[Any]) -> list[Callback]:
-    for callback in callbacks:
-        if not callable(callback):
-            raise TypeError(f"fit: callback is a function of epochs and History; got {described(callback)}.")
-    return callbacks
+    update = OPTIMIZERS["sgd" if optimizer in SOLVERS else optimizer]
+    return update(model.parameters() if parameters is None else parameters, **settings)

@@ -12,7 +12,7 @@ from typing import Any
 from nodegrad.training.batches import Batches
 from nodegrad.training.checkpoint import load_checkpoint, save_checkpoint
 from nodegrad.training.eager_step import EagerStep
-from nodegrad.training.history import History, Settings
+from nodegrad.training.history import Criteria, History, Settings
 from nodegrad.training.problem import Batch, NotFinite, Problem, Step, Taken
 
 _WORTH_COMPILING = (
@@ -31,9 +31,10 @@ class Run:
         self.step: Step = step or EagerStep(problem)
         self.history = History(model=problem.model, optimizer=problem.optimizer)
         self.best: tuple[float, list[float]] = (math.inf, [])
+        self.criteria = Criteria(settings)
         self.chunk = 1  # steps in a call
         self.tried = False  # whether a compiled step has been compared with eager code
-        if settings.resume is not None:
+        if settings.resume:
             load_checkpoint(self)
         started = time.perf_counter() - self.history.seconds
         self.history.reason = ""
@@ -103,7 +104,7 @@ class Run:
             return 1
         left = settings.epochs - self.history.epochs
         if settings.checkpoint is not None:
-            left = min(left, settings.every - self.history.epochs % settings.every)
+            left = min(left, settings.checkpoint_every - self.history.epochs % settings.checkpoint_every)
         return max(1, min(left, self.chunk // steps))
 
     def _take(self, batches: Iterable[Batch], shown: Callable[[int, float], None]) -> list[Taken]:
@@ -141,11 +142,13 @@ class Run:
         if problem.held_out is not None:
             watched = problem.mean_over_held_out(self._validate)
             history.validation_losses.append(watched)
-        reason = settings.criteria.met(watched, norm)
+        reason = self.criteria.met(watched, norm)
         if settings.watched and self._look(watched):
             reason = reason or "callback"
         history.reason = reason or ("max epochs" if history.epochs >= settings.epochs else "")
-        if settings.checkpoint is not None and (history.reason or history.epochs % settings.every == 0):
+        if settings.checkpoint is not None and (
+            history.reason or history.epochs % settings.checkpoint_every == 0
+        ):
             self._push()
             save_checkpoint(self)
 
@@ -193,10 +196,10 @@ class Run:
 
     def _do(self, batches: list[Batch]) -> list[Taken]:
         if not self.step.compiled:
-            return self.step.take(batches, self.settings.limit)
+            return self.step.take(batches, self.settings.max_gradient_norm)
         before = self.step.mark()
         try:
-            found = self.step.take(batches, self.settings.limit)
+            found = self.step.take(batches, self.settings.max_gradient_norm)
             if not self.tried and all(map(math.isfinite, found[-1])):
                 self.tried = True
                 self._agree(before)
@@ -204,7 +207,7 @@ class Run:
             if self.problem.ranks.combine is not None:
                 raise
             self._retreat(error, before)
-        return found if self.step.compiled else self.step.take(batches, self.settings.limit)
+        return found if self.step.compiled else self.step.take(batches, self.settings.max_gradient_norm)
 
     def _agree(self, before: Any = None) -> None:
         """Make sure that compiled steps do what eager ones do: what a model reads elsewhere may change."""

@@ -116,7 +116,7 @@ class LevenbergMarquardt(Solver):
             difference = found - (target[0] if isinstance(target, list) else target)
             return weight[0] ** 0.5 * difference if weight else difference
 
-        self.settings.criteria.patience = math.inf  # the last digits come slowly, and MINPACK knows its end
+        self.settings.patience = None  # the last digits come slowly, and MINPACK knows its end
         compiled = compile(value_and_grad(residual, wrt=leaves))
         latest: dict[str, Array] = {}
 
@@ -165,9 +165,9 @@ def check_solver(name: str, problem: Problem, settings: Settings) -> None:
     """
     refused = {
         "checkpoint or resume, because SciPy keeps the state of its solvers to itself": (
-            settings.checkpoint is not None or settings.resume is not None
+            settings.checkpoint is not None or bool(settings.resume)
         ),
-        "max_gradient_norm": settings.limit < math.inf,
+        "max_gradient_norm": settings.max_gradient_norm < math.inf,
         "compile=False": settings.compile is False,
         "dropout": problem.noisy,
         "combine": name == "lm" and problem.ranks.combine is not None,
