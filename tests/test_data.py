@@ -3,6 +3,7 @@
 import math
 import random
 import statistics
+import time
 from functools import partial
 
 import pytest
@@ -141,6 +142,31 @@ def test_standardized_columns_have_mean_zero_and_deviation_one():
     assert [statistics.fmean(column) for column in columns] == pytest.approx([0.0, 0.0, 0.0], abs=1e-15)
     assert [statistics.pstdev(column) for column in columns] == pytest.approx([1.0, 1.0, 0.0])
     assert other[0] == pytest.approx([0.0, 0.0, 1.0])
+
+
+def test_arrays_are_scaled_as_lists_are():
+    np = pytest.importorskip("numpy")
+    table = np.random.default_rng(1).normal(3.0, 2.0, (50, 3))
+    table[:, 1] = 0.1  # whose mean NumPy rounds
+    lists, arrays = data.StandardScaler(table.tolist()), data.StandardScaler(table)
+
+    assert arrays.means == pytest.approx(lists.means, rel=1e-14)
+    assert arrays.deviations == pytest.approx(lists.deviations, rel=1e-12)
+    assert arrays.transform(table) == pytest.approx(np.array(lists.transform(table.tolist())), abs=1e-12)
+    assert type(arrays.means[0]) is type(arrays.deviations[0]) is float
+
+
+def test_a_million_rows_are_split_and_scaled_as_an_array():
+    np = pytest.importorskip("numpy")
+    X, y = np.ones((1_000_000, 4)), np.zeros(1_000_000)
+    started = time.process_time()
+
+    data.standardize(X)
+    scaling = time.process_time() - started
+    data.train_test_split(X, y, seed=1)
+
+    assert scaling < 1.0
+    assert time.process_time() - started < 6.0
 
 
 def test_standardize_checks_its_rows():

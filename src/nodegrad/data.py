@@ -146,15 +146,17 @@ def train_test_split(
     Raises:
         ValueError: if the lengths differ, or a part would be empty.
     """
-    xs, ys = rows(X), rows(y)
-    _check_lengths(xs, ys, "train_test_split")
+    X, y = [table if hasattr(table, "__len__") else rows(table) for table in (X, y)]
+    _check_lengths(X, y, "train_test_split")
     if not 0.0 < test_size < 1.0:
         raise ValueError(f"train_test_split: test_size is a share between 0 and 1; got {test_size!r}.")
-    order = list(range(len(xs)))
+    order = list(range(len(X)))
     generator_for(seed).shuffle(order)
-    test = set(_held_out(order, ys if stratify else [0] * len(ys), test_size))
-    if not 0 < len(test) < len(xs):
-        raise ValueError(f"train_test_split: {len(xs)} rows leave a part empty with test_size={test_size!r}.")
+    test = set(_held_out(order, rows(y) if stratify else [0] * len(order), test_size))
+    if not 0 < len(test) < len(order):
+        raise ValueError(
+            f"train_test_split: {len(order)} rows leave a part empty with test_size={test_size!r}."
+        )
     kept, held = [i for i in order if i not in test], [i for i in order if i in test]
     return _chosen(X, kept), _chosen(X, held), _chosen(y, kept), _chosen(y, held)
 
@@ -181,8 +183,15 @@ class StandardScaler:
 
     def __init__(self, X: Any) -> None:
         table = _table_of_numbers(X)
-        if not table:
+        if not len(table):
             raise ValueError("standardize needs at least one row; got none.")
+        if hasattr(table, "dtype"):
+            self.means = table.mean(axis=0).tolist()
+            spread = (table.max(axis=0) > table.min(axis=0)).tolist()  # rounding gives others a deviation
+            self.deviations = [
+                s if wide else 1.0 for s, wide in zip(table.std(axis=0).tolist(), spread, strict=True)
+            ]
+            return
         columns = list(zip(*table, strict=True))
         self.means = [math.fsum(column) / len(column) for column in columns]
         self.deviations = [
@@ -198,10 +207,12 @@ class StandardScaler:
         """Undo `transform`."""
         return self._each(X, lambda x, mean, deviation: x * deviation + mean)
 
-    def _each(self, X: Any, rule: Callable[[float, float, float], float]) -> Any:
+    def _each(self, X: Any, rule: Callable[[Any, Any, Any], Any]) -> Any:
         table = _table_of_numbers(X)
-        if table and len(table[0]) != len(self.means):
+        if len(table) and len(table[0]) != len(self.means):
             raise ValueError(f"standardize: rows of {len(self.means)} and of {len(table[0])} numbers.")
+        if hasattr(table, "dtype"):
+            return _like(X, rule(table, self.means, self.deviations))
         return _like(X, [list(map(rule, row, self.means, self.deviations)) for row in table])
 
 
@@ -420,15 +431,11 @@ def _check_lengths(xs: list[Any], ys: list[Any], user: str) -> None:
 def _chosen(table: Any, places: list[int]) -> Any:
     """Return some rows, of a frame or an array as one."""
     if as_array(table) is None:
-        return (
-            [table[place] for place in places]
-            if isinstance(table, Sequence)
-            else _chosen(rows(table), places)
-        )
+        return [table[place] for place in places]
     return table.iloc[places] if hasattr(table, "iloc") else table[places]
 
 
-def _like(table: Any, numbers: list[list[float]]) -> Any:
+def _like(table: Any, numbers: Any) -> Any:
     """Return rows of numbers as an array or a frame if `table` is one."""
     array = as_array(table)
     if array is None:
@@ -446,7 +453,11 @@ def _like(table: Any, numbers: list[list[float]]) -> Any:
     return type(table)(found, **form)
 
 
-def _table_of_numbers(X: Any) -> list[list[float]]:
+def _table_of_numbers(X: Any) -> Any:
+    """Return rows of numbers as an array of floats if they come as one, else as lists."""
+    array = as_array(X, "standardize")
+    if _is_numeric(array) and array.ndim == 2:
+        return array.astype(float)
     table = [[plain(x, "standardize") for x in row] for row in rows(X)]
     for row in table:
         if len(row) != len(table[0]):
@@ -454,10 +465,16 @@ def _table_of_numbers(X: Any) -> list[list[float]]:
     return table
 
 
+def _is_numeric(array: Any) -> bool:
+    return getattr(getattr(array, "dtype", None), "kind", "") in tuple("fiub")
+
+
 def _weights(weights: Any, count: int, user: str) -> Any:
     found = _table(weights, "weights", user)
     if len(found) != count:
         raise ValueError(f"{user} takes one weight per row; got {len(found)} weights for {count} rows.")
+    if isinstance(found[0], list) or getattr(found, "ndim", 1) > 1:
+        raise ValueError(f"{user} takes a number as the weight of each row; got {_extent(found[0])}.")
     if not min(found) >= 0.0 or not max(found) > 0.0:
         raise ValueError(f"{user}: weights are at least 0, and not all are zero.")
     return found if hasattr(found, "dtype") else [float(weight) for weight in found]
@@ -465,7 +482,7 @@ def _weights(weights: Any, count: int, user: str) -> Any:
 
 def _table(table: Any, name: str, user: str) -> Any:
     array = as_array(table, f"{user}: {name}")
-    if getattr(getattr(array, "dtype", None), "kind", "") in tuple("fiub") and array.ndim:
+    if _is_numeric(array) and array.ndim:
         _check_finite(array, name, user)
         return array
     checked = [_finite(entry, f"{user}: {name}[{index}]") for index, entry in enumerate(rows(table))]
@@ -515,4 +532,4 @@ def _finite(entry: Any, place: str) -> Any:
 def _extent(entry: Any) -> str:
     if is_structure(entry):
         return f"a {type(entry).__name__} of {len(flatten(entry)[0])} numbers"
-    return f"a list of {len(entry)}" if isinstance(entry, list) else "a number"
+    return f"a list of {len(entry)}" if hasattr(entry, "__len__") else "a number"

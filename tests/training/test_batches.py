@@ -176,11 +176,29 @@ def test_class_weights_weigh_classes(compile):
         ({"sample_weight": [1.0]}, "one weight per row; got 1 weights for 30 rows"),
         ({"class_weight": {0: 1.0}}, r"no weight for the classes \[1\]"),
         ({"class_weight": "even"}, 'is "balanced", or a dict of weights'),
+        ({"class_weight": [1.0, 2.0]}, 'is "balanced", or a dict of weights'),
+        ({"class_weight": {0: 0.0, 1: 0.0}}, "not all are zero"),
+        ({"sample_weight": [[1.0, 1.0]] * 30}, "a number as the weight of each row; got a list of 2"),
+        ({"y": [[1.0, 0.0]] * 30, "class_weight": "balanced"}, "takes the number of a class as the target"),
+        ({"y": None, "X": [(X, Y)], "sample_weight": [1.0] * 30}, "weights of rows come third in each batch"),
+        ({"y": None, "X": [(X, Y)], "class_weight": "balanced"}, "weights of rows come third in each batch"),
     ],
 )
 def test_invalid_weights_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
-        run(X, Y, **settings)
+        run(settings.pop("X", X), settings.pop("y", Y), **settings)
+
+
+def test_weights_of_an_array_are_one_number_a_row():
+    np = pytest.importorskip("numpy")
+    with pytest.raises(ValueError, match="a number as the weight of each row; got a list of 1"):
+        run(X, Y, sample_weight=np.ones((30, 1)))
+
+
+def test_classes_may_stand_in_a_column():
+    column = run(X, [[label] for label in Y], class_weight="balanced")
+
+    assert column[0].losses == run(X, Y, class_weight="balanced")[0].losses
 
 
 # Batches as they come.

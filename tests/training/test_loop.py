@@ -369,6 +369,8 @@ def test_invalid_data_are_refused_before_anything_changes(X, y, message):
         ({"optimizer": Adam([Value(1.0)])}, "depends on none of the optimizer's parameters. Make the"),
         ({"callback": 3}, "callback is a function of epochs and History; got 3 of type int"),
         ({"optimizer": Adam}, r"fit takes optimizer from .*Adam.* Or give an Optimizer: .*parameters\(\)"),
+        ({"seed": "one"}, "seed as a whole number of at least 0, or None; got 'one'"),
+        ({"seed": -1}, "seed as a whole number of at least 0, or None; got -1"),
         ({"validation": [[1.0], [2.0], [3.0]]}, "validation is a pair, rows and targets; got a list of 3"),
         ({"validation": "no"}, "validation is a pair, rows and targets; got 'no'"),
         ({"optimizer": Adam([Value(1.0)]), "learning_rate": 0.1}, "has its own learning_rate"),

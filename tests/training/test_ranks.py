@@ -202,6 +202,51 @@ def test_a_callback_of_one_rank_stops_all():
     assert on_ranks(2, work) == [("callback", 2)] * 2
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_ranks_resume_as_if_never_stopped(compile, tmp_path):
+    def work(rank, combine, epochs, name):
+        model = MLP(2, [4, 1], "tanh", seed=1)
+        settings = {"checkpoint": tmp_path / f"{name}{rank}.json", "resume": True, "compile": compile}
+        own = X[rows(rank)], Y[rows(rank)]
+        history = ng.fit(model, *own, epochs=epochs, batch_size=8, seed=1, combine=combine, **settings)
+        return history.losses, model.state_dict()
+
+    on_ranks(2, lambda rank, combine: work(rank, combine, 2, "parts"))
+    resumed = on_ranks(2, lambda rank, combine: work(rank, combine, 5, "parts"))
+
+    assert resumed == on_ranks(2, lambda rank, combine: work(rank, combine, 5, "whole"))
+    (tmp_path / "parts1.json").unlink()
+    for error in on_ranks(2, lambda rank, combine: work(rank, combine, 6, "parts")):
+        assert "the number of epochs in the checkpoint differs between ranks" in str(error)
+
+
+def test_a_checkpoint_that_one_rank_cannot_write_ends_all(tmp_path):
+    def work(rank, combine):
+        path = tmp_path / ("missing/folder" * rank) / "run.json"
+        return ng.fit(MLP(2, [4, 1], seed=1), X, Y, checkpoint=path, combine=combine)
+
+    good, bad = on_ranks(2, work)
+
+    assert isinstance(bad, FileNotFoundError)
+    assert isinstance(good, RuntimeError)
+
+
+def test_a_rank_that_cannot_compile_ends_all(tmp_path):
+    def work(rank, combine):
+        weight = ng.Value(1.0)
+
+        def model(row):
+            return weight * (weight.data if rank else 1.0) * row[0]
+
+        optimizer = ng.optim.SGD([weight], 0.1)
+        return ng.fit(model, X, Y, optimizer=optimizer, compile=True, combine=combine)
+
+    good, bad = on_ranks(2, work)
+
+    assert isinstance(bad, ValueError)
+    assert "another rank failed" in str(good)
+
+
 def test_metrics_are_refused():
     with pytest.raises(ValueError, match="Leave them out with combine"):
         ng.fit(MLP(2, [1], seed=1), X, Y, metrics="accuracy", combine=lambda array: array)

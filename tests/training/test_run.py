@@ -12,7 +12,7 @@ import nodegrad as ng
 from nodegrad import data
 from nodegrad.nn import MLP, Dropout, Layer, Sequential
 from nodegrad.optim import SGD, Adam, decay_weights_only
-from nodegrad.training import native_steps
+from nodegrad.training import metrics, native_steps
 from nodegrad.training.callbacks import CSVLog, ReduceOnPlateau
 from nodegrad.training.history import Criteria, Settings
 
@@ -113,6 +113,29 @@ def test_metrics_are_those_of_the_predictions():
     assert history.metrics["val_<lambda>"] == [10] * 5
     with pytest.raises(ValueError, match="fit takes metrics from accuracy, r2, auc.*; got 'precision'"):
         run(metrics=["precision"])
+
+
+def test_r2_of_several_outputs_is_their_mean():
+    pytest.importorskip("sklearn")
+    from sklearn.metrics import r2_score
+
+    predictions, targets = [[1.0, 2.0], [2.0, 2.5], [4.0, 1.0]], [[1.5, 2.0], [2.0, 2.0], [3.0, 0.5]]
+
+    assert metrics.r2(predictions, targets) == pytest.approx(r2_score(targets, predictions))
+
+
+def test_area_under_the_curve_ranks_two_logits_by_their_difference():
+    pytest.importorskip("sklearn")
+    from sklearn.metrics import roc_auc_score
+
+    logits, targets = [[0.0, 1.0], [3.0, 2.0], [-1.0, -3.0], [5.0, 5.5]], [1, 0, 0, 1]
+
+    assert metrics.auc(logits, targets) == roc_auc_score(targets, [b - a for a, b in logits]) == 1.0
+    assert metrics.auc(logits, [[0, 1], [1, 0], [1, 0], [0, 1]]) == 1.0
+    with pytest.raises(ValueError, match="one number or two logits; got 3"):
+        metrics.auc([[1.0, 2.0, 3.0]], [1])
+    with pytest.raises(ValueError, match="the classes 0 and 1"):
+        metrics.auc([1.0, 2.0], [0, 2])
 
 
 def test_log_has_a_line_for_each_epoch(tmp_path):
@@ -323,6 +346,7 @@ def test_callbacks_are_all_called():
     )
 
     assert (history.reason, seen) == ("callback", [1])
+    assert run(callbacks=lambda epoch, history: True)[0].reason == "callback"
 
 
 def test_rows_of_one_sample_and_constant_columns_train():

@@ -1,10 +1,10 @@
 """Batches: which rows make each step, out of arrays or as they come."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from nodegrad.data import Samples, noise, shuffled
-from nodegrad.inputs import as_array
+from nodegrad.data import Samples, noise, rows, shuffled
 from nodegrad.nn.layers import noise_needed
 from nodegrad.training.problem import Batch, Problem
 from nodegrad.training.ranks import Ranks
@@ -108,19 +108,17 @@ def class_weights(given: str | Mapping[Any, float] | None, y: Any, weights: Any)
     """
     if given is None:
         return weights
-    array = as_array(y)
-    labels = list(y) if array is None else array.tolist()
-    if isinstance(given, str):
-        if given != "balanced":
-            raise ValueError(f'fit: class_weight is "balanced", or a dict of weights; got {given!r}.')
-        counts: dict[Any, int] = {}
-        for label in labels:
-            counts[label] = counts.get(label, 0) + 1
+    labels = [label[0] if isinstance(label, list) and len(label) == 1 else label for label in rows(y)]
+    if any(isinstance(label, list) for label in labels):
+        raise ValueError("fit: class_weight takes the number of a class as the target of each row.")
+    if given == "balanced":
+        counts = Counter(labels)
         given = {label: len(labels) / (len(counts) * count) for label, count in counts.items()}
-    missing = set(labels) - set(given)
-    if missing:
+    if not isinstance(given, Mapping):
+        raise ValueError(f'fit: class_weight is "balanced", or a dict of weights; got {given!r}.')
+    if missing := set(labels) - set(given):
         raise ValueError(f"fit: class_weight has no weight for the classes {sorted(missing)}.")
-    own = [float(given[label]) for label in labels]
+    factors = [float(given[label]) for label in labels]
     if weights is None:
-        return own
-    return [float(weight) * other for weight, other in zip(weights, own, strict=True)]
+        return factors
+    return [float(weight) * factor for weight, factor in zip(rows(weights), factors, strict=True)]

@@ -126,8 +126,10 @@ class Settings:
         self.max_gradient_norm = positive("fit", "max_gradient_norm", self.max_gradient_norm)
         whole("fit", "patience", self.patience, optional=True)
         positive("fit", "tolerance", self.tolerance, or_zero=True)
-        self.seed = random.getrandbits(32) if self.seed is None else self.seed
-        self.callbacks = [*([] if self.callback is None else [self.callback]), *self.callbacks]
+        seed = whole("fit", "seed", self.seed, least=0, optional=True)
+        self.seed = random.getrandbits(32) if seed is None else seed
+        more = [self.callbacks] if callable(self.callbacks) else self.callbacks
+        self.callbacks = [*([] if self.callback is None else [self.callback]), *more]
         for callback in self.callbacks:
             if not callable(callback):
                 raise TypeError(

@@ -128,6 +128,8 @@ def fit(
     def prepare() -> tuple[Problem, Batches]:
         batches: Batches
         if y is None:
+            if sample_weight is not None or class_weight is not None:
+                raise ValueError("fit: without y, the weights of rows come third in each batch.")
             batches = StreamBatches(X, combine)
         else:
             weights = class_weights(class_weight, y, sample_weight)

@@ -26,27 +26,40 @@ def accuracy(predictions: Sequence[Any], targets: Sequence[Any], threshold: floa
     return right / len(targets)
 
 
-def r2(predictions: Sequence[float], targets: Sequence[float]) -> float:
+def r2(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     """Return the coefficient of determination, 1 - Σ(t - p)² / Σ(t - mean)²; nan for constant targets.
+
+    Of several outputs, the mean of theirs.
 
     >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
     1.0
     """
-    flat = [(_number(p), _number(t)) for p, t in zip(predictions, targets, strict=True)]
-    mean = sum(t for _, t in flat) / len(flat)
-    spread = sum((t - mean) ** 2 for _, t in flat)
-    return 1.0 - sum((t - p) ** 2 for p, t in flat) / spread if spread else float("nan")
+    outputs = list(zip(_columns(predictions), _columns(targets), strict=True))
+    return sum(_r2(*columns) for columns in outputs) / len(outputs)
 
 
-def auc(predictions: Sequence[float], targets: Sequence[float]) -> float:
+def _r2(predictions: Sequence[float], targets: Sequence[float]) -> float:
+    mean = sum(targets) / len(targets)
+    spread = sum((t - mean) ** 2 for t in targets)
+    missed = sum((t - p) ** 2 for p, t in zip(predictions, targets, strict=True))
+    return 1.0 - missed / spread if spread else float("nan")
+
+
+def auc(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     """Return the area under the ROC curve: how often a sample of class 1 is ranked above one of class 0.
 
-    Ties count half; nan where there is one class only.
+    Samples are ranked by the number predicted, or of two logits by their difference. Ties count half; nan
+    where there is one class only.
 
     >>> auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
     0.75
+
+    Raises:
+        ValueError: for more than two outputs or classes.
     """
-    ranked = sorted((_number(p), _class(t)) for p, t in zip(predictions, targets, strict=True))
+    ranked = sorted((_score(p), _class(t)) for p, t in zip(predictions, targets, strict=True))
+    if any(label > 1 for _, label in ranked):
+        raise ValueError("auc takes targets of the classes 0 and 1.")
     ones, above, place = 0, 0.0, 0
     while place < len(ranked):
         stop = place
@@ -78,14 +91,24 @@ def chosen_metrics(metrics: Iterable[str | Metric], loss: Any) -> dict[str, Metr
     return found
 
 
-def _number(entry: Any) -> float:
-    return float(entry[0] if isinstance(entry, list | tuple) else entry)
+def _listed(entry: Any) -> Sequence[float]:
+    return entry if isinstance(entry, list | tuple) else [entry]
+
+
+def _columns(entries: Sequence[Any]) -> list[Sequence[float]]:
+    return list(zip(*map(_listed, entries), strict=True))
+
+
+def _score(entry: Any) -> float:
+    first, *others = _listed(entry)
+    if len(others) > 1:
+        raise ValueError(f"auc takes predictions of one number or two logits; got {len(others) + 1}.")
+    return others[0] - first if others else first
 
 
 def _predicted(entry: Any, threshold: float) -> int:
-    if isinstance(entry, list | tuple) and len(entry) > 1:
-        return entry.index(max(entry))
-    return int(_number(entry) > threshold)
+    outputs = _listed(entry)
+    return outputs.index(max(outputs)) if len(outputs) > 1 else int(outputs[0] > threshold)
 
 
 def _class(target: Any) -> int:

@@ -60,6 +60,16 @@ class Ranks:
             raise RuntimeError(f"fit: another rank failed, so this one stops, too. {message}")
         return total[:size]
 
+    def same(self, what: str, number: float) -> None:
+        """Make sure that a number is the same on all ranks.
+
+        Raises:
+            ValueError: on every rank, if it is not.
+        """
+        ours, squares, count = self.sum([number, number * number, 1.0])
+        if squares * count != ours * ours:  # the variance is not 0
+            raise ValueError(f"fit: {what} differs between ranks; here it is {number}.")
+
     def not_finite(self) -> str:
         """Say on which rank the last numbers were not finite."""
         told = "" if self.combine is None else self.told("" if self.finite else _name())

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
+from nodegrad.data import rows
 from nodegrad.training.batches import Batches
 from nodegrad.training.checkpoint import load_checkpoint, save_checkpoint
 from nodegrad.training.eager_step import EagerStep
@@ -34,13 +35,13 @@ class Run:
         self.criteria = Criteria(settings)
         self.chunk = 1  # steps in a call
         self.tried = False  # whether a compiled step has been compared with eager code
-        if settings.resume:
-            load_checkpoint(self)
+        problem.ranks.together(lambda: load_checkpoint(self) if settings.resume else None)
+        problem.ranks.same("the number of epochs in the checkpoint", self.history.epochs)
         started = time.perf_counter() - self.history.seconds
         self.history.reason = ""
         try:
             if step is None:
-                self._compile()
+                problem.ranks.together(self._compile)
             self._go()
         except KeyboardInterrupt:
             self.history.reason = "interrupted"
@@ -150,7 +151,7 @@ class Run:
             history.reason or history.epochs % settings.checkpoint_every == 0
         ):
             self._push()
-            save_checkpoint(self)
+            problem.ranks.together(lambda: save_checkpoint(self))
 
     def _look(self, watched: float) -> bool:
         """Let everyone look who wants to, with everything up to date; what they change counts."""
@@ -162,7 +163,7 @@ class Run:
         for prefix, part in (("", problem.known), ("val_", problem.held_out)):
             if settings.metrics and part is not None:
                 predictions = problem.predictions(part)
-                targets = [target for _, target, *_ in part]
+                targets = rows(part.parts[1])
                 for name, metric in settings.metrics.items():
                     history.metrics.setdefault(prefix + name, []).append(metric(predictions, targets))
         if not settings.callbacks:
@@ -171,8 +172,7 @@ class Run:
             lambda: [float(sum([bool(call(history.epochs, history)) for call in settings.callbacks]))], 1
         )
         self.step.pull()
-        if self.step.compiled:
-            self._agree()
+        problem.ranks.together(self._agree)
         return bool(answers[0])
 
     # Compiled or eager.
@@ -202,7 +202,7 @@ class Run:
             found = self.step.take(batches, self.settings.max_gradient_norm)
             if not self.tried and all(map(math.isfinite, found[-1])):
                 self.tried = True
-                self._agree(before)
+                self.problem.ranks.together(lambda: self._agree(before))
         except Exception as error:
             if self.problem.ranks.combine is not None:
                 raise
