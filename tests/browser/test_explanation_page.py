@@ -30,6 +30,7 @@ def test_each_step_is_marked_and_lit(open_page):
         assert node == explanation.names[step.node]
         now = run(browser, "document.querySelector('.step.now').textContent")
         assert explanation.names[step.node] in now
+        assert run(browser, "document.querySelector('[aria-live]#said').textContent") in now
         consumers = {term.consumer for term in step.terms}
         assert len(lit(browser, "to")) == len(consumers)
         assert run(browser, "document.querySelectorAll('#graph .lit').length") == len(consumers)

@@ -483,6 +483,36 @@ def test_nothing_overlaps_or_is_cut_off(open_page, width, dark):
     assert run(browser, NUMBERS_IN_VIEW)
 
 
+def test_a_fold_opens_by_keyboard(open_page):
+    browser = open_page(player(ng.nn.MLP(2, [16, 16, 1], seed=1)([0.5, -1.0])))
+    before = run(browser, "picture.boxes.length")
+    run(browser, "document.querySelector('#graph .fold[role=button]').focus()")
+    assert run(browser, "getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    press(browser, "space")
+    for _ in range(100):
+        if run(browser, "picture.boxes.length") != before:
+            break
+
+    assert run(browser, "picture.boxes.length") > before
+    assert step(browser) == 0
+
+
+CONTROLS = ("button", "slider", "spinbutton", "combobox", "columnheader", "image", "region")
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_a_screen_reader_finds_a_name_for_every_control_and_hears_each_step(open_page, big):
+    browser = open_page(player(ng.nn.MLP(2, [16, 16, 1], seed=1)([0.5, -1.0]) if big else Value(2.0).tanh()))
+    press(browser, "right")
+    tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    seen = [(node["role"]["value"], node["name"]["value"]) for node in tree if not node["ignored"]]
+
+    assert [role for role, name in seen if role in CONTROLS and not name] == []
+    assert ("slider", "Step") in seen
+    assert run(browser, "byId('story').getAttribute('aria-live')") == "polite"
+    assert run(browser, "byId('headline').textContent").startswith("Compute ")
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (800, 900), (735, 640), (700, 720)])
 def test_a_small_graph_is_whole_and_nothing_has_to_be_scrolled(open_page, width, height):
     x, w, b = Value(2.0, label="x"), Value(-0.5, label="w"), Value(1.5, label="b")

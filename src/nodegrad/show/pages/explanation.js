@@ -18,6 +18,7 @@ function show(index) {
   }
   sections.forEach((section, at) => section.classList.toggle("now", at === index - 1));
   const now = sections[index - 1];
+  byId("said").textContent = now ? now.querySelector("p").textContent : "";
   if (now) now.setAttribute("aria-current", "step");
   sections.forEach((section) => section !== now && section.removeAttribute("aria-current"));
   if (now) text.scrollTo({ top: now.offsetTop - text.offsetTop - text.clientHeight / 3 });

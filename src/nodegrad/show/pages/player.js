@@ -45,6 +45,7 @@ function makePicture({ boxes: held, prefix, opens }) {
   for (const [node, sum] of page.pictures.inside) if (!boxOf.has(node)) boxOf.set(node, boxOf.get(sum));
   const shapes = boxes.map((_, box) => {
     const shape = byId(`${prefix}node-${box}`);
+    if (box in opens) for (const [name, to] of [["tabindex", 0], ["role", "button"]]) shape.setAttribute(name, to);
     const side = (name) => Number(shape.querySelector(".body").getAttribute(name));
     return {
       shape, lines: shape.querySelectorAll("tspan"), texts: [], state: shape.getAttribute("class"), now: "",
@@ -73,6 +74,7 @@ async function showPicture(which) {
   }
   svgs[which] ??= panel.querySelector("svg");
   panel.replaceChildren(svgs[which]);
+  svgs[which].setAttribute("role", "group"); // an image would have no buttons inside
   shown = which;
   picture = makePicture(views[which]);
   byId("fold").hidden = which === 0;
@@ -344,6 +346,14 @@ panel.addEventListener("click", (event) => {
     operands[node].flatMap((operand, index) => (picture.boxOf.get(operand) === source ? [{ node, index }] : [])),
   );
   return choose(uses[parallel] ?? uses[0]);
+});
+
+panel.addEventListener("keydown", (event) => {
+  const members = ["Enter", " "].includes(event.key) ? boxAt(event) : undefined;
+  if (!members) return;
+  event.preventDefault();
+  event.stopPropagation(); // the space bar would play
+  open(picture.opens[picture.boxes.indexOf(members)], members[0]).then(() => panel.focus());
 });
 
 /** Show another picture, and in it what there is to show now. */

@@ -403,6 +403,7 @@ function turn() {
 
 function toggle(on = !running) {
   running = on;
+  for (const name of ["clock", "loss-now"]) byId(name).setAttribute("aria-live", on ? "off" : "polite"); // not 60 a second
   byId("run").classList.toggle("playing", on);
   byId("run").setAttribute("aria-label", on ? "Pause" : "Run");
   if (on) requestAnimationFrame(turn);
