@@ -6,8 +6,9 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value, ops
+from nodegrad.functions import dot
 from nodegrad.graph import dependents, topological_order
-from nodegrad.ops import constant
+from nodegrad.ops import TABLE, constant
 from nodegrad.sweep import chain, forward_sweep, partials, reverse_sweep
 
 
@@ -48,16 +49,29 @@ def test_floats_and_values_add_up_in_the_same_order(explicit):
         assert floats[variable] == values[variable].data
 
 
-def test_the_rows_written_out_are_the_table():
-    x, y, out = example()
-    order = topological_order(out)
+@pytest.mark.parametrize("points", [0.1, 0.5, 0.9, None])
+@pytest.mark.parametrize("row", [*TABLE.values()], ids=lambda row: row.name)
+def test_backward_is_the_partials_of_the_row(row, points):
+    middle = [0.0 if points is None else low + points * (high - low) for low, high in row.domain]
+    operands = [Value(number) for number in middle]
+    out = row(*operands)
 
-    written_out = reverse_sweep(order, {out: 1.0})
-    by_the_table = reverse_sweep(order, {out: 1.0}, dependents(order, {x, y}))
+    out.backward(3.0)
 
-    for node in by_the_table:
-        assert type(written_out[node]) is type(by_the_table[node]) is float
-        assert written_out[node] == by_the_table[node]
+    rules = row.partials if row.arity is not None else row.partials(middle, out.data)
+    for operand, rule in zip(operands, rules, strict=True):
+        partial = rule(*middle, out.data) if callable(rule) else rule or 0.0
+        expected = 0.0 if row.selects and not partial else 3.0 * partial
+        assert operand.grad == pytest.approx(expected, abs=0.0, rel=0.0, nan_ok=True)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_backward_through_a_dot_adds_up_over_repeated_and_constant_operands(count):
+    x, y = Value(2.0), Value(3.0)
+
+    dot([x] * count + [y, x], [y] * count + [x, 5.0]).backward()
+
+    assert (x.grad, y.grad) == (3.0 * (count + 1) + 5.0, 2.0 * (count + 1))
 
 
 @pytest.mark.parametrize("floats", [True, False])

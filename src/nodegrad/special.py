@@ -14,7 +14,6 @@ from operator import add, mul
 from typing import Any
 
 from nodegrad.ops import (
-    TABLE,
     Op,
     abs,
     copysign,
@@ -25,6 +24,7 @@ from nodegrad.ops import (
     exp,
     floor,
     ge,
+    join_table,
     log,
     lt,
     minimum,
@@ -205,4 +205,4 @@ ndtri     = Op("ndtri",     "Φ⁻¹",   _ndtri,     (lambda p, out: _SQRT_2PI *
                                                  ((0.03, 0.97),), composed=_ndtri)
 # fmt: on
 
-TABLE.update({row.name: row for row in (lgamma, polygamma, erfinv, ndtri)})
+join_table(lgamma, polygamma, erfinv, ndtri)

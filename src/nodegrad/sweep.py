@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.ops import COMPARISONS, Op, add, constant, mul, strong_mul, where
+from nodegrad.ops import COMPARISONS, Op, add, constant, dot, mul, strong_mul, where
 
 Number = Any  # a float or a Value
 Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Number]], None]
@@ -108,14 +108,14 @@ def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[
             if second is not None:
                 push(second)
             elif type(first) is tuple:
-                stack += first[:0:-1]
+                stack += [x for x in first[:0:-1] if x._grad is not zero]
                 first = first[0]
             node = first
     return order
 
 
 def _reverse(order: Sequence[Any], active: Collection[Any] | None) -> None:
-    """Apply the chain rule to each node, outputs first; + and *, the most frequent, have their own lines."""
+    """Apply the chain rule to each node, outputs first; the most frequent operations have their own lines."""
     for node in reversed(order):
         adjoint = node._grad
         if not adjoint:
@@ -129,18 +129,27 @@ def _reverse(order: Sequence[Any], active: Collection[Any] | None) -> None:
             x, y = node._first, node._second
             x._grad += adjoint * y._data
             y._grad += adjoint * x._data
+        elif op is dot:
+            operands = node.operands
+            half = len(operands) // 2
+            for x, y in zip(operands[:half], operands[half:], strict=True):
+                x._grad += adjoint * y._data
+                y._grad += adjoint * x._data
         elif op.arity == 1:
-            (rule,) = op.partials
+            (rule,) = op.float_partials
             if rule is not None:
                 x = node._first
                 partial = rule(x._data, node._data)
                 x._grad += adjoint * partial if partial or not op.selects else 0.0
         elif op.arity == 2 and active is None:
             x, y = node._first, node._second
-            for operand, rule in zip((x, y), op.partials, strict=True):
-                if rule is not None and operand.op is not constant:
-                    partial = rule(x._data, y._data, node._data)
-                    operand._grad += adjoint * partial if partial or not op.selects else 0.0
+            by_x, by_y = op.float_partials
+            if by_x is not None and x.op is not constant:
+                partial = by_x(x._data, y._data, node._data)
+                x._grad += adjoint * partial if partial or not op.selects else 0.0
+            if by_y is not None and y.op is not constant:
+                partial = by_y(x._data, y._data, node._data)
+                y._grad += adjoint * partial if partial or not op.selects else 0.0
         else:
             for operand, partial in partials(node, active):
                 operand._grad += adjoint * partial if partial or not op.selects else 0.0
@@ -196,7 +205,7 @@ def partials(
         return
     primals = [operand._data if floats or operand.op is constant else operand for operand in operands]
     out = node._data if floats else node
-    rules = op.partials
+    rules = op.float_partials if floats else op.partials
     together = op.arity is None  # one rule gives all partials
     for operand, partial in zip(operands, rules(primals, out) if together else rules, strict=True):
         if partial is not None and (operand.op is not constant if active is None else operand in active):
