@@ -116,17 +116,17 @@ def test_errors_of_the_prologue_are_raised_though_helpers_take_all_rows():
 
 
 def test_kernels_of_an_interrupted_compilation_are_not_taken_for_later_ones(monkeypatch):
-    load = native.load
+    load = native.load_kernels
 
-    def interrupted(text):
-        load(text)
+    def interrupted(*code):
+        load(*code)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(native, "load", interrupted)
+    monkeypatch.setattr(native, "load_kernels", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ng.compile(ng.custom("once", lambda x: x + 1.0, lambda x, out: 1.0))(1.0)
 
-    monkeypatch.setattr(native, "load", load)
+    monkeypatch.setattr(native, "load_kernels", load)
 
     assert ng.compile(ng.custom("again", lambda x: x + 2.0, lambda x, out: 1.0))(1.0) == 3.0
 

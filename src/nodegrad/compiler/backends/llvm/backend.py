@@ -6,7 +6,7 @@ import struct
 from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class LlvmBackend:
         self.threads = threads or _processors()
         self.lanes = 2 * native.width()
         self.key = key  # names the program in the user's cache of native code; "": it is not kept there
+        self._vector: VectorProgram | None = None
         self._parts: dict[str, Part] = {}
 
     def part(self, how: str) -> "Part":
@@ -58,11 +59,9 @@ class LlvmBackend:
         for how in self._parts:
             self._kept(how, key)
 
-    @cached_property
-    def _vector(self) -> VectorProgram:
-        return vectorize(self.program, self.exact)
-
     def _plan(self, how: str) -> tuple[Plan, Wanted]:
+        if self._vector is None:  # not cached_property, whose lock a fork may find held
+            self._vector = vectorize(self.program, self.exact)
         return plan(self._vector, how, 1 if how == "one" else self.lanes)  # a single row takes less memory
 
     def _made(self, how: str) -> "Part":
