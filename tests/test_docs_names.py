@@ -41,7 +41,7 @@ QUOTED = [  # a page, the text around a number on it, and the number in the code
     ),
     ("docs/how-to/write-a-loop.md", r"\(([\d,]+) by default\)", "loops.while_loop(limit)"),
     ("docs/how-to/write-a-loop.md", r"more than (\d+) of them", "loops._WIDE"),
-    ("src/nodegrad/compiler/README.md", r"After (\d+) ways", "compiler.ways._PATIENCE"),
+    ("src/nodegrad/compiler/README.md", r"After (\d+) rows", "compiler.ways._WATCHED"),
     ("docs/how-to/explain-a-derivative.md", r"more than (\d+) nodes", "show.explaining.chain_rule.IN_FULL"),
     ("docs/how-to/check-a-gradient.md", r"halved up to (\d+) times", "check._LEVELS"),
     ("docs/how-to/check-a-gradient.md", r"tolerance=([\de-]+)", "check.check_grad(tolerance)"),

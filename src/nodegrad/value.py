@@ -27,10 +27,10 @@ _GIVEN = -1  # the time of the leaves that stand for a function's arguments
 
 
 class Observer(Protocol):
-    """Whoever wants to know what happens to Values: `listen` adds one."""
+    """Whoever wants to know what happens to Values: `listen` adds one.
 
-    def made(self, node: "Value") -> None:
-        """Hear of a Value that an operation made."""
+    One with a method `made(node)` hears of each Value that an operation makes, too.
+    """
 
     def decided(self, node: "Value", answer: bool) -> None:
         """Hear of a branch taken (`if`, `while`, `max`, `sorted` ...) on a Value."""
@@ -45,10 +45,6 @@ class _Several:
     def __init__(self, observers: tuple[Observer, ...]) -> None:
         self.observers = observers
 
-    def made(self, node: "Value") -> None:
-        for each in self.observers:
-            each.made(node)
-
     def decided(self, node: "Value", answer: bool) -> None:
         for each in self.observers:
             each.decided(node, answer)
@@ -58,7 +54,8 @@ class _Several:
             each.read(node, how)
 
 
-_observer: Observer | None = None  # what operations tell: nobody, one observer or several as one
+_observer: Observer | None = None  # who hears of branches and reads: nobody, one observer or several as one
+_made: Callable[["Value"], None] | None = None  # who hears of each operation
 _observers: tuple[Observer, ...] = ()
 _observers_lock = Lock()
 
@@ -79,11 +76,21 @@ def stop_listening(observer: Observer) -> None:
 
 
 def _set_observers(change: Callable[[tuple[Observer, ...]], tuple[Observer, ...]]) -> None:
-    global _observer, _observers
+    global _made, _observer, _observers
     with _observers_lock:
         after = change(_observers)
+        makers = [made for each in after if (made := getattr(each, "made", None)) is not None]
+        _made = None if not makers else makers[0] if len(makers) == 1 else _each(makers)
         _observer = None if not after else after[0] if len(after) == 1 else _Several(after)
         _observers = after
+
+
+def _each(functions: Sequence[Callable[["Value"], None]]) -> Callable[["Value"], None]:
+    def call(node: "Value") -> None:
+        for function in functions:
+            function(node)
+
+    return call
 
 
 def observers() -> tuple[Observer, ...]:
@@ -211,8 +218,8 @@ class Value(Methods):
         out._time = clock.now
         out.label = ""
         out.op = op
-        if _observer is not None:
-            _observer.made(out)
+        if _made is not None:
+            _made(out)
         return out
 
     def __add__(self, other: Any) -> "Value":
@@ -228,8 +235,8 @@ class Value(Methods):
         out._time = clock.now
         out.label = ""
         out.op = _add
-        if _observer is not None:
-            _observer.made(out)
+        if _made is not None:
+            _made(out)
         return out
 
     def __mul__(self, other: Any) -> "Value":
@@ -245,8 +252,8 @@ class Value(Methods):
         out._time = clock.now
         out.label = ""
         out.op = _mul
-        if _observer is not None:
-            _observer.made(out)
+        if _made is not None:
+            _made(out)
         return out
 
     def __neg__(self) -> "Value":

@@ -26,7 +26,7 @@ from nodegrad.compiler.arguments import (
     shared_places,
 )
 from nodegrad.compiler.printing import render
-from nodegrad.compiler.record import named, recording
+from nodegrad.compiler.record import current_recorder, named
 from nodegrad.compiler.reduction import added
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace
@@ -190,7 +190,7 @@ class Compiled:
         numbers: Any = arguments
         form = None
         ways = self._of_numbers.get(len(arguments))
-        if ways is None or any(type(x) is not float for x in arguments):
+        if ways is None or [*map(type, arguments)].count(float) < len(arguments):
             form = form_of_call(arguments)
             trace = self._found_ready(form, 1)
             if trace is not None:
@@ -201,7 +201,7 @@ class Compiled:
             numbers = [x if type(x) is float else number_for(self._name, x) for x in leaves]
             ways = self._ways(spec)
         build, found = ways.call(numbers)
-        if self.f is not None and recording() is not None and ways.parameters:
+        if self.f is not None and current_recorder() is not None and ways.parameters:
             return self.f(*arguments)
         if ways.warns:
             warn_once(ways, self._warned, 3)
@@ -213,7 +213,7 @@ class Compiled:
     def _found_ready(self, form: Any, count: int) -> Trace | None:
         """Return the trace that serves every row of a form, if one is known and may be used here."""
         trace = None if form is None else self._ready.get(form)
-        if trace is None or (trace.parameters and recording() is not None):
+        if trace is None or (trace.parameters and current_recorder() is not None):
             return None
         trace.rows += count
         return trace
@@ -302,7 +302,7 @@ class Compiled:
         """Return the results of a map like the last one, of few rows; None if it is not such."""
         key = (len(arguments), reduce) if reduce is None or type(reduce) is str else None
         trace, run, finish, _ = self._quick.get(key, _NOTHING_QUICK)
-        if trace is None or (trace.parameters and recording() is not None):
+        if trace is None or (trace.parameters and current_recorder() is not None):
             return None
         found = run(arguments, trace.leaves)
         if found is None:
@@ -352,7 +352,7 @@ class Compiled:
         """Return what `map` returns, for arguments as `rows` lays them out; `run` runs a trace elsewhere."""
         ways = self._ways(spec)
         routes, alone = ways.route(blocks, count)
-        if (recorder := recording()) is not None and ways.parameters:
+        if (recorder := current_recorder()) is not None and ways.parameters:
             recorder.read(ways.parameters[0], "maps a compiled function that closes over Values")
         if ways.warns:
             warn_once(ways, self._warned, 4)
@@ -546,9 +546,9 @@ class Compiled:
         self.ways = {}
         self._prepare()
         for spec, found in traces.items():
-            self._ways(spec).traces = found
             for trace in found:
                 trace.reset(self._make)
+                self._ways(spec).keep(trace)
 
 
 _NOTHING_QUICK: Any = (None, None, None, None)
@@ -603,12 +603,11 @@ def load_compiled(path: str | os.PathLike[str]) -> Compiled:
         OSError: if it cannot be read.
         ValueError: if it is damaged or no such file; when called, for a way that was not recorded.
     """
-    name, options, make = saving.load(path)
+    name, options, traces = saving.load(path)
     made = Compiled.__new__(Compiled)
-    unknown: dict[str, Any] = {"f": None, "__name__": name, "static": (), "variants": {}, "traces": {}}
-    made.__setstate__({**options, **unknown})
-    for spec, traces in make(made._make).items():
-        made._ways(spec).traces = traces
+    made.__setstate__(
+        {"f": None, "__name__": name, "static": (), "variants": {}, "traces": traces, **options}
+    )
     return made
 
 

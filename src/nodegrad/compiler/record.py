@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from threading import get_ident
-from typing import Any
+from typing import Any, NamedTuple
 
 from nodegrad.compiler.lower import lower_loop
 from nodegrad.graph import patient_collector, topological_order
@@ -30,8 +31,7 @@ class OtherWay(BaseException):
     """A replay went another way than the recording; no `except Exception` of the user's holds it up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(NamedTuple):
     """A comparison that Python took a branch on: the node asked, its answer, and the line that asked."""
 
     node: Value
@@ -107,18 +107,16 @@ class Recorder:
         """Whether the thread that asks is the one that records."""
         return get_ident() == self._thread
 
-    def made(self, node: Value) -> None:
-        """Do nothing: the outputs lead to every node that matters."""
-
     def decided(self, node: Value, answer: bool) -> None:
         """Note a guard."""
-        if not self.is_of_this_thread:
+        if get_ident() != self._thread:
             self._note_elsewhere(node, "branches on a Value in another thread")
         elif node not in self._seen and _current.get() is self:
-            place = len(self.guards)
-            if self._expected is not None and self._expected[place : place + 1] != [answer]:
-                self.other_way = True
-                raise OtherWay
+            if self._expected is not None:
+                place = len(self.guards)
+                if self._expected[place : place + 1] != [answer]:
+                    self.other_way = True
+                    raise OtherWay
             self._seen.add(node)
             self.guards.append(Guard(node, answer, calling_line()))
 
@@ -137,7 +135,7 @@ class Recorder:
         self.elsewhere.update(dict.fromkeys(leaves, line))
 
 
-def recording() -> Recorder | None:
+def current_recorder() -> Recorder | None:
     """Return the recorder of the function that is being recorded, if this code runs inside one."""
     return _current.get()
 
@@ -152,9 +150,19 @@ def drop_recorders() -> None:
 def calling_line() -> str:
     """Name the innermost line outside this package that is being run: `file:line`."""
     frame: Any = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return _line(frame.f_code.co_filename, frame.f_lineno)
+
+
+@lru_cache(10_000)
+def _is_ours(file: str) -> bool:
+    return file.startswith(_PACKAGE)
+
+
+@lru_cache(10_000)
+def _line(file: str, number: int) -> str:
+    return f"{file}:{number}"
 
 
 def named(f: Any) -> str:

@@ -3,14 +3,13 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler import backends
 from nodegrad.compiler.program import MAX, MIN, STRONG_DOT, Loop, Program, Result, check, loop, result
-from nodegrad.compiler.trace import MakeBackend, Trace
+from nodegrad.compiler.trace import Trace
 from nodegrad.files import load_json, save_json
 from nodegrad.ops import TABLE, Op
 from nodegrad.trees import LEAF, Spec
@@ -42,8 +41,8 @@ def save(path: str | os.PathLike[str], name: str, options: dict[str, Any], ways:
             trace.keep(_key(_written(trace.program)))
 
 
-def load(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], Callable[[MakeBackend], Ways]]:
-    """Return the name, the options and what makes the traces of a function that was saved.
+def load(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], Ways]:
+    """Return the name, the options and the traces of a function that was saved; no backend is chosen yet.
 
     Raises:
         OSError: if the file cannot be read.
@@ -55,17 +54,13 @@ def load(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], Callable[[M
         _require(options["backend"] in backends.NAMES and type(options["exact"]) is bool, "unknown options")
         _require(all(each is None or _whole(each) for each in (options["threads"],)), "threads")
         _require(_whole(options["max_traces"]), "max_traces")
-        ways = [
-            (_read_spec(each["arguments"]), [_read_trace(trace) for trace in each["traces"]])
+        ways = {
+            _read_spec(each["arguments"]): [_read_trace(trace) for trace in each["traces"]]
             for each in content["ways"]
-        ]
+        }
     except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"load_compiled: {path} holds no function that can be run: {error!r}.") from error
-
-    def make(backend: MakeBackend) -> Ways:
-        return {spec: [_trace(state, backend) for state in states] for spec, states in ways}
-
-    return name, options, make
+    return name, options, ways
 
 
 # Traces.
@@ -86,7 +81,7 @@ def _written_trace(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _read_trace(content: dict[str, Any]) -> dict[str, Any]:
+def _read_trace(content: dict[str, Any]) -> Trace:
     program = check(_read(content["program"]))
     numbers = list(map(float.fromhex, content["closed_over"]))
     branches = [(bool(answer), str(line)) for answer, line in content["branches"]]
@@ -94,23 +89,21 @@ def _read_trace(content: dict[str, Any]) -> dict[str, Any]:
     _require(len(numbers) == program.parameters, "not a number for each Value closed over")
     _require(results + len(branches) == len(program.outputs), "not an output for each result and branch")
     _require(_leaves(spec) == results, "results of another structure")
-    return {
-        "program": program,
-        "parameters": list(map(Value, numbers)),
-        "spec": spec,
-        "results": results,
-        "expected": [answer for answer, _ in branches],
-        "lines": [line for _, line in branches],
-        "operations": _whole(content["operations"]),
-        "key": _key(content["program"]),
-    }
-
-
-def _trace(state: dict[str, Any], make: MakeBackend) -> Trace:
     trace: Trace = Trace.__new__(Trace)
-    trace.__dict__.update(state, seconds=0.0, rows=0, example=[0.0] * state["program"].inputs)
-    trace.solves = any(isinstance(op, Loop) and op.settles for op in trace.program.ops)
-    trace.reset(make)
+    trace.__dict__.update(
+        program=program,
+        parameters=list(map(Value, numbers)),
+        spec=spec,
+        results=results,
+        expected=[answer for answer, _ in branches],
+        lines=[line for _, line in branches],
+        operations=_whole(content["operations"]),
+        key=_key(content["program"]),
+        solves=any(isinstance(op, Loop) and op.settles for op in program.ops),
+        example=[0.0] * program.inputs,
+        seconds=0.0,
+        rows=0,
+    )
     return trace
 
 

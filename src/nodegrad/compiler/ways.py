@@ -1,8 +1,9 @@
-"""The ways through a function, for one structure of arguments: compiled where they come again, else eager.
+"""The ways through a function, for one structure of arguments: compiled where that pays, else eager.
 
-The first way is compiled when it is met, the next few when they are met again, others when they have come
-often; in a map of many rows, those that a sample says many rows go. So a function whose rows nearly all go
-ways of their own (a loop that ends when the numbers say so) is not much slower than eager code.
+The first way is compiled when it is met; another when it is met again, if the rows that run fast pay for it
+by then. Once most rows have turned out to go ways of their own (a loop that ends when the numbers say so), a
+few of them are looked at and the others run eagerly, hardly slower than without this. Rows are counted, not
+seconds, so that a program gives the same numbers each time it runs.
 """
 
 import warnings
@@ -18,16 +19,21 @@ from nodegrad.compiler.record import Recorder, Way, named, numbers_of, record
 from nodegrad.compiler.trace import MakeBackend, Trace, make_trace, refuse, verify
 from nodegrad.graph import patient_collector
 from nodegrad.transforms import plain_places
-from nodegrad.trees import Build, Spec, build, builder, flatten
+from nodegrad.trees import Build, Spec, builder, flatten
 from nodegrad.value import Value, literal, stand_in
 
 _OTHER_ROWS = 3  # rows that the first trace of `map` is compared on, if they go the same way
-_SAMPLE = 64  # rows that tell the ways of many; fewer rows are watched one by one
-_PAYS = 500  # rows of a map on one way, from which on compiling it takes less time than running them eagerly
-_FEW_WAYS = 6  # so few ways are all compiled when they come again
-_AGAIN = 100  # times that one of more ways comes before it is compiled, which takes as long as so many runs
-_PATIENCE = 64  # ways met once before it is clear that most rows go ways of their own
-_SELDOM = 4  # with so many eager calls per compiled one, compiled ways are not tried any more
+# Compiling a way takes as long as so many eager runs, and so many more if it has but one operation.
+_COST, _COST_OF_SMALL = 100, 15_000
+_COST_IN_MAPS = 5  # times that, for code that runs many rows at once
+_SHARE = 40  # of all rows, one in so many may be spent on compiling ways that do not pay yet
+_FEW_WAYS = (
+    6  # so few ways are compiled when they come again; of more, each when it has come as often as it costs
+)
+_WATCHED = 64  # rows that are looked at one by one, whatever way they go
+_RARELY = 64  # after that, one in so many
+_SAMPLE = 16, 64  # how many rows of a map, at least and at most, tell the ways of the others
+_SELDOM = 7  # with so many misses for each hit, compiled ways are only tried on rows that are looked at
 
 # Held while a trace is kept, never while a user's function runs: that may wait for another thread.
 keeping_lock = RLock()
@@ -41,17 +47,22 @@ class Ways:
 
     Attributes:
         traces: the ways that are compiled.
-        met: the ways that ran eagerly: how often, and the first row that went each.
+        met: the ways that ran eagerly: how many rows went each, as far as is known, and the first of them.
         eager: how many rows ran eagerly.
+        misses: how many rows no compiled way took, of those tried since the last way was compiled.
     """
 
     def __init__(self, f: Any, spec: Spec, make: MakeBackend, most: int) -> None:
         self.f, self.spec, self.make, self.most = f, spec, make, most
         self.traces: list[Trace] = []
         self.met: dict[Way, tuple[int, Sequence[float]]] = {}
-        self.eager = 0
-        self.gave_up = False
+        self.eager = self.misses = self._hits_before = 0
+        self.hits_often = True
+        self.solves = False  # whether a root or a fixed point is looked for, which may not be found
         self.warns = False  # whether rows run eagerly that might run fast
+        self._put = builder(spec)
+        self._last: tuple[Any, Any] = (None, None)  # how the results of the last eager call are put together
+        self._plain: Any = None  # which arguments a transform differentiates by
 
     @property
     def parameters(self) -> list[Value]:
@@ -59,29 +70,44 @@ class Ways:
         return [leaf for trace in self.traces for leaf in trace.parameters]
 
     @property
-    def solves(self) -> bool:
-        """Whether a root or a fixed point is looked for, which may not be found."""
-        return any(trace.solves for trace in self.traces)
+    def hits(self) -> int:
+        """Count the rows that ran compiled."""
+        return sum([trace.rows for trace in self.traces])
+
+    @property
+    def looks(self) -> bool:
+        """Whether the next row that runs eagerly is looked at."""
+        return self.eager < _WATCHED or self.eager % _RARELY == 0
+
+    @property
+    def cost(self) -> int:
+        """Estimate how many eager runs take as long as compiling a way."""
+        return _COST + _COST_OF_SMALL // max(20, self.traces[0].operations)
+
+    def pays(self, hits: int, rows: int) -> bool:
+        """Return whether one more way may be compiled, once so many of all rows run fast."""
+        return len(self.traces) < self.most and self.cost * (len(self.traces) - 1) <= hits + rows // _SHARE
 
     def call(self, numbers: Sequence[float]) -> tuple[Build, Sequence[float]]:
         """Return what puts the results together, and the results for one row."""
-        traces = self.traces
-        if self.gave_up and self.eager > _SELDOM * sum([trace.rows for trace in traces]):
-            traces = []
-        while traces:
-            trace = traces[0]
-            results, passed = trace.call(numbers)
-            if results is not None:
-                trace.rows += 1
-                return trace.build, results
-            # Ways are the same up to the branch at which they part.
-            part = [*trace.expected[:passed], not trace.expected[passed]]
-            traces = [other for other in traces[1:] if other.expected[: passed + 1] == part]
-        known = len(self.traces)
-        spec, found = self.meet(numbers, ())
-        for trace in self.traces[known:]:
-            trace.rows += 1
-        return builder(spec), found
+        if self.hits_often or self.looks:
+            traces = self.traces
+            while traces:
+                trace = traces[0]
+                results, passed = trace.call(numbers)
+                if results is not None:
+                    trace.rows += 1
+                    return trace.build, results
+                # Ways are the same up to the branch at which they part.
+                part = [*trace.expected[:passed], not trace.expected[passed]]
+                traces = [other for other in traces[1:] if other.expected[: passed + 1] == part]
+            self.misses += 1
+            spec, found = self.meet(numbers)
+        else:
+            spec, found = self.run(numbers)
+        if spec != self._last[0]:
+            self._last = spec, builder(spec)
+        return self._last[1], found
 
     def route(self, blocks: list[Array], count: int) -> tuple[Chosen, dict[int, Found]]:
         """Return the traces that rows go through, each with its rows, and the results of all other rows."""
@@ -90,76 +116,98 @@ class Ways:
         if not self.traces[0].lines:
             self.traces[0].rows += count
             return [(self.traces[0], None)], {}
-        remaining = np.arange(count)
         ways: Chosen = []
         alone: dict[int, Found] = {}
-        place = 0
-        sampled = False
-        while len(remaining):
-            if place == len(self.traces) and len(remaining) > _SAMPLE:
-                # Many rows: a few of them tell which ways are worth compiling; the rest of them run eagerly.
-                if sampled:
-                    self.warns = True
-                    alone |= {int(row): self.run(_row(blocks, int(row))) for row in remaining}
-                    break
+        many, sampled, left = count > _SAMPLE[1], False, np.arange(count)
+        ready = [trace for trace in self.traces if trace.kernels or not many]
+        while True:
+            for trace in ready:
+                # With rows that met this way before it was compiled: results do not depend on who came first.
+                rows = np.union1d(left, [*alone]).astype(int) if alone else left
+                taken = rows[trace.chosen(*take(blocks, rows, count))]
+                if len(taken):
+                    ways.append((trace, taken))
+                    trace.rows += len(taken)
+                    left = np.setdiff1d(left, taken, assume_unique=True)
+                    self.eager -= len(alone)
+                    alone = {row: found for row, found in alone.items() if row not in taken}
+                    self.eager += len(alone)
+            if sampled or not len(left):
+                break
+            known = len(self.traces)
+            if len(left) > _SAMPLE[1]:
                 sampled = True
-                alone |= self.sample(blocks, remaining)
-                remaining = np.setdiff1d(remaining, [*alone], assume_unique=True)
-                continue
-            if place == len(self.traces):
-                found = self.meet(_row(blocks, remaining[0]), ())
-                if place == len(self.traces):
-                    alone[int(remaining[0])] = found
-                    remaining = remaining[1:]
-                continue
-            trace = self.traces[place]
-            place += 1
-            # With the rows that met this way before it was compiled: results do not depend on who came first.
-            rows = np.union1d(remaining, [*alone]).astype(int) if alone else remaining
-            taken = rows[trace.chosen(*take(blocks, rows, count))]
-            if len(taken):
-                ways.append((trace, taken))
-                trace.rows += len(taken)
-                remaining = np.setdiff1d(remaining, taken, assume_unique=True)
-                self.eager -= len(alone)
-                alone = {row: found for row, found in alone.items() if row not in taken}
-                self.eager += len(alone)
+                found, ready = self.sample(blocks, left)
+                alone |= found
+                left = np.setdiff1d(left, [*found], assume_unique=True)
+            else:
+                result = self.meet(_row(blocks, left[0]))
+                ready = self.traces[known:]
+                if not ready:
+                    alone[int(left[0])] = result
+                    left = left[1:]
+        if len(left):
+            self.warns = True
+            alone |= self.run_all(blocks, left)
         return ([(ways[0][0], None)] if len(ways) == 1 and not alone else ways), alone
 
-    def sample(self, blocks: list[Array], rows: Any) -> dict[int, Found]:
-        """Run a few of the rows eagerly, and compile the ways that enough rows go."""
+    def sample(self, blocks: list[Array], rows: Any) -> tuple[dict[int, Found], list[Trace]]:
+        """Run a few of the rows eagerly; return their results, and the ways that enough rows go, compiled."""
         found: dict[int, Found] = {}
         met: dict[Way, list[list[float]]] = {}
-        for row in rows[:: len(rows) // _SAMPLE][:_SAMPLE]:
+        least, most = _SAMPLE
+        size = min(max(least, len(rows) // 50), most)
+        for row in rows[:: len(rows) // size][:size]:
             numbers = _row(blocks, row)
             way, found[int(row)] = self.watch(numbers)
             met.setdefault(way, []).append(numbers)
-        few = len(met) <= _FEW_WAYS
-        often = [same for same in met.values() if few or len(same) * len(rows) >= _PAYS * len(found)]
-        for same in sorted(often, key=len, reverse=True)[: self.most - len(self.traces)]:
-            self.compile(same[0], same[1:2])
-        return found
+        known = {trace.way: trace for trace in self.traces}
+        ready = []
+        for way, same in sorted(met.items(), key=lambda entry: -len(entry[1])):
+            pays = len(same) * len(rows) // size >= _COST_IN_MAPS * self.cost
+            if (pays or len(met) <= _FEW_WAYS) and len(self.traces) < self.most:
+                ready.append(known.get(way) or self.compile(same[0], same[1:2]))
+        return found, ready
+
+    def run_all(self, blocks: list[Array], rows: Any) -> dict[int, Found]:
+        """Run rows eagerly."""
+        table = np.concatenate([block[rows].reshape(len(rows), -1) for block in blocks], axis=1)
+        with patient_collector():
+            return {
+                row: self.run(numbers) for row, numbers in zip(rows.tolist(), table.tolist(), strict=True)
+            }
 
     def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
         """Run a row eagerly, and note its way."""
+        with patient_collector():  # until the graph is gone, or the collector would go through it
+            return self._watch(numbers)
+
+    def _watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
         recorder = Recorder()
         with recorder.at_work():
             found = self.run(numbers)
         refuse(self.f, recorder.reads)
         return recorder.way, found
 
-    def meet(self, numbers: Sequence[float], others: Sequence[Sequence[float]]) -> Found:
-        """Run a row that goes no compiled way, and compile its way if it is the first or comes again."""
-        if self.gave_up:
-            return self.run(numbers)
+    def meet(self, numbers: Sequence[float]) -> Found:
+        """Run a row that goes no compiled way, and compile its way if it is the first or that pays."""
         if not self.traces:
-            trace = self.compile(numbers, others)
+            trace = self.compile(numbers, ())
+        elif not self.looks:
+            return self.run(numbers)
         else:
+            weight = 1 if self.eager < _WATCHED else _RARELY
             way, found = self.watch(numbers)
             times, earlier = self.met.get(way, (0, numbers))
-            if times < (1 if len(self.met) <= _FEW_WAYS else _AGAIN) or len(self.traces) >= self.most:
-                self.met[way] = times + 1, earlier
-                self.gave_up = self.warns = len(self.traces) >= self.most or len(self.met) > _PATIENCE
+            hits = self.hits
+            hits_now = hits - self._hits_before
+            self.hits_often = self.misses < _SAMPLE[0] or _SELDOM * hits_now >= self.misses
+            enough = 1 if len(self.met) + len(self.traces) <= _FEW_WAYS else self.cost
+            if times < enough or not self.pays(hits, hits + self.eager):
+                if len(self.met) > _WATCHED:  # forget the ways that came once
+                    self.met = {known: entry for known, entry in self.met.items() if entry[0] > weight}
+                self.met[way] = times + weight, earlier
+                self.warns |= self.eager >= _WATCHED or len(self.traces) >= self.most
                 return found
             self.eager -= 1
             trace = self.compile(numbers, [earlier])
@@ -171,10 +219,11 @@ class Ways:
         """Record a row, check the trace on others, and keep it."""
         started = perf_counter()
         f = self.function()
-        recording = record(f, self.spec, numbers)
-        assert recording is not None, "only a replay ends early"
-        trace = make_trace(f, recording, self.make, started)
-        verify(trace, f, self.spec, numbers, others)
+        with patient_collector():
+            recording = record(f, self.spec, numbers)
+            assert recording is not None, "only a replay ends early"
+            trace = make_trace(f, recording, self.make, started)
+            verify(trace, f, self.spec, numbers, others)
         trace.seconds = perf_counter() - started
         return self.keep(trace)
 
@@ -182,10 +231,12 @@ class Ways:
         """Keep a trace, or return that of another thread that has recorded the same way meanwhile."""
         with keeping_lock:
             self.met.pop(trace.way, None)
+            self.misses, self._hits_before, self.hits_often = 0, self.hits, True
             for other in self.traces:
                 if other.way == trace.way:
                     return other
             self.traces.append(trace)
+            self.solves |= trace.solves
             return trace
 
     def settle(self) -> list[Trace]:
@@ -198,9 +249,8 @@ class Ways:
         """Run the function on Values and keep the results only."""
         f = self.function()
         self.eager += 1
-        with patient_collector():
-            leaves, spec = flatten(f(*self.arguments(f, numbers)))
-            return spec, numbers_of(leaves, f)
+        leaves, spec = flatten(f(*self.arguments(f, numbers)))
+        return spec, numbers_of(leaves, f)
 
     def arguments(self, f: Any, numbers: Sequence[float]) -> Sequence[Any]:
         """Return arguments to run eagerly on: Values, so that what a branch reads is seen.
@@ -208,12 +258,16 @@ class Ways:
         What a transform differentiates by stays plain, as it makes Values of that itself. The others are
         constants then, so that it may sweep over floats.
         """
-        plain = plain_places(f, len(self.spec[2]))
-        given = build(self.spec, map(literal if plain else stand_in, numbers))
+        if self._plain is None:
+            self._plain = plain_places(f, len(self.spec[2]))
+        plain = self._plain
         if not plain:
-            return cast(Sequence[Any], given)
-        by_number = build(self.spec, numbers)
-        return [by_number[at] if at in plain else each for at, each in enumerate(given)]
+            return cast(Sequence[Any], self._put([*map(stand_in, numbers)], 0, None)[0])
+        by_number = self._put([*numbers], 0, None)[0]
+        if len(plain) < len(by_number):
+            given = self._put([*map(literal, numbers)], 0, None)[0]
+            return [by_number[at] if at in plain else each for at, each in enumerate(given)]
+        return cast(Sequence[Any], by_number)
 
     def function(self) -> Any:
         """Return the function.

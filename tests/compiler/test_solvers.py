@@ -1,0 +1,118 @@
+"""Solvers written as anyone would: the numbers of eager code, called and mapped, whatever way rows go."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import nodegrad as ng
+from benchmarks.bench_solvers import problems, values, with_gradient
+from nodegrad.compiler import ways
+from nodegrad.trees import flatten
+
+PROBLEMS = problems(rows=100)
+
+
+def eagerly(f, rows, gradient):
+    found = [f(*(row if gradient else map(values, row))) for row in zip(*rows, strict=True)]
+    return [[getattr(x, "data", x) for x in flatten(result)[0]] for result in found]
+
+
+def compiled_results(f, rows, gradient):
+    called, mapped = ng.compile(f, exact=True), ng.compile(f, exact=True).map(*rows)
+    count = len(rows[0])
+    listed = zip(*[each.tolist() for each in rows], strict=True)
+    columns = [mapped[0], *mapped[1]] if gradient else [mapped]
+    table = np.concatenate([np.reshape(each, (count, -1)) for each in columns], axis=1)
+    return [flatten(called(*row))[0] for row in listed], table
+
+
+@pytest.mark.filterwarnings("ignore:compile. .* branches:RuntimeWarning")
+@pytest.mark.parametrize("gradient", [False, True], ids=["values", "gradients"])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_solvers_give_the_numbers_of_eager_code(name, gradient):
+    f, rows = PROBLEMS[name]
+    f = with_gradient(f, len(rows)) if gradient else f
+
+    called, mapped = compiled_results(f, rows, gradient)
+
+    expected = eagerly(f, [each.tolist() for each in rows], gradient)
+    np.testing.assert_array_equal(called, expected)
+    np.testing.assert_array_equal(mapped, expected)
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """Note the rows that are looked at, for the ways they go."""
+    rows, watch = [], ways.Ways.watch
+    monkeypatch.setattr(ways.Ways, "watch", lambda self, row: rows.append(row) or watch(self, row))
+    return rows
+
+
+def own_way(x):
+    """Go a way of its own for each whole number."""
+    while x > 0.5:
+        x = x - 1.0
+    return x
+
+
+@pytest.mark.filterwarnings("ignore:compile. .* branches:RuntimeWarning")
+def test_few_rows_are_looked_at_once_most_go_ways_of_their_own(looked_at):
+    compiled = ng.compile(own_way)
+    rows = [float(1 + 37 * k % 500) for k in range(1000)]
+
+    assert [compiled(x) for x in rows] == [own_way(x) for x in rows]
+
+    assert len(looked_at) <= 64 + len(rows) // 64 + 1
+    assert compiled.stats()["traces"] <= 2
+    assert compiled.stats()["eager_rows"] >= 990
+
+
+def test_two_ways_are_compiled_when_they_come_again(looked_at):
+    compiled = ng.compile(lambda x: x * 2.0 if x > 0.0 else x * 3.0)
+
+    for x in (1.0, -1.0, 2.0, -2.0, 3.0, -3.0):
+        compiled(x)
+
+    assert len(looked_at) == 2
+    stats = compiled.stats()
+    assert (stats["traces"], stats["eager_rows"]) == (2, 1)
+
+
+@pytest.mark.filterwarnings("ignore:compile. .* branches:RuntimeWarning")
+def test_ways_that_come_often_are_compiled_in_time():
+    def turns(x):
+        while x > 0.5:
+            x = x - ng.sum([ng.cos(k * (x - x)) for k in range(10)]) / 10.0
+        return x
+
+    many, few = ng.compile(turns), ng.compile(turns)
+    for k in range(16_000):
+        many(float(1 + 3 * k % 10))
+    for k in range(2_000):
+        few(float(1 + k % 3))
+
+    assert many.stats()["traces"] == 10
+    assert few.stats()["traces"] == 3
+    assert few.stats()["eager_rows"] < 500
+
+
+def test_a_map_of_many_ways_compiles_none_of_them():
+    compiled = ng.compile(own_way, backend="llvm")
+    rows = np.array([float(1 + 37 * k % 500) for k in range(1000)])
+
+    with pytest.warns(RuntimeWarning, match=r"most often at .*test_solvers\.py:\d+.*while_loop"):
+        found = compiled.map(rows)
+
+    assert found.tolist() == [own_way(x) for x in rows]
+    assert not next(iter(compiled.traces.values()))[0].kernels
+
+
+def test_a_warning_is_given_once():
+    compiled = ng.compile(own_way)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for k in range(400):
+            compiled(float(1 + 37 * k % 500))
+
+    assert len(caught) == 1
