@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
+from nodegrad.ops import constant
+
 __all__ = ["recording"]
 
 
-def topological_order(*outputs: Any, since: int = 0) -> list[Any]:
+def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> list[Any]:
     """List every node the outputs depend on, each once, operands before the nodes made from them.
 
     The order is that of a depth-first search, first operands first, so it depends on the graph alone.
@@ -20,6 +22,7 @@ def topological_order(*outputs: Any, since: int = 0) -> list[Any]:
     Args:
         outputs: the nodes to start from.
         since: a time of the clock. Nodes made before it are listed, but not what they were made from.
+        constants: list the constants among the operands, too.
     """
     order: list[Any] = []
     seen: set[Any] = set()
@@ -35,8 +38,11 @@ def topological_order(*outputs: Any, since: int = 0) -> list[Any]:
             if operands and (not since or node._time >= since):
                 push(node)
                 push(None)
-                stack += operands[::-1]
-            else:
+                if constants or len(operands) < 3:
+                    stack += operands[::-1]
+                else:
+                    stack += [x for x in operands[::-1] if x.op is not constant]
+            elif constants or node.op is not constant:
                 place(node)
     return order
 

@@ -17,9 +17,9 @@ def pattern(order: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any])
         if node not in masks:
             mask = 0
             for operand in _differentiated(node):
-                mask |= masks[operand]
+                mask |= masks.get(operand, 0)  # constants have none
             masks[node] = mask
-    return [_bits(masks[output]) for output in outputs]
+    return [_bits(masks.get(output, 0)) for output in outputs]
 
 
 def _differentiated(node: Any) -> list[Any]:

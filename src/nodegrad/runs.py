@@ -6,6 +6,7 @@ the function was given Values or closes over some, so that the derivatives can b
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from nodegrad.graph import clock, dependents, topological_order
@@ -19,7 +20,7 @@ from nodegrad.value import Value, check_unchanged, literal, stand_in
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
 
-_SHARED = 8  # times all nodes: if sweeps walk through more, they share most of them
+_SHARED = 8  # times all steps: if sweeps take more, they share most of them
 _ENTRIES = 8_000_000  # numbers in the arrays of sweeps side by side: 64 MB
 _FEW = 8  # sweeps that are as fast one after the other
 
@@ -59,10 +60,11 @@ class Run(NamedTuple):
 
     def reverse(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
         """Sweep from the outputs to the variables."""
-        if self.floats:
+        symbolic_before = any(x.op is constant for x in self.variables[:1])
+        if self.floats and not symbolic_before:
             _, ends, adjoints = backpropagate(seeds, self.active)
             return dict(zip(ends, adjoints, strict=True))
-        return reverse_sweep(self.order, seeds, self.active, floats=False)
+        return reverse_sweep(self.order, seeds, self.active, self.floats)
 
     def forward(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
         """Sweep from the variables to the outputs."""
@@ -87,18 +89,17 @@ class Run(NamedTuple):
         Then sweeps through all nodes, side by side, are faster.
         """
         found: list[dict[Value, Number]] = []
-        walked = 0
+        walked, everything = 0, _steps(self.order)
         for output in self.outputs:
             if self.floats:
                 order, ends, numbers = backpropagate({output: 1.0}, self.active)
                 adjoints = dict(zip(ends, numbers, strict=True))
-                walked += len(order) + len(ends)
             else:
-                order = topological_order(output, since=self.start)
+                order = topological_order(output, since=self.start, constants=False)
                 adjoints = reverse_sweep(order, {output: 1.0}, self.active, floats=False)
-                walked += len(order)
             found.append(adjoints)
-            if walked > _SHARED * len(self.order) and len(found) < len(self.outputs):
+            walked += _steps(order)
+            if walked > _SHARED * everything and len(found) < len(self.outputs):
                 return None
         return found
 
@@ -177,7 +178,7 @@ def run(
         variables, own = [_checked_variable(x, user) for x in given], set()
     returned, result = flatten(f(*args, **kwargs))
     outputs = [_output(x, user) for x in returned]
-    order = topological_order(*outputs, since=start)
+    order = topological_order(*outputs, since=start, constants=False)
     made = [node for node in order if node.op is not constant and node.op is not None and node._time >= start]
     check_unchanged(made)
     found = Run(argument, variables, own, result, outputs, order, start)
@@ -186,17 +187,27 @@ def run(
     return found if floats else found.symbolic()
 
 
+def _steps(order: Sequence[Value]) -> int:
+    """Count the steps of a sweep, one for each operand of a node."""
+    return sum([len(node.operands) for node in order])
+
+
 def _matrix(swept: Sequence[Mapping[Value, Number]], targets: Sequence[Value], number: Function) -> Any:
     """Return what sweeps brought to the targets, a row per sweep: an array if all are floats, with NumPy."""
     places: dict[Value, list[int]] = {}
     for place, target in enumerate(targets):
         places.setdefault(target, []).append(place)
-    rows = [[number(0.0)] * len(targets) for _ in swept]
-    for row, found in zip(rows, swept, strict=True):
-        for node in found if len(found) < len(places) else places:
-            if node in places and node in found:
+    zero, rows = number(0.0), []
+    for found in swept:
+        if 4 * len(found) < len(targets):
+            row = [zero] * len(targets)
+            for node in found.keys() & places.keys():
                 for place in places[node]:
                     row[place] = number(found[node])
+        else:
+            row = list(map(found.get, targets, repeat(zero)))
+            row = row if type(zero) is float else list(map(number, row))
+        rows.append(row)
     numpy: Any = sys.modules.get("numpy")
     if numpy is None or not rows or not targets or type(rows[0][0]) is not float:
         return rows

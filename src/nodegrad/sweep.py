@@ -83,7 +83,7 @@ def backpropagate(
 def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[Any]:
     """Walk as `topological_order` does, and set every gradient to 0; that 0.0 marks the nodes seen.
 
-    Nodes without operands go to `ends`, their gradients to `before`.
+    Leaves go to `ends`, their gradients to `before`. Constants are passed by: nobody reads their gradients.
     """
     zero = float("0")  # an object of this walk alone
     order: list[Any] = []
@@ -97,9 +97,10 @@ def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[
         while node._grad is not zero:
             first = node._first
             if first is None:
-                before.append(node._grad)
-                ends.append(node)
-                node._grad = zero
+                if node.op is not constant:
+                    before.append(node._grad)
+                    ends.append(node)
+                    node._grad = zero
                 break
             node._grad = zero
             push(node)
@@ -108,8 +109,8 @@ def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[
             if second is not None:
                 push(second)
             elif type(first) is tuple:
-                stack += [x for x in first[:0:-1] if x._grad is not zero]
-                first = first[0]
+                stack += [x for x in first[::-1] if x._grad is not zero and x.op is not constant]
+                break
             node = first
     return order
 

@@ -166,7 +166,7 @@ class Value(Methods):
 
         Assigning None, as users of PyTorch reset a gradient, sets it to 0.
         """
-        return self._grad
+        return self._grad if self.op is not constant else 0.0
 
     @grad.setter
     def grad(self, number: Any) -> None:
@@ -202,9 +202,7 @@ class Value(Methods):
         """
         for operand in operands:
             if type(operand) is not Value:
-                operands = tuple(
-                    [x if isinstance(x, Value) else literal(plain(x, op.name)) for x in operands]
-                )
+                operands = tuple([x if isinstance(x, Value) else literal(x, op.name) for x in operands])
                 break
         arity = op.arity
         if arity is not None and len(operands) != arity:
@@ -419,10 +417,10 @@ _COMPARE = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equa
 _add, _mul = ops.add, ops.mul
 
 
-def literal(number: float) -> Value:
+def literal(number: Any, user: str = "an operation") -> Value:
     """Make the constant that stands for a number written in the code: recorded, never differentiated."""
     out: Value = _new(Value)
-    out._data = number
+    out._data = number if type(number) is float else plain(number, user)
     out._first = out._second = None
     out._grad = NO_GRADIENT
     out._time = 0
@@ -464,7 +462,7 @@ def _operand(number: Any) -> Any:
     if kind.__name__ == "ndarray" and number.ndim:
         return NotImplemented  # an error would write all its Values out as text
     try:
-        return literal(plain(number, "arithmetic with a Value"))
+        return literal(number, "arithmetic with a Value")
     except TypeError:
         if kind.__name__ == "Tensor":  # whose own error would not say what to do
             raise
