@@ -88,18 +88,26 @@ def load_json(path: str | os.PathLike[str], user: str, kind: str, version: int) 
     return content
 
 
-def written(number: Any) -> Any:
-    """Return a number as JSON has it, which knows no nan or inf: these become text."""
-    return str(number) if isinstance(number, float) and not math.isfinite(number) else number
+def written(content: Any) -> Any:
+    """Return numbers, lists and dicts as JSON has them, which knows no nan or inf: these become text."""
+    if isinstance(content, list | tuple):
+        return [written(entry) for entry in content]
+    if isinstance(content, dict):
+        return {name: written(entry) for name, entry in content.items()}
+    return str(content) if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def read(number: Any) -> Any:
+def read(content: Any) -> Any:
     """Undo `written`.
 
-    >>> read(written(math.inf)), read(written(0.1))
-    (inf, 0.1)
+    >>> read(written([math.inf, 0.1]))
+    [inf, 0.1]
     """
-    return float(number) if number in ("nan", "inf", "-inf") else number
+    if isinstance(content, list):
+        return [read(entry) for entry in content]
+    if isinstance(content, dict):
+        return {name: read(entry) for name, entry in content.items()}
+    return float(content) if content in ("nan", "inf", "-inf") else content
 
 
 def _checksum(content: dict[str, Any]) -> str:

@@ -125,9 +125,9 @@ def test_checkpoints_may_be_some_epochs_apart(tmp_path):
 
     def look(epoch, history):
         content = (
-            json.loads((tmp_path / "file.json").read_text()) if epoch > 3 else {"courses": {"losses": []}}
+            json.loads((tmp_path / "file.json").read_text()) if epoch > 3 else {"history": {"losses": []}}
         )
-        seen.append(len(content["courses"]["losses"]))
+        seen.append(len(content["history"]["losses"]))
 
     run(tmp_path / "file.json", 8, checkpoint_every=3, callback=look)
 

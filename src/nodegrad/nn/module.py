@@ -113,7 +113,7 @@ class Module:
         Raises:
             ValueError: if two parameters have one name, as those under the keys 1 and "1" of a dict.
         """
-        named = [(name, found) for name, found in _contents(self, "", set()) if isinstance(found, Value)]
+        named = [entry for entry in _contents(self, "", {}).values() if isinstance(entry[1], Value)]
         if len(dict(named)) < len(named):
             names = [name for name, _ in named]
             twice = next(name for place, name in enumerate(names) if name in names[:place])
@@ -125,7 +125,7 @@ class Module:
 
     def named_modules(self) -> list[tuple[str, "Module"]]:
         """List this module (its name is empty) and its submodules with their names."""
-        return [(name, found) for name, found in _contents(self, "", set()) if isinstance(found, Module)]
+        return [entry for entry in _contents(self, "", {}).values() if isinstance(entry[1], Module)]
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to 0."""
@@ -179,7 +179,7 @@ class Module:
         content = {
             "made_with": _description(self),
             "modules": {name: module.summary() for name, module in self.named_modules()},
-            "parameters": {name: written(number) for name, number in self.state_dict().items()},
+            "parameters": written(self.state_dict()),
         }
         save_json(path, FORMAT, VERSION, content)
 
@@ -203,7 +203,7 @@ class Module:
                     f"{modules.get(name, 'absent')} in the file and {own.get(name, 'absent')} here."
                 )
         try:
-            self.load_state_dict({name: read(number) for name, number in parameters.items()})
+            self.load_state_dict(read(parameters))
         except (TypeError, ValueError) as error:
             raise ValueError(f"load: {path} does not fit this model. {error}") from error
 
@@ -241,14 +241,14 @@ class Module:
         return f"{type(self).__name__} with {len(self.parameters())} parameters"
 
 
-def _contents(holder: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Value | Module]]:
-    """Yield every module and every leaf Value inside `holder`, itself included, each once, with its name."""
-    if id(holder) in seen:
-        return
+def _contents(holder: Any, name: str, found: dict[int, tuple[str, Any]]) -> dict[int, tuple[str, Any]]:
+    """Add every module and every leaf Value inside `holder`, itself included, with its name and by its id."""
+    if id(holder) in found:
+        return found
+    members: Iterable[tuple[Any, Any]] = ()
     if isinstance(holder, Value):
         if holder.op is None:
-            seen.add(id(holder))
-            yield name, holder
+            found[id(holder)] = name, holder
         elif _is_update(holder):
             warnings.warn(
                 f"{name} is not a parameter: it is a leaf plus or minus a number, such as `{name} -= rate * "
@@ -257,22 +257,22 @@ def _contents(holder: Any, name: str, seen: set[int]) -> Iterator[tuple[str, Val
                 stacklevel=4,
             )
     elif isinstance(holder, Module):
-        seen.add(id(holder))
-        yield name, holder
-        yield from _members([item for item in vars(holder).items() if item[0] != _MADE_WITH], name, seen)
+        members = [item for item in vars(holder).items() if item[0] != _MADE_WITH]
     elif isinstance(holder, list | tuple):
-        seen.add(id(holder))
-        yield from _members(enumerate(holder), name, seen)
+        members = enumerate(holder)
     elif isinstance(holder, Mapping):
-        seen.add(id(holder))
-        yield from _members(holder.items(), name, seen)
+        members = holder.items()
     elif getattr(holder, "dtype", None) == "object":  # a NumPy array, maybe of Values
-        seen.add(id(holder))
-        yield from _members(enumerate(holder.ravel().tolist()), name, seen)
+        members = enumerate(holder.ravel().tolist())
     elif isinstance(holder, set | frozenset) and any(isinstance(item, Value | Module) for item in holder):
         raise TypeError(
             f"{name} is a set, whose order changes from run to run: keep parameters and modules in a list."
         )
+    if members:
+        found[id(holder)] = name, holder
+        for key, item in members:
+            _contents(item, f"{name}.{key}" if name else str(key), found)
+    return found
 
 
 def _is_update(node: Value) -> bool:
@@ -280,11 +280,6 @@ def _is_update(node: Value) -> bool:
     while node.op in (ops.add, ops.sub) and node.operands[1].op is ops.constant:
         node = node.operands[0]
     return node.op is None
-
-
-def _members(items: Iterable[tuple[Any, Any]], prefix: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    for key, item in items:
-        yield from _contents(item, f"{prefix}.{key}" if prefix else str(key), seen)
 
 
 def _shortened(names: list[str]) -> str:

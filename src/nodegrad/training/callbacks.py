@@ -75,8 +75,8 @@ class ReduceOnPlateau:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
-        return {"best": None if self.best == math.inf else self.best, "waited": self.waited}
+        return {"best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned."""
-        self.best, self.waited = math.inf if state["best"] is None else state["best"], state["waited"]
+        self.best, self.waited = state["best"], state["waited"]

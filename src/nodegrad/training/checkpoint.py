@@ -1,6 +1,5 @@
 """Checkpoints: what a further run needs to go on exactly as if the first had never stopped."""
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from nodegrad.files import load_json, read, save_json, written
@@ -8,30 +7,27 @@ from nodegrad.files import load_json, read, save_json, written
 if TYPE_CHECKING:
     from nodegrad.training.run import Run
 
-KIND, VERSION = "nodegrad checkpoint", 1
-_COURSES = ("losses", "validation_losses", "gradient_norms")
+KIND, VERSION = "nodegrad checkpoint", 2
+_KEPT = (
+    *("losses", "validation_losses", "gradient_norms", "metrics", "seconds", "best_epoch"),  # of the History
+)
 
 
 def save_checkpoint(run: "Run") -> None:
     """Write where a training stands to the file of its settings."""
-    history, criteria, optimizer = run.history, run.criteria, run.problem.optimizer
-    state = optimizer.state_dict()
     content = {
         "training": _training(run),
         "seed": run.settings.seed,
-        "numbers": [written(leaf.data) for leaf in optimizer.parameters],
-        "optimizer": state | {"states": [[written(x) for x in entry] for entry in state["states"]]},
-        "courses": {name: [written(x) for x in getattr(history, name)] for name in _COURSES},
-        "metrics": {name: [written(x) for x in course] for name, course in history.metrics.items()},
-        "seconds": history.seconds,
-        "best_epoch": history.best_epoch,
-        "best": [written(run.best[0]), run.best[1]],
-        "criteria": [written(float(criteria.best)), criteria.waited],
+        "numbers": [leaf.data for leaf in run.problem.optimizer.parameters],
+        "optimizer": run.problem.optimizer.state_dict(),
+        "history": {name: getattr(run.history, name) for name in _KEPT},
+        "best": run.best,
+        "criteria": [float(run.criteria.best), run.criteria.waited],
         "callbacks": [
             call.state_dict() if hasattr(call, "state_dict") else None for call in run.settings.callbacks
         ],
     }
-    save_json(run.settings.checkpoint, KIND, VERSION, content)
+    save_json(run.settings.checkpoint, KIND, VERSION, written(content))
 
 
 def load_checkpoint(run: "Run") -> None:
@@ -42,7 +38,7 @@ def load_checkpoint(run: "Run") -> None:
         ValueError: if it is damaged, or that of another training; nothing has changed then.
     """
     path = run.settings.resume
-    content = load_json(path, "fit", KIND, VERSION)
+    content = read(load_json(path, "fit", KIND, VERSION))
     for name, here in _training(run).items():
         found = content["training"].get(name)
         if found != here:
@@ -50,17 +46,14 @@ def load_checkpoint(run: "Run") -> None:
                 f"fit: {path} is the checkpoint of another training: {name} is {found!r} there and {here!r} "
                 "here."
             )
-    history, criteria, optimizer = run.history, run.criteria, run.problem.optimizer
-    state = content["optimizer"]
-    optimizer.load_state_dict(state | {"states": [[read(x) for x in entry] for entry in state["states"]]})
+    optimizer = run.problem.optimizer
+    optimizer.load_state_dict(content["optimizer"])
     for leaf, number in zip(optimizer.parameters, content["numbers"], strict=True):
-        leaf.data = read(number)
-    for name in _COURSES:
-        setattr(history, name, [read(x) for x in content["courses"][name]])
-    history.metrics = {name: [read(x) for x in course] for name, course in content["metrics"].items()}
-    history.seconds, history.best_epoch = content["seconds"], content["best_epoch"]
-    run.best = read(content["best"][0]), content["best"][1]
-    criteria.best, criteria.waited = read(content["criteria"][0]), content["criteria"][1]
+        leaf.data = number
+    for name in _KEPT:
+        setattr(run.history, name, content["history"][name])
+    run.best = tuple(content["best"])
+    run.criteria.best, run.criteria.waited = content["criteria"]
     run.settings.seed = run.batches.seed = content["seed"]
     for call, kept in zip(run.settings.callbacks, content["callbacks"], strict=False):
         if kept is not None and hasattr(call, "load_state_dict"):
@@ -78,5 +71,5 @@ def _training(run: "Run") -> dict[str, Any]:
         "parameters": len(optimizer.parameters),
         "rows": getattr(batches, "total", 0),
         "batch size": getattr(batches, "size", 0),
-        "limit": "none" if run.settings.max_gradient_norm == math.inf else run.settings.max_gradient_norm,
+        "limit": run.settings.max_gradient_norm,
     }

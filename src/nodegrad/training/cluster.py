@@ -165,7 +165,7 @@ class _ClusterStep(CompiledStep):
     def validate(self) -> float:
         """Return the sum of the losses of the samples held out, found here."""
         self.push()
-        return EagerStep(self.problem).validate()
+        return EagerStep.validate(self)
 
 
 class _ClusterBatches:

@@ -1,7 +1,7 @@
 """Compiled training steps on flat arrays: a compiled function summed over rows, and an update rule."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from nodegrad.compiler.compiled import Compiled, compile
 from nodegrad.compiler.trace import Trace
 from nodegrad.data import Samples
 from nodegrad.nn.losses import LOSSES
+from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.native_steps import NativeSteps, Point, spans
 from nodegrad.training.problem import Batch, Problem, Taken
 from nodegrad.transforms import value_and_grad
@@ -35,22 +36,12 @@ class RowSum:
         self.as_they_are = all(_is_plain(block) for block in self.blocks)
         self.only: Trace | None = None  # the one trace that all rows go through, if there is one
         self.places: Any = None  # where the numbers of the trace's parameters are; -1: not among them
-        self._all_ours = self._in_order = False
-        self._bound: dict[Any, tuple[list[Array], Callable[[Array], Array]]] = {}
 
     def __call__(self, numbers: Array, chosen: Any = None) -> Array:
         """Return the sum of every result over the chosen rows; the leaves may be left with other numbers."""
-        if chosen is None and not self.as_they_are:
-            return self._piece_by_piece(numbers)
-        if self.only is None or not self.as_they_are:
-            if chosen is None:
-                return self.over(numbers, self.blocks)
-            return self.over(numbers, [_floats(block[chosen]) for block in self.blocks])
-        blocks, sums = self._room(None if chosen is None else len(chosen))
         if chosen is not None:
-            for block, room in zip(self.blocks, blocks, strict=True):
-                block.take(chosen, axis=0, out=room, mode="clip")
-        return sums(self.arranged(numbers))
+            return self.over(numbers, [_floats(block[chosen]) for block in self.blocks])
+        return self.over(numbers, self.blocks) if self.as_they_are else self._piece_by_piece(numbers)
 
     def over(self, numbers: Array, blocks: list[Array]) -> Array:
         """Return the sum of every result over other rows."""
@@ -63,8 +54,6 @@ class RowSum:
             self.only = traces[0]
             index = {leaf: place for place, leaf in enumerate(self.leaves)}
             self.places = np.array([index.get(leaf, -1) for leaf in self.only.parameters], int)
-            self._all_ours = bool((self.places >= 0).all())
-            self._in_order = np.array_equal(self.places, np.arange(len(self.leaves)))
         return total
 
     def _piece_by_piece(self, numbers: Array) -> Array:
@@ -76,31 +65,17 @@ class RowSum:
         )
         return found
 
-    def _room(self, size: int | None) -> tuple[list[Array], Callable[[Array], Array]]:
-        """Return room for so many rows (None: the rows themselves), and what sums over them."""
-        found = self._bound.get(size)
-        if found is None:
-            assert self.only is not None
-            count = self.count if size is None else size
-            blocks = self.blocks if size is None else [np.empty((count, b.shape[1])) for b in self.blocks]
-            found = self._bound[size] = blocks, self.only.kernel("results").bound(blocks, count)
-        return found
-
     def arranged(self, numbers: Array) -> Array:
         """Put the numbers in the order of the trace's parameters; leaves of others are read."""
-        if self._in_order:
-            return numbers
-        if self._all_ours:
-            found: Array = numbers.take(self.places)
-            return found
         assert self.only is not None
-        found = self.only.numbers()
-        ours = self.places >= 0
-        found[ours] = numbers[self.places[ours]]
+        found: Array = numbers.take(self.places)
+        others = self.places < 0
+        if others.any():
+            found[others] = self.only.numbers()[others]
         return found
 
 
-class CompiledStep:
+class CompiledStep(EagerStep):
     """Gradient descent on the mean loss over samples, all parameters in one array.
 
     The Values keep their numbers until `push`; `pull` reads them again.
@@ -109,7 +84,7 @@ class CompiledStep:
     compiled = True
 
     def __init__(self, problem: Problem) -> None:
-        self.problem, self.optimizer = problem, problem.optimizer
+        super().__init__(problem)
         self.leaves = self.optimizer.parameters
         self.error = compile(value_and_grad(problem.error, wrt=self.leaves))
         model, known = problem.model, problem.known
@@ -136,11 +111,6 @@ class CompiledStep:
         blocks = [rows([part])[1][0] if isinstance(part, list) else _block(part) for part in parts]
         return blocks, rows(first)[0]
 
-    @property
-    def native(self) -> bool:
-        """Whether many steps are one call."""
-        return any(self._native.values())
-
     def pull(self) -> None:
         """Read the parameters and the optimiser's state."""
         numbers = np.array([leaf.data for leaf in self.leaves])
@@ -160,16 +130,16 @@ class CompiledStep:
         ]
         self.optimizer.steps = steps
 
-    def mark(self) -> "Point":
+    def mark(self) -> Point:
         """Return where the training stands; nothing of it changes in place."""
         return self.point
 
-    def reset(self, mark: "Point") -> None:
+    def reset(self, mark: Point) -> None:
         """Go back to where the training stood."""
         self.point = mark
 
     def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
-        """Take a step for each batch, as `Step` has it."""
+        """Take a step for each batch, as an `EagerStep` does."""
         native = self._native_steps(batches, limit)
         if native is not None:
             return native.take(self, batches)
@@ -192,21 +162,15 @@ class CompiledStep:
 
     def sums(self, batch: Batch) -> Array:
         """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
-        if batch is not None and hasattr(batch, "parts"):
-            found, count = (
-                self.known.over(self.point.numbers, [_floats(x) for x in self._blocks(batch)[0]]),
-                len(batch),
-            )
+        if hasattr(batch, "parts"):
+            found = self.known.over(self.point.numbers, [_floats(part) for part in self._blocks(batch)[0]])
         elif batch is not None and not len(batch):
             return np.zeros(len(self.leaves) + 2)  # a rank that has no rows left
         else:
-            found, count = (
-                self.known(self.point.numbers, batch),
-                self.known.count if batch is None else len(batch),
-            )
-        return np.append(found, count)
+            found = self.known(self.point.numbers, batch)
+        return np.append(found, self.known.count if batch is None else len(batch))
 
-    def _updated(self, slope: Array) -> "Point":
+    def _updated(self, slope: Array) -> Point:
         """Return where a step by a gradient leads."""
         self.optimizer.steps = self.point.steps
         numbers, state = self.point.numbers.copy(), list[Any]()
@@ -225,6 +189,7 @@ class CompiledStep:
             if self.known.only is None or not NativeSteps.ready(self):
                 return None  # the first step records, and makes the state of the rule
             self._native[size] = NativeSteps.make(self, size, limit, batches[0] is None)
+            self.native = self.native or self._native[size] is not None
         return self._native[size]
 
     def validate(self) -> float:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from nodegrad.graph import patient_collector
 from nodegrad.optim import clip_grad_norm
@@ -9,40 +10,48 @@ from nodegrad.training.problem import Batch, Problem, Taken
 
 
 class EagerStep:
-    """Gradient descent on the mean loss of samples, one graph at a time, which bounds the memory."""
+    """Gradient descent on the mean loss of samples, one graph at a time, which bounds the memory.
 
-    compiled = native = False
+    Other ways to take steps do the same with other means.
+    """
+
+    compiled = False
+    native = False  # whether many steps are one call
 
     def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+        self.problem, self.optimizer = problem, problem.optimizer
 
     def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
-        """Take a step for each batch, as `Step` has it."""
-        optimizer, taken = self.problem.optimizer, list[Taken]()
+        """Take a step for each batch, with gradients scaled down to the norm `limit`.
+
+        Returns:
+            The mean loss, the norm of its gradient and the number of samples for each batch. The last may be
+            not finite: then the parameters are those before that step, and no further one was taken.
+        """
+        parameters, taken = self.optimizer.parameters, list[Taken]()
         for batch in batches:
-            size = len(optimizer.parameters) + 2
-            total = self.problem.ranks.summed(lambda chosen=batch: self.sums(chosen), size)  # type: ignore[misc]
+            total = self.problem.ranks.summed(lambda chosen=batch: self.sums(chosen), len(parameters) + 2)  # type: ignore[misc]
             loss, *slopes, count = [float(number) for number in total]
-            for parameter, slope in zip(optimizer.parameters, slopes, strict=True):
+            for parameter, slope in zip(parameters, slopes, strict=True):
                 parameter.grad = slope / count
-            taken.append((loss / count, clip_grad_norm(optimizer.parameters, limit), count))
+            taken.append((loss / count, clip_grad_norm(parameters, limit), count))
             if not all(map(math.isfinite, taken[-1])):
                 break
-            optimizer.step()
+            self.optimizer.step()
         return taken
 
-    def sums(self, batch: Batch) -> list[float]:
+    def sums(self, batch: Batch) -> Any:
         """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
-        known, optimizer = self.problem.known, self.problem.optimizer
+        known = self.problem.known
         samples = known if batch is None else batch if hasattr(batch, "parts") else [known[i] for i in batch]
-        optimizer.zero_grad()
+        self.optimizer.zero_grad()
         total = 0.0
         with patient_collector():
             for sample in samples:
                 error = self.problem.error(*sample)
                 error.backward()
                 total += error.data
-        return [total, *[parameter.grad for parameter in optimizer.parameters], float(len(samples))]
+        return [total, *[parameter.grad for parameter in self.optimizer.parameters], float(len(samples))]
 
     def validate(self) -> float:
         """Return the sum of the losses of the samples held out."""
@@ -52,17 +61,17 @@ class EagerStep:
             )
 
     def agrees(self) -> bool:
-        """Return True: this is what others are compared with."""
+        """Return whether eager code finds the losses that this step finds."""
         return True
 
-    def mark(self) -> None:
-        """Return nothing: the steps are not taken back."""
+    def mark(self) -> Any:
+        """Return what `reset` goes back to; eager steps are not taken back."""
 
-    def reset(self, mark: None) -> None:
-        """Do nothing."""
+    def reset(self, mark: Any) -> None:
+        """Go back to the parameters and the state of the optimiser that there were."""
 
     def pull(self) -> None:
-        """Read the parameters again: there is no copy of them."""
+        """Read the parameters and the state of the optimiser, where there is a copy of them."""
 
     def push(self) -> None:
-        """Write the parameters: they are where they belong."""
+        """Write them where everybody sees them."""

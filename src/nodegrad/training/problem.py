@@ -1,7 +1,7 @@
 """Problem: what a training minimises, and the checks of it before anything changes."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from nodegrad.data import Samples
 from nodegrad.graph import topological_order
@@ -19,44 +19,6 @@ Taken = tuple[float, float, float]  # mean loss of a step, norm of its gradient,
 
 class NotFinite(Exception):
     """A loss or a gradient is inf or nan; the message says which."""
-
-
-class Step(Protocol):
-    """What takes training steps, eagerly or compiled."""
-
-    @property
-    def compiled(self) -> bool:
-        """Whether the steps are compiled."""
-
-    @property
-    def native(self) -> bool:
-        """Whether many steps are one call."""
-
-    def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
-        """Take a step for each batch, with gradients scaled down to the norm `limit`.
-
-        Returns:
-            The mean loss, the norm of its gradient and the number of samples for each batch. The last may be
-            not finite: then the parameters are those before that step, and no further one was taken.
-        """
-
-    def validate(self) -> float:
-        """Return the sum of the losses of the samples held out."""
-
-    def agrees(self) -> bool:
-        """Whether eager code finds the losses that this step finds."""
-
-    def mark(self) -> Any:
-        """Return what `reset` goes back to."""
-
-    def reset(self, mark: Any) -> None:
-        """Go back to the parameters and the state of the optimiser that there were."""
-
-    def pull(self) -> None:
-        """Read the parameters and the state of the optimiser, which someone may have changed."""
-
-    def push(self) -> None:
-        """Write them where everybody sees them."""
 
 
 class Problem:

@@ -14,7 +14,7 @@ from nodegrad.training.batches import Batches
 from nodegrad.training.checkpoint import load_checkpoint, save_checkpoint
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import Criteria, History, Settings
-from nodegrad.training.problem import Batch, NotFinite, Problem, Step, Taken
+from nodegrad.training.problem import Batch, NotFinite, Problem, Taken
 
 _WORTH_COMPILING = (
     2000  # samples to go through; with fewer the compiler is not quicker, unless the model is large
@@ -26,10 +26,10 @@ class Run:
     """Trains until there is a reason to stop; `history` says how that went."""
 
     def __init__(
-        self, problem: Problem, batches: Batches, settings: Settings, step: Step | None = None
+        self, problem: Problem, batches: Batches, settings: Settings, step: EagerStep | None = None
     ) -> None:
         self.problem, self.batches, self.settings = problem, batches, settings
-        self.step: Step = step or EagerStep(problem)
+        self.step = step or EagerStep(problem)
         self.history = History(model=problem.model, optimizer=problem.optimizer)
         self.best: tuple[float, list[float]] = (math.inf, [])
         self.criteria = Criteria(settings)
