@@ -255,24 +255,11 @@ def minibatches(
     xs, ys = rows(X), rows(y)
     _check_lengths(xs, ys, "minibatches")
     whole("minibatches", "batch_size", batch_size)
-    generator = generator_for(seed) if shuffle else None
-    return (
-        ([xs[i] for i in batch], [ys[i] for i in batch])
-        for batch in index_batches(len(xs), batch_size, generator)
-    )
-
-
-def index_batches(count: int, batch_size: int, generator: random.Random | None) -> Iterator[list[int]]:
-    """Yield the numbers below `count` in batches, shuffled where there is a generator to do it.
-
-    >>> list(index_batches(5, 2, None))
-    [[0, 1], [2, 3], [4]]
-    """
-    order = list(range(count))
-    if generator is not None:
-        generator.shuffle(order)
-    for start in range(0, count, batch_size):
-        yield order[start : start + batch_size]
+    order = list(range(len(xs)))
+    if shuffle:
+        generator_for(seed).shuffle(order)
+    batches = (order[start : start + batch_size] for start in range(0, len(order), batch_size))
+    return (([xs[i] for i in batch], [ys[i] for i in batch]) for batch in batches)
 
 
 def shuffled(count: int, *seed: int) -> Any:

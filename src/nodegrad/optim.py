@@ -19,6 +19,8 @@ from nodegrad.value import NO_GRADIENT, RESET, Value
 Number = Any  # a float, a NumPy array or a Value
 State = tuple[Any, ...]
 Schedule = Callable[[int], float]
+Rate = float | Schedule
+Parameters = Iterable[Value] | Iterable[Mapping[str, Any]]
 
 
 # The rules.
@@ -156,16 +158,15 @@ class Optimizer:
 
     def __init__(
         self,
-        parameters: Iterable[Value] | Iterable[Mapping[str, Any]],
-        learning_rate: float | Schedule,
+        parameters: Parameters,
+        learning_rate: Rate,
         *,
-        lr: float | Schedule | None = None,
+        lr: Rate | None = None,
         **settings: Any,
     ) -> None:
         user = type(self).__name__
-        self.groups = [
-            Group(user, entry, learning_rate if lr is None else lr, settings) for entry in _groups(parameters)
-        ]
+        rate = learning_rate if lr is None else lr
+        self.groups = [Group(user, entry, rate, settings) for entry in _groups(parameters)]
         self.parameters = _leaves([leaf for group in self.groups for leaf in group.parameters], user)
         if len(self.parameters) < sum(len(group.parameters) for group in self.groups):
             raise ValueError(f"{user}: a parameter stands in two groups; each belongs to one.")
@@ -174,12 +175,12 @@ class Optimizer:
         self.states: list[State] = [()] * len(self.parameters)
 
     @property
-    def learning_rate(self) -> float | Schedule:
+    def learning_rate(self) -> Rate:
         """The learning rate or its schedule, of the first group; assigning sets that of all groups."""
         return self.groups[0].learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, rate: float | Schedule) -> None:
+    def learning_rate(self, rate: Rate) -> None:
         for group in self.groups:
             group.learning_rate = rate if callable(rate) else _check_rate(type(self).__name__, rate)
 
@@ -209,15 +210,14 @@ class Optimizer:
         """
         self._check_gradients()
         updated: list[tuple[float, State]] = []
+        states = iter(self.states)
         for place, group in enumerate(self.groups):
             rate = group.rate(self.steps)
-            for parameter in group.parameters:
-                state = self.states[len(updated)]
-                updated.append(
-                    self.rule(parameter.data, parameter.grad, state, place, rate)
-                    if _has_gradient(parameter)
-                    else (parameter.data, state)
-                )
+            for leaf, state in zip(group.parameters, states, strict=False):
+                if _has_gradient(leaf):
+                    updated.append(self.rule(leaf.data, leaf.grad, state, place, rate))
+                else:
+                    updated.append((leaf.data, state))
         for parameter, (number, _) in zip(self.parameters, updated, strict=True):
             parameter.data = number
         self.states = [state for _, state in updated]
@@ -298,9 +298,7 @@ class Group:
     [(0.001, 0.1), (0.5, 0.01)]
     """
 
-    def __init__(
-        self, user: str, entry: Mapping[str, Any], rate: float | Schedule, settings: dict[str, Any]
-    ) -> None:
+    def __init__(self, user: str, entry: Mapping[str, Any], rate: Rate, settings: dict[str, Any]) -> None:
         self.user, own = user, dict(entry)
         found = own.pop("parameters", own.pop("params", None))
         rate = own.pop("learning_rate", own.pop("lr", rate))
@@ -361,24 +359,18 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Value] | Iterable[Mapping[str, Any]],
-        learning_rate: float | Schedule = 0.01,
+        parameters: Parameters,
+        learning_rate: Rate = 0.01,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
         *,
-        lr: float | Schedule | None = None,
+        lr: Rate | None = None,
     ) -> None:
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov needs a momentum above 0.")
-        super().__init__(
-            parameters,
-            learning_rate,
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            nesterov=bool(nesterov),
-        )
+        settings = {"momentum": momentum, "weight_decay": weight_decay, "nesterov": bool(nesterov)}
+        super().__init__(parameters, learning_rate, lr=lr, **settings)
 
 
 class Adam(Optimizer):
@@ -398,17 +390,16 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Value] | Iterable[Mapping[str, Any]],
-        learning_rate: float | Schedule = 0.001,
+        parameters: Parameters,
+        learning_rate: Rate = 0.001,
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
         *,
-        lr: float | Schedule | None = None,
+        lr: Rate | None = None,
     ) -> None:
-        super().__init__(
-            parameters, learning_rate, lr=lr, betas=tuple(betas), epsilon=epsilon, weight_decay=weight_decay
-        )
+        settings = {"betas": tuple(betas), "epsilon": epsilon, "weight_decay": weight_decay}
+        super().__init__(parameters, learning_rate, lr=lr, **settings)
 
 
 class AdamW(Optimizer):
@@ -424,17 +415,16 @@ class AdamW(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Value] | Iterable[Mapping[str, Any]],
-        learning_rate: float | Schedule = 0.001,
+        parameters: Parameters,
+        learning_rate: Rate = 0.001,
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
         weight_decay: float = 0.01,
         *,
-        lr: float | Schedule | None = None,
+        lr: Rate | None = None,
     ) -> None:
-        super().__init__(
-            parameters, learning_rate, lr=lr, betas=tuple(betas), epsilon=epsilon, weight_decay=weight_decay
-        )
+        settings = {"betas": tuple(betas), "epsilon": epsilon, "weight_decay": weight_decay}
+        super().__init__(parameters, learning_rate, lr=lr, **settings)
 
 
 class RMSProp(Optimizer):
@@ -450,24 +440,17 @@ class RMSProp(Optimizer):
 
     def __init__(
         self,
-        parameters: Iterable[Value] | Iterable[Mapping[str, Any]],
-        learning_rate: float | Schedule = 0.01,
+        parameters: Parameters,
+        learning_rate: Rate = 0.01,
         decay: float = 0.99,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         *,
-        lr: float | Schedule | None = None,
+        lr: Rate | None = None,
     ) -> None:
-        super().__init__(
-            parameters,
-            learning_rate,
-            lr=lr,
-            decay=decay,
-            epsilon=epsilon,
-            weight_decay=weight_decay,
-            momentum=momentum,
-        )
+        settings = {"decay": decay, "epsilon": epsilon, "weight_decay": weight_decay, "momentum": momentum}
+        super().__init__(parameters, learning_rate, lr=lr, **settings)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSProp}
@@ -524,7 +507,7 @@ def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
     return lambda step: final + (rate - final) * 0.5 * (1.0 + math.cos(math.pi * min(step / steps, 1.0)))
 
 
-def warmup(schedule: float | Schedule, steps: int) -> Schedule:
+def warmup(schedule: Rate, steps: int) -> Schedule:
     """Rise to the first rate of `schedule` in equal parts over `steps` steps, then follow it from its start.
 
     >>> [warmup(1.0, 4)(step) for step in range(6)]

@@ -377,12 +377,9 @@ class Embedding(Module):
     """
 
     def __init__(self, count: int, size: int, *, seed: Seed = None) -> None:
-        generator = _generator(seed)
+        generator, places = _generator(seed), range(whole("Embedding", "size", size))
         self.w = [
-            [
-                Value(generator.gauss(0.0, 1.0), f"w[{row}][{place}]")
-                for place in range(whole("Embedding", "size", size))
-            ]
+            [Value(generator.gauss(0.0, 1.0), f"w[{row}][{place}]") for place in places]
             for row in range(whole("Embedding", "count", count))
         ]
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from nodegrad.data import rows
 from nodegrad.training.batches import Batches
@@ -19,6 +19,7 @@ from nodegrad.training.problem import Batch, NotFinite, Problem, Taken
 _WORTH_COMPILING = (
     2000  # samples to go through; with fewer the compiler is not quicker, unless the model is large
 )
+Result = TypeVar("Result")
 _RESPONSE = 0.1  # seconds of native code between looks at Ctrl-C and the progress bar
 
 
@@ -141,7 +142,7 @@ class Run:
         history.gradient_norms.append(norm)
         history.losses.append(watched)
         if problem.held_out is not None:
-            watched = problem.mean_over_held_out(self._validate)
+            watched = problem.mean_over_held_out(lambda: self._attempt(lambda step: step.validate()))
             history.validation_losses.append(watched)
         reason = self.criteria.met(watched, norm)
         if settings.watched and self._look(watched):
@@ -195,19 +196,27 @@ class Run:
             self._retreat(error)
 
     def _do(self, batches: list[Batch]) -> list[Taken]:
-        if not self.step.compiled:
-            return self.step.take(batches, self.settings.max_gradient_norm)
+        """Take a step for each batch; the first compiled one is compared with eager code."""
         before = self.step.mark()
-        try:
-            found = self.step.take(batches, self.settings.max_gradient_norm)
-            if not self.tried and all(map(math.isfinite, found[-1])):
+
+        def take(step: EagerStep) -> list[Taken]:
+            found = step.take(batches, self.settings.max_gradient_norm)
+            if step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
                 self.tried = True
                 self.problem.ranks.together(lambda: self._agree(before))
+            return found if step is self.step else take(self.step)
+
+        return self._attempt(take, before)
+
+    def _attempt(self, work: Callable[[EagerStep], Result], before: Any = None) -> Result:
+        """Do something with the steps, eagerly where compiled ones fail."""
+        try:
+            return work(self.step)
         except Exception as error:
-            if self.problem.ranks.combine is not None:
+            if not self.step.compiled or self.problem.ranks.combine is not None:
                 raise
             self._retreat(error, before)
-        return found if self.step.compiled else self.step.take(batches, self.settings.max_gradient_norm)
+            return work(self.step)
 
     def _agree(self, before: Any = None) -> None:
         """Make sure that compiled steps do what eager ones do: what a model reads elsewhere may change."""
@@ -229,15 +238,6 @@ class Run:
             self.step.reset(before)
         self.step.push()
         self.step = EagerStep(self.problem)
-
-    def _validate(self) -> float:
-        try:
-            return self.step.validate()
-        except Exception as error:
-            if not self.step.compiled:
-                raise
-            self._retreat(error)
-            return self.step.validate()
 
     def _push(self) -> None:
         """Write everything back, whole even if Ctrl-C comes in between."""
