@@ -20,7 +20,7 @@ _PIECE = 2**20  # numbers looked at together
 
 
 def make_moons(n_samples: int = 100, noise: float = 0.1, seed: int | None = None) -> DataSet:
-    """Make two half circles that reach into each other, of classes 0 and 1.
+    """Make two interlocking half circles, of classes 0 and 1.
 
     >>> X, y = make_moons(4, noise=0.0, seed=1)
     >>> X[0], y

@@ -35,7 +35,7 @@ def sgd(
     nesterov: bool = False,
     weight_decay: float = 0.0,
 ) -> tuple[Number, State]:
-    """Step down the gradient g, or down the velocity v = momentum·v + g it has gathered (Polyak 1964).
+    """Step down the gradient g; with momentum, down the velocity v = momentum·v + g (Polyak 1964).
 
     With `nesterov` the step is g + momentum·v (Sutskever et al. 2013, as PyTorch has it).
 
@@ -126,11 +126,11 @@ def _sqrt(x: Number) -> Number:
     return ops.sqrt(x) if isinstance(x, float | Value) else x**0.5
 
 
-# The objects that hold a model's parameters and the state of a rule for each.
+# Optimisers: the parameters of a model, a rule, and its state for each parameter.
 
 
 class Optimizer:
-    """What applies a rule to parameters; a subclass says which, as `SGD`, `Adam`, `AdamW` and `RMSProp` do.
+    """Applies an update rule to parameters; subclasses such as `SGD` and `Adam` say which.
 
     >>> class SignDescent(Optimizer):
     ...     @staticmethod
@@ -204,7 +204,7 @@ class Optimizer:
         )
 
     def step(self) -> None:
-        """Update every parameter from its gradient; none, if the rule raises for one.
+        """Update every parameter from its gradient. If the rule raises an error for one, none has changed.
 
         A parameter whose `grad` is None is left as it is, as in PyTorch.
         """
@@ -243,7 +243,7 @@ class Optimizer:
             parameter._grad = RESET
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a further run needs to go on as if uninterrupted, as plain lists and numbers."""
+        """Return what another run needs to go on exactly from here, as plain lists and numbers."""
         return {
             "optimizer": type(self).__name__,
             "steps": self.steps,
@@ -290,7 +290,7 @@ class Optimizer:
 
 
 class Group:
-    """Some parameters of an optimiser, with a learning rate and settings of their own.
+    """Some parameters of an optimiser, with their own learning rate and settings.
 
     >>> w, b = Value(1.0), Value(2.0)
     >>> groups = [{"parameters": [w], "weight_decay": 0.1}, {"parameters": [b], "learning_rate": 0.5}]
@@ -589,7 +589,7 @@ def _has_gradient(parameter: Value) -> bool:
     return parameter._grad is not NO_GRADIENT
 
 
-# What a setting may be: the least, the end of the range, and both in words.
+# The range of a setting: its least number, its end, and both in words.
 _SHARE, _AMOUNT = (0.0, 1.0, "at least 0 and below 1"), (0.0, math.inf, "at least 0")
 _RANGES = {
     "momentum": _SHARE,
@@ -613,7 +613,7 @@ def _check_rate(user: str, rate: Any) -> float:
 
 
 def _state(entry: Any, user: str) -> State:
-    """Return the numbers a rule remembers of one parameter, or say why they are none."""
+    """Return the state of one parameter, or refuse what is not a list of numbers."""
     if not isinstance(entry, list | tuple):
         raise TypeError(f"{user}: the state of a parameter is a list of numbers; got {described(entry)}.")
     for number in entry:
@@ -631,7 +631,7 @@ def _groups(parameters: Any) -> list[Mapping[str, Any]]:
 
 
 def _leaves(parameters: Any, user: str) -> list[Value]:
-    """List the parameters, each once, or say why they are none."""
+    """List the parameters, each once, or refuse what are not leaf Values."""
     if isinstance(parameters, Value) or not hasattr(parameters, "__iter__"):
         remedy = "model.parameters()" if hasattr(parameters, "parameters") else "a list of Values"
         raise TypeError(f"{user} takes {remedy}; got {type(parameters).__name__}.")

@@ -38,7 +38,7 @@ Init = TypeVar("Init", bound=Callable[..., None])
 
 
 def _as_in_micrograd(**names: str) -> Callable[[Init], Init]:
-    """Let a layer be made with micrograd's names for arguments too: nin, nout, nouts, nonlin."""
+    """Accept micrograd's names of arguments too: nin, nout, nouts, nonlin."""
 
     def decorate(init: Init) -> Init:
         @wraps(init)
@@ -57,7 +57,7 @@ def _as_in_micrograd(**names: str) -> Callable[[Init], Init]:
 class Neuron(Module):
     """A weighted sum of the inputs plus a bias, passed through an activation: f(w·x + b).
 
-    The weights `w` start uniform over ±√(6/n_inputs) for relu and its kin (He et al. 2015), over
+    The weights `w` start uniform over ±√(6/n_inputs) for relu and similar ones (He et al. 2015), over
     ±√(6/(n_inputs + n_outputs)) for other activations (Glorot & Bengio 2010); the bias `b` starts at 0.
 
     >>> neuron = Neuron(2, activation="tanh", seed=1)
@@ -172,7 +172,7 @@ class Layer(Module):
         self._label("")
 
     def forward(self, x: Any) -> Any:
-        """Compute the outputs of all neurons: a list, or the number itself where there is but one.
+        """Compute the outputs of all neurons: a list, or the number itself if there is only one.
 
         Raises:
             ValueError: if the number of inputs is wrong.
@@ -246,7 +246,7 @@ class MLP(Module):
             layer._label(f"[{index}]")
 
     def forward(self, x: Any) -> Any:
-        """Compute the outputs of the last layer: a list, or the number itself where there is but one.
+        """Compute the outputs of the last layer: a list, or the number itself if there is only one.
 
         Raises:
             ValueError: if the number of inputs is wrong.
@@ -365,8 +365,8 @@ class LayerNorm(Module):
 class Embedding(Module):
     """A table with a row of parameters for each of `count` symbols; numbers of symbols choose rows.
 
-    The numbers may be recorded, as those in the rows that `fit` gives a model: then every row is weighed by
-    whether it is the one.
+    The numbers may be recorded, as those in the rows that `fit` gives a model: then the result is a
+    sum over all rows, in which only the chosen one counts.
 
     >>> table = Embedding(3, 2, seed=1)
     >>> [value.label for value in table(1)]

@@ -1,4 +1,4 @@
-"""Module: what has parameters, knows them by name, and saves and loads them."""
+"""Module: the base class of models, which finds, names, saves and loads their parameters."""
 
 import math
 import os
@@ -20,7 +20,7 @@ _LAYERS: dict[str, type["Module"]] = {}  # this library's own, by name
 
 
 def _on_a_model(method: Method) -> Method:
-    """Let a method that was called on a class say what to call instead."""
+    """Let a method say what to write instead if it was called on a class."""
 
     @wraps(method)
     def checked(self: Any, *arguments: Any, **options: Any) -> Any:
@@ -35,7 +35,7 @@ def _on_a_model(method: Method) -> Method:
 
 
 class Module:
-    """The base of everything with parameters.
+    """The base class of models and their parts.
 
     A subclass defines `forward` and assigns its parameters (leaf Values) and submodules to attributes,
     plain or inside lists, tuples, dicts and object arrays. Each is found once, in the order of assignment.
@@ -209,7 +209,7 @@ class Module:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Stay in evaluation mode for a while."""
+        """Be in evaluation mode inside a with statement."""
         before = [(module, module.training) for _, module in self.named_modules() if module.training]
         for module, _ in before:
             module.training = False

@@ -59,7 +59,7 @@ def evaluated(model: Callable[[Any], Any], row: Any) -> Any:
 
 
 def evaluating(model: Any) -> AbstractContextManager[None]:
-    """Put a model into evaluation mode for a while, if it has one."""
+    """Put a model in evaluation mode inside a with statement, if it has that mode."""
     return model.evaluating() if hasattr(model, "evaluating") else nullcontext()
 
 

@@ -1,4 +1,4 @@
-"""Training: one loop that goes through batches, updates parameters, and says why it stopped."""
+"""Training: a loop over batches that updates parameters and says why it stopped."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Batches: which rows make each step, out of arrays or as they come."""
+"""Batches: the rows of each step, drawn from arrays or taken from an iterator."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,9 +11,9 @@ from nodegrad.training.ranks import Ranks
 
 
 class Batches(Protocol):
-    """What an epoch goes through."""
+    """The batches of every epoch."""
 
-    known: Samples  # samples to try the model on, and to record it with
+    known: Samples  # samples for checks and for recording the model
     seed: int
 
     @property
@@ -21,7 +21,7 @@ class Batches(Protocol):
         """How many steps an epoch has, if that is known."""
 
     def start(self, problem: Problem) -> None:
-        """Get ready, now that the problem is known to be a good one."""
+        """Prepare for the training, after the problem was checked."""
 
     def epoch(self, number: int) -> Iterable[Batch]:
         """Return the batches of an epoch, counted from 0; the same ones whenever asked."""

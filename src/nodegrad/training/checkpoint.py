@@ -14,7 +14,7 @@ _KEPT = (
 
 
 def save_checkpoint(run: "Run") -> None:
-    """Write where a training stands to the file of its settings."""
+    """Write the state of a training to the file that its settings name."""
     content = {
         "training": _training(run),
         "seed": run.settings.seed,
@@ -31,7 +31,7 @@ def save_checkpoint(run: "Run") -> None:
 
 
 def load_checkpoint(run: "Run") -> None:
-    """Let a training go on from the file of its settings.
+    """Set a training to the state in the file that its settings name.
 
     Raises:
         OSError: if the file cannot be read.
@@ -61,7 +61,7 @@ def load_checkpoint(run: "Run") -> None:
 
 
 def _training(run: "Run") -> dict[str, Any]:
-    """Return what two runs of one training have in common."""
+    """Return what must be the same in two runs of one training."""
     optimizer, batches = run.problem.optimizer, run.batches
     return {
         "optimizer": type(optimizer).__name__,

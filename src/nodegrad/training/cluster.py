@@ -51,7 +51,7 @@ class Partition:
         return np.asarray(self.step.sums(self._rows(batch)), float)
 
     def _rows(self, batch: Batch) -> Any:
-        """Return which rows of this partition belong to step `step` of `steps`."""
+        """Return the rows of this partition that belong to a step."""
         if batch is None:
             return None
         seed, epoch, place, step, steps = batch
@@ -87,7 +87,7 @@ class _Cluster:
         return total
 
     def _ask(self, method: str, arguments: Sequence[Any]) -> list[Any]:
-        """Call a method of every partition, all at once; again where a worker is lost meanwhile."""
+        """Call a method of every partition at the same time; repeat the calls of workers that are lost."""
         found: dict[int, Any] = {}
         for _ in range(_LOST):
             missing = [place for place in range(len(self.sources)) if place not in found]
@@ -101,7 +101,7 @@ class _Cluster:
         raise RuntimeError(f"dask_fit: workers were lost {_LOST} times in one step.")
 
     def _start(self, place: int, method: str, arguments: Any) -> Any:
-        """Call a method of a partition; None if its worker is lost."""
+        """Start the call of a method of a partition; return None if its worker is lost."""
         if self.actors[place] is None:
             return None
         try:
@@ -111,7 +111,7 @@ class _Cluster:
             return None
 
     def _answer(self, place: int, call: Any) -> tuple[Any, ...]:
-        """Wait for a call; nothing, and forget the actor, if its worker is lost."""
+        """Wait for a call. If its worker is lost, forget the actor and return nothing."""
         try:
             return (call.result(),)
         except Exception as error:
@@ -122,7 +122,7 @@ class _Cluster:
             return ()
 
     def _make(self, places: list[int]) -> None:
-        """Put partitions on the workers that there are."""
+        """Make partitions on the workers that are left."""
         workers = list(self.client.scheduler_info(n_workers=-1)["workers"])
         made = [
             self.client.submit(
@@ -159,7 +159,7 @@ class _ClusterStep(CompiledStep):
         return None
 
     def agrees(self) -> bool:
-        """Return True: the workers have looked."""
+        """Return True: the workers compare their own steps."""
         return True
 
     def validate(self) -> float:
@@ -210,8 +210,8 @@ def dask_fit(
     """Train a model on data that lie on the workers of a Dask cluster.
 
     Each worker keeps its partitions and a compiled copy of the model. A step sends the parameters out and the
-    sums of the gradients back: 8 bytes for each parameter and partition. Where a worker is lost, Dask makes
-    its partitions again elsewhere, and the step is taken with the same result.
+    sums of the gradients back: 8 bytes for each parameter and partition. If a worker is lost, Dask makes its
+    partitions again on another one and the step is repeated, with the same result.
 
     Args:
         client: a `dask.distributed.Client`.

@@ -38,7 +38,7 @@ class RowSum:
         self.places: Any = None  # where the numbers of the trace's parameters are; -1: not among them
 
     def __call__(self, numbers: Array, chosen: Any = None) -> Array:
-        """Return the sum of every result over the chosen rows; the leaves may be left with other numbers."""
+        """Return the sum of every result over the chosen rows; this may change the numbers in the leaves."""
         if chosen is not None:
             return self.over(numbers, [_floats(block[chosen]) for block in self.blocks])
         return self.over(numbers, self.blocks) if self.as_they_are else self._piece_by_piece(numbers)
@@ -57,7 +57,7 @@ class RowSum:
         return total
 
     def _piece_by_piece(self, numbers: Array) -> Array:
-        """Add up pieces that are converted one after the other: the arrays may be larger than memory."""
+        """Convert and add up one piece after the other: the arrays may be larger than memory."""
         size = max(1, _PIECE // sum(block[0].size for block in self.blocks))
         pieces = [slice(start, start + size) for start in range(0, self.count, size)]
         found: Array = np.sum(
@@ -66,7 +66,7 @@ class RowSum:
         return found
 
     def arranged(self, numbers: Array) -> Array:
-        """Put the numbers in the order of the trace's parameters; leaves of others are read."""
+        """Put the numbers in the order of the trace's parameters; read those of other leaves."""
         assert self.only is not None
         found: Array = numbers.take(self.places)
         others = self.places < 0
@@ -144,7 +144,7 @@ class CompiledStep(EagerStep):
         if native is not None:
             return native.take(self, batches)
         taken: list[Taken] = []
-        with np.errstate(all="ignore"):  # whoever takes the steps looks at the results
+        with np.errstate(all="ignore"):  # the caller looks for inf and nan
             for batch in batches:
                 taken.append(self._take(batch, limit))
                 if not all(map(math.isfinite, taken[-1])):
@@ -171,7 +171,7 @@ class CompiledStep(EagerStep):
         return np.append(found, self.known.count if batch is None else len(batch))
 
     def _updated(self, slope: Array) -> Point:
-        """Return where a step by a gradient leads."""
+        """Return the point after a step by a gradient."""
         self.optimizer.steps = self.point.steps
         numbers, state = self.point.numbers.copy(), list[Any]()
         for place, span in enumerate(spans(self.optimizer)):
@@ -181,7 +181,7 @@ class CompiledStep(EagerStep):
         return Point(numbers, slope, state, self.point.steps + 1)
 
     def _native_steps(self, batches: Sequence[Batch], limit: float) -> NativeSteps | None:
-        """Return what takes these steps in one call, where the compiler can make it."""
+        """Return native steps for these batches, or None if the compiler cannot make them."""
         if self.problem.ranks.combine is not None or any(hasattr(batch, "parts") for batch in batches):
             return None
         size = max([self.known.count if batch is None else len(batch) for batch in batches[:1]])
@@ -198,9 +198,9 @@ class CompiledStep(EagerStep):
         return float(self.held_out(self.point.numbers)[0])
 
     def agrees(self) -> bool:
-        """Whether eager code finds the loss of a few samples that compiled code finds.
+        """Return whether eager and compiled code find the same loss for a few samples.
 
-        It does not if the function takes plain numbers from elsewhere that are no longer what was recorded.
+        They differ if the model reads plain numbers that have changed since it was recorded.
         """
         tried = min(_TRIED, len(self.problem.known))
         with np.errstate(all="ignore"):
@@ -218,7 +218,7 @@ def write(leaves: Sequence[Value], numbers: Array) -> None:
 
 
 def gathered(states: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """Make one state, of arrays, out of the states of all parameters; whole numbers count steps and stay one.
+    """Combine the states of all parameters in one state of arrays; a whole number counts steps and stays one.
 
     >>> gathered([(3, 0.5), (3, 0.25)])
     (3, array([0.5 , 0.25]))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from nodegrad.graph import patient_collector
@@ -30,7 +31,7 @@ class EagerStep:
         """
         parameters, taken = self.optimizer.parameters, list[Taken]()
         for batch in batches:
-            total = self.problem.ranks.summed(lambda chosen=batch: self.sums(chosen), len(parameters) + 2)  # type: ignore[misc]
+            total = self.problem.ranks.summed(partial(self.sums, batch), len(parameters) + 2)
             loss, *slopes, count = [float(number) for number in total]
             for parameter, slope in zip(parameters, slopes, strict=True):
                 parameter.grad = slope / count

@@ -22,7 +22,7 @@ Build = Callable[[int, int, int], Module]
 
 @dataclass(eq=False, repr=False)
 class _Estimator(BaseEstimator):  # type: ignore[misc]
-    """What classifiers and regressors share: they make a model, train it, and remember how that went."""
+    """The common part of classifiers and regressors: make a model, train it, keep its History."""
 
     hidden_layer_sizes: Sequence[int] = (16,)
     activation: str = "tanh"

@@ -142,7 +142,7 @@ class Settings:
 
     @property
     def watched(self) -> bool:
-        """Whether someone looks after each epoch."""
+        """Whether callbacks, metrics or the best epoch need the model after each epoch."""
         return bool(self.callbacks or self.metrics or self.restore_best)
 
 
@@ -154,7 +154,7 @@ class Criteria:
         self.best, self.waited = math.inf, 0
 
     def met(self, loss: float, norm: float) -> str:
-        """Return the reason to stop after an epoch with this loss and norm of the gradient; none is empty.
+        """Return the reason to stop after an epoch with this loss and gradient norm, or an empty text.
 
         A loss that is not finite is not an improvement.
         """

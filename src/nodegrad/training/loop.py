@@ -1,4 +1,4 @@
-"""The loop: go through batches, update parameters, and say why it stopped."""
+"""fit: train a model, and return why training stopped."""
 
 import math
 import os

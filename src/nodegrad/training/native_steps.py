@@ -26,7 +26,7 @@ _ZERO = np.zeros(1, np.int64)
 
 
 class Point(NamedTuple):
-    """Where a training stands; replaced as a whole, so that an interruption finds it whole."""
+    """The state of a training; always replaced as a whole, so that Ctrl-C never leaves half of one."""
 
     numbers: Array  # the parameters
     slope: Array  # the gradient of the last step
@@ -39,13 +39,13 @@ class NativeSteps:
 
     @staticmethod
     def ready(step: "CompiledStep") -> bool:
-        """Whether the update rules have the state that they keep: the first step may have made it."""
+        """Return whether the state of the update rules is there: the first step makes it."""
         kept = [step.optimizer.rule(1.0, 0.5, (), place)[1] for place in range(len(step.optimizer.groups))]
         return [len(state) for state in kept] == [len(state) for state in step.point.state]
 
     @classmethod
     def make(cls, step: "CompiledStep", size: int, limit: float, whole: bool) -> "NativeSteps | None":
-        """Return such steps; None where there is no native code for them, or threads do better."""
+        """Return native steps, or None if there is no native code for them or threads are faster."""
         known = step.known
         assert known.only is not None
         kernel: Any = known.only.kernel("results")
@@ -156,7 +156,7 @@ class NativeSteps:
         self.state.append(state)
 
     def take(self, step: "CompiledStep", batches: Sequence[Batch]) -> list[Taken]:
-        """Take a step for each batch, from where a CompiledStep stands, and leave it where they lead."""
+        """Take a step for each batch, starting from the point of a CompiledStep, and set its new point."""
         self._read(step)
         taken: list[Taken] = []
         for start in range(0, len(batches), self.turns):
@@ -211,6 +211,6 @@ class NativeSteps:
 
 
 def spans(optimizer: Optimizer) -> list[slice]:
-    """Return where the parameters of each group stand among all."""
+    """Return the places of each group's parameters among all parameters."""
     ends = np.cumsum([len(group.parameters) for group in optimizer.groups]).tolist()
     return [slice(start, stop) for start, stop in zip([0, *ends], ends, strict=False)]

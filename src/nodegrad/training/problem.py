@@ -1,4 +1,4 @@
-"""Problem: what a training minimises, and the checks of it before anything changes."""
+"""Problem: what a training minimises, checked before anything changes."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -60,20 +60,20 @@ class Problem:
                 part.scale_weights(count / total)
 
     def mean_over_held_out(self, summed: Callable[[], float]) -> float:
-        """Return the mean loss over the samples held out by all ranks, from what sums it here."""
+        """Return the mean loss over the samples held out; `summed` returns the sum on this rank."""
         assert self.held_out is not None
         count = float(len(self.held_out))
         total, samples = self.ranks.summed(lambda: [summed(), count], 2)
         return float(total) / float(samples)
 
     def predictions(self, part: Samples) -> Any:
-        """Return what the model says of samples, as plain numbers."""
+        """Return the predictions of the model for samples, as plain numbers."""
         self._predict = self._predict or Predictor(self.model)
         found = self._predict(part.parts[0])
         return found if isinstance(found, list) else found.tolist()
 
     def check(self) -> None:
-        """Try model and loss, so that what does not fit is known before anything changes."""
+        """Try the model and the loss on a sample, so that errors come before anything changes."""
         for part in filter(None, (self.known, self.held_out)):
             row, target, *_ = part[0]
             with evaluating(self.model):
@@ -96,7 +96,7 @@ class Problem:
 
 
 def distinct(targets: Any) -> Iterable[Any]:
-    """Return the targets to try: of an array, those which a loss can refuse if it refuses any."""
+    """Return the targets to try. Of an array four are enough: a loss that refuses any refuses one of them."""
     if not hasattr(targets, "dtype"):
         return targets if isinstance(targets[0], list) else dict.fromkeys(targets)
     if targets.ndim > 1:

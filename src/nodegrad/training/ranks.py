@@ -14,7 +14,7 @@ _VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID", "
 class Ranks:
     """All ranks of a training: adds numbers up over them, and ends all of them where one fails.
 
-    Every rank calls the same methods in the same order. So no rank waits for one that has left.
+    Every rank calls the same methods in the same order, so that none waits for a rank that has stopped.
 
     Args:
         combine: a function from an array of floats to its sum over all ranks; None where there is only one.
@@ -86,7 +86,7 @@ class Ranks:
         return "".join(chr(int(code)) for code in total if code) if count <= 1 else f"{int(count)} ranks"
 
     def together(self, work: Callable[[], Result]) -> Result:
-        """Do something on every rank; go on only if all of them could."""
+        """Do something on every rank; if it fails on one, raise an error on all."""
         results: list[Result] = []
 
         def compute() -> list[float]:
@@ -98,6 +98,6 @@ class Ranks:
 
 
 def _name() -> str:
-    """Name this rank: by what started it, or by its process."""
+    """Return the name of this rank, from the variables of MPI or Slurm, or else from its process."""
     numbers = [os.environ[name] for name in _VARIABLES if name in os.environ]
     return f"rank {numbers[0]}" if numbers else f"process {os.getpid()}"

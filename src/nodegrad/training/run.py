@@ -17,14 +17,14 @@ from nodegrad.training.history import Criteria, History, Settings
 from nodegrad.training.problem import Batch, NotFinite, Problem, Taken
 
 _WORTH_COMPILING = (
-    2000  # samples to go through; with fewer the compiler is not quicker, unless the model is large
+    2000  # samples in all epochs; with fewer, compiling takes longer than it saves, unless the model is large
 )
 Result = TypeVar("Result")
 _RESPONSE = 0.1  # seconds of native code between looks at Ctrl-C and the progress bar
 
 
 class Run:
-    """Trains until there is a reason to stop; `history` says how that went."""
+    """Trains until there is a reason to stop; `history` holds what happened."""
 
     def __init__(
         self, problem: Problem, batches: Batches, settings: Settings, step: EagerStep | None = None
@@ -80,7 +80,7 @@ class Run:
                 self._epochs(shown)
 
     def _epochs(self, shown: Callable[[int, float], None]) -> None:
-        """Go through one epoch, or through several where nobody looks between."""
+        """Go through one epoch, or through several if nothing needs the model in between."""
         history, first = self.history, self.history.epochs
         many = self._at_once()
         before = self.step.mark() if many > 1 else None
@@ -94,12 +94,12 @@ class Run:
             if history.reason:
                 break
         done = history.epochs - first
-        if done < many:  # the steps beyond were not to be taken: take those before once more
+        if done < many:  # steps after the end must not count: go back and repeat those before it
             self.step.reset(before)
             self._take([batch for epoch in plan[:done] for batch in epoch], lambda count, loss: None)
 
     def _at_once(self) -> int:
-        """Return how many epochs to go through before anyone looks."""
+        """Return how many epochs to go through in one native call."""
         settings, steps = self.settings, self.batches.steps
         watched = settings.watched or self.problem.held_out or self.problem.noisy
         if watched or not self.step.native or steps is None:
@@ -110,7 +110,7 @@ class Run:
         return max(1, min(left, self.chunk // steps))
 
     def _take(self, batches: Iterable[Batch], shown: Callable[[int, float], None]) -> list[Taken]:
-        """Take a step for each batch, several in a call where that is quick; up to one that is not finite."""
+        """Take a step for each batch, several in a native call; stop at a result that is not finite."""
         taken: list[Taken] = []
         remaining = iter(batches)
         while some := list(islice(remaining, self.chunk if self.step.native else 1)):
@@ -126,7 +126,7 @@ class Run:
         return taken
 
     def _close(self, taken: list[Taken]) -> None:
-        """Note what an epoch found, and whether it was the last."""
+        """Record the results of an epoch, and decide whether it was the last."""
         history, settings, problem = self.history, self.settings, self.problem
         for name, place in (("the loss", 0), ("the gradient", 1)):
             for found in taken[-1:]:
@@ -155,7 +155,7 @@ class Run:
             problem.ranks.together(lambda: save_checkpoint(self))
 
     def _look(self, watched: float) -> bool:
-        """Let everyone look who wants to, with everything up to date; what they change counts."""
+        """Compute metrics and call the callbacks, on the present model; take over what they change in it."""
         settings, history, problem = self.settings, self.history, self.problem
         self.step.push()
         if settings.restore_best and watched < self.best[0]:
@@ -209,7 +209,7 @@ class Run:
         return self._attempt(take, before)
 
     def _attempt(self, work: Callable[[EagerStep], Result], before: Any = None) -> Result:
-        """Do something with the steps, eagerly where compiled ones fail."""
+        """Do something with the steps; if compiled ones fail, go on with eager ones."""
         try:
             return work(self.step)
         except Exception as error:
@@ -219,7 +219,7 @@ class Run:
             return work(self.step)
 
     def _agree(self, before: Any = None) -> None:
-        """Make sure that compiled steps do what eager ones do: what a model reads elsewhere may change."""
+        """Check that compiled steps agree with eager ones: a model may read numbers that have changed."""
         if not self.step.agrees():
             self._retreat(
                 ValueError(
@@ -230,7 +230,7 @@ class Run:
             )
 
     def _retreat(self, error: Exception, before: Any = None) -> None:
-        """Go on eagerly, unless the steps must be compiled."""
+        """Go on eagerly, or raise the error if the steps must be compiled."""
         if self.settings.compile:
             raise error
         self.history.eager_because = str(error) or type(error).__name__
@@ -240,7 +240,7 @@ class Run:
         self.step = EagerStep(self.problem)
 
     def _push(self) -> None:
-        """Write everything back, whole even if Ctrl-C comes in between."""
+        """Write all results back; if Ctrl-C interrupts that, write them again."""
         try:
             self.step.push()
         except KeyboardInterrupt:
@@ -253,7 +253,7 @@ class Run:
 
 
 def _enough(parameters: int) -> int:
-    """Return how many samples are worth compiling for (as measured with 337, 5,313 and 84,874 parameters)."""
+    """Return from how many samples on compiling pays (measured with 337, 5,313 and 84,874 parameters)."""
     return min(_WORTH_COMPILING, max(100, 500_000 // max(1, parameters)))
 
 
