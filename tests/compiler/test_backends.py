@@ -222,9 +222,9 @@ from nodegrad.compiler.backends.llvm import native
 llvm.get_host_cpu_name, llvm.get_host_cpu_features = (lambda: "x86-64"), (lambda: llvm.FeatureMap())
 native.width = lambda: 2
 assembled = native._assembled
-def listed(text):
+def listed(text, lean):
     print(native._machine().emit_assembly(llvm.parse_assembly(text)))
-    return assembled(text)
+    return assembled(text, lean)
 native._assembled = listed
 import nodegrad as ng
 model = ng.nn.MLP(3, [9, 5, 1], activation="tanh", seed=1)

@@ -45,7 +45,7 @@ def compiling(monkeypatch):
     """Count how often LLVM compiles."""
     calls = []
     assembled = native._assembled
-    monkeypatch.setattr(native, "_assembled", lambda text: calls.append(text) or assembled(text))
+    monkeypatch.setattr(native, "_assembled", lambda text, lean: calls.append(text) or assembled(text, lean))
     return calls
 
 

@@ -41,8 +41,8 @@ class _Look:
         rows = body.field("%x", _HEAD)
         for place, word in enumerate(("0", rows, rows)):
             body.do(f"store i64 {word}, ptr {body.let(f'getelementptr i64, ptr {span}, i64 {place}')}")
-        fitting = body.variable("i64", "0")
-        with body.loop(count) as k:
+        fitting = ["0"]
+        with body.loop(count, carried=fitting, kind="i64") as k:
             array = body.field("%x", body.let(f"add nsw i64 {k}, {_HEAD + 1}"), "ptr")
             width = body.field(
                 "%x", body.let(f"add nsw i64 {k}, {body.let(f'add nsw i64 {count}, {_HEAD + 1}')}")
@@ -54,15 +54,15 @@ class _Look:
             dimensions = body.let(f"trunc i64 {body.field(array, self.start + 1)} to i32")
             expected = body.let(f"trunc i64 {body.let(f'add i64 {last}, 1')} to i32")
             same = body.let(f"icmp eq i32 {dimensions}, {expected}")
-            with body.when(body.let(f"and i1 {kind}, {body.let(f'and i1 {dtype}, {same}')}")):
+            right = body.let(f"and i1 {kind}, {body.let(f'and i1 {dtype}, {same}')}")
+            with body.when(right, fitting, "i64"):
                 shape, strides = (body.field(array, self.start + word, "ptr") for word in (2, 3))
                 long = body.let(f"icmp eq i64 {body.field(shape, 0)}, {rows}")
                 wide = body.let(
                     f"or i1 {flat}, {body.let(f'icmp eq i64 {body.field(shape, last)}, {width}')}"
                 )
                 fits = body.let(f"zext i1 {body.let(f'and i1 {long}, {wide}')} to i64")
-                more = body.let(f"add nsw i64 {body.let(f'load i64, ptr {fitting}')}, {fits}")
-                body.do(f"store i64 {more}, ptr {fitting}")
+                fitting[0] = body.let(f"add nsw i64 {fitting[0]}, {fits}")
                 across = body.let(f"select i1 {flat}, i64 8, i64 {body.field(strides, last)}")
                 numbers = body.let(f"select i1 {flat}, i64 1, i64 {width}")
                 block = body.let(f"getelementptr [4 x i64], ptr {table}, i64 {k}")
@@ -70,8 +70,7 @@ class _Look:
                 for place, word in enumerate(words):
                     at = body.let(f"getelementptr i64, ptr {block}, i64 {place}")
                     body.do(f"store i64 {word}, ptr {at}")
-        fits = body.let(f"load i64, ptr {fitting}")
-        body.do(f"store i64 {fits}, ptr {body.let('getelementptr i64, ptr %x, i64 1')}")
+        body.do(f"store i64 {fitting[0]}, ptr {body.let('getelementptr i64, ptr %x, i64 1')}")
         return "ptr %x"
 
 

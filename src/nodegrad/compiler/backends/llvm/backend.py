@@ -67,7 +67,7 @@ class LlvmBackend:
     def _made(self, how: str) -> "Part":
         planned, wanted = self._plan(how)
         kernels = [*native.compile_kernels(wanted, self.exact).values()]
-        _drivers.update(kernels[:2])
+        _drivers.add(kernels[0])
         return Part(planned, kernels)
 
     def _kept(self, how: str, key: str) -> "Part":
@@ -164,7 +164,7 @@ class LlvmBackend:
             part.parameters.pack_into(space.uniform_memory, 0, *parameters)
         part.numbers.pack_into(space.row_memory, 0, *numbers)
         if part.has_prologue:
-            part.prologue(space.prologue_address)
+            part.driver(space.prologue_address)
         part.driver(space.row_address)
         raise_held()
         found = part.results.unpack_from(space.result_memory)
@@ -197,8 +197,8 @@ class Part:
 
     def __init__(self, planned: Plan, kernels: Sequence[native.Kernel]) -> None:
         self.plan, self.kernels = planned, kernels
-        self.driver, self.prologue = (kernel.function(CALL) for kernel in kernels[:2])
-        start, linked = 2, []
+        self.driver = kernels[0].function(CALL)
+        start, linked = 1, []
         for records in planned.records:
             linked.append(records.link(kernels[start : start + records.kernels]))
             start += records.kernels
@@ -233,7 +233,7 @@ class Space:
     def __init__(self, part: Part) -> None:
         # Not the part itself, which holds this: memory goes as soon as the part. Who runs holds the part.
         self.driver = part.driver
-        self.prologue = part.prologue if part.has_prologue else None
+        self.has_prologue = part.has_prologue
         program = part.plan
         self.varying = _aligned(part.block * part.group_bytes // 8 + 16)
         self.uniform = _aligned(program.uniform + 1)
@@ -248,13 +248,13 @@ class Space:
         row, result = self.row[None, : program.inputs], self.result[None, : len(part.outputs)]
         self.row_tables = table_of([row]), table_of([result])
         self.address_of_uniform = address_of(self.uniform)
-        self.context, self.row_context, self.once = (self._context(part) for _ in range(3))
+        self.context, self.row_context, self.once = self._context(part), self._context(part), Context()
         self.address, self.row_address, self.prologue_address = map(
             ctypes.addressof, (self.context, self.row_context, self.once)
         )
         _place(self.row_context, self.address_of_uniform, *self.row_tables, (0, 1, 1))
         self.once.uniform = self.address_of_uniform
-        self.once.records, self.once.record_count = part.once[1].ctypes.data, len(part.once[1])
+        self.once.once, self.once.once_count, self.once.block = part.once[1].ctypes.data, len(part.once[1]), 1
 
     def _context(self, part: Part) -> Context:
         return Context(
@@ -274,8 +274,8 @@ class Space:
         """Take over the parameters (None: they are there) and compute what depends on them alone."""
         if parameters is not None:
             self.uniform[: len(parameters)] = parameters
-        if self.prologue is not None:
-            self.prologue(self.prologue_address)
+        if self.has_prologue:
+            self.driver(self.prologue_address)
             raise_held()
 
     def place(self, first: "Space", inputs: Table, start: int, stop: int, count: int, results: Any) -> None:

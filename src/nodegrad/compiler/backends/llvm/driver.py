@@ -7,7 +7,7 @@ from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
 
 WORDS = (
     *("records", "record_count", "sum_records", "sum_count", "varying", "group_bytes"),
-    *("outputs", "output_count", "block", "sums"),
+    *("outputs", "output_count", "block", "sums", "once", "once_count"),
     # These differ from run to run.
     *("uniform", "inputs", "input_blocks", "results", "result_blocks", "start", "stop", "rows"),
 )
@@ -16,6 +16,7 @@ WORDS = (
 class Context(ctypes.Structure):
     """The words that a driver is called with.
 
+    A driver runs the records of the prologue (`once`) first, of which there are none if rows follow.
     `inputs` and `results` lead to tables of blocks: arrays [row, number], each as (address, bytes from row to
     row, bytes from number to number, numbers in a row). For sums, `results` leads to the results themselves.
     """
@@ -23,27 +24,31 @@ class Context(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in WORDS]  # what ctypes expects
 
 
-_POINTERS = ("records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums")
+_POINTERS = ("once", "records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums")
 
 
 class _Words:
-    """The words of a context, loaded."""
+    """The words of a context, loaded. The records of the prologue run first, over uniform slots."""
 
     def __init__(self, body: Body) -> None:
         self.words = {name: body.field("%x", place) for place, name in enumerate(WORDS)}
         self.pointer = {name: body.let(f"inttoptr i64 {self.words[name]} to ptr") for name in _POINTERS}
+        once, uniform = self.pointer["once"], self.pointer["uniform"]
+        _call_records(body, once, self.words["once_count"], uniform, uniform)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Runs records over rows start..stop, and copies the outputs of each row."""
 
+    squares: bool  # whether a row may have so many numbers that they fill a vector register
+
     def write(self, body: Body) -> str:
         """Write the driver."""
         context = _Words(body)
         words, pointer = context.words, context.pointer
         with body.loop(words["stop"], words["start"], step=body.lanes) as first:
-            _run_group(body, context, pointer["varying"], first)
+            _run_group(body, context, pointer["varying"], first, self.squares)
             _scatter(body, words, pointer, first)
         return "ptr %x"
 
@@ -52,11 +57,13 @@ class Rows:
 class Sums:
     """Sums over rows start..stop, block after block of groups, and puts the sums where they are wanted."""
 
+    squares: bool  # as in `Rows`
+
     def write(self, body: Body) -> str:
         """Write the driver."""
         context = _Words(body)
         words, pointer = context.words, context.pointer
-        counts = body.variable("[4 x i64]", "zeroinitializer")
+        counts = body.room(4, "i64")
         block = body.let(f"mul nsw i64 {words['block']}, {body.lanes}")
         with body.loop(words["stop"], words["start"], step=block) as row:
             taken = body.smaller(block, body.let(f"sub nsw i64 {words['stop']}, {row}"))
@@ -64,7 +71,7 @@ class Sums:
                 number = body.let(f"sdiv exact i64 {inside}, {body.lanes}")
                 offset = body.let(f"mul nsw i64 {number}, {words['group_bytes']}")
                 slots = body.let(f"getelementptr i8, ptr {pointer['varying']}, i64 {offset}")
-                _run_group(body, context, slots, body.let(f"add nsw i64 {row}, {inside}"))
+                _run_group(body, context, slots, body.let(f"add nsw i64 {row}, {inside}"), self.squares)
             full = body.let(f"sdiv i64 {taken}, {body.lanes}")
             rest = body.let(f"srem i64 {taken}, {body.lanes}")
             before = body.let(f"sub nsw i64 {row}, {words['start']}")
@@ -81,23 +88,10 @@ class Sums:
         return "ptr %x"
 
 
-@dataclass(frozen=True, slots=True)
-class Prologue:
-    """Runs records over uniform slots, once."""
-
-    def write(self, body: Body) -> str:
-        """Write the loop over records."""
-        count = body.field("%x", WORDS.index("record_count"))
-        records = body.field("%x", WORDS.index("records"), "ptr")
-        uniform = body.field("%x", WORDS.index("uniform"), "ptr")
-        _call_records(body, records, count, uniform, uniform)
-        return "ptr %x"
-
-
-def _run_group(body: Body, context: _Words, slots: Name, first: Name) -> None:
+def _run_group(body: Body, context: _Words, slots: Name, first: Name, squares: bool) -> None:
     """Run records over the group of rows from `first` on."""
     words, pointer = context.words, context.pointer
-    _gather(body, words, pointer, slots, first)
+    _gather(body, words, pointer, slots, first, squares)
     _call_records(body, pointer["records"], words["record_count"], slots, pointer["uniform"])
 
 
@@ -138,18 +132,20 @@ class _Block:
         return body.let(f"getelementptr i8, ptr {self.rows}, i64 {body.let(f'add nsw i64 {down}, {across}')}")
 
 
-def _gather(body: Body, words: dict[str, Name], pointer: dict[str, Name], slots: Name, first: Name) -> None:
+def _gather(
+    body: Body, words: dict[str, Name], pointer: dict[str, Name], slots: Name, first: Name, squares: bool
+) -> None:
     """Copy a group of rows into the first slots; past the last row, that row again.
 
     Where the numbers of a slot lie side by side they are one vector. Where those of a row do, squares of them
     are turned in registers. The rest, and the last rows, go number by number.
     """
-    before = body.variable("i64", "0")  # numbers in the blocks before
+    before = ["0"]  # numbers in the blocks before
     width = max(1, body.lanes // 2)  # what a vector register holds
     vector = f"<{width} x double>"
-    with body.loop(words["input_blocks"]) as number:
+    with body.loop(words["input_blocks"], carried=before, kind="i64") as number:
         block = _Block(body, words, pointer["inputs"], number, first)
-        start = body.let(f"load i64, ptr {before}")
+        (start,) = before
 
         def slot(column: Name, lane: Name | int, start: Name = start) -> Name:
             place = body.let(f"mul nsw i64 {body.let(f'add nsw i64 {start}, {column}')}, {body.lanes}")
@@ -161,10 +157,10 @@ def _gather(body: Body, words: dict[str, Name], pointer: dict[str, Name], slots:
         with body.loop(done) as column:
             found = body.let(f"load {body.vector}, ptr {block.address(column, 0)}, align 8")
             body.do(f"store {body.vector} {found}, ptr {slot(column, 0)}, align 8")
-        if body.lanes > 1:
+        if squares:
             left = body.let(f"sub nsw i64 {block.width}, {done}")
-            squares = body.let(f"sub nsw i64 {left}, {body.let(f'srem i64 {left}, {width}')}")
-            squared = block.if_whole(block.across, squares)
+            whole = body.let(f"sub nsw i64 {left}, {body.let(f'srem i64 {left}, {width}')}")
+            squared = block.if_whole(block.across, whole)
             lanes = str(body.lanes)
             with body.loop(squared, step=width) as column, body.loop(lanes, step=width) as part:
                 lines = []
@@ -179,15 +175,15 @@ def _gather(body: Body, words: dict[str, Name], pointer: dict[str, Name], slots:
             nearest = body.smaller(lane, body.let(f"sub nsw i64 {block.last}, {first}"))
             number_ = body.let(f"load double, ptr {block.address(column, nearest)}")
             body.do(f"store double {number_}, ptr {slot(column, lane)}")
-        body.do(f"store i64 {body.let(f'add nsw i64 {start}, {block.width}')}, ptr {before}")
+        before[0] = body.let(f"add nsw i64 {start}, {block.width}")
 
 
 def _scatter(body: Body, words: dict[str, Name], pointer: dict[str, Name], first: Name) -> None:
     """Copy the output slots of a group to the blocks of results; past the last row, nothing."""
-    before = body.variable("i64", "0")
-    with body.loop(words["result_blocks"]) as number:
+    before = ["0"]
+    with body.loop(words["result_blocks"], carried=before, kind="i64") as number:
         block = _Block(body, words, pointer["results"], number, first)
-        start = body.let(f"load i64, ptr {before}")
+        (start,) = before
 
         def slot(column: Name, lane: Name | int, start: Name = start) -> Name:
             output = body.field(pointer["outputs"], body.let(f"add nsw i64 {start}, {column}"))
@@ -203,4 +199,4 @@ def _scatter(body: Body, words: dict[str, Name], pointer: dict[str, Name], first
         with body.loop(block.width, done) as column, body.loop(rows) as lane:
             number_ = body.let(f"load double, ptr {slot(column, lane)}")
             body.do(f"store double {number_}, ptr {block.address(column, lane)}")
-        body.do(f"store i64 {body.let(f'add nsw i64 {start}, {block.width}')}, ptr {before}")
+        before[0] = body.let(f"add nsw i64 {start}, {block.width}")

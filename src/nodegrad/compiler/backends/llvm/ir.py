@@ -1,7 +1,7 @@
 """LLVM IR as text: a function body that grows line by line, with loops, variables and vectors of lanes."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,9 +14,10 @@ def literal(number: float) -> str:
 
 
 class Body:
-    """The body of one function over vectors of `lanes` doubles.
+    """The body of one function over vectors of `lanes` doubles, in static single assignment form.
 
-    Variables are stack slots, which LLVM turns into registers; so loops need no phi nodes.
+    Numbers that change from turn to turn of a loop are given to it as a list: inside, the list holds the
+    numbers of this turn, and what is put into it are those of the next; after the loop it holds the last.
     """
 
     def __init__(self, lanes: int, exact: bool) -> None:
@@ -27,6 +28,7 @@ class Body:
         self.suffix = f"v{lanes}f64"
         self.lines: list[str] = []
         self.stack: list[str] = []
+        self.block = "0"  # the basic block that is being written; the first has no label
         self.declarations: set[str] = set()
         self.callbacks: dict[Any, Any] = {}  # functions of Python that are called, by operation
         self.count = 0
@@ -38,7 +40,8 @@ class Body:
 
     def let(self, expression: str) -> Name:
         """Name the result of an instruction."""
-        name = f"%{self.fresh()}"
+        self.count += 1
+        name = f"%t{self.count}"
         self.lines.append(f"  {name} = {expression}")
         return name
 
@@ -48,14 +51,8 @@ class Body:
 
     def label(self, name: str) -> None:
         """Begin a basic block."""
+        self.block = name
         self.lines.append(f"{name}:")
-
-    def variable(self, kind: str, start: str) -> Name:
-        """Make a variable that starts with a value."""
-        name = f"%{self.fresh('var')}"
-        self.stack.append(f"  {name} = alloca {kind}")
-        self.do(f"store {kind} {start}, ptr {name}")
-        return name
 
     def room(self, count: int, kind: str) -> Name:
         """Return the address of room for so many values, which hold anything."""
@@ -64,20 +61,56 @@ class Body:
         return name
 
     @contextmanager
-    def loop(self, count: str, start: str = "0", step: int | str = 1) -> Iterator[Name]:
-        """Run what is written inside for i = start, start + step, ... below count."""
-        head, inside, done = self.fresh("head"), self.fresh("body"), self.fresh("done")
-        place = self.variable("i64", start)
-        self.do(f"br label %{head}")
-        self.label(head)
-        i = self.let(f"load i64, ptr {place}")
-        more = self.let(f"icmp slt i64 {i}, {count}")
-        self.do(f"br i1 {more}, label %{inside}, label %{done}")
-        self.label(inside)
-        yield i
-        self.do(f"store i64 {self.let(f'add nsw i64 {i}, {step}')}, ptr {place}")
-        self.do(f"br label %{head}")
+    def loop(
+        self,
+        count: str,
+        start: str = "0",
+        step: int | str = 1,
+        carried: list[Name] | None = None,
+        kind: str = "",
+    ) -> Iterator[Name]:
+        """Run what is written inside for i = start, start + step, ... below count.
+
+        `carried` are the numbers that change from turn to turn, vectors unless their kind is given.
+        """
+        carried, kinds = (carried or []), ["i64", *[kind or self.vector] * len(carried or [])]
+        inside, done = self.fresh("loop"), self.fresh("done")
+        runs = start.isdigit() and count.isdigit()  # at least once: numbers are known, and start is below
+        more = "true" if runs else self.let(f"icmp slt i64 {start}, {count}")
+        self.do(f"br label %{inside}" if runs else f"br i1 {more}, label %{inside}, label %{done}")
+        first, before = [start, *carried], self.block
+        with self.again(inside, kinds, first) as now:
+            i, carried[:] = now[0], now[1:]
+            yield i
+            now[:] = [self.let(f"add nsw i64 {i}, {step}"), *carried]
+            self.do(f"br i1 {self.let(f'icmp slt i64 {now[0]}, {count}')}, label %{inside}, label %{done}")
+        last = self.block
         self.label(done)
+        if not runs:
+            carried[:] = self.either_way(kinds[1:], first[1:], before, carried, last)
+
+    @contextmanager
+    def again(self, label: str, kinds: Sequence[str], first: Sequence[Name]) -> Iterator[list[Name]]:
+        """Begin a block that what is written inside jumps back to, with the numbers left in the list."""
+        before = self.block
+        self.label(label)
+        place = len(self.lines)
+        names = [f"%{self.fresh()}" for _ in first]
+        now = list(names)
+        yield now
+        self.lines[place:place] = [
+            f"  {name} = phi {kind} [ {start}, %{before} ], [ {following}, %{self.block} ]"
+            for name, kind, start, following in zip(names, kinds, first, now, strict=True)
+        ]
+
+    def either_way(
+        self, kinds: Sequence[str], first: Sequence[Name], before: str, last: Sequence[Name], after: str
+    ) -> list[Name]:
+        """Return what numbers are where two blocks meet: `first` from one, `last` from the other."""
+        return [
+            x if x == y else self.let(f"phi {kind} [ {x}, %{before} ], [ {y}, %{after} ]")
+            for kind, x, y in zip(kinds, first, last, strict=True)
+        ]
 
     def smaller(self, x: Name, y: Name) -> Name:
         """Return the smaller of two integers."""
@@ -90,14 +123,18 @@ class Body:
         self.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 3, i32 1)")
 
     @contextmanager
-    def when(self, condition: Name) -> Iterator[None]:
-        """Run what is written inside if the condition holds, which is rare."""
+    def when(self, condition: Name, carried: list[Name] | None = None, kind: str = "") -> Iterator[None]:
+        """Run what is written inside if the condition holds, which is rare; `carried` are what it changes."""
+        carried = carried or []
         inside, done = self.fresh("rare"), self.fresh("done")
+        first, before = list(carried), self.block
         self.do(f"br i1 {condition}, label %{inside}, label %{done}")
         self.label(inside)
         yield
         self.do(f"br label %{done}")
+        last = self.block
         self.label(done)
+        carried[:] = self.either_way([kind or self.vector] * len(carried), first, before, carried, last)
 
     def field(self, record: Name, index: int | str, kind: str = "i64") -> Name:
         """Load field `index` of an array of words."""
@@ -122,7 +159,7 @@ class Body:
 
     def number(self, number: float) -> str:
         """Spell a vector of one number in every lane."""
-        return f"<{', '.join([f'double {literal(number)}'] * self.lanes)}>"
+        return f"splat (double {literal(number)})"
 
     def compare(self, predicate: str, x: Name, y: Name) -> Name:
         """Compare lane by lane; the predicate says what nan does (olt, uno, ...)."""

@@ -5,8 +5,7 @@ differs between two instructions of one kind (counts, bases, strides, tables of 
 so that a process compiles each kind once, and a program of any length costs no more than its records.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, nan
 from typing import Any
@@ -101,56 +100,65 @@ class Contraction:
         stores = [fields.next() for step in self.steps if step.stored]
         with body.loop(tiles) as number:
             start = body.entry(starts, number)
-            sums = self._sums(body, factors, start, terms, first)
-            for lane, total in enumerate(sums):
+            for lane, total in enumerate(self._tile(body, factors, start, terms, first)):
                 i = body.let(f"add nsw i64 {start}, {lane}")
-                result = body.let(f"load {body.vector}, ptr {total}")
                 for place in own:
-                    store(body, result, place, i)
-                _steps(body, self.steps, i, [result], loads, stores)
+                    store(body, total, place, i)
+                _steps(body, self.steps, i, [total], loads, stores)
         return PARAMETERS
 
-    def _sums(self, body: Body, factors: list[Any], start: Name, terms: Name, first: Any) -> list[Name]:
-        sums = []
-        starts = []
-        for lane in range(self.tile):
-            i = body.let(f"add nsw i64 {start}, {lane}")
+    def _tile(self, body: Body, factors: list[Any], start: Name, terms: Name, first: Any) -> list[Name]:
+        """Return s[start], ..., s[start + tile - 1]; sums of strong products again if any of them is nan."""
+        strict = self.strong and body.exact
+        sums = self._sums(body, factors, start, self.tile, terms, first, strict)
+        if self.strong and not strict:
+            with body.when(body.any(any_nan(body, sums)), sums):
+                sums[:] = one_by_one(
+                    body, start, self.tile, lambda i: self._sums(body, factors, i, 1, terms, first, True)
+                )
+        return sums
+
+    def _sums(
+        self, body: Body, factors: list[Any], start: Name, count: int, terms: Name, first: Any, strict: bool
+    ) -> list[Name]:
+        """Return s[i] = first[i] + sum over t of a[i, t] * b[i, t], for `count` i from `start` on."""
+        places = [start if lane == 0 else body.let(f"add nsw i64 {start}, {lane}") for lane in range(count)]
+        if first is None:
             # Adding onto -0.0 changes no number. Onto 0.0, it makes no difference that a product is -0.0
             # where the strong one is 0.0.
             begin = body.number(_NEUTRAL.get(self.op, 0.0 if self.strong and not body.exact else -0.0))
-            starts.append(begin if first is None else load(body, first[0], first[1:], i))
-            sums.append(body.variable(body.vector, starts[-1]))
-        strict = self.strong and body.exact
-        self._add_terms(body, factors, start, terms, sums, strict)
-        if self.strong and not body.exact:
-            with again_where_nan(body, sums, starts):
-                self._add_terms(body, factors, start, terms, sums, strict=True)
+            sums = [begin] * count
+        else:
+            sums = [load(body, first[0], first[1:], i) for i in places]
+        rows, columns = [], []
+        for factor, table, word in factors:
+            of_rows = places[:1] if factor.shared else places
+            rows.append([self._row(body, factor, table, i, terms) for i in of_rows])
+            size = 8 if factor.uniform else 8 * body.lanes
+            columns.append(Columns(body, factor.columns, word, size))
+        extreme = STEPS[self.op] if self.op in _NEUTRAL else None
+        with body.loop(terms, carried=sums) as t:
+            loaded = []
+            for (factor, _, _), of_rows, column in zip(factors, rows, columns, strict=True):
+                offset = column.offset(t)
+                loaded.append(
+                    [self._read(body, factor, row, offset) for row in of_rows] * (count // len(of_rows))
+                )
+            for lane, operands in enumerate(zip(*loaded, strict=True)):
+                sums[lane] = accumulated(body, sums[lane], operands, strict, extreme)
         return sums
 
-    def _add_terms(
-        self, body: Body, factors: list[Any], start: Name, terms: Name, sums: list[Name], strict: bool
-    ) -> None:
-        rows = [self._row_addresses(body, factor, table, start, terms) for factor, table, _ in factors]
-        with body.loop(terms) as t:
-            columns = [column_of(body, factor.columns, word, t) for factor, _, word in factors]
-            loaded = [
-                [_read(body, factor, row, column, full) for row in places]
-                for (factor, _, full), places, column in zip(factors, rows, columns, strict=True)
-            ]
-            for lane, total in enumerate(sums):
-                operands = [values[lane if len(values) > 1 else 0] for values in loaded]
-                accumulate(body, total, operands, strict, STEPS[self.op] if self.op in _NEUTRAL else None)
+    def _row(self, body: Body, factor: Factor, table: Name, i: Name, terms: Name) -> Name:
+        """Return where row i of a factor begins; of a full table, where its slots stand in the table."""
+        if factor.columns == "full":
+            return body.let(f"getelementptr i32, ptr {table}, i64 {body.let(f'mul nsw i64 {i}, {terms}')}")
+        return _address(body, factor.uniform, body.entry(table, i))
 
-    def _row_addresses(self, body: Body, factor: Factor, table: Name, start: Name, terms: Name) -> list[Name]:
-        found = []
-        for lane in range(1 if factor.shared else self.tile):
-            i = body.let(f"add nsw i64 {start}, {lane}")
-            if factor.columns == "full":
-                place = body.let(f"mul nsw i64 {i}, {terms}")
-                found.append(body.let(f"getelementptr i32, ptr {table}, i64 {place}"))
-            else:
-                found.append(_address(body, factor.uniform, body.entry(table, i)))
-        return found
+    def _read(self, body: Body, factor: Factor, row: Name, offset: Name) -> Name:
+        """Load what stands so many bytes behind the beginning of a row; of a full table, in that column."""
+        if factor.columns == "full":
+            return _value(body, factor.uniform, _address(body, factor.uniform, body.entry(row, offset)))
+        return _value(body, factor.uniform, body.let(f"getelementptr i8, ptr {row}, i64 {offset}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +173,7 @@ class Take:
         fields = Fields(body)
         count, words = fields.next(), fields.load(self.index)
         table, length, start = fields.next("ptr"), fields.next(), fields.next()
-        indices = body.variable(body.vector, body.number(0.0))
+        indices = body.room(1, body.vector)
         size = body.let(f"sitofp i64 {length} to double")
         with body.loop(count) as i:
             body.do(f"store {body.vector} {load(body, self.index, words, i)}, ptr {indices}")
@@ -261,14 +269,6 @@ def _value(body: Body, uniform: bool, address: Name) -> Name:
     return body.let(f"load {body.vector}, ptr {address}, align {8 * min(body.lanes, 8)}")
 
 
-def _read(body: Body, factor: Factor, row: Name, column: Name, full: Name) -> Name:
-    """Load a factor of a contraction at a row's address (or its part of a full table) and a column."""
-    if factor.columns == "full":
-        return _value(body, factor.uniform, _address(body, factor.uniform, body.entry(row, column)))
-    element = "double" if factor.uniform else body.vector
-    return _value(body, factor.uniform, body.let(f"getelementptr {element}, ptr {row}, i64 {column}"))
-
-
 def store(body: Body, value: Name, start: Name, i: Name) -> None:
     """Store element i of a result."""
     slot = body.let(f"add nsw i64 {start}, {i}")
@@ -276,39 +276,61 @@ def store(body: Body, value: Name, start: Name, i: Name) -> None:
     body.do(f"store {body.vector} {value}, ptr {address}, align {8 * min(body.lanes, 8)}")
 
 
-def accumulate(
-    body: Body, total: Name, operands: list[Name], strict: bool, extreme: Op | None = None
-) -> None:
-    """Add an operand, or the product of two, to a variable; or let `extreme` choose between them."""
-    before = body.let(f"load {body.vector}, ptr {total}")
+def accumulated(
+    body: Body, total: Name, operands: Sequence[Name], strict: bool, extreme: Op | None = None
+) -> Name:
+    """Return total + x or total + x * y, strong if `strict`; or what `extreme` chooses of total and x."""
     if extreme is not None:
-        after = spell(body, extreme, [before, *operands])
-    elif len(operands) == 1:
-        after = body.arithmetic("fadd", before, operands[0])
-    elif strict:
-        after = body.arithmetic("fadd", before, strong_mul(body, *operands))
-    elif body.exact:
-        after = body.arithmetic("fadd", before, body.arithmetic("fmul", *operands))
-    else:
-        after = body.intrinsic("fmuladd", *operands, before)  # rounded once where that is as fast
-    body.do(f"store {body.vector} {after}, ptr {total}")
+        return spell(body, extreme, [total, *operands])
+    if len(operands) == 1:
+        return body.arithmetic("fadd", total, operands[0])
+    if strict:
+        return body.arithmetic("fadd", total, strong_mul(body, *operands))
+    if body.exact:
+        return body.arithmetic("fadd", total, body.arithmetic("fmul", *operands))
+    return body.intrinsic("fmuladd", *operands, total)  # rounded once where that is as fast
 
 
-@contextmanager
-def again_where_nan(body: Body, sums: list[Name], begins: list[Name]) -> Iterator[None]:
-    """Let sums begin again for what is written inside, which runs where one of them is nan."""
-    totals = [body.let(f"load {body.vector}, ptr {total}") for total in sums]
-    with body.when(body.any(any_nan(body, totals))):
-        for total, begin in zip(sums, begins, strict=True):
-            body.do(f"store {body.vector} {begin}, ptr {total}")
-        yield
+def one_by_one(body: Body, start: Name, count: int, write: Callable[[Name], list[Name]]) -> list[Name]:
+    """Return what `write` returns for `count` i from `start` on, in a loop: little code for rare cases."""
+    if count == 1:
+        return write(start)
+    room, found = "", []
+    with body.loop(str(count)) as lane:
+        found = write(body.let(f"add nsw i64 {start}, {lane}"))
+        room = body.room(count * len(found), body.vector)
+        before = body.let(f"mul nsw i64 {lane}, {len(found)}")
+        for place, vector in enumerate(found):
+            keep(body, vector, room, body.let(f"add nsw i64 {before}, {place}"))
+    return [kept(body, room, str(place)) for place in range(count * len(found))]
 
 
-def column_of(body: Body, kind: str, word: Name, term: Name) -> Name:
-    """Return the column of a term: by stride, from a table, or the term itself."""
-    if kind == "full":
-        return term
-    return body.let(f"mul nsw i64 {term}, {word}") if kind == "stride" else body.entry(word, term)
+def keep(body: Body, vector: Name, room: Name, place: Name) -> None:
+    """Write room[place] = vector."""
+    address = body.let(f"getelementptr {body.vector}, ptr {room}, i64 {place}")
+    body.do(f"store {body.vector} {vector}, ptr {address}, align 8")
+
+
+def kept(body: Body, room: Name, place: Name) -> Name:
+    """Return room[place]."""
+    address = body.let(f"getelementptr {body.vector}, ptr {room}, i64 {place}")
+    return body.let(f"load {body.vector}, ptr {address}, align 8")
+
+
+class Columns:
+    """Finds the columns of a factor, in bytes of slots of `size` bytes; of a full table, by number."""
+
+    def __init__(self, body: Body, kind: str, word: Name, size: int) -> None:
+        self.body, self.kind, self.size = body, kind, size
+        self.word = body.let(f"mul nsw i64 {word}, {size}") if kind == "stride" else word
+
+    def offset(self, term: Name) -> Name:
+        """Return how far the column of a term is from the first."""
+        if self.kind == "full":
+            return term
+        if self.kind == "stride":
+            return self.body.let(f"mul nsw i64 {term}, {self.word}")
+        return self.body.let(f"mul nsw i64 {self.body.entry(self.word, term)}, {self.size}")
 
 
 def any_nan(body: Body, totals: list[Name]) -> Name:

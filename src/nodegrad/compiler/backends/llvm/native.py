@@ -108,7 +108,7 @@ def _machine() -> Any:
 def _new_machine() -> Any:
     target = llvm.Target.from_triple(llvm.get_process_triple())
     return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=_features(), opt=2, codemodel="jitdefault", jit=True
+        cpu=llvm.get_host_cpu_name(), features=_features(), opt=1, codemodel="jitdefault", jit=True
     )
 
 
@@ -205,7 +205,8 @@ def machine_code(kernels: list[tuple[Write, int]], exact: bool) -> tuple[bytes, 
         bodies.append(body)
     declarations = sorted(set().union(*[body.declarations for body in bodies]))
     with lock:
-        code = _assembled("\n".join([*texts, *declarations, _ATTRIBUTES]))
+        lean = any(lanes > 1 for _, lanes in kernels)
+        code = _assembled("\n".join([*texts, *declarations, _ATTRIBUTES]), lean)
     return code, [body.callbacks for body in bodies]
 
 
@@ -235,22 +236,18 @@ def machine() -> str:
     return repr((processor, llvm.llvm_version_info, sorted(VECTOR_FUNCTIONS.items())))
 
 
-def _assembled(text: str) -> bytes:
+def _assembled(text: str, lean: bool) -> bytes:
+    """Compile IR to machine code as it is: no pass runs before.
+
+    The loops are written as they should run (vectors, tiles, addresses). LLVM's search for cheaper addresses
+    takes two fifths of its time. A loop over lanes does not get faster by it, so it is left out if `lean`; a
+    loop over single numbers does, by 5 %.
+    """
     # The global context never forgets a type or a constant; this one goes with its module.
     with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
         module.verify()
-        passes, builder = _passes()
-        passes.run(module, builder)
-        return cast(bytes, _machine().emit_object(module))
-
-
-@cache  # llvmlite gives back neither a pass manager nor a builder
-def _passes() -> tuple[Any, Any]:
-    # The loops are written as they should run (vectors, tiles). What is left: variables into registers, tests
-    # of loops at their ends, fewer jumps. LLVM's shortest pipeline takes ten times as long, and no loop gets
-    # faster.
-    passes = llvm.create_new_module_pass_manager()
-    passes.add_sroa_pass()
-    passes.add_loop_rotate_pass()
-    passes.add_simplify_cfg_pass()
-    return passes, llvm.create_pass_builder(_machine(), llvm.create_pipeline_tuning_options())
+        llvm.set_option("", f"-disable-lsr={str(lean).lower()}")  # one switch for the process
+        try:
+            return cast(bytes, _machine().emit_object(module))
+        finally:
+            llvm.set_option("", "-disable-lsr=false")

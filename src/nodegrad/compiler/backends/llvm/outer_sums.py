@@ -3,8 +3,14 @@
 from dataclasses import dataclass
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
-from nodegrad.compiler.backends.llvm.kernels import Fields, accumulate, again_where_nan, column_of
-from nodegrad.compiler.backends.llvm.row_sums import add_to_results, slots_of
+from nodegrad.compiler.backends.llvm.kernels import Columns, Fields, accumulated, any_nan, one_by_one
+from nodegrad.compiler.backends.llvm.row_sums import (
+    SUM_PARAMETERS,
+    Groups,
+    add_to_results,
+    aligned,
+    slots_of,
+)
 
 VECTORS = 2  # that a row of a panel has
 _STEPS = 16  # groups of rows that a panel holds: it stays in the nearest cache
@@ -24,45 +30,45 @@ class OuterSums:
     strong: bool
 
     def write(self, body: Body) -> str:
-        """Write the kernel. Record: function, panels, tiles of each, terms, sides, if swapped, result."""
+        """Write the kernel. Record: function, panels, tiles of each, terms, sides, if swapped, result.
+
+        for each panel of the right side, for each 16 steps (a term and a group of rows):
+            lay out the panel's numbers
+            for each tile of the left side: add up its sums over these steps, and add them to the results
+        """
         fields = Fields(body)
         panels, tiles, terms = fields.next(), fields.next(), fields.next()
-        sides = [(kind, *fields.factor(kind)) for kind in self.columns]
+        tables, columns = [], []
+        for kind in self.columns:
+            table, word = fields.factor(kind)
+            tables.append(table)
+            columns.append(Columns(body, kind, word, 8 * self.lanes))
         swapped, base = fields.next(), fields.next()
-        full, stride, rest, rows_before = (body.field("%c", index) for index in range(4))
-        some = body.let(f"icmp sgt i64 {rest}, 0")
-        groups = body.let(f"add nsw i64 {full}, {body.let(f'zext i1 {some} to i64')}")
-        steps = body.let(f"mul nsw i64 {terms}, {groups}")  # a group of rows for a term
+        groups = Groups(body, self.lanes)
+        steps = body.let(f"mul nsw i64 {terms}, {groups.count}")
         panel = body.room(_STEPS * self.lanes * VECTORS, body.vector)
         notes = body.room(2 * _STEPS, "i64")  # of each step: where it reads the left side, and how many rows
         with body.loop(panels) as number, body.loop(steps, step=_STEPS) as first:
             count = body.smaller(body.let(f"sub nsw i64 {steps}, {first}"), str(_STEPS))
             with body.loop(count) as place:
                 step = body.let(f"add nsw i64 {first}, {place}")
-                term = body.let(f"sdiv i64 {step}, {groups}")
-                among = body.let(f"srem i64 {step}, {groups}")
-                left, right = (self._offset(body, kind, word, term, among, stride) for kind, _, word in sides)
-                whole = body.let(f"icmp slt i64 {among}, {full}")
-                rows = body.let(f"select i1 {whole}, i64 {self.lanes}, i64 {rest}")
+                term = body.let(f"sdiv i64 {step}, {groups.count}")
+                group = body.let(f"srem i64 {step}, {groups.count}")
+                before = body.let(f"mul nsw i64 {group}, {groups.stride}")
+                left, right = (body.let(f"add nsw i64 {before}, {each.offset(term)}") for each in columns)
                 note = body.let(f"getelementptr [2 x i64], ptr {notes}, i64 {place}")
                 body.do(f"store i64 {left}, ptr {note}")
+                rows = groups.rows(group)
                 body.do(f"store i64 {rows}, ptr {body.let(f'getelementptr i64, ptr {note}, i64 1')}")
-                self._lay_out(body, sides[1][1], number, right, self._lines(body, panel, place))
-            anew = body.let(f"icmp eq i64 {body.let(f'or i64 {rows_before}, {first}')}, 0")
+                self._lay_out(body, tables[1], number, right, self._lines(body, panel, place))
+            anew = body.let(f"icmp eq i64 {body.let(f'or i64 {groups.before}, {first}')}, 0")
             before = body.let(f"mul nsw i64 {number}, {tiles}")
             with body.loop(tiles) as tile:
-                start = body.let(f"mul nsw i64 {tile}, {self.left}")
-                slots = slots_of(body, sides[0][1], start, self.left, self.lanes)
-                totals = self._totals(body, slots, count, panel, notes, swapped)
+                totals = self._tile(body, tables[0], tile, count, panel, notes, swapped)
                 done = body.let(f"add nsw i64 {before}, {tile}")
                 words = body.let(f"mul nsw i64 {done}, {len(totals) * body.lanes}")
                 add_to_results(body, totals, body.let(f"add nsw i64 {base}, {words}"), anew)
-        return "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
-
-    def _offset(self, body: Body, kind: str, word: Name, term: Name, group: Name, stride: Name) -> Name:
-        """Return the bytes from a slot in the first group to that of a term in another."""
-        bytes_ = body.let(f"mul nsw i64 {column_of(body, kind, word, term)}, {8 * self.lanes}")
-        return body.let(f"add nsw i64 {body.let(f'mul nsw i64 {group}, {stride}')}, {bytes_}")
+        return SUM_PARAMETERS
 
     def _lines(self, body: Body, panel: Name, place: Name) -> Name:
         """Return where the rows of a step begin in a panel."""
@@ -77,60 +83,55 @@ class OuterSums:
             slots = slots_of(body, table, start, body.lanes, self.lanes)
             with body.loop(str(self.lanes), step=body.lanes) as piece:
                 at = body.let(f"add nsw i64 {offset}, {body.let(f'mul nsw i64 {piece}, 8')}")
-                block = [_load(body, body.let(f"getelementptr i8, ptr {slot}, i64 {at}")) for slot in slots]
+                block = [aligned(body, slot, at) for slot in slots]
                 first = body.let(f"add nsw i64 {vector}, {body.let(f'mul nsw i64 {piece}, {VECTORS}')}")
                 for row, numbers in enumerate(transposed(body, block)):
                     place = body.let(f"add nsw i64 {first}, {row * VECTORS}")
                     target = body.let(f"getelementptr {body.vector}, ptr {lines}, i64 {place}")
                     body.do(f"store {body.vector} {numbers}, ptr {target}, align {8 * body.lanes}")
 
-    def _totals(
-        self, body: Body, slots: list[Name], count: Name, panel: Name, notes: Name, swapped: Name
+    def _tile(
+        self, body: Body, table: Name, tile: Name, count: Name, panel: Name, notes: Name, swapped: Name
     ) -> list[Name]:
-        """Return the sums of a tile over the steps of a panel; a strong one is made again where it is nan."""
-        sums = [body.variable(body.vector, body.number(0.0)) for _ in range(self.left * VECTORS)]
-        self._add(body, slots, count, panel, notes, sums)
-        if self.strong:
-            with again_where_nan(body, sums, [body.number(0.0)] * len(sums)):
-                second = body.let(f"icmp ne i64 {swapped}, 0")  # the left side is the second factor
-                self._add(body, slots, count, panel, notes, sums, second)
-        return [body.let(f"load {body.vector}, ptr {total}") for total in sums]
+        """Return the sums of a tile over the steps of a panel; of strong products if one of them is nan."""
+        start = body.let(f"mul nsw i64 {tile}, {self.left}")
 
-    def _add(
-        self,
-        body: Body,
-        slots: list[Name],
-        count: Name,
-        panel: Name,
-        notes: Name,
-        sums: list[Name],
-        swapped: Name | None = None,
-    ) -> None:
-        """Add the products of every step; strong ones where it is said whether the sides are swapped."""
-        with body.loop(count) as place:
-            note = body.let(f"getelementptr [2 x i64], ptr {notes}, i64 {place}")
-            offset, rows, lines = body.field(note, 0), body.field(note, 1), self._lines(body, panel, place)
-            with body.loop(rows) as row:
-                begin = body.let(f"mul nsw i64 {row}, {VECTORS}")
-                line = body.let(f"getelementptr {body.vector}, ptr {lines}, i64 {begin}")
-                vectors = [
-                    _load(body, body.let(f"getelementptr {body.vector}, ptr {line}, i64 {vector}"))
-                    for vector in range(VECTORS)
-                ]
-                at = body.let(f"add nsw i64 {offset}, {body.let(f'mul nsw i64 {row}, 8')}")
-                waiting = iter(sums)
-                for slot in slots:
-                    address = body.let(f"getelementptr i8, ptr {slot}, i64 {at}")
+        def sums_of(first: Name, slots: int, swapped: Name | None = None) -> list[Name]:
+            return self._sums(
+                body, slots_of(body, table, first, slots, self.lanes), count, panel, notes, swapped
+            )
+
+        sums = sums_of(start, self.left)
+        if self.strong:
+            second = body.let(f"icmp ne i64 {swapped}, 0")  # the left side is the second factor
+            with body.when(body.any(any_nan(body, sums)), sums):
+                sums[:] = one_by_one(body, start, self.left, lambda k: sums_of(k, 1, second))
+        return sums
+
+    def _sums(
+        self, body: Body, slots: list[Name], count: Name, panel: Name, notes: Name, swapped: Name | None
+    ) -> list[Name]:
+        """Return s[k, j] = sum over steps and rows of a[k] * b[j], k in `slots` and j in a panel's vectors.
+
+        Products are strong if `swapped` is given; it says whether b is then the first factor.
+        """
+        sums = [body.number(0.0)] * (len(slots) * VECTORS)
+        with body.loop(count, carried=sums) as step:
+            note = body.let(f"getelementptr [2 x i64], ptr {notes}, i64 {step}")
+            offset, rows, lines = body.field(note, 0), body.field(note, 1), self._lines(body, panel, step)
+            places = [body.let(f"getelementptr i8, ptr {slot}, i64 {offset}") for slot in slots]
+            with body.loop(rows, carried=sums) as row:
+                begin = body.let(f"mul nsw i64 {row}, {VECTORS * body.lanes * 8}")
+                vectors = [aligned(body, lines, begin)]
+                for place in range(1, VECTORS):
+                    at = body.let(f"add nsw i64 {begin}, {8 * place * body.lanes}")
+                    vectors.append(aligned(body, lines, at))
+                for k, slot in enumerate(places):
+                    address = body.let(f"getelementptr double, ptr {slot}, i64 {row}")
                     number = body.splat(body.let(f"load double, ptr {address}"))
-                    for vector in vectors:
+                    for j, vector in enumerate(vectors, k * VECTORS):
                         operands = [number, vector]
                         if swapped:
-                            operands = [
-                                body.either(swapped, vector, number),
-                                body.either(swapped, number, vector),
-                            ]
-                        accumulate(body, next(waiting), operands, swapped is not None)
-
-
-def _load(body: Body, address: Name) -> Name:
-    return body.let(f"load {body.vector}, ptr {address}, align {8 * body.lanes}")
+                            operands = [body.either(swapped, x, y) for x, y in (operands[::-1], operands)]
+                        sums[j] = accumulated(body, sums[j], operands, swapped is not None)
+        return sums

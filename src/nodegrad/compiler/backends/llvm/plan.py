@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import native
-from nodegrad.compiler.backends.llvm.driver import Prologue, Rows, Sums
+from nodegrad.compiler.backends.llvm.driver import Rows, Sums
 from nodegrad.compiler.backends.llvm.fuse import Records, fuse
 from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
 from nodegrad.compiler.reduction import plan_reduction
@@ -23,7 +23,7 @@ Wanted = dict[Any, tuple[native.Write, int]]  # kernels, in the order of a plan
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a program needs besides native code. Its kernels are the driver, the prologue, those of records.
+    """What a program needs besides native code. Its kernels are the driver, then those of records.
 
     Attributes:
         inputs, parameters, varying, uniform: how many numbers and slots of each kind there are.
@@ -51,7 +51,7 @@ class Plan:
     @property
     def kernels(self) -> int:
         """Count the kernels."""
-        return 2 + sum(records.kernels for records in self.records)
+        return 1 + sum(records.kernels for records in self.records)
 
 
 def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, Wanted]:
@@ -69,8 +69,8 @@ def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, Wanted]:
     body = fuse(program.body, needed, program.varying, registers)
     read = np.concatenate([np.zeros(0, np.int64), *[slots_read(x, uniform=True) for x in program.body]])
     prologue = fuse(program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
-    driver: Any = Sums() if how == "sums" else Rows()
-    wanted: Wanted = {driver: (driver.write, lanes), Prologue(): (Prologue().write, 1)}
+    driver: Any = (Sums if how == "sums" else Rows)(lanes > 1 and program.inputs >= native.width())
+    wanted: Wanted = {driver: (driver.write, lanes)}
     wanted |= {kernel: (kernel.write, lanes) for kernel in body.kinds}
     wanted |= {kernel: (kernel.write, native.width()) for kernel in sums.kinds}
     wanted |= {("once", kernel): (kernel.write, 1) for kernel in prologue.kinds}

@@ -1,27 +1,25 @@
 """The kernel of sums over rows: Σ_rows Σₜ a·b, or Σ_rows a, a few at a time in registers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name
-from nodegrad.compiler.backends.llvm.kernels import Fields, accumulate, again_where_nan, column_of
+from nodegrad.compiler.backends.llvm.kernels import (
+    PARAMETERS,
+    Columns,
+    Fields,
+    accumulated,
+    any_nan,
+    one_by_one,
+)
 
 TILE = 8  # sums that are in registers at once
-
-
-class _Tile(NamedTuple):
-    """What a tile is summed from: per factor, what its columns are found by and the addresses of its rows."""
-
-    columns: list[Name]
-    rows: list[list[Name]]
-    sums: list[Name]
-    terms: Name
+SUM_PARAMETERS = f"{PARAMETERS}, ptr noalias %c"
 
 
 @dataclass(frozen=True, slots=True)
 class RowSums:
-    """Sums over rows: Σ_rows Σₜ a·b for a and b of equal place, or Σ_rows a.
+    """s[k] = sum over rows and t of a[k, t] * b[k, t], or sum over rows of a[k], `TILE` sums at a time.
 
     Called as (varying slots of the first group, results, record, [full groups, bytes per group, lanes of the
     last, rows before these]).
@@ -37,58 +35,64 @@ class RowSums:
         tiles, terms = fields.next(), fields.next()
         factors = [fields.factor(columns) for columns in self.columns]
         base = fields.next()
-        full, stride, rest, rows_before = (body.field("%c", index) for index in range(4))
-        anew = body.let(f"icmp eq i64 {rows_before}, 0")
+        groups = Groups(body, self.lanes)
         with body.loop(tiles) as number:
             start = body.let(f"mul nsw i64 {number}, {TILE}")
-            rows = [slots_of(body, table, start, TILE, self.lanes) for table, _ in factors]
-            sums = [body.variable(body.vector, body.number(0.0)) for _ in range(TILE)]
-            tile = _Tile([word for _, word in factors], rows, sums, terms)
-            self._add_groups(body, tile, (full, stride, rest), strict=False)
+            sums = self._sums(body, factors, start, TILE, terms, groups, strict=False)
             if self.strong:
-                with again_where_nan(body, sums, [body.number(0.0)] * TILE):
-                    self._add_groups(body, tile, (full, stride, rest), strict=True)
-            add_to_results(body, _sum_lanes(body, sums), body.let(f"add nsw i64 {base}, {start}"), anew)
-        return "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
+                with body.when(body.any(any_nan(body, sums)), sums):
+                    sums[:] = one_by_one(
+                        body, start, TILE, lambda k: self._sums(body, factors, k, 1, terms, groups, True)
+                    )
+            place = body.let(f"add nsw i64 {base}, {start}")
+            add_to_results(body, _sum_lanes(body, sums), place, groups.anew)
+        return SUM_PARAMETERS
 
-    def _add_groups(self, body: Body, tile: _Tile, groups: tuple[Name, Name, Name], strict: bool) -> None:
-        full, stride, rest = groups
-        some = body.let(f"icmp sgt i64 {rest}, 0")
+    def _sums(
+        self, body: Body, factors: Any, start: Name, count: int, terms: Name, groups: "Groups", strict: bool
+    ) -> list[Name]:
+        """Return s[k] for `count` k from `start` on, each still in lanes.
 
-        def add_in_pieces(group: Name, rows: Name) -> None:
-            offset = body.let(f"mul nsw i64 {group}, {stride}")
-            with body.loop(str(self.lanes), step=body.lanes) as first:
-                mask = _below(body, body.let(f"sub nsw i64 {rows}, {first}"), 0)
-                place = body.let(f"add nsw i64 {offset}, {body.let(f'mul nsw i64 {first}, 8')}")
-                self._add_group(body, tile, place, [mask], strict)
-
-        if strict:  # rare, so whole groups go in pieces too: it is less code to compile
-            last = body.let(f"zext i1 {some} to i64")
-            with body.loop(body.let(f"add nsw i64 {full}, {last}")) as group:
-                whole = body.let(f"icmp slt i64 {group}, {full}")
-                add_in_pieces(group, body.let(f"select i1 {whole}, i64 {self.lanes}, i64 {rest}"))
-            return
-        with body.loop(full) as group:
-            offset = body.let(f"mul nsw i64 {group}, {stride}")
-            self._add_group(body, tile, offset, [None] * (self.lanes // body.lanes), strict)
-        with body.when(some):
-            add_in_pieces(full, rest)
-
-    def _add_group(
-        self, body: Body, tile: _Tile, offset: Name, masks: Sequence[Name | None], strict: bool
-    ) -> None:
-        with body.loop(tile.terms) as t:
-            shifts = []
-            for word, kind in zip(tile.columns, self.columns, strict=True):
-                place = body.let(f"mul nsw i64 {column_of(body, kind, word, t)}, {8 * self.lanes}")
-                shifts.append(body.let(f"add nsw i64 {offset}, {place}"))
-            for piece, mask in enumerate(masks):
+        for each group, for each piece of its rows that fills a register, for each t: s += a[t] * b[t]
+        """
+        slots = [slots_of(body, table, start, count, self.lanes) for table, _ in factors]
+        columns = [
+            Columns(body, kind, word, 8 * self.lanes)
+            for kind, (_, word) in zip(self.columns, factors, strict=True)
+        ]
+        sums = [body.number(0.0)] * count
+        with (
+            body.loop(groups.count, carried=sums) as group,
+            body.loop(str(self.lanes), step=body.lanes, carried=sums) as first,
+        ):
+            mask = _below(body, body.let(f"sub nsw i64 {groups.rows(group)}, {first}"))
+            offset = body.let(f"mul nsw i64 {group}, {groups.stride}")
+            offset = body.let(f"add nsw i64 {offset}, {body.let(f'mul nsw i64 {first}, 8')}")
+            with body.loop(terms, carried=sums) as t:
                 loaded = []
-                for slots_, shift in zip(tile.rows, shifts, strict=True):
-                    at = body.let(f"add nsw i64 {shift}, {piece * body.lanes * 8}")
-                    loaded.append([_load_piece(body, slot, at, mask) for slot in slots_])
-                for total, operands in zip(tile.sums, zip(*loaded, strict=True), strict=True):
-                    accumulate(body, total, list(operands), strict)
+                for each, column in zip(slots, columns, strict=True):
+                    at = body.let(f"add nsw i64 {offset}, {column.offset(t)}")
+                    loaded.append([aligned(body, slot, at) for slot in each])
+                for place, operands in enumerate(zip(*loaded, strict=True)):
+                    after = accumulated(body, sums[place], operands, strict)
+                    sums[place] = body.choose(mask, after, sums[place])
+        return sums
+
+
+class Groups:
+    """The groups of rows that a kernel of sums is called for: `count`, of which the last may be short."""
+
+    def __init__(self, body: Body, lanes: int) -> None:
+        self.body, self.lanes = body, lanes
+        self.full, self.stride, self.rest, self.before = (body.field("%c", index) for index in range(4))
+        some = body.let(f"icmp sgt i64 {self.rest}, 0")
+        self.count = body.let(f"add nsw i64 {self.full}, {body.let(f'zext i1 {some} to i64')}")
+        self.anew = body.let(f"icmp eq i64 {self.before}, 0")  # whether these rows are the first
+
+    def rows(self, group: Name) -> Name:
+        """Return how many rows a group has."""
+        whole = self.body.let(f"icmp slt i64 {group}, {self.full}")
+        return self.body.let(f"select i1 {whole}, i64 {self.lanes}, i64 {self.rest}")
 
 
 def slots_of(body: Body, table: Name, start: Name, count: int, lanes: int) -> list[Name]:
@@ -113,19 +117,19 @@ def add_to_results(body: Body, sums: list[Name], place: Name, anew: Name) -> Non
         body.do(f"store {body.vector} {kept}, ptr {address}, align 8")
 
 
-def _below(body: Body, limit: Name, first: int) -> Name:
-    """Return the mask of the lanes that, counted from `first`, are below the limit."""
+def _below(body: Body, limit: Name) -> Name:
+    """Return the mask of the lanes below a limit."""
     lanes = f"<{body.lanes} x i64>"
     one = body.let(f"insertelement {lanes} poison, i64 {limit}, i32 0")
     limits = body.let(f"shufflevector {lanes} {one}, {lanes} poison, <{body.lanes} x i32> zeroinitializer")
-    numbers = ", ".join(f"i64 {first + lane}" for lane in range(body.lanes))
+    numbers = ", ".join(f"i64 {lane}" for lane in range(body.lanes))
     return body.let(f"icmp slt {lanes} <{numbers}>, {limits}")
 
 
-def _load_piece(body: Body, slot: Name, at: Name, mask: Name | None) -> Name:
-    address = body.let(f"getelementptr i8, ptr {slot}, i64 {at}")
-    value = body.let(f"load {body.vector}, ptr {address}, align {8 * body.lanes}")
-    return value if mask is None else body.choose(mask, value, body.number(0.0))
+def aligned(body: Body, start: Name, at: Name) -> Name:
+    """Load a vector so many bytes from an address, where vectors of one register begin."""
+    address = body.let(f"getelementptr i8, ptr {start}, i64 {at}")
+    return body.let(f"load {body.vector}, ptr {address}, align {8 * body.lanes}")
 
 
 def _sum_lanes(body: Body, sums: list[Name]) -> list[Name]:
@@ -135,7 +139,7 @@ def _sum_lanes(body: Body, sums: list[Name]) -> list[Name]:
     even = ", ".join(f"i32 {2 * lane}" for lane in range(lanes))
     odd = ", ".join(f"i32 {2 * lane + 1}" for lane in range(lanes))
     for start in range(0, len(sums), lanes):
-        level = [body.let(f"load {kind}, ptr {total}") for total in sums[start : start + lanes]]
+        level = sums[start : start + lanes]
         while len(level) > 1:
             pairs = zip(level[::2], level[1::2], strict=True)
             level = [

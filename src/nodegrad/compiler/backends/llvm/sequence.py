@@ -118,11 +118,9 @@ class Placed:
 
     def calls(self) -> list[tuple[int, int]]:
         """List what runs the program: functions and what they are called with, by address."""
-        prologue = [(self.part.prologue, self.space.prologue_address)] if self.part.has_prologue else []
-        return [
-            (ctypes.cast(function, ctypes.c_void_p).value or 0, context)
-            for function, context in [*prologue, (self.part.driver, self.space.address)]
-        ]
+        prologue = [self.space.prologue_address] if self.part.has_prologue else []
+        driver = ctypes.cast(self.part.driver, ctypes.c_void_p).value or 0
+        return [(driver, context) for context in [*prologue, self.space.address]]
 
 
 class Sequence:

@@ -156,7 +156,9 @@ def _by_lane(body: Body, target: str, stem: str, operands: Sequence[Name]) -> Na
 def _lane_loop(outside: Body, target: str, symbol: str, arity: int) -> str:
     """Return a function over vectors that calls a function over doubles lane by lane."""
     body = Body(outside.lanes, outside.exact)
-    places = [body.variable(body.vector, f"%x{number}") for number in range(arity)]
+    places = [body.room(1, body.vector) for _ in range(arity)]
+    for number, place in enumerate(places):
+        body.do(f"store {body.vector} %x{number}, ptr {place}")
     with body.loop(str(body.lanes)) as lane:
         addresses = [body.let(f"getelementptr double, ptr {place}, i64 {lane}") for place in places]
         scalars = ", ".join(f"double {body.let(f'load double, ptr {address}')}" for address in addresses)

@@ -17,6 +17,8 @@ from nodegrad.compiler.backends.llvm.kernels import (
     PARAMETERS,
     Fields,
     Load,
+    keep,
+    kept,
     load,
     store,
 )
@@ -53,7 +55,7 @@ class TurnsKernel:
                 place = body.let(f"add nsw i64 {turns}, {which}")
                 return load(body, self.items, items, body.let(f"add nsw i64 {before}, {place}"))
 
-            def keep(result: Name, vector: Name) -> None:
+            def store_result(result: Name, vector: Name) -> None:
                 store(
                     body,
                     vector,
@@ -63,13 +65,13 @@ class TurnsKernel:
 
             def give(turn: Name, which: int, vector: Name) -> None:
                 turns = body.let(f"mul nsw i64 {turn}, {loop.given}")
-                keep(body.let(f"add nsw i64 {turns}, {loop.state + which}"), vector)
+                store_result(body.let(f"add nsw i64 {turns}, {loop.state + which}"), vector)
 
             outside = first[loop.state :]
             for number, vector in enumerate(
                 _loop(body, loop, first[: loop.state], outside, item, give, None)
             ):
-                keep(str(number), vector)
+                store_result(str(number), vector)
         return PARAMETERS
 
 
@@ -83,48 +85,45 @@ def _loop(
     active: Name | None,
 ) -> list[Name]:
     """Write a loop and return its last state; only the active lanes count (None: all)."""
-    state = [body.variable(body.vector, number) for number in first]
     if loop.condition is None:
-        with body.loop(str(loop.turns)) as turn:
+        state = list(first)
+        with body.loop(str(loop.turns), carried=state) as turn:
             items = [item(turn, which) for which in range(loop.items)]
-            found = _program(body, loop.body, [*_now(body, state), *outside, *items], frozenset(), active)
+            found = _program(body, loop.body, [*state, *outside, *items], frozenset(), active)
             for which, vector in enumerate(found[loop.state :]):
                 give(turn, which, vector)
-            _set(body, state, found)
-        return _now(body, state)
-    mask = body.variable(body.mask, active or f"<{', '.join(['i1 true'] * body.lanes)}>")
-    turns = body.variable("i64", "0")
-    head, inside, done = map(body.fresh, ("head", "more", "done"))
+            state[:] = found[: loop.state]
+        return state
+    head, inside, done = map(body.fresh, ("loop", "more", "done"))
     body.do(f"br label %{head}")
-    body.label(head)
-    now = _now(body, state)
-    with _exact(body, True):
-        (go,) = _program(body, loop.condition, [*now, *outside], frozenset(), active)
-    left = body.let(f"load {body.mask}, ptr {mask}")
-    left = body.let(f"and {body.mask} {left}, {body.compare('une', go, body.number(0.0))}")
-    body.do(f"store {body.mask} {left}, ptr {mask}")
-    body.do(f"br i1 {body.any(left)}, label %{inside}, label %{done}")
-    body.label(inside)
-    if loop.limit is not None:
-        _count(body, turns, loop.limit, done)
-    found = _program(body, loop.body, [*now, *outside], loop.decisive, left)
-    _set(body, state, [body.choose(left, new, old) for new, old in zip(found, now, strict=True)])
-    body.do(f"br label %{head}")
+    everyone = active or f"<{', '.join(['i1 true'] * body.lanes)}>"
+    kinds = ["i64", body.mask, *[body.vector] * loop.state]
+    with body.again(head, kinds, ["0", everyone, *first]) as now:
+        turns, mask, *state = now
+        with _exact(body, True):
+            (go,) = _program(body, loop.condition, [*state, *outside], frozenset(), active)
+        left = body.let(f"and {body.mask} {mask}, {body.compare('une', go, body.number(0.0))}")
+        body.do(f"br i1 {body.any(left)}, label %{inside}, label %{done}")
+        body.label(inside)
+        if loop.limit is not None:
+            turns = _count(body, turns, loop.limit, done)
+        found = _program(body, loop.body, [*state, *outside], loop.decisive, left)
+        now[:] = turns, left, *[body.choose(left, new, old) for new, old in zip(found, state, strict=True)]
+        body.do(f"br label %{head}")
     body.label(done)
-    return _now(body, state)
+    return state
 
 
-def _count(body: Body, turns: Name, limit: int, done: Name) -> None:
+def _count(body: Body, turns: Name, limit: int, done: Name) -> Name:
     """Count a turn; past the limit, hold an error for the caller and leave the loop."""
     over, onward = body.fresh("over"), body.fresh("turn")
-    made = body.let(f"load i64, ptr {turns}")
-    body.do(f"br i1 {body.let(f'icmp eq i64 {made}, {limit}')}, label %{over}, label %{onward}")
+    body.do(f"br i1 {body.let(f'icmp eq i64 {turns}, {limit}')}, label %{over}, label %{onward}")
     body.label(over)
     body.declarations.add(f"declare void @{ENDLESS}(i64)")
     body.do(f"call void @{ENDLESS}(i64 {limit})")
     body.do(f"br label %{done}")
     body.label(onward)
-    body.do(f"store i64 {body.let(f'add nsw i64 {made}, 1')}, ptr {turns}")
+    return body.let(f"add nsw i64 {turns}, 1")
 
 
 def _program(
@@ -153,29 +152,19 @@ def _inner(body: Body, loop: Loop, operands: list[Name], active: Name | None) ->
     fixed = loop.state + loop.outside
     taken = body.room(len(operands) - fixed, body.vector)
     for place, number in enumerate(operands[fixed:]):
-        _keep(body, taken, str(place), number)
+        keep(body, number, taken, str(place))
     given = body.room(loop.results - loop.state, body.vector)
 
     def item(turn: Name, which: int) -> Name:
         turns = body.let(f"mul nsw i64 {turn}, {loop.items}")
-        return _kept(body, taken, body.let(f"add nsw i64 {turns}, {which}"))
+        return kept(body, taken, body.let(f"add nsw i64 {turns}, {which}"))
 
     def give(turn: Name, which: int, vector: Name) -> None:
         turns = body.let(f"mul nsw i64 {turn}, {loop.given}")
-        _keep(body, given, body.let(f"add nsw i64 {turns}, {which}"), vector)
+        keep(body, vector, given, body.let(f"add nsw i64 {turns}, {which}"))
 
     last = _loop(body, loop, operands[: loop.state], operands[loop.state : fixed], item, give, active)
-    return [*last, *[_kept(body, given, str(place)) for place in range(loop.results - loop.state)]]
-
-
-def _keep(body: Body, room: Name, place: Name, vector: Name) -> None:
-    address = body.let(f"getelementptr {body.vector}, ptr {room}, i64 {place}")
-    body.do(f"store {body.vector} {vector}, ptr {address}, align 8")
-
-
-def _kept(body: Body, room: Name, place: Name) -> Name:
-    address = body.let(f"getelementptr {body.vector}, ptr {room}, i64 {place}")
-    return body.let(f"load {body.vector}, ptr {address}, align 8")
+    return [*last, *[kept(body, given, str(place)) for place in range(loop.results - loop.state)]]
 
 
 def _fold(body: Body, op: Any, operands: list[Name]) -> Name:
@@ -188,15 +177,6 @@ def _fold(body: Body, op: Any, operands: list[Name]) -> Name:
     for term in operands[1:]:
         total = spell(body, STEPS[op], [total, term])
     return total
-
-
-def _now(body: Body, state: Sequence[Name]) -> list[Name]:
-    return [body.let(f"load {body.vector}, ptr {variable}") for variable in state]
-
-
-def _set(body: Body, state: Sequence[Name], numbers: Sequence[Name]) -> None:
-    for variable, number in zip(state, numbers, strict=False):
-        body.do(f"store {body.vector} {number}, ptr {variable}")
 
 
 @contextmanager
