@@ -21,6 +21,7 @@ from nodegrad.value import Value
 
 _data = attrgetter("_data")
 _MANY = 32  # with fewer leaves Python is as fast
+_OFTEN = 10  # reads from which on native code pays: compiling it takes as long as 300 reads of 300 leaves
 _AHEAD = 64  # a Value is fetched into the cache so many leaves before it is read
 
 
@@ -32,13 +33,16 @@ class Leaves:
         behind = [id(leaves[-1])] * _AHEAD if leaves else []  # what the last leaves fetch
         self.addresses = np.array([*map(id, leaves), *behind], np.int64)
         self.place = self.addresses.ctypes.data
-        self.native = len(leaves) >= _MANY and _works(self)
+        self.native, self.reads = False, 0
 
     def read(self) -> Array:
         """Return the numbers."""
-        if not self.native:
-            return np.fromiter(map(_data, self.leaves), np.float64, len(self.leaves))
-        return self.follow()
+        if self.native:
+            return self.follow()
+        self.reads += 1
+        if self.reads == _OFTEN and len(self.leaves) >= _MANY:
+            self.native = _works(self)
+        return np.fromiter(map(_data, self.leaves), np.float64, len(self.leaves))
 
     def follow(self) -> Array:
         """Return the numbers as native code finds them."""
