@@ -227,7 +227,7 @@ def test_observer_and_watcher_before_hear_everything_and_are_restored():
         ("decided", True),
         "read",
         "read",
-        ("reverse", 3),
+        ("reverse", 2),  # the leaf and the product: sweeps pass constants by
     ]
 
 
