@@ -559,7 +559,7 @@ def test_an_explanation_is_saved_by_suffix(tmp_path):
     html = explanation.save(tmp_path / "e.html").read_text(encoding="utf-8")
     assert explanation.html in html
     assert html.count('class="node ') == len(snapshot([explanation.output]))
-    with pytest.raises(ValueError, match=r"writes \.txt, \.md or \.html; got 'e\.pdf'"):
+    with pytest.raises(ValueError, match=r"writes \.txt, \.md, \.html; got 'e\.pdf'"):
         explanation.save(tmp_path / "e.pdf")
 
 

@@ -315,5 +315,5 @@ def test_a_page_computes_with_the_numbers_as_they_are_and_says_so():
 def test_pages_are_saved_as_html_only(tmp_path):
     page = player(Value(1.0) + 2.0)
 
-    with pytest.raises(ValueError, match=r"Player.save writes \.html; got 'p.svg'"):
+    with pytest.raises(ValueError, match=r"Player.save writes \.html, \.htm; got 'p.svg'"):
         page.save(tmp_path / "p.svg")

@@ -5,6 +5,8 @@ differs in mark or line style too. Orange is the first class, and what is negati
 is positive.
 """
 
+from string import Template
+
 # Of each class its colour, and its mark as matplotlib names it.
 CLASSES = (
     ("#D55E00", "s"),
@@ -16,12 +18,16 @@ CLASSES = (
     ("#000000", "X"),
 )
 # Of lines for what is negative and positive: the colours, and brighter ones for dark pages.
-SIGNS = {
-    "minus": CLASSES[0][0],
-    "plus": CLASSES[1][0],
-    "bright_minus": "#FB923C",
-    "bright_plus": "#56B4E9",
-}
+SIGNS = {"minus": CLASSES[0][0], "plus": CLASSES[1][0], "bright_minus": "#FB923C", "bright_plus": "#56B4E9"}
+
+
+def coloured(style: str) -> str:
+    """Put the colours of signs into a style sheet.
+
+    >>> coloured("line { stroke: $plus }")
+    'line { stroke: #0072B2 }'
+    """
+    return Template(style).substitute(SIGNS)
 
 
 def script() -> str:

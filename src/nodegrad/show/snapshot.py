@@ -6,6 +6,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.graph import changed_operand, patient_collector, topological_order
+from nodegrad.show.text import indexed, plain_name
 from nodegrad.value import Value, tell_read
 
 
@@ -72,20 +73,26 @@ def label_of(node: Value) -> str:
     return label if type(label) is str else "" if label is None else str(label)
 
 
+def parameter_names(parameters: Iterable[Value]) -> list[str]:
+    """Name parameters by their labels, those without by their place."""
+    labels = map(label_of, parameters)
+    return [plain_name(label) if label else indexed("p", at) for at, label in enumerate(labels)]
+
+
 def is_constant(vertex: Vertex) -> bool:
     """Whether the vertex is a number written in the code."""
     return vertex.op is ops.constant
 
 
 def values(function: str, found: Iterable[Any]) -> list[Value]:
-    """Return Values given one by one or in lists.
+    """Return Values given one by one or in iterables.
 
     Raises:
         TypeError: if something else is among them; `function` is whom the message names.
     """
     flat: list[Value] = []
     for item in found:
-        items = item if isinstance(item, list | tuple) else [item]
+        items = item if hasattr(item, "__iter__") and not isinstance(item, str | Value) else [item]
         for value in items:
             if not isinstance(value, Value):
                 raise TypeError(

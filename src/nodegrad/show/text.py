@@ -2,6 +2,8 @@
 
 import math
 import re
+from functools import cache
+from importlib import resources
 
 
 def number(x: float) -> str:
@@ -71,3 +73,9 @@ def clean(text: str) -> str:
     'ab'
     """
     return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", text)
+
+
+@cache
+def part(name: str) -> str:
+    """Return a file that pages and pictures are put together from."""
+    return (resources.files("nodegrad.show") / "pages" / name).read_text(encoding="utf-8")

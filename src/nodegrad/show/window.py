@@ -7,6 +7,35 @@ from pathlib import Path
 from typing import Any
 
 
+class Shown:
+    """What can be saved to a file, and shown in the notebook's cell or in the browser."""
+
+    kinds: tuple[str, ...]  # suffixes of files; the first is that of what is shown
+
+    def content(self, kind: str) -> bytes:
+        """Return what a file of this kind holds."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> Path:
+        """Write a file whose suffix says what it holds.
+
+        Raises:
+            ValueError: for an unknown suffix.
+            RuntimeError: if what makes a file of this kind is not there.
+        """
+        path = Path(path)
+        kind = path.suffix.lower().removeprefix(".")
+        if kind not in self.kinds:
+            known = ", ".join(f".{known}" for known in self.kinds)
+            raise ValueError(f"{type(self).__name__}.save writes {known}; got {path.name!r}.")
+        path.write_bytes(self.content(kind))
+        return path
+
+    def show(self) -> None:
+        """Show it in the notebook's cell, or else open it in the browser."""
+        present(self, self.content(self.kinds[0]).decode(), f".{self.kinds[0]}")
+
+
 def present(shown: Any, text: str, suffix: str) -> None:
     """Show something in the notebook's cell, or else open it as a file in the browser."""
     if hasattr(shell(), "kernel"):

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, overload
@@ -17,7 +17,7 @@ from nodegrad.show.drawing import fold as folding
 from nodegrad.show.drawing.dot import escape, escape_field, to_dot
 from nodegrad.show.drawing.fold import Group, cut, flatten, single
 from nodegrad.show.drawing.network import Network, network
-from nodegrad.show.drawing.picture import picture
+from nodegrad.show.drawing.picture import Style, picture
 from nodegrad.show.drawing.still import Still, rasterized
 from nodegrad.show.drawing.svg import Picture, to_svg
 from nodegrad.show.paths import Path as Route
@@ -30,22 +30,6 @@ OPENED = 24  # nodes that leave a box when it is opened; the rest of it stays fo
 DOT_SECONDS = 3.0  # how long to wait for Graphviz, which needs 0.1 for 30 boxes and minutes for 12,000
 PROGRAMS = ("dot", "graphviz-pure")  # the latter is a port that pip installs
 NO_DOT = "Graphviz's `dot` is not on the PATH"
-
-
-@dataclass(frozen=True)
-class Style:
-    """What `draw` was asked for."""
-
-    rankdir: str = "LR"
-    fold: bool = False
-    depth: int | None = None
-    limit: int = 200
-    colour: str | None = None
-    engine: str | None = None
-    apart: frozenset[Vertex] = frozenset()
-    highlight: tuple[Vertex, ...] = ()
-    along: bool = False  # whether only edges from each highlighted vertex to the next are highlighted too
-    before: Mapping[Any, float] = field(default_factory=dict)
 
 
 class Drawing(Still):
@@ -75,16 +59,7 @@ class Drawing(Still):
 
     @cached_property
     def _picture(self) -> Picture:
-        style = self._style
-        return picture(
-            self._groups,
-            set(self._outputs),
-            style.rankdir,
-            style.highlight,
-            style.along,
-            style.colour == "grad",
-            style.before,
-        )
+        return picture(self._groups, set(self._outputs), self._style)
 
     @property
     def boxes(self) -> int:
@@ -94,11 +69,8 @@ class Drawing(Still):
     @property
     def folds(self) -> dict[str, int]:
         """The boxes that hold several nodes: their names, and how many nodes each holds."""
-        return {
-            f"fold {at}": len(group.members)
-            for at, group in enumerate(self._groups)
-            if len(group.members) > 1
-        }
+        sizes = [len(group.members) for group in self._groups]
+        return {f"fold {at}": size for at, size in enumerate(sizes) if size > 1}
 
     def expand(self, *names: str) -> Drawing:
         """Return the same drawing with some boxes opened: their first 24 nodes stand alone.
@@ -108,14 +80,12 @@ class Drawing(Still):
         """
         for name in names:
             if name not in self.folds:
-                raise ValueError(
-                    f"expand expects names among {', '.join(self.folds) or 'none'}; got {name!r}."
-                )
+                known = ", ".join(self.folds) or "none"
+                raise ValueError(f"expand expects names among {known}; got {name!r}.")
         found = [self._groups[int(name.split()[1])].members for name in names]
         opened = {vertex for members in found for vertex in members[:OPENED]}
-        return Drawing(
-            self.nodes, self._order, self._outputs, replace(self._style, apart=self._style.apart | opened)
-        )
+        style = replace(self._style, apart=self._style.apart | opened)
+        return Drawing(self.nodes, self._order, self._outputs, style)
 
     @cached_property
     def dot(self) -> str:
@@ -161,19 +131,13 @@ class Drawing(Still):
         if program is None:
             raise RuntimeError(f"{NO_DOT}, and a .{kind} by it was asked for. {remedy}")
         try:
-            done = subprocess.run(
-                [program, f"-T{kind}"],
-                input=self.dot.encode(),
-                capture_output=True,
-                timeout=seconds,
-                check=True,
-            )
+            text, command = self.dot.encode(), [program, f"-T{kind}"]
+            done = subprocess.run(command, input=text, capture_output=True, timeout=seconds, check=True)
         except subprocess.TimeoutExpired as error:
             raise RuntimeError(f"Graphviz's `dot` did not finish within {seconds} s. {remedy}") from error
         except subprocess.CalledProcessError as error:
-            raise RuntimeError(
-                f"Graphviz's `dot` failed: {error.stderr.decode(errors='replace').strip()[:300]} {remedy}"
-            ) from error
+            said = error.stderr.decode(errors="replace").strip()
+            raise RuntimeError(f"Graphviz's `dot` failed: {said[:300]} {remedy}") from error
         if not done.stdout:  # what graphviz-pure gives for a kind that it cannot write
             raise RuntimeError(f"{Path(program).name} writes no .{kind}. {remedy}")
         return done.stdout
@@ -260,8 +224,7 @@ def draw(
     if not roots:
         raise ValueError("draw expects at least one Value; got none.")
     whole("draw", "limit", limit, 1)
-    if depth is not None:
-        whole("draw", "depth", depth, 0)
+    whole("draw", "depth", depth, 0, optional=True)
     one_of("draw", "rankdir", rankdir, ("LR", "TB"))
     one_of("draw", "colour", colour, (None, "grad"))
     one_of("draw", "engine", engine, (None, "dot", "own"))
@@ -272,8 +235,8 @@ def draw(
     if before is not None and not isinstance(before, Mapping):
         raise TypeError(f"draw expects before to be a Drawing or gradients by Value; got {before!r:.60}.")
     ends = [made[root] for root in roots]
-    apart = frozenset(made[value] for value in values("draw", _several(expand)) if value in made)
-    marked = tuple(made[value] for value in values("draw", _several(highlight)) if value in made)
+    apart = frozenset(made[value] for value in values("draw", [expand]) if value in made)
+    marked = tuple(made[value] for value in values("draw", [highlight]) if value in made)
     along = isinstance(highlight, Route)
     nodes = len(order)
     fold = nodes > FOLD_ABOVE if fold is None else fold
@@ -281,11 +244,6 @@ def draw(
         order = flatten(order, {*ends, *apart, *marked})
     style = Style(rankdir, fold, depth, limit, colour, engine, apart, marked, along, before or {})
     return Drawing(nodes, order, ends, style)
-
-
-def _several(values: Any) -> Any:
-    """Make a list of a Value that came alone."""
-    return [values] if isinstance(values, Value) else values
 
 
 def _program() -> str | None:

@@ -111,6 +111,11 @@ def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> 
     return groups
 
 
+def boxes(order: Sequence[Vertex], above: int) -> list[Group]:
+    """Group the vertices of the last one's graph: one by one, or folded if there are more than `above`."""
+    return fold(flatten(order, order[-1:]), order[-1:]) if len(order) > above else single(order)
+
+
 @patient_collector()
 def alike(order: Sequence[Vertex], apart: Collection[Vertex]) -> list[list[Vertex]]:
     """List the vertices of each group that `fold` makes where the number of groups does not matter."""

@@ -7,36 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
-from string import Template
 from typing import Any
 
 from nodegrad.show.drawing.still import Still
-from nodegrad.show.palette import SIGNS
-from nodegrad.show.text import clean, number
+from nodegrad.show.palette import coloured
+from nodegrad.show.text import clean, number, part
 
 SHOWN = 16  # circles of a layer; of more the middle is left out
 RADIUS, ROW, COLUMN, MARGIN = 11.0, 32.0, 150.0, 26.0
 WIDEST = 4.5  # of a line
-
-_STYLE = Template("""
-.nodegrad-network { color-scheme: light dark; font: 12px Helvetica, Arial, "Liberation Sans", sans-serif }
-.nodegrad-network text { fill: #1f2328; text-anchor: middle; dominant-baseline: central }
-.nodegrad-network circle { fill: #ffffff; stroke: #59636e; stroke-width: 1.4 }
-.nodegrad-network .input { fill: #e8f1fc; stroke: #33689e }
-.nodegrad-network .plus, .nodegrad-network .curve { stroke: $plus }
-.nodegrad-network .minus { stroke: $minus; stroke-dasharray: 7 3 }
-.nodegrad-network .curve { fill: none; stroke-width: 2; stroke-linejoin: round }
-.nodegrad-network .axis { fill: none; stroke: #8c959f }
-.nodegrad-network .start { text-anchor: start }
-.nodegrad-network .end { text-anchor: end }
-@media (prefers-color-scheme: dark) {
-.nodegrad-network text { fill: #e6edf3 }
-.nodegrad-network circle { fill: #161b22; stroke: #8b949e }
-.nodegrad-network .input { fill: #10243e; stroke: #6ea8e0 }
-.nodegrad-network .plus, .nodegrad-network .curve { stroke: $bright_plus }
-.nodegrad-network .minus { stroke: $bright_minus }
-}
-""").substitute(SIGNS)
 
 
 @dataclass(frozen=True)
@@ -205,4 +184,4 @@ def _framed(width: float, height: float, label: str, parts: Sequence[str]) -> st
         f'<svg xmlns="http://www.w3.org/2000/svg" class="nodegrad-network" width="{width:.0f}" '
         f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{label}">'
     )
-    return "\n".join([head, f"<style>{_STYLE}</style>", *parts, "</svg>", ""])
+    return "\n".join([head, f"<style>{coloured(part('network.css'))}</style>", *parts, "</svg>", ""])

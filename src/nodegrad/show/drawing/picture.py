@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise, product, takewhile
 from operator import attrgetter
 from types import MappingProxyType
+from typing import Any
 
 from nodegrad.show.drawing.fold import Group
 from nodegrad.show.drawing.svg import Edge, Node, Picture
@@ -24,36 +26,41 @@ DECADES = 1.0, 6.0  # the scale spans at least and at most so many powers of ten
 NOT_FINITE = "#ffd23f"  # stands out by hue, and reads as light in greyscale; the text says nan or inf
 
 
-def picture(
-    groups: Sequence[Group],
-    outputs: Collection[Vertex],
-    rankdir: str,
-    highlight: Sequence[Vertex] = (),
-    along: bool = False,
-    colour: bool = False,
-    before: Mapping[object, float] | None = None,
-) -> Picture:
+@dataclass(frozen=True)
+class Style:
+    """What `draw` was asked for."""
+
+    rankdir: str = "LR"
+    fold: bool = False
+    depth: int | None = None
+    limit: int = 200
+    colour: str | None = None
+    engine: str | None = None
+    apart: frozenset[Vertex] = frozenset()
+    highlight: tuple[Vertex, ...] = ()
+    along: bool = False  # whether only edges from each highlighted vertex to the next are highlighted too
+    before: Mapping[Any, float] = field(default_factory=dict)
+
+
+PLAIN = Style()
+
+
+def picture(groups: Sequence[Group], outputs: Collection[Vertex], style: Style = PLAIN) -> Picture:
     """Describe every group as a node of the picture, operands before what is made from them.
 
     Highlighted vertices mark their boxes, and the edges between any two of them, or `along` the sequence.
     """
     place = {group: at for at, group in enumerate(groups)}
-    shade = _shading(groups) if colour else lambda group: ""
-    chosen = set(highlight)
+    shade = _shading(groups) if style.colour else lambda group: ""
+    chosen = set(style.highlight)
     marked = {vertex: group for group in groups for vertex in group.members if vertex in chosen}
-    boxes = [marked[vertex] for vertex in highlight if vertex in marked]
-    links = set(pairwise(boxes)) if along else set(product(boxes, boxes))
+    boxes = [marked[vertex] for vertex in style.highlight if vertex in marked]
+    links = set(pairwise(boxes)) if style.along else set(product(boxes, boxes))
     nodes: list[Node] = []
     for group in groups:
         kind = kind_of(group, outputs) + " highlight" * (group in boxes) + " stale" * is_stale(group)
         nodes.append(
-            Node(
-                cells(group, before or {}),
-                group.symbol,
-                kind,
-                shade(group),
-                _title(group, len(nodes)),
-            )
+            Node(cells(group, style.before), group.symbol, kind, shade(group), _title(group, len(nodes)))
         )
     edges = []
     for group in groups:
@@ -61,7 +68,13 @@ def picture(
             label = f"{count} each" if 1 < count < len(source.members) else ""
             kind = "highlight" if (source, group) in links else ""
             edges.append(Edge(place[source], place[group], label, kind))
-    return Picture(nodes, edges, _caption(groups), rankdir)
+    return Picture(nodes, edges, _caption(groups), style.rankdir)
+
+
+def arrows(groups: Sequence[Group]) -> list[Edge]:
+    """Return the arrows between groups, without labels."""
+    place = {group: at for at, group in enumerate(groups)}
+    return [Edge(place[source], place[group]) for group in groups for source, _ in group.feeds]
 
 
 def _caption(groups: Sequence[Group]) -> str:
@@ -85,7 +98,7 @@ def is_stale(group: Group) -> bool:
     return any(map(attrgetter("stale"), group.members))
 
 
-def cells(group: Group, before: Mapping[object, float] = MappingProxyType({})) -> tuple[str, ...]:
+def cells(group: Group, before: Mapping[Any, float] = MappingProxyType({})) -> tuple[str, ...]:
     """Return the texts of a box: label, number, gradient; for several nodes their count and ranges."""
     if not group.members:
         return ("…",)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from nodegrad.show.window import present
+from nodegrad.show.window import Shown
 
 
-class Still:
+class Still(Shown):
     """A picture that has an `svg`. In a notebook it shows itself."""
 
     kinds: tuple[str, ...] = ("svg", "png")
@@ -25,25 +24,6 @@ class Still:
             raise ValueError(f"a {type(self).__name__} can be {', '.join(self.kinds)}; got {kind!r}.")
         svg: str = self.svg
         return svg.encode() if kind == "svg" else rasterized(svg)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the picture to a file whose suffix says how, as in `content`.
-
-        Raises:
-            ValueError: for another suffix.
-            RuntimeError: if what makes a file of this kind is not there.
-        """
-        path = Path(path)
-        kind = path.suffix.lower().removeprefix(".")
-        if kind not in self.kinds:
-            name = type(self).__name__
-            raise ValueError(f"{name}.save writes .{', .'.join(self.kinds)}; got {path.name!r}.")
-        path.write_bytes(self.content(kind))
-        return path
-
-    def show(self) -> None:
-        """Show the picture in the notebook's cell, or else open it in the browser."""
-        present(self, self.svg, ".svg")
 
     def _repr_svg_(self) -> str:
         return str(self.svg)

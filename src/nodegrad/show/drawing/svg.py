@@ -11,7 +11,7 @@ from html import escape
 from math import dist
 
 from nodegrad.show.layout import Box, Layout, Point, lay_out
-from nodegrad.show.text import clean
+from nodegrad.show.text import clean, part
 
 FONT_SIZE = 12.0
 SMALL = 10.0  # of constants and edge labels
@@ -42,42 +42,6 @@ _WIDTHS = {
     }.items()
     for char in chars
 }
-
-# Every text lies on a fill or halo of its own: it can be read where page and system disagree about dark.
-_STYLE = """
-.nodegrad { color-scheme: light dark }
-.nodegrad { font: 12px Helvetica, Arial, "Liberation Sans", sans-serif; font-variant-numeric: tabular-nums }
-.nodegrad text { fill: #1f2328; text-anchor: middle; dominant-baseline: central; white-space: pre }
-.nodegrad .body { fill: #ffffff; stroke: #59636e }
-.nodegrad .rule { stroke: #59636e; stroke-opacity: .45 }
-.nodegrad .leaf .body { fill: #e8f1fc; stroke: #33689e }
-.nodegrad .output .body { stroke-width: 2 }
-.nodegrad .fold .body { fill: #f3eefc; stroke: #6f54a8 }
-.nodegrad .constant .body { fill: #f6f8fa; stroke: #8c959f; stroke-dasharray: 2 2 }
-.nodegrad .constant text, .nodegrad .edge text { font-size: 10px }
-.nodegrad .pill { fill: #fff1cc; stroke: #9a6700 }
-.nodegrad .edge path { fill: none; stroke: #6e7781; stroke-width: 1.2 }
-.nodegrad .edge .head { fill: #6e7781; stroke: none }
-.nodegrad .edge text { paint-order: stroke; stroke: #ffffff; stroke-width: 5px; stroke-linejoin: round }
-.nodegrad .stale .body { stroke: #b3261e; stroke-dasharray: 5 3 }
-.nodegrad .highlight .body, .nodegrad .edge.highlight path { stroke: #c2410c; stroke-width: 2.4 }
-.nodegrad .edge.highlight .head { fill: #c2410c; stroke: none }
-@media (prefers-color-scheme: dark) {
-.nodegrad text { fill: #e6edf3 }
-.nodegrad .body { fill: #161b22; stroke: #8b949e }
-.nodegrad .rule { stroke: #8b949e }
-.nodegrad .leaf .body { fill: #10243e; stroke: #6ea8e0 }
-.nodegrad .fold .body { fill: #241a3d; stroke: #a78bdb }
-.nodegrad .constant .body { fill: #21262d; stroke: #6e7681 }
-.nodegrad .pill { fill: #3d2e00; stroke: #d4a72c }
-.nodegrad .edge path { stroke: #8b949e }
-.nodegrad .edge .head { fill: #8b949e; stroke: none }
-.nodegrad .edge text { stroke: #0d1117 }
-.nodegrad .stale .body { stroke: #ff8a80 }
-.nodegrad .highlight .body, .nodegrad .edge.highlight path { stroke: #fb923c }
-.nodegrad .edge.highlight .head { fill: #fb923c }
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -149,14 +113,7 @@ def to_svg(picture: Picture, layout: Layout | None = None, prefix: str = "") -> 
         f'<svg xmlns="http://www.w3.org/2000/svg" class="nodegrad" width="{_n(width)}" height="{_n(height)}" '
         f'viewBox="{view}" role="img" aria-label="{title}">'
     )
-    lines = [
-        head,
-        f"<title>{title}</title>",
-        f"<style>{_STYLE}</style>",
-        *edges,
-        *nodes,
-        "</svg>",
-    ]
+    lines = [head, f"<title>{title}</title>", f"<style>{part('graph.css')}</style>", *edges, *nodes, "</svg>"]
     return "\n".join(lines) + "\n"
 
 

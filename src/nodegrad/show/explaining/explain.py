@@ -7,26 +7,18 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from math import isnan
-from pathlib import Path as FilePath
 from typing import Any
 
 from nodegrad.graph import changed_operand, dependents, patient_collector, topological_order
 from nodegrad.show.drawing.fold import flatten
-from nodegrad.show.explaining.chain_rule import (
-    IN_FULL,
-    Step,
-    Term,
-    collect,
-    definition,
-    name_all,
-    one_of_each,
-    written,
-)
+from nodegrad.show.explaining import chain_rule
+from nodegrad.show.explaining.chain_rule import Step, Term, written
 from nodegrad.show.explaining.formula import NEGATIVE, Formula
 from nodegrad.show.explaining.notation import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation
 from nodegrad.show.players.explanation import explanation_page
 from nodegrad.show.snapshot import Vertex, is_constant, label_of, snapshot, values
 from nodegrad.show.text import plain_name
+from nodegrad.show.window import Shown
 from nodegrad.sweep import reverse_sweep
 from nodegrad.value import Value
 
@@ -35,7 +27,7 @@ LATER = NEGATIVE + 0.1  # how strongly a factor or a later term binds: a minus g
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Shown):
     """The chain rule written out: `str()` for a terminal, `.markdown` with LaTeX, `.html`, the steps as data.
 
     Attributes:
@@ -55,6 +47,7 @@ class Explanation:
     {Value(data=2.0, grad=0.0, label='x'): 4.0}
     """
 
+    kinds = ("txt", "md", "html")
     output: Value
     forward: dict[Value, Formula] = field(repr=False)
     steps: tuple[Step, ...] = field(repr=False)
@@ -77,19 +70,10 @@ class Explanation:
         """The explanation as a piece of HTML without scripts or styles."""
         return HTML.document(self._blocks(HTML))
 
-    def save(self, path: str | FilePath) -> FilePath:
-        """Write the explanation to a file: .txt, .md, or .html with the graph beside it, lit step by step.
-
-        Raises:
-            ValueError: for another suffix.
-        """
-        path = FilePath(path)
-        if path.suffix == ".html":
-            return explanation_page(self).save(path)
-        if path.suffix not in (".txt", ".md"):
-            raise ValueError(f"Explanation.save writes .txt, .md or .html; got {path.name!r}.")
-        path.write_text(f"{self}\n" if path.suffix == ".txt" else self.markdown, encoding="utf-8")
-        return path
+    def content(self, kind: str) -> bytes:
+        """Return what a file holds: text, Markdown, or a page with the graph beside, lit step by step."""
+        text = {"txt": f"{self}\n", "md": self.markdown}
+        return (text[kind] if kind in text else explanation_page(self).html).encode()
 
     def show(self) -> None:
         """Show the explanation beside the graph, in the notebook's cell or in the browser."""
@@ -244,21 +228,22 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
     ends = {at[target] for target in targets if target in at}
     chosen: Collection[Vertex] = vertices
     alike = Counter[Vertex]()
-    if len(vertices) > IN_FULL:
+    if len(vertices) > chain_rule.IN_FULL:
         named = set() if wrt is None else ends
         vertices = flatten(vertices, {at[root], *named})
-        chosen, alike = one_of_each(vertices, at[root], named)
+        chosen, alike = chain_rule.one_of_each(vertices, at[root], named)
     on_the_way = dependents(vertices, ends)
     shown = [vertex for vertex in vertices if vertex in chosen and not is_constant(vertex)]
     mentioned = [operand for vertex in shown for operand in vertex.operands]
-    names = name_all([*shown, *mentioned], vertices)
+    names = chain_rule.name_all([*shown, *mentioned], vertices)
     changed = changed_operand([node for node in order if node.operands])
-    steps = collect(vertices, [v for v in shown if v in on_the_way], names, adjoints, alike)
+    steps = chain_rule.collect(vertices, [v for v in shown if v in on_the_way], names, adjoints, alike)
     listed = [*dict.fromkeys(x for vertex in shown for x in written(vertex) if x not in chosen), *shown]
     consumers = {at[term.consumer] for step in steps for term in step.terms}
+    made = [vertex for vertex in dict.fromkeys([*shown, *consumers]) if vertex.op is not None]
     return Explanation(
         root,
-        {v.value: definition(v, names) for v in dict.fromkeys([*shown, *consumers]) if v.op is not None},
+        {vertex.value: chain_rule.definition(vertex, names) for vertex in made},
         steps,
         {target: adjoints.get(target, 0.0) for target in targets},
         {t: plain_name(label_of(t) or "?") for t in targets} | {v.value: name for v, name in names.items()},

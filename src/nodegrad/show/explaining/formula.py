@@ -13,6 +13,14 @@ from nodegrad.ops import Op
 from nodegrad.show.text import number, on_the_line
 
 
+def _operator(op: Op) -> tuple[Any, Any]:
+    """Return the methods that write an operation down: with the formula first, and with it second."""
+    return (
+        lambda self, *others: self.apply_op(op, (self, *others)),
+        lambda self, other: self.apply_op(op, (other, self)),
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Formula:
     """A symbol, or an operation on formulas and numbers. Rows of the table take it as an operand.
@@ -34,60 +42,15 @@ class Formula:
         simpler = _simpler(op, operands)
         return Formula(op.name, op, tuple(operands)) if simpler is None else simpler
 
-    def __add__(self, other: Any) -> Any:
-        return self.apply_op(ops.add, (self, other))
-
-    def __radd__(self, other: Any) -> Any:
-        return self.apply_op(ops.add, (other, self))
-
-    def __sub__(self, other: Any) -> Any:
-        return self.apply_op(ops.sub, (self, other))
-
-    def __rsub__(self, other: Any) -> Any:
-        return self.apply_op(ops.sub, (other, self))
-
-    def __mul__(self, other: Any) -> Any:
-        return self.apply_op(ops.mul, (self, other))
-
-    def __rmul__(self, other: Any) -> Any:
-        return self.apply_op(ops.mul, (other, self))
-
-    def __truediv__(self, other: Any) -> Any:
-        return self.apply_op(ops.div, (self, other))
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self.apply_op(ops.div, (other, self))
-
-    def __pow__(self, other: Any) -> Any:
-        return self.apply_op(ops.pow, (self, other))
-
-    def __rpow__(self, other: Any) -> Any:
-        return self.apply_op(ops.pow, (other, self))
-
-    def __neg__(self) -> Any:
-        return self.apply_op(ops.neg, (self,))
-
-    def __abs__(self) -> Any:
-        return self.apply_op(ops.abs, (self,))
-
-    def __lt__(self, other: Any) -> Any:
-        return self.apply_op(ops.lt, (self, other))
-
-    def __le__(self, other: Any) -> Any:
-        return self.apply_op(ops.le, (self, other))
-
-    def __gt__(self, other: Any) -> Any:
-        return self.apply_op(ops.gt, (self, other))
-
-    def __ge__(self, other: Any) -> Any:
-        return self.apply_op(ops.ge, (self, other))
-
-    def __eq__(self, other: Any) -> Any:
-        return self.apply_op(ops.eq, (self, other))
-
-    def __ne__(self, other: Any) -> Any:
-        return self.apply_op(ops.ne, (self, other))
-
+    __add__, __radd__ = _operator(ops.add)
+    __sub__, __rsub__ = _operator(ops.sub)
+    __mul__, __rmul__ = _operator(ops.mul)
+    __truediv__, __rtruediv__ = _operator(ops.div)
+    __pow__, __rpow__ = _operator(ops.pow)
+    __lt__, __gt__ = _operator(ops.lt)[0], _operator(ops.gt)[0]
+    __le__, __ge__ = _operator(ops.le)[0], _operator(ops.ge)[0]
+    __eq__, __ne__ = _operator(ops.eq)[0], _operator(ops.ne)[0]
+    __neg__, __abs__ = _operator(ops.neg)[0], _operator(ops.abs)[0]
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:

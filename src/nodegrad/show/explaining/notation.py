@@ -27,6 +27,7 @@ class Notation:
     style: Style = TEXT
     times = " · "
     dots = "…"
+    between, frame = "\n", "{}"  # what stands between blocks, and around all of them
 
     def formula(self, formula: Formula | float, binds: float = 0.0) -> str:
         """Write a formula or a number."""
@@ -46,16 +47,17 @@ class Notation:
 
     def document(self, blocks: Iterable[Block]) -> str:
         """Put the blocks together."""
-        parts = []
-        for block in blocks:
-            if block.heading:
-                parts.append(f"\n{block.text}\n{'-' * len(block.text)}")
-                continue
-            indent = "     " if block.step else "  "
-            lines = [f"{block.step:>3}. {block.text}" if block.step else block.text]
-            parts += [line for line in lines if line]
-            parts += [indent + line for equation in block.equations for line in self.chain(equation)]
-        return "\n".join(parts).lstrip("\n")
+        written = self.between.join(filter(None, map(self.block, blocks)))
+        return self.frame.format(written.lstrip("\n"))
+
+    def block(self, block: Block) -> str:
+        """Write a heading, or a paragraph with its equations."""
+        if block.heading:
+            return f"\n{block.text}\n{'-' * len(block.text)}"
+        indent = "     " if block.step else "  "
+        text = f"{block.step:>3}. {block.text}" if block.step else block.text
+        lines = [indent + line for equation in block.equations for line in self.chain(equation)]
+        return "\n".join([text, *lines] if text else lines)
 
     def chain(self, equation: Equation) -> list[str]:
         """Write a chain of equalities on one line, or one under the other if that gets long."""
@@ -72,6 +74,7 @@ class Latex(Notation):
     style = LATEX
     times = r" \cdot "
     dots = r"\dots"
+    between, frame = "\n\n", "{}\n"
 
     def derivative(self, top: str, bottom: str) -> str:
         """Write the derivative of one node for another."""
@@ -81,17 +84,14 @@ class Latex(Notation):
         """Set mathematics into a sentence."""
         return f"${mathematics}$"
 
-    def document(self, blocks: Iterable[Block]) -> str:
-        """Put the blocks together."""
-        parts = []
-        for block in blocks:
-            if block.heading:
-                parts.append(f"### {block.text}")
-                continue
-            parts.append(f"**Step {block.step}.** {block.text}" if block.step else block.text)
-            lines = " \\\\\n".join(line for equation in block.equations for line in self.chain(equation))
-            parts.append(f"$$\n\\begin{{aligned}}\n{lines}\n\\end{{aligned}}\n$$" if lines else "")
-        return "\n\n".join(filter(None, parts)) + "\n"
+    def block(self, block: Block) -> str:
+        """Write a heading, or a paragraph with its equations."""
+        if block.heading:
+            return f"### {block.text}"
+        text = f"**Step {block.step}.** {block.text}" if block.step else block.text
+        lines = " \\\\\n".join(line for equation in block.equations for line in self.chain(equation))
+        aligned = f"$$\n\\begin{{aligned}}\n{lines}\n\\end{{aligned}}\n$$" if lines else ""
+        return "\n\n".join(filter(None, [text, aligned]))
 
     def chain(self, equation: Equation) -> list[str]:
         """Write a chain of equalities, one under the other where there are sums or many."""
@@ -104,36 +104,28 @@ class Latex(Notation):
 class Html(Notation):
     """A piece of HTML without scripts or styles: every name is text."""
 
+    frame = '<div class="nodegrad-explanation">\n{}\n</div>\n'
+
     def inline(self, mathematics: str) -> str:
         """Set mathematics into a sentence."""
         return f"<code>{escape(mathematics)}</code>"
 
-    def document(self, blocks: Iterable[Block]) -> str:
-        """Put the blocks together."""
-        parts = []
-        for block in blocks:
-            if block.heading:
-                parts.append(f"<h3>{block.text}</h3>")
-                continue
-            number = f"<b>Step {block.step}.</b> " if block.step else ""
-            parts.append(f"<p>{number}{block.text}</p>" if block.text else "")
-            lines = "".join(f"<span>{self.sides(equation)}\n</span>" for equation in block.equations)
-            parts.append(f"<pre>{lines}</pre>" if lines else "")
-            if block.step:
-                parts[-2:] = [f'<section class="step">{"".join(parts[-2:])}</section>']
-        inside = "\n".join(filter(None, parts))
-        return f'<div class="nodegrad-explanation">\n{inside}\n</div>\n'
+    def block(self, block: Block) -> str:
+        """Write a heading, or a paragraph with its equations."""
+        if block.heading:
+            return f"<h3>{block.text}</h3>"
+        number = f"<b>Step {block.step}.</b> " if block.step else ""
+        text = f"<p>{number}{block.text}</p>" if block.text else ""
+        lines = "".join(f"<span>{self.sides(equation)}\n</span>" for equation in block.equations)
+        lines = f"<pre>{lines}</pre>" if lines else ""
+        return f'<section class="step">{text}{lines}</section>' if block.step else f"{text}{lines}"
 
     def sides(self, equation: Equation) -> str:
         """Write a chain of equalities, each side as an element: a page breaks lines between them."""
-        first, *lines = self.chain(equation)
-        if lines:  # one side on each
-            return "\n".join(f"<span>{escape(line)}</span>" for line in [first, *lines])
         left, *right = equation
-        return " ".join(
-            f"<span>{escape(side)}</span>"
-            for side in [f"{left} = {right[0]}", *[f"= {x}" for x in right[1:]]]
-        )
+        between = " " if len(self.chain(equation)) == 1 else f"\n{' ' * len(left)} "
+        sides = [f"{left} = {right[0]}", *[f"= {side}" for side in right[1:]]]
+        return between.join(f"<span>{escape(side)}</span>" for side in sides)
 
 
 TERMINAL, MARKDOWN, HTML = Notation(), Latex(), Html()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from nodegrad.show.drawing.fold import flatten, fold, single
+from nodegrad.show.drawing.fold import boxes
 from nodegrad.show.drawing.picture import picture
 from nodegrad.show.drawing.svg import to_svg
 from nodegrad.show.players.page import Page, build
@@ -27,7 +27,7 @@ def explanation_page(explanation: Any) -> ExplanationPage:
         if vertex.value in gradients:
             vertex.label = explanation.names[vertex.value]
     root = order[-1]
-    groups = fold(flatten(order, [root]), [root]) if len(order) > FOLD_ABOVE else single(order)
+    groups = boxes(order, FOLD_ABOVE)
     box = {vertex.value: at for at, group in enumerate(groups) for vertex in group.members}
     steps = []
     for step in explanation.steps:
@@ -36,7 +36,7 @@ def explanation_page(explanation: Any) -> ExplanationPage:
         edges = [f"edge-{at}-{consumer}-0" for consumer in dict.fromkeys(consumers)]
         steps.append({"at": at, "to": consumers, "edges": edges})
     title = f"The derivative of {explanation.names[explanation.output]}, step by step"
-    drawn = picture(groups, {root}, "LR")
+    drawn = picture(groups, {root})
     nodes = [
         replace(node, cells=("\n".join(node.cells),)) for node in drawn.nodes
     ]  # narrower than side by side

@@ -9,8 +9,8 @@ from typing import Any
 
 from nodegrad.show.drawing.fold import Group, flatten, opened, single
 from nodegrad.show.drawing.fold import fold as folded
-from nodegrad.show.drawing.picture import count_of, kind_of, label_of_group
-from nodegrad.show.drawing.svg import Edge, Node, Picture, to_svg
+from nodegrad.show.drawing.picture import arrows, count_of, kind_of, label_of_group
+from nodegrad.show.drawing.svg import Node, Picture, to_svg
 from nodegrad.show.explaining.chain_rule import is_smooth, local_derivative, local_formula, name_all
 from nodegrad.show.explaining.formula import TEXT, write
 from nodegrad.show.players.page import Page, build, packed
@@ -182,10 +182,7 @@ class _Graph:
 
     def picture(self, pictured: _Pictured) -> Picture:
         """Return a picture with room in every line for the widest number that can stand there."""
-        place = {group: at for at, group in enumerate(pictured.groups)}
-        nodes = [self._node(group) for group in pictured.groups]
-        edges = [Edge(place[source], place[group]) for group in pictured.groups for source, _ in group.feeds]
-        return Picture(nodes, edges)
+        return Picture(list(map(self._node, pictured.groups)), arrows(pictured.groups))
 
     def _node(self, group: Group) -> Node:
         first, many = group.members[0], len(group.members) > 1

@@ -9,39 +9,27 @@ import re
 import zlib
 from collections.abc import Iterable, Sequence
 from html import escape
-from importlib import resources
-from pathlib import Path
 from string import Template
 from typing import Any
 
 from nodegrad.show import palette
-from nodegrad.show.text import clean
-from nodegrad.show.window import present
+from nodegrad.show.text import clean, part
+from nodegrad.show.window import Shown
 
 _HASH = re.compile(r"script-src ('sha256-[^']+')")
 
 
-class Page:
+class Page(Shown):
     """One HTML file that needs no other: open it from disk, send it, or show it in a notebook."""
+
+    kinds = ("html", "htm")
 
     def __init__(self, html: str, title: str) -> None:
         self.html, self.title = html, title
 
-    def save(self, path: str | Path) -> Path:
-        """Write the page to a file.
-
-        Raises:
-            ValueError: if the file's name does not end in .html or .htm.
-        """
-        path = Path(path)
-        if path.suffix not in (".html", ".htm"):
-            raise ValueError(f"{type(self).__name__}.save writes .html; got {path.name!r}.")
-        path.write_text(self.html, encoding="utf-8")
-        return path
-
-    def show(self) -> None:
-        """Show the page in the notebook's cell, or else open it in the browser."""
-        present(self, self.html, ".html")
+    def content(self, kind: str) -> bytes:
+        """Return the page as a file holds it."""
+        return self.html.encode()
 
     def _repr_html_(self) -> str:
         style = "width:100%;height:720px;border:0"
@@ -66,7 +54,7 @@ def build(
     The policy in its head allows these scripts, what is `written` for this page, and the scripts of the pages
     it may show `inside`, all by hash, and no connection at all. Nothing in `written` may come from a label.
     """
-    script = "\n".join(['"use strict";', written, *[_part(f"{script}.js") for script in scripts]])
+    script = "\n".join(['"use strict";', written, *[part(f"{script}.js") for script in scripts]])
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     others = {found[1] for page in inside if (found := _HASH.search(page.html))}
     allowed = " ".join([f"'sha256-{digest}'", *sorted(others)])
@@ -75,9 +63,9 @@ def build(
         "base-uri 'none'; form-action 'none'"
     )
     text = escape(clean(title))
-    body = Template(_part(f"{name}.html")).substitute(title=text, svg=svg, transport=_part("transport.html"))
-    style = Template(_part("page.css") + _part(f"{name}.css")).substitute(palette.SIGNS)
-    return Template(_part("page.html")).substitute(
+    body = Template(part(f"{name}.html")).substitute(title=text, svg=svg, transport=part("transport.html"))
+    style = palette.coloured(part("page.css") + part(f"{name}.css"))
+    return Template(part("page.html")).substitute(
         policy=policy, title=text, style=style, body=body, data=embed(data), script=script
     )
 
@@ -96,7 +84,3 @@ def embed(data: Any) -> str:
 def packed(text: str) -> str:
     """Compress a text so that a page can hold it; its script has `unpacked`."""
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
-
-
-def _part(name: str) -> str:
-    return (resources.files("nodegrad.show") / "pages" / name).read_text(encoding="utf-8")

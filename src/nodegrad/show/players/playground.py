@@ -16,9 +16,9 @@ from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.show import palette
 from nodegrad.show.players.graph import player
 from nodegrad.show.players.page import Page, build, packed
-from nodegrad.show.players.recorder import padded
-from nodegrad.show.snapshot import label_of
-from nodegrad.show.text import indexed, plain_name
+from nodegrad.show.players.recorder import MARGIN
+from nodegrad.show.plots.marks import padded
+from nodegrad.show.snapshot import parameter_names
 from nodegrad.transforms import value_and_grad
 from nodegrad.value import Value
 
@@ -92,11 +92,11 @@ def playground(
     kinds = {own: network.function, **{name: activations()[name] for name in _CHOICES}}
     written = [palette.script(), *_programs(network, kinds, error, example), _update(rule)]
     pages = [network.play(layer) for layer in range(len(network.sizes) - 1)]
-    spans = [padded([row[at] for row, _ in rows]) for at in shown]
+    spans = [padded([row[at] for row, _ in rows], MARGIN) for at in shown]
     data = {
         "sizes": network.sizes,
         "places": network.places,
-        "names": [plain_name(label_of(p)) or indexed("p", at) for at, p in enumerate(network.parameters)],
+        "names": parameter_names(network.parameters),
         "parameters": [p.data for p in network.parameters],
         "rows": [row for row, _ in rows],
         "targets": [float(target) for _, target in rows],
@@ -220,7 +220,7 @@ def _sets(spans: list[tuple[float, float]], targets: list[float]) -> dict[str, A
         return found
     for make in (make_moons, make_circles, make_xor, make_spirals):
         X, labels = make(min(len(targets), 200), noise=0.0, seed=1)
-        ranges = [padded(column) for column in zip(*X, strict=True)]
+        ranges = [padded(column, MARGIN) for column in zip(*X, strict=True)]
         moved = [
             [
                 to[0] + (x - of[0]) / (of[1] - of[0]) * (to[1] - to[0])

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from nodegrad.data import samples
 from nodegrad.graph import patient_collector, topological_order
 from nodegrad.nn.losses import chosen_loss
-from nodegrad.show.drawing.fold import Group, flatten, fold, single
-from nodegrad.show.drawing.picture import cells, kind_of
-from nodegrad.show.drawing.svg import Edge, Node, Picture, text_width
+from nodegrad.show.drawing.fold import Group, boxes
+from nodegrad.show.drawing.picture import arrows, cells, kind_of
+from nodegrad.show.drawing.svg import Node, Picture, text_width
+from nodegrad.show.plots.marks import padded, spread
 from nodegrad.show.snapshot import Vertex, snapshot
 from nodegrad.sweep import reverse_sweep
 from nodegrad.value import Value
 
 FOLD_ABOVE = 60  # nodes of the graph of one sample
 RESOLUTION = 28  # points along each side of the plane
+MARGIN = 0.15  # around the data, as a share of their range
 CURVE = 81  # points of a curve over one input
 MOST = 500  # parameters that a page can show
 
@@ -105,10 +107,8 @@ class Recorder:
         total, gradients = 0.0, dict.fromkeys(self.parameters, 0.0)
         predictions = []
         for row, target in self.samples:
-            output = self.model(row)
+            output, error, adjoints = self._gradients(row, target, 1.0 / len(self.samples))
             predictions.append(_numbers(output))
-            error = self.loss(output, target)
-            adjoints = reverse_sweep(topological_order(error), {error: 1.0 / len(self.samples)})
             total += error._data / len(self.samples)
             for parameter in gradients:
                 gradients[parameter] += adjoints.get(parameter, 0.0)
@@ -124,47 +124,45 @@ class Recorder:
             )
         )
 
+    def _gradients(self, row: Any, target: Any, seed: float = 1.0) -> tuple[Any, Value, dict[Value, float]]:
+        """Return what the model says of a row, the loss of that, and the derivatives of the loss."""
+        output = self.model(row)
+        error = self.loss(output, target)
+        return output, error, reverse_sweep(topological_order(error), {error: seed})
+
     def _telling(self) -> int:
         """Return which of the first rows has the most parameters with a derivative other than 0."""
         counts = []
         for row, target in self.samples[:50]:
-            error = self.loss(self.model(row), target)
-            adjoints = reverse_sweep(topological_order(error), {error: 1.0})
+            _, _, adjoints = self._gradients(row, target)
             counts.append(sum(adjoints.get(parameter, 0.0) != 0.0 for parameter in self.parameters))
         return counts.index(max(counts))
 
     def _points(self) -> list[Any]:
         """Return where to look at the model: over a line, over a plane, or nowhere if inputs are more."""
-        ranges = [padded(column) for column in zip(*self.inputs, strict=True)]
+        ranges = [padded(column, MARGIN) for column in zip(*self.inputs, strict=True)]
         if len(ranges) == 1:
-            line = _spread(*ranges[0], CURVE)
+            line = spread(ranges[0], CURVE)
             return [[x] for x in line] if isinstance(self.samples[0][0], list) else line
         if len(ranges) == 2:
-            across, up = (_spread(*span, RESOLUTION) for span in ranges)
+            across, up = (spread(span, RESOLUTION) for span in ranges)
             return [[x, y] for y in reversed(up) for x in across]  # from the top, as pictures are stored
         return []
 
     def _texts(self) -> tuple[str, ...]:
         """Return what each box of the graph of the example says now; nothing if the graph has changed."""
-        row, target = self.samples[self.example]
-        error = self.loss(self.model(row), target)
-        adjoints = reverse_sweep(topological_order(error), {error: 1.0})
+        _, error, adjoints = self._gradients(*self.samples[self.example])
         order = snapshot([error])
         for vertex in order:
             vertex.grad = adjoints.get(vertex.value, 0.0)
-        groups = single(order)
-        if len(order) > FOLD_ABOVE:
-            groups = fold(flatten(order, order[-1:]), order[-1:])
-        texts = tuple(["\n".join(cells(group)) for group in groups])
+        groups = boxes(order, FOLD_ABOVE)
         if not self.frames:
             self.groups = groups
-        return (
-            texts if [_shape(group) for group in groups] == [_shape(group) for group in self.groups] else ()
-        )
+        same = list(map(_shape, groups)) == list(map(_shape, self.groups))
+        return tuple(["\n".join(cells(group)) for group in groups]) if same else ()
 
     def picture(self) -> Picture:
         """Return the graph of the example, with room in every box for the widest text of all frames."""
-        place = {group: at for at, group in enumerate(self.groups)}
         nodes = []
         for at, group in enumerate(self.groups):
             kind = kind_of(group, {self.groups[-1].members[0]})
@@ -172,8 +170,7 @@ class Recorder:
             lines = zip(*(text.split("\n") for text in texts), strict=True)
             widest = "\n".join(max(line, key=text_width) for line in lines)
             nodes.append(Node((widest,), group.symbol, kind))
-        edges = [Edge(place[source], place[group]) for group in self.groups for source, _ in group.feeds]
-        return Picture(nodes, edges, "graph of one sample")
+        return Picture(nodes, arrows(self.groups), "graph of one sample")
 
 
 def _shape(group: Group) -> tuple[Any, ...]:
@@ -185,17 +182,6 @@ def _numbers(output: Any) -> tuple[float, ...]:
     """Return the outputs of a model as floats, one or many."""
     outputs = output if hasattr(output, "__len__") else [output]
     return tuple([x._data if isinstance(x, Value) else float(x) for x in outputs])
-
-
-def padded(numbers: Sequence[float]) -> tuple[float, float]:
-    """Return a range that holds the numbers with a margin on both sides."""
-    low, high = min(numbers), max(numbers)
-    margin = 0.15 * (high - low) or 1.0
-    return low - margin, high + margin
-
-
-def _spread(low: float, high: float, count: int) -> list[float]:
-    return [low + (high - low) * at / (count - 1) for at in range(count)]
 
 
 def finite(x: float) -> float | None:

@@ -10,9 +10,10 @@ from nodegrad.nn.losses import binary_cross_entropy_with_logits
 from nodegrad.show import palette
 from nodegrad.show.drawing.svg import to_svg
 from nodegrad.show.players.page import Page, build
-from nodegrad.show.players.recorder import RESOLUTION, Frame, Recorder, finite, padded
-from nodegrad.show.snapshot import label_of
-from nodegrad.show.text import indexed, number, plain_name
+from nodegrad.show.players.recorder import MARGIN, RESOLUTION, Frame, Recorder, finite
+from nodegrad.show.plots.marks import padded
+from nodegrad.show.snapshot import parameter_names
+from nodegrad.show.text import number
 
 SCRIPTS = ("transport", "canvas", "training")
 
@@ -50,14 +51,9 @@ def training_player(recorder: Recorder, *, title: str = "Training, step by step"
             f"training_player expects a Recorder; got a {type(recorder).__name__}. Make one with "
             "Recorder(model, X, y) and give it to fit(..., callback=recorder)."
         )
-    data = {
-        "parameters": [
-            plain_name(label_of(p)) if label_of(p) else indexed("p", at)
-            for at, p in enumerate(recorder.parameters)
-        ],
-        "frames": [_frame(frame, recorder) for frame in recorder.frames],
-        "view": _view(recorder),
-    }
+    names = parameter_names(recorder.parameters)
+    frames = [_frame(frame, recorder) for frame in recorder.frames]
+    data = {"parameters": names, "frames": frames, "view": _view(recorder)}
     svg = to_svg(recorder.picture())
     return TrainingPlayer(build("training", title, data, svg, SCRIPTS, palette.script()), title)
 
@@ -79,31 +75,20 @@ def _frame(frame: Frame, recorder: Recorder) -> dict[str, Any]:
 def _view(recorder: Recorder) -> dict[str, Any]:
     """Say how to show what the model says: over a line, over a plane, or against the targets."""
     inputs, outputs = len(recorder.inputs[0]), len(recorder.frames[0].predictions[0])
-    first, last = (padded([row[min(at, inputs - 1)] for row in recorder.inputs]) for at in (0, 1))
+    first, last = (padded([row[min(at, inputs - 1)] for row in recorder.inputs], MARGIN) for at in (0, 1))
     if inputs == 2:
         marks = [_mark(target, outputs, recorder) for target in recorder.targets]
         points = [[x, y, mark] for (x, y), mark in zip(recorder.inputs, marks, strict=True)]
-        return {
-            "kind": "plane",
-            "x": first,
-            "y": last,
-            "points": points,
-            "side": RESOLUTION,
-            "classes": outputs > 1,
-            "names": list(range(outputs)) if outputs > 1 else sorted(set(recorder.targets))[:3],
-        }
+        names = list(range(outputs)) if outputs > 1 else sorted(set(recorder.targets))[:3]
+        view = {"kind": "plane", "x": first, "y": last, "points": points, "side": RESOLUTION}
+        return view | {"classes": outputs > 1, "names": names}
     targets = [float(target) for target in recorder.targets] if outputs == 1 else []
     seen = [x for frame in recorder.frames for row in frame.predictions for x in row if finite(x) is not None]
-    up = padded([*targets, *(seen if inputs > 1 else [])] or [0.0])
+    up = padded([*targets, *(seen if inputs > 1 else [])] or [0.0], MARGIN)
     if inputs == 1:
         points = [[row[0], target, None] for row, target in zip(recorder.inputs, targets, strict=False)]
-        return {
-            "kind": "curve",
-            "x": first,
-            "y": up,
-            "points": points,
-            "at": [point[0] if isinstance(point, list) else point for point in recorder.points],
-        }
+        at = [point[0] if isinstance(point, list) else point for point in recorder.points]
+        return {"kind": "curve", "x": first, "y": up, "points": points, "at": at}
     return {"kind": "targets", "x": up, "y": up, "points": [[target, 0.0, None] for target in targets]}
 
 

@@ -12,26 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from nodegrad.inputs import as_list, described, whole
 from nodegrad.show.palette import CLASSES
+from nodegrad.show.plots import marks
 from nodegrad.show.plots.evaluate import evaluate, evaluate_loss, numbers
-from nodegrad.show.plots.marks import (
-    ERROR,
-    FIT,
-    LINES,
-    PATHS,
-    RIM,
-    RUNS,
-    Plane,
-    Point,
-    Range,
-    axes,
-    draw_contours,
-    draw_path,
-    draw_squares,
-    shade_classes,
-    shade_score,
-    spread,
-    with_legend,
-)
 from nodegrad.trees import flatten
 from nodegrad.value import Value
 
@@ -72,17 +54,16 @@ def loss_curve(
     if not series or not all(series):
         which = "run " + str(series.index([])) if series else "the call"
         raise ValueError(f"loss_curve: {which} has no losses. Pass what fit returned, or a list of losses.")
-    if labels and len(labels) != len(series):
-        raise ValueError(f"loss_curve takes one label per run; got {len(labels)} for {len(series)}.")
-    ax = axes(ax, title)
-    for losses, colour, line, label in zip(series, cycle(RUNS), cycle(LINES), labels or cycle([None])):
+    styled = _styled("loss_curve takes one label per run", series, marks.RUNS, labels)
+    ax = marks.axes(ax, title)
+    for losses, colour, line, label in styled:
         ax.plot(losses, line, color=colour, label=label, marker="o" if len(losses) == 1 else None)
     if log:
         ax.set_yscale("log")
     ax.set(xlabel=unit, ylabel="loss")
     ax.locator_params(axis="x", integer=True)
     ax.grid(alpha=0.3)
-    return with_legend(ax)
+    return marks.with_legend(ax)
 
 
 def decision_boundary(
@@ -126,23 +107,23 @@ def decision_boundary(
     whole("decision_boundary", "resolution", resolution, 2)
     rows, labels = _table(X, y, features)
     means = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
-    across, up = (_padded([row[feature] for row in rows]) for feature in features)
-    plane = Plane(across, up, resolution)
+    across, up = (marks.padded([row[feature] for row in rows]) for feature in features)
+    plane = marks.Plane(across, up, resolution)
     outputs = evaluate(model, [_placed(means, features, point) for point in plane.points()])
     names = _class_names(labels, len(outputs[0]))
-    ax = axes(ax, title)
+    ax = marks.axes(ax, title)
     if len(outputs[0]) == 1:
         if threshold is None:
             threshold = _threshold([score for (score,) in evaluate(model, rows)], labels, names)
-        shade_score(ax, plane, [output for (output,) in outputs], threshold)
+        marks.shade_score(ax, plane, [output for (output,) in outputs], threshold)
     else:
-        shade_classes(ax, plane, outputs)
+        marks.shade_classes(ax, plane, outputs)
     for name, (colour, marker) in zip(names, cycle(CLASSES)):
         own = [row for row, label in zip(rows, labels, strict=True) if label == name]
         points = [[row[feature] for row in own] for feature in features]
-        ax.plot(*points, marker, color=colour, label=_class_label(name), markersize=6, **RIM)
+        ax.plot(*points, marker, color=colour, label=_class_label(name), markersize=6, **marks.RIM)
     ax.set(xlabel=f"x[{features[0]}]", ylabel=f"x[{features[1]}]", xlim=across, ylim=up)
-    return with_legend(ax)
+    return marks.with_legend(ax)
 
 
 def fitted_line(
@@ -185,29 +166,29 @@ def fitted_line(
             "A model with several inputs cannot be drawn as a line."
         )
     in_rows = hasattr(as_list(X)[0], "__iter__")
-    ax = axes(ax, title)
-    along = spread(_padded(xs), 101)
+    ax = marks.axes(ax, title)
+    along = marks.spread(marks.padded(xs), 101)
     fading = list(earlier)
     for step, former in enumerate(fading):
         alpha = 0.15 + 0.45 * (step + 1) / len(fading)
         ax.plot(along, _curve(former, along, in_rows), color="0.4", linewidth=1, alpha=alpha)
-    ax.plot(along, _curve(model, along, in_rows), color=FIT, linewidth=2, label="fit", zorder=3)
-    ax.plot(xs, ys, "o", color="black", markersize=6, label="samples", zorder=4, **RIM)
+    ax.plot(along, _curve(model, along, in_rows), color=marks.FIT, linewidth=2, label="fit", zorder=3)
+    ax.plot(xs, ys, "o", color="black", markersize=6, label="samples", zorder=4, **marks.RIM)
     fits = _curve(model, xs, in_rows)
     if errors == "squares":
-        draw_squares(ax, xs, ys, fits)
+        marks.draw_squares(ax, xs, ys, fits)
     elif errors == "segments":
-        ax.vlines(xs, fits, ys, color=ERROR, linewidth=1.2, label="errors")
+        ax.vlines(xs, fits, ys, color=marks.ERROR, linewidth=1.2, label="errors")
     ax.set(xlabel="x", ylabel="y")
-    return with_legend(ax)
+    return marks.with_legend(ax)
 
 
 def loss_contour(
     loss: Callable[..., Any],
     parameters: Sequence[Value] | None = None,
     *,
-    x: Range | None = None,
-    y: Range | None = None,
+    x: marks.Range | None = None,
+    y: marks.Range | None = None,
     paths: Sequence[Sequence[Any]] = (),
     labels: Sequence[str] = (),
     levels: int = 12,
@@ -245,26 +226,32 @@ def loss_contour(
     whole("loss_contour", "resolution", resolution, 2)
     whole("loss_contour", "levels", levels, 1)
     tracks = [_path(path) for path in paths]
-    if labels and len(labels) != len(tracks):
-        raise ValueError(f"loss_contour takes one label per path; got {len(labels)} for {len(tracks)}.")
+    styled = _styled("loss_contour takes one label per path", tracks, marks.PATHS, labels)
     across = _range("x", x, [x for track in tracks for x, _ in track])
     up = _range("y", y, [y for track in tracks for _, y in track])
-    plane = Plane(across, up, resolution)
+    plane = marks.Plane(across, up, resolution)
     points = list(plane.points())
     if parameters is None:
         heights = [number for (number,) in evaluate(lambda point: loss(*point), points)]
     else:
         heights = evaluate_loss(loss, parameters, points)
-    ax = axes(ax, title)
-    draw_contours(ax, plane, heights, levels)
-    for track, colour, line, label in zip(tracks, cycle(PATHS), cycle(LINES), labels or cycle([None])):
-        draw_path(ax, track, colour, line, label)
+    ax = marks.axes(ax, title)
+    marks.draw_contours(ax, plane, heights, levels)
+    for track in styled:
+        marks.draw_path(ax, *track)
     names = _parameter_names(loss, parameters)
     ax.set(xlabel=names[0], ylabel=names[1], xlim=across, ylim=up)
-    return with_legend(ax)
+    return marks.with_legend(ax)
 
 
 # What comes in, checked.
+
+
+def _styled(rule: str, series: list[Any], colours: Sequence[str], labels: Sequence[str]) -> Iterable[Any]:
+    """Give each of several series a colour, a kind of line and its label, if it has one."""
+    if labels and len(labels) != len(series):
+        raise ValueError(f"{rule}; got {len(labels)} for {len(series)}.")
+    return zip(series, cycle(colours), cycle(marks.LINES), labels or cycle([None]))
 
 
 def _table(X: Any, y: Any, features: tuple[int, int]) -> tuple[list[list[float]], list[Any]]:
@@ -340,7 +327,7 @@ def _curve(model: Any, xs: list[float], in_rows: bool) -> list[float]:
     return [m * x + c for x in xs]
 
 
-def _path(path: Any) -> list[Point]:
+def _path(path: Any) -> list[marks.Point]:
     points = [tuple(numbers(point, "loss_contour")) for point in _entries(path, "a path", "loss_contour")]
     if not points or any(len(point) != 2 for point in points):
         raise ValueError(
@@ -361,27 +348,20 @@ def _parameter_names(loss: Callable[..., Any], parameters: Sequence[Value] | Non
     return names if len(names) == 2 else ["x", "y"]
 
 
-def _range(axis: str, given: Range | None, visited: list[float]) -> Range:
+def _range(axis: str, given: marks.Range | None, visited: list[float]) -> marks.Range:
     """Return the range of one parameter: as given, or around what the paths visit."""
     if given is None:
         finite = [number for number in visited if math.isfinite(number)]
         if not finite:
             raise ValueError(f"loss_contour needs a range {axis}=(low, high) where no path is drawn.")
-        return _padded(finite, 0.25)
+        return marks.padded(finite, 0.25)
     low, high = given
     if not low < high:
         raise ValueError(f"loss_contour takes a range {axis}=(low, high) with low < high; got {given!r}.")
     return low, high
 
 
-def _padded(numbers: list[float], share: float = 0.1) -> Range:
-    """Return a range around numbers, wider by a share of it on both sides."""
-    low, high = min(numbers), max(numbers)
-    margin = share * (high - low) or 1.0
-    return low - margin, high + margin
-
-
-def _placed(means: list[float], features: tuple[int, int], point: Point) -> list[float]:
+def _placed(means: list[float], features: tuple[int, int], point: marks.Point) -> list[float]:
     row = means.copy()
     for feature, number in zip(features, point, strict=True):
         row[feature] = number

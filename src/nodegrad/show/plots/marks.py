@@ -48,6 +48,13 @@ def spread(span: Range, count: int) -> list[float]:
     return [low + (high - low) * step / (count - 1) for step in range(count)]
 
 
+def padded(numbers: Sequence[float], share: float = 0.1) -> Range:
+    """Return a range around numbers, wider by a share of it on both sides."""
+    low, high = min(numbers), max(numbers)
+    margin = share * (high - low) or 1.0
+    return low - margin, high + margin
+
+
 def axes(ax: "Axes | None", title: str) -> "Axes":
     """Return the Axes to draw on, those of a new figure by default.
 
