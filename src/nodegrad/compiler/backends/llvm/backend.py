@@ -26,6 +26,7 @@ Table = Any  # an array of words
 
 # Bytes of slots in a block of groups. Many are never touched: their numbers stay in registers.
 _CACHE = 6 * 2**20
+_NEAR = 4 * 2**10  # the same for results row by row, where a block saves steps between groups
 _WORK = 6_000_000  # what a thread does in 0.3 ms or more: starting it, and cutting the rows, costs 0.05
 _MOST_PIECES = 16  # pieces that rows are cut into
 _CHANGING = struct.Struct(f"{len(WORDS) - WORDS.index('uniform')}q")  # the words that differ from run to run
@@ -207,7 +208,7 @@ class Part:
         self.lanes, self.outputs, self.size = planned.lanes, planned.outputs, planned.size
         group = planned.varying * self.lanes * 8
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
-        self.block = max(1, min(64, _CACHE // self.group_bytes)) if planned.sums else 1
+        self.block = max(1, min(64, (_CACHE if planned.sums else _NEAR) // self.group_bytes))
         self.most = 2 * _WORK // max(1, planned.work)  # from so many rows on, threads share them
         self.parameters = struct.Struct(f"{planned.parameters}d")
         self.numbers = struct.Struct(f"{planned.inputs}d")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import native
-from nodegrad.compiler.backends.llvm.driver import Rows, Sums
+from nodegrad.compiler.backends.llvm.driver import Driver
 from nodegrad.compiler.backends.llvm.fuse import Records, fuse
 from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
 from nodegrad.compiler.reduction import plan_reduction
@@ -69,7 +69,7 @@ def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, Wanted]:
     body = fuse(program.body, needed, program.varying, registers)
     read = np.concatenate([np.zeros(0, np.int64), *[slots_read(x, uniform=True) for x in program.body]])
     prologue = fuse(program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
-    driver: Any = (Sums if how == "sums" else Rows)(lanes > 1 and program.inputs >= native.width())
+    driver = Driver(how == "sums", squares=lanes > 1 and program.inputs >= native.width())
     wanted: Wanted = {driver: (driver.write, lanes)}
     wanted |= {kernel: (kernel.write, lanes) for kernel in body.kinds}
     wanted |= {kernel: (kernel.write, native.width()) for kernel in sums.kinds}
