@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 import nodegrad as ng
 from nodegrad import Value
@@ -203,3 +204,71 @@ def test_functions_that_branch_are_refused_compiled_only(backend):
 def test_bad_use_is_refused(call, message):
     with warnings.catch_warnings(), pytest.raises(TypeError, match=message):
         call()
+
+
+# Functions whose slopes mislead, with a bracket, and a root.
+MISLEADING = {
+    "a triple root": (lambda x: (x - 0.3) ** 3, (-1.0, 1.7), 0.3),
+    "nearly flat at the root": (lambda x: (x - 1.0) ** 19 + 1e-30 * (x - 1.0), (0.0, 5.0), 1.0),
+    "atan from far away": (lambda x: ng.atan(x - 3.0), (-1e6, 2e6), 3.0),
+    "flat, then steep": (
+        lambda x: ng.exp(20.0 * (x - 1.0)) - 1e-3,
+        (-30.0, 3.0),
+        1.0 + math.log(1e-3) / 20.0,
+    ),
+    "exp": (lambda x: ng.exp(x) - 1e10, (0.0, 100.0), math.log(1e10)),
+    "beside a pole": (lambda x: 1.0 / (x - 3.0) - 6.0, (3.0001, 5.0), 3.0 + 1.0 / 6.0),
+    "a steep step": (lambda x: ng.tanh(1e4 * (x - 0.123)), (-5.0, 7.0), 0.123),
+    "steps that leave the bracket": (lambda x: ng.cbrt(x - 0.7), (-10.0, 11.0), 0.7),
+    "many humps": (lambda x: x + 0.5 * ng.sin(50.0 * x) - 0.2, (-3.0, 4.0), None),
+    "a double root, nearly": (lambda x: x * x - 1e-20, (0.0, 1.0), 1e-10),
+    "x²⁰": (lambda x: x**20 - 1.0, (0.0, 8.0), 1.0),
+    "Kepler": (lambda x: x - 0.99 * ng.sin(x) - 0.02, (0.0, 3.2), None),
+    "an easy one": (lambda x: ng.cos(x) - x, (0.0, 1.0), 0.7390851332151607),
+}
+
+
+@pytest.mark.parametrize("name", MISLEADING)
+def test_bracket_takes_at_most_twice_the_evaluations_of_brent(name):
+    f, bracket, expected = MISLEADING[name]
+    counts = []
+
+    def counted(x):
+        counts[-1] += 1
+        return f(x)
+
+    counts.append(0)
+    found = ng.root(counted, bracket)
+    counts.append(0)
+    brentq(counted, *bracket, xtol=1e-300, rtol=9e-16, maxiter=1000)
+
+    assert found == pytest.approx(expected, rel=1e-15) if expected else abs(f(found)) < 1e-14
+    assert counts[0] <= 2 * counts[1]
+
+
+@pytest.mark.parametrize("power", [3, 9])
+def test_bracket_of_a_root_at_zero_ends_where_the_function_is_zero(power):
+    count = [0]
+
+    def f(x):
+        count[0] += 1
+        return x**power
+
+    assert abs(ng.root(f, (-1.0, 1.7))) < 1e-30
+    assert count[0] < 1000
+
+
+def test_sign_change_at_a_pole_is_no_root():
+    count = [0]
+
+    def f(x):
+        count[0] += 1
+        return 1.0 / x
+
+    with pytest.warns(RuntimeWarning, match="root found no solution"):
+        assert math.isnan(ng.root(f, (-1.0, 2.0)))
+    assert count[0] < 2400
+
+
+def test_bracket_as_wide_as_floats_go():
+    assert ng.root(lambda x: x - 1e300, (-1.7e308, 1.7e308)) == 1e300
