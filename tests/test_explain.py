@@ -111,7 +111,7 @@ def test_the_linear_network_is_explained_as_by_hand():
     }  # fmt: skip
     assert {node.label: partial for node, partial in explanation.partials.items()} == pytest.approx(by_hand)
     text = str(explanation)
-    assert "a goes into v₂ = w11_2·a and v₅ = w21_2·a: 2 paths meet, and what they bring adds up." in text
+    assert "a goes into v₂ = w11_2·a and v₅ = w21_2·a: 2 paths meet, and their contributions add up." in text
     assert "∂L/∂a = ∂L/∂v₂ · ∂v₂/∂a + ∂L/∂v₅ · ∂v₅/∂a" in text
     assert text.rstrip().splitlines()[-9:] == [
         f"  ∂L/∂{node.label} = {number(partial)}" for node, partial in explanation.partials.items()
@@ -260,7 +260,7 @@ def test_a_large_graph_is_explained_by_one_node_of_each_shape():
 
     assert len(explanation.steps) < 20
     assert explanation.left_out > 2000
-    assert f"{explanation.left_out:,} more nodes have no step here" in str(explanation)
+    assert f"{explanation.left_out:,} more nodes have no step of their own" in str(explanation)
     assert "50 paths meet" in str(explanation)
     assert all(explanation.partials[node] == node.grad for node in w)
     assert all(step.gradient == step.node.grad for step in explanation.steps)
@@ -545,7 +545,7 @@ def test_an_explanation_says_that_numbers_have_changed_since():
 
     assert explanation.changed == (w, cube.operands[0])
     assert str(explanation).startswith(
-        "The number of w was changed after v₁ was computed from it: what follows"
+        "The number of w was changed after v₁ was computed from it, so the numbers"
     )
     assert "$w$ was changed after $v_{1}$" in explanation.markdown
     assert explain(w * w).changed is None

@@ -161,7 +161,7 @@ def chosen_loss(user: str, loss: str | Callable[[Any, Any], Any]) -> Callable[[A
     """Return a loss that came by its name or as a function.
 
     Raises:
-        ValueError: for an unknown name; `user` is whom the message names.
+        ValueError: for an unknown name; `user` is the function that the message names.
     """
     if callable(loss):
         return loss

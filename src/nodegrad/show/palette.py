@@ -1,8 +1,8 @@
 """The colours and marks that plots, pictures and pages share.
 
 The colours are those of Okabe & Ito (2008), which colour-blind readers tell apart; what differs in colour
-differs in mark or line style too. Orange is the first class, and what is negative; blue the second, and what
-is positive.
+differs in mark or line style too. Orange is for the first class and for negative numbers, blue for the second
+class and for positive numbers.
 """
 
 from string import Template

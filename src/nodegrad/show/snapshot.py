@@ -20,7 +20,7 @@ class Vertex:
     label: str
     operands: tuple["Vertex", ...] = field(repr=False)
     value: Any = None  # the Value; None for a product in an opened dot
-    stale: bool = False  # whether what it was computed from holds another number by now
+    stale: bool = False  # whether an operand holds another number by now
 
 
 @patient_collector()
@@ -39,7 +39,7 @@ def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
             products = [Vertex(ops.mul, x.data * y.data, node.grad or 0.0, "", (x, y)) for x, y in pairs]
             order += products
             op, operands = ops.sum, tuple(products)
-        grad = 0.0 if node.grad is None else node.grad  # None is what users of PyTorch reset a gradient to
+        grad = 0.0 if node.grad is None else node.grad  # users of PyTorch reset a gradient to None
         vertex = Vertex(op, node._data, grad, label_of(node), operands, node, node in old)
         made[node] = vertex
         order.append(vertex)
@@ -88,7 +88,7 @@ def values(function: str, found: Iterable[Any]) -> list[Value]:
     """Return Values given one by one or in iterables.
 
     Raises:
-        TypeError: if something else is among them; `function` is whom the message names.
+        TypeError: if something else is among them; `function` is the function that the message names.
     """
     flat: list[Value] = []
     for item in found:

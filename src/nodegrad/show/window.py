@@ -10,7 +10,7 @@ from typing import Any
 class Shown:
     """What can be saved to a file, and shown in the notebook's cell or in the browser."""
 
-    kinds: tuple[str, ...]  # suffixes of files; the first is that of what is shown
+    kinds: tuple[str, ...]  # file suffixes; `show` uses the first
 
     def content(self, kind: str) -> bytes:
         """Return what a file of this kind holds."""

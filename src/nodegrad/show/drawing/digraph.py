@@ -1,4 +1,4 @@
-"""The object that `draw_dot` returns: a `graphviz.Digraph` that needs no program of Graphviz's."""
+"""The object that `draw_dot` returns: a `graphviz.Digraph` that works without Graphviz's programs."""
 
 from __future__ import annotations
 

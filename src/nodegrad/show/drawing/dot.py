@@ -1,4 +1,4 @@
-"""Write a picture in Graphviz's DOT language. Every label is text to the reader, whatever stands in it."""
+"""Write a picture in Graphviz's DOT language. Every label is shown as plain text, whatever it contains."""
 
 from nodegrad.show.drawing.svg import Node, Picture, ink
 from nodegrad.show.text import clean
@@ -41,7 +41,7 @@ def to_dot(picture: Picture) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Write a text so that Graphviz shows it as it is, in a plain label.
+    r"""Escape a text so that Graphviz shows it unchanged in a plain label.
 
     >>> print(escape('say "hi" \\N <b>&lt;'))
     say \"hi\" \\N <b>&amp;lt;
@@ -51,7 +51,7 @@ def escape(text: str) -> str:
 
 
 def escape_field(text: str) -> str:
-    r"""Write a text so that Graphviz shows it as it is, in a field of a record.
+    r"""Escape a text so that Graphviz shows it unchanged in a field of a record.
 
     >>> print(escape_field("{a|b} <c>"))
     \{a\|b\}\ \<c\>
@@ -63,7 +63,7 @@ def escape_field(text: str) -> str:
 
 
 def _record(name: str, node: Node, rankdir: str) -> str:
-    """One node: its cells side by side, whichever way the ranks run."""
+    """Write one node, its cells side by side in both directions of the layout."""
     kinds = node.kind.split()
     style = " ".join(STYLES[kind] for kind in kinds if kind in STYLES)
     if node.fill:

@@ -1,4 +1,4 @@
-"""Draw a computation graph: with Graphviz's `dot` where there is one, with our own layout where not."""
+"""Draw a computation graph: with Graphviz's `dot` if it is installed, otherwise with our own layout."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ NO_DOT = "Graphviz's `dot` is not on the PATH"
 class Drawing(Still):
     """A picture of a computation graph, with the numbers it held when it was drawn.
 
-    In a notebook it shows itself. `dot` is its text in Graphviz's language, `svg` the picture, `folds` the
-    number of nodes in each box that holds several, by the name that `expand` takes.
+    In a notebook it shows itself. `dot` is the graph in Graphviz's language, `svg` is the picture. `folds`
+    counts the nodes in each box that holds several; its keys are the names that `expand` takes.
 
     >>> import nodegrad as ng
     >>> x = ng.Value(2.0, label="x")
@@ -100,7 +100,7 @@ class Drawing(Still):
             try:
                 text = self._graphviz("svg", None if engine else DOT_SECONDS).decode()
                 return text[text.index("<svg") :]
-            except (OSError, RuntimeError, ValueError):  # ValueError: what came is no SVG
+            except (OSError, RuntimeError, ValueError):  # ValueError: the output is not an SVG
                 if engine:
                     raise
         return to_svg(self._picture)
@@ -138,7 +138,7 @@ class Drawing(Still):
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace").strip()
             raise RuntimeError(f"Graphviz's `dot` failed: {said[:300]} {remedy}") from error
-        if not done.stdout:  # what graphviz-pure gives for a kind that it cannot write
+        if not done.stdout:  # graphviz-pure returns nothing for a kind that it cannot write
             raise RuntimeError(f"{Path(program).name} writes no .{kind}. {remedy}")
         return done.stdout
 
@@ -147,7 +147,7 @@ class Drawing(Still):
 
 
 class Model(Protocol):
-    """What has parameters, and so is drawn as a network."""
+    """An object with parameters; it is drawn as a network."""
 
     def parameters(self) -> list[Value]:
         """List the parameters."""
@@ -188,8 +188,8 @@ def draw(
 ) -> Drawing | Network:
     """Draw the graph of one or more Values: every node once, with its label, its number and its gradient.
 
-    Given a model, draw its network instead: circles for neurons, and lines for weights, as wide as they are
-    large, those below 0 dashed.
+    Given a model, draw its network instead: circles are neurons, lines are weights. A wide line is a large
+    weight, a dashed line a negative one.
 
     >>> x, y = Value(2.0, label="x"), Value(3.0, label="y")
     >>> z = x * y + x
@@ -247,7 +247,7 @@ def draw(
 
 
 def _program() -> str | None:
-    """Return the path of a program that lays graphs out as Graphviz does, if there is one."""
+    """Return the path of Graphviz's `dot` or its port, if one is installed."""
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
@@ -274,7 +274,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
     order = topological_order(root)
     exponents = {
         node.operands[1] for node in order if re.fullmatch(r"\*\*.+", node._op)
-    }  # stand in the operation
+    }  # they are part of the operation's text
     for node in order:
         if node in exponents:
             continue

@@ -7,7 +7,7 @@ earlier shape, so the graph of groups has no cycle. Samples of a batch, layers a
 What repeats in depth (the steps of a recurrence, a chain, a stack of equal layers) folds where this leaves
 too many groups. Operations of one kind on operands of the same kinds form a class. Where classes feed each
 other in a circle, the same steps come again and again. Each circle is one group; the groups have no cycle.
-What depends on parameters of other names is another class, so the parts of one layer are no loop.
+Nodes that depend on parameters with other names are in other classes, so the parts of a layer form no loop.
 """
 
 from collections import Counter, deque
@@ -22,7 +22,7 @@ from nodegrad import ops
 from nodegrad.graph import patient_collector, topological_order
 from nodegrad.show.snapshot import Vertex
 
-PARTS = 80  # circles and classes; of more the picture would be too large
+PARTS = 80  # circles and classes; with more the picture would be too large
 FEW = 3  # turns of a circle that are shown apart
 
 
@@ -41,13 +41,13 @@ class Group:
 
     @property
     def symbol(self) -> str:
-        """What makes the nodes: the symbol of their operation, or "loop" where several take turns."""
+        """The symbol of the operation that makes the nodes, or "loop" if several take turns."""
         found = {vertex.op for vertex in self.members}
         return "loop" if len(found) > 1 else next((op.symbol for op in found if op is not None), "")
 
     @property
     def operands(self) -> tuple["Group", ...]:
-        """The groups that feed this one, as the walks of `graph` want them."""
+        """The groups that feed this one; the walks in `graph` use this name."""
         return tuple(source for source, _ in self.feeds)
 
 
@@ -62,7 +62,7 @@ def single(order: Sequence[Vertex]) -> list[Group]:
 def flatten(order: Sequence[Vertex], kept: Collection[Vertex]) -> list[Vertex]:
     """Make one sum of each chain of additions whose partial sums nobody else uses or has named.
 
-    The vertices change in place, but for those in `kept`, which stay in the picture.
+    The vertices change in place, except those in `kept`, which stay in the picture.
     """
     uses = Counter(operand for vertex in order for operand in vertex.operands)
     inner = {
@@ -87,10 +87,10 @@ def flatten(order: Sequence[Vertex], kept: Collection[Vertex]) -> list[Vertex]:
 
 @patient_collector()
 def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> list[Group]:
-    """Group vertices by shape and by the groups they feed; those in `apart` keep to themselves.
+    """Group vertices by shape and by the groups they feed; each vertex in `apart` gets a group of its own.
 
-    Where that leaves more than `most` groups, what operations feed no longer counts; where that does
-    not do either, what repeats in depth becomes one group.
+    If that leaves more than `most` groups, operations are grouped by shape alone. If there are still too
+    many, what repeats in depth becomes one group.
 
     >>> from nodegrad import Value
     >>> from nodegrad.show.snapshot import snapshot
@@ -118,14 +118,14 @@ def boxes(order: Sequence[Vertex], above: int) -> list[Group]:
 
 @patient_collector()
 def alike(order: Sequence[Vertex], apart: Collection[Vertex]) -> list[list[Vertex]]:
-    """List the vertices of each group that `fold` makes where the number of groups does not matter."""
+    """List the vertices of each group that `fold` makes when it has no limit."""
     return list(_gather(order, _shapes(order), apart, by_feeds=True).values())
 
 
 def _gather(
     order: Sequence[Vertex], kinds: Mapping[Vertex, Any], apart: Collection[Vertex], by_feeds: bool
 ) -> dict[int, list[Vertex]]:
-    """Gather the vertices of each kind; leaves, and if asked operations, by the groups they feed as well."""
+    """Gather the vertices of each kind: leaves also by the groups they feed, operations too if `by_feeds`."""
     feeds: dict[Vertex, Any] = {}
     opened: dict[Vertex, Any] = {}  # the feeds into vertices that are apart
     numbers: dict[Any, int] = {}
@@ -149,7 +149,7 @@ def _gather(
 
 
 def _add(feeds: dict[Vertex, Any], vertex: Vertex, feed: tuple[int, int]) -> None:
-    """Add a feed to those of a vertex. Most have one, which stands for itself: a set for each takes long."""
+    """Add a feed to those of a vertex. Most have only one; it is kept without a set, which saves time."""
     known = feeds.get(vertex)
     if known is None:
         feeds[vertex] = feed
@@ -160,9 +160,9 @@ def _add(feeds: dict[Vertex, Any], vertex: Vertex, feed: tuple[int, int]) -> Non
 
 
 def opened(groups: Sequence[Group], group: Group, count: int) -> list[Group]:
-    """Part a group: `count` of its vertices stand alone, the first ones, or of a loop the last.
+    """Split a group: its first `count` vertices stand alone; of a loop, its last ones.
 
-    Whatever else a loop computes comes before its last vertices, so there is no cycle among the groups then.
+    The rest of a loop comes before its last vertices, so the groups still have no cycle.
     """
     alone = group.members[-count:] if group.symbol == "loop" else group.members[:count]
     chosen = set(alone)
@@ -206,9 +206,9 @@ def cut(groups: Sequence[Group], outputs: Collection[Group], depth: int | None, 
 
 
 def _shapes(order: Iterable[Vertex], most: float = inf) -> dict[Vertex, int]:
-    """Give each shape a number; give up, with nothing, where there are more than `most`.
+    """Give each shape a number; return nothing if there are more than `most`.
 
-    Of a sum, what counts is the set of its terms' shapes, not how many.
+    The shape of a sum is the set of its terms' shapes; their number does not count.
     """
     numbers: dict[Any, int] = {}
     shapes: dict[Vertex, int] = {}
@@ -229,7 +229,7 @@ def _shapes(order: Iterable[Vertex], most: float = inf) -> dict[Vertex, int]:
 
 
 def _position(vertex: Vertex, index: int) -> int:
-    """Return the role of an operand: its place, the half it stands in of a dot, none in a sum."""
+    """Return the role of an operand: its place; in a dot, its half; in a sum, always the same."""
     if vertex.op is ops.sum:
         return 0
     if vertex.op is ops.dot:
@@ -255,7 +255,7 @@ def _connect(members: dict[int, list[Vertex]]) -> list[Group]:
 
 
 def _factor(groups: Sequence[Group]) -> None:
-    """Write each group's size as a product, beginning with the factors of a group it feeds."""
+    """Write each group's size as a product that begins with the factors of a group it feeds."""
     consumers: dict[Group, list[Group]] = {}
     for group in reversed(groups):
         size = len(group.members)
@@ -276,10 +276,10 @@ def _factors(size: int, known: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def circles(order: Sequence[Vertex], apart: Collection[Vertex]) -> dict[Vertex, Hashable]:
-    """Give each vertex that an operation made the name of its circle, or of its class where there is none.
+    """Give each vertex that an operation made the name of its circle, or of its class if it is in none.
 
-    What depends on other parameters, by their labels, is another class, so that attention and what follows it
-    are told apart; where that leaves too many classes, labels do not count.
+    Vertices that depend on parameters with other labels are in other classes: this tells attention from what
+    follows it. If that makes too many classes, labels do not count.
     """
     found = _joined(order, apart, _stages(order))
     if len(set(found.values())) > PARTS:
@@ -290,9 +290,9 @@ def circles(order: Sequence[Vertex], apart: Collection[Vertex]) -> dict[Vertex, 
 def _joined(
     order: Sequence[Vertex], apart: Collection[Vertex], stages: Mapping[Vertex, int]
 ) -> dict[Vertex, Hashable]:
-    """Join the classes that feed each other in a circle, unless that comes round a few times only."""
+    """Join the classes that feed each other in a circle, unless there are only a few turns."""
     named: dict[Vertex, Hashable] = {v: (_class(v, apart), stages.get(v, 0)) for v in order if v.operands}
-    first: dict[Hashable, Hashable] = {}  # of each circle the class with which a turn begins
+    first: dict[Hashable, Hashable] = {}  # for each circle, the class that begins a turn
     turns: dict[Vertex, int] = {}
     circle = _circle(named)
     for vertex, part in circle.items():
@@ -307,7 +307,7 @@ def _joined(
 
 
 def _circle(named: Mapping[Vertex, Hashable]) -> dict[Vertex, Hashable]:
-    """Give each vertex the number of the circle of names that its own is part of."""
+    """Give each vertex the number of the circle that its name is part of."""
     feeds: dict[Hashable, set[Hashable]] = {name: set() for name in named.values()}
     for vertex, name in named.items():
         feeds[name].update([named[operand] for operand in vertex.operands if operand in named])
@@ -316,7 +316,7 @@ def _circle(named: Mapping[Vertex, Hashable]) -> dict[Vertex, Hashable]:
 
 
 def _stages(order: Sequence[Vertex]) -> dict[Vertex, int]:
-    """Give each vertex the number of the set of labels it depends on; of a label its first letters count."""
+    """Give each vertex the number of the set of labels it depends on, compared by their first letters."""
     contents: list[frozenset[str]] = [frozenset()]
     known = {contents[0]: 0}
     unions: dict[frozenset[int], int] = {}

@@ -1,4 +1,4 @@
-"""A model of layers as a network of circles: each line is a weight, as wide as it is large."""
+"""A model of layers as a network of circles: each line is a weight, wide if the weight is large."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nodegrad.show.drawing.still import Still
 from nodegrad.show.palette import coloured
 from nodegrad.show.text import clean, number, part
 
-SHOWN = 16  # circles of a layer; of more the middle is left out
+SHOWN = 16  # circles of a layer; if there are more, the middle is left out
 RADIUS, ROW, COLUMN, MARGIN = 11.0, 32.0, 150.0, 26.0
 WIDEST = 4.5  # of a line
 
@@ -134,7 +134,7 @@ class _Alone:
 
 
 def _layers(model: Any) -> list[Any] | None:
-    """List the layers that a model applies in turn; None if there is a part with parameters that is none."""
+    """List the layers that a model applies in turn; None if a part with parameters is not a layer."""
     if hasattr(model, "neurons"):
         return [model]
     if hasattr(model, "w") and hasattr(model, "b"):

@@ -128,7 +128,7 @@ def count_of(group: Group) -> str:
 def label_of_group(group: Group) -> str:
     """Return the label of a box: that of its nodes, or what their labels begin with."""
     labels = sorted({vertex.label for vertex in group.members})
-    pairs = zip(labels[0], labels[-1], strict=False)  # all that come between share what the ends share
+    pairs = zip(labels[0], labels[-1], strict=False)  # the labels between the first and the last begin alike
     stem = "".join(char for char, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     return f"{stem.rstrip('[({_.-')}…" if stem and len(labels) > 1 else stem
 

@@ -1,4 +1,4 @@
-"""What all still pictures can do: be saved, opened, and shown in a notebook."""
+"""A still picture, which can be saved, opened and shown in a notebook."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Picture:
-    """What to draw, before anything has a place."""
+    """What to draw, before the layout."""
 
     nodes: Sequence[Node]
     edges: Sequence[Edge] = field(default=())
@@ -152,7 +152,7 @@ def _text(text: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Part a cell into lines as it will be drawn."""
+    """Split a cell into the lines that are drawn."""
     return [clean(line).replace("\t", "    ") for line in text.splitlines()] or [""]
 
 

@@ -62,7 +62,7 @@ def one_of_each(
 def _ways_up(
     vertices: Sequence[Vertex], chosen: Collection[Vertex], targets: Collection[Vertex]
 ) -> set[Vertex]:
-    """Return the vertices on a way from each target up to a chosen one, for as many as there is room."""
+    """Return the vertices on a way from each target up to a chosen one, as long as there is room."""
     known, added = set(chosen), set[Vertex]()
     consumer = {operand: vertex for vertex in vertices for operand in vertex.operands}
     for target in targets:
@@ -114,7 +114,7 @@ def local_derivative(consumer: Vertex, index: int) -> float:
 
 
 def local_formula(consumer: Vertex, index: int, names: dict[Vertex, str]) -> Formula | float:
-    """Return ∂consumer/∂operand as a formula; an operation of the user's own may have only the number."""
+    """Return ∂consumer/∂operand as a formula; for a custom operation perhaps only as a number."""
     operands = [_symbol(operand, names) for operand in consumer.operands]
     try:
         formula: Formula | float = _local(consumer, index, operands, _symbol(consumer, names))
@@ -159,8 +159,8 @@ def written(vertex: Vertex) -> list[Vertex]:
 class Names(dict[Vertex, str]):
     """What each vertex is called: its label, with an index if others have the same, or v₁, v₂ ...
 
-    Names are given when they are first asked for. An index is left out if some label reads like it: v1,
-    v_1 or v[1] in the case of v₁.
+    Names are given when they are first needed. An index is skipped if a label looks like it: v₁ if there is
+    v1, v_1 or v[1].
     """
 
     def __init__(self, vertices: Iterable[Vertex]) -> None:
@@ -193,5 +193,5 @@ def name_all(vertices: Iterable[Vertex], known: Iterable[Vertex] = ()) -> Names:
 
 
 def _letters(name: str) -> str:
-    """Return the letters and digits of a name: names that agree in these look alike in a formula."""
+    """Return the letters and digits of a name: names with the same ones look alike in a formula."""
     return "".join(char for char in on_the_line(name) if char.isalnum())

@@ -87,16 +87,16 @@ class Explanation(Shown):
             names = [self.names.get(value, "?") for value in self.changed]
             operand, node = [notation.inline(notation.name(name)) for name in names]
             yield Block(
-                f"The number of {operand} was changed after {node} was computed from it: what follows mixes "
-                "two points. Compute again to explain one."
+                f"The number of {operand} was changed after {node} was computed from it, so the numbers "
+                "below mix two points. Compute the output again before you explain it."
             )
         yield Block("Forward: the numbers", heading=True)
         yield Block("", tuple(self._computed(notation)))
         yield Block("Backward: the chain rule, one node at a time", heading=True)
         if self.left_out:
             yield Block(
-                f"{self.left_out:,} more nodes have no step here. Of many of one shape one is explained; "
-                "the others get their derivatives in the same way."
+                f"{self.left_out:,} more nodes have no step of their own. Of the nodes of one shape only one "
+                "is explained; the others get their derivatives in the same way."
             )
         for at, step in enumerate(self.steps, 1):
             yield Block(self._sentence(step, notation), tuple(self._equations(step, notation)), at)
@@ -132,11 +132,11 @@ class Explanation(Shown):
         if step.rest:
             made.append(f"{step.rest:,} more")
         paths = len(consumers) + step.rest
-        meet = f": {paths:,} paths meet, and what they bring adds up" if paths > 1 else ""
+        meet = f": {paths:,} paths meet, and their contributions add up" if paths > 1 else ""
         listed = " and ".join(filter(None, [", ".join(made[:-1]), made[-1]]))
         strong = any(isnan(term.upstream * term.partial) and term.contribution == 0.0 for term in step.terms)
         note = " What does not influence the output contributes nothing." if strong else ""
-        alike = f" So it is for {step.alike:,} more nodes of this shape." if step.alike else ""
+        alike = f" The same holds for {step.alike:,} more nodes of this shape." if step.alike else ""
         return f"{name} goes into {listed}{meet}.{note}{alike}"
 
     def _derivative(self, node: Value, notation: Notation) -> str:

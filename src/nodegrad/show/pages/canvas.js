@@ -1,7 +1,7 @@
 // What pages paint on canvases: colours of classes, planes of shades, samples, curves.
 //
-// CLASSES, written by Python, holds for each class its colour and its mark. Of numbers, the first class's colour
-// stands for negative or low ones, the second's for positive or high ones.
+// CLASSES, written by Python, holds for each class its colour and its mark. Low and
+// negative numbers get the colour of the first class, high and positive ones that of the second.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const ink = () => (dark.matches ? "#e6edf3" : "#1f2328");

@@ -1,4 +1,4 @@
-// Goes through the steps of an explanation: the text of a step is marked, and what it is about is lit in the graph.
+// Goes through the steps of an explanation: marks the text of a step, and lights its nodes in the graph.
 
 const steps = JSON.parse(byId("data").textContent);
 const panel = byId("graph");

@@ -4,14 +4,14 @@
 // operand (null where that is 0 everywhere), and whether a partial of 0 says that an operand was not chosen.
 
 const MODES = [
-  { name: "as it should be", says: "Every node waits until all that use it have added their share." },
+  { name: "as it should be", says: "Each node waits until every node that uses it has added its share." },
   {
     name: "in naive order",
     says: "Wrong on purpose: each node passes its gradient on when it is first reached, before the others that use it have added theirs.",
     naive: true,
   },
   {
-    name: "with = for +=",
+    name: "with = instead of +=",
     says: "Wrong on purpose: where two paths meet, the second overwrites what the first brought.",
     overwrite: true,
   },

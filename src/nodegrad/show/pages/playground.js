@@ -37,7 +37,7 @@ function makeTrainer() {
     for (const at of rows) {
       x.set(trainer.rows[at], COUNT);
       x[COUNT + WIDTH] = trainer.targets[at];
-      if (!step(x, [], out)) throw new RangeError("these numbers go a way that was not recorded");
+      if (!step(x, [], out)) throw new RangeError("these numbers take a branch that was not recorded");
       total += out[0];
       count += 1;
       for (let i = 0; i < COUNT; i++) gradient[i] += out[i + 1];
@@ -72,7 +72,7 @@ function makeTrainer() {
       for (let k = 0; k < KEPT; k++) kept[i * KEPT + k] = after[1 + k];
     }
   };
-  /** The mean loss over all rows; NaN where they go a way that was not recorded. */
+  /** The mean loss over all rows; NaN if a row takes a branch that was not recorded. */
   trainer.loss = () => {
     try {
       return measure(trainer.rows.keys());

@@ -26,12 +26,12 @@ function makeStory(graph, { names, patterns, forms, form }) {
     equation(derivative(node, operands[node][index]), local(node, index), number(graph.partial(node, index)));
 
   function start(folded) {
-    const folds = folded ? " A box of several nodes opens by a click." : "";
+    const folds = folded ? " A click or Enter opens a box of several nodes." : "";
     return {
       phase: "before the start",
       headline: "Only the leaves hold numbers",
       lines: [
-        "Drag a leaf sideways, or type its number in the table: all that follows changes with it.",
+        "Drag a leaf sideways, or type a number in the table: everything computed from it follows.",
         `Click a node or an edge to see its chain rule.${folds}`,
       ],
       plain: true,

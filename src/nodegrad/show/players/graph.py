@@ -25,7 +25,7 @@ MOST = 50_000  # nodes; a page of more would take megabytes
 OPENED = 12  # nodes that leave a box when it is opened
 BOXES = 2_000  # in the pictures of opened folds together
 INLINE = 200_000  # characters of a picture that the page holds as it is; a larger one is packed
-WIDEST = "-0.0003333"  # no number is written wider
+WIDEST = "-0.0003333"  # no number is wider
 LEAF, CONSTANT = -1, -2  # what a page reads instead of a row
 
 
@@ -136,7 +136,7 @@ class _Graph:
         }
 
     def _notes(self) -> Iterator[str]:
-        """Say where the numbers of the page are not those that were recorded, or stay so."""
+        """Say where the page's numbers differ from the recorded ones, or cannot change."""
         if any(vertex.stale for vertex in self.vertices):
             yield "Numbers were changed after the graph was computed from them; here it is computed again."
         for name in sorted({self.vertices[at].op.name for at in self.fixed}):

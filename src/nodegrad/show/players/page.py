@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: one file, no network, nothing but text from the graph."""
+"""Self-contained HTML pages: one file, no network, and labels that stay text."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def build(
     """Put a page together from the files in `pages`: body and style `name`, and scripts.
 
     The policy in its head allows these scripts, what is `written` for this page, and the scripts of the pages
-    it may show `inside`, all by hash, and no connection at all. Nothing in `written` may come from a label.
+    it may show `inside`, all by hash, and no connection at all. `written` must not contain labels.
     """
     script = "\n".join(['"use strict";', written, *[part(f"{script}.js") for script in scripts]])
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -48,12 +48,13 @@ def playground(
     inputs: tuple[int, int] = (0, 1),
     title: str = "A network that trains in this page",
 ) -> Playground:
-    """Make a page that trains a network by itself; its reader watches it, and can change everything.
+    """Make a page that trains a network by itself; the reader can watch it and change everything.
 
-    It shows the network as circles joined by lines (width and colour are the weight), what each neuron says
-    over the plane, the output and the loss. Learning rate, batch size, activation, noise and data can be
-    changed while it trains; a click on a line chooses its weight, a click on a neuron plays its graph. The
-    steps are those of `fit`, compiled and written in JavaScript: the page needs no server and no network.
+    It shows the network as circles joined by lines (their width and colour show the weight), what each
+    neuron says over the plane, the output and the loss. Learning rate, batch size, activation, noise and
+    data can be changed while it trains; a click on a line chooses its weight, a click on a neuron plays its
+    graph. The steps are those of `fit`, compiled and written in JavaScript: the page needs no server and no
+    network.
 
     >>> import nodegrad as ng
     >>> X, y = ng.data.make_moons(40, seed=1)
@@ -71,7 +72,7 @@ def playground(
         title: the heading of the page.
 
     Raises:
-        TypeError: if the model is no MLP.
+        TypeError: if the model is not an MLP.
         ValueError: for too large a model, several outputs, or an unknown loss or optimizer.
     """
     network = _Network(model)
@@ -146,7 +147,7 @@ class _Network:
         return said
 
     def play(self, layer: int) -> Page:
-        """Return the player of a neuron of a layer; the page puts in the numbers of the one clicked."""
+        """Return the player of a neuron of a layer; the page fills in the numbers of the one clicked."""
         neuron = self.model.layers[layer].neurons[0]
         inputs = [Value(0.5, label=f"x[{at}]") for at in range(len(neuron.w))]
         weights = [Value(w.data, label=f"w[{at}]") for at, w in enumerate(neuron.w)]

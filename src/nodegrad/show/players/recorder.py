@@ -43,7 +43,7 @@ class Frame:
 class Recorder:
     """Record a training of a small model, for `training_player`.
 
-    Call it once per step of a loop of your own, or give it to `fit` as its callback; it changes nothing.
+    Call it once per step of your own loop, or give it to `fit` as a callback. It changes nothing.
 
     >>> import nodegrad as ng
     >>> model = ng.nn.MLP(1, [3, 1], seed=1)
@@ -58,7 +58,7 @@ class Recorder:
         X: the rows of inputs; with one or two columns the page shows the curve or the plane.
         y: a target for each row.
         loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
-        example: which row's graph to show; by default one with few derivatives of 0.
+        example: the row whose graph is shown; by default one with few derivatives of 0.
         every: record each call, each second, and so on.
 
     Raises:
@@ -89,7 +89,7 @@ class Recorder:
             )
         self.model, self.every = model, every
         self.loss: Loss = chosen_loss("Recorder", loss)
-        self.example = self._telling() if example is None else example
+        self.example = self._best_example() if example is None else example
         self.frames: list[Frame] = []
         self.groups: list[Group] = []
         self.calls = 0
@@ -130,7 +130,7 @@ class Recorder:
         error = self.loss(output, target)
         return output, error, reverse_sweep(topological_order(error), {error: seed})
 
-    def _telling(self) -> int:
+    def _best_example(self) -> int:
         """Return which of the first rows has the most parameters with a derivative other than 0."""
         counts = []
         for row, target in self.samples[:50]:

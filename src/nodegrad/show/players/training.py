@@ -32,8 +32,8 @@ class TrainingPlayer(Page):
 def training_player(recorder: Recorder, *, title: str = "Training, step by step") -> TrainingPlayer:
     """Make a page that plays a recorded training: at each step the loss, every parameter and its gradient.
 
-    Beside them stand the graph of one sample with its numbers, and what the model says: a curve over one
-    input, the plane over two with its boundary, or predictions against targets for more.
+    Beside them are the graph of one sample and what the model says: with one input a curve, with two a plane
+    with its boundary, with more the predictions against the targets.
 
     >>> import nodegrad as ng
     >>> model = ng.nn.MLP(2, [3, 1], seed=1)
@@ -44,7 +44,7 @@ def training_player(recorder: Recorder, *, title: str = "Training, step by step"
     'training.html'
 
     Raises:
-        TypeError: if this is no Recorder.
+        TypeError: if the argument is not a Recorder.
     """
     if not isinstance(recorder, Recorder):
         raise TypeError(

@@ -23,7 +23,7 @@ def numbers(tree: Any, user: str) -> Row:
     """List the numbers of a sequence, an array, or a sequence of rows.
 
     Raises:
-        TypeError: if it holds something that is not a number; `user` is whom the message names.
+        TypeError: if it holds something that is not a number; `user` is the function that the message names.
     """
     try:
         return [number(it) for it in flatten(as_list(tree))[0]]
@@ -79,7 +79,7 @@ def _quickest(
     if len(points) >= FEW:
         try:
             found = compiled()
-        except Exception:  # whatever was not to be compiled may run; if it does not, it raises again below
+        except Exception:  # what cannot be compiled may still run; if not, it raises again below
             found = []
     places = range(0, len(points), max(1, len(points) // PROBES))
     if found and all(_agree(found[place], eager(points[place])) for place in places):

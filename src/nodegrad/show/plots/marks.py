@@ -104,7 +104,7 @@ def shade_score(ax: "Axes", plane: Plane, scores: list[float], threshold: float)
 
 
 def shade_classes(ax: "Axes", plane: Plane, outputs: list[list[float]]) -> None:
-    """Shade by the class of the largest output, with lines where two classes draw."""
+    """Shade by the class of the largest output, with lines where two classes are equal."""
     for number in range(len(outputs[0])):
         leads = [row[number] - max(row[:number] + row[number + 1 :]) for row in outputs]
         if max(leads) > 0.0:
@@ -134,7 +134,7 @@ def draw_squares(ax: "Axes", xs: list[float], ys: list[float], fits: list[float]
 
 
 def _scale(ax: "Axes") -> float:
-    """Return how many units of x are to look as long as one of y: one, unless much room would be lost."""
+    """Return how many units of x look as long as one of y: one, unless that wastes much room."""
     room, data = ax.get_window_extent(), ax.dataLim
     filling = data.width / data.height * room.height / room.width if data.height else 0.0
     return 1.0 if 0.7 < filling < 1.4 or not 0.0 < filling < math.inf else filling
