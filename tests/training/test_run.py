@@ -4,6 +4,8 @@ import math
 import random
 import signal
 import warnings
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -303,6 +305,28 @@ def test_an_epoch_is_one_native_call(monkeypatch):
     assert sum(calls) == 40 * 10 - 1  # the first step makes the state of Adam
     assert len(calls) < 80
     assert max(calls) >= 10
+
+
+@pytest.mark.parametrize("seconds", [1e-6, 1e-3, 0.05])
+def test_a_long_epoch_of_native_steps_shows_progress_five_times_a_second(seconds, monkeypatch):
+    pytest.importorskip("llvmlite")
+    clock, shown, call = [0.0], [], native_steps.NativeSteps._call
+
+    def slow(self, step, batches):
+        clock[0] += seconds * len(batches)
+        return call(self, step, batches)
+
+    @contextmanager
+    def bar(wanted, steps):
+        yield lambda count, loss: shown.append(clock[0])
+
+    monkeypatch.setattr(native_steps.NativeSteps, "_call", slow)
+    monkeypatch.setattr("nodegrad.training.run.progress_bar", bar)
+    monkeypatch.setattr("nodegrad.training.run.time.perf_counter", lambda: clock[0])
+    run(X=[[0.1, 0.2]] * 3000, y=[1.0] * 3000, batch_size=1, epochs=2, compile=True)
+
+    assert clock[0] == pytest.approx(2 * 3000 * seconds, rel=0.01)
+    assert max(after - before for before, after in pairwise(shown)) <= 0.2
 
 
 @pytest.mark.parametrize("moment", range(12))
