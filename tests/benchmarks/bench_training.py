@@ -7,6 +7,8 @@ turns, PyTorch on one thread, which is faster at this size. Compile seconds stan
 With `--digits`: whole trainings on handwritten digits (64-32-10, cross-entropy, Adam, batches of 32 rows)
 against PyTorch and scikit-learn, compiling included. All use one thread with OMP_NUM_THREADS=1 before the
 command, and their own defaults without. Libraries that are not installed are left out.
+
+With `--rows`: what fit does before its first step, compiling included, for few and for many rows.
 """
 
 import argparse
@@ -210,13 +212,38 @@ def compare_digits(rounds):
             )
 
 
+def compare_rows(rounds):
+    """Print the seconds that fit takes before its first step, for few rows and for many."""
+    import numpy as np
+
+    def seconds(X, y, epochs):
+        model = ng.nn.MLP(X.shape[1], [16, 16, 1], seed=1)
+        start = time.perf_counter()
+        ng.fit(model, X, y, epochs=epochs, patience=None, progress=False, seed=1, compile=True)
+        return time.perf_counter() - start
+
+    for width in (2, 16):
+        for count in (10_000, 1_000_000):
+            X = np.random.default_rng(1).normal(size=(count, width))
+            taken = [(seconds(X, X[:, 0], 1), seconds(X, X[:, 0], 6)) for _ in range(rounds)]
+            one, six = (min(each) for each in zip(*taken, strict=True))
+            epoch = (six - one) / 5
+            print(
+                f"{count:9,} x {width:2}: {one - epoch:.3f} s before the first step, {epoch:.3f} s an epoch"
+            )
+
+
 def main():
     """Print microseconds per step, compile seconds and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--digits", action="store_true", help="whole trainings on handwritten digits")
+    parser.add_argument("--rows", action="store_true", help="what comes before the first step")
     options = parser.parse_args()
+    if options.rows:
+        compare_rows(options.rounds)
+        return
     if options.digits:
         compare_digits(options.rounds)
         return
