@@ -1,5 +1,6 @@
 """Runs: what is looked at after each epoch, and what is done about it."""
 
+import gc
 import math
 import random
 import signal
@@ -305,6 +306,21 @@ def test_an_epoch_is_one_native_call(monkeypatch):
     assert sum(calls) == 40 * 10 - 1  # the first step makes the state of Adam
     assert len(calls) < 80
     assert max(calls) >= 10
+
+
+def test_the_same_network_is_not_compiled_again(monkeypatch):
+    pytest.importorskip("llvmlite")
+    from nodegrad.compiler.backends.llvm import native
+
+    run(compile=True)
+    gc.collect()
+    compiled, assembled = [], native._assembled
+    monkeypatch.setattr(native, "_assembled", lambda *of: compiled.append(of) or assembled(*of))
+    run(model=MLP(2, [4, 1], "tanh", seed=2), X=X[:25], y=Y[:25], seed=2, compile=True)
+
+    assert compiled == []
+    run(model=MLP(2, [4, 1], "softplus", seed=2), compile=True)
+    assert compiled
 
 
 @pytest.mark.parametrize("seconds", [1e-6, 1e-3, 0.05])

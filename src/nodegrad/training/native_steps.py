@@ -4,6 +4,7 @@ The update rule is recorded like any function of numbers, once for one parameter
 """
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,8 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 _TURNS = 2048  # steps in a call at most
 _ENTRIES = 2**22  # row numbers that a call is given at most
 _ZERO = np.zeros(1, np.int64)
+# The native code of the last trainings: the next one often has the same network, with other rows or numbers.
+_recent: deque[list[Any]] = deque(maxlen=4)
 
 
 class Point(NamedTuple):
@@ -103,6 +106,7 @@ class NativeSteps:
         for place, span in enumerate(spans(step.optimizer)):
             own = shared | {rate: (self.rates[place], 1)}
             self._add_rule(step, place, span, totals[span], limit, own)
+        _recent.append([sequence.at, *[use.part.kernels for use in sequence.kept if isinstance(use, Placed)]])
 
     def _placed(
         self, compiled: Compiled, columns: list[Array], shared: Any, out: list[Array] | None = None
