@@ -5,6 +5,7 @@ import math
 import pickle
 import random
 import sys
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -502,3 +503,10 @@ def test_hypot_of_nan_is_nan_whatever_overflowed_before(before):
         before()
         found = ops.hypot(x, y)
         assert found == expected or (math.isnan(found) and math.isnan(expected))
+
+
+@pytest.mark.parametrize("module", [ops, ng.special])
+def test_lines_of_the_table_fit_on_a_screen(module):
+    lines = Path(module.__file__).read_text(encoding="utf-8").splitlines()
+
+    assert [line for line in lines if len(line) > 120] == []

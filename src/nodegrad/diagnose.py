@@ -12,7 +12,7 @@ from threading import get_ident
 from typing import Any, NamedTuple
 from weakref import ref
 
-from nodegrad.graph import patient_collector, topological_order
+from nodegrad.graph import recording, topological_order
 from nodegrad.inputs import described
 from nodegrad.ops import constant
 from nodegrad.sweep import chain, partials, watchers
@@ -271,7 +271,7 @@ def stats(*outputs: Value) -> Stats:
     for output in outputs:
         if not isinstance(output, Value):
             raise TypeError(f"stats takes Values; got {described(output)}. Unpack several: stats(*values).")
-    with patient_collector():
+    with recording():
         order = topological_order(*outputs)
         depth = _depth(order)
         counts = Counter(map(attrgetter("op"), order))

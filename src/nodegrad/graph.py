@@ -147,4 +147,3 @@ class _Patience:
 
 
 _patience = _Patience()
-patient_collector = recording

@@ -24,11 +24,11 @@ from typing import Any
 
 # fmt: off
 __all__ = [
-    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "copysign", "cos", "cosh",
-    "div", "eq", "erf", "erfc", "exp", "exp2", "expm1", "floor", "floordiv", "ge", "gt", "hypot", "identity", "le", "log", "log1p",
-    "log2", "log10", "lt", "maximum", "minimum", "mod", "mul", "ne", "neg", "pow", "reciprocal", "relu", "round",
-    "round_to",     "sigmoid", "sign", "sin", "sinh", "softplus", "sqrt", "square", "step", "stop_gradient", "sub", "tan", "tanh",
-    "trunc", "where",
+    "abs", "acos", "acosh", "add", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "copysign",
+    "cos", "cosh", "div", "eq", "erf", "erfc", "exp", "exp2", "expm1", "floor", "floordiv", "ge", "gt",
+    "hypot", "identity", "le", "log", "log1p", "log2", "log10", "lt", "maximum", "minimum", "mod", "mul",
+    "ne", "neg", "pow", "reciprocal", "relu", "round", "round_to", "sigmoid", "sign", "sin", "sinh",
+    "softplus", "sqrt", "square", "step", "stop_gradient", "sub", "tan", "tanh", "trunc", "where",
 ]
 # fmt: on
 
@@ -460,7 +460,8 @@ eq       = Op("eq",         "=",    _compare(operator.eq), (None, None), _PN, co
 ne       = Op("ne",         "≠",    _compare(operator.ne), (None, None), _PN, commutative=True)
 
 sum      = Op("sum",        "Σ",    _sum,             lambda operands, out: (1.0,) * len(operands), _RR)
-take     = Op("take",       "[]",   _take,            lambda operands, out: _taken(operands), (_FRACTION, *_RR), selects=True)
+take     = Op("take",       "[]",   _take,            lambda operands, out: _taken(operands),
+                                                      (_FRACTION, *_RR), selects=True)
 dot      = Op("dot",        "·",    _dot,             lambda operands, out: _other_half(operands), _RR + _RR)
 
 identity = Op("identity",   "",     lambda x: x,      (lambda x, out: 1.0,), _R)

@@ -10,7 +10,7 @@ from functools import update_wrapper
 from types import MethodType
 from typing import Any
 
-from nodegrad.graph import dependents, patient_collector
+from nodegrad.graph import dependents, recording
 from nodegrad.inputs import described, one_of
 from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
 from nodegrad.trees import Number, Tree, blocks, build, container, flatten
@@ -124,7 +124,7 @@ def jvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
     """
     _check_function(f, "jvp")
     arguments = _arguments(primals, "primals", "jvp")
-    with patient_collector():
+    with recording():
         record = run("jvp", f, arguments, {}, range(len(arguments)), None)
         seeds = _seeds(record.variables, _arguments(tangents, "tangents", "jvp"), "tangents", "jvp")
         record = record.symbolic() if any(isinstance(x, Value) for x in seeds.values()) else record
@@ -161,13 +161,13 @@ class _PullBack:
 
     def __init__(self, f: Function, primals: tuple[Tree, ...]) -> None:
         self.f, self.primals = f, primals
-        with patient_collector():
+        with recording():
             record = run("vjp", f, primals, {}, range(len(primals)), None)
         self.record = record._replace(active=dependents(record.order, record.variables))
         self.value = build(record.result, map(record.number, record.outputs))
 
     def __call__(self, adjoints: Tree) -> tuple[Tree, ...]:
-        with patient_collector():
+        with recording():
             seeds = _seeds(self.record.outputs, adjoints, "adjoints", "the function that vjp returned")
             values = any(isinstance(x, Value) for x in seeds.values())
             gradient: tuple[Tree, ...] = (self.record.symbolic() if values else self.record).gradient(seeds)
@@ -244,7 +244,7 @@ class _ValueAndGradient(_Transformed):
                 beside.append(aux)
             return _one_output(result, self.user)
 
-        with patient_collector():
+        with recording():
             record = self.record(scalar, args, kwargs)
             (output,) = record.outputs
             value = record.number(output)
@@ -264,7 +264,7 @@ class _Jacobian(_Transformed):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tree:
         mode, sparse = self.option
-        with patient_collector():
+        with recording():
             record = self.record(self.f, args, kwargs)
             if sparse:
                 return record.sparse(mode)

@@ -26,9 +26,9 @@ class Recorded(Protocol):
         """What is computed: the results, then the guards."""
 
 
-def lower(recording: Recorded) -> tuple[Program, list[Value]]:
+def lower(recorded: Recorded) -> tuple[Program, list[Value]]:
     """Return the program of a recording, and the Values that the function closes over: its parameters."""
-    inputs, outputs = recording.inputs, recording.wanted
+    inputs, outputs = recorded.inputs, recorded.wanted
     order = topological_order(*[node for node in outputs if isinstance(node, Value)])
     parameters = _closed_over(order, set(inputs))
     program = _program([*inputs, *parameters], order, outputs)

@@ -11,7 +11,7 @@ from threading import get_ident
 from typing import Any, NamedTuple
 
 from nodegrad.compiler.lower import lower_loop
-from nodegrad.graph import patient_collector, topological_order
+from nodegrad.graph import recording, topological_order
 from nodegrad.loops import Roller, rolled
 from nodegrad.ops import plain
 from nodegrad.transforms import plain_places
@@ -92,7 +92,7 @@ class Recorder:
         """Listen while a block runs, in place of whoever records in this thread already."""
         token = _current.set(self)
         try:
-            with patient_collector(), listen(self), rolled(self._roller):
+            with recording(), listen(self), rolled(self._roller):
                 yield
         finally:
             _current.reset(token)

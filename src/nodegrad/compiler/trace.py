@@ -14,7 +14,7 @@ from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import optimize, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
 from nodegrad.compiler.record import Recording, Way, named, record
-from nodegrad.graph import patient_collector
+from nodegrad.graph import recording
 from nodegrad.trees import Spec, builder, mapped
 
 
@@ -76,15 +76,15 @@ class Trace:
         key: what names its program among those whose native code is kept; "": it is not.
     """
 
-    def __init__(self, recording: Recording, make: MakeBackend, started: float) -> None:
-        self.spec = recording.spec
-        self.expected = [guard.answer for guard in recording.guards]
-        self.lines = [guard.line for guard in recording.guards]
-        self.results = len(recording.outputs)
-        self.example = [leaf._data for leaf in recording.inputs]
-        with patient_collector():
-            program, self.parameters = lower(recording)
-            recording.forget()
+    def __init__(self, recorded: Recording, make: MakeBackend, started: float) -> None:
+        self.spec = recorded.spec
+        self.expected = [guard.answer for guard in recorded.guards]
+        self.lines = [guard.line for guard in recorded.guards]
+        self.results = len(recorded.outputs)
+        self.example = [leaf._data for leaf in recorded.inputs]
+        with recording():
+            program, self.parameters = lower(recorded)
+            recorded.forget()
             self.operations = len(program.ops)
             program = optimize(program)
         self.program = program if len(program.ops) > UNCHECKED else check(program)
@@ -125,7 +125,7 @@ class Trace:
             spans = {"all": slice(None), "results": slice(self.results), "guards": slice(self.results, None)}
             program: Program = replace(self.program, outputs=outputs[spans[part]])
             program = sweep_dead(program) if self.lines and part != "all" else program
-            with patient_collector():
+            with recording():
                 # Guards are computed as eager code does: rounded otherwise, a row on the brink of a branch
                 # would go a way that eager code does not take.
                 exact = {"exact": True} if self.lines and part != "results" else {}
@@ -185,18 +185,18 @@ class Trace:
         return np.asarray(((found != 0.0) == np.array(self.expected)[:, None]).all(axis=0))
 
 
-def make_trace(f: Any, recording: Recording, make: MakeBackend, started: float) -> Trace:
+def make_trace(f: Any, recorded: Recording, make: MakeBackend, started: float) -> Trace:
     """Compile what `f` did in a recording.
 
     Raises:
         ValueError: if it took numbers out of the record: what is done with them leaves no trace, and replays
             may not show it (a branch that no row at hand takes).
     """
-    refuse(f, recording.reads)
-    inputs = list(recording.inputs)
-    trace = Trace(recording, make, started)
+    refuse(f, recorded.reads)
+    inputs = list(recorded.inputs)
+    trace = Trace(recorded, make, started)
     known = {*inputs, *trace.parameters}
-    refuse(f, [line for leaf, line in recording.elsewhere.items() if leaf in known])
+    refuse(f, [line for leaf, line in recorded.elsewhere.items() if leaf in known])
     return trace
 
 

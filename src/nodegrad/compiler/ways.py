@@ -17,7 +17,7 @@ import numpy as np
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.record import Recorder, Way, named, numbers_of, record
 from nodegrad.compiler.trace import MakeBackend, Trace, make_trace, refuse, verify
-from nodegrad.graph import patient_collector
+from nodegrad.graph import recording
 from nodegrad.transforms import plain_places
 from nodegrad.trees import Build, Spec, builder, flatten
 from nodegrad.value import Value, literal, stand_in
@@ -172,14 +172,14 @@ class Ways:
     def run_all(self, blocks: list[Array], rows: Any) -> dict[int, Found]:
         """Run rows eagerly."""
         table = np.concatenate([block[rows].reshape(len(rows), -1) for block in blocks], axis=1)
-        with patient_collector():
+        with recording():
             return {
                 row: self.run(numbers) for row, numbers in zip(rows.tolist(), table.tolist(), strict=True)
             }
 
     def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
         """Run a row eagerly, and note its way."""
-        with patient_collector():  # until the graph is gone, or the collector would go through it
+        with recording():  # until the graph is gone, or the collector would go through it
             return self._watch(numbers)
 
     def _watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
@@ -219,10 +219,10 @@ class Ways:
         """Record a row, check the trace on others, and keep it."""
         started = perf_counter()
         f = self.function()
-        with patient_collector():
-            recording = record(f, self.spec, numbers)
-            assert recording is not None, "only a replay ends early"
-            trace = make_trace(f, recording, self.make, started)
+        with recording():
+            recorded = record(f, self.spec, numbers)
+            assert recorded is not None, "only a replay ends early"
+            trace = make_trace(f, recorded, self.make, started)
             verify(trace, f, self.spec, numbers, others)
         trace.seconds = perf_counter() - started
         return self.keep(trace)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.graph import changed_operand, patient_collector, topological_order
+from nodegrad.graph import changed_operand, recording, topological_order
 from nodegrad.show.text import indexed, plain_name
 from nodegrad.value import Value, tell_read
 
@@ -23,7 +23,7 @@ class Vertex:
     stale: bool = False  # whether an operand holds another number by now
 
 
-@patient_collector()
+@recording()
 def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
     """Copy the numbers of every node, operands first; `open_dots` makes products and a sum of each dot."""
     made: dict[Value, Vertex] = {}

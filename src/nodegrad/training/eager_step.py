@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from nodegrad.graph import patient_collector
+from nodegrad.graph import recording
 from nodegrad.optim import clip_grad_norm
 from nodegrad.training.problem import Batch, Problem, Taken
 
@@ -47,7 +47,7 @@ class EagerStep:
         samples = known if batch is None else batch if hasattr(batch, "parts") else [known[i] for i in batch]
         self.optimizer.zero_grad()
         total = 0.0
-        with patient_collector():
+        with recording():
             for sample in samples:
                 error = self.problem.error(*sample)
                 error.backward()
@@ -56,7 +56,7 @@ class EagerStep:
 
     def validate(self) -> float:
         """Return the sum of the losses of the samples held out."""
-        with patient_collector():
+        with recording():
             return math.fsum(
                 self.problem.held_out_error(*sample).data for sample in self.problem.held_out or ()
             )

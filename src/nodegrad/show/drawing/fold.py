@@ -19,7 +19,7 @@ from string import ascii_letters
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.graph import patient_collector, topological_order
+from nodegrad.graph import recording, topological_order
 from nodegrad.show.snapshot import Vertex
 
 PARTS = 80  # circles and classes; with more the picture would be too large
@@ -85,7 +85,7 @@ def flatten(order: Sequence[Vertex], kept: Collection[Vertex]) -> list[Vertex]:
     return [vertex for vertex in order if vertex not in inner]
 
 
-@patient_collector()
+@recording()
 def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> list[Group]:
     """Group vertices by shape and by the groups they feed; each vertex in `apart` gets a group of its own.
 
@@ -116,7 +116,7 @@ def boxes(order: Sequence[Vertex], above: int) -> list[Group]:
     return fold(flatten(order, order[-1:]), order[-1:]) if len(order) > above else single(order)
 
 
-@patient_collector()
+@recording()
 def alike(order: Sequence[Vertex], apart: Collection[Vertex]) -> list[list[Vertex]]:
     """List the vertices of each group that `fold` makes when it has no limit."""
     return list(_gather(order, _shapes(order), apart, by_feeds=True).values())

@@ -9,7 +9,7 @@ from itertools import groupby, islice
 from math import isnan
 from typing import Any
 
-from nodegrad.graph import changed_operand, dependents, patient_collector, topological_order
+from nodegrad.graph import changed_operand, dependents, recording, topological_order
 from nodegrad.show.drawing.fold import flatten
 from nodegrad.show.explaining import chain_rule
 from nodegrad.show.explaining.chain_rule import Step, Term, written
@@ -180,7 +180,7 @@ def _by_consumer(terms: Sequence[Term]) -> dict[Value, list[Term]]:
     return found
 
 
-@patient_collector()
+@recording()
 def explain(output: Value, wrt: Any = None) -> Explanation:
     """Write out the chain rule for this very graph, each node from the output backwards.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nodegrad.data import samples
-from nodegrad.graph import patient_collector, topological_order
+from nodegrad.graph import recording, topological_order
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.show.drawing.fold import Group, boxes
 from nodegrad.show.drawing.picture import arrows, cells, kind_of
@@ -102,7 +102,7 @@ class Recorder:
         if self.calls % self.every == 0:
             self._record()
 
-    @patient_collector()
+    @recording()
     def _record(self) -> None:
         total, gradients = 0.0, dict.fromkeys(self.parameters, 0.0)
         predictions = []

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nodegrad.graph import patient_collector
+from nodegrad.graph import recording
 from nodegrad.inputs import as_list, described
 from nodegrad.trees import flatten
 from nodegrad.value import Value
@@ -84,7 +84,7 @@ def _quickest(
     places = range(0, len(points), max(1, len(points) // PROBES))
     if found and all(_agree(found[place], eager(points[place])) for place in places):
         return found
-    with patient_collector():  # the graph of a point is dropped before the next
+    with recording():  # the graph of a point is dropped before the next
         return [eager(point) for point in points]
 
 
