@@ -2,9 +2,12 @@
 
 import json
 import math
+import sys
+from itertools import count
 
 import pytest
 
+import nodegrad as ng
 from nodegrad import Value
 from nodegrad.nn import MLP
 from nodegrad.optim import (
@@ -502,3 +505,33 @@ def test_state_holds_the_learning_rates_of_groups():
     assert [group.learning_rate for group in target.groups] == [0.1, 0.5]
     with pytest.raises(ValueError, match="rates of 2 groups; got 1"):
         target.load_state_dict(source.state_dict() | {"learning_rates": [0.1]})
+
+
+@pytest.mark.parametrize("moment", range(40))
+def test_interruption_leaves_no_half_of_a_step(moment):
+    def steps(interrupted):
+        parameters = [Value(float(k)) for k in range(3)]
+        optimizer = SGD(parameters, 0.1, momentum=0.9)
+        for parameter in parameters:
+            parameter.grad = 1.0
+        lines = count()
+
+        def trace(frame, event, argument):
+            if frame.f_code.co_filename != ng.optim.__file__:
+                return None
+            if event == "line" and next(lines) == moment:
+                raise KeyboardInterrupt
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace if interrupted else None)
+        try:
+            optimizer.step()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        return [parameter.data for parameter in parameters], optimizer.states, optimizer.steps
+
+    untouched = [0.0, 1.0, 2.0], [()] * 3, 0
+    assert steps(interrupted=True) in (untouched, steps(interrupted=False))

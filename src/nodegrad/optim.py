@@ -218,10 +218,17 @@ class Optimizer:
                     updated.append(self.rule(leaf.data, leaf.grad, state, place, rate))
                 else:
                     updated.append((leaf.data, state))
+        steps = self.steps + 1
+        try:
+            self._take_over(updated, steps)
+        except KeyboardInterrupt:  # which must not leave half of a step
+            self._take_over(updated, steps)
+            raise
+
+    def _take_over(self, updated: list[tuple[float, State]], steps: int) -> None:
         for parameter, (number, _) in zip(self.parameters, updated, strict=True):
             parameter.data = number
-        self.states = [state for _, state in updated]
-        self.steps += 1
+        self.states, self.steps = [state for _, state in updated], steps
 
     def _check_gradients(self) -> None:
         """Warn if no parameter has got a gradient since the last step: there is nothing to learn from."""

@@ -15,6 +15,7 @@ from nodegrad import Value, data
 from nodegrad.nn import MLP, Neuron, mean_squared_error
 from nodegrad.optim import SGD, Adam, AdamW, Optimizer, RMSProp, linear
 from nodegrad.training import REASONS, History, fit
+from nodegrad.training.problem import Problem
 
 LINE_X, LINE_Y = [[0.0], [1.0], [2.0], [4.0]], [1.0, 3.5, 4.5, 9.0]  # least squares: m = 68 / 35, c = 1.1
 
@@ -266,6 +267,28 @@ def test_interruption_leaves_a_usable_model_and_history():
     assert (history.reason, history.epochs) == ("interrupted", 3)
     assert math.isfinite(model([1.0]).data)
     assert fit(model, LINE_X, LINE_Y, epochs=1).reason == "max epochs"
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("where", ["validation", "metric"])
+def test_interruption_in_mid_epoch_leaves_courses_of_one_length(where, compile, monkeypatch):
+    calls = []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return 0.0
+
+    settings = {"metrics": [interrupted]}
+    if where == "validation":
+        monkeypatch.setattr(Problem, "mean_over_held_out", interrupted)
+        settings = {"validation": (LINE_X, LINE_Y), "metrics": "r2"}
+    history = fit(line(), LINE_X, LINE_Y, compile=compile, restore_best=True, **settings)
+
+    lengths = {len(course) for course in [*history.history.values(), history.gradient_norms]}
+    assert (history.reason, lengths) == ("interrupted", {2})
+    assert history.best_epoch <= history.epochs
 
 
 def test_interruption_while_compiling_leaves_the_model_alone(monkeypatch):

@@ -2,6 +2,7 @@
 
 import math
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,22 @@ def test_a_callback_cannot_change_the_parameters_of_a_solver():
 
     with pytest.raises(ValueError, match="a callback changed the parameters"):
         ng.fit(model, [[0.0], [1.0]], [1.0, 3.0], optimizer="lbfgs", callback=callback)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "lm"])
+def test_interruption_leaves_the_parameters_of_the_last_iteration(optimizer):
+    X, y = data.make_line(20, noise=1.0, seed=1)
+    model, states = MLP(1, [2, 1], "tanh", seed=1), []
+
+    def callback(epoch, history):
+        states.append(model.state_dict())
+        if epoch == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    history = ng.fit(model, X, y, optimizer=optimizer, callback=callback)
+
+    assert (history.reason, history.epochs) == ("interrupted", 3)
+    assert model.state_dict() == states[-1]
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "lm"])

@@ -34,6 +34,7 @@ class Run:
         self.history = History(model=problem.model, optimizer=problem.optimizer)
         self.best: tuple[float, list[float]] = (math.inf, [])
         self.criteria = Criteria(settings)
+        self.noted: list[tuple[list[float], int]] = []  # courses and their lengths before this epoch
         self.chunk = 1  # steps in a call
         self.tried = False  # whether a compiled step has been compared with eager code
         problem.ranks.together(lambda: load_checkpoint(self) if settings.resume else None)
@@ -46,6 +47,8 @@ class Run:
             self._go()
         except KeyboardInterrupt:
             self.history.reason = "interrupted"
+            for course, length in self.noted:
+                del course[length:]
         except NotFinite as found:
             self.history.reason = "diverged"
             warnings.warn(
@@ -139,13 +142,16 @@ class Run:
                 size for *_, size in taken
             )
             norm = max(norm for _, norm, _ in taken)
-        history.gradient_norms.append(norm)
-        history.losses.append(watched)
+        self._note(history.gradient_norms, norm)
+        self._note(history.losses, watched)
         if problem.held_out is not None:
             watched = problem.mean_over_held_out(lambda: self._attempt(lambda step: step.validate()))
-            history.validation_losses.append(watched)
+            self._note(history.validation_losses, watched)
+        if settings.watched:
+            self._look(watched)
+        self.noted = []
         reason = self.criteria.met(watched, norm)
-        if settings.watched and self._look(watched):
+        if settings.callbacks and self._call():
             reason = reason or "callback"
         history.reason = reason or ("max epochs" if history.epochs >= settings.epochs else "")
         if settings.checkpoint is not None and (
@@ -154,26 +160,36 @@ class Run:
             self._push()
             problem.ranks.together(lambda: save_checkpoint(self))
 
-    def _look(self, watched: float) -> bool:
-        """Compute metrics and call the callbacks, on the present model; take over what they change in it."""
+    def _note(self, course: list[float], number: float) -> None:
+        """Append a number to a course, so that Ctrl-C before the end of the epoch can take it back."""
+        self.noted.append((course, len(course)))
+        course.append(number)
+
+    def _look(self, watched: float) -> None:
+        """Compute metrics, and keep the parameters if they are the best so far."""
         settings, history, problem = self.settings, self.history, self.problem
         self.step.push()
-        if settings.restore_best and watched < self.best[0]:
-            self.best = watched, [leaf.data for leaf in problem.optimizer.parameters]
-            history.best_epoch = history.epochs
         for prefix, part in (("", problem.known), ("val_", problem.held_out)):
             if settings.metrics and part is not None:
                 predictions = problem.predictions(part)
                 targets = rows(part.parts[1])
                 for name, metric in settings.metrics.items():
-                    history.metrics.setdefault(prefix + name, []).append(metric(predictions, targets))
-        if not settings.callbacks:
-            return False
-        answers = problem.ranks.summed(
-            lambda: [float(sum([bool(call(history.epochs, history)) for call in settings.callbacks]))], 1
-        )
+                    found = metric(predictions, targets)
+                    self._note(history.metrics.setdefault(prefix + name, []), found)
+        if settings.restore_best and watched < self.best[0]:
+            self.best = watched, [leaf.data for leaf in problem.optimizer.parameters]
+            history.best_epoch = history.epochs
+
+    def _call(self) -> bool:
+        """Call the callbacks and take over what they change; return whether one asks to stop."""
+        history, callbacks, ranks = self.history, self.settings.callbacks, self.problem.ranks
+
+        def call() -> list[float]:
+            return [float(sum([bool(each(history.epochs, history)) for each in callbacks]))]
+
+        answers = ranks.summed(call, 1)
         self.step.pull()
-        problem.ranks.together(self._agree)
+        ranks.together(self._agree)
         return bool(answers[0])
 
     # Compiled or eager.
