@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -20,7 +21,7 @@ HEAD = '''"""The operators and methods of Value that are derived from the table,
 `python tests/test_typing.py` writes this file.
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
 from nodegrad.value import Value
 
@@ -46,11 +47,11 @@ def methods():
 
 def declaration(name, method):
     """Return the line that declares a method or an operator."""
-    op = ops.TABLE.get(method.__name__)
-    operands = 1 if name.startswith("__") else op.arity - 1 if op else 0
+    op, refuses = ops.TABLE.get(method.__name__), method.__annotations__["return"] is NoReturn
+    operands = op.arity - 1 if op else 1 if name.startswith("__") and not refuses else 0
     parameters = ", ".join(["self", *["other: Any"] * operands])
     ignored = "  # type: ignore[override]" if name in UNCOMMON else ""
-    return f"    def {name}({parameters}) -> Value: ...{ignored}\n"
+    return f"    def {name}({parameters}) -> {'NoReturn' if refuses else 'Value'}: ...{ignored}\n"
 
 
 def test_methods_derived_from_the_table_are_declared():

@@ -11,6 +11,7 @@ The file is long because its three parts are read together: the loops, one recor
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from threading import get_ident
 from typing import Any, NamedTuple
 
@@ -268,11 +269,11 @@ def _roll(
     given, given_spec = flatten(() if y is None else y)
     after = _values(flatten(_next(user, spec, after))[0])
     condition = None if turns is not None else _value(go, _from_condition(user))
-    loop = Loop(now, x, recorder.order, condition, after, _values(given), turns, limit)
+    loop = Loop(now, x, recorder.order, condition, after, _values(given), turns, limit, roller)
     operands = (*first, *loop.outside, *_values([item for items, _ in taken for item in items]))
-    if _pays_turn_by_turn(loop, operands, roller):
+    if _pays_turn_by_turn(loop, operands):
         return None
-    last, ys = loop.results(operands, roller)
+    last, ys = loop.results(operands)
     if y is None:
         return build(spec, last), [None] * len(taken)
     return build(spec, last), [build(given_spec, each) for each in ys]
@@ -323,7 +324,7 @@ class _Turn:
             )
 
 
-def _pays_turn_by_turn(loop: "Loop", operands: Sequence[Value], roller: Roller) -> bool:
+def _pays_turn_by_turn(loop: "Loop", operands: Sequence[Value]) -> bool:
     """Return whether a loop of known length should be recorded turn by turn.
 
     Its partials are carried forward, one tangent for each operand to differentiate by: reverse mode costs
@@ -337,10 +338,11 @@ def _pays_turn_by_turn(loop: "Loop", operands: Sequence[Value], roller: Roller) 
     if len(changing) <= _WIDE or loop.turns * len(loop.order) > _LONGEST:
         return False
     order = topological_order(*changing)
-    sources = [x for x in order if x.op is identity or (x.op is None and x not in roller.inputs)]
+    sources = [x for x in order if x.op is identity or (x.op is None and x not in loop.roller.inputs)]
     return len(changing & dependents(order, sources)) > _WIDE
 
 
+@dataclass(eq=False)
 class Loop:
     """A loop as it is recorded: one turn on stand-ins.
 
@@ -353,41 +355,38 @@ class Loop:
         given: what a turn gives out.
         turns: the number of turns, or None.
         limit: how many turns are an error, if there is a condition; None: it settles.
+        roller: who makes it one operation.
+        narrower: the loop that this one carries tangents beside: its results are among this one's.
         outside: what is read from outside the loop.
         lowered: what the roller made of it.
-        narrower: the loop that this one carries tangents beside: its results are among this one's.
     """
 
+    state: list[Value]
+    items: list[Value]
+    order: list[Value]
+    condition: Value | None
+    after: list[Value]
+    given: list[Value]
+    turns: int | None
+    limit: int | None
+    roller: Roller
     narrower: "Loop | None" = None
 
-    lowered: Any = None
-
-    def __init__(
-        self,
-        state: list[Value],
-        items: list[Value],
-        order: list[Value],
-        condition: Value | None,
-        after: list[Value],
-        given: list[Value],
-        turns: int | None,
-        limit: int | None,
-    ) -> None:
-        self.state, self.items, self.order, self.condition = state, items, order, condition
-        self.after, self.given, self.turns, self.limit = after, given, turns, limit
-        inside = {*state, *items, *order}
-        read = [operand for node in order for operand in node.operands]
-        read += [x for x in (condition, *after, *given) if x is not None]
+    def __post_init__(self) -> None:
+        inside = {*self.state, *self.items, *self.order}
+        read = [operand for node in self.order for operand in node.operands]
+        read += [x for x in (self.condition, *self.after, *self.given) if x is not None]
         self.outside = list(dict.fromkeys(x for x in read if x not in inside and x.op is not constant))
+        self.lowered: Any = None
         self._last: tuple[Any, Sequence[float]] = (None, ())
         self._jacobians: dict[Any, Any] = {}
 
-    def results(self, operands: tuple[Value, ...], roller: Roller) -> tuple[list[Value], list[list[Value]]]:
+    def results(self, operands: tuple[Value, ...]) -> tuple[list[Value], list[list[Value]]]:
         """Return the last state, and what each turn gives out, for the first state, outside and all items."""
-        self.lowered = roller.lower(self)
+        self.lowered = self.roller.lower(self)
         count, size = len(self.after), len(self.given)
         made = [
-            Value.apply_op(LoopResult(self, index, roller), operands)
+            Value.apply_op(Composite(f"loop[{index}]", "loop", self, index), operands)
             for index in range(count + size * (self.turns or 0))
         ]
         return made[:count], [made[at : at + size] for at in range(count, len(made), size)] if size else []
@@ -398,42 +397,21 @@ class Loop:
             self._last = numbers, self.lowered.value(*numbers)
         return self._last[1]
 
-    def jacobian(
-        self, operands: tuple[Value, ...], wanted: Sequence[int], roller: Roller
-    ) -> list[dict[int, Value]]:
-        """Return, for each result, its partials by the wanted operands; those known to be 0 are left out."""
+    def partials(self, index: int, node: Value, wanted: Sequence[int]) -> list[Any]:
+        """Return the partials of a result by the wanted operands; None for those known to be 0."""
+        operands = node.operands
         key = tuple(wanted), tuple(map(id, operands))
         if key not in self._jacobians:  # the operands are kept, too, so that no other gets their id
-            self._jacobians[key] = operands, _jacobian(self, operands, wanted, roller)
-        found: list[dict[int, Value]] = self._jacobians[key][1]
-        return found
-
-
-class LoopResult(Composite):
-    """One result of a loop, whose operands are the loop's: first state, outside, items turn after turn."""
-
-    __slots__ = ("index", "loop", "roller")
-    loop: Loop
-    index: int
-    roller: Roller
-
-    def __init__(self, loop: Loop, index: int, roller: Roller) -> None:
-        super().__init__(f"loop[{index}]", "loop", lambda *numbers: loop.value(*numbers)[index])
-        for name, it in (("loop", loop), ("index", index), ("roller", roller)):
-            object.__setattr__(self, name, it)
-
-    def partials_of(self, node: Value, wanted: Sequence[int]) -> list[Any]:
-        """Return the partial derivatives by the wanted operands."""
-        found = self.loop.jacobian(node.operands, wanted, self.roller)[self.index]
-        return [found.get(index) for index in wanted]
+            self._jacobians[key] = operands, _jacobian(self, operands, wanted)
+        found: dict[int, Value] = self._jacobians[key][1][index]
+        return [found.get(place) for place in wanted]
 
 
 # The partials of a loop: the loop with tangents beside its state.
 
 
-def _jacobian(
-    loop: Loop, operands: tuple[Value, ...], wanted: Sequence[int], roller: Roller
-) -> list[dict[int, Value]]:
+def _jacobian(loop: Loop, operands: tuple[Value, ...], wanted: Sequence[int]) -> list[dict[int, Value]]:
+    """Return, for each result, its partials by the wanted operands; those known to be 0 are left out."""
     states, reads, turns = len(loop.state), len(loop.outside), loop.turns or 0
     state, items, after, given = ([*x] for x in (loop.state, loop.items, loop.after, loop.given))
     first = [*operands[:states]]
@@ -467,14 +445,15 @@ def _jacobian(
                     given.append(_value(tangents[node]))
             places.append((in_state, in_given))
     order = [*loop.order, *recorder.order]
-    wider = Loop(state, items, order, loop.condition, after, given, loop.turns, loop.limit)
-    wider.narrower = loop
+    wider = Loop(
+        state, items, order, loop.condition, after, given, loop.turns, loop.limit, loop.roller, narrower=loop
+    )
     taken: list[Value] = []
     for turn in range(turns):
         at = states + reads + turn * len(loop.items)
         taken += operands[at : at + len(loop.items)]
         taken += [literal(float(turn == each)) for each in marked]
-    last, ys = wider.results((*first, *wider.outside, *taken), roller)
+    last, ys = wider.results((*first, *wider.outside, *taken))
     of_state = [
         {index: last[at[place]] for index, (at, _) in zip(wanted, places, strict=True) if place in at}
         for place in range(states)

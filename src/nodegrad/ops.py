@@ -70,14 +70,15 @@ class Op:
 
     def __call__(self, *operands: Any) -> Any:
         """Apply to numbers: floats give a float, Values a Value."""
-        floats = True
         for operand in operands:
             if type(operand) is not float:
-                floats = False
-                if hasattr(operand, "apply_op"):
-                    return operand.apply_op(self, operands)
-        if floats and len(operands) == self.arity:
-            return self.value(*operands)  # as below, in half the time
+                break
+        else:
+            if len(operands) == self.arity:
+                return self.value(*operands)  # as below, in half the time
+        for operand in operands:
+            if hasattr(operand, "apply_op"):
+                return operand.apply_op(self, operands)
         if self.arity is not None and len(operands) != self.arity:
             raise wrong_arity(self, len(operands))
         return self.value(*[plain(operand, self.name) for operand in operands])
@@ -99,18 +100,29 @@ class Op:
 
 
 class Composite(Op):
-    """An operation that is not a row: it computes its partials from the node, for all wanted operands at once."""
+    """One of the numbers that something computes together: a result of a loop, a number of a solution.
 
-    def __init__(self, name: str, symbol: str, value: Callable[..., Any]) -> None:
-        super().__init__(name, symbol, value, self._not_by_number, ())
+    `whole` has `value(*numbers)`, which returns them all, and `partials(index, node, wanted)`: the partials of
+    one by the operands at the wanted places, numbers or Values; None for 0.
+    """
 
-    @staticmethod
-    def _not_by_number(operands: Any, out: Any) -> Any:
-        raise AssertionError("a composite operation is asked for its partials by node")
+    __slots__ = ("index", "whole")
+    whole: Any
+    index: int
+
+    def __init__(self, name: str, symbol: str, whole: Any, index: int) -> None:
+        super().__init__(name, symbol, lambda *numbers: whole.value(*numbers)[index], _by_node, ())
+        object.__setattr__(self, "whole", whole)
+        object.__setattr__(self, "index", index)
 
     def partials_of(self, node: Any, wanted: Sequence[int]) -> Sequence[Any]:
-        """Return the partials by the operands at these places, numbers or Values; None for 0."""
-        raise NotImplementedError
+        """Return the partials by the operands at these places."""
+        found: Sequence[Any] = self.whole.partials(self.index, node, wanted)
+        return found
+
+
+def _by_node(operands: Any, out: Any) -> Any:
+    raise AssertionError("a composite operation is asked for its partials by node")
 
 
 def _row(name: str) -> Op:

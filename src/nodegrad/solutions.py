@@ -124,7 +124,7 @@ def _solve(user: str, f: Callable[[Tree], Tree], start: Tree, find: Find) -> Tre
     if not compiled and not found:
         remedy = " In a bracket, f must have another sign at each end." if user == "root" else ""
         warnings.warn(f"{user} found no solution; the result is nan.{remedy}", RuntimeWarning, stacklevel=3)
-    solution = _Solution(user, f, spec, len(x))
+    solution = Solution(user, f, spec, len(x))
     return build(spec, solution.nodes(x))
 
 
@@ -269,8 +269,11 @@ def _linear(matrix: list[list[Number]], columns: list[list[Number]]) -> list[lis
 # What is found, as an operation.
 
 
-class _Solution:
-    """A solution of f(x) = 0 for as many numbers as f takes."""
+class Solution:
+    """A solution of f(x) = 0 for as many numbers as f takes.
+
+    As operations its numbers have these operands: the numbers found, then what f closes over.
+    """
 
     def __init__(self, user: str, f: Callable[[Tree], Tree], spec: Spec, count: int) -> None:
         self.user, self.f, self.spec, self.count = user, f, spec, count
@@ -291,15 +294,21 @@ class _Solution:
         if not outside and not any(isinstance(each, Value) for each in x):
             return x
         operands = (*given, *outside)
-        self.found = [Value.apply_op(SolutionResult(self, index), operands) for index in range(self.count)]
+        results = [Composite(self.user, self.user, self, index) for index in range(self.count)]
+        self.found = [Value.apply_op(result, operands) for result in results]
         return list(self.found)
 
-    def jacobian(self, wanted: Sequence[int]) -> list[list[Number]]:
-        """Return, for each wanted operand, the partials of all numbers of the solution."""
-        key = tuple(wanted)
-        if key not in self._jacobians:
-            self._jacobians[key] = self._differentiate(wanted)
-        return self._jacobians[key]
+    def value(self, *operands: float) -> Sequence[float]:
+        """Return the solution: the first operands."""
+        return operands
+
+    def partials(self, index: int, node: Value, wanted: Sequence[int]) -> list[Any]:
+        """Return the partials of one number by the wanted operands: None by the numbers that were found."""
+        by = tuple([place for place in wanted if place >= self.count])
+        if by and by not in self._jacobians:
+            self._jacobians[by] = self._differentiate(by)
+        rows = dict(zip(by, self._jacobians.get(by, ()), strict=True))
+        return [rows[place][index] if place in rows else None for place in wanted]
 
     def _differentiate(self, wanted: Sequence[int]) -> list[list[Number]]:
         x, operands = self.found, self.found[0].operands
@@ -314,22 +323,3 @@ class _Solution:
         matrix = [[adjoints.get(each, 0.0) for each in x] for adjoints in swept]
         columns = [[-adjoints.get(each, 0.0) for adjoints in swept] for each in by]
         return _linear(matrix, columns)
-
-
-class SolutionResult(Composite):
-    """One number of a solution. Operands: the numbers found, this one among them, then what f closes over."""
-
-    __slots__ = ("index", "solution")
-    index: int
-    solution: _Solution
-
-    def __init__(self, solution: _Solution, index: int) -> None:
-        super().__init__(solution.user, solution.user, lambda *numbers: numbers[index])
-        object.__setattr__(self, "index", index)
-        object.__setattr__(self, "solution", solution)
-
-    def partials_of(self, node: Value, wanted: Sequence[int]) -> list[Any]:
-        """Return the partial derivatives by the wanted operands: None by the numbers that were found."""
-        moved_by = [index for index in wanted if index >= self.solution.count]
-        rows = dict(zip(moved_by, self.solution.jacobian(moved_by), strict=True)) if moved_by else {}
-        return [rows[index][self.index] if index in rows else None for index in wanted]

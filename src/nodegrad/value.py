@@ -254,28 +254,13 @@ class Value(Methods):
             _made(out)
         return out
 
-    def __neg__(self) -> "Value":
-        return Value.apply_op(ops.neg, (self,))
-
     def __pos__(self) -> "Value":
         return self
-
-    def __abs__(self) -> "Value":
-        return Value.apply_op(ops.abs, (self,))
 
     def __round__(self, ndigits: int | None = None) -> "Value":
         if ndigits is None:
             return Value.apply_op(ops.round, (self,))
         return Value.apply_op(ops.round_to, (self, index(ndigits)))
-
-    def __floor__(self) -> "Value":
-        return Value.apply_op(ops.floor, (self,))
-
-    def __ceil__(self) -> "Value":
-        return Value.apply_op(ops.ceil, (self,))
-
-    def __trunc__(self) -> "Value":
-        return Value.apply_op(ops.trunc, (self,))
 
     def __divmod__(self, other: Any) -> tuple["Value", "Value"]:
         return self // other, self % other
@@ -304,19 +289,6 @@ class Value(Methods):
         if _observer is not None:
             _observer.decided(self, answer)
         return answer
-
-    def __float__(self) -> NoReturn:
-        raise _loses_gradient("float")
-
-    def __int__(self) -> NoReturn:
-        raise _loses_gradient("int")
-
-    def __complex__(self) -> NoReturn:
-        raise _loses_gradient("complex")
-
-    def as_integer_ratio(self) -> NoReturn:
-        """Refuse, for the functions of Python that ask a number for this."""
-        raise _loses_gradient("as_integer_ratio")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         """Let NumPy apply its function to objects, as it does without this method, or say what to write."""
@@ -486,15 +458,20 @@ def _leaf(data: float, grad: float, label: str) -> Value:
     return leaf
 
 
-def _loses_gradient(conversion: str) -> TypeError:
-    """Return the error for asking a Value for a plain number, with the line that asked."""
-    frame = sys._getframe(2)
-    return TypeError(
-        f"{conversion}() in {frame.f_code.co_name} (line {frame.f_lineno}) would silently lose the gradient "
-        "of a Value. Write nodegrad.NAME(value) for a function of nodegrad (nodegrad.sin, nodegrad.sum ...), "
-        "or value.data for the plain number; value != value asks for nan. Derivatives are Values where the "
-        "function closes over Values, such as a model's parameters: compiled, it returns floats."
-    )
+def _refusal(conversion: str) -> Callable[[Value], NoReturn]:
+    """Return the method that refuses to give a plain number, and names the line that asked."""
+
+    def method(self: Value) -> NoReturn:
+        frame = sys._getframe(1)
+        raise TypeError(
+            f"{conversion}() in {frame.f_code.co_name} (line {frame.f_lineno}) would silently lose the "
+            "gradient of a Value. Write nodegrad.NAME(value) for a function of nodegrad (nodegrad.sin, "
+            "nodegrad.sum ...), or value.data for the plain number; value != value asks for nan. Derivatives "
+            "are Values where the function closes over Values, such as a model's parameters: compiled, it "
+            "returns floats."
+        )
+
+    return method
 
 
 def _label(children: Any, op: str, label: str) -> str:
@@ -534,6 +511,10 @@ for _name in ("sub", "truediv", "pow", "mod", "floordiv"):
     setattr(Value, f"__r{_name}__", _binary(_op, swapped=True))
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(Value, f"__{_name}__", _binary(ops.TABLE[_name]))
+for _name in ("neg", "abs", "floor", "ceil", "trunc"):
+    setattr(Value, f"__{_name}__", _method(ops.TABLE[_name]))
+for _name in ("__float__", "__int__", "__complex__", "as_integer_ratio"):  # what Python asks a number for
+    setattr(Value, _name, _refusal(_name.strip("_")))
 for _op in ops.TABLE.values():
     if _op.arity == 1 or _op in (ops.atan2, ops.hypot, ops.maximum, ops.minimum, ops.copysign):
         setattr(Value, _op.name, _method(_op))

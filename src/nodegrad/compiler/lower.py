@@ -8,9 +8,7 @@ from nodegrad.compiler.passes import optimize
 from nodegrad.compiler.program import ConstantPool, Loop, Program, loop, result
 from nodegrad.graph import topological_order
 from nodegrad.loops import Loop as RecordedLoop
-from nodegrad.loops import LoopResult
-from nodegrad.ops import COMPARISONS, TABLE, Op, constant, give_operators, plain
-from nodegrad.solutions import SolutionResult
+from nodegrad.ops import COMPARISONS, TABLE, Composite, Op, constant, give_operators, plain
 from nodegrad.value import Value
 
 
@@ -90,11 +88,11 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
 
     for node in order:
         op = node.op
-        if isinstance(op, LoopResult):
-            if op.loop not in loops:
-                loops[op.loop] = add(op.loop.lowered, tuple(map(place, node.operands)))
-            slots[node] = add(result(op.index), (loops[op.loop],))
-        elif isinstance(op, SolutionResult):
+        if isinstance(op, Composite) and isinstance(op.whole, RecordedLoop):
+            if op.whole not in loops:
+                loops[op.whole] = add(op.whole.lowered, tuple(map(place, node.operands)))
+            slots[node] = add(result(op.index), (loops[op.whole],))
+        elif isinstance(op, Composite):  # a number of a solution is among its operands
             slots[node] = place(node.operands[op.index])
         elif op is not constant and op is not None and node not in slots:
             read = tuple(map(place, node.operands))
