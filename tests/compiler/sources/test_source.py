@@ -396,16 +396,6 @@ def test_look_ups_in_tables_are_choices(run):
     assert all(same(numbers, compiled(*row)) for row, (_, numbers) in zip(rows, found, strict=True))
 
 
-def test_look_ups_inside_a_loop_are_refused():
-    compiled = ng.compile(
-        lambda x: ng.while_loop(lambda x: x < 9.0, lambda x: x + ng.take([x, 2.0], 1.0 * (x > 3)), x)
-    )
-    compiled(1.0)
-
-    with pytest.raises(ValueError, match="take is an operation"):
-        compiled.source("c")
-
-
 WRITTEN = [row for row in ROWS if row in STEPS or row in spellings.C]
 
 
@@ -460,3 +450,18 @@ def test_example_in_the_comment_is_what_the_function_gives():
 
     assert "with double x[2] = {2.0, 3.0}, out[1],\n   f(x, out) gives out = {6.5}." in compiled.source("c")
     assert "// Example: x = [2.0, 3.0] gives out = [6.5]." in compiled.source("js")
+
+
+def test_tables_are_looked_up_inside_loops(run):
+    table = [0.5, -1.0, 2.0, 0.25]
+
+    def walk(x, scale):
+        entries = [scale * each for each in table]
+        return ng.while_loop(lambda s: s < 20.0, lambda s: s + 1.5 + ng.abs(ng.take(entries, s % 4.0)), x)
+
+    compiled = ng.compile(ng.value_and_grad(walk, argnums=(0, 1)), exact=True)
+    assert_agrees(compiled, [(0.0, 1.0), (3.25, 2.0), (-7.5, 0.5)], run)
+
+
+def test_decimal_places_are_rounded(run):
+    assert_agrees(ng.compile(lambda x: round(x * 3.0, 2), exact=True), [(0.225,), (-1.115,), (1e300,)], run)

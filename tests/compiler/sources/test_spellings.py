@@ -19,13 +19,8 @@ HARD = [
 ]  # fmt: skip
 FEW = [0.0, -0.0, 0.5, 1.0, -1.0, 2.0, -3.0, 0.1, 1e-310, 1e200, math.inf, -math.inf, math.nan]
 FRACTIONS = [(n * 0.37 % 1.0, n * 0.61 % 1.0, n * 0.83 % 1.0) for n in range(1, 40)]
-PYTHON = {"round_to"}  # rounds decimal digits as only Python does
 # Rows that are composed of others are opened before they are written.
-SPELLED = {
-    name: row
-    for name, row in TABLE.items()
-    if row.arity is not None and row.composed is None and name not in PYTHON
-}
+SPELLED = {name: row for name, row in TABLE.items() if row.arity is not None and row.composed is None}
 
 
 def points(row):
@@ -85,7 +80,8 @@ def in_c(request, tmp_path_factory):
         parts.append(f"{head};\n{head} {{ return {spellings.C[row].format(*names)}; }}\n")
     body = "".join(parts)
     path = tmp_path_factory.mktemp("rows") / "rows.c"
-    path.write_text("#include <math.h>\n\n" + spellings.functions("c", body) + body, encoding="utf-8")
+    includes = "".join(f"#include <{name}.h>\n" for name in ("math", "stdio", "stdlib", "string"))
+    path.write_text(includes + spellings.functions("c", body) + body, encoding="utf-8")
     return ctypes.CDLL(
         str(compile_c(request.param, path, path.with_suffix(".so"), "-O2", "-shared", "-fPIC"))
     )
@@ -98,6 +94,57 @@ def test_row_in_c_equals_the_table(in_c, name):
     function.restype, function.argtypes = ctypes.c_double, [ctypes.c_double] * row.arity
 
     assert_same(name, [function(*point) for point in points(row)])
+
+
+PLACES = [-400.0, -308.0, -20.0, -3.0, -2.0, -1.0, -0.0, 1.0, 2.0, 3.0, 15.0, 16.0, 17.0, 25.0, 322.0, 400.0]
+ROUNDED = [
+    2.675,
+    0.5,
+    1.5,
+    2.5,
+    0.125,
+    0.375,
+    5.0,
+    15.0,
+    25.0,
+    35.0,
+    1050.0,
+    2.0**60,
+    1e22,
+    1.7976931348623157e308,
+]
+ROUNDED += [
+    5e-324,
+    2.2e-308,
+    9.9999999999999982,
+    0.1 + 0.2,
+    5e15,
+    4503599627370497.5,
+    1e300,
+    123456.789,
+    1e-5,
+]
+ROUNDING = [[sign * x, places] for x in ROUNDED for sign in (1.0, -1.0) for places in PLACES]
+
+
+def test_decimal_places_are_rounded_in_javascript_as_in_python(tmp_path):
+    main = f"""
+const show = (x) => (Object.is(x, -0) ? "-0" : String(x));
+console.log(JSON.stringify({ROUNDING!r}.map(([x, places]) => show(round_to(x, places)))));
+"""
+    path = tmp_path / "round.js"
+    path.write_text(spellings.functions("js", main) + main)
+
+    found = map(parse, json.loads(run_node(path)))
+    assert list(map(repr, found)) == [repr(TABLE["round_to"].value(*each)) for each in ROUNDING]
+
+
+def test_decimal_places_are_rounded_in_c_as_in_python(in_c):
+    function = in_c.test_round_to
+    function.restype, function.argtypes = ctypes.c_double, [ctypes.c_double] * 2
+
+    found = [function(*each) for each in ROUNDING]
+    assert list(map(repr, found)) == [repr(TABLE["round_to"].value(*each)) for each in ROUNDING]
 
 
 def test_error_functions_of_javascript_are_within_four_ulp_of_the_truth(tmp_path):

@@ -18,7 +18,8 @@ register restrict return short signed sizeof static struct switch typedef union 
 while main malloc free calloc realloc abs div exit rand system acos acosh asin asinh atan atan2 atanh
 cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma fmax fmin fmod frexp gamma hypot
 ilogb j0 j1 jn ldexp lgamma log log10 log1p log2 logb lrint lround modf nan nearbyint nextafter pow
-remainder rint round scalbn sin sinh sqrt tan tanh tgamma trunc y0 y1 yn unknown way1
+remainder rint round scalbn sin sinh sqrt tan tanh tgamma trunc y0
+y1 yn unknown way1 round_to snprintf atoi strchr strtod
 """
 
 
@@ -33,10 +34,14 @@ def _lines(given: Function, name: str, text: Text) -> Iterator[str]:
     kinds = {"x": "const double *x", "p": "const double *p", "out": "double *out"}
     head = f"int {name}({', '.join(kinds[each] for each in arrays)})"
     yield _comment(given, name, text.workspace)
-    yield "#include <math.h>"
-    if text.workspace > _ON_STACK:
-        yield "#include <stdlib.h>"
+    rounds = "round_to(" in text.code
+    used = {"math": True, "stdio": rounds, "stdlib": rounds or text.workspace > _ON_STACK, "string": rounds}
+    yield from [f"#include <{name}.h>" for name, is_used in used.items() if is_used]
     yield ""
+    yield "/* gcc leaves loops as they are at -O2, where clang runs several turns at once. */"
+    yield "#if defined __GNUC__ && !defined __clang__ && defined __OPTIMIZE__ && !defined __OPTIMIZE_SIZE__"
+    yield '#pragma GCC optimize ("O3")'
+    yield "#endif"
     yield "/* Contracting a*b + c into one operation would change the numbers. gcc does not with -std=c99. */"
     yield "#ifdef __clang__\n#pragma STDC FP_CONTRACT OFF\n#endif"
     yield '#ifdef __FAST_MATH__\n#error "This code needs nan and inf: no -ffast-math"\n#endif\n'
@@ -103,7 +108,7 @@ def _comment(given: Function, name: str, workspace: int) -> str:
     shown = f"x[{given.inputs}] = {_listed(given.example[0])}"
     call = f"{name}(x, {'NULL, ' * bool(given.parameters)}out)"
     lines += ["", f"Example: with double {shown}, out[{given.results}],"]
-    lines += [f"{call} gives out = {_listed(given.example[1])}.", f"Compile it: cc -std=c99 -O3 -c {name}.c"]
+    lines += [f"{call} gives out = {_listed(given.example[1])}.", f"Compile it: cc -std=c99 -O2 -c {name}.c"]
     text = "\n".join(fill(line, 110, subsequent_indent="      ") for line in lines)
     return "/* " + text.replace("*/", "* /").replace("/*", "/ *").replace("\n", "\n   ") + " */\n"
 

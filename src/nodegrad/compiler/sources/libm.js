@@ -21,6 +21,22 @@ function copysign(x, y) {
   return y < 0 || Object.is(y, -0) ? -Math.abs(x) : Math.abs(x);
 }
 
+// Round to so many decimal places, half to even, from the exact digits as Python does. toExponential rounds half up:
+// a tie is where the digits end with one 5 more, and there the even neighbour is nearest.
+function round_to(x, places) {
+  if (Number.isNaN(places)) return NaN;
+  if (!Number.isFinite(x) || x === 0) return x;
+  const exponent = Number(x.toExponential(17).split("e")[1]);
+  const digits = exponent + 1 + Math.trunc(Math.min(400, Math.max(-400, places)));
+  if (digits > 17) return x;
+  const size = Math.abs(x);
+  if (digits <= 0) return copysign(digits === 0 && size > Number(`5e${exponent}`) ? Number(`1e${exponent + 1}`) : 0, x);
+  const exact = size.toExponential(100).replace(".", "").split("e")[0];
+  const [rounded, power] = size.toExponential(digits - 1).split("e");
+  if (!/^50*$/.test(exact.slice(digits)) || exact[digits - 1] % 2) return copysign(Number(`${rounded}e${power}`), x);
+  return copysign(Number(`${exact.slice(0, digits)}e${exponent - digits + 1}`), x);
+}
+
 function exp2(x) {
   return Math.pow(2, x);
 }

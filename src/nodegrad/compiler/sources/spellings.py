@@ -12,10 +12,12 @@ from importlib import resources
 from math import inf
 from typing import Any
 
+from nodegrad import ops
 from nodegrad.compiler.spellings import SPELLINGS
 from nodegrad.ops import Op
 
-_LIBRARY = (resources.files("nodegrad.compiler") / "sources" / "libm.js").read_text(encoding="utf-8")
+_FOLDER = resources.files("nodegrad.compiler") / "sources"
+_LIBRARY = {language: (_FOLDER / f"libm.{language}").read_text(encoding="utf-8") for language in ("c", "js")}
 
 
 def number(x: float, language: str) -> str:
@@ -29,7 +31,7 @@ def number(x: float, language: str) -> str:
 
 def _function(name: str, language: str) -> str:
     """Return what a language calls a function of C's library."""
-    if language == "c" or f"function {name}(" in _LIBRARY:
+    if language == "c" or f"function {name}(" in _LIBRARY["js"]:
         return name
     return "Math.abs" if name == "fabs" else f"Math.{name}"
 
@@ -129,8 +131,9 @@ def _expression(op: Op, language: str) -> str:
 
 _SAME = ("identity", "stop_gradient", "copy")
 _SPELLED = [op for op in SPELLINGS if op.arity is not None]
-C: dict[Op, str] = {op: _expression(op, "c") for op in _SPELLED}
-JAVASCRIPT: dict[Op, str] = {op: _expression(op, "js") for op in _SPELLED}
+_ROUND_TO = {ops.round_to: "round_to({}, {})"}  # Python elsewhere; both libraries here have it
+C: dict[Op, str] = {op: _expression(op, "c") for op in _SPELLED} | _ROUND_TO
+JAVASCRIPT: dict[Op, str] = {op: _expression(op, "js") for op in _SPELLED} | _ROUND_TO
 
 
 def functions(language: str, code: str) -> str:
@@ -150,8 +153,8 @@ def functions(language: str, code: str) -> str:
 def _blocks(language: str) -> dict[str, str]:
     """Return what can be taken along: each name, and the text of its function with the comment above it."""
     found = {}
-    for block in _LIBRARY.split("\n\n")[1:] if language == "js" else ():
-        (name,) = re.findall(r"^(?:const|function) (\w+)", block, re.MULTILINE)[:1]
+    for block in _LIBRARY[language].split("\n\n")[1:]:
+        (name,) = re.findall(r"^(?:const|function|static double) (\w+)", block, re.MULTILINE)[:1]
         found[name] = block.strip() + "\n"
     for op, row in SPELLINGS.items():
         if row.formula is not None and op.name not in _SAME:

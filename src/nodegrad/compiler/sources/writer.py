@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nodegrad.compiler.passes import open_tables
 from nodegrad.compiler.program import PRODUCTS, STEPS, Loop, Program
 from nodegrad.compiler.slots import affine, run_length
 from nodegrad.compiler.sources import spellings
@@ -495,9 +496,10 @@ class _Writer:
         if id(program) not in names:
             self.shared.count += 1
             name = names[id(program)] = f"turn{self.shared.count}"
-            computes = list(range(program.leaves, program.leaves + len(program.ops)))
-            node = Node(computes=computes, results=program.outputs)
-            inner = _Writer(Branches(program, [], [node]), self.language, self.shared)
+            opened = open_tables(program)
+            computes = list(range(opened.leaves, opened.leaves + len(opened.ops)))
+            node = Node(computes=computes, results=opened.outputs)
+            inner = _Writer(Branches(opened, [], [node]), self.language, self.shared)
             self.shared.parts += self._turn(name, inner.write())
         return f"{names[id(program)]}(s, n)"
 

@@ -10,19 +10,6 @@ function rounded(x, count) {
   return [mantissa.replace(".", ""), Number(exponent)];
 }
 
-/** Round to decimal places as Python's round(x, places) does: by the exact number, half to even. */
-function round_to(x, places) {
-  if (Number.isNaN(places)) return NaN;
-  if (!Number.isFinite(x) || x === 0) return x;
-  const size = Math.abs(x);
-  const exponent = Number(size.toExponential(17).split("e")[1]);
-  const count = exponent + 1 + Math.trunc(Math.min(400, Math.max(-400, places)));
-  if (count > 17) return x; // so many digits tell every number apart
-  if (count <= 0) return (count === 0 && size > Number(`5e${exponent}`) ? Number(`1e${exponent + 1}`) : 0) * Math.sign(x);
-  const [digits, power] = rounded(size, count);
-  return Math.sign(x) * Number(`${digits}e${power - count + 1}`);
-}
-
 /** Look up an entry of a table by its index, rounded down; NaN outside the table. */
 function take(index, ...table) {
   return index >= 0 && index < table.length ? table[Math.floor(index)] : NaN;

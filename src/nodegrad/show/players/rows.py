@@ -14,7 +14,6 @@ from nodegrad.show.explaining.chain_rule import local_derivative
 from nodegrad.show.explaining.formula import ATOM, TEXT, Formula, Style, write
 from nodegrad.show.snapshot import Vertex
 
-SPELLED = JAVASCRIPT | {ops.round_to: "round_to({}, {})"}  # which number.js defines
 ANY_NUMBER = (ops.sum, ops.dot, ops.take)  # of operands: write() spells these; number.js defines take
 NEAR = 1e-12  # how far a recorded operation may be from what its own code computes, relatively
 
@@ -31,7 +30,7 @@ SCRIPT = Style(
     function="{}({})".format,
     brackets=("(", ")"),
     terms=2**62,
-    patterns={op.name: (text, (ATOM,) * text.count("{}")) for op, text in SPELLED.items()},
+    patterns={op.name: (text, (ATOM,) * text.count("{}")) for op, text in JAVASCRIPT.items()},
 )
 # What an operation looks like on {0}, {1} ...; what stands in (? ?) gets brackets if it begins with a minus.
 PATTERN = replace(TEXT, number=lambda x: f"{{{int(-x) - 1}}}", brackets=("(?", "?)"))
@@ -66,7 +65,7 @@ class Row:
 
     def computes(self, vertex: Vertex) -> bool:
         """Return whether the formulas give what the operation itself gave at a vertex."""
-        if self.op in SPELLED or self.op in ANY_NUMBER:
+        if self.op in JAVASCRIPT or self.op in ANY_NUMBER:
             return True
         numbers = {f"x[{at}]": operand.data for at, operand in enumerate(vertex.operands)} | {
             "out": vertex.data
@@ -98,7 +97,7 @@ def _spelled(formula: Formula | float) -> Formula | float:
     if not isinstance(formula, Formula) or formula.op is None:
         return formula
     operands = tuple(map(_spelled, formula.operands))
-    if formula.op in SPELLED or formula.op in ANY_NUMBER:
+    if formula.op in JAVASCRIPT or formula.op in ANY_NUMBER:
         return Formula(formula.name, formula.op, operands)
     value: Any = formula.op.value
     own = formula.op.composed or value.__wrapped__  # as `custom` keeps a function over floats
