@@ -90,7 +90,7 @@ def perturbed(trace, numbers, generator):
     values = [*numbers, *parameters, *[0.0] * len(program.ops), *reversed(program.constants)]
     for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
         value = op.value(*[values[operand] for operand in operands])
-        if op in SPELLINGS and not SPELLINGS[op].exact and math.isfinite(value):
+        if op in SPELLINGS and SPELLINGS[op].calls and op is not ng.ops.mod and math.isfinite(value):
             value += generator.uniform(-4.0, 4.0) * math.ulp(value)
         values[slot] = value
     return [values[slot] for slot in program.outputs[: trace.results]]
