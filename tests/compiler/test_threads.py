@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+import os
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -184,7 +185,7 @@ class HandedOver:
 def test_forks_of_two_threads_keep_their_locks_apart(monkeypatch):
     others = object()
     monkeypatch.setattr(forks, "_held", [])
-    monkeypatch.setattr(forks, "keeping_lock", HandedOver(lambda: forks._held.append(others)))
+    monkeypatch.setattr(forks, "_ORDER", [HandedOver(lambda: forks._held.append(others))])
 
     forks._hold()
     forks._release()
@@ -377,3 +378,32 @@ def test_eight_threads_compile_and_call_while_the_main_one_forks_and_is_interrup
     found = run_python("-W", "ignore", "-c", COMPILE_CALL_FORK_AND_INTERRUPT, timeout=60)
 
     assert found.strip() == f"True {[0] * 6}"
+
+
+FORK_WHILE_IMPORTING = """
+import importlib.abc, os, signal, sys, threading, time
+import nodegrad as ng
+
+class Slow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "nodegrad.compiler.passes":
+            begun.set()
+            time.sleep(0.3)
+
+begun = threading.Event()
+sys.meta_path.insert(0, Slow())
+thread = threading.Thread(target=lambda: ng.compile(lambda x: x * x)(3.0))
+thread.start()
+begun.wait()
+child = os.fork()
+if not child:
+    signal.alarm(20)  # a child that hangs dies of it
+    os._exit(int(ng.compile(lambda x: x * x)(3.0)))
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_forked_while_the_compiler_is_imported_can_compile(run_python):
+    assert run_python("-W", "ignore", "-c", FORK_WHILE_IMPORTING, timeout=60) == "9\n"

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from nodegrad.compiler.forks import importing
+
 if TYPE_CHECKING:
     from nodegrad.compiler.compiled import Compiled, compile
 
@@ -18,6 +20,7 @@ def __getattr__(name: str) -> Any:
         raise ImportError(
             "nodegrad.compile needs NumPy: pip install 'nodegrad[all]' (or pip install numpy)."
         ) from error
-    from nodegrad.compiler import compiled
+    with importing:
+        from nodegrad.compiler import compiled
 
     return getattr(compiled, name)

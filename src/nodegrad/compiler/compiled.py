@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from nodegrad.compiler import backends, forks, saving
+from nodegrad.compiler import backends, saving
 from nodegrad.compiler.arguments import (
     Array,
     Bound,
@@ -35,8 +35,6 @@ from nodegrad.compiler.ways import Ways, take, warn_once, warn_unsolved
 from nodegrad.inputs import one_of, whole
 from nodegrad.trees import LEAF, Spec, flatten, stack
 from nodegrad.value import Value
-
-forks.register()
 
 
 @overload

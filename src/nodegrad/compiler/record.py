@@ -1,5 +1,6 @@
 """Record a function: run it once on Values; note what it made, which way branches went and what it read."""
 
+import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -145,6 +146,10 @@ def drop_recorders() -> None:
     for each in observers():
         if isinstance(each, Recorder) and not each.is_of_this_thread:
             stop_listening(each)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=drop_recorders)
 
 
 def calling_line() -> str:

@@ -8,13 +8,13 @@ seconds, so that a program gives the same numbers each time it runs.
 
 import warnings
 from collections.abc import Sequence
-from threading import RLock
 from time import perf_counter
 from typing import Any, cast
 
 import numpy as np
 
 from nodegrad.compiler.arguments import Array
+from nodegrad.compiler.forks import keeping
 from nodegrad.compiler.record import Recorder, Way, named, numbers_of, record
 from nodegrad.compiler.trace import MakeBackend, Trace, make_trace, refuse, verify
 from nodegrad.graph import recording
@@ -34,9 +34,6 @@ _WATCHED = 64  # rows that are looked at one by one, whatever way they go
 _RARELY = 64  # after that, one in so many
 _SAMPLE = 16, 64  # how many rows of a map, at least and at most, tell the ways of the others
 _SELDOM = 7  # with so many misses for each hit, compiled ways are only tried on rows that are looked at
-
-# Held while a trace is kept, never while a user's function runs: that may wait for another thread.
-keeping_lock = RLock()
 
 Found = tuple[Spec, Sequence[float]]  # how results are put together, and the results
 Chosen = list[tuple[Trace, Any]]  # each trace with its rows; None: all
@@ -229,7 +226,7 @@ class Ways:
 
     def keep(self, trace: Trace) -> Trace:
         """Keep a trace, or return that of another thread that has recorded the same way meanwhile."""
-        with keeping_lock:
+        with keeping:
             self.met.pop(trace.way, None)
             self.misses, self._hits_before, self.hits_often = 0, self.hits, True
             for other in self.traces:

@@ -37,8 +37,8 @@ class Predictor:
         try:
             import numpy as np
 
+            from nodegrad.compiler import compile
             from nodegrad.compiler.arguments import rows as spec_of
-            from nodegrad.compiler.compiled import compile
         except ImportError:
             return None
         try:

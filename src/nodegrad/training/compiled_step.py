@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from nodegrad.compiler import Compiled, compile
 from nodegrad.compiler.arguments import Array, rows
-from nodegrad.compiler.compiled import Compiled, compile
 from nodegrad.compiler.trace import Trace
 from nodegrad.data import Samples
 from nodegrad.nn.losses import LOSSES

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nodegrad import ops
-from nodegrad.compiler.compiled import Compiled, compile
+from nodegrad.compiler import Compiled, compile
 from nodegrad.optim import Optimizer
 from nodegrad.training.problem import Batch, Taken
 from nodegrad.value import Value

@@ -99,7 +99,7 @@ class LevenbergMarquardt(Solver):
         import numpy as np
         from scipy.optimize import least_squares
 
-        from nodegrad.compiler.compiled import compile
+        from nodegrad.compiler import compile
         from nodegrad.training.compiled_step import write
         from nodegrad.transforms import value_and_grad
 

@@ -5,6 +5,7 @@ import warnings
 from importlib.util import find_spec
 from typing import Any
 
+from nodegrad.compiler.forks import importing
 from nodegrad.compiler.program import Program
 from nodegrad.compiler.vectorize import vectorize
 
@@ -35,7 +36,8 @@ def _has_llvmlite() -> bool:
     """Return whether llvmlite is installed and recent enough."""
     if find_spec("llvmlite") is None:
         return False
-    import llvmlite
+    with importing:
+        import llvmlite
 
     return tuple(map(int, re.findall(r"\d+", llvmlite.__version__)[:2])) >= _OLDEST
 
@@ -46,17 +48,20 @@ def make(program: Program, *, name: str, exact: bool, threads: int | None, key: 
     With a key, which only this program has, native code is kept in the user's cache.
     """
     if name == "llvm" and loads_native_code():
-        from nodegrad.compiler.backends.llvm.backend import LlvmBackend
+        with importing:
+            from nodegrad.compiler.backends.llvm.backend import LlvmBackend
 
         return LlvmBackend(program, exact, threads, key)
-    from nodegrad.compiler.backends.numpy import NumpyBackend
+    with importing:
+        from nodegrad.compiler.backends.numpy import NumpyBackend
 
     return NumpyBackend(vectorize(program, exact), exact)
 
 
 def loads_native_code() -> bool:
     """Return whether native code can be loaded into this process; warn once if not."""
-    from nodegrad.compiler.backends.llvm.native import refusal
+    with importing:
+        from nodegrad.compiler.backends.llvm.native import refusal
 
     reason = refusal()
     if reason is not None and reason not in _warned:

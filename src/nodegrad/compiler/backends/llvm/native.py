@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import RLock
 from typing import Any, cast
 from weakref import WeakValueDictionary, finalize
 
@@ -16,6 +15,7 @@ import llvmlite.binding as llvm
 
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.spellings import ENDLESS, VECTOR_FUNCTIONS, call_endless
+from nodegrad.compiler.forks import compiling as lock
 from nodegrad.compiler.spellings import FUNCTIONS
 
 _ATTRIBUTES = """\
@@ -23,9 +23,6 @@ attributes #0 = { nounwind }
 attributes #1 = { nobuiltin nounwind }
 attributes #2 = { noinline nounwind }
 """
-# Held for every call of LLVM, so that a fork never comes between. Reentrant: signal handlers and finalizers
-# may compile while this thread compiles.
-lock = RLock()
 
 Write = Callable[[Body], str]  # writes a kernel's body and returns its parameters
 
