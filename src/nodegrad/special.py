@@ -13,28 +13,8 @@ from functools import reduce
 from operator import add, mul
 from typing import Any
 
-from nodegrad.ops import (
-    Op,
-    abs,
-    copysign,
-    div,
-    eq,
-    erf,
-    erfc,
-    exp,
-    floor,
-    ge,
-    join_table,
-    log,
-    lt,
-    minimum,
-    reciprocal,
-    round,
-    sin,
-    sqrt,
-    tan,
-    where,
-)
+from nodegrad import ops
+from nodegrad.ops import Op, div, eq, erfc, exp, floor, ge, join_table, log, lt, reciprocal, where
 
 __all__ = ["erfinv", "lgamma", "ndtri", "polygamma"]
 
@@ -46,27 +26,22 @@ def polynomial(x: Number, coefficients: Sequence[float]) -> Number:
     return reduce(lambda total, coefficient: total * x + coefficient, reversed(coefficients))
 
 
+# fmt: off
 # log Γ(2 + d) / d for |d| ≤ 1/2, and (ψ(w + 1) - ψ(x₀ + 1)) / (w - x₀) in w - 3/2 for 1 ≤ w ≤ 2, where
 # ψ(x₀) = 0: the polynomials that equal them at Chebyshev's nodes, within 3e-17 of the value.
 _LGAMMA = (
-    *(
-        0.42278433509846713,
-        0.3224670334241132,
-        -0.06735230105319563,
-        0.02058080842778338,
-        -0.007385551028935545,
-    ),
-    *(0.002890510330865901, -0.0011927539009983087, 0.0005096695196526673, -0.00022315497746292723),
-    *(9.945761692157133e-05, -4.4923727564247656e-05, 2.050601970174762e-05, -9.45628851510172e-06),
-    *(4.3828545383846665e-06, -1.9743106888421067e-06, 9.242852225162277e-07, -5.811277768921246e-07),
-    2.7475390051909663e-07,
+    0.42278433509846713, 0.3224670334241132, -0.06735230105319563, 0.02058080842778338,
+    -0.007385551028935545, 0.002890510330865901, -0.0011927539009983087, 0.0005096695196526673,
+    -0.00022315497746292723, 9.945761692157133e-05, -4.4923727564247656e-05, 2.050601970174762e-05,
+    -9.45628851510172e-06, 4.3828545383846665e-06, -1.9743106888421067e-06, 9.242852225162277e-07,
+    -5.811277768921246e-07, 2.7475390051909663e-07,
 )
 _DIGAMMA = (
-    *(0.49494476150711986, -0.11955334493165182, 0.037826433340914206, -0.013260889120668915),
-    *(0.004892701830776073, -0.0018581181902805814, 0.000718157216262706, -0.0002806790256607622),
-    *(0.00011050325082067195, -4.3718536447291106e-05, 1.7353817898476063e-05, -6.904390206174073e-06),
-    *(2.7531368837527235e-06, -1.098323991093393e-06, 4.3142439877735586e-07, -1.723360745935161e-07),
-    *(8.396600052949772e-08, -3.35656521731688e-08),
+    0.49494476150711986, -0.11955334493165182, 0.037826433340914206, -0.013260889120668915,
+    0.004892701830776073, -0.0018581181902805814, 0.000718157216262706, -0.0002806790256607622,
+    0.00011050325082067195, -4.3718536447291106e-05, 1.7353817898476063e-05, -6.904390206174073e-06,
+    2.7531368837527235e-06, -1.098323991093393e-06, 4.3142439877735586e-07, -1.723360745935161e-07,
+    8.396600052949772e-08, -3.35656521731688e-08,
 )
 _ROOT = (1.4616321446374059, 3.309564689176888e-10)  # x₀, in two parts
 # Bernoulli numbers B₂, B₄ ..., which the asymptotic series are made of (Abramowitz & Stegun 6.1.40, 6.3.18).
@@ -78,22 +53,19 @@ _HALF_LOG_2PI, _ERF = 0.5 * math.log(2.0 * math.pi), 2.0 / math.sqrt(math.pi)
 # A guess at the inverse of erf: x·P(w - 5/2) for w = -log(1 - x²) below 5, a quotient in √w above; fitted at
 # Chebyshev's nodes and by least squares, within 6e-7 of the value.
 _CENTRE = (
-    *(1.5014090909660742, 0.24664038783754394, -0.004175992616376222, -0.0012532781863537248),
-    *(0.00021721999192199742, -4.533462917885738e-06, -3.173345401025414e-06, 3.561808433218279e-07),
+    1.5014090909660742, 0.24664038783754394, -0.004175992616376222, -0.0012532781863537248,
+    0.00021721999192199742, -4.533462917885738e-06, -3.173345401025414e-06, 3.561808433218279e-07,
 )
 _ABOVE = (
-    -0.1856278572881021,
-    1.2439386776929366,
-    -0.7438924669719477,
-    0.4028733740071404,
-    0.11225565619630247,
+    -0.1856278572881021, 1.2439386776929366, -0.7438924669719477, 0.4028733740071404, 0.11225565619630247,
 )
 _BELOW = (1.0, -0.5791496551571488, 0.40501268286559095, 0.11223806540268803)
+# fmt: on
 
 
 def _fraction(x: Number) -> Number:
     """Return π times the distance to the nearest whole number."""
-    return math.pi * (x - round(x))
+    return math.pi * (x - ops.round(x))
 
 
 def _lgamma(x: Number) -> Number:
@@ -107,7 +79,7 @@ def _lgamma(x: Number) -> Number:
     series = inverse * polynomial(inverse * inverse, STIRLING)
     far = (z - 0.5) * (log(z) - 1.0) + (_HALF_LOG_2PI - 0.5) + series
     right = where(lt(z, _FAR), near, far)
-    reflected = math.log(math.pi) - log(abs(sin(_fraction(x)))) - right
+    reflected = math.log(math.pi) - log(ops.abs(ops.sin(_fraction(x)))) - right
     return where(eq(x, -math.inf), math.inf, where(lt(x, 0.5), reflected, right))
 
 
@@ -155,17 +127,17 @@ def _cotangent(n: int, angle: Number) -> Number:
     for _ in range(n):
         slope = [k * c for k, c in enumerate(coefficients)][1:]
         coefficients = [-(a + b) for a, b in zip([*slope, 0.0, 0.0], [0.0, 0.0, *slope], strict=True)]
-    return polynomial(reciprocal(tan(angle)), coefficients)
+    return polynomial(reciprocal(ops.tan(angle)), coefficients)
 
 
 def _inverse_of_erf(y: Number, rest: Number) -> Number:
     """Return the number whose erf is y and erfc is `rest`: a guess and a step of Halley (far of log erfc)."""
     w = -log(rest * (1.0 + y))
-    root = sqrt(w)
+    root = ops.sqrt(w)
     quotient = div(polynomial(root, _ABOVE), polynomial(root, _BELOW))
     guess = where(lt(w, 5.0), y * polynomial(w - 2.5, _CENTRE), quotient)
     slope = _ERF * exp(-(guess * guess))
-    error = div(erf(guess) - y, slope)
+    error = div(ops.erf(guess) - y, slope)
     near = guess - div(error, 1.0 + guess * error)
     hazard = div(slope, erfc(guess))
     error = -div(log(div(erfc(guess), rest)), hazard)
@@ -174,7 +146,7 @@ def _inverse_of_erf(y: Number, rest: Number) -> Number:
 
 
 def _erfinv(x: Number) -> Number:
-    return copysign(_inverse_of_erf(abs(x), 1.0 - abs(x)), x)
+    return ops.copysign(_inverse_of_erf(ops.abs(x), 1.0 - ops.abs(x)), x)
 
 
 def _erfinv_slope(x: Number, out: Number) -> Number:
@@ -188,8 +160,8 @@ def _erfinv_slope(x: Number, out: Number) -> Number:
 
 
 def _ndtri(p: Number) -> Number:
-    distance = _inverse_of_erf(abs(2.0 * p - 1.0), 2.0 * minimum(p, 1.0 - p))
-    return _SQRT_2 * copysign(distance, p - 0.5)
+    distance = _inverse_of_erf(ops.abs(2.0 * p - 1.0), 2.0 * ops.minimum(p, 1.0 - p))
+    return _SQRT_2 * ops.copysign(distance, p - 0.5)
 
 
 _GREATER, _SQRT_2, _SQRT_2PI = (0.3, 12.0), math.sqrt(2.0), math.sqrt(2.0 * math.pi)

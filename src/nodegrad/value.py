@@ -39,22 +39,6 @@ class Observer(Protocol):
         """Hear that a number leaves the graph or is written into it; `how` says how: "reads .data"."""
 
 
-class _Several:
-    """Several observers as one."""
-
-    def __init__(self, observers: tuple[Observer, ...]) -> None:
-        self.observers = observers
-
-    def decided(self, node: "Value", answer: bool) -> None:
-        for each in self.observers:
-            each.decided(node, answer)
-
-    def read(self, node: "Value", how: str) -> None:
-        for each in self.observers:
-            each.read(node, how)
-
-
-_observer: Observer | None = None  # who hears of branches and reads: nobody, one observer or several as one
 _made: Callable[["Value"], None] | None = None  # who hears of each operation
 _observers: tuple[Observer, ...] = ()
 _observers_lock = Lock()
@@ -76,12 +60,11 @@ def stop_listening(observer: Observer) -> None:
 
 
 def _set_observers(change: Callable[[tuple[Observer, ...]], tuple[Observer, ...]]) -> None:
-    global _made, _observer, _observers
+    global _made, _observers
     with _observers_lock:
         after = change(_observers)
         makers = [made for each in after if (made := getattr(each, "made", None)) is not None]
         _made = None if not makers else makers[0] if len(makers) == 1 else _each(makers)
-        _observer = None if not after else after[0] if len(after) == 1 else _Several(after)
         _observers = after
 
 
@@ -100,8 +83,8 @@ def observers() -> tuple[Observer, ...]:
 
 def tell_read(node: "Value", how: str) -> None:
     """Tell the observers that a number is looked at other than by `.data`: in a picture, in a text."""
-    if _observer is not None:
-        _observer.read(node, how)
+    for observer in _observers:
+        observer.read(node, how)
 
 
 class Value(Methods):
@@ -175,8 +158,8 @@ class Value(Methods):
     @property
     def data(self) -> float:
         """The number, always a float."""
-        if _observer is not None:
-            _observer.read(self, "reads .data")
+        if _observers:
+            tell_read(self, "reads .data")
         return self._data
 
     @data.setter
@@ -286,8 +269,8 @@ class Value(Methods):
 
     def __bool__(self) -> bool:
         answer = self._data != 0.0
-        if _observer is not None:
-            _observer.decided(self, answer)
+        for observer in _observers:
+            observer.decided(self, answer)
         return answer
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
