@@ -211,7 +211,7 @@ def _numbers(node: Value) -> str:
 
 
 def _caller() -> tuple[_Place, bool]:
-    """Return the line of code, outside nodegrad and NumPy, that is running, and whether a sweep is."""
+    """Return the line of the user's code that is running, and whether a sweep is running."""
     frame, in_sweep = sys._getframe(1), False
     while frame.f_back is not None:
         module = frame.f_globals.get("__name__", "")

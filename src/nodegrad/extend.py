@@ -112,7 +112,7 @@ def _total_partial(partial: Callable[..., Any] | None) -> Callable[..., Any] | N
 
 
 class IEEE(float):
-    """A float whose operators do what IEEE 754 has where Python's raise; operations take it as any number."""
+    """A float whose operators follow IEEE 754 where Python's raise. Operations take it like any number."""
 
     @staticmethod
     def apply_op(op: Op, operands: tuple[Any, ...]) -> "IEEE":

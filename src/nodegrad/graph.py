@@ -57,7 +57,9 @@ def dependents(order: Iterable[Any], sources: Iterable[Any]) -> set[Any]:
 
 
 class Clock:
-    """Counts the events that records must be told apart by: numbers assigned to Values, calls of transforms.
+    """Count events, so that what was recorded before one can be told from what was recorded after it.
+
+    Events are numbers assigned to Values, and calls of transforms.
 
     Attributes:
         now: how many events there were. A node notes it when it is made.
@@ -122,7 +124,7 @@ def recording() -> Iterator[None]:
 
 
 class _Patience:
-    """Which blocks want a patient collector now; the first sets its thresholds, the last resets them."""
+    """The blocks in which the collector runs rarely: the first sets thresholds, the last restores them."""
 
     def __init__(self) -> None:
         self.lock = Lock()

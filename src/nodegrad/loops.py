@@ -30,7 +30,7 @@ _MOST = 2_000_000  # operands of all results together
 
 
 class Roller(NamedTuple):
-    """Whoever makes a loop one operation.
+    """How to make a loop one operation.
 
     `lower` returns something whose `value` runs the loop on numbers of its operands; `inputs` are the
     arguments of the function that is compiled, which nobody differentiates by.
@@ -89,7 +89,10 @@ def while_loop(
 
 
 def repeat(condition: Callable[[Tree], Any], body: Callable[[Tree], Tree], state: Tree) -> Tree:
-    """Make a `while_loop` that settles: as a turn more or less makes no difference, none is exact."""
+    """Repeat until an iteration settles: a `while_loop` where one turn more or less makes no difference.
+
+    So tiers whose last bits differ may make different numbers of turns.
+    """
     return _repeat("root", condition, body, state, None)
 
 
@@ -292,7 +295,7 @@ def _stand_ins(values: Sequence[Value]) -> list[Value]:
 
 
 class _Turn:
-    """Listens while a turn is recorded: collects what depends on its stand-ins, refuses branches on it."""
+    """An observer of one turn: it collects what depends on the stand-ins, and refuses branches on that."""
 
     def __init__(self, user: str, known: Sequence[Value]) -> None:
         self.user = user
@@ -328,7 +331,7 @@ def _pays_turn_by_turn(loop: "Loop", operands: Sequence[Value]) -> bool:
     """Return whether a loop of known length should be recorded turn by turn.
 
     Its partials are carried forward, one tangent for each operand to differentiate by: reverse mode costs
-    less if these are many (the weights of a network). So it does if there are very many results.
+    less if these are many (the weights of a network), or if there are very many results.
     """
     if loop.turns is None:
         return False

@@ -46,13 +46,13 @@ class Run(NamedTuple):
         return self._replace(active=active, floats=False)
 
     def number(self, x: Number) -> Number:
-        """Return a result as what this run's results are: a float or a Value."""
+        """Convert a result to what this run returns: a float or a Value."""
         if self.floats:
             return x._data if isinstance(x, Value) else x
         return x if isinstance(x, Value) else literal(x)
 
     def numbers(self, tree: Tree) -> Tree:
-        """Return a structure with every Value in it as what this run's results are."""
+        """Convert every Value in a structure to what this run returns."""
         leaves, spec = flatten(tree)
         if not any(isinstance(x, Value) for x in leaves):
             return tree
@@ -131,8 +131,8 @@ class Run(NamedTuple):
     def _swept(self, sweep: Any, sources: list[list[Value]], targets: list[Value]) -> Any:
         """Sweep over all nodes from each group of sources; return what comes to the targets, a row per sweep.
 
-        With NumPy, many sweeps are one whose numbers are arrays. If some number is not finite, what is 0 in
-        an array matters, and each sweep is done by itself.
+        With NumPy, many sweeps are one sweep whose numbers are arrays. A sweep over numbers skips what is 0;
+        an array cannot. That matters where a result is not finite: then each sweep is done by itself.
         """
         numpy: Any = sys.modules.get("numpy")
         width = _ENTRIES // max(1, sum(node.op is not constant for node in self.order))

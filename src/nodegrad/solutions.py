@@ -316,7 +316,7 @@ class Solution:
         since = clock.tick()
         found = _numbers(self.user, self.f(build(self.spec, x)), len(x))
         y = [each for each in found if isinstance(each, Value)]
-        # Not what the solution was made from: it would be differentiated by itself.
+        # Without what the solution was made from: that is not part of f.
         order = [node for node in topological_order(*y, since=since) if node._time >= since]
         active = dependents(order, [*x, *by])
         swept = [reverse_sweep(order, {each: 1.0}, active, floats=False) for each in y]

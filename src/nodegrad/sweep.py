@@ -18,8 +18,8 @@ from nodegrad.ops import COMPARISONS, Op, add, constant, dot, mul, strong_mul, w
 Number = Any  # a float or a Value
 Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Number]], None]
 
-watchers: list[Watcher] = []  # who is told of every sweep done: direction, order, seeds, result
-_one_at_a_time = RLock()  # graphs may share leaves, which hold an adjoint during a sweep
+watchers: list[Watcher] = []  # called after every sweep with its direction, order, seeds and result
+_one_at_a_time = RLock()  # leaves hold adjoints during a sweep, and graphs may share leaves
 
 
 def reverse_sweep(
@@ -85,7 +85,7 @@ def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[
 
     Leaves go to `ends`, their gradients to `before`. Constants are passed by: nobody reads their gradients.
     """
-    zero = float("0")  # an object of this walk alone
+    zero = float("0")  # an object that only this walk uses
     order: list[Any] = []
     stack = list(reversed(list(seeds)))
     push, pop, place = stack.append, stack.pop, order.append  # these save a third of the time

@@ -84,7 +84,7 @@ def _sparse(form: Any, entries: list[Any]) -> Any:
 class _Attributes(dict[str, Any]):
     """What a container holds besides its entries: the attributes of a subclass, a default factory.
 
-    They are compared without asking Values: the same objects, or equal text, numbers or functions.
+    Two are equal if they hold the same objects, or equal text and numbers. Values are not compared by number.
     """
 
     def __hash__(self) -> int:  # type: ignore[override]  # part of a spec, never changed

@@ -21,7 +21,8 @@ else:
 
 _new: Any = object.__new__
 
-# The very objects in a node that no sweep has reached since it was made or got None, or since `zero_grad`.
+# What `_grad` is, compared by identity, while no sweep has reached a node: since it was made or its gradient
+# was set to None, or since `zero_grad`.
 NO_GRADIENT, RESET = float("0"), float("0")
 _GIVEN = -1  # the time of the leaves that stand for a function's arguments
 
@@ -385,7 +386,7 @@ def literal(number: Any, user: str = "an operation") -> Value:
 
 
 def stand_in(number: float) -> Value:
-    """Make the leaf that stands for a number given to a function. It keeps its number; its copies are it."""
+    """Make the leaf that stands for an argument: its number cannot be assigned, its copy is the leaf."""
     out = Value(number)
     out._time = _GIVEN
     return out
@@ -408,7 +409,7 @@ def check_unchanged(nodes: Sequence[Value]) -> None:
 
 
 def _operand(number: Any) -> Any:
-    """Lift a real number to a constant; anything else is NotImplemented, the other operand's affair."""
+    """Make a constant of a real number; for anything else return NotImplemented, as operators do."""
     kind = type(number)
     if kind is float:
         return literal(number)
@@ -458,7 +459,7 @@ def _refusal(conversion: str) -> Callable[[Value], NoReturn]:
 
 
 def _label(children: Any, op: str, label: str) -> str:
-    """Return the label from arguments as ours or as micrograd's: label, or operands, symbol and label."""
+    """Return the label, given by our signature (label) or by micrograd's (operands, symbol, label)."""
     if isinstance(children, str) and not op and not label:
         return children
     raise TypeError(
