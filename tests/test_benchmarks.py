@@ -10,7 +10,7 @@ from scipy.special import multigammaln
 from scipy.stats import multivariate_normal
 
 import nodegrad as ng
-from benchmarks import problems, report, run, spelling, targets, timing
+from benchmarks import lines, problems, report, run, spelling, targets, timing
 from benchmarks.contenders import BY_BACKWARD, BY_SWEEP, OURS, REGISTRY, RELU, Repeated
 
 OTHERS = ("torch", "jax", "casadi", "micrograd")
@@ -416,9 +416,31 @@ def test_a_problem_that_fails_is_named_and_the_others_are_measured(alone, monkey
     monkeypatch.setattr(problems, "suite", lambda quick: iter([broken, of("call")]))
     monkeypatch.setattr(sys, "argv", ["run.py", "--quick"])
     monkeypatch.setattr(run, "compile_costs", lambda quick: iter(()))
+    monkeypatch.setattr(run, "single_lines", lambda quick: iter(()))
 
     run.main()
 
     printed = capsys.readouterr().out
     assert "Failed, and left out: broken (ArithmeticError('lost a digit'))" in printed
     assert "| x·y formula |" in printed
+
+
+def test_what_is_timed_by_itself_stands_in_a_table(alone, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["run.py", "--quick", "--only", "lines"])
+
+    run.main()
+
+    printed = capsys.readouterr().out
+    rows = [row for row in printed.splitlines() if row.startswith("| ")]
+    assert "## Around the kernels" in printed
+    for name in (
+        "a*b + a, 10 rows",
+        "first map of 2-4-1",
+        "save 1,000,000",
+        "banded jacobian",
+        "draw 30 nodes",
+    ):
+        assert any(row.startswith(f"| {name}") for row in rows)
+    assert report.line_table([lines.Line("f", 3e-6, "g", 2e-6)]).endswith(
+        "| f | 3.0 µs | g | 2.0 µs | 1.5 |\n"
+    )

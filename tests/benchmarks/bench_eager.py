@@ -1,19 +1,21 @@
-"""Time eager graphs: `PYTHONPATH=src python tests/benchmarks/bench_eager.py [--operations 1000000]`.
+"""Time eager graphs: `PYTHONPATH=src:tests python tests/benchmarks/bench_eager.py [--operations 1000000]`.
 
 Building and `backward` of a chain and of a tree of + and *, with the garbage collector as it is and inside
-`nodegrad.recording()`: nanoseconds per operation. Then Jacobians and Hessians, in milliseconds. The best of
-some rounds.
+`nodegrad.recording()`, an operation. Then Jacobians and Hessians. The best of some rounds.
 """
 
 import argparse
 import gc
 import random
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 
 import nodegrad as ng
+from benchmarks.lines import Line, once, show
 from nodegrad import Value
 
 
@@ -46,30 +48,35 @@ def chained(x):
     return ng.sum([100.0 * (x[i + 1] - x[i] ** 2) ** 2 + (1.0 - x[i]) ** 2 for i in range(len(x) - 1)])
 
 
-def main():
-    """Print the times."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--operations", type=int, default=2**20)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
+def lines(quick: bool = False, operations: int = 2**20, rounds: int = 3) -> Iterator[Line]:
+    """Measure graphs, an operation each, then Jacobians and Hessians."""
+    operations, rounds = (1_000, 1) if quick else (operations, rounds)
     for build in (chain, tree):
-        for collector, context in (("collector on", nullcontext), ("recording", ng.recording)):
-            rounds = [graph(build, options.operations, context) for _ in range(options.rounds)]
-            built, swept = min(rounds, key=sum)
-            total = built + swept
-            print(f"{build.__name__:6}{collector:14}{built:6.0f} build{swept:6.0f} backward{total:6.0f} ns")
+        for collector, context in (("collector on", nullcontext), ("recording()", ng.recording)):
+            found = [graph(build, operations, context) for _ in range(rounds)]
+            built, swept = min(found, key=sum)
+            name = f"{build.__name__} of {operations:,}, {collector}: build and backward, an operation"
+            yield Line(name, built + swept, "backward alone", swept)
     for name, function, size in (
         ("banded jacobian", ng.jacobian(banded), 800),
         ("sparse jacobian", ng.jacobian(banded, sparse=True), 800),
         ("hessian", ng.hessian(chained), 400),
         ("sparse hessian", ng.hessian(chained, sparse=True), 400),
     ):
-        x = np.linspace(0.1, 1.0, size)
-        print(f"{name} of {size}: {1e3 * min(seconds(function, x) for _ in range(options.rounds)):.0f} ms")
+        x = np.linspace(0.1, 1.0, 8 if quick else size)
+        yield once(f"{name} of {len(x)}", partial(function, x), rounds)
+
+
+def main():
+    """Print the times."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--operations", type=int, default=2**20)
+    parser.add_argument("--rounds", type=int, default=3)
+    show(lines(**vars(parser.parse_args())))
 
 
 def graph(build, count, context):
-    """Return nanoseconds per operation: building, backward."""
+    """Return seconds per operation: building, backward."""
     gc.collect()
     with context():
         start = time.perf_counter()
@@ -77,14 +84,7 @@ def graph(build, count, context):
         built = time.perf_counter()
         out.backward()
         end = time.perf_counter()
-    return 1e9 * (built - start) / count, 1e9 * (end - built) / count
-
-
-def seconds(function, x):
-    """Time one call."""
-    start = time.perf_counter()
-    function(x)
-    return time.perf_counter() - start
+    return (built - start) / count, (end - built) / count
 
 
 if __name__ == "__main__":

@@ -1,40 +1,22 @@
 """What stands between the user and the kernel: small and long maps, calls on arrays, threads, first calls.
 
-Each line compares nodegrad with NumPy by hand or with itself, in turns, in one process; times are medians in
-microseconds. `PYTHONPATH=src python tests/benchmarks/bench_overhead.py`
+Each line compares nodegrad with NumPy by hand or with itself, in turns, in one process; times are medians.
+`PYTHONPATH=src:tests python tests/benchmarks/bench_overhead.py`
 """
 
 import itertools
-import statistics
+import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import nodegrad as ng
-
-Timed = Callable[[], Any]
-
-
-def medians(turns: int, *timed: Timed) -> list[float]:
-    """Return the median times of some functions that take turns, in microseconds."""
-    for each in timed * 3:
-        each()
-    found: list[list[float]] = [[] for _ in timed]
-    for _ in range(turns):
-        for each, times in zip(timed, found, strict=True):
-            started = time.perf_counter()
-            each()
-            times.append(time.perf_counter() - started)
-    return [1e6 * statistics.median(times) for times in found]
-
-
-def line(name: str, turns: int, ours: Timed, other: str, theirs: Timed) -> None:
-    mine, its = medians(turns, ours, theirs)
-    print(f"{name:52} {mine:10.1f}   {other:22} {its:10.1f}   ratio {mine / its:6.2f}")
+from benchmarks.lines import Line, beside, once, show
 
 
 def product(a: Any, b: Any) -> Any:
@@ -55,10 +37,17 @@ def call_price(spot: Any, strike: Any, years: Any, rate: Any, volatility: Any) -
     return spot * normal(d) - strike * ng.exp(-rate * years) * normal(d - spread)
 
 
-def small_maps(numbers: Any) -> None:
+def small_maps(numbers: Any, quick: bool) -> Iterator[Line]:
+    turns = 3 if quick else 3_000
     compiled = ng.compile(product)
     a, b = numbers.random((2, 10))
-    line("a*b + a, 10 rows", 20_000, lambda: compiled.map(a, b), "NumPy", lambda: product(a, b))
+    yield beside(
+        "a*b + a, 10 rows",
+        turns,
+        lambda: compiled.map(a, b),
+        "NumPy",
+        lambda: product(a, b),
+    )
     model = ng.nn.MLP(2, [16, 16, 1], activation="relu", seed=0)
     error = ng.compile(ng.value_and_grad(lambda x, y: (model(x) - y) ** 2, wrt=model.parameters()))
     X, y = numbers.random((96, 2)), numbers.random(96)
@@ -73,15 +62,15 @@ def small_maps(numbers: Any) -> None:
         return slope * second, inner, np.outer(inner, first), outer, np.outer(outer, x)
 
     one, target = X[:1].copy(), y[:1].copy()
-    line(
+    yield beside(
         "2-16-16-1 with gradient, 1 row",
-        *(3_000, lambda: error.map(one, target, reduce="mean")),
+        *(turns, lambda: error.map(one, target, reduce="mean")),
         *("NumPy by hand", lambda: by_hand(X[0], y[0])),
     )
-    line(
+    yield beside(
         "2-16-16-1 with gradient, 96 rows",
         *(
-            3_000,
+            turns,
             lambda: error.map(X, y, reduce="mean"),
             "1 row",
             lambda: error.map(one, target, reduce="mean"),
@@ -89,83 +78,130 @@ def small_maps(numbers: Any) -> None:
     )
 
 
-def calls(numbers: Any) -> None:
+def calls(numbers: Any, quick: bool) -> Iterator[Line]:
+    turns = 3 if quick else 300
     slope = ng.compile(ng.grad(rosenbrock))
     x = numbers.random(2_000)
     listed, table = x.tolist(), x[None]
-    line("gradient of Rosenbrock, array of 2,000", 300, lambda: slope(x), "list", lambda: slope(listed))
-    line("the same, map of 1 row", 300, lambda: slope.map(table), "array", lambda: slope(x))
+    yield beside(
+        "gradient of Rosenbrock, array of 2,000",
+        turns,
+        lambda: slope(x),
+        "list",
+        lambda: slope(listed),
+    )
+    yield beside("the same, map of 1 row", turns, lambda: slope.map(table), "array", lambda: slope(x))
     pair, tuple_ = ng.compile(lambda a, b: [a * b, a + b]), ng.compile(lambda a, b: (a * b, a + b))
     a, b = numbers.random((2, 20_000))
-    line(
-        "a list of two results, 20,000 rows", 300, lambda: pair.map(a, b), "a tuple", lambda: tuple_.map(a, b)
+    yield beside(
+        "a list of two results, 20,000 rows",
+        turns,
+        lambda: pair.map(a, b),
+        "a tuple",
+        lambda: tuple_.map(a, b),
     )
 
 
-def long_maps(numbers: Any) -> None:
+def long_maps(numbers: Any, quick: bool) -> Iterator[Line]:
+    turns = 3 if quick else 20
     compiled, length = (
         ng.compile(product, threads=1),
         ng.compile(ng.value_and_grad(lambda x: ng.dot(x, x)), threads=1),
     )
-    a, b, out, room = numbers.random((4, 1_000_000))
-    line(
+    million = 1_000 if quick else 1_000_000
+    a, b, out, room = numbers.random((4, million))
+    yield beside(
         "a*b + a, 1,000,000 rows, out=",
-        *(40, lambda: compiled.map(a, b, out=out)),
+        *(turns, lambda: compiled.map(a, b, out=out)),
         *("NumPy, out=", lambda: np.add(np.multiply(a, b, out=room), a, out=room)),
     )
-    X = numbers.random((100_000, 16))
-    line(
+    X = numbers.random((million // 10, 16))
+    yield beside(
         "squared length and gradient, 100,000 × 16",
-        *(40, lambda: length.map(X), "NumPy", lambda: (np.einsum("ij,ij->i", X, X), 2.0 * X)),
+        *(turns, lambda: length.map(X), "NumPy", lambda: (np.einsum("ij,ij->i", X, X), 2.0 * X)),
     )
     price = ng.compile(ng.value_and_grad(call_price, argnums=(0, 1, 2, 3, 4)), threads=1)
-    many = [numbers.random(1_000_000) + 1.0 for _ in range(5)]
-    few, outs = [x[:100_000] for x in many], [np.empty(1_000_000) for _ in range(6)]
-    short = outs[0][:100_000], tuple([x[:100_000] for x in outs[1:]])
+    many = [numbers.random(million) + 1.0 for _ in range(5)]
+    few, outs = [x[: million // 10] for x in many], [np.empty(million) for _ in range(6)]
+    short = outs[0][: million // 10], tuple([x[: million // 10] for x in outs[1:]])
     whole = outs[0], tuple(outs[1:])
 
     def ten_times() -> None:
         for _ in range(10):
             price.map(*few, out=short)
 
-    line(
-        "price and slopes, 1,000,000 rows", 7, lambda: price.map(*many, out=whole), "10 × 100,000", ten_times
+    yield beside(
+        "price and slopes, 1,000,000 rows",
+        turns,
+        lambda: price.map(*many, out=whole),
+        "10 × 100,000",
+        ten_times,
     )
 
 
-def threads(numbers: Any) -> None:
+def threads(numbers: Any, quick: bool) -> Iterator[Line]:
+    turns = 3 if quick else 60
     model = ng.nn.MLP(2, [16, 16, 1], activation="relu", seed=0)
     error = ng.value_and_grad(lambda x, y: (model(x) - y) ** 2, wrt=model.parameters())
     two, one = (ng.compile(error, threads=count) for count in (2, 1))
     X, y = numbers.random((10_000, 2)), numbers.random(10_000)
-    line(
+    yield beside(
         "2-16-16-1 with gradient, 10,000 rows, 2 threads",
-        *(60, lambda: two.map(X, y, reduce="mean"), "1 thread", lambda: one.map(X, y, reduce="mean")),
+        *(turns, lambda: two.map(X, y, reduce="mean")),
+        *("1 thread", lambda: one.map(X, y, reduce="mean")),
+    )
+    price = ng.value_and_grad(call_price, argnums=(0, 1, 2, 3, 4))
+    both, single = (ng.compile(price, threads=count) for count in (2, 1))
+    many = [numbers.random(1_000 if quick else 100_000) + 1.0 for _ in range(5)]
+    yield beside(
+        "price and slopes, 100,000 rows, 2 threads",
+        *(turns, lambda: both.map(*many), "1 thread", lambda: single.map(*many)),
     )
 
 
-FIRST_CALL = """
-import time
+FIRST = """
+import json, time
 import numpy as np
 import nodegrad as ng
-from nodegrad.compiler import backends, compiled
-backends.choose("auto")
-model = ng.nn.MLP(2, [16, 16, 1], activation="relu", seed=0)
-error = ng.compile(ng.value_and_grad(lambda x, y: (model(x) - y) ** 2, wrt=model.parameters()))
-X, y = np.ones((96, 2)), np.ones(96)
-started = time.process_time()
-error.map(X, y, reduce="mean")
-print(1e6 * (time.process_time() - started))
+ng.compile(ng.sin).map(np.ones(3))  # loads NumPy and llvmlite, which is not counted
+
+def epochs(sizes, rows):
+    model = ng.nn.MLP(sizes[0], sizes[1:], activation="relu", seed=0)
+    error = ng.compile(ng.value_and_grad(lambda x, y: (model(x) - y) ** 2, wrt=model.parameters()))
+    times = [time.process_time()]
+    for _ in range(2):
+        error.map(np.ones((rows, sizes[0])), np.ones(rows), reduce="mean")
+        times.append(time.process_time())
+    return times[1] - times[0], times[2] - times[1]
+
+print(json.dumps(epochs({sizes}, 96)))
 """
 
 
-def first_call() -> None:
-    found = [float(subprocess.check_output([sys.executable, "-c", FIRST_CALL])) for _ in range(5)]
-    print(f"{'first map of 2-16-16-1 in a process, of the processor':52} {statistics.median(found):10.1f}")
+def first_calls(numbers: Any, quick: bool) -> Iterator[Line]:
+    """Time the first map of networks in processes of their own, of the processor."""
+    for sizes in ([2, 4, 1],) if quick else ([2, 16, 16, 1], [2, 256, 256, 1]):
+        code = FIRST.replace("{sizes}", str(sizes))
+        command = [sys.executable, "-c", code]
+        found = [json.loads(subprocess.check_output(command)) for _ in range(1 if quick else 3)]
+        first, second = map(min, zip(*found, strict=True))
+        name = "-".join(map(str, sizes))
+        yield Line(f"first map of {name} with gradient, 96 rows", first, "the second", second)
+
+
+def saving(numbers: Any, quick: bool) -> Iterator[Line]:
+    """Time saving a model of a million parameters."""
+    model = ng.nn.MLP(10, [10 if quick else 990, 10 if quick else 1_000, 1], seed=0)
+    with tempfile.TemporaryDirectory() as folder:
+        yield once("save 1,000,000 parameters", lambda: model.save(Path(folder) / "model.json"), rounds=1)
+
+
+def lines(quick: bool = False) -> Iterator[Line]:
+    """Measure everything here."""
+    drawn = np.random.default_rng(0)
+    for part in (small_maps, calls, long_maps, threads, first_calls, saving):
+        yield from part(drawn, quick)
 
 
 if __name__ == "__main__":
-    drawn = np.random.default_rng(0)
-    for part in (small_maps, calls, long_maps, threads):
-        part(drawn)
-    first_call()
+    show(lines())

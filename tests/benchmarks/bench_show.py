@@ -1,14 +1,15 @@
-"""Time drawing and explaining: `PYTHONPATH=src python tests/benchmarks/bench_show.py`.
+"""Time drawing and explaining: `PYTHONPATH=src:tests python tests/benchmarks/bench_show.py`.
 
 With nodegrad's own layout: a graph of 30 nodes; the loss of a 2-16-16-1 network over 100 samples,
-written with + and *; a chain of 60,000 nodes. Processor seconds, the best of three.
+written with + and *; a chain of 60,000 nodes. The best of three.
 """
 
 import random
-import time
+from collections.abc import Iterator
 from itertools import pairwise
 
-from nodegrad import Value, draw, explain, paths
+from benchmarks.lines import Line, once, show
+from nodegrad import Value, draw, explain, paths, stats
 
 
 def small():
@@ -44,22 +45,19 @@ def chain(length=30_000):
     return y, x
 
 
-def main():
-    """Print seconds, and what is wanted."""
-    nodes, loss, (y, x) = small(), training(), chain()
-    for name, wanted, work in (
-        ("draw 30 nodes", 1.0, lambda: draw(*nodes, engine="own").svg),
-        ("draw 68,000 nodes, folded", 5.0, lambda: draw(loss, engine="own").svg),
-        ("explain 60,000 nodes", None, lambda: str(explain(y, wrt=x))),
-        ("paths of 60,000 nodes", None, lambda: str(paths(y, x))),
+def lines(quick: bool = False) -> Iterator[Line]:
+    """Measure drawing, explaining and counting."""
+    nodes, loss, (y, x) = small(), training(1 if quick else 100), chain(30 if quick else 30_000)
+    end, _ = chain(30 if quick else 500_000)
+    for name, work in (
+        ("draw 30 nodes", lambda: draw(*nodes, engine="own").svg),
+        ("draw 68,000 nodes, folded", lambda: draw(loss, engine="own").svg),
+        ("explain 60,000 nodes", lambda: str(explain(y, wrt=x))),
+        ("paths of 60,000 nodes", lambda: str(paths(y, x))),
+        ("stats of a chain of 1,000,000 nodes", lambda: str(stats(end))),
     ):
-        times = []
-        for _ in range(3):
-            start = time.process_time()
-            work()
-            times.append(time.process_time() - start)
-        print(f"{name:28}{min(times):8.2f} s{f'   wanted: {wanted:.0f}' if wanted else ''}")
+        yield once(name, work, rounds=1 if quick else 3)
 
 
 if __name__ == "__main__":
-    main()
+    show(lines())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import nodegrad
 from benchmarks.contenders import OURS, REGISTRY, RELU
+from benchmarks.lines import Line
 from benchmarks.spelling import duration, short
 from benchmarks.timing import DISAGREES, NOT_INSTALLED, Case, Cost
 
@@ -91,6 +92,11 @@ def cost_table(costs: list[Cost]) -> str:
     return table(header.split(", "), rows)
 
 
+def line_table(lines: list[Line]) -> str:
+    """Write what is timed by itself."""
+    return table(["what", "nodegrad", "beside", "that", "ratio"], [line.cells for line in lines])
+
+
 def losses(cases: list[Case]) -> str:
     """List where nodegrad took longer than another library."""
     found = [
@@ -125,7 +131,14 @@ def machine() -> str:
     return f"nodegrad {nodegrad.__version__} on {cpu}, {load}; {system}"
 
 
-def page(cases: list[Case], costs: list[Cost], command: str, where: str, seconds: float) -> str:
+def page(
+    cases: list[Case],
+    costs: list[Cost],
+    command: str,
+    where: str,
+    seconds: float,
+    lines: Iterable[Line] = (),
+) -> str:
     """Write the results as Markdown."""
     collector = "on" if gc.isenabled() else "off"
     made = f"Made by `{command}` in {seconds:.0f} s on {datetime.now(UTC):%Y-%m-%d}. {where}."
@@ -136,6 +149,8 @@ def page(cases: list[Case], costs: list[Cost], command: str, where: str, seconds
             parts += [f"## {title}\n", group_table(chosen)]
     if costs:
         parts += ["## The cost of compiling\n", cost_table(costs)]
+    if lines:
+        parts += ["## Around the kernels\n", line_table(list(lines))]
     if cases:
         parts += ["## Where another library is faster\n", losses(cases)]
     return "\n".join(parts)

@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 # Set before a library is loaded: idle OpenMP threads must not spin while the next contender runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from benchmarks import problems
+from benchmarks import bench_eager, bench_overhead, bench_show, problems
 from benchmarks.contenders import OURS
+from benchmarks.lines import Line
 from benchmarks.report import machine, page
 from benchmarks.spelling import duration
 from benchmarks.targets import targets
@@ -64,11 +65,17 @@ def races(only: str, quick: bool, failures: list[str]) -> Iterator[Case]:
             gc.collect()
 
 
+def single_lines(quick: bool) -> Iterator[Line]:
+    """Measure what is timed by itself."""
+    for part in (bench_overhead, bench_eager, bench_show):
+        yield from part.lines(quick)
+
+
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--only", default="", help="run problems whose name contains this; compile: that table"
+        "--only", default="", help="run problems whose name contains this; compile, lines: those tables"
     )
     parser.add_argument(
         "--quick", action="store_true", help="tiny sizes: tries the benchmarks, measures nothing"
@@ -78,6 +85,7 @@ def main() -> None:
     where, start = machine(), perf_counter()
     cases: list[Case] = []
     costs: list[Cost] = []
+    lines: list[Line] = []
     failures: list[str] = []
     try:
         for case in races(given.only, given.quick, failures):
@@ -87,6 +95,10 @@ def main() -> None:
             for cost in compile_costs(given.quick):
                 say(f"compile {cost}")
                 costs.append(cost)
+        if given.only in ("", "lines"):
+            for line in single_lines(given.quick):
+                say(", ".join(filter(None, line.cells)))
+                lines.append(line)
     except KeyboardInterrupt:
         where = f"Interrupted: what follows had been measured by then. {where}"
     if failures:
@@ -94,7 +106,7 @@ def main() -> None:
     command = " ".join(["python", "tests/benchmarks/run.py", *sys.argv[1:]])
     for target in targets(cases, costs):
         say(f"{'met' if target.met else 'MISSED'}: {target.text} {target.required}; {target.measured}")
-    text = page(cases, costs, command, where, perf_counter() - start)
+    text = page(cases, costs, command, where, perf_counter() - start, lines)
     print(text)
     if given.markdown:
         put_into(given.markdown, text)
