@@ -243,7 +243,7 @@ def table_forms():
         yield name, frame, partial(same_frame, frame)
 
 
-def test_what_comes_as_an_array_or_a_frame_leaves_as_one():
+def test_arrays_and_frames_keep_their_type():
     np = pytest.importorskip("numpy")
     for name, table, fits in table_forms():
         train, test, y_train, y_test = data.train_test_split(table, np.arange(6), test_size=0.5, seed=1)

@@ -65,7 +65,7 @@ def test_one_output_is_a_value_and_several_are_a_list():
     assert [type(out) for out in MLP(2, [1, 2])(x)] == [Value, Value]
 
 
-def test_layers_of_one_neuron_feed_on():
+def test_a_layer_of_one_neuron_feeds_the_next():
     model = MLP(1, [1, 1, 1], activation="linear", seed=1)
     product = math.prod(p.data for p in model.parameters() if p.data)
 

@@ -482,7 +482,7 @@ def test_frozen_parameters_are_saved_but_not_trained(tmp_path):
     assert len(model.parameters()) == 13
 
 
-def test_evaluation_is_for_a_while():
+def test_evaluation_mode_ends_with_its_block():
     model = Sequential(Dropout(0.5), Dropout(0.5))
     model.modules[1].eval()
 

@@ -104,7 +104,7 @@ def test_steps_follow_the_published_formula(kind, settings, expected):
 
 
 @pytest.mark.parametrize(("kind", "settings", "expected"), CASES)
-def test_rule_serves_arrays(kind, settings, expected):
+def test_rules_update_arrays(kind, settings, expected):
     np = pytest.importorskip("numpy")
     optimizer, x, state = kind([Value(0.0)], RATE, **settings), np.array([START, -START]), ()
 
@@ -115,7 +115,7 @@ def test_rule_serves_arrays(kind, settings, expected):
 
 
 @pytest.mark.parametrize(("kind", "settings", "expected"), CASES)
-def test_rule_records_itself_over_values(kind, settings, expected):
+def test_rules_are_recorded_on_values(kind, settings, expected):
     optimizer, start, state = kind([Value(0.0)], RATE, **settings), Value(START), ()
     gradients = [Value(g) for g in GRADIENTS]
 
@@ -144,7 +144,7 @@ def test_rules_have_the_settings_of_the_papers(rule, expected):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_optimizer_finds_the_bottom_of_a_bowl(name):
+def test_every_optimizer_minimises_a_quadratic(name):
     x, y = Value(3.0), Value(-2.0)
     optimizer = OPTIMIZERS[name]([x, y], learning_rate=linear(0.1, 300))
 

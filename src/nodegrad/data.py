@@ -291,13 +291,15 @@ def noise(count: int, width: int, *seed: int) -> Any:
     return np.random.default_rng((1, *seed)).random((count, width))
 
 
-def generator_for(seed: int | None) -> Any:
-    """Return a new generator for a seed; for None the global one, which `random.seed` seeds.
+def generator_for(seed: Any) -> Any:
+    """Return a new generator for a seed; None gives the global one, and a generator is returned as it is.
 
     >>> generator_for(1).random() == random.Random(1).random()
     True
     """
-    return random if seed is None else random.Random(seed)
+    if seed is None:
+        return random
+    return seed if hasattr(seed, "random") else random.Random(seed)
 
 
 def rows(table: Any) -> list[Any]:

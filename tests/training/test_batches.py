@@ -55,7 +55,7 @@ def test_frames_are_data(library, compile):
 
 @pytest.mark.parametrize("dtype", ["float32", "int64", "int8", "bool", "float16"])
 @pytest.mark.parametrize("batch_size", [None, 7])
-def test_numbers_of_any_type_are_data(dtype, batch_size):
+def test_numbers_of_any_type_train_the_same(dtype, batch_size):
     np = pytest.importorskip("numpy")
     table = (4 * np.array(X)).round().astype(dtype)
 
@@ -92,7 +92,7 @@ def test_mapped_files_are_never_copied_whole(tmp_path, dtype, batch_size):
     assert found[0].losses == pytest.approx(expected[0].losses, rel=1e-12)
 
 
-def test_a_million_rows_are_looked_at_as_an_array():
+def test_a_million_rows_are_checked_as_an_array():
     np = pytest.importorskip("numpy")
     table = np.random.default_rng(1).uniform(-1, 1, (1_000_000, 2))
 

@@ -71,7 +71,7 @@ def test_resumed_training_equals_one_that_never_stopped(tmp_path, settings, comp
     assert resumed[2].state_dict() == whole[2].state_dict()
 
 
-def test_nothing_to_resume_from_is_a_beginning(tmp_path):
+def test_training_starts_anew_where_there_is_no_checkpoint(tmp_path):
     history = run(tmp_path / "new.json", 2, resume=True)[1]
 
     assert history.epochs == 2
@@ -143,7 +143,7 @@ SCRIPT = """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this platform kills otherwise")
-def test_killed_at_any_moment_it_goes_on_from_a_whole_file(tmp_path):
+def test_a_killed_training_resumes_from_a_complete_checkpoint(tmp_path):
     pytest.importorskip("numpy")
     folder = Path(__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(folder.parent / "src")])}

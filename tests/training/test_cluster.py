@@ -41,7 +41,7 @@ def train(client, sources=None, **settings):
     return history.losses, model.state_dict()
 
 
-def test_partitions_are_trained_on_as_one(client):
+def test_training_on_partitions_equals_training_on_all_rows(client):
     import numpy as np
 
     losses, state = train(client, epochs=4)

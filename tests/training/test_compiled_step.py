@@ -154,7 +154,7 @@ def test_plain_numbers_that_change_are_noticed():
     assert x.data == 1.0
 
 
-def test_a_mark_is_what_reset_goes_back_to():
+def test_reset_returns_to_a_mark():
     x = Value(1.0)
     step = compiled_step(lambda row, y: (x * row - y) ** 2, Adam([x], 0.25), [1.0], [0.0])
 

@@ -50,7 +50,7 @@ def test_the_best_epoch_is_restored(validation, compile):
 
 @pytest.mark.parametrize("compile", [False, True])
 @pytest.mark.parametrize("settings", [{}, {"metrics": "accuracy"}, {"validation": (X, Y)}])
-def test_looking_changes_nothing(settings, compile):
+def test_validation_and_metrics_do_not_change_the_training(settings, compile):
     """Many epochs in one native call end where epochs one by one end."""
     quiet = run(epochs=200, batch_size=None, compile=compile, target_loss=0.1)
     watched = run(epochs=200, batch_size=None, compile=compile, target_loss=0.1, **settings)
@@ -77,7 +77,7 @@ def test_epochs_computed_past_a_stop_are_undone(stop):
     assert many.optimizer.state_dict() == single.optimizer.state_dict()
 
 
-def test_one_nan_validation_loss_is_not_the_best_for_ever():
+def test_a_nan_validation_loss_is_not_an_improvement():
     criteria = Criteria(Settings(9, 1e-6, 2, -math.inf, math.inf, 1, False, []))
 
     assert [criteria.met(loss, 1.0) for loss in (math.nan, 1.0, 0.5, 0.25, 0.125)] == [""] * 5
@@ -85,7 +85,7 @@ def test_one_nan_validation_loss_is_not_the_best_for_ever():
     assert [criteria.met(loss, 1.0) for loss in (math.nan, math.inf)] == ["", "tolerance"]
 
 
-def test_validation_that_is_nan_in_every_epoch_is_mentioned():
+def test_validation_that_is_nan_in_every_epoch_gives_a_warning():
     weight = ng.Value(1.0)
 
     def model(row):
@@ -346,7 +346,7 @@ def test_a_long_epoch_of_native_steps_shows_progress_five_times_a_second(seconds
 
 
 @pytest.mark.parametrize("moment", range(12))
-def test_interruption_leaves_a_point_of_the_course(moment, monkeypatch):
+def test_interruption_leaves_the_parameters_after_a_whole_step(moment, monkeypatch):
     """Wherever Ctrl-C comes, the parameters are those after a whole number of steps."""
     pytest.importorskip("numpy")
     points = []

@@ -85,7 +85,7 @@ def test_lbfgs_needs_fewer_epochs_than_adam():
     assert counts[0] < 0.5 * counts[1]
 
 
-def test_callbacks_look_and_stop():
+def test_callbacks_see_the_parameters_and_stop_a_solver():
     X, y = data.make_moons(40, noise=0.1, seed=1)
     model, seen = MLP(2, [4, 1], "tanh", seed=1), []
 

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any, NoReturn, TypeVar, cast
 
 from nodegrad import functions, ops
+from nodegrad.data import generator_for
 from nodegrad.inputs import as_list, one_of, whole
 from nodegrad.nn.module import Module
 from nodegrad.value import Value, literal
@@ -93,7 +94,7 @@ class Neuron(Module):
         size = whole("Neuron", "n_inputs", n_inputs)
         self.activation = _function(activation)
         limit = math.sqrt(6.0 / (size if self.name in _RELU_LIKE else size + n_outputs))
-        generator = _generator(seed)
+        generator = generator_for(seed)
         self.w = [Value((2.0 * generator.random() - 1.0) * limit) for _ in range(size)]
         self.b = Value(0.0) if bias else None
         self._label("")
@@ -165,7 +166,7 @@ class Layer(Module):
         bias: bool = True,
         seed: Seed = None,
     ) -> None:
-        generator, size = _generator(seed), whole("Layer", "n_outputs", n_outputs)
+        generator, size = generator_for(seed), whole("Layer", "n_outputs", n_outputs)
         self.neurons = [
             Neuron(n_inputs, activation, bias=bias, seed=generator, n_outputs=size) for _ in range(size)
         ]
@@ -236,7 +237,7 @@ class MLP(Module):
     ) -> None:
         if not isinstance(sizes, Sequence) or isinstance(sizes, str) or not sizes:
             raise ValueError(f"MLP: sizes is a list of layer sizes such as [16, 16, 1]; got {sizes!r}.")
-        generator = _generator(seed)
+        generator = generator_for(seed)
         kinds = [activation] * (len(sizes) - 1) + [output_activation]
         self.layers = [
             Layer(before, size, kind, bias=bias, seed=generator)
@@ -377,7 +378,7 @@ class Embedding(Module):
     """
 
     def __init__(self, count: int, size: int, *, seed: Seed = None) -> None:
-        generator, places = _generator(seed), range(whole("Embedding", "size", size))
+        generator, places = generator_for(seed), range(whole("Embedding", "size", size))
         self.w = [
             [Value(generator.gauss(0.0, 1.0), f"w[{row}][{place}]") for place in places]
             for row in range(whole("Embedding", "count", count))
@@ -437,13 +438,6 @@ def _function(activation: Activation) -> Callable[[Any], Any]:
     known = activations()
     one_of("nn", "activation", activation, sorted(known), "Or give a function of one number.")
     return known[activation]
-
-
-def _generator(seed: Seed) -> Any:
-    """Return the generator to draw from; the global one for None, so that `random.seed` governs it."""
-    if seed is None:
-        return random
-    return seed if hasattr(seed, "random") else random.Random(seed)
 
 
 def _lifted(x: Any, user: Module) -> list[Any]:

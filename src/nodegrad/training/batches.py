@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any
 
 from nodegrad.data import Samples, noise, rows, shuffled
 from nodegrad.nn.layers import noise_needed
@@ -10,24 +11,22 @@ from nodegrad.training.problem import Batch, Problem
 from nodegrad.training.ranks import Ranks
 
 
-class Batches(Protocol):
+class Batches:
     """The batches of every epoch."""
 
     known: Samples  # samples for checks and for recording the model
-    seed: int
-
-    @property
-    def steps(self) -> int | None:
-        """How many steps an epoch has, if that is known."""
+    seed = 0
+    steps: int | None = None  # in an epoch, if known
 
     def start(self, problem: Problem) -> None:
         """Prepare for the training, after the problem was checked."""
 
     def epoch(self, number: int) -> Iterable[Batch]:
         """Return the batches of an epoch, counted from 0; the same ones whenever asked."""
+        raise NotImplementedError
 
 
-class ArrayBatches:
+class ArrayBatches(Batches):
     """Random batches of the rows of arrays or lists; one of all rows where no size is given."""
 
     def __init__(self, known: Samples, batch_size: int | None, seed: int, ranks: Ranks) -> None:
@@ -51,21 +50,18 @@ class ArrayBatches:
         """Return the batches of an epoch."""
         if self.random:
             self.known.parts[-1][:] = noise(len(self.known), self.random, self.seed, number)
-        if self.steps == 1:
+        own, steps = len(self.known), self.steps or 1
+        if steps == 1:
             return [None]
-        own = len(self.known)
         order = shuffled(own, self.seed, number)
         if own == self.total:
             return [order[start : start + self.size] for start in range(0, own, self.size)]
-        ends = [round(own * step / self.steps) for step in range(self.steps + 1)]
-        return [order[ends[step] : ends[step + 1]] for step in range(self.steps)]
+        ends = [round(own * step / steps) for step in range(steps + 1)]
+        return [order[start:stop] for start, stop in pairwise(ends)]
 
 
-class StreamBatches:
+class StreamBatches(Batches):
     """Batches as an iterable yields them, again in every epoch."""
-
-    steps: int | None = None
-    seed = 0
 
     def __init__(self, source: Any, combine: Any) -> None:
         if combine is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from nodegrad.data import Samples, shuffled
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import SGD, Optimizer
+from nodegrad.training.batches import Batches
 from nodegrad.training.compiled_step import CompiledStep, write
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import Callback, History, Settings
@@ -168,7 +169,7 @@ class _ClusterStep(CompiledStep):
         return EagerStep.validate(self)
 
 
-class _ClusterBatches:
+class _ClusterBatches(Batches):
     """Steps over all partitions at once: each takes its share of every batch."""
 
     def __init__(self, cluster: _Cluster, batch_size: int | None, seed: int) -> None:
@@ -176,11 +177,8 @@ class _ClusterBatches:
         self.known = Samples([first[0]], [first[1]], "dask_fit")
         self.total = sum(count for _, count, _ in cluster.facts)
         self.size = min(batch_size or self.total, self.total)
-        self.steps: int | None = -(-self.total // self.size)
+        self.steps = -(-self.total // self.size)
         self.seed = seed
-
-    def start(self, problem: Problem) -> None:
-        """Do nothing: the partitions are ready."""
 
     def epoch(self, number: int) -> Iterable[Batch]:
         """Return the batches of an epoch."""
