@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from itertools import count
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from nodegrad import functions, ops
 from nodegrad.data import generator_for
@@ -117,11 +117,9 @@ class Neuron(Module):
         Raises:
             ValueError: if the number of inputs is wrong.
         """
-        return self._fire(_lifted(x, self))
+        return self._fire(_lifted(x, self, len(self.w)))
 
     def _fire(self, inputs: Sequence[Any]) -> Any:
-        if len(inputs) != len(self.w):
-            _refuse(self, len(self.w), inputs)
         out = ops.dot(*self.w, *inputs)
         if self.b is not None:
             out = out + self.b
@@ -181,8 +179,7 @@ class Layer(Module):
         return _one_or_all(self._fire(_lifted(x, self)))
 
     def _fire(self, inputs: Sequence[Any]) -> list[Any]:
-        if len(inputs) != len(self.neurons[0].w):
-            _refuse(self, len(self.neurons[0].w), inputs)
+        _check_count(inputs, self, len(self.neurons[0].w))
         return [neuron._fire(inputs) for neuron in self.neurons]
 
     def _label(self, place: str) -> None:
@@ -347,9 +344,7 @@ class LayerNorm(Module):
 
     def forward(self, x: Any) -> list[Any]:
         """Normalise a sequence of numbers."""
-        numbers = _lifted(x, self)
-        if len(numbers) != len(self.gain):
-            _refuse(self, len(self.gain), numbers)
+        numbers = _lifted(x, self, len(self.gain))
         mean = functions.mean(numbers)
         centred = [number - mean for number in numbers]
         scale = (functions.mean([ops.square(number) for number in centred]) + self.epsilon) ** -0.5
@@ -440,15 +435,18 @@ def _function(activation: Activation) -> Callable[[Any], Any]:
     return known[activation]
 
 
-def _lifted(x: Any, user: Module) -> list[Any]:
+def _lifted(x: Any, user: Module, size: int | None = None) -> list[Any]:
     """List the inputs, with plain numbers made constants once for all neurons that read them."""
     numbers = x if type(x) is list else as_list(x, type(user).__name__)
     if hasattr(numbers, "apply_op") or not hasattr(numbers, "__iter__"):
         numbers = [numbers]  # the one input of a neuron that has one
-    return [
+    lifted = [
         number if hasattr(number, "apply_op") else literal(_plain(number, numbers, user))
         for number in numbers
     ]
+    if size is not None:
+        _check_count(lifted, user, size)
+    return lifted
 
 
 def _plain(number: Any, numbers: Any, user: Module) -> float:
@@ -465,5 +463,6 @@ def _one_or_all(outputs: list[Any]) -> Any:
     return outputs[0] if len(outputs) == 1 else outputs
 
 
-def _refuse(user: Module, expected: int, inputs: Sequence[Any]) -> NoReturn:
-    raise ValueError(f"{user.summary()} takes {expected} inputs; got {len(inputs)}.")
+def _check_count(inputs: Sequence[Any], user: Module, size: int) -> None:
+    if len(inputs) != size:
+        raise ValueError(f"{user.summary()} takes {size} inputs; got {len(inputs)}.")
