@@ -259,9 +259,9 @@ SCRIPT = """
     import nodegrad as ng
 
     comm = MPI.COMM_WORLD
-    if sys.argv[1] == "kill" and comm.rank == 1:
+    if sys.argv[1] in ("SIGKILL", "SIGINT") and comm.rank == 1:
         import os, signal, threading
-        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+        threading.Timer(0.5, lambda: os.kill(os.getpid(), getattr(signal, sys.argv[1]))).start()
 
     def combine(array):
         total = np.empty_like(array)
@@ -277,11 +277,14 @@ SCRIPT = """
     if sys.argv[1] == "inf" and comm.rank == 1:
         y[1] = 1e300
     model = ng.nn.MLP(2, [8, 1], seed=1)
-    epochs = 1_000_000 if sys.argv[1] == "kill" else 30
+    epochs = 1_000_000 if sys.argv[1] in ("SIGKILL", "SIGINT") else 30
     history = ng.fit(
         model, X[mine], y[mine], epochs=epochs, patience=None, seed=1, combine=combine, compile=True
     )
-    if comm.rank == 0:
+    if sys.argv[1] == "SIGINT":
+        state = comm.gather((history.reason, history.epochs, model.state_dict()))
+        assert comm.rank == 1 or (state[0] == state[1] and state[0][0] == "interrupted"), state
+    elif comm.rank == 0:
         print(repr((history.losses, list(model.state_dict().values()))))
 """
 
@@ -322,7 +325,13 @@ def test_mpi_rank_that_gets_inf_is_named_on_all(tmp_path):
 
 
 def test_mpi_rank_that_is_killed_ends_all(tmp_path):
-    found = mpi(2, "kill", tmp_path)
+    found = mpi(2, "SIGKILL", tmp_path)
 
     assert found.returncode != 0
     assert "signal 9" in found.stdout + found.stderr
+
+
+def test_mpi_ranks_are_interrupted_at_the_same_step(tmp_path):
+    found = mpi(2, "SIGINT", tmp_path)
+
+    assert found.returncode == 0, found.stderr

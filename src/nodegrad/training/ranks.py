@@ -1,7 +1,10 @@
 """Ranks: processes that train one model together, each on its own rows."""
 
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Combine = Callable[[Any], Any]
@@ -21,7 +24,7 @@ class Ranks:
     """
 
     def __init__(self, combine: Combine | None) -> None:
-        self.combine, self.finite = combine, True
+        self.combine, self.finite, self.interrupted = combine, True, False
 
     def sum(self, numbers: Any) -> Any:
         """Return the sum of an array over all ranks."""
@@ -38,19 +41,21 @@ class Ranks:
 
         Raises:
             Exception: what was raised here; on the other ranks a RuntimeError that quotes it.
+            KeyboardInterrupt: on all ranks, if one was interrupted.
         """
         if self.combine is None:
             return compute()
         import numpy as np
 
         caught: BaseException | None = None
-        numbers = np.zeros(size + 1)
+        numbers = np.zeros(size + 2)
         try:
             numbers[:size] = compute()
         except BaseException as error:
             caught = error
             numbers[:] = 0.0
-            numbers[size] = 1.0
+            numbers[size] = not isinstance(error, KeyboardInterrupt)
+        numbers[size + 1] = self.interrupted or isinstance(caught, KeyboardInterrupt)
         self.finite = bool(np.isfinite(numbers).all())
         total = self.sum(numbers)
         if total[size]:
@@ -58,7 +63,28 @@ class Ranks:
             if caught is not None:
                 raise caught
             raise RuntimeError(f"fit: another rank failed, so this one stops, too. {message}")
+        if total[size + 1]:
+            raise KeyboardInterrupt
         return total[:size]
+
+    @contextmanager
+    def interrupted_together(self) -> Iterator[None]:
+        """Hold the first Ctrl-C back until the next sum, so that all ranks stop at the same step."""
+        if self.combine is None or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def hold(number: int, frame: Any) -> None:
+            self.interrupted = True
+            signal.signal(signal.SIGINT, before)
+
+        before = signal.signal(signal.SIGINT, hold) or signal.SIG_DFL
+        try:
+            yield
+            if self.interrupted:  # after the last sum
+                raise KeyboardInterrupt
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def same(self, what: str, number: float) -> None:
         """Make sure that a number is the same on all ranks.

@@ -42,9 +42,10 @@ class Run:
         started = time.perf_counter() - self.history.seconds
         self.history.reason = ""
         try:
-            if step is None:
-                problem.ranks.together(self._compile)
-            self._go()
+            with problem.ranks.interrupted_together():
+                if step is None:
+                    problem.ranks.together(self._compile)
+                self._go()
         except KeyboardInterrupt:
             self.history.reason = "interrupted"
             for course, length in self.noted:
