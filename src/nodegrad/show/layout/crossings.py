@@ -1,6 +1,6 @@
 """The order of the boxes within each layer: a first guess, then sweeps that remove crossings."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from random import Random
 
@@ -90,27 +90,19 @@ def _crossings(graph: Graph, order: list[list[int]], place: list[int]) -> int:
 
 
 def count_crossings(targets: Iterable[Sequence[int]]) -> int:
-    """Count the pairs of edges between two layers that cross, in O(E log E).
+    """Count the pairs of edges between two layers that cross.
 
     `targets` holds, for each box of the first layer in order, the positions of its neighbours in the second.
 
     >>> count_crossings([[0], [1]]), count_crossings([[1], [0]]), count_crossings([[0, 1], [0, 1]])
     (0, 1, 1)
     """
-    ends = [end for row in targets for end in sorted(row)]
-    size = max(ends, default=0) + 1
-    seen = [0] * (size + 1)  # a Fenwick tree of how many earlier edges end at each position
+    seen: list[int] = []  # where the earlier edges end
     crossings = 0
-    for earlier, end in enumerate(ends):
-        crossings += earlier
-        at = end + 1
-        while at:
-            crossings -= seen[at]
-            at &= at - 1
-        at = end + 1
-        while at <= size:
-            seen[at] += 1
-            at += at & -at
+    for row in targets:
+        for end in sorted(row):
+            crossings += len(seen) - bisect_right(seen, end)
+            insort(seen, end)
     return crossings
 
 
