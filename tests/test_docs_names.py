@@ -25,7 +25,7 @@ QUOTED = [  # a page, the text around a number on it, and the number in the code
     ("docs/how-to/look-at-a-graph.md", r"Above (\d+) nodes", "show.drawing.draw.FOLD_ABOVE"),
     ("docs/how-to/look-at-a-graph.md", r"more than (\d+) nodes begin", "show.players.graph.FOLD_ABOVE"),
     ("docs/how-to/look-at-a-graph.md", r"every node, up to ([\d,]+)", "show.players.graph.IN_FULL"),
-    ("docs/how-to/look-at-a-graph.md", r"more than ([\d,]+) nodes play", "show.players.graph.MOST"),
+    ("docs/how-to/look-at-a-graph.md", r"more than ([\d,]+) nodes, play", "show.players.graph.MOST"),
     (
         "src/nodegrad/show/players/graph.py",
         r"there are more than (\d+) nodes",

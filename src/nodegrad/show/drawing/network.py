@@ -68,11 +68,7 @@ class Network(Still):
         """Return the centre of a circle, given its row among those shown."""
         column = self.columns[at]
         from_middle = row - (len(column.places) - 1) / 2
-        gap = (
-            math.copysign(0.4, from_middle)
-            if len(column.places) < len(column.titles) and from_middle
-            else 0.0
-        )
+        gap = math.copysign(0.4, from_middle) if column.cut and from_middle else 0.0
         return MARGIN + 28 + at * COLUMN, (self.height - 22) / 2 + (from_middle + gap) * ROW
 
     def _lines(self) -> Iterator[str]:
