@@ -110,6 +110,15 @@ def test_an_operation_that_runs_on_floats_only_keeps_its_number_and_says_so(valu
     assert "wave is Python code that this page cannot repeat" in page.html
 
 
+@pytest.mark.parametrize("op", [lambda x: ng.polygamma(1.0, x), ng.digamma])
+def test_a_page_says_that_polygamma_stays_as_it_was_computed(op):
+    page = player(op(Value(2.5)))
+    (answers,) = run_node([job(page, [[(1, 3.5)]])])
+
+    assert "polygamma is Python code that this page cannot repeat" in page.html
+    assert answers[0]["data"][-1] == op(2.5)
+
+
 def test_an_operation_that_records_other_numbers_than_it_computes_is_not_trusted():
     calls = []
 

@@ -88,4 +88,3 @@ def _row(outputs: Any) -> Row:
         raise TypeError(
             f"plots take functions that return numbers; this one returned {described(outputs)}."
         ) from None
-
