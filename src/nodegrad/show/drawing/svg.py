@@ -17,7 +17,7 @@ FONT_SIZE = 12.0
 SMALL = 10.0  # of constants and edge labels
 PADDING = 7.0  # beside the text of a cell
 PILL = 18.0  # height of the operator's pill
-ARROW = 7.0  # length of an arrow head
+ARROW, WING = 7, 3  # length of an arrow head, and half its width
 MARGIN = 8.0  # around the whole picture
 
 # Widths of Helvetica and its metric twins, in thousandths of the font size.
@@ -68,8 +68,6 @@ class Edge:
     target: int
     label: str = ""
     kind: str = ""
-    stroke: str = ""
-    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,8 @@ class Picture:
     rankdir: str = "LR"
 
 
-def to_svg(picture: Picture, layout: Layout | None = None, prefix: str = "") -> str:
-    """Write `picture` as one standalone SVG element, laid out here unless `layout` is given.
+def to_svg(picture: Picture, prefix: str = "") -> str:
+    """Lay out `picture` and write it as one standalone SVG element.
 
     Nodes carry the ids `node-3` and edges `edge-3-5-0` (source, target, count among parallels), after
     `prefix` where several pictures share a page. Nothing in a label becomes markup.
@@ -95,7 +93,7 @@ def to_svg(picture: Picture, layout: Layout | None = None, prefix: str = "") -> 
     >>> svg.count('class="edge"'), 'id="edge-0-1-1"' in svg
     (2, True)
     """
-    layout = layout or place(picture)
+    layout = place(picture)
     width, height = layout.width + 2 * MARGIN, layout.height + 2 * MARGIN
     title = _text(picture.title)
     edges, count = [], Counter[tuple[int, int]]()
@@ -265,25 +263,16 @@ def _cell(lines: list[str], x: float, y: float, size: float, style: str) -> str:
 
 
 def _edge(edge: Edge, route: tuple[Point, ...], rankdir: str, name: str) -> str:
-    x, y = route[-1]
-    level = rankdir != "TB"  # routes arrive along the direction of the layout
-    back = (x - ARROW, y) if level else (x, y - ARROW)
     path = f"M{_pair(route[0])}" + "".join(
         f"C{_pair(a)} {_pair(b)} {_pair(c)}"
         for a, b, c in zip(route[1::3], route[2::3], route[3::3], strict=True)
     )
-    side = ARROW * 0.45
-    wings = (
-        ((back[0], y - side), (back[0], y + side)) if level else ((x - side, back[1]), (x + side, back[1]))
-    )
-    line, head = "", ""
-    if edge.stroke:
-        line, head = f' style="stroke:{_colour(edge.stroke)}"', f' style="fill:{_colour(edge.stroke)}"'
+    # Routes arrive along the direction of the layout.
+    back = f"l{-WING} {-ARROW}h{2 * WING}" if rankdir == "TB" else f"l{-ARROW} {-WING}v{2 * WING}"
     parts = [
-        f"<g {_attributes(name, f'edge {edge.kind}'.strip(), edge.title)}>",
-        f"<title>{_text(edge.title)}</title>" if edge.title else "",
-        f'<path d="{path}"{line}/>',
-        f'<path class="head" d="M{_pair((x, y))}L{_pair(wings[0])}L{_pair(wings[1])}Z"{head}/>',
+        f"<g {_attributes(name, f'edge {edge.kind}'.strip(), '')}>",
+        f'<path d="{path}"/>',
+        f'<path class="head" d="M{_pair(route[-1])}{back}z"/>',
     ]
     if edge.label:
         middle = _middle(route)

@@ -107,7 +107,6 @@ def playground(
         "activations": list(kinds),
         "logits": error is binary_cross_entropy_with_logits,
         "rate": rule.rate,
-        "optimizer": type(rule).__name__,
         "pages": [packed(page.html) for page in pages],
     }
     scripts = ("transport", "canvas", "playground")
