@@ -74,11 +74,11 @@ def _regions(items: list[Item], letter: str) -> Iterator[tuple[int, int, str]]:
     number = 0
     for item in items:
         if isinstance(item, Straight):
-            for result in range(item.start, item.start + len(item.ops)):
+            for result in range(item.start, item.start + item.size):
                 yield result, 1, f"{letter}{number}"
                 number += 1
         else:
-            size = item.size if isinstance(item, Turns) else item.count
+            size = item.size
             yield item.start, size, f"{letter}{number}"
             number += 1
 

@@ -49,6 +49,11 @@ class Group:
         """Every operand, `first` included."""
         return self.operands if self.first is None else (*self.operands, self.first)
 
+    @property
+    def size(self) -> int:
+        """How many slots are written."""
+        return self.count
+
 
 @dataclass(frozen=True, slots=True)
 class Straight:
@@ -63,6 +68,11 @@ class Straight:
     ops: list[Op] = field(default_factory=list)
     arity: "array[int]" = field(default_factory=partial(array, "q"))
     operands: "array[int]" = field(default_factory=partial(array, "q"))
+
+    @property
+    def size(self) -> int:
+        """How many slots are written."""
+        return len(self.ops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +164,7 @@ def _check_group(group: Group, varying: Any, uniform: Any, target: Any) -> None:
     shape = (group.count, group.terms) if group.terms else (group.count,)
     for index in group.operands[:1] if group.op is take else group.operands:
         assert index.slots.shape == shape, f"{what}: an operand has shape {index.slots.shape}, not {shape}"
-    _check_slots(group, group.count, what, varying, uniform, target)
+    _check_slots(group, what, varying, uniform, target)
 
 
 def _check_turns(item: Turns, varying: Any, uniform: Any, target: Any) -> None:
@@ -165,18 +175,18 @@ def _check_turns(item: Turns, varying: Any, uniform: Any, target: Any) -> None:
     shape = None if item.items is None else item.items.slots.shape
     size = loop.items * (loop.turns or 0)
     assert shape == ((item.count, size) if size else None), f"{what}: items of shape {shape}"
-    _check_slots(item, item.size, what, varying, uniform, target)
+    _check_slots(item, what, varying, uniform, target)
 
 
-def _check_slots(item: Group | Turns, size: int, what: str, varying: Any, uniform: Any, target: Any) -> None:
+def _check_slots(item: Group | Turns, what: str, varying: Any, uniform: Any, target: Any) -> None:
     for index in item.reads:
         space = uniform if index.uniform else varying
         assert index.slots.min() >= 0, f"{what}: reads a negative slot"
         assert index.slots.max() < len(space), f"{what}: reads past the end"
         assert space[index.slots].all(), f"{what}: reads a slot before it is written"
         assert index.uniform or target is varying, f"{what}: the prologue reads a varying slot"
-    written = target[item.start : item.start + size]
-    assert len(written) == size, f"{what}: writes past the end"
+    written = target[item.start : item.start + item.size]
+    assert len(written) == item.size, f"{what}: writes past the end"
     assert not written.any(), f"{what}: writes a slot again"
     written[:] = True
 
@@ -208,7 +218,7 @@ def evaluate(program: VectorProgram, inputs: Sequence[float], parameters: Sequen
 def scalars(item: Item) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
     """Yield the scalar operations of an item: operation, result slot, operand slots (`~slot` if uniform)."""
     if type(item) is Straight:
-        results = range(item.start, item.start + len(item.ops))
+        results = range(item.start, item.start + item.size)
         operands = iter(item.operands)
         for op, result, arity in zip(item.ops, results, item.arity, strict=True):
             yield op, result, tuple(islice(operands, arity))

@@ -233,7 +233,7 @@ class Space:
     """Memory that one thread works in: slots, sums and the context of the driver."""
 
     def __init__(self, part: Part) -> None:
-        # Not the part itself, which holds this: memory goes as soon as the part. Who runs holds the part.
+        # No reference to the part: the cycle would delay freeing it. The caller keeps it alive.
         self.driver = part.driver
         self.has_prologue = part.has_prologue
         program = part.plan

@@ -37,7 +37,7 @@ def tanh(body: Body, x: Name) -> Name:
 
 
 def sigmoid(body: Body, x: Name) -> Name:
-    """Write (C + r) / (2⁻ᵏ·(C - r) + (C + r)), k of x/2; scaled on both sides, lest 2⁻ᵏ overflow."""
+    """Write (C + r) / (2⁻ᵏ·(C - r) + (C + r)), k of x/2; scaled so that 2⁻ᵏ cannot overflow."""
     x = _clamp(body, x, -750.0, 40.0)  # beyond, sigmoid is 0 or 1
     k, r = _split(body, body.arithmetic("fmul", x, body.number(0.5)), -1.0)
     c, power = body.arithmetic("fadd", _rest(body, r), body.number(1.0)), _power(body, k, -64)

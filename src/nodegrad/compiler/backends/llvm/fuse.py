@@ -84,67 +84,50 @@ class _Loop:
 
 
 class _Fuser:
+    """Plans which instructions run as one loop, then writes a record for each loop.
+
+    With `alone`, the instructions are those of the prologue. It has uniform slots only, and kernels address
+    them like varying ones.
+    """
+
     def __init__(
         self, items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool
     ) -> None:
-        self.registers = registers
-        self.alone = alone  # the prologue: uniform slots are all there is, and are addressed as varying ones
+        self.registers, self.alone = registers, alone
         self.outside = np.zeros(slots, bool)  # slots read from outside the loop that writes them
         self.outside[outputs] = True
         self.writer = np.full(slots, -1, np.int32)  # which of the plan writes a slot
-        scalars = sum(len(item.ops) for item in items if type(item) is Straight)
-        self.fused = scalars <= _MANY_SCALARS
-        self.plan: list[_Loop | Straight | Turns | Group] = []
+        self.fused = sum(item.size for item in items if type(item) is Straight) <= _MANY_SCALARS
+        self.plan: list[_Loop | Item] = []
         self.current: _Loop | None = None
         self.records = Records()
         for item in items:
             self.take(item)
+        writers: dict[Any, Any] = {
+            _Loop: self.write,
+            Group: self.write_take,
+            Straight: self.write_straight,
+            Turns: self.write_turns,
+        }
         for planned in self.plan:
-            if type(planned) is Straight:
-                self.write_straight(planned)
-            elif isinstance(planned, Turns):
-                self.write_turns(planned)
-            elif type(planned) is Group:
-                self.write_take(planned)
-            else:
-                assert type(planned) is _Loop
-                self.write(planned)
+            writers[type(planned)](planned)
 
     def take(self, item: Item) -> None:
-        if type(item) is Group:
-            self.take_group(item)
-        elif type(item) is Straight and self.fused:
+        """Add an item to a loop that it fits into, or put it at the end of the plan."""
+        if type(item) is Straight and self.fused:
             for op, result, operands in scalars(item):
                 indices = [Index(slot < 0, np.array([~slot if slot < 0 else slot])) for slot in operands]
                 self.append(op, result, 1, indices)
-        elif isinstance(item, Turns):
-            self.current = None
-            self.writer[item.start : item.start + item.size] = len(self.plan)
-            self.plan.append(item)
-            for index in item.reads:
-                self.read(index)
-        elif type(item) is Straight:
-            self.current = None
-            self.writer[item.start : item.start + len(item.ops)] = len(self.plan)
-            self.plan.append(item)
+        elif type(item) is Group and item.op is not take and not item.terms:
+            self.append(item.op, item.start, item.count, list(item.operands))
+        else:
             self.outside[slots_read(item, uniform=self.alone)] = True
-
-    def take_group(self, group: Group) -> None:
-        if group.op is take:
+            self.writer[item.start : item.start + item.size] = len(self.plan)
             self.current = None
-            self.writer[group.start : group.start + group.count] = len(self.plan)
-            self.plan.append(group)
-            for index in group.reads:
-                self.read(index)
-            return
-        if not group.terms:
-            self.append(group.op, group.start, group.count, list(group.operands))
-            return
-        self.current = _Loop(group.count, len(self.plan), group)
-        self.plan.append(self.current)
-        for index in group.reads:
-            self.read(index)
-        self.wrote(self.current, group.start)
+            if type(item) is Group and item.terms:  # others may join it
+                self.current = _Loop(item.count, len(self.plan), item)
+                self.wrote(self.current, item.start)
+            self.plan.append(self.current or item)
 
     def append(self, op: Op, start: int, count: int, operands: list[Index]) -> None:
         loop = self.joined(op, count, operands)
@@ -154,8 +137,8 @@ class _Fuser:
         found: list[Index | int] = []
         for index in operands:
             place = self.local(loop, index)
-            if place is None:
-                self.read(index)
+            if place is None and self.varies(index):
+                self.outside[index.slots] = True
             found.append(index if place is None else place)
         loop.steps.append((op, start, found))
         self.wrote(loop, start)
@@ -165,13 +148,13 @@ class _Fuser:
         loop.written.append((start, start + loop.count))
         self.writer[start : start + loop.count] = loop.place
 
-    def read(self, index: Index) -> None:
-        if self.alone or not index.uniform:
-            self.outside[index.slots] = True
+    def varies(self, index: Index) -> bool:
+        """Return whether kernels address these slots as varying ones."""
+        return self.alone or not index.uniform
 
     def joined(self, op: Op, count: int, operands: list[Index]) -> _Loop | None:
         """Return the loop an instruction joins: that of its last operand, if it fits, or the current one."""
-        own = [index.slots for index in operands if self.alone or not index.uniform]
+        own = [index.slots for index in operands if self.varies(index)]
         last = max([int(self.writer[slots].max()) for slots in own], default=-1)
         for loop in (self.plan[last] if last >= 0 else None, self.current):
             if type(loop) is _Loop and self.fits(loop, op, count, operands):
@@ -186,7 +169,7 @@ class _Fuser:
 
     def local(self, loop: _Loop, index: Index) -> int | None:
         """Return which result of the loop an operand is, element by element."""
-        if index.uniform and not self.alone:
+        if not self.varies(index):
             return None
         place = loop.places.get(int(index.slots[0]))
         if place is None or (loop.count > 1 and affine(index.slots) != (int(index.slots[0]), 1)):
@@ -194,7 +177,7 @@ class _Fuser:
         return place
 
     def touches(self, loop: _Loop, index: Index) -> bool:
-        if index.uniform and not self.alone:
+        if not self.varies(index):
             return False
         low, high = int(index.slots.min()), int(index.slots.max())
         return any(start <= high and low < stop for start, stop in loop.written)
@@ -220,7 +203,7 @@ class _Fuser:
         return bool(self.outside[start : start + count].any())
 
     def load(self, index: Index, fields: list[int]) -> Load:
-        uniform = index.uniform and not self.alone
+        uniform = not self.varies(index)
         if len(index.slots) == 1:
             fields.append(int(index.slots[0]))
             return Load(uniform, "one")
@@ -250,7 +233,7 @@ class _Fuser:
         for index, part, run in zip(group.operands, parts, runs, strict=True):
             columns, words = self.factor(index, part)
             head += words
-            uniform = index.uniform and not self.alone
+            uniform = not self.varies(index)
             factors.append(Factor(uniform, columns, run == longest > 1 or tile == 1))
         first = None
         if group.first is not None:
@@ -272,7 +255,7 @@ class _Fuser:
         fields = [group.count]
         found = self.load(index, fields)
         fields += [self.records.table(table.slots), table.slots.shape[1], group.start]
-        self.records.add(Take(found, table.uniform and not self.alone), fields)
+        self.records.add(Take(found, not self.varies(table)), fields)
 
     def write_turns(self, item: Turns) -> None:
         fields = [item.count]
@@ -307,5 +290,5 @@ class _Fuser:
 
 
 def fuse(items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool = False) -> Records:
-    """Return the records that run vector instructions; `alone` for the prologue, over uniform slots only."""
+    """Return the records that run vector instructions; `alone` for those of the prologue."""
     return _Fuser(items, outputs, slots, registers, alone).records

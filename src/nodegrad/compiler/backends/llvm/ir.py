@@ -16,8 +16,8 @@ def literal(number: float) -> str:
 class Body:
     """The body of one function over vectors of `lanes` doubles, in static single assignment form.
 
-    Numbers that change from turn to turn of a loop are given to it as a list: inside, the list holds the
-    numbers of this turn, and what is put into it are those of the next; after the loop it holds the last.
+    A loop takes a list of the numbers that change from turn to turn. Inside, the list holds those of this
+    turn; put those of the next turn into it. After the loop it holds the last ones.
     """
 
     def __init__(self, lanes: int, exact: bool) -> None:
@@ -55,7 +55,7 @@ class Body:
         self.lines.append(f"{name}:")
 
     def room(self, count: int, kind: str) -> Name:
-        """Return the address of room for so many values, which hold anything."""
+        """Return the address of memory for so many values. They hold anything at first."""
         name = f"%{self.fresh('room')}"
         self.stack.append(f"  {name} = alloca [{count} x {kind}], align 64")
         return name
@@ -69,9 +69,9 @@ class Body:
         carried: list[Name] | None = None,
         kind: str = "",
     ) -> Iterator[Name]:
-        """Run what is written inside for i = start, start + step, ... below count.
+        """Run the code written inside for i = start, start + step, ... below count.
 
-        `carried` are the numbers that change from turn to turn, vectors unless their kind is given.
+        `carried` are the numbers that change from turn to turn: vectors, unless `kind` says otherwise.
         """
         carried, kinds = (carried or []), ["i64", *[kind or self.vector] * len(carried or [])]
         inside, done = self.fresh("loop"), self.fresh("done")
@@ -91,7 +91,10 @@ class Body:
 
     @contextmanager
     def again(self, label: str, kinds: Sequence[str], first: Sequence[Name]) -> Iterator[list[Name]]:
-        """Begin a block that what is written inside jumps back to, with the numbers left in the list."""
+        """Begin a block that the code written inside jumps back to.
+
+        The list that this yields holds the numbers of this turn. Put those of the next turn into it.
+        """
         before = self.block
         self.label(label)
         place = len(self.lines)
@@ -106,7 +109,7 @@ class Body:
     def either_way(
         self, kinds: Sequence[str], first: Sequence[Name], before: str, last: Sequence[Name], after: str
     ) -> list[Name]:
-        """Return what numbers are where two blocks meet: `first` from one, `last` from the other."""
+        """Return the numbers where two blocks meet: `first` if one came before, `last` if the other."""
         return [
             x if x == y else self.let(f"phi {kind} [ {x}, %{before} ], [ {y}, %{after} ]")
             for kind, x, y in zip(kinds, first, last, strict=True)
@@ -124,7 +127,7 @@ class Body:
 
     @contextmanager
     def when(self, condition: Name, carried: list[Name] | None = None, kind: str = "") -> Iterator[None]:
-        """Run what is written inside if the condition holds, which is rare; `carried` are what it changes."""
+        """Run the code written inside if the condition holds, which is rare; it may change `carried`."""
         carried = carried or []
         inside, done = self.fresh("rare"), self.fresh("done")
         first, before = list(carried), self.block
@@ -192,9 +195,9 @@ class Body:
 
 
 def transposed(body: Body, block: list[Name]) -> list[Name]:
-    """Turn n vectors of n lanes into those of their first lanes, second lanes, ...
+    """Transpose a square: return y with y[i][j] = x[j][i], for n vectors of n lanes.
 
-    Halves change places, then quarters within halves, and so on.
+    Swap the off-diagonal halves, then quarters within halves, and so on.
     """
     lanes = len(block)
     block = list(block)
@@ -210,7 +213,7 @@ def transposed(body: Body, block: list[Name]) -> list[Name]:
 
 
 def _mixed(body: Body, x: Name, y: Name, lanes: int, distance: int, moved: int) -> Name:
-    """Return lanes of x, and in place of each second run of `distance` lanes those of y."""
+    """Return lanes of x, with every second run of `distance` lanes taken from y; both shifted by `moved`."""
     kind = f"<{lanes} x double>"
     chosen = [(lanes + lane - distance if lane & distance else lane) + moved for lane in range(lanes)]
     mask = ", ".join(f"i32 {lane}" for lane in chosen)

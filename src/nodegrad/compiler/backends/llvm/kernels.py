@@ -38,7 +38,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Elementwise:
-    """Steps applied to every element; `many` where there is more than one."""
+    """Steps applied to every element; `many` if there is more than one.
+
+    for each i:
+        r0 = op0(x[i], y[i]); r1 = op1(r0, z[i]); ...    # operands are loads, or results of earlier steps
+        v[start of r1 + i] = r1                           # only the results that another loop reads
+    """
 
     many: bool
     steps: tuple[Step, ...]
@@ -59,9 +64,9 @@ class Elementwise:
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """An operand of a contraction: rows of a table plus columns by stride or table, or a full table.
+    """An operand of a contraction: a[i, t] = slot[rows[i] + t * stride], rows[i] + columns[t], or full[i, t].
 
-    `shared` where all results of a tile read the same row.
+    `shared` if all results of a tile read the same row.
     """
 
     uniform: bool
@@ -71,10 +76,16 @@ class Factor:
 
 @dataclass(frozen=True, slots=True)
 class Contraction:
-    """Σₜ a·b, Σₜ a, max a or min a for tiles of `tile` results in registers, and steps on each result.
+    """s[i] = sum over t of a[i, t] * b[i, t], `tile` results at a time, and steps on each result.
 
-    A strong contraction uses ordinary products first; where a sum is nan it is computed again with strong
-    ones.
+    With one factor it is the sum, the largest or the smallest of a[i, t]. Sums stay in registers:
+
+    for each tile:
+        s[0..tile] = first[i] or 0
+        for each t: for each i of the tile: s[i] += a[i, t] * b[i, t]
+        for each i of the tile: the steps, as in `Elementwise`, on s[i]
+
+    A strong contraction uses ordinary products first. If a sum is nan, it is computed again with strong ones.
     """
 
     op: Op
@@ -163,7 +174,7 @@ class Contraction:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """An entry of a table for every element: lane by lane, since each lane has an index of its own."""
+    """r[i, lane] = table[i, floor(index[i, lane])], or nan outside of the table, lane by lane."""
 
     index: Load
     uniform: bool
@@ -213,7 +224,7 @@ class Fields:
         return self.body.field("%r", self.place, kind)
 
     def factor(self, columns: str) -> tuple[Name, Name]:
-        """Load the words of a factor of products: its table of rows, and what its columns are found by."""
+        """Load the words of a factor of products: its table of rows, and its stride or table of columns."""
         return self.next("ptr"), self.next("i64" if columns == "stride" else "ptr")
 
     def load(self, load: Load) -> tuple[Name, ...]:
@@ -235,7 +246,7 @@ def _steps(
     loads: list[tuple[Name, ...]],
     stores: list[Name],
 ) -> None:
-    """Apply steps to element i; `results` holds those of earlier steps, a contraction's own first."""
+    """Write the steps for element i. `results` holds earlier results: first that of a contraction, if any."""
     waiting, places = iter(loads), iter(stores)
     for step in steps:
         operands = [

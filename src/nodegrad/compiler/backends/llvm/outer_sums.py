@@ -13,15 +13,16 @@ from nodegrad.compiler.backends.llvm.row_sums import (
 )
 
 VECTORS = 2  # that a row of a panel has
-_STEPS = 16  # groups of rows that a panel holds: it stays in the nearest cache
+_STEPS = 16  # groups of rows that a panel holds, so that it stays in the first cache
 
 
 @dataclass(frozen=True, slots=True)
 class OuterSums:
-    """Σ_rows Σₜ a·b for every a of the left side and every b of the right, in tiles: sums stay in registers.
+    """s[i, j] = sum over rows and t of a[i, t] * b[j, t], for all i of the left side and all j of the right.
 
-    The right side is cut into panels, two vectors wide. The numbers of a panel are laid out row by row, so
-    that one number of the left side at a time multiplies vectors of the right. Called like RowSums.
+    The right side is cut into panels that are two vectors wide. The numbers of a panel are copied so that
+    those of a row lie side by side. Then one number of the left side multiplies whole vectors of the right,
+    and the sums of a tile (`left` i, a panel of j) stay in registers. Called like RowSums.
     """
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
@@ -71,12 +72,12 @@ class OuterSums:
         return SUM_PARAMETERS
 
     def _lines(self, body: Body, panel: Name, place: Name) -> Name:
-        """Return where the rows of a step begin in a panel."""
+        """Return where the lines of a step begin in a panel."""
         vectors = body.let(f"mul nsw i64 {place}, {self.lanes * VECTORS}")
         return body.let(f"getelementptr {body.vector}, ptr {panel}, i64 {vectors}")
 
     def _lay_out(self, body: Body, table: Name, number: Name, offset: Name, lines: Name) -> None:
-        """Fill the lines of a step: the vectors of a row side by side, row after row."""
+        """Write lines[row, j] = b[j, row] for the rows of a step and the j of a panel, a square at a time."""
         begin = body.let(f"mul nsw i64 {number}, {VECTORS}")
         with body.loop(str(VECTORS)) as vector:
             start = body.let(f"mul nsw i64 {body.let(f'add nsw i64 {begin}, {vector}')}, {body.lanes}")

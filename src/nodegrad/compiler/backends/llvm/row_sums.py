@@ -1,4 +1,4 @@
-"""The kernel of sums over rows: Σ_rows Σₜ a·b, or Σ_rows a, a few at a time in registers."""
+"""The kernel of sums over rows of single numbers and of products, a few at a time in registers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -96,7 +96,7 @@ class Groups:
 
 
 def slots_of(body: Body, table: Name, start: Name, count: int, lanes: int) -> list[Name]:
-    """Return the addresses of so many slots, in the first group, that stand in a table from a place on."""
+    """Return the addresses of the slots table[start], table[start + 1], ... in the first group."""
     found = []
     for place in range(count):
         slot = body.entry(table, body.let(f"add nsw i64 {start}, {place}"))
@@ -107,7 +107,7 @@ def slots_of(body: Body, table: Name, start: Name, count: int, lanes: int) -> li
 
 
 def add_to_results(body: Body, sums: list[Name], place: Name, anew: Name) -> None:
-    """Add vectors to the results from a place on; where they begin anew, put them there."""
+    """Write results[place + k] += sums[k], or = sums[k] if the rows are the first (`anew`)."""
     for offset, total in enumerate(sums):
         at = body.let(f"add nsw i64 {place}, {offset * body.lanes}")
         address = body.let(f"getelementptr double, ptr %u, i64 {at}")
@@ -133,7 +133,10 @@ def aligned(body: Body, start: Name, at: Name) -> Name:
 
 
 def _sum_lanes(body: Body, sums: list[Name]) -> list[Name]:
-    """Add up the lanes of every sum: vectors that hold the totals, one after the other."""
+    """Return t[k] = sum over lanes of s[k], in vectors that hold one total after the other.
+
+    Neighbours are added in pairs of vectors, so that a vector of totals takes one step per halving.
+    """
     found = []
     kind, lanes = body.vector, body.lanes
     even = ", ".join(f"i32 {2 * lane}" for lane in range(lanes))

@@ -25,7 +25,12 @@ _PARAMETERS = "ptr %r, i64 %turn, ptr %ended"
 
 @dataclass(frozen=True, slots=True)
 class _Loop:
-    """Runs stages `%x[0]`, `%x[1]` of them, in turns `%x[2]` up to `%x[3]`; counts turns in `%x[5]`."""
+    """Runs the x[1] stages at x[0] again and again, until one ends it.
+
+    for turn = x[2], ..., x[3] - 1:
+        for each stage: if x[4] == 0: call it
+        if x[4] == 0: x[5] = turn + 1
+    """
 
     def write(self, body: Body) -> str:
         """Write the function."""

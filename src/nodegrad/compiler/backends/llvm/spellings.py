@@ -19,7 +19,7 @@ VECTOR_FUNCTIONS: dict[str, tuple[str, int]] = {}
 # Written without a call, within 3 ulp.
 _INLINE = {ops.tanh: exponentials.tanh, ops.sigmoid: exponentials.sigmoid}
 
-RAISED: dict[int, BaseException] = {}  # by thread: what a callback raised, for native code cannot pass it on
+RAISED: dict[int, BaseException] = {}  # by thread: what a callback raised; native code cannot pass it on
 
 
 def spell(body: Body, op: Op, operands: list[Name]) -> Name:
@@ -143,7 +143,7 @@ def _call_vector(body: Body, symbol: str, width: int, operands: tuple[Name, ...]
 
 
 def _by_lane(body: Body, target: str, stem: str, operands: Sequence[Name]) -> Name:
-    """Call a function over doubles for every lane, in a loop that all its users in a module share."""
+    """Call a function over doubles for every lane, in a loop that is written once for a module."""
     if body.lanes == 1:
         scalars = [body.let(f"extractelement {body.vector} {x}, i32 0") for x in operands]
         result = body.let(f"call double {target}({', '.join(f'double {x}' for x in scalars)}) #1")
@@ -154,7 +154,7 @@ def _by_lane(body: Body, target: str, stem: str, operands: Sequence[Name]) -> Na
 
 
 def _lane_loop(outside: Body, target: str, symbol: str, arity: int) -> str:
-    """Return a function over vectors that calls a function over doubles lane by lane."""
+    """Return a function over vectors: for each lane: result[lane] = target(x[lane], ...)."""
     body = Body(outside.lanes, outside.exact)
     places = [body.room(1, body.vector) for _ in range(arity)]
     for number, place in enumerate(places):
@@ -207,6 +207,6 @@ def raise_held() -> None:
             raise error
 
 
-# Operations of many instructions: in a contraction, they would be written anew for every result of its tile,
-# and a call would spill the tile's registers.
+# Operations of many instructions. A contraction would repeat them for every result of its tile, and a call
+# would spill the tile's registers.
 LONG = {op for op, row in SPELLINGS.items() if row.calls}

@@ -1,8 +1,8 @@
-"""Loop instructions in LLVM IR: one native loop, the state in registers, lanes that are done held by a mask.
+"""Loop instructions in LLVM IR: one native loop, its state in registers; a mask holds lanes that are done.
 
 state = first state                                      # a vector of lanes for each number
 while any lane of (mask &= condition(state)) is set:     # or: for each turn
-state = where(mask, body(state), state)
+    state = where(mask, body(state), state)
 store state
 """
 
