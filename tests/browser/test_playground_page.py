@@ -202,6 +202,18 @@ def test_dashes_mean_negative_as_they_do_in_draw(open_page):
     assert [dash for dash in dashed if dash is not None] == [w < 0.0 for w in weights]
 
 
+@pytest.mark.parametrize("hidden", [(4, 3), (8, 8)])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (735, 640), (700, 720)])
+def test_network_and_output_are_in_view_together(open_page, hidden, width, height):
+    browser = open_page(playground(network(hidden=hidden), *moons(20)), width, height)
+    bottom = run(browser, "byId('output').getBoundingClientRect().bottom")
+    left, top = run(browser, "(({ left, top }) => [left, top])(byId('network').getBoundingClientRect())")
+
+    assert bottom <= height
+    assert left >= 0
+    assert top < bottom
+
+
 @pytest.mark.parametrize("width", [1280, 800, 400])
 @pytest.mark.parametrize("dark", [False, True])
 def test_nothing_is_wider_than_the_window(open_page, width, dark):
