@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
 from io import BytesIO
 from math import prod
-from typing import Any, overload
+from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -37,30 +37,20 @@ from nodegrad.trees import LEAF, Spec, flatten, stack
 from nodegrad.value import Value
 
 
-@overload
-def compile(
-    f: Callable[..., Any],
-    *,
-    static: Names = (),
-    backend: str = "auto",
-    exact: bool = False,
-    max_traces: int = 32,
-    threads: int | None = None,
-) -> "Compiled": ...
+class Options(TypedDict, total=False):
+    """The options of `compile`."""
+
+    static: Names
+    backend: str
+    exact: bool
+    max_traces: int
+    threads: int | None
 
 
 @overload
-def compile(
-    f: None = None,
-    *,
-    static: Names = (),
-    backend: str = "auto",
-    exact: bool = False,
-    max_traces: int = 32,
-    threads: int | None = None,
-) -> "Callable[[Callable[..., Any]], Compiled]": ...
-
-
+def compile(f: Callable[..., Any], **options: Unpack[Options]) -> "Compiled": ...
+@overload
+def compile(f: None = None, **options: Unpack[Options]) -> "Callable[[Callable[..., Any]], Compiled]": ...
 def compile(
     f: Callable[..., Any] | None = None,
     *,
@@ -93,13 +83,13 @@ def compile(
         f: a function of numbers, lists, tuples, dicts and NumPy arrays of them, that returns such. What it
             computes from its arguments and from Values it closes over is recorded. Without it, a decorator
             is returned.
-        static: the names of arguments that are no numbers to compute with (text, None, an int for `range`):
-            one, or several. The function is recorded anew for each value they take.
+        static: the name or names of arguments that are not numbers to compute with (text, None, an int for
+            `range`). The function is recorded again for each of their values.
         backend: "llvm" (native code), "numpy", or "auto": llvm where llvmlite is installed.
         exact: compute every row to the bit as eager code does. Otherwise operations may be contracted
             (a·b + c rounded once) and elementary functions be off by up to 4 ulp.
-        max_traces: how many ways through `f` are compiled, per structure of the arguments. Past it, and where
-            most rows go ways of their own, rows run eagerly, with a warning.
+        max_traces: how many ways through `f` are compiled at most, per structure of the arguments. After
+            that, or if most rows go different ways, rows run eagerly, with a warning.
         threads: how many threads `map` uses on many rows; None: one per processor. Results
             do not depend on it.
 
@@ -146,7 +136,7 @@ class Compiled:
 
     def _prepare(self) -> None:
         self._of_numbers: dict[int, Ways] = {}  # by how many numbers the arguments are
-        # What serves all arguments of a form, because nothing branches: checked once, used at once.
+        # The trace for all arguments of a form, where nothing branches: checked once, then used at once.
         self._ready: dict[Any, Trace] = {}
         self._quick: dict[Any, tuple[Trace, Any, Any, Any]] = {}  # by how often and how `map` was called last
         self._warned: list[bool] = []
@@ -160,7 +150,7 @@ class Compiled:
     def _variant(
         self, arguments: Sequence[Any], keywords: dict[str, Any]
     ) -> "tuple[Compiled, tuple[Any, ...]]":
-        """Return what is compiled for these keywords and static values, and the numbers by position."""
+        """Return the function compiled for these keywords and static values, and the numbers by position."""
         form, numbers = bind(self.f or self._name, self.static, arguments, keywords)
         if form == Form() and not self.static:
             return self, numbers
@@ -175,8 +165,8 @@ class Compiled:
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Return what the function returns for these arguments, as floats in the same structure.
 
-        With Values among the arguments the function itself is called, so that derivatives pass through; so
-        it is inside another compiled function, if it closes over Values.
+        If an argument is a Value, the function itself is called, so that derivatives pass through. The same
+        happens inside another compiled function if this one closes over Values.
 
         Raises:
             TypeError: if something is not a number.
@@ -209,7 +199,7 @@ class Compiled:
         return build(found, 0, float)[0]
 
     def _found_ready(self, form: Any, count: int) -> Trace | None:
-        """Return the trace that serves every row of a form, if one is known and may be used here."""
+        """Return the trace for every row of a form, if one is known and may be used here."""
         trace = None if form is None else self._ready.get(form)
         if trace is None or (trace.parameters and current_recorder() is not None):
             return None
@@ -221,7 +211,7 @@ class Compiled:
             self._ready[form] = ways.traces[0]
 
     def _ways(self, spec: Spec) -> Ways:
-        """Return the ways for a structure of arguments, those for plain numbers found at once next time."""
+        """Return the ways for a structure of arguments; remember those for plain numbers."""
         ways = self.ways.get(spec)
         if ways is None:
             f = self._name if self.f is None else self.f
@@ -252,14 +242,14 @@ class Compiled:
         [3.0, 5.0]
 
         Args:
-            arguments: arrays or lists with rows along the first axis, or tuples and dicts of such.
+            arguments: arrays or lists with rows along the first axis, or tuples and dicts of them.
             reduce: "sum" or "mean" adds every result up over rows; the order does not depend on threads.
             executor: a concurrent.futures.Executor that shards of rows are given to.
-            shards: into how many shards at most. Sums depend on it in their last digits, not on who computes.
+            shards: how many shards at most. Sums depend on it in their last digits, but not on the workers.
             out: arrays to write the results to, in the structure and the shapes of what is returned; they are
                 returned. It saves making new ones at every call.
-            shared: the arguments that all rows share, by name or position: one, or several. They are given as
-                to a call. (Static arguments are shared anyway.)
+            shared: the argument or arguments that all rows share, by name or position. They are given as in
+                a call. Static arguments are always shared.
             keywords: arguments by name, like those by position.
 
         Returns:
@@ -297,7 +287,7 @@ class Compiled:
         return found
 
     def _run_quick(self, arguments: Sequence[Any], reduce: Any) -> Any:
-        """Return the results of a map like the last one, of few rows; None if it is not such."""
+        """Return the results of a map of few rows that is like the last one; None if it is not."""
         key = (len(arguments), reduce) if reduce is None or type(reduce) is str else None
         trace, run, finish, _ = self._quick.get(key, _NOTHING_QUICK)
         if trace is None or (trace.parameters and current_recorder() is not None):
@@ -309,7 +299,7 @@ class Compiled:
         return finish(found, len(arguments[0]))
 
     def _find_quick(self, trace: Trace, shapes: Sequence[tuple[int, ...]], reduce: str | None) -> None:
-        """Look for a quick way to run the next maps of this form."""
+        """Prepare a fast function for the next maps of this form."""
         known = self._quick.get((len(shapes), reduce), _NOTHING_QUICK)
         if known[0] is trace and known[3] == shapes:
             return

@@ -1,4 +1,4 @@
-"""Record a function: run it once on Values; note what it made, which way branches went and what it read."""
+"""Record a function: run it once on Values, and note its results, its branches and what it read."""
 
 import os
 import sys
@@ -20,8 +20,8 @@ from nodegrad.trees import Spec, build, flatten
 from nodegrad.value import Value, listen, observers, stand_in, stop_listening
 
 _PACKAGE = str(Path(__file__).parents[1])
-# Whose run this is. A recording inside a recording has the branches of its own function; asyncio hands the
-# variable on to the threads it starts.
+# The recorder of the function that runs now. An inner recording notes the branches of its own function only;
+# asyncio passes the variable to the threads it starts.
 _current: ContextVar["Recorder | None"] = ContextVar("recorder", default=None)
 
 
@@ -29,7 +29,7 @@ Way = tuple[tuple[bool, str], ...]  # the answer and the line of each branch
 
 
 class OtherWay(BaseException):
-    """A replay went another way than the recording; no `except Exception` of the user's holds it up."""
+    """A replay went another way than the recording. User code that catches Exception does not catch this."""
 
 
 class Guard(NamedTuple):
@@ -42,11 +42,15 @@ class Guard(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What one run of a function left behind.
+    """The result of recording one run of a function.
 
-    `inputs` are the leaves that stood for the arguments; `outputs` the leaves of the result, floats where the
-    result is not a Value; `spec` puts the outputs together again; `reads` are the lines that took numbers out
-    of the record, `elsewhere` the leaves that other threads asked for, with their lines.
+    Attributes:
+        inputs: the leaves that stand for the arguments.
+        outputs: the leaves of the result, floats where the result is not a Value.
+        spec: how the outputs are put together.
+        guards: the branches.
+        reads: the lines that took numbers out of the record.
+        elsewhere: the leaves that other threads branched on or read, with their lines.
     """
 
     inputs: list[Value]
@@ -58,11 +62,11 @@ class Recording:
 
     @property
     def wanted(self) -> list[Any]:
-        """What is computed: the results, then the guards."""
+        """The results, then the nodes of the guards."""
         return [*self.outputs, *(guard.node for guard in self.guards)]
 
     def forget(self) -> None:
-        """Let go of the graph, which is larger than the program made from it."""
+        """Free the graph, which is larger than the program made from it."""
         for nodes in (self.inputs, self.outputs, self.guards):
             nodes.clear()
 
@@ -74,8 +78,8 @@ class Recording:
 class Recorder:
     """Notes the branches and reads of one run of a function.
 
-    With `expected`, the answers of an earlier run, it ends the run at the first branch that answers otherwise
-    and at one branch too many: a loop that ends for the numbers of one row may not end for those of another.
+    With `expected`, the answers of an earlier run, it stops the run at the first different answer and at the
+    first additional branch: a loop that ends for the numbers of one row may not end for those of another.
     """
 
     def __init__(self, inputs: Collection[Value] = (), expected: Sequence[bool] | None = None) -> None:
@@ -90,7 +94,7 @@ class Recorder:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Listen while a block runs, in place of whoever records in this thread already."""
+        """Record while a block runs, instead of the recorder that is active in this thread."""
         token = _current.set(self)
         try:
             with recording(), listen(self), rolled(self._roller):
@@ -100,12 +104,12 @@ class Recorder:
 
     @property
     def way(self) -> Way:
-        """What tells this way through the function from others."""
+        """The answers and lines of all branches, which identify this way through the function."""
         return tuple([(guard.answer, guard.line) for guard in self.guards])
 
     @property
     def is_of_this_thread(self) -> bool:
-        """Whether the thread that asks is the one that records."""
+        """Whether the current thread is the one that records."""
         return get_ident() == self._thread
 
     def decided(self, node: Value, answer: bool) -> None:
@@ -137,12 +141,12 @@ class Recorder:
 
 
 def current_recorder() -> Recorder | None:
-    """Return the recorder of the function that is being recorded, if this code runs inside one."""
+    """Return the recorder of the function that is being recorded, if there is one."""
     return _current.get()
 
 
 def drop_recorders() -> None:
-    """Forget, in a process just forked, the recordings of threads that did not come along."""
+    """Forget the recordings of other threads, which do not exist in a process just forked."""
     for each in observers():
         if isinstance(each, Recorder) and not each.is_of_this_thread:
             stop_listening(each)
@@ -153,7 +157,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def calling_line() -> str:
-    """Name the innermost line outside this package that is being run: `file:line`."""
+    """Return the innermost line outside this package that is running, as `file:line`."""
     frame: Any = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
         frame = frame.f_back
@@ -171,17 +175,17 @@ def _line(file: str, number: int) -> str:
 
 
 def named(f: Any) -> str:
-    """Return what errors call a function."""
+    """Return a function's name for errors."""
     return str(getattr(f, "__name__", "the function"))
 
 
 def record(
     f: Callable[..., Any], spec: Spec, numbers: Sequence[float], expected: Sequence[bool] | None = None
 ) -> Recording | None:
-    """Run `f` on fresh Values that hold `numbers`, put together as `spec` says.
+    """Run `f` on new Values that hold `numbers`, put together as `spec` says.
 
     Returns:
-        What the run left behind; None if its branches did not answer as `expected`.
+        The recording; None if its branches did not answer as `expected`.
 
     Raises:
         TypeError: if `f` returns anything but numbers and Values in nested lists, tuples, dicts or arrays.

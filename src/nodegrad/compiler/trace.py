@@ -19,7 +19,7 @@ from nodegrad.trees import Spec, builder, mapped
 
 
 class Backend(Protocol):
-    """What runs a program."""
+    """Runs a program."""
 
     name: str
 
@@ -29,7 +29,7 @@ class Backend(Protocol):
         """Return the outputs as an array [output, row]; `blocks` are arrays [row, input], side by side.
 
         A block whose rows are single numbers may have one dimension. With `out`, blocks [row, output], the
-        results are written there, and what is returned has no meaning.
+        results are written there, and the returned array has no meaning.
         """
 
     def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
@@ -39,9 +39,9 @@ class Backend(Protocol):
         """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
 
     def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[[Any, Any], Any] | None:
-        """Return a quick way to run "rows" or "sums" over arrays with rows of these shapes, if there is one.
+        """Return a fast function that runs "rows" or "sums" over arrays with rows of these shapes, or None.
 
-        It takes the arrays and the `Leaves` that are the parameters. It returns None for other arrays and for
+        It takes the arrays and the `Leaves` of the parameters. It returns None for other arrays and for
         long ones.
         """
 
@@ -73,7 +73,7 @@ class Trace:
         seconds: how long recording and compiling took.
         rows: how many rows went this way.
         solves: whether it looks for a root or a fixed point.
-        key: what names its program among those whose native code is kept; "": it is not.
+        key: the key of its native code in the user's cache; "" if it is not kept.
     """
 
     def __init__(self, recorded: Recording, make: MakeBackend, started: float) -> None:
@@ -126,8 +126,8 @@ class Trace:
             program: Program = replace(self.program, outputs=outputs[spans[part]])
             program = sweep_dead(program) if self.lines and part != "all" else program
             with recording():
-                # Guards are computed as eager code does: rounded otherwise, a row on the brink of a branch
-                # would go a way that eager code does not take.
+                # Guards are computed to the bit: with other rounding, a row close to a branch could take
+                # another branch than eager code.
                 exact = {"exact": True} if self.lines and part != "results" else {}
                 key = {"key": f"{self.key} {part}"} if self.key else {}
                 found = self.kernels[part] = self.make(program, **exact, **key)
@@ -161,9 +161,10 @@ class Trace:
         return None, next(i for i, answer in enumerate(answers) if answer != self.expected[i])
 
     def passed(self, numbers: Sequence[float]) -> int:
-        """Return how many guards a row passes, one by one: nothing is computed behind the first it fails.
+        """Return how many guards a row passes. Stop at the first one that fails.
 
-        Kernels compute all at once: a custom operation may refuse numbers that it would never get.
+        Kernels compute all guards at once, where a custom operation may raise for numbers that eager code
+        would never give it.
         """
         parameters = [leaf._data for leaf in self.parameters]
         outputs = self.program.outputs[self.results :]
@@ -186,10 +187,10 @@ class Trace:
 
 
 def make_trace(f: Any, recorded: Recording, make: MakeBackend, started: float) -> Trace:
-    """Compile what `f` did in a recording.
+    """Compile a recording of `f`.
 
     Raises:
-        ValueError: if it took numbers out of the record: what is done with them leaves no trace, and replays
+        ValueError: if `f` took numbers out of the record. What it does with them is not recorded, and replays
             may not show it (a branch that no row at hand takes).
     """
     refuse(f, recorded.reads)
@@ -222,10 +223,10 @@ def verify(
     numbers: Sequence[float],
     others: Sequence[Sequence[float]],
 ) -> None:
-    """Run `f` again, on rows that were given, and compare with the trace to the bit.
+    """Run `f` again on given rows, and compare with the trace to the bit.
 
-    That finds what recording cannot see: random numbers and state outside. A replay ends where it goes
-    another way; if all others do, the row that was recorded is run again.
+    This finds what recording cannot see: random numbers and state outside. A replay stops where it goes
+    another way. If all rows do so, the recorded row is run again.
 
     Raises:
         ValueError: saying that `f` is not a function of its arguments.
@@ -243,7 +244,7 @@ def verify(
 
 
 def agree(trace: Trace, f: Any, again: Recording | None, numbers: Sequence[float]) -> None:
-    """Raise unless a run that went the same way gave what the trace gives."""
+    """Raise unless a run that went the same way gave the same results as the trace."""
     if again is not None and again.spec == trace.spec:
         found = evaluate(trace.program, numbers, [leaf._data for leaf in trace.parameters])
         pairs = zip(again.numbers(), found[: trace.results], strict=True)

@@ -237,23 +237,23 @@ class Ways:
             return trace
 
     def settle(self) -> list[Trace]:
-        """Compile the ways that ran eagerly, too, as far as there is room; return all traces."""
+        """Compile the ways that ran eagerly too, up to the limit; return all traces."""
         for _, numbers in list(self.met.values())[: self.most - len(self.traces)]:
             self.compile(numbers, ())
         return self.traces
 
     def run(self, numbers: Sequence[float]) -> Found:
-        """Run the function on Values and keep the results only."""
+        """Run the function on Values and return its results as numbers."""
         f = self.function()
         self.eager += 1
         leaves, spec = flatten(f(*self.arguments(f, numbers)))
         return spec, numbers_of(leaves, f)
 
     def arguments(self, f: Any, numbers: Sequence[float]) -> Sequence[Any]:
-        """Return arguments to run eagerly on: Values, so that what a branch reads is seen.
+        """Return the arguments for an eager run: Values, so that branches are seen.
 
-        What a transform differentiates by stays plain, as it makes Values of that itself. The others are
-        constants then, so that it may sweep over floats.
+        Arguments that a transform differentiates by stay plain, since the transform makes Values of them. The
+        others are constants then, so that it can sweep over floats.
         """
         if self._plain is None:
             self._plain = plain_places(f, len(self.spec[2]))

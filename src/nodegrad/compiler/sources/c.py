@@ -1,6 +1,6 @@
 """One C99 file: a function from arrays to arrays, and what it needs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from textwrap import fill
 
 from nodegrad.compiler.sources import spellings
@@ -9,7 +9,6 @@ from nodegrad.compiler.sources.writer import Text, arrays_used, call, function, 
 from nodegrad.compiler.sources.writer import write as statements
 
 _ON_STACK = 4096  # numbers; more are asked of malloc
-_SHOWN = 8  # numbers of an example
 
 # Words that a function cannot be called by: C's own and those of its library.
 _TAKEN = """
@@ -105,14 +104,9 @@ def _comment(given: Function, name: str, workspace: int) -> str:
         "loop does not end.",
     ]
     lines += ["It returns 2 if there is no memory for its work."] if workspace > _ON_STACK else []
-    shown = f"x[{given.inputs}] = {_listed(given.example[0])}"
+    x, out = (spellings.listed(numbers, "c") for numbers in given.example)
     call = f"{name}(x, {'NULL, ' * bool(given.parameters)}out)"
-    lines += ["", f"Example: with double {shown}, out[{given.results}],"]
-    lines += [f"{call} gives out = {_listed(given.example[1])}.", f"Compile it: cc -std=c99 -O2 -c {name}.c"]
+    lines += ["", f"Example: with double x[{given.inputs}] = {x}, out[{given.results}],"]
+    lines += [f"{call} gives out = {out}.", f"Compile it: cc -std=c99 -O2 -c {name}.c"]
     text = "\n".join(fill(line, 110, subsequent_indent="      ") for line in lines)
     return "/* " + text.replace("*/", "* /").replace("/*", "/ *").replace("\n", "\n   ") + " */\n"
-
-
-def _listed(numbers: Sequence[float]) -> str:
-    shown = ", ".join(spellings.number(x, "c") for x in numbers[:_SHOWN])
-    return f"{{{shown}{', ...' * (len(numbers) > _SHOWN)}}}"

@@ -1,6 +1,6 @@
 """One JavaScript module: a function from numbers in arrays and objects to such, and what it needs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from json import dumps
 from textwrap import fill
 from typing import Any
@@ -18,7 +18,6 @@ private protected public return static super switch this throw true try typeof u
 with yield async numbers p out v run parameters shaped Math Number NaN Infinity Float64Array Int32Array
 Array Object way1
 """
-_SHOWN = 8  # numbers of an example
 
 _SHAPED = """// Put numbers into nested arrays of a shape.
 function shaped(numbers, [count, ...rest]) {
@@ -62,15 +61,10 @@ def _comment(given: Function) -> Iterator[str]:
     if given.parameters:
         lines.append("A last argument takes the place of `parameters`, the numbers that it closes over.")
     lines.append("run(x, p, out) does the same on flat arrays, and returns whether the way was recorded.")
-    x, out = map(_listed, given.example)
+    x, out = (spellings.listed(numbers, "js") for numbers in given.example)
     lines.append(f"Example: x = {x} gives out = {out}.")
     for line in lines:
         yield from fill(f"// {line}", 110, subsequent_indent="//       ").split("\n") if line else ["//"]
-
-
-def _listed(numbers: Sequence[float]) -> str:
-    shown = ", ".join(spellings.number(x, "js") for x in numbers[:_SHOWN])
-    return f"[{shown}{', ...' * (len(numbers) > _SHOWN)}]"
 
 
 def _wrapper(given: Function) -> Iterator[str]:

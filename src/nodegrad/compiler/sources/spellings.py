@@ -6,7 +6,7 @@ functions that such expressions call and the language lacks.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib import resources
 from math import inf
@@ -16,6 +16,7 @@ from nodegrad import ops
 from nodegrad.compiler.spellings import SPELLINGS
 from nodegrad.ops import Op
 
+_SHOWN = 8  # numbers of an example
 _FOLDER = resources.files("nodegrad.compiler") / "sources"
 _LIBRARY = {language: (_FOLDER / f"libm.{language}").read_text(encoding="utf-8") for language in ("c", "js")}
 
@@ -27,6 +28,12 @@ def number(x: float, language: str) -> str:
         text = name[x == x]
         return f"(-{text})" if x < 0 else text
     return f"({x!r})" if str(x).startswith("-") else repr(x)
+
+
+def listed(numbers: Sequence[float], language: str) -> str:
+    """Write the first numbers of an array, in the brackets of the language."""
+    shown = ", ".join([number(x, language) for x in numbers[:_SHOWN]]) + ", ..." * (len(numbers) > _SHOWN)
+    return f"{{{shown}}}" if language == "c" else f"[{shown}]"
 
 
 def _function(name: str, language: str) -> str:
@@ -57,17 +64,9 @@ def _operator(symbol: str, turned: bool) -> Callable[[_Term, Any], _Term]:
     return method
 
 
-_OPERATORS = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "truediv": "/",
-    "lt": "<",
-    "le": "<=",
-    "gt": ">",
-    "ge": ">=",
-}
-_OPERATORS |= {"eq": "==", "ne": "!=", "or": "||", "and": "&&", "xor": "!="}
+_NAMES = ["add", "sub", "mul", "truediv", "lt", "le", "gt", "ge", "eq", "ne", "or", "and", "xor"]
+_SYMBOLS = ["+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=", "||", "&&", "!="]
+_OPERATORS = dict(zip(_NAMES, _SYMBOLS, strict=True))
 for _name, _symbol in _OPERATORS.items():
     setattr(_Term, f"__{_name}__", _operator(_symbol, False))
     if _symbol in "+-*/":

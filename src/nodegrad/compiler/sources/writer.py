@@ -42,10 +42,14 @@ class _Piece:
 
 @dataclass(slots=True)
 class Text:
-    """What is written: tables before all else, functions for parts, and the statements of each tree."""
+    """What is written: tables before all else, functions for parts, and the statements of each tree.
+
+    The functions of loops have trees of their own; they share the tables, the parts and the names of both.
+    """
 
     tables: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
+    names: dict[Any, str] = field(default_factory=dict)  # of a table by its numbers, of a loop's programs
     trees: list[list[str]] = field(default_factory=list)
     workspace: int = 0
 
@@ -117,22 +121,12 @@ def _rolled(
     return blocks, dict(zip(kept, outputs.tolist(), strict=True))
 
 
-@dataclass(slots=True)
-class _Shared:
-    """What the functions of one file share: tables and functions, each named once."""
-
-    tables: list[str] = field(default_factory=list)
-    parts: list[str] = field(default_factory=list)
-    names: dict[Any, str] = field(default_factory=dict)  # of a table by its numbers, of a loop's programs
-    count: int = 0
-
-
 class _Writer:
     """Decides where numbers lie and writes the statements."""
 
-    def __init__(self, branches: Branches, language: str, shared: "_Shared | None" = None) -> None:
+    def __init__(self, branches: Branches, language: str, text: Text | None = None) -> None:
         self.language = language
-        self.shared = shared or _Shared()
+        self.text = text or Text()
         self.spelled = spellings.C if language == "c" else spellings.JAVASCRIPT
         self.program = program = branches.program
         self.trees = list(_pieces(branches))
@@ -146,7 +140,6 @@ class _Writer:
         self.array[: program.inputs] = _ARRAYS.index("x")
         self.place = np.arange(cells)
         self.place[program.inputs : program.leaves] -= program.inputs
-        self.text = Text(self.shared.tables, self.shared.parts)
         self.scalars = {
             int(each.result[0, 0]): (block, each) for block, each in instructions if each.result.shape[1] == 1
         }
@@ -298,22 +291,20 @@ class _Writer:
     def _results(self, cells: Sequence[int]) -> Iterator[str]:
         """Write what puts results in `out` that are not there yet."""
         texts: dict[str, list[int]] = {}  # constants and local variables, and where they go
-        stored = []
+        stored: dict[int, list[tuple[int, int, int]]] = {}  # by array: place there, place in `out`, cell
         for at, cell in enumerate(cells):
             if cell < 0 or cell in self.local:
                 texts.setdefault(self._scalar(cell), []).append(at)
             elif self.array[cell] != _ARRAYS.index("o"):
-                stored.append((at, cell))
+                entry = int(self.place[cell]), at, cell
+                stored.setdefault(int(self.array[cell]), []).append(entry)
         for text, places in texts.items():
             yield from self._fill(np.array(places), text, [text] * len(places))
-        stored.sort(key=lambda pair: (self.array[pair[1]], self.place[pair[1]]))
-        while stored:
-            run = self._run(stored)
-            targets, sources = (np.array(numbers) for numbers in zip(*stored[:run], strict=True))
-            source = self._subscript(sources[None], ("0", "i"))
+        for entries in stored.values():
+            _, targets, sources = map(np.array, zip(*sorted(entries), strict=True))
             few = [self._scalar(cell) for cell in sources.tolist()[:_FEW]]
+            source = self._subscript(sources[None], ("0", "i")) if len(entries) > _FEW else ""
             yield from self._fill(targets, source, few)
-            stored = stored[run:]
 
     def _fill(self, places: Cells, text: str, few: Sequence[str]) -> Iterator[str]:
         """Write to places in `out`: many in a loop over i, few one by one."""
@@ -323,13 +314,6 @@ class _Writer:
         else:
             for place, one in zip(places.tolist(), few, strict=True):
                 yield f"out[{place}] = {one};"
-
-    def _run(self, pairs: Sequence[tuple[int, int]]) -> int:
-        """Return how many pairs of a result's place and its cell, from the first on, lie at even steps."""
-        rows = np.array([(at, self.array[cell], self.place[cell]) for at, cell in pairs])
-        steps = np.diff(rows, axis=0)
-        other = np.flatnonzero((steps != steps[:1]).any(axis=1) | (steps[:, 1] != 0))
-        return int(other[0]) + 1 if len(other) else len(pairs)
 
     def _scalar(self, cell: int) -> str:
         """Write one number."""
@@ -356,8 +340,8 @@ class _Writer:
 
     def _part(self, lines: list[str]) -> str:
         """Move statements into a function of their own; return its call."""
-        self.shared.count += 1
-        name = f"part{self.shared.count}"
+        name = f"part{len(self.text.names)}"
+        self.text.names[name] = name
         self.text.parts += function(self.language, f"static void {name}", lines)
         return call(name, lines) + ";"
 
@@ -492,15 +476,15 @@ class _Writer:
 
     def _called(self, program: Program) -> str:
         """Write a program as a function from `s` to `n`, once; return its call."""
-        names = self.shared.names
+        names = self.text.names
         if id(program) not in names:
-            self.shared.count += 1
-            name = names[id(program)] = f"turn{self.shared.count}"
+            name = names[id(program)] = f"turn{len(names)}"
             opened = open_tables(program)
             computes = list(range(opened.leaves, opened.leaves + len(opened.ops)))
             node = Node(computes=computes, results=opened.outputs)
-            inner = _Writer(Branches(opened, [], [node]), self.language, self.shared)
-            self.shared.parts += self._turn(name, inner.write())
+            text = Text(self.text.tables, self.text.parts, names)
+            inner = _Writer(Branches(opened, [], [node]), self.language, text)
+            self.text.parts += self._turn(name, inner.write())
         return f"{names[id(program)]}(s, n)"
 
     def _turn(self, name: str, text: Text) -> list[str]:
@@ -508,7 +492,7 @@ class _Writer:
         lines = [re.sub(r"\bv\b", f"v_{name}", line) for line in text.trees[0]]
         if self.language == "js":
             if text.workspace:
-                self.shared.tables.append(f"const v_{name} = new Float64Array({text.workspace});")
+                self.text.tables.append(f"const v_{name} = new Float64Array({text.workspace});")
             return [f"function {name}(x, out) {{", *[f"    {line}" for line in lines], "}", ""]
         unused = [f"(void){each};" for each in ("x", "out") if each not in arrays_used(lines)]
         room = [f"double v_{name}[{text.workspace}];"] * bool(text.workspace)
@@ -584,7 +568,7 @@ class _Writer:
 
     def _table(self, numbers: Any, kind: str) -> str:
         """Return the name of a table of numbers."""
-        key, names = (kind, numbers.tobytes()), self.shared.names
+        key, names = (kind, numbers.tobytes()), self.text.names
         if key not in names:
             name = names[key] = f"{kind[0]}{len(names)}"
             self.text.tables += table(f"static const {kind} {name}", numbers.tolist(), self.language)
