@@ -70,7 +70,7 @@ function makeGraph({ row, operands, numbers, fixed }) {
     }
   }
 
-  /** List the nodes in the order of a mode of going backward. */
+  /** List the nodes in the order in which a mode visits them. */
   function order(mode) {
     if (!mode.naive) return row.map((_, at) => root - at);
     const found = new Set();
@@ -84,7 +84,7 @@ function makeGraph({ row, operands, numbers, fixed }) {
     return [...found];
   }
 
-  /** List the steps backward of a mode: each is a node that hands its gradient to one operand. */
+  /** List the backward steps of a mode: in each, a node hands its gradient to one operand. */
   function pushes(mode) {
     const used = (node, operand, index) => row[operand] !== CONSTANT && smooth(node, index);
     return order(mode).flatMap((node) =>
@@ -124,7 +124,7 @@ function makeGraph({ row, operands, numbers, fixed }) {
     return known;
   }
 
-  /** Give a leaf a number, and compute all that follows from it. */
+  /** Set the number of a leaf, and compute again everything that depends on it. */
   function set(leaf, x) {
     data[leaf] = x;
     known = null;

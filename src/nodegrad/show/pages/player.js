@@ -136,8 +136,8 @@ function makeInView() {
   return (box) => box.right >= fromX && box.left <= toX && box.bottom >= fromY && box.top <= toY;
 }
 
-// The table: a row for each node that is no constant, leaves first; a leaf's number can be typed. Of many rows
-// only those in view are part of the page: a change of one cell would lay out all of them again.
+// The table: a row for each node except constants, leaves first; a leaf's number can be typed. If there are many
+// rows, only those in view are part of the page: otherwise a change of one cell would lay out all of them again.
 
 const body = document.querySelector("#gradients tbody");
 const scroller = document.querySelector("#gradients .scroll");
@@ -263,7 +263,7 @@ function show() {
   if (nodes.length) reveal(panel, nodes.map(shapeOf));
 }
 
-/** Give a leaf a number, and show all that follows; from the start on, go to the end to see it. */
+/** Set the number of a leaf and show the result; at the start, go to the end to see it. */
 function change(leaf, x) {
   graph.set(leaf, x);
   byId("reset").disabled = false;
@@ -278,7 +278,7 @@ function choose(what) {
 
 // Dragging a leaf; clicking a node, an edge, a fold.
 
-/** Move a number by so many turns of its scale, to a number that is short to write. */
+/** Change a number by so many steps of its scale; the result is short to write. */
 function moved(x, turns) {
   const scale = 10 ** Math.floor(Math.log10(Math.max(1, Math.abs(x)))) / 100;
   const from = Number.isFinite(x) ? Math.round(x / scale) : 0;
@@ -356,7 +356,7 @@ panel.addEventListener("keydown", (event) => {
   open(picture.opens[picture.boxes.indexOf(members)], members[0]).then(() => panel.focus());
 });
 
-/** Show another picture, and in it what there is to show now. */
+/** Show another picture at the current step. */
 async function open(which, node) {
   if (which === undefined || which === shown) return;
   light({ edges: [] });

@@ -14,7 +14,7 @@ const BUDGET = 12; // milliseconds of training before a frame is painted
 
 // Training.
 
-/** Make what trains: the parameters, the optimizer's numbers, the losses so far. */
+/** Make the trainer: the parameters, the optimizer's state, the losses so far. */
 function makeTrainer() {
   const parameters = Float64Array.from(setup.parameters);
   const kept = new Float64Array(COUNT * KEPT);
@@ -166,7 +166,7 @@ const tallest = Math.max(...sizes.map((size, layer) => (layer ? size : shownInpu
 const wires = []; // by parameter: {wire, hit} or undefined
 const neurons = []; // {canvas, button, which}
 
-/** The inputs that are drawn: all of a few, else the first ones. */
+/** The inputs that are drawn: the first twelve at most. */
 function shownInputs() {
   return Array.from({ length: Math.min(WIDTH, 12) }, (_, at) => at);
 }
@@ -254,7 +254,7 @@ let looked = null; // the neuron whose plane is shown in place of the output's
 let heights = [0, 1]; // what the picture of the curve spans
 const ends = () => [Math.min(...trainer.targets), Math.max(...trainer.targets)];
 
-/** Show the targets and the curve as it is now, the latter as far as the targets keep a third of the room. */
+/** Choose a range with all targets, and with the curve as it is now unless the targets would become tiny. */
 function takeHeights() {
   const [low, high] = ends();
   const curve = field(44).map((said) => said[neuronCount - 1]);
@@ -279,7 +279,7 @@ function drawOver() {
   );
 }
 
-/** Draw the fitted curve, the samples, and the square of each error on the side that the curve leaves free. */
+/** Draw the fitted curve, the samples, and each error as a square on the free side of the curve. */
 function drawFit() {
   const up = scale(heights, [SIZE, 0]);
   const said = (x) => saidAt([x])[neuronCount - 1];
@@ -330,7 +330,7 @@ function drawLoss(now) {
 let chosen = 0; // which parameter
 let running = false;
 
-/** Show the plane of a neuron in place of the output's; null: the output's. */
+/** Show what a neuron says instead of the output; null shows the output again. */
 function look(which) {
   looked = ONE || which === neuronCount - 1 ? null : which;
   if (!ONE) byId("output-head").textContent = looked === null ? "Output" : "What this neuron says";
@@ -416,7 +416,7 @@ function step() {
   draw();
 }
 
-/** Take the chosen data, moved by as much noise as the slider says. */
+/** Use the chosen data, with as much noise as the slider says. */
 function takeData() {
   const data = setup.sets[byId("set").value] ?? setup;
   const random = makeRandom(7);
@@ -434,7 +434,7 @@ function takeData() {
   startOver();
 }
 
-/** Draw all, the curve in the range that it spans now. */
+/** Draw everything, with a new range for the curve. */
 function startOver() {
   if (ONE) takeHeights();
   draw();
