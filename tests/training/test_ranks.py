@@ -231,6 +231,43 @@ def test_a_checkpoint_that_one_rank_cannot_write_ends_all(tmp_path):
     assert isinstance(good, RuntimeError)
 
 
+@pytest.mark.parametrize("moment", [1, 2])
+def test_all_ranks_go_on_eagerly_if_one_must(moment, monkeypatch):
+    """A rank that alone took a step again would add it to the next step of the others."""
+    from nodegrad.training.compiled_step import CompiledStep
+
+    calls, agrees = {"0": 0, "1": 0}, CompiledStep.agrees
+
+    def agreeing(self):
+        name = threading.current_thread().name
+        calls[name] += 1
+        if (name, calls[name]) == ("1", moment):
+            raise TypeError("not on this rank")
+        return agrees(self)
+
+    def work(rank, combine, compile=None):
+        threading.current_thread().name = str(rank)
+        model = MLP(2, [4, 1], "tanh", seed=1)
+        history = ng.fit(
+            model,
+            X[rows(rank)],
+            Y[rows(rank)],
+            epochs=9,
+            batch_size=8,
+            seed=1,
+            combine=combine,
+            compile=compile,
+        )
+        return history.compiled, history.losses, model.state_dict()
+
+    monkeypatch.setattr("nodegrad.training.run._WORTH_COMPILING", 1)
+    eager = on_ranks(2, lambda rank, combine: work(rank, combine, compile=False))
+    monkeypatch.setattr(CompiledStep, "agrees", agreeing)
+
+    assert on_ranks(2, work) == eager
+    assert calls["1"] == moment
+
+
 def test_a_rank_that_cannot_compile_ends_all(tmp_path):
     def work(rank, combine):
         weight = ng.Value(1.0)

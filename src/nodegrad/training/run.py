@@ -45,6 +45,7 @@ class Run:
             with problem.ranks.interrupted_together():
                 if step is None:
                     problem.ranks.together(self._compile)
+                    self._agree()
                 self._go()
         except KeyboardInterrupt:
             self.history.reason = "interrupted"
@@ -190,7 +191,7 @@ class Run:
 
         answers = ranks.summed(call, 1)
         self.step.pull()
-        ranks.together(self._agree)
+        self._agree()
         return bool(answers[0])
 
     # Compiled or eager.
@@ -208,7 +209,6 @@ class Run:
             from nodegrad.training.compiled_step import CompiledStep
 
             self.step = CompiledStep(problem)
-            self._agree()
         except Exception as error:
             self._retreat(error)
 
@@ -220,7 +220,7 @@ class Run:
             found = step.take(batches, self.settings.max_gradient_norm)
             if step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
                 self.tried = True
-                self.problem.ranks.together(lambda: self._agree(before))
+                self._agree(before)
             return found if step is self.step else take(self.step)
 
         return self._attempt(take, before)
@@ -236,15 +236,24 @@ class Run:
             return work(self.step)
 
     def _agree(self, before: Any = None) -> None:
-        """Check that compiled steps agree with eager ones: a model may read numbers that have changed."""
-        if not self.step.agrees():
-            self._retreat(
-                ValueError(
-                    "fit(compile=True): the loss depends on plain numbers that have changed since it was "
-                    "recorded (such as an attribute the callback sets). Leave compile out."
-                ),
-                before,
-            )
+        """Compare the steps with eager ones on every rank; if one finds a difference, all go on eagerly."""
+        fault: Exception = ValueError(
+            "fit(compile=True): the loss depends on plain numbers that have changed since it was recorded "
+            "(such as an attribute the callback sets). Leave compile out."
+        )
+
+        def differ() -> list[float]:
+            nonlocal fault
+            try:
+                return [float(not self.step.agrees())]
+            except Exception as error:
+                if self.settings.compile:
+                    raise
+                fault = error
+                return [1.0]
+
+        if self.problem.ranks.summed(differ, 1)[0]:
+            self._retreat(fault, before)
 
     def _retreat(self, error: Exception, before: Any = None) -> None:
         """Go on eagerly, or raise the error if the steps must be compiled."""
