@@ -193,6 +193,36 @@ def test_nan_on_one_rank_stops_all_with_the_same_reason(compile):
         assert on_ranks(2, work) == [("diverged", 0, 1.0)] * 2
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (lambda rank: {"model": MLP(2, [4, 1], seed=rank)}, "the same start of the parameters; here it is"),
+        (lambda rank: {"epochs": 5 + rank}, "the same epochs; here it is"),
+        (lambda rank: {"batch_size": 8 + rank}, "the same batch size; here it is"),
+        (lambda rank: {"validation": (X, Y) if rank else None}, "the same validation; here it is"),
+        (lambda rank: {"tolerance": 0.1 * rank}, "the same tolerance; here it is"),
+    ],
+)
+def test_ranks_that_differ_are_refused(settings, message):
+    def work(rank, combine):
+        given = {"model": MLP(2, [4, 1], seed=1), "X": X, "y": Y, "seed": 1, "epochs": 2} | settings(rank)
+        return ng.fit(**given, combine=combine)
+
+    for error in on_ranks(2, work):
+        assert isinstance(error, ValueError)
+        assert message in str(error)
+
+
+def test_one_rank_may_log_and_keep_the_checkpoint(tmp_path):
+    def work(rank, combine):
+        own = {"callback": lambda epoch, history: epoch == 3, "checkpoint": tmp_path / "run.json"}
+        model = MLP(2, [4, 1], seed=1)
+        return ng.fit(model, X, Y, seed=1, combine=combine, **(own if rank else {})).reason
+
+    assert on_ranks(2, work) == ["callback", "callback"]
+    assert (tmp_path / "run.json").exists()
+
+
 def test_a_callback_of_one_rank_stops_all():
     def work(rank, combine):
         stop = (lambda epoch, history: epoch == 2) if rank else (lambda epoch, history: False)
@@ -217,7 +247,7 @@ def test_ranks_resume_as_if_never_stopped(compile, tmp_path):
     assert resumed == on_ranks(2, lambda rank, combine: work(rank, combine, 5, "whole"))
     (tmp_path / "parts1.json").unlink()
     for error in on_ranks(2, lambda rank, combine: work(rank, combine, 6, "parts")):
-        assert "the number of epochs in the checkpoint differs between ranks" in str(error)
+        assert "all ranks need the same epochs in the checkpoint; here it is" in str(error)
 
 
 def test_a_checkpoint_that_one_rank_cannot_write_ends_all(tmp_path):

@@ -16,7 +16,7 @@ _KEPT = (
 def save_checkpoint(run: "Run") -> None:
     """Write the state of a training to the file that its settings name."""
     content = {
-        "training": _training(run),
+        "training": description(run),
         "seed": run.settings.seed,
         "numbers": [leaf.data for leaf in run.problem.optimizer.parameters],
         "optimizer": run.problem.optimizer.state_dict(),
@@ -39,7 +39,7 @@ def load_checkpoint(run: "Run") -> None:
     """
     path = run.settings.resume
     content = read(load_json(path, "fit", KIND, VERSION))
-    for name, here in _training(run).items():
+    for name, here in description(run).items():
         found = content["training"].get(name)
         if found != here:
             raise ValueError(
@@ -60,7 +60,7 @@ def load_checkpoint(run: "Run") -> None:
             call.load_state_dict(kept)
 
 
-def _training(run: "Run") -> dict[str, Any]:
+def description(run: "Run") -> dict[str, Any]:
     """Return what must be the same in two runs of one training."""
     optimizer, batches = run.problem.optimizer, run.batches
     return {

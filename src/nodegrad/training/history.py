@@ -3,7 +3,7 @@
 import math
 import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -105,7 +105,7 @@ class Settings:
     max_gradient_norm: float
     seed: Any
     progress: bool | None
-    callbacks: Iterable[Callback]
+    callbacks: list[Callback]
     callback: Callback | None = None
     metrics: Any = ()
     gradient_tolerance: float = 0.0

@@ -108,7 +108,8 @@ def fit(
         checkpoint_every: how many epochs apart it is written.
         resume: go on from the file of `checkpoint` if it is there (True), or from another file.
         combine: a function from an array to its sum over all ranks, such as one that calls MPI's Allreduce.
-            Each rank calls `fit` with rows of its own, and the same seed and settings.
+            Each rank calls `fit` with its own rows, an equal model, and the same seed and settings; callbacks
+            and the checkpoint may be those of one rank.
 
     Raises:
         ValueError: for empty, uneven, or mismatched data, for nan or inf in them, for weights that sum to 0,

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -86,15 +87,21 @@ class Ranks:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def same(self, what: str, number: float) -> None:
-        """Make sure that a number is the same on all ranks.
+    def same(self, facts: dict[str, Any]) -> None:
+        """Make sure that all ranks have the same settings and parameters, by sums of their checksums.
 
         Raises:
-            ValueError: on every rank, if it is not.
+            ValueError: on every rank, naming the first fact that differs.
         """
-        ours, squares, count = self.sum([number, number * number, 1.0])
-        if squares * count != ours * ours:  # the variance is not 0
-            raise ValueError(f"fit: {what} differs between ranks; here it is {number}.")
+        if self.combine is None:
+            return
+        import numpy as np
+
+        codes = np.array([zlib.crc32(repr(fact).encode()) % 2**20 for fact in facts.values()], float)
+        *total, count = self.sum(np.concatenate([codes, codes * codes, [1.0]]))
+        for place, (name, fact) in enumerate(facts.items()):
+            if total[len(facts) + place] * count != total[place] ** 2:  # the variance is not 0
+                raise ValueError(f"fit: all ranks need the same {name}; here it is {fact!r:.60}.")
 
     def not_finite(self) -> str:
         """Say on which rank the last numbers were not finite."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from nodegrad.data import rows
 from nodegrad.training.batches import Batches
-from nodegrad.training.checkpoint import load_checkpoint, save_checkpoint
+from nodegrad.training.checkpoint import description, load_checkpoint, save_checkpoint
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import Criteria, History, Settings
 from nodegrad.training.problem import Batch, NotFinite, Problem, Taken
@@ -38,7 +38,15 @@ class Run:
         self.chunk = 1  # steps in a call
         self.tried = False  # whether a compiled step has been compared with eager code
         problem.ranks.together(lambda: load_checkpoint(self) if settings.resume else None)
-        problem.ranks.same("the number of epochs in the checkpoint", self.history.epochs)
+        wanted = [len(settings.callbacks), settings.checkpoint is not None]
+        self.calls, self.saves = problem.ranks.sum(wanted)  # on any rank: the others join in
+        names = ("epochs", "tolerance", "patience", "target_loss", "gradient_tolerance", "checkpoint_every")
+        problem.ranks.same(
+            description(self)
+            | {name: getattr(settings, name) for name in names}
+            | {"validation": problem.held_out is not None, "epochs in the checkpoint": self.history.epochs}
+            | {"start of the parameters": [leaf.data for leaf in problem.optimizer.parameters]}
+        )
         started = time.perf_counter() - self.history.seconds
         self.history.reason = ""
         try:
@@ -149,18 +157,16 @@ class Run:
         if problem.held_out is not None:
             watched = problem.mean_over_held_out(lambda: self._attempt(lambda step: step.validate()))
             self._note(history.validation_losses, watched)
-        if settings.watched:
+        if settings.watched or self.calls:
             self._look(watched)
         self.noted = []
         reason = self.criteria.met(watched, norm)
-        if settings.callbacks and self._call():
+        if self.calls and self._call():
             reason = reason or "callback"
         history.reason = reason or ("max epochs" if history.epochs >= settings.epochs else "")
-        if settings.checkpoint is not None and (
-            history.reason or history.epochs % settings.checkpoint_every == 0
-        ):
+        if self.saves and (history.reason or history.epochs % settings.checkpoint_every == 0):
             self._push()
-            problem.ranks.together(lambda: save_checkpoint(self))
+            problem.ranks.together(lambda: save_checkpoint(self) if settings.checkpoint is not None else None)
 
     def _note(self, course: list[float], number: float) -> None:
         """Append a number to a course, so that Ctrl-C before the end of the epoch can take it back."""
