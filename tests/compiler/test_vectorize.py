@@ -10,6 +10,7 @@ from hypothesis import given
 
 import nodegrad as ng
 from compiler.random_programs import runs, same
+from compiler.vector_evaluator import evaluate
 from nodegrad import ops
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import optimize
@@ -18,7 +19,7 @@ from nodegrad.compiler.program import MAX, Program
 from nodegrad.compiler.program import evaluate as evaluate_program
 from nodegrad.compiler.record import record
 from nodegrad.compiler.reduction import plan_reduction
-from nodegrad.compiler.vector import Group, Index, Straight, check, evaluate
+from nodegrad.compiler.vector import Group, Index, Straight, check
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.trees import flatten
 

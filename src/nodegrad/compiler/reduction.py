@@ -106,22 +106,20 @@ def _close_up(program: VectorProgram, gone: list[Group]) -> Slots:
 
 
 def _moved(item: Item, move: Slots) -> Item:
-    if type(item) is Straight:
+    start = int(move[item.start])
+    if isinstance(item, Straight):
         operands = np.array(item.operands)
         operands[operands >= 0] = move[operands[operands >= 0]]
-        return replace(item, start=int(move[item.start]), operands=array("q", operands.tobytes()))
+        return replace(item, start=start, operands=array("q", operands.tobytes()))
+    moved = tuple([_moved_index(index, move) for index in item.operands])
     if type(item) is Turns:
-        items = None if item.items is None else _moved_index(item.items, move)
-        moved = tuple([_moved_index(index, move) for index in item.operands])
-        return replace(item, start=int(move[item.start]), operands=moved, items=items)
+        return replace(item, start=start, operands=moved, items=_moved_index(item.items, move))
     assert type(item) is Group
-    operands_ = tuple([_moved_index(index, move) for index in item.operands])
-    first = None if item.first is None else _moved_index(item.first, move)
-    return replace(item, start=int(move[item.start]), operands=operands_, first=first)
+    return replace(item, start=start, operands=moved, first=_moved_index(item.first, move))
 
 
-def _moved_index(index: Index, move: Slots) -> Index:
-    return index if index.uniform else Index(False, move[index.slots])
+def _moved_index(index: Any, move: Slots) -> Any:
+    return index if index is None or index.uniform else Index(False, move[index.slots])
 
 
 def _only_summed(group: Group, read: np.ndarray, wanted: np.ndarray) -> bool:

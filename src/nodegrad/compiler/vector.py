@@ -203,72 +203,8 @@ def _check_straight(straight: Straight, varying: Any, uniform: Any, target: Any)
         target[result] = True
 
 
-def evaluate(program: VectorProgram, inputs: Sequence[float], parameters: Sequence[float]) -> list[float]:
-    """Run a vector program on one row with the table's operations: the reference for all backends."""
-    uniform = [*parameters, *program.constants, *[0.0] * (program.uniform - program.parameters)]
-    varying = [*inputs, *[0.0] * (program.varying - program.inputs)]
-    for target, items in ((uniform, program.prologue), (varying, program.body)):
-        for item in items:
-            for op, result, operands in scalars(item):
-                numbers = [uniform[~slot] if slot < 0 else varying[slot] for slot in operands]
-                target[result] = op.value(*numbers)
-    return [varying[slot] for slot in program.outputs]
-
-
-def scalars(item: Item) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
-    """Yield the scalar operations of an item: operation, result slot, operand slots (`~slot` if uniform)."""
-    if type(item) is Straight:
-        results = range(item.start, item.start + item.size)
-        operands = iter(item.operands)
-        for op, result, arity in zip(item.ops, results, item.arity, strict=True):
-            yield op, result, tuple(islice(operands, arity))
-        return
-    if type(item) is Turns:
-        yield from _results(item)
-        return
-    assert type(item) is Group
-    signed = [~index.slots if index.uniform else index.slots for index in item.operands]
-    if item.op is take:
-        rows: Any = [
-            (index, *table) for index, table in zip(*[each.tolist() for each in signed], strict=True)
-        ]
-    elif not item.terms:
-        rows = zip(*[each.tolist() for each in signed], strict=True)
-    else:
-        rows = map(tuple, np.concatenate(signed, axis=1).tolist())
-    for result, operands in enumerate(rows, item.start):
-        if item.first is not None:
-            slot = int(item.first.slots[result - item.start])
-            yield _onto(item.op), result, (~slot if item.first.uniform else slot, *operands)
-        else:
-            yield item.op, result, operands
-
-
-def _results(item: Turns) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
-    """Yield each result of a loop as an operation that runs all of it."""
-    signed = [~index.slots if index.uniform else index.slots for index in item.reads]
-    rows = np.concatenate([slots.reshape(item.count, -1) for slots in signed], axis=1).tolist()
-    for number in range(item.loop.results):
-        op = Op("result", "", partial(_one_result, item.loop, number), item.loop.partials, ())
-        for element, operands in enumerate(rows):
-            yield op, item.start + number * item.count + element, tuple(operands)
-
-
-def _one_result(loop: Loop, number: int, *operands: float) -> float:
-    results: Any = loop.value(*operands)
-    found: float = results[number]
-    return found
-
-
-def _onto(op: Op) -> Op:
-    """Return the operation of a contraction that starts with its first operand, not with its first term."""
-
-    def value(first: float, *operands: float) -> float:
-        half = len(operands) // 2
-        step = op.value
-        total = first
-        for x, y in zip(operands[:half], operands[half:], strict=True):
-            total = total + step(x, y)
-        return total
-
-    return Op(op.name, op.symbol, value, op.partials, op.domain)
+def scalars(straight: Straight) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
+    """Yield the scalar operations: operation, result slot, operand slots (`~slot` if uniform)."""
+    operands = iter(straight.operands)
+    for result, (op, arity) in enumerate(zip(straight.ops, straight.arity, strict=True), straight.start):
+        yield op, result, tuple(islice(operands, arity))
