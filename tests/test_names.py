@@ -1,9 +1,16 @@
 """The public names: all there, none surprising, and a typing slip answered with the name that was meant."""
 
+import ast
+import importlib
+from pathlib import Path
+
 import pytest
 
 import nodegrad as ng
 from nodegrad import special
+
+PACKAGE = Path(ng.__file__).parent
+FOLDERS = ["nodegrad", "nodegrad.compiler", "nodegrad.nn", "nodegrad.show", "nodegrad.training"]
 
 PARTIALS_OWN = {"one_minus_square", "direction", "strong_mul", "strong_factor"}
 
@@ -35,3 +42,42 @@ def test_every_row_is_public_or_for_partials_and_sweeps():
     composed = {"sum", "dot", "take"}  # rows that functions of the same names apply
 
     assert set(ng.ops.TABLE) - {*ng.ops.__all__, *special.__all__} == PARTIALS_OWN | composed
+
+
+def modules():
+    """Return the syntax tree of each module, by its dotted name."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = ast.parse(path.read_text("utf-8"))
+    return found
+
+
+TREES = modules()
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_module_says_what_is_public_in_it(name):
+    tree = TREES[name]
+    statements = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+    (listed,) = statements
+    if name not in FOLDERS and not any(other.startswith(f"{name}.") for other in TREES):
+        public = ast.literal_eval(listed)
+        assert len(public) == len(set(public))
+        assert set(public) <= defined or name in ("nodegrad.ops", "nodegrad.special")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_public_name_of_a_folder_is_public_in_its_module(folder):
+    package = importlib.import_module(folder)
+
+    for name in package.__all__:
+        home = getattr(getattr(package, name), "__module__", None)
+        if home in TREES and not isinstance(getattr(package, name), ng.ops.Op):
+            assert name in importlib.import_module(home).__all__, (name, home)

@@ -14,6 +14,25 @@ from nodegrad.inputs import as_array, described, positive, whole
 from nodegrad.ops import plain
 from nodegrad.trees import build, flatten, is_structure
 
+__all__ = [
+    "Samples",
+    "StandardScaler",
+    "generator_for",
+    "make_blobs",
+    "make_circles",
+    "make_line",
+    "make_moons",
+    "make_spirals",
+    "make_xor",
+    "minibatches",
+    "noise",
+    "rows",
+    "samples",
+    "shuffled",
+    "standardize",
+    "train_test_split",
+]
+
 Row = list[float]
 DataSet = tuple[list[Row], list[int]]
 _PIECE = 2**20  # numbers looked at together

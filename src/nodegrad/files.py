@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+__all__ = ()
+
 _ABANDONED = 3600.0  # seconds; an older unfinished file was left by a process that died
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from nodegrad.ops import plain
 
+__all__ = ()
+
 
 def whole(user: str, argument: str, given: Any, least: int = 1, optional: bool = False) -> Any:
     """Return a whole number as an int; None too, if that is `optional`.

@@ -16,6 +16,29 @@ from nodegrad.inputs import described, positive, whole
 from nodegrad.ops import plain
 from nodegrad.value import NO_GRADIENT, RESET, Value
 
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Group",
+    "Optimizer",
+    "RMSProp",
+    "adam",
+    "adamw",
+    "by_epoch",
+    "clip_grad_norm",
+    "clip_grad_value",
+    "constant",
+    "cosine",
+    "decay_weights_only",
+    "exponential",
+    "linear",
+    "rmsprop",
+    "sgd",
+    "step_decay",
+    "warmup",
+]
+
 Number = Any  # a float, a NumPy array or a Value
 State = tuple[Any, ...]
 Schedule = Callable[[int], float]

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+__all__ = ()
+
 
 def pattern(order: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> list[list[int]]:
     """Return for each output the places of the inputs that it depends on, in a graph in topological order.

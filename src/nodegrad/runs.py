@@ -17,6 +17,8 @@ from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep, watchers
 from nodegrad.trees import Number, Sparse, Spec, Tree, build, flatten
 from nodegrad.value import Value, check_unchanged, literal, stand_in
 
+__all__ = ()
+
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
 

@@ -15,6 +15,8 @@ from typing import Any
 from nodegrad import ops
 from nodegrad.ops import COMPARISONS, Op, add, constant, dot, mul, strong_mul, where
 
+__all__ = ()
+
 Number = Any  # a float or a Value
 Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Number]], None]
 

@@ -17,6 +17,8 @@ from typing import Any
 from nodegrad.inputs import is_array, without_mask
 from nodegrad.value import Value
 
+__all__ = ()
+
 Number = Any  # a float or a Value
 Tree = Any  # a number, or numbers in containers
 Spec = Any  # LEAF, or (type, form, specs of the entries): see `container`

@@ -12,6 +12,8 @@ from nodegrad.inputs import as_array, is_array, without_mask
 from nodegrad.ops import plain
 from nodegrad.trees import LEAF, Spec, container, flatten, kind_of
 
+__all__ = ()
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
 _FLOAT64 = np.dtype(np.float64)
 

@@ -11,6 +11,8 @@ from nodegrad import ops
 from nodegrad.compiler.program import MAX, MIN, PRODUCTS, STEPS, STRONG_DOT, ConstantPool, Program
 from nodegrad.ops import Op
 
+__all__ = ()
+
 _ADDING = {ops.add, ops.sum, ops.dot}
 _EXTREMES = {STEPS[op]: op for op in (MAX, MIN)}
 _CHAINED = _ADDING | set(_EXTREMES)

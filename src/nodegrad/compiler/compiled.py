@@ -36,6 +36,8 @@ from nodegrad.inputs import one_of, whole
 from nodegrad.trees import LEAF, Spec, flatten, stack
 from nodegrad.value import Value
 
+__all__ = ["Compiled", "compile", "load_compiled"]
+
 
 class Options(TypedDict, total=False):
     """The options of `compile`."""

@@ -7,6 +7,8 @@ import os
 from threading import RLock
 from typing import Any
 
+__all__ = ()
+
 keeping = RLock()  # while a trace is kept; never while a user's function runs: that may wait for a thread
 compiling = RLock()  # for every call of LLVM
 importing = RLock()  # for imports after the first: the lock of a half-imported module is not ours to free

@@ -19,6 +19,8 @@ from nodegrad.compiler import backends
 from nodegrad.compiler.arguments import Array
 from nodegrad.value import Value
 
+__all__ = ()
+
 _data = attrgetter("_data")
 _MANY = 32  # with fewer leaves Python is as fast
 _OFTEN = 10  # reads from which on native code pays: compiling it takes as long as 300 reads of 300 leaves

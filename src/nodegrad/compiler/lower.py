@@ -11,6 +11,8 @@ from nodegrad.loops import Loop as RecordedLoop
 from nodegrad.ops import COMPARISONS, TABLE, Composite, Op, constant, give_operators, plain
 from nodegrad.value import Value
 
+__all__ = ()
+
 
 class Recorded(Protocol):
     """What is lowered: the leaves that stand for inputs, and the Values and numbers that are computed."""

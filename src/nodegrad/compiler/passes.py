@@ -17,6 +17,8 @@ from nodegrad.compiler.chains import flatten_chains
 from nodegrad.compiler.program import STRONG_DOT, ConstantPool, Loop, Operands, Program, Result, result
 from nodegrad.ops import Op
 
+__all__ = ()
+
 
 def optimize(program: Program) -> Program:
     """Run all passes."""

@@ -16,6 +16,8 @@ from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns,
 from nodegrad.ops import mul, strong_mul
 from nodegrad.ops import sum as sum_op
 
+__all__ = ()
+
 _LONGEST_STRAIGHT = 24
 _INFIX = {"add", "sub", "mul", "div", "lt", "le", "gt", "ge", "eq", "ne", "strong_mul"}
 

@@ -17,6 +17,8 @@ from typing import Any
 from nodegrad import ops
 from nodegrad.ops import TABLE, Op
 
+__all__ = ()
+
 
 def _strong_dot(*operands: float) -> float:
     half = len(operands) // 2

@@ -19,6 +19,8 @@ from nodegrad.transforms import plain_places
 from nodegrad.trees import Spec, build, flatten
 from nodegrad.value import Value, listen, observers, stand_in, stop_listening
 
+__all__ = ()
+
 _PACKAGE = str(Path(__file__).parents[1])
 # The recorder of the function that runs now. An inner recording notes the branches of its own function only;
 # asyncio passes the variable to the threads it starts.

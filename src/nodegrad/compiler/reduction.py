@@ -26,6 +26,8 @@ from nodegrad.compiler.vector import (
 )
 from nodegrad.ops import dot, mul, strong_mul
 
+__all__ = ()
+
 Sums = np.ndarray[Any, np.dtype[np.float64]]
 
 

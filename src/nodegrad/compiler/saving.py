@@ -15,6 +15,8 @@ from nodegrad.ops import TABLE, Op
 from nodegrad.trees import LEAF, Spec
 from nodegrad.value import Value
 
+__all__ = ()
+
 OPTIONS = ("backend", "exact", "max_traces", "threads")
 
 _KIND, _VERSION = "nodegrad compiled function", 1

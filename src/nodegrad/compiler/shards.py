@@ -21,6 +21,8 @@ from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.passes import sweep_dead
 from nodegrad.compiler.reduction import added
 
+__all__ = ()
+
 _SMALLEST = 64  # rows
 _KEPT = 64  # programs in a worker; then the oldest is dropped
 _known: dict[str, Any] = {}

@@ -4,6 +4,8 @@ import numpy as np
 
 from nodegrad.compiler.vector import Slots
 
+__all__ = ()
+
 
 def affine(slots: Slots) -> tuple[int, int] | None:
     """Return (base, stride) if slot i is base + i·stride."""

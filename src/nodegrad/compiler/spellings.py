@@ -17,6 +17,8 @@ from nodegrad import ops
 from nodegrad.compiler.program import COPY
 from nodegrad.ops import Op
 
+__all__ = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Spelling:

@@ -17,6 +17,8 @@ from nodegrad.compiler.record import Recording, Way, named, record
 from nodegrad.graph import recording
 from nodegrad.trees import Spec, builder, mapped
 
+__all__ = ()
+
 
 class Backend(Protocol):
     """Runs a program."""

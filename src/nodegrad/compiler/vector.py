@@ -17,6 +17,8 @@ import numpy as np
 from nodegrad.compiler.program import Loop
 from nodegrad.ops import Op, take
 
+__all__ = ()
+
 Slots = np.ndarray[Any, np.dtype[np.int64]]
 
 

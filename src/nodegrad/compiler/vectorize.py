@@ -19,6 +19,8 @@ from nodegrad.compiler.program import COPY, PRODUCTS, STEPS, UNCHECKED, Loop, Op
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, VectorProgram, check
 from nodegrad.ops import Op
 
+__all__ = ()
+
 # Groups with fewer results, and contractions with fewer results and terms, run as straight scalar code.
 _SMALL = 4
 _TINY = 64  # with fewer operands, sorting in Python is faster than NumPy

@@ -22,6 +22,8 @@ from nodegrad.transforms import plain_places
 from nodegrad.trees import Build, Spec, builder, flatten
 from nodegrad.value import Value, literal, stand_in
 
+__all__ = ()
+
 _OTHER_ROWS = 3  # rows that the first trace of `map` is compared on, if they go the same way
 # Compiling a way takes as long as so many eager runs, and so many more if it has but one operation.
 _COST, _COST_OF_SMALL = 100, 15_000

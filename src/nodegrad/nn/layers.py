@@ -15,6 +15,8 @@ from nodegrad.inputs import as_list, one_of, whole
 from nodegrad.nn.module import Module
 from nodegrad.value import Value, literal
 
+__all__ = ["MLP", "Dropout", "Embedding", "Layer", "LayerNorm", "Neuron", "Sequential", "activations"]
+
 Activation = str | Callable[[Any], Any] | bool | None
 Seed = Any  # an int, a generator with a method `random`, or None
 

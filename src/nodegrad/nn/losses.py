@@ -13,6 +13,16 @@ from nodegrad.functions import log_softmax, mean
 from nodegrad.inputs import as_lists, one_of, positive
 from nodegrad.value import Value
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "hinge",
+    "huber",
+    "mean_absolute_error",
+    "mean_squared_error",
+]
+
 Number = Any  # a float or a Value
 
 

@@ -13,6 +13,8 @@ from nodegrad.files import load_json, read, save_json, written
 from nodegrad.ops import plain
 from nodegrad.value import RESET, Value
 
+__all__ = ["Module", "load"]
+
 FORMAT, VERSION = "nodegrad model", 2
 _MADE_WITH = "_made_with"
 Method = TypeVar("Method", bound=Callable[..., Any])

@@ -8,6 +8,8 @@ from nodegrad.data import rows
 from nodegrad.inputs import as_array
 from nodegrad.value import Value
 
+__all__ = ()
+
 _WORTH_COMPILING = 64  # rows
 
 

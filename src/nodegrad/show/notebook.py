@@ -12,6 +12,8 @@ from nodegrad.show.snapshot import size
 from nodegrad.show.text import clean, number
 from nodegrad.show.window import shell
 
+__all__ = ()
+
 MOST = 5_000  # nodes; of a larger graph a Value shows its number only
 ROWS = 60  # of a table
 

@@ -7,6 +7,8 @@ class and for positive numbers.
 
 from string import Template
 
+__all__ = ()
+
 # Of each class its colour, and its mark as matplotlib names it.
 CLASSES = (
     ("#D55E00", "s"),

@@ -15,6 +15,8 @@ from nodegrad.show.text import number, plain_name
 from nodegrad.sweep import chain, partials, reverse_sweep
 from nodegrad.value import Value
 
+__all__ = ["Path", "Paths", "paths"]
+
 IN_FULL = 40  # names or factors; of a longer path the first and the last are written
 
 

@@ -9,6 +9,8 @@ from nodegrad.graph import changed_operand, recording, topological_order
 from nodegrad.show.text import indexed, plain_name
 from nodegrad.value import Value, tell_read
 
+__all__ = ()
+
 
 @dataclass(slots=True, eq=False)
 class Vertex:

@@ -5,6 +5,8 @@ import re
 from functools import cache
 from importlib import resources
 
+__all__ = ()
+
 
 def number(x: float) -> str:
     """Write a number short but honestly: a trailing zero where it is rounded, none where it is exact.

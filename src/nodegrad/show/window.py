@@ -6,6 +6,8 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+__all__ = ()
+
 
 class Shown:
     """What can be saved to a file, and shown in the notebook's cell or in the browser."""

@@ -10,6 +10,8 @@ from nodegrad.nn.layers import noise_needed
 from nodegrad.training.problem import Batch, Problem
 from nodegrad.training.ranks import Ranks
 
+__all__ = ()
+
 
 class Batches:
     """The batches of every epoch."""

@@ -7,6 +7,8 @@ from typing import Any
 
 from nodegrad.training.history import History
 
+__all__ = ()
+
 
 class CSVLog:
     """Writes a line for each epoch: its number, the losses, and the metrics.

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from nodegrad.files import load_json, read, save_json, written
 
+__all__ = ()
+
 if TYPE_CHECKING:
     from nodegrad.training.run import Run
 

@@ -18,6 +18,8 @@ from nodegrad.transforms import value_and_grad
 from nodegrad.trees import is_structure
 from nodegrad.value import Value
 
+__all__ = ()
+
 _TRIED = 4  # samples on which compiled and eager code are compared
 _PIECE = 2**22  # numbers converted at once, of arrays that are not of floats
 

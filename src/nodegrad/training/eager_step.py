@@ -9,6 +9,8 @@ from nodegrad.graph import recording
 from nodegrad.optim import clip_grad_norm
 from nodegrad.training.problem import Batch, Problem, Taken
 
+__all__ = ()
+
 
 class EagerStep:
     """Gradient descent on the mean loss of samples, one graph at a time, which bounds the memory.

@@ -9,6 +9,8 @@ from typing import Any
 
 from nodegrad.inputs import described, positive, whole
 
+__all__ = ["History"]
+
 Callback = Callable[[int, "History"], Any]
 
 REASONS = {

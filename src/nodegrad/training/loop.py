@@ -18,6 +18,8 @@ from nodegrad.training.run import Run
 from nodegrad.training.solvers import SOLVERS, check_solver
 from nodegrad.value import Value
 
+__all__ = ["fit"]
+
 
 def fit(
     model: Callable[[Any], Any],

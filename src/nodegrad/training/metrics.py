@@ -6,6 +6,8 @@ from typing import Any
 from nodegrad.inputs import one_of
 from nodegrad.nn.losses import LOSSES
 
+__all__ = ()
+
 Metric = Callable[[Sequence[Any], Sequence[Any]], float]
 
 # Predictions of a single number mean class 1 from here on; by the name of the loss they were trained with.

@@ -16,6 +16,8 @@ from nodegrad.optim import Optimizer
 from nodegrad.training.problem import Batch, Taken
 from nodegrad.value import Value
 
+__all__ = ()
+
 if TYPE_CHECKING:
     from nodegrad.training.compiled_step import CompiledStep
 

@@ -12,6 +12,8 @@ from nodegrad.optim import Optimizer
 from nodegrad.training.ranks import Ranks
 from nodegrad.value import Value
 
+__all__ = ()
+
 Loss = Callable[[Any, Any], Any]
 Batch = Any  # the numbers of some rows; Samples of their own; or None for all rows
 Taken = tuple[float, float, float]  # mean loss of a step, norm of its gradient, number of samples

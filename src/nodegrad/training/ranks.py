@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+__all__ = ()
+
 Combine = Callable[[Any], Any]
 Result = TypeVar("Result")
 

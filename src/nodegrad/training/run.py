@@ -16,6 +16,8 @@ from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import Criteria, History, Settings
 from nodegrad.training.problem import Batch, NotFinite, Problem, Taken
 
+__all__ = ()
+
 _WORTH_COMPILING = (
     2000  # samples in all epochs; with fewer, compiling takes longer than it saves, unless the model is large
 )

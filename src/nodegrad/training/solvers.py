@@ -9,6 +9,8 @@ from nodegrad.training.history import Settings
 from nodegrad.training.problem import Problem
 from nodegrad.training.run import Run, progress_bar
 
+__all__ = ()
+
 Array = Any
 
 

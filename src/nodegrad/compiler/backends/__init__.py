@@ -9,6 +9,8 @@ from nodegrad.compiler.forks import importing
 from nodegrad.compiler.program import Program
 from nodegrad.compiler.vectorize import vectorize
 
+__all__ = ()
+
 NAMES = ("llvm", "numpy")
 _OLDEST = (0, 45)  # the first llvmlite that can run passes one by one
 

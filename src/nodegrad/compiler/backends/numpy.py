@@ -16,6 +16,8 @@ from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS
 from nodegrad.compiler.vector import Group, Index, Item, Straight, Turns, VectorProgram, scalars
 from nodegrad.ops import Op
 
+__all__ = ()
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Function = Callable[..., Any]
 

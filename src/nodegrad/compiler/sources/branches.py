@@ -14,6 +14,8 @@ from nodegrad.compiler.program import ConstantPool, Operands, Program, Result
 from nodegrad.ops import Op
 from nodegrad.value import Value
 
+__all__ = ()
+
 
 class Way(Protocol):
     """What is known of a way: its program, whose outputs are the results and then the guards."""

@@ -8,6 +8,8 @@ from nodegrad.compiler.sources.function import Function
 from nodegrad.compiler.sources.writer import Text, arrays_used, call, function, table
 from nodegrad.compiler.sources.writer import write as statements
 
+__all__ = ()
+
 _ON_STACK = 4096  # numbers; more are asked of malloc
 
 # Words that a function cannot be called by: C's own and those of its library.

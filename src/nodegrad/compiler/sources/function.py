@@ -8,6 +8,8 @@ from typing import Any
 from nodegrad.compiler.sources.branches import Branches
 from nodegrad.trees import container
 
+__all__ = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Function:

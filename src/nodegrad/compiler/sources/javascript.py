@@ -10,6 +10,8 @@ from nodegrad.compiler.sources.function import Function, leaves, reached, shape
 from nodegrad.compiler.sources.writer import call, function, table
 from nodegrad.compiler.sources.writer import write as statements
 
+__all__ = ()
+
 # Words that nothing can be called by: the language's own and those of the module.
 _TAKEN = """
 arguments await break case catch class const continue debugger default delete do else enum eval export

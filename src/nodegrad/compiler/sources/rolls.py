@@ -17,6 +17,8 @@ from nodegrad.compiler.slots import affine
 from nodegrad.compiler.vector import Group, Turns, VectorProgram, scalars
 from nodegrad.ops import Op
 
+__all__ = ()
+
 Cells = np.ndarray[Any, np.dtype[np.int64]]
 
 _PERIODS = 32  # how many periods are tried

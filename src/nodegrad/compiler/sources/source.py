@@ -12,6 +12,8 @@ from nodegrad.compiler.sources.function import Function, plain
 from nodegrad.compiler.trace import Trace
 from nodegrad.trees import Spec, build
 
+__all__ = ()
+
 _LANGUAGES = {"c": c.write, "js": javascript.write}
 
 

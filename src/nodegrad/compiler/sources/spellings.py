@@ -16,6 +16,8 @@ from nodegrad import ops
 from nodegrad.compiler.spellings import SPELLINGS
 from nodegrad.ops import Op
 
+__all__ = ()
+
 _SHOWN = 8  # numbers of an example
 _FOLDER = resources.files("nodegrad.compiler") / "sources"
 _LIBRARY = {language: (_FOLDER / f"libm.{language}").read_text(encoding="utf-8") for language in ("c", "js")}

@@ -23,6 +23,8 @@ from nodegrad.compiler.sources.rolls import LONGEST, Block, Cells, Instruction, 
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.ops import Op
 
+__all__ = ()
+
 _ARRAYS = "xpvoc"
 _FEW = 3  # terms of a contraction that are written out
 _SHORT = 60  # characters of an expression that may become part of a longer one

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import graphviz
 
+__all__ = ()
+
 if TYPE_CHECKING:
     from nodegrad.show.drawing.draw import Drawing
 

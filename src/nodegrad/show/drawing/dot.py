@@ -3,6 +3,8 @@
 from nodegrad.show.drawing.svg import Node, Picture, ink
 from nodegrad.show.text import clean
 
+__all__ = ()
+
 STYLES = {
     "value": 'fillcolor="#ffffff"',
     "leaf": 'fillcolor="#e8f1fc" color="#33689e"',

@@ -24,6 +24,8 @@ from nodegrad.show.paths import Path as Route
 from nodegrad.show.snapshot import Vertex, label_of, snapshot, values
 from nodegrad.value import Value
 
+__all__ = ["Drawing", "draw", "draw_dot"]
+
 FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
 BOXES = 40  # a folded picture of more gets coarser
 OPENED = 24  # nodes that leave a box when it is opened; the rest of it stays folded

@@ -22,6 +22,8 @@ from nodegrad import ops
 from nodegrad.graph import recording, topological_order
 from nodegrad.show.snapshot import Vertex
 
+__all__ = ()
+
 PARTS = 80  # circles and classes; with more the picture would be too large
 FEW = 3  # turns of a circle that are shown apart
 

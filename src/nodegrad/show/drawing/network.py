@@ -13,6 +13,8 @@ from nodegrad.show.drawing.still import Still
 from nodegrad.show.palette import coloured
 from nodegrad.show.text import clean, number, part
 
+__all__ = ["Network"]
+
 SHOWN = 16  # circles of a layer; if there are more, the middle is left out
 RADIUS, ROW, COLUMN, MARGIN = 11.0, 32.0, 150.0, 26.0
 WIDEST = 4.5  # of a line

@@ -16,6 +16,8 @@ from nodegrad.show.drawing.svg import Edge, Node, Picture
 from nodegrad.show.snapshot import Vertex, is_constant
 from nodegrad.show.text import number, shorten
 
+__all__ = ()
+
 SCALE = (
     (247, 251, 255),
     (107, 174, 214),

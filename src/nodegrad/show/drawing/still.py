@@ -6,6 +6,8 @@ from typing import Any
 
 from nodegrad.show.window import Shown
 
+__all__ = ()
+
 
 class Still(Shown):
     """A picture that has an `svg`. In a notebook it shows itself."""

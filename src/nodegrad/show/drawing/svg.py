@@ -13,6 +13,8 @@ from math import dist
 from nodegrad.show.layout import Box, Layout, Point, lay_out
 from nodegrad.show.text import clean, part
 
+__all__ = ()
+
 FONT_SIZE = 12.0
 SMALL = 10.0  # of constants and edge labels
 PADDING = 7.0  # beside the text of a cell

@@ -16,6 +16,8 @@ from nodegrad.show.text import indexed, number, on_the_line, plain_name
 from nodegrad.sweep import chain
 from nodegrad.value import Value
 
+__all__ = ()
+
 IN_FULL = 100  # nodes; of a larger graph one node of each shape is explained
 PATHS = 6  # written out where more than that meet
 

@@ -22,6 +22,8 @@ from nodegrad.show.window import Shown
 from nodegrad.sweep import reverse_sweep
 from nodegrad.value import Value
 
+__all__ = ["Explanation", "explain"]
+
 RESULTS = 60  # listed at the end
 LATER = NEGATIVE + 0.1  # how strongly a factor or a later term binds: a minus goes into brackets
 

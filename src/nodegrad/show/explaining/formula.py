@@ -12,6 +12,8 @@ from nodegrad import ops
 from nodegrad.ops import Op
 from nodegrad.show.text import number, on_the_line
 
+__all__ = ()
+
 
 def _operator(op: Op) -> tuple[Any, Any]:
     """Return the methods that write an operation down: with the formula first, and with it second."""

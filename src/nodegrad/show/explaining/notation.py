@@ -8,6 +8,8 @@ from html import escape
 
 from nodegrad.show.explaining.formula import LATEX, TEXT, Formula, Style, write
 
+__all__ = ()
+
 Equation = tuple[str, ...]  # the sides of a chain of equalities
 
 

@@ -14,6 +14,8 @@ from nodegrad.show.layout.coordinates import coordinates
 from nodegrad.show.layout.crossings import first_order, untangle
 from nodegrad.show.layout.ranks import WIRE_GAP, Graph, add_wires, assign_layers
 
+__all__ = ()
+
 Point = tuple[float, float]
 
 

@@ -6,6 +6,8 @@ from math import inf
 
 from nodegrad.show.layout.ranks import WIRE_GAP, Graph
 
+__all__ = ()
+
 SWEEPS = 16
 STRAIGHTENINGS = 5
 FAINT = 1e-3  # the weight of a vertex that nothing pulls

@@ -6,6 +6,8 @@ from random import Random
 
 from nodegrad.show.layout.ranks import Graph
 
+__all__ = ()
+
 SWEEPS = 16  # fewer on large graphs
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+__all__ = ()
+
 WIRE_GAP = 8.0  # room for a long edge that passes a layer, and between parallel edges
 WIRES_PER_BOX = 8  # a wire longer than this budget allows runs straight, over boxes if need be
 

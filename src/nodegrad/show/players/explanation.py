@@ -11,6 +11,8 @@ from nodegrad.show.drawing.svg import to_svg
 from nodegrad.show.players.page import Page, build
 from nodegrad.show.snapshot import snapshot
 
+__all__ = ()
+
 FOLD_ABOVE = 120  # nodes
 
 

@@ -19,6 +19,8 @@ from nodegrad.show.snapshot import Vertex, is_constant, snapshot, values
 from nodegrad.show.text import number
 from nodegrad.value import Value
 
+__all__ = ["Player", "player"]
+
 FOLD_ABOVE = 120  # nodes; a larger graph is folded at first
 IN_FULL = 2_000  # nodes; of a larger graph there is no picture with every node
 MOST = 50_000  # nodes; a page of more would take megabytes

@@ -16,6 +16,8 @@ from nodegrad.show import palette
 from nodegrad.show.text import clean, part
 from nodegrad.show.window import Shown
 
+__all__ = ()
+
 _HASH = re.compile(r"script-src ('sha256-[^']+')")
 
 

@@ -22,6 +22,8 @@ from nodegrad.show.snapshot import parameter_names
 from nodegrad.transforms import value_and_grad
 from nodegrad.value import Value
 
+__all__ = ["Playground", "playground"]
+
 MOST = 1000  # parameters or rows that a page can show and train smoothly
 _CHOICES = ("tanh", "relu", "sigmoid", "sin", "linear")
 

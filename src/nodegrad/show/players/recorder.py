@@ -18,6 +18,8 @@ from nodegrad.show.snapshot import Vertex, snapshot
 from nodegrad.sweep import reverse_sweep
 from nodegrad.value import Value
 
+__all__ = ["Recorder"]
+
 FOLD_ABOVE = 60  # nodes of the graph of one sample
 RESOLUTION = 28  # points along each side of the plane
 MARGIN = 0.15  # around the data, as a share of their range

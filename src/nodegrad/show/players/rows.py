@@ -14,6 +14,8 @@ from nodegrad.show.explaining.chain_rule import local_derivative
 from nodegrad.show.explaining.formula import ATOM, TEXT, Formula, Style, write
 from nodegrad.show.snapshot import Vertex
 
+__all__ = ()
+
 ANY_NUMBER = (ops.sum, ops.dot, ops.take)  # of operands: write() spells these; number.js defines take
 NEAR = 1e-12  # how far a recorded operation may be from what its own code computes, relatively
 

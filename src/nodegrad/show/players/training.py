@@ -15,6 +15,8 @@ from nodegrad.show.plots.marks import padded
 from nodegrad.show.snapshot import parameter_names
 from nodegrad.show.text import number
 
+__all__ = ["TrainingPlayer", "training_player"]
+
 SCRIPTS = ("transport", "canvas", "training")
 
 

@@ -9,6 +9,8 @@ from nodegrad.inputs import as_list, described
 from nodegrad.trees import flatten
 from nodegrad.value import Value
 
+__all__ = ()
+
 Row = list[float]
 FEW = 500  # points; compiling a function takes longer than to evaluate it that often
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nodegrad.show.palette import CLASSES, SIGNS
 
+__all__ = ()
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 

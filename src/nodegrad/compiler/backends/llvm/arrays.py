@@ -19,6 +19,8 @@ from nodegrad.compiler.backends.llvm.driver import Context
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.spellings import RAISED, raise_held
 
+__all__ = ()
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 _LOOK = ctypes.PYFUNCTYPE(None, ctypes.c_size_t)  # holds the lock

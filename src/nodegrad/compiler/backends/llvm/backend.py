@@ -21,6 +21,8 @@ from nodegrad.compiler.reduction import added
 from nodegrad.compiler.vector import VectorProgram
 from nodegrad.compiler.vectorize import vectorize
 
+__all__ = ()
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Table = Any  # an array of words
 

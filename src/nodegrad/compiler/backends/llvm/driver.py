@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
 
+__all__ = ()
+
 WORDS = (
     *("records", "record_count", "sum_records", "sum_count", "varying", "group_bytes"),
     *("outputs", "output_count", "block", "sums", "once", "once_count"),

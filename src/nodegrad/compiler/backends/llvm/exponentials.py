@@ -12,6 +12,8 @@ import math
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name
 
+__all__ = ()
+
 # (C - 1)/r² as a polynomial in r²: the one that equals it at the five Chebyshev nodes of [0, (ln(2)/4)²], so
 # that C is off by 4e-18 at most.
 SERIES = (

@@ -19,6 +19,8 @@ from nodegrad.compiler.slots import affine, run_length, separable
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, scalars, slots_read
 from nodegrad.ops import Op, take
 
+__all__ = ()
+
 _LONGEST = 40  # steps in one loop: more would not stay in registers
 # With more scalar operations than this, each kind of operation is one kernel: nothing is fused.
 _MANY_SCALARS = 600

@@ -22,6 +22,8 @@ from nodegrad.compiler.backends.llvm.fuse import Records
 from nodegrad.compiler.backends.llvm.plan import Plan
 from nodegrad.files import replace_file
 
+__all__ = ()
+
 _MOST = 500  # files; the ones not used for longest go first
 _NO_FOLDER = (OSError, RuntimeError)  # the latter where the user has no home
 _DIGEST = hashlib.sha256().digest_size

@@ -15,6 +15,8 @@ from nodegrad.compiler.backends.llvm.spellings import spell, strong_mul
 from nodegrad.compiler.program import MAX, MIN, STEPS, STRONG_DOT
 from nodegrad.ops import Op
 
+__all__ = ()
+
 _NEUTRAL = {MAX: -inf, MIN: inf}  # what changes no other number, and gives way to nan
 PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r"
 

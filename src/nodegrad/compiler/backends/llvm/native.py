@@ -18,6 +18,8 @@ from nodegrad.compiler.backends.llvm.spellings import ENDLESS, VECTOR_FUNCTIONS,
 from nodegrad.compiler.forks import compiling as lock
 from nodegrad.compiler.spellings import FUNCTIONS
 
+__all__ = ()
+
 _ATTRIBUTES = """\
 attributes #0 = { nounwind }
 attributes #1 = { nobuiltin nounwind }

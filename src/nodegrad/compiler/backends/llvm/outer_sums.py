@@ -12,6 +12,8 @@ from nodegrad.compiler.backends.llvm.row_sums import (
     slots_of,
 )
 
+__all__ = ()
+
 VECTORS = 2  # that a row of a panel has
 _STEPS = 16  # groups of rows that a panel holds, so that it stays in the first cache
 

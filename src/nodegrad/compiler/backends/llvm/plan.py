@@ -13,6 +13,8 @@ from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Slots, Straight, Turns, VectorProgram, slots_read
 
+__all__ = ()
+
 _ELEMENT = 8  # the work of an operation by itself, whose numbers come and go; a term of a contraction is 1
 _SOME_TURNS = 10  # that a loop whose turns the numbers decide may make
 # Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.

@@ -12,6 +12,8 @@ from nodegrad.compiler.reduction import Reduction
 from nodegrad.compiler.slots import affine, outer, separable
 from nodegrad.compiler.vector import Slots
 
+__all__ = ()
+
 
 @dataclass(frozen=True, slots=True)
 class SumPlan:

@@ -13,6 +13,8 @@ from nodegrad.compiler.backends.llvm.kernels import (
     one_by_one,
 )
 
+__all__ = ()
+
 TILE = 8  # sums that are in registers at once
 SUM_PARAMETERS = f"{PARAMETERS}, ptr noalias %c"
 

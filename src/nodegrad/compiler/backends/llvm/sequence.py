@@ -17,6 +17,8 @@ from nodegrad.compiler.backends.llvm.driver import WORDS
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.spellings import raise_held
 
+__all__ = ()
+
 Array = np.ndarray[Any, Any]
 
 _SPAN = WORDS.index("start")  # then stop and rows

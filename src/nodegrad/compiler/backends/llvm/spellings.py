@@ -13,6 +13,8 @@ from nodegrad.compiler.program import endless
 from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS, Spelling
 from nodegrad.ops import Op
 
+__all__ = ()
+
 # Vector functions by scalar name: (symbol, lanes it takes). Filled by `native` for the machine at hand.
 VECTOR_FUNCTIONS: dict[str, tuple[str, int]] = {}
 

@@ -26,6 +26,8 @@ from nodegrad.compiler.backends.llvm.spellings import ENDLESS, spell
 from nodegrad.compiler.passes import is_square
 from nodegrad.compiler.program import PRODUCTS, STEPS, Loop, Program, Result
 
+__all__ = ()
+
 Item = Callable[[Name, int], Name]  # the number that a turn takes: (turn, which) -> vector
 Give = Callable[[Name, int, Name], None]  # keeps a number that a turn gives: (turn, which, vector)
 
