@@ -399,6 +399,13 @@ def test_rows_of_one_sample_and_constant_columns_train():
             assert history.losses[-1] < history.losses[0]
 
 
+def test_targets_of_one_class_train_and_have_no_area_under_the_curve():
+    history, _ = run(y=[1] * 30, loss="binary_cross_entropy_with_logits", metrics=["accuracy", "auc"])
+
+    assert history.losses[-1] < history.losses[0]
+    assert math.isnan(history.metrics["auc"][-1])
+
+
 @pytest.mark.parametrize(
     "settings",
     [
