@@ -223,7 +223,8 @@ def _arguments(f: Any, spec: Spec, inputs: Sequence[Value]) -> Sequence[Any]:
 
 def numbers_of(results: Sequence[Any], f: Any) -> list[float]:
     """Return the plain numbers that `f` returned."""
-    return [x._data if isinstance(x, Value) else _plain(x, f) for x in results]
+    numbers = [x._data if isinstance(x, Value) else x for x in results]
+    return [x if type(x) is float else _plain(x, f) for x in numbers]
 
 
 def _plain(result: Any, f: Any) -> float:
