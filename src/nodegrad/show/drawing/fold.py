@@ -290,7 +290,7 @@ def circles(order: Sequence[Vertex], apart: Collection[Vertex]) -> dict[Vertex, 
 
 
 def _joined(
-    order: Sequence[Vertex], apart: Collection[Vertex], stages: Mapping[Vertex, int]
+    order: Sequence[Vertex], apart: Collection[Vertex], stages: Mapping[Vertex, Hashable]
 ) -> dict[Vertex, Hashable]:
     """Join the classes that feed each other in a circle, unless there are only a few turns."""
     named: dict[Vertex, Hashable] = {v: (_class(v, apart), stages.get(v, 0)) for v in order if v.operands}
@@ -317,26 +317,17 @@ def _circle(named: Mapping[Vertex, Hashable]) -> dict[Vertex, Hashable]:
     return {vertex: found[name] for vertex, name in named.items()}
 
 
-def _stages(order: Sequence[Vertex]) -> dict[Vertex, int]:
-    """Give each vertex the number of the set of labels it depends on, compared by their first letters."""
-    contents: list[frozenset[str]] = [frozenset()]
-    known = {contents[0]: 0}
-    unions: dict[frozenset[int], int] = {}
-    stages: dict[Vertex, int] = {}
+def _stages(order: Sequence[Vertex]) -> dict[Vertex, frozenset[str]]:
+    """Give each vertex the set of labels it depends on; of a label the letters that it begins with count."""
+    stages: dict[Vertex, frozenset[str]] = {}
+    known: dict[Any, frozenset[str]] = {}  # each set once: hashing and comparing copies would take long
     for vertex in order:
+        stem = "" if vertex.op else vertex.label[: -len(vertex.label.lstrip(ascii_letters)) or None]
         below = frozenset([stages[operand] for operand in vertex.operands])
-        if vertex.op is not None and below in unions:
-            stages[vertex] = unions[below]
-            continue
-        stem = (
-            "" if vertex.op else vertex.label[: len(vertex.label) - len(vertex.label.lstrip(ascii_letters))]
-        )
-        union = frozenset(filter(None, [stem])).union(*[contents[stage] for stage in below])
-        stages[vertex] = known.setdefault(union, len(contents))
-        if stages[vertex] == len(contents):
-            contents.append(union)
-        if vertex.op is not None:
-            unions[below] = stages[vertex]
+        if (below, stem) not in known:
+            union = frozenset([stem] if stem else []).union(*below)
+            known[below, stem] = known.setdefault(union, union)
+        stages[vertex] = known[below, stem]
     return stages
 
 
