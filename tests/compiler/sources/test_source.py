@@ -4,6 +4,7 @@ import ctypes
 import json
 import keyword
 import math
+import platform
 import random
 from dataclasses import dataclass
 from itertools import count
@@ -465,3 +466,20 @@ def test_tables_are_looked_up_inside_loops(run):
 
 def test_decimal_places_are_rounded(run):
     assert_agrees(ng.compile(lambda x: round(x * 3.0, 2), exact=True), [(0.225,), (-1.115,), (1e300,)], run)
+
+
+@pytest.mark.skipif(not COMPILERS, reason="needs a C compiler")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="elsewhere -mfma is no option")
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_products_and_sums_are_rounded_apart_where_the_processor_could_join_them(compiler, tmp_path):
+    compiled = ng.compile(lambda x, y: ng.dot(x, y), exact=True)
+    x, y = [1.0 + 2.0**-30] * 20 + [-20.0], [1.0 - 2.0**-30] * 20 + [1.0]
+    assert compiled(x, y) == 0.0  # joined, each product would keep the 2**-60 that rounding takes
+
+    path = tmp_path / "f.c"
+    path.write_text(compiled.source("c", "f"))
+    flags = "-O2", "-mfma", "-mavx2", "-S", "-Wno-unused-command-line-argument"
+    listing = compile_c(compiler, path, tmp_path / "f.s", *flags)
+
+    assert "fmadd" not in listing.read_text()
+    assert "mulsd" in listing.read_text() or "mulpd" in listing.read_text()
