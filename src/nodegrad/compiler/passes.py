@@ -28,9 +28,10 @@ def optimize(program: Program) -> Program:
 
 
 class _Rewriter:
-    """Builds a program instruction by instruction; simplifies each, and writes no instruction twice."""
+    """Builds a program instruction by instruction; simplifies each by `rules`, and writes none twice."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, rules: "Rules") -> None:
+        self.rules = rules
         self.leaves = program.leaves
         self.pool = ConstantPool(program.constants)
         self.constants = self.pool.numbers
@@ -50,7 +51,7 @@ class _Rewriter:
         constant = not operands or min(operands) < 0
         if constant and (not operands or max(operands) < 0) and not isinstance(op, Loop):
             return self.pool.slot(op.value(*[self.constants[~slot] for slot in operands]))
-        found = _RULES.get(op)
+        found = self.rules.get(op)
         if found is not None and (constant or not found[1]):
             slot = found[0](self, operands)
             if slot is not None:
@@ -71,6 +72,7 @@ class _Rewriter:
 
 
 Rule = Callable[[_Rewriter, Operands], int | None]
+Rules = dict[Op, tuple[Rule, bool]]
 
 
 def _is_negative_zero(number: float | None) -> bool:
@@ -169,17 +171,14 @@ def _sum(rewriter: _Rewriter, operands: Operands) -> int | None:
     return rewriter.emit(ops.add, operands) if len(operands) == 2 else None
 
 
-def _dot(rewriter: _Rewriter, operands: Operands) -> int | None:
-    return rewriter.emit(ops.mul, operands) if len(operands) == 2 else None
-
-
-def _strong_dot(rewriter: _Rewriter, operands: Operands) -> int | None:
-    return rewriter.emit(ops.strong_mul, operands) if len(operands) == 2 else None
+def _product(op: Op) -> Rule:
+    """Return the rule for a contraction of a single term."""
+    return lambda rewriter, operands: rewriter.emit(op, operands) if len(operands) == 2 else None
 
 
 # Identities that hold to the bit for every float, nan and -0.0 included. The second column says whether the
 # rule needs an operand that is a constant.
-_RULES: dict[Op, tuple[Rule, bool]] = {
+_RULES: Rules = {
     ops.add: (_add, True),
     ops.sub: (_sub, True),
     ops.mul: (_mul, True),
@@ -195,14 +194,14 @@ _RULES: dict[Op, tuple[Rule, bool]] = {
     ops.strong_factor: (_strong_factor, True),
     ops.take: (_take, True),
     ops.sum: (_sum, False),
-    ops.dot: (_dot, False),
-    STRONG_DOT: (_strong_dot, False),
+    ops.dot: (_product(ops.mul), False),
+    STRONG_DOT: (_product(ops.strong_mul), False),
 }
 
 
-def simplify(program: Program) -> Program:
+def simplify(program: Program, rules: Rules = _RULES) -> Program:
     """Fold constants, remove identities, and write every expression once."""
-    rewriter = _Rewriter(program)
+    rewriter = _Rewriter(program, rules)
     emit = rewriter.emit
     place = _places(program)
     moved = False  # while no slot has moved, the tuples of operands are kept
@@ -224,20 +223,15 @@ def open_tables(program: Program) -> Program:
     """Replace look-ups in tables by choices, for languages that have no tables of computed numbers."""
     if ops.take not in program.ops:
         return program
-    rewriter, place = _Rewriter(program), _places(program)
+    return simplify(program, {**_RULES, ops.take: (_choices, False)})
+
+
+def _choices(rewriter: _Rewriter, operands: Operands) -> int:
     emit, constant = rewriter.emit, rewriter.pool.slot
-    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
-        read = tuple([place[each] for each in operands])
-        if op is ops.take:
-            whole, found = emit(ops.floor, read[:1]), constant(math.nan)
-            for entry, choice in enumerate(read[1:]):
-                found = emit(ops.where, (emit(ops.eq, (whole, constant(float(entry)))), choice, found))
-            place[slot] = found
-        else:
-            place[slot] = emit(op, read)
-    outputs = [place[slot] for slot in program.outputs]
-    leaves = program.inputs, program.parameters
-    return Program(*leaves, rewriter.constants, rewriter.ops, rewriter.operands, outputs)
+    whole, found = emit(ops.floor, operands[:1]), constant(math.nan)
+    for entry, choice in enumerate(operands[1:]):
+        found = emit(ops.where, (emit(ops.eq, (whole, constant(float(entry)))), choice, found))
+    return found
 
 
 def _places(program: Program) -> list[int]:
@@ -271,7 +265,7 @@ def share_loops(program: Program) -> Program:
 
 def _in_order(program: Program) -> Program:
     """Order instructions so that each reads what stands before it."""
-    leaves, place = program.leaves, _places(program)
+    leaves = program.leaves
     done = bytearray(len(program.ops))
     order: list[int] = []
     for last in range(len(program.ops)):
@@ -282,12 +276,19 @@ def _in_order(program: Program) -> Program:
             waiting = [each for each in read if not done[each]]
             if not done[index] and not waiting:
                 done[index] = 1
-                place[leaves + index] = leaves + len(order)
                 order.append(index)
             if done[index]:
                 stack.pop()
             else:
                 stack += waiting
+    return _taken(program, order)
+
+
+def _taken(program: Program, order: list[int]) -> Program:
+    """Return a program of some instructions, in an order in which each reads what stands before it."""
+    place = _places(program)
+    for slot, index in enumerate(order, program.leaves):
+        place[program.leaves + index] = slot
     return replace(
         program,
         ops=[program.ops[index] for index in order],
@@ -308,16 +309,7 @@ def sweep_dead(program: Program) -> Program:
                 alive[slot] = 1
     if all(alive[leaves : leaves + len(operands)]):
         return program
-    place = _places(program)
-    kept_ops: list[Op] = []
-    kept_operands: list[Operands] = []
-    for slot, (op, read) in enumerate(zip(program.ops, operands, strict=True), leaves):
-        if alive[slot]:
-            place[slot] = leaves + len(kept_ops)
-            kept_ops.append(op)
-            kept_operands.append(tuple([place[each] for each in read]))
-    outputs = [place[slot] for slot in program.outputs]
-    return Program(program.inputs, program.parameters, program.constants, kept_ops, kept_operands, outputs)
+    return _taken(program, [index for index in range(len(operands)) if alive[leaves + index]])
 
 
 PASSES = (share_loops, simplify, flatten_chains, sweep_dead)
