@@ -33,6 +33,12 @@ CASES = {
     "acos at 1": (lambda x: where(abs(x) < 1, ng.acos(x), x**3), 1.0, (3, 6, 6)),
     "acos beyond": (lambda x: where(abs(x) < 1, ng.acos(x), x**3), 2.0, (12, 12, 6)),
     "exp overflows": (lambda x: where(x < 9, ng.exp(ng.exp(x)), x * x), 1000.0, (2000, 2, 0)),
+    "products overflow": (
+        lambda x: where(x > 1, ng.square(ng.square(x * 1e100) * 1e200), x * x),
+        1e-18,
+        (2e-18, 2, 0),
+    ),
+    "a series overflows": (lambda x: where(x < -11, ng.log(-(x**-28)), x**3), 1e-18, (3e-36, 6e-18, 6)),
     "nested": (lambda x: where(x > 0, where(x > 1, ng.log(x - 1), ng.sqrt(x)), x * x), -1.0, (-2, 2, 0)),
     "inside a product": (lambda x: where(x > 0, ng.log(x), 0.0) * ng.exp(x) + x**3, 0.0, (0, 0, 6)),
     "log of a clipped number": (lambda x: ng.log(ng.clip(x, 1e-3, 1.0)), -1.0, (0, 0, 0)),
