@@ -62,7 +62,7 @@ def test_operations_after_a_contraction_run_on_its_tile():
     (kernel,) = kernels(program)
 
     assert isinstance(kernel, Contraction)
-    assert kernel.tile == 8
+    assert kernel.tile == 4
     assert [factor.shared for factor in kernel.factors] == [False, True]
     assert [step.op.name for step in kernel.steps] == ["add", "relu"]
     assert [step.stored for step in kernel.steps] == [False, True]

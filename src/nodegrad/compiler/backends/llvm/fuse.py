@@ -222,7 +222,7 @@ class _Fuser:
         parts = [separable(index.slots) for index in group.operands]
         runs = [1 if part is None else run_length(part[0]) for part in parts]
         longest = max(runs)
-        most = self.registers // 4 if longest > 1 else min(4, self.registers // 8)
+        most = min(4, self.registers // (4 if longest > 1 else 8))
         reach = longest if longest > 1 else group.count
         tile = 1
         while tile * 2 <= min(most, reach):
