@@ -414,6 +414,14 @@ def test_classes_of_your_own_are_named_to_load(tmp_path):
     assert nn.load(tmp_path / "line.json", classes=[Line])(1.0).data == 5.0
 
 
+def test_a_class_is_not_taken_for_a_layer_because_of_the_module_it_says_it_is_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(Line, "__module__", "nodegrad.nn.layers")  # as in a docstring that is tested
+    Line(2.0).save(tmp_path / "line.json")
+
+    with pytest.raises(ValueError, match="made with the class Line"):
+        nn.load(tmp_path / "line.json")
+
+
 def test_load_called_on_a_class_names_the_function_that_makes_a_model(tmp_path):
     MLP(2, [1], seed=1).save(tmp_path / "model.json")
 

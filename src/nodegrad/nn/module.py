@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,6 @@ __all__ = ["Module", "load"]
 FORMAT, VERSION = "nodegrad model", 2
 _MADE_WITH = "_made_with"
 Method = TypeVar("Method", bound=Callable[..., Any])
-_LAYERS: dict[str, type["Module"]] = {}  # this library's own, by name
 
 
 def _on_a_model(method: Method) -> Method:
@@ -64,12 +64,6 @@ class Module:
         made = super().__new__(cls)
         made.__dict__[_MADE_WITH] = arguments, options
         return made
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Remember the layers of this library: files may name them."""
-        super().__init_subclass__(**options)
-        if cls.__module__.startswith(f"{__package__}."):
-            _LAYERS[cls.__name__] = cls
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Apply the module to its inputs."""
@@ -317,7 +311,8 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
             names a class that is not known.
     """
     content = _content(path)
-    known = _LAYERS | {kind.__name__: kind for kind in classes}
+    layers = [each for each in vars(sys.modules[__package__]).values() if isinstance(each, type)]
+    known = {kind.__name__: kind for kind in (*layers, *classes)}
     model = _made(content.get("made_with"), known, path)
     if not isinstance(model, Module):
         raise ValueError(

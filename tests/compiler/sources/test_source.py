@@ -468,8 +468,8 @@ def test_decimal_places_are_rounded(run):
     assert_agrees(ng.compile(lambda x: round(x * 3.0, 2), exact=True), [(0.225,), (-1.115,), (1e300,)], run)
 
 
-@pytest.mark.skipif(not COMPILERS, reason="needs a C compiler")
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="elsewhere -mfma is no option")
+@pytest.mark.skipif(not COMPILERS, reason="needs cc")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="this platform has no -mfma")
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_products_and_sums_are_rounded_apart_where_the_processor_could_join_them(compiler, tmp_path):
     compiled = ng.compile(lambda x, y: ng.dot(x, y), exact=True)
