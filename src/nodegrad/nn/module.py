@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, cast
 
 from nodegrad import ops
 from nodegrad.files import load_json, read, save_json, written
+from nodegrad.graph import recording
 from nodegrad.ops import plain
 from nodegrad.value import RESET, Value
 
@@ -172,12 +173,13 @@ class Module:
         The file is written beside `path` first and then takes its place in one step, so it is never there in
         part. Floats are written so that reading gives the same bits.
         """
-        content = {
-            "made_with": _description(self),
-            "modules": {name: module.summary() for name, module in self.named_modules()},
-            "parameters": written(self.state_dict()),
-        }
-        save_json(path, FORMAT, VERSION, content)
+        with recording():
+            content = {
+                "made_with": _description(self),
+                "modules": {name: module.summary() for name, module in self.named_modules()},
+                "parameters": written(self.state_dict()),
+            }
+            save_json(path, FORMAT, VERSION, content)
 
     @_on_a_model
     def load(self, path: str | os.PathLike[str]) -> None:
@@ -187,7 +189,8 @@ class Module:
             OSError: if the file cannot be read.
             ValueError: if it is damaged or was saved from a different model; no parameter has changed then.
         """
-        self._load(path, _content(path))
+        with recording():
+            self._load(path, _content(path))
 
     def _load(self, path: str | os.PathLike[str], content: dict[str, Any]) -> None:
         modules, parameters = content["modules"], content["parameters"]
