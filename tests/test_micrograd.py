@@ -299,6 +299,9 @@ def test_numbers_that_micrograd_checks_against_pytorch():
         lambda: Value(data=3.0, _children=(), _op=""),
         lambda: Value(3.0, _children=()),
         lambda: Value(3.0, (), "", ""),
+        lambda: Value(3.0, (), "+"),
+        lambda: Value(3.0, _op="x"),
+        lambda: Value(3.0, set(), "x", ""),
     ],
 )
 def test_values_are_made_by_micrograds_signature(make):

@@ -643,6 +643,8 @@ def test_comparisons_combine_as_numpys_do():
             lambda v: ~(v > 0),
             lambda v: ~((v > 0) & ~(v > 1)) | (v == 0.5),
             lambda v: (v > 0) & np.bool_(True) | np.bool_(False),
+            lambda v: (v > 0) ^ (v > 1),
+            lambda v: np.bool_(True) ^ (v > 1),
         ):
             assert combine(x).data == float(combine(array)[0])
             assert ng.compile(combine)(number) == float(combine(array)[0])
@@ -656,9 +658,18 @@ def test_combined_comparisons_select_and_have_no_derivative():
     assert ng.compile(ng.grad(band)).map([-1.0, 0.25, 2.0]).tolist() == [0.0, 1.0, 0.0]
 
 
-@pytest.mark.parametrize("combine", [lambda x: x & 1, lambda x: 0 | x, lambda x: ~x, lambda x: (x > 0) & 2.0])
+@pytest.mark.parametrize(
+    "combine",
+    [
+        *(lambda x: x & 1, lambda x: 0 | x, lambda x: ~x, lambda x: (x > 0) & 2.0),
+        lambda x: x ^ 2,
+        lambda x: 2 ^ x,
+    ],
+)
 def test_numbers_are_not_conditions(combine):
-    with pytest.raises(TypeError, match=r"combine comparisons, each in brackets: \(x > 0\) & \(x < 1\); got"):
+    with pytest.raises(
+        TypeError, match=r"comparisons, each in brackets: \(x > 0\) & .*; a power is x\*\*2\. Got"
+    ):
         combine(Value(0.5))
 
 
@@ -713,6 +724,7 @@ def test_a_subclass_works_wherever_a_value_does(f):
         ),
         (lambda: ng.nn.Layer(2, 3)(np.ones((5, 2))), r"one sample; got 5 rows"),
         (lambda: ng.compile(lambda x, y: x * y).map([1.0, 2.0], 3.0), "shared="),
+        (lambda: pow(Value(2.0), 3, 5), r"value\*\*exponent % modulus"),
     ],
 )
 def test_errors_say_what_to_write(mistake, remedy):
@@ -727,3 +739,19 @@ def test_a_tensor_of_pytorch_is_refused_with_the_remedy():
         Value(1.0) + torch.tensor(2.0)
     with pytest.raises(TypeError, match=r"Use tensor\.item\(\)"):
         ng.sin(torch.tensor(2.0)) + Value(torch.tensor(1.0))
+
+
+def test_an_array_of_jax_is_refused_with_the_remedy():
+    jnp = pytest.importorskip("jax.numpy")
+
+    for mistake in (lambda: Value(1.0) + jnp.array(2.0), lambda: jnp.ones(3) * Value(1.0)):
+        with pytest.raises(TypeError, match=r"Use array\.item\(\)"):
+            mistake()
+
+
+def test_divmod_takes_numpys_numbers_and_arrays():
+    for x, y in [(np.float64(7.0), Value(2.0)), (Value(7.0), np.float64(2.0)), (np.int64(7), Value(2.0))]:
+        assert divmod(x, y) == (3.0, 1.0)
+    quotients, remainders = divmod(np.array([7.0, -7.0]), Value(2.0))
+
+    assert (quotients.tolist(), remainders.tolist()) == ([3.0, -4.0], [1.0, 1.0])

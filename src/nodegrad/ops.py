@@ -208,6 +208,7 @@ def plain(number: Any, user: str) -> float:
         "tuple": "Call this once per element.",
         "Value": "Use value.data for the number it holds.",
         "Tensor": "Use tensor.item() for the number it holds.",
+        "ArrayImpl": "Use array.item() for the number it holds, or numpy.asarray(array) for NumPy's array.",
     }.get(kind, "Convert it to a float first.")
     raise TypeError(f"{user} takes a real number; got {number!r:.60} of type {kind}. {remedy}")
 

@@ -243,7 +243,7 @@ class Value(Methods):
 
     def __round__(self, ndigits: int | None = None) -> "Value":
         if ndigits is None:
-            return Value.apply_op(ops.round, (self,))
+            return _to_integer(ops.round)(self)
         return Value.apply_op(ops.round_to, (self, index(ndigits)))
 
     def __divmod__(self, other: Any) -> tuple["Value", "Value"]:
@@ -260,11 +260,15 @@ class Value(Methods):
         """Tell whether one of two comparisons holds, as on NumPy's arrays."""
         return ops.ne(_condition(self) + _condition(other), 0.0)  # type: ignore[no-any-return]
 
+    def __xor__(self, other: Any) -> "Value":
+        """Tell whether exactly one of two comparisons holds, as on NumPy's arrays."""
+        return ops.ne(_condition(self), _condition(other))  # type: ignore[no-any-return]
+
     def __invert__(self) -> "Value":
         """Tell whether a comparison does not hold, as on NumPy's arrays."""
         return ops.eq(_condition(self), 0.0)  # type: ignore[no-any-return]
 
-    __rand__, __ror__ = __and__, __or__
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     __hash__ = object.__hash__
 
@@ -279,6 +283,8 @@ class Value(Methods):
         remedy = _TESTS.get(ufunc.__name__)
         if remedy:
             raise TypeError(f"{ufunc.__name__} takes plain numbers, not a Value. Write {remedy}.")
+        if ufunc.__name__ == "divmod":  # has no version for objects
+            return inputs[0] // inputs[1], inputs[0] % inputs[1]
         array = sys.modules["numpy"].array
         lifted = [array(x, object) if isinstance(x, Value) else x for x in inputs]
         if ufunc.__name__ in _COMPARE and not any(getattr(x, "shape", ()) for x in inputs):
@@ -420,7 +426,7 @@ def _operand(number: Any) -> Any:
     try:
         return literal(number, "arithmetic with a Value")
     except TypeError:
-        if kind.__name__ == "Tensor":  # whose own error would not say what to do
+        if kind.__name__ in ("Tensor", "ArrayImpl"):  # whose own errors would not say what to do
             raise
         return NotImplemented
 
@@ -432,7 +438,8 @@ def _condition(condition: Any) -> Any:
     if is_bool(condition):
         return float(condition)
     raise TypeError(
-        f"&, | and ~ combine comparisons, each in brackets: (x > 0) & (x < 1); got {condition!r:.60}."
+        "&, |, ^ and ~ combine comparisons, each in brackets: (x > 0) & (x < 1); a power is x**2. Got "
+        f"{condition!r:.60}."
     )
 
 
@@ -460,6 +467,8 @@ def _refusal(conversion: str) -> Callable[[Value], NoReturn]:
 
 def _label(children: Any, op: str, label: str) -> str:
     """Return the label, given by our signature (label) or by micrograd's (operands, symbol, label)."""
+    if not children:
+        return label  # a symbol without operands says nothing
     if isinstance(children, str) and not op and not label:
         return children
     raise TypeError(
@@ -469,13 +478,25 @@ def _label(children: Any, op: str, label: str) -> str:
 
 
 def _binary(op: Op, swapped: bool = False) -> Callable[[Value, Any], Any]:
-    def operator(self: Value, other: Any) -> Any:
+    def operator(self: Value, other: Any, *modulus: Any) -> Any:
+        if modulus:
+            raise TypeError("pow takes a modulus for whole numbers only. Write value**exponent % modulus.")
         other = _operand(other)
         if other is NotImplemented:
             return NotImplemented
         return Value.apply_op(op, (other, self) if swapped else (self, other))
 
     return operator
+
+
+def _to_integer(op: Op) -> Callable[[Value], Value]:
+    """Return the method for what gives an int on floats, which has no -0: round(-0.1) is 0."""
+
+    def method(self: Value) -> Value:
+        return Value.apply_op(op, (self,)) + 0.0
+
+    method.__name__ = op.name
+    return method
 
 
 def _method(op: Op) -> Callable[..., Value]:
@@ -495,8 +516,10 @@ for _name in ("sub", "truediv", "pow", "mod", "floordiv"):
     setattr(Value, f"__r{_name}__", _binary(_op, swapped=True))
 for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
     setattr(Value, f"__{_name}__", _binary(ops.TABLE[_name]))
-for _name in ("neg", "abs", "floor", "ceil", "trunc"):
+for _name in ("neg", "abs"):
     setattr(Value, f"__{_name}__", _method(ops.TABLE[_name]))
+for _name in ("floor", "ceil", "trunc"):
+    setattr(Value, f"__{_name}__", _to_integer(ops.TABLE[_name]))
 for _name in ("__float__", "__int__", "__complex__", "as_integer_ratio"):  # what Python asks a number for
     setattr(Value, _name, _refusal(_name.strip("_")))
 for _op in ops.TABLE.values():

@@ -4,6 +4,7 @@ import math
 import operator
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,7 +37,7 @@ def on_floats(function, *operands):
         found = function(*operands)
     except (ArithmeticError, ValueError):
         return None
-    return found if isinstance(found, float) else None
+    return float(found) if isinstance(found, float | int) else None
 
 
 def same(found, expected):
@@ -57,7 +58,9 @@ def check(function, rows, found):
 def test_eager_operator_is_the_one_on_floats(name, x, y):
     f = OPERATORS[name]
 
-    for found in (f(Value(x), Value(y)), f(Value(x), y), f(x, Value(y))):
+    with np.errstate(all="ignore"):
+        found_by_numpy = f(np.float64(x), Value(y))
+    for found in (f(Value(x), Value(y)), f(Value(x), y), f(x, Value(y)), found_by_numpy):
         check(f, [(x, y)], [found.data])
 
 
@@ -104,6 +107,22 @@ def test_round_to_digits_is_the_one_on_floats(x, digits):
     found = round(Value(x), digits).data
 
     assert same(found, expected) if expected is not None else math.isinf(found)
+
+
+@pytest.mark.parametrize("f", [round, math.floor, math.ceil, math.trunc])
+@given(x=numbers)
+def test_integer_of_a_value_is_the_one_of_a_float(f, x):
+    check(f, [(x,)], [f(Value(x)).data])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("f", [round, math.floor, math.ceil, math.trunc])
+def test_compiled_integer_is_the_one_of_a_float(f, exact, backend):
+    compiled = ng.compile(lambda x: f(x), exact=exact, backend=backend)
+
+    check(f, [(x,) for x in HARD], compiled.map(HARD).tolist())
+    check(f, [(-0.1,)], [compiled(-0.1)])
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
