@@ -27,14 +27,16 @@ Make = Callable[[Any], Any]  # from the shape of an array, or None for a leaf, t
 LEAF = "*"  # the spec of one number
 
 
-def flatten(tree: Tree) -> tuple[list[Any], Spec]:
+def flatten(tree: Tree, result: bool = False) -> tuple[list[Any], Spec]:
     """Take a tree apart: its leaves from left to right, and the spec that puts them together again.
+
+    A SciPy array is a leaf; in the `result` of a function, where transforms put them, it is a sparse matrix.
 
     >>> flatten({"a": 1.0, "b": [2.0, (3.0,)]})[0]
     [1.0, 2.0, 3.0]
     """
     leaves: list[Any] = []
-    return leaves, _spec(tree, leaves)
+    return leaves, _spec(tree, leaves, result)
 
 
 def build(spec: Spec, leaves: Iterable[Any], dtype: Any = None) -> Tree:
@@ -67,6 +69,14 @@ class Sparse:
         return _sparse(
             ((len(rows), width), starts, tuple([column for row in rows for column in row])), entries
         )
+
+    @staticmethod
+    def from_scipy(x: Any) -> Any:
+        """Return the matrix that a SciPy array of our kind holds; anything else as it is."""
+        if type(x).__name__ != "csr_array":
+            return x
+        form = tuple([tuple(map(int, numbers)) for numbers in (x.shape, x.indptr, x.indices)])
+        return Sparse(form, x.data.tolist())
 
 
 def _sparse(form: Any, entries: list[Any]) -> Any:
@@ -215,7 +225,7 @@ def _with_attributes(made: Any, attributes: dict[str, Any]) -> Any:
 _NUMBERS = frozenset([float, int, Value])  # what most leaves are
 
 
-def _spec(tree: Any, leaves: list[Any]) -> Spec:
+def _spec(tree: Any, leaves: list[Any], result: bool) -> Spec:
     kind = type(tree)
     if kind is list and _NUMBERS.issuperset(map(type, tree)):
         leaves += tree
@@ -227,12 +237,13 @@ def _spec(tree: Any, leaves: list[Any]) -> Spec:
         without_mask(tree)
         leaves += tree.ravel().tolist() if tree.dtype != object else list(tree.flat)
         return _array_type(), tree.shape, ()
+    tree = Sparse.from_scipy(tree) if result else tree
     found = container(tree)
     if found is None:
         leaves.append(tree)
         return LEAF
     form, entries = found
-    return kind, form, tuple([_spec(entry, leaves) for entry in entries])
+    return type(tree), form, tuple([_spec(entry, leaves, result) for entry in entries])
 
 
 def _array_type() -> Any:
@@ -287,15 +298,27 @@ def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:
 
 
 def stack(spec: Spec, columns: Any) -> Tree:
-    """Put an array [leaf, row] together as `spec` says; arrays have rows first and share its memory."""
+    """Put an array [leaf, row] together as `spec` says; arrays have rows first and share its memory.
+
+    Of sparse matrices there is a list, with one for each row.
+    """
     place = 0
 
-    def make(shape: Any) -> Any:
+    def part(spec: Spec) -> Any:
         nonlocal place
-        start, place = place, place + math.prod(shape or ())
-        return columns[start] if shape is None else columns[start:place].T.reshape(columns.shape[1], *shape)
+        if spec == LEAF:
+            place += 1
+            return columns[place - 1]
+        kind, form, entries = spec
+        if kind is not Sparse and not is_array_type(kind):
+            return _finisher(kind, form)([part(entry) for entry in entries])
+        start, place = place, place + (len(entries) if kind is Sparse else math.prod(form))
+        own = columns[start:place].T
+        if kind is Sparse:
+            return [_sparse(form, row) for row in own.tolist()]
+        return own.reshape(columns.shape[1], *form)
 
-    return columns[0] if spec == LEAF else assemble(spec, make)
+    return part(spec)
 
 
 def mapped(spec: Spec) -> Spec:

@@ -568,16 +568,42 @@ class Shift(nn.Module):
         return x + self.offset if x > 0 else x - self.offset
 
 
-@pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
-def test_copies_never_mix_their_leaves_with_those_of_the_original(backend, copied, monkeypatch):
+def test_pickles_never_mix_their_leaves_with_those_of_the_original(backend, monkeypatch):
     compiled = ng.compile(shifted, backend=backend)
     compiled(1.0)
-    again = copied(compiled)
+    again = pickle.loads(pickle.dumps(compiled))
     monkeypatch.setattr(offset, "data", 10.0)
 
     assert again(1.0) == 2.0
     with pytest.raises(ValueError, match="Values that do not travel with it"):
         again(-1.0)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("called", [False, True])
+def test_copies_keep_the_function_and_what_it_closes_over(backend, copied, called):
+    w = Value(3.0)
+    compiled = ng.compile(lambda x, k=2.0: x * w if x > 0 else x * k, backend=backend)
+    keyword = ng.compile(lambda x, *, k: x * w * k, backend=backend)
+    if called:
+        assert (compiled(2.0), keyword(2.0, k=3.0)) == (6.0, 18.0)
+
+    again, keyword_again = copied(compiled), copied(copied(keyword))
+    w.data = 5.0
+
+    assert (again(2.0), again(-2.0), again.map([1.0, -1.0]).tolist()) == (10.0, -4.0, [5.0, -2.0])
+    assert keyword_again(2.0, k=3.0) == 30.0
+    assert (compiled(2.0), keyword(2.0, k=3.0)) == (10.0, 30.0)
+    assert ng.grad(again)(2.0).data == 5.0
+    assert again.__name__ == compiled.__name__
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_copies_of_a_pickle_without_its_function_know_what_was_recorded(copied):
+    compiled = ng.compile(lambda x: x * x)
+    compiled(2.0)
+
+    assert copied(pickle.loads(pickle.dumps(compiled)))(3.0) == 9.0
 
 
 @pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
@@ -871,3 +897,102 @@ def test_many_rows_that_go_few_ways_run_compiled(backend):
     assert found == [ng.grad(by_while)(each, 1.0) for each in x.tolist()]
     assert compiled.stats()["eager_rows"] == 0
     assert sum(rows for _, rows in compiled.stats()["rows"]) == 300
+
+
+# Sparse results.
+
+
+def branching(v):
+    return [v[0] * v[1] if v[0] > 0 else v[1], v[0]]
+
+
+def of_one_pattern(v):
+    return [v[0] * v[1] if v[0] > 0 else v[0] * v[1] * 3.0, v[0]]
+
+
+@pytest.mark.filterwarnings("ignore:.*branches on its arguments in too many ways")
+@pytest.mark.parametrize("max_traces", [1, 32])
+def test_sparse_jacobians_follow_branches(backend, max_traces):
+    pytest.importorskip("scipy")
+    jacobian = ng.jacobian(branching, sparse=True)
+    compiled = ng.compile(jacobian, backend=backend, max_traces=max_traces)
+
+    for first in (1.0, -1.0, 2.0, -3.0, -4.0):
+        found, expected = compiled([first, 2.0]), jacobian([first, 2.0])
+        assert (type(found), found.toarray().tolist()) == (type(expected), expected.toarray().tolist())
+        assert found.nnz == expected.nnz
+
+
+@pytest.mark.parametrize("f", [of_one_pattern, lambda v: [v[0] + v[1], 1.0], lambda v: [1.0]])
+def test_map_returns_a_sparse_array_for_each_row(backend, f):
+    pytest.importorskip("scipy")
+    jacobian = ng.jacobian(f, sparse=True)
+    compiled = ng.compile(lambda v: {"value": f(v), "jacobian": jacobian(v)}, backend=backend)
+    table = np.array([[1.0, 2.0], [-1.0, 2.0], [3.0, 4.0]])
+    expected = [jacobian(row) for row in table.tolist()]
+
+    found = compiled.map(table)["jacobian"]
+    total = compiled.map(table, reduce="sum")["jacobian"]
+
+    assert [each.toarray().tolist() for each in found] == [each.toarray().tolist() for each in expected]
+    assert {type(each) for each in [*found, total]} == {type(expected[0])}
+    assert total.toarray().tolist() == sum(each.toarray() for each in expected).tolist()
+
+
+def test_what_sparse_results_cannot_do_is_refused():
+    pytest.importorskip("scipy")
+    compiled = ng.compile(ng.jacobian(branching, sparse=True))
+
+    with pytest.raises(ValueError, match="sparse arrays with other entries.*Call it for each row"):
+        compiled.map([[1.0, 2.0], [-1.0, 2.0]])
+    with pytest.raises(ValueError, match="no out= for sparse results"):
+        compiled.map([[1.0, 2.0]], out=np.empty((1, 3)))
+    with pytest.raises(TypeError, match=r"takes a real number; got (.|\n)*csr_array"):
+        compiled(compiled([1.0, 2.0]))
+
+
+def test_entries_of_a_sparse_result_are_written_row_after_row():
+    pytest.importorskip("scipy")
+    compiled = ng.compile(ng.jacobian(lambda v: [v[0] * v[1], v[0]], sparse=True))
+    compiled([1.0, 2.0])
+
+    assert "out[0..2] = result\n" in compiled.source("c")
+
+
+# Calls that fail.
+
+
+def test_a_failed_call_leaves_nothing_behind(tmp_path):
+    compiled = ng.compile(lambda x: x * x)
+    compiled(2.0)
+    failures = [([2.0],), ({"a": 2.0},), ("a",), (2.0, 3.0)]
+    by_keyword = [{"y": 1.0}, {"x": "a"}, {"x": [2.0]}]
+
+    compiled.save(tmp_path / "f.json")
+    loaded = ng.load_compiled(tmp_path / "f.json")
+    for function in (compiled, loaded):
+        text = function.source("c")
+        for arguments in failures:
+            with pytest.raises((TypeError, ValueError)):
+                function(*arguments)
+            with pytest.raises((TypeError, ValueError)):
+                function.map(*[[x, x] for x in arguments])
+        for keywords in by_keyword:
+            with pytest.raises((TypeError, ValueError)):
+                function(**keywords)
+        assert function.source("c") == text
+        function.save(tmp_path / "again.json")
+        assert (
+            ng.load_compiled(tmp_path / "again.json")(3.0) == pickle.loads(pickle.dumps(function))(3.0) == 9.0
+        )
+        assert len(function.traces) == 1
+
+
+def test_a_function_whose_first_call_failed_was_not_called():
+    compiled = ng.compile(lambda x: x * x)
+    with pytest.raises(TypeError):
+        compiled([2.0])
+
+    with pytest.raises(ValueError, match="was not called yet"):
+        compiled.source("c")
+    assert copy.copy(compiled)(3.0) == 9.0

@@ -11,6 +11,8 @@ import logging
 import math
 import operator
 import pickle
+import re
+import reprlib
 import statistics
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -276,6 +278,24 @@ def test_is_refused(door):
             compiled(x)
     with pytest.raises((ValueError, TypeError)):
         compiled.map(GIVEN)
+
+
+async def text(x):
+    return x * len(f"{x}")
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x * len(str(ng.explain(x * 1.0))),  # by a decorator of contextlib
+        lambda x: x * len(reprlib.repr([x])),
+        lambda x: asyncio.run(text(x)),
+        lambda x: x * len(ng.draw(x * 1.0).svg),
+    ],
+)
+def test_refusals_name_the_line_of_the_user(f):
+    with pytest.raises(ValueError, match=rf"cannot be followed: {re.escape(__file__)}:\d+ "):
+        ng.compile(f)(3.0)
 
 
 @pytest.mark.parametrize("door", UNWATCHED)

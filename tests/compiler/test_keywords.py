@@ -1,6 +1,8 @@
 """Arguments of compiled functions: keywords, defaults, static and shared ones."""
 
+import math
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -144,10 +146,29 @@ def test_pickles_take_keywords_and_static_values_along(backend):
     assert again(3.0, 2, kind="product") == 3.0
 
 
-@pytest.mark.parametrize("f", [lambda n: ng.sum([1.0 for _ in range(n)]), lambda n: [1.0, 2.0][n]])
+@pytest.mark.parametrize(
+    "f",
+    [
+        *(
+            lambda n: ng.sum([1.0 for _ in range(n)]),
+            lambda n: [1.0, 2.0][n],
+            lambda n: (1.0, 2.0)[math.floor(n)],
+        ),
+        *(lambda n: "ab"[n], lambda n: time.sleep(n)),
+    ],
+)
 def test_a_whole_number_that_is_not_static_is_refused_with_the_remedy(f):
-    with pytest.raises(TypeError, match=r"static="):
+    with pytest.raises(TypeError, match=r"uses a Value as a whole number.*static=.*nodegrad\.take"):
         ng.compile(f)(1)
+
+
+def test_errors_that_only_speak_of_integers_are_left_alone():
+    for f, message in [
+        (lambda x: x.as_integer_ratio(), "^as_integer_ratio"),
+        (lambda x: range(2.5), "^'float'"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            ng.compile(f)(1.5)
 
 
 @pytest.mark.parametrize("x", ["text", None, {1, 2}])
@@ -168,7 +189,7 @@ def test_arguments_that_are_not_numbers_are_refused_with_the_remedy(x):
         (lambda: ng.compile(powers, static="n")(1.0, [1]), TypeError, "static argument n"),
         (lambda: ng.compile(scaled).map([1.0], 2.0, shared="f"), ValueError, "shared= names 'f'"),
         (lambda: ng.compile(scaled).map([1.0], 2.0), ValueError, "shared="),
-        (lambda: ng.compile(scaled).map(1.0, 2.0, shared=(0, 1)), ValueError, "at least one row"),
+        (lambda: ng.compile(scaled).map(1.0, 2.0, shared=(0, 1)), ValueError, "all are in shared="),
     ],
 )
 def test_bad_use_is_refused(call, error, message):

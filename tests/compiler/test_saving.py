@@ -81,8 +81,21 @@ def test_a_way_that_was_not_recorded_is_an_error(tmp_path):
     compiled(2.0)
     compiled.save(tmp_path / "f.json")
 
-    with pytest.raises(ValueError, match="not recorded"):
-        ng.load_compiled(tmp_path / "f.json")(-2.0)
+    again = ng.load_compiled(tmp_path / "f.json")
+    refusal = "{} that was not recorded.* loaded from a file.* before saving"
+    for call, what in [
+        (lambda: again(-2.0), "go a way"),
+        (lambda: again.map([2.0, -2.0]), "go a way"),
+        (lambda: again([2.0]), "have a structure"),
+        (lambda: again(x=2.0), "are keywords or static arguments, in a form"),
+    ]:
+        with pytest.raises(ValueError, match=refusal.format(what)):
+            call()
+    for differentiate in (ng.grad(again), lambda x: again(Value(x))):
+        with pytest.raises(
+            TypeError, match=r"plain numbers only.*Save or pickle compile\(value_and_grad\(f\)\)"
+        ):
+            differentiate(2.0)
 
 
 Point = namedtuple("Point", "x")

@@ -10,7 +10,7 @@ import numpy as np
 
 from nodegrad.inputs import as_array, is_array, without_mask
 from nodegrad.ops import plain
-from nodegrad.trees import LEAF, Spec, container, flatten, kind_of
+from nodegrad.trees import LEAF, Sparse, Spec, container, flatten, kind_of
 
 __all__ = ()
 
@@ -74,6 +74,8 @@ def results_in(spec: Spec, out: Any, count: int, name: str = "out") -> list[Arra
             raise ValueError(f"map writes results to arrays in order of C; {name} is not. Use numpy.empty.")
         return [out.reshape(count, prod(shape[1:]))]
     kind, form, entries = spec
+    if kind is Sparse:
+        raise ValueError(f"map takes no out= for sparse results, which are new arrays; see {name}.")
     found = container(out)
     if type(out) is not kind or found is None or found[0] != form or len(found[1]) != len(entries):
         raise ValueError(
@@ -98,6 +100,11 @@ def rows(arguments: Sequence[Any], shared: Collection[int] = ()) -> tuple[Spec, 
     """
     if not arguments:
         raise ValueError("map takes at least one argument with a row per entry; got none.")
+    if len({*shared}) == len(arguments):
+        raise ValueError(
+            "map takes at least one argument with a row per entry; all are in shared=. Call the function "
+            "itself."
+        )
     blocks: list[Array] = []
     names: list[str] = []
     one_row: dict[int, Array] = {}  # by its place among the blocks

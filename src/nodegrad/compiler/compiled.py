@@ -3,6 +3,7 @@
 import os
 import pickle
 from collections.abc import Callable, Sequence
+from copy import copy, deepcopy
 from functools import partial, update_wrapper
 from io import BytesIO
 from math import prod
@@ -31,7 +32,7 @@ from nodegrad.compiler.reduction import added
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.vectorize import vectorize
-from nodegrad.compiler.ways import Ways, take, warn_once, warn_unsolved
+from nodegrad.compiler.ways import Ways, take, warn_once, warn_unsolved, without_function
 from nodegrad.inputs import one_of, whole
 from nodegrad.trees import LEAF, Spec, flatten, stack
 from nodegrad.value import Value
@@ -133,10 +134,10 @@ class Compiled:
         self.ways: dict[Spec, Ways] = {}
         self.variants: dict[Any, Compiled] = {}  # by keywords and the values of static arguments
         self._prepare()
-        if f is not None:
-            update_wrapper(self, f, updated=())
 
     def _prepare(self) -> None:
+        if self.f is not None:
+            update_wrapper(self, self.f, updated=())
         self._of_numbers: dict[int, Ways] = {}  # by how many numbers the arguments are
         # The trace for all arguments of a form, where nothing branches: checked once, then used at once.
         self._ready: dict[Any, Trace] = {}
@@ -147,7 +148,12 @@ class Compiled:
     @property
     def traces(self) -> dict[Spec, list[Trace]]:
         """What is compiled, by the structure of the arguments."""
-        return {spec: ways.traces for spec, ways in self.ways.items()}
+        return {spec: ways.traces for spec, ways in self._recorded.items()}
+
+    @property
+    def _recorded(self) -> dict[Spec, Ways]:
+        """The ways for structures of which a call was recorded; another one may have failed."""
+        return {spec: ways for spec, ways in self.ways.items() if ways.traces}
 
     def _variant(
         self, arguments: Sequence[Any], keywords: dict[str, Any]
@@ -158,8 +164,9 @@ class Compiled:
             return self, numbers
         found = self.variants.get(form)
         if found is None:
-            f = None if self.f is None else Bound(self.f, form)
-            made = Compiled(f, self.backend, self.exact, self.max_traces, self.threads)
+            if self.f is None:
+                raise without_function(self._name, "are keywords or static arguments, in a form")
+            made = Compiled(Bound(self.f, form), self.backend, self.exact, self.max_traces, self.threads)
             made.__dict__["__name__"] = self._name
             found = self.variants.setdefault(form, made)
         return found, numbers
@@ -186,8 +193,8 @@ class Compiled:
             if trace is not None:
                 return trace.build_array(trace.kernel("all").row(arguments, trace.numbers()), 0, float)[0]
             leaves, spec = flatten(arguments)
-            if self.f is not None and any(isinstance(x, Value) for x in leaves):
-                return self.f(*arguments)
+            if any(isinstance(x, Value) for x in leaves):
+                return self._function()(*arguments)
             numbers = [x if type(x) is float else number_for(self._name, x) for x in leaves]
             ways = self._ways(spec)
         build, found = ways.call(numbers)
@@ -199,6 +206,14 @@ class Compiled:
             warn_unsolved(self._name, np.isnan(found), 3)
         self._keep_ready(form, ways)
         return build(found, 0, float)[0]
+
+    def _function(self) -> Callable[..., Any]:
+        if self.f is None:
+            raise TypeError(
+                f"{self._name} was loaded or unpickled without its function, so it takes plain numbers only "
+                "and derivatives cannot pass through it. Save or pickle compile(value_and_grad(f)) for them."
+            )
+        return self.f
 
     def _found_ready(self, form: Any, count: int) -> Trace | None:
         """Return the trace for every row of a form, if one is known and may be used here."""
@@ -216,8 +231,14 @@ class Compiled:
         """Return the ways for a structure of arguments; remember those for plain numbers."""
         ways = self.ways.get(spec)
         if ways is None:
-            f = self._name if self.f is None else self.f
-            ways = self.ways.setdefault(spec, Ways(f, spec, self._make, self.max_traces))
+            if self.f is None:
+                raise without_function(self._name, "have a structure")
+            ways = self._add_ways(spec)
+        return ways
+
+    def _add_ways(self, spec: Spec) -> Ways:
+        f = self._name if self.f is None else self.f
+        ways = self.ways.setdefault(spec, Ways(f, spec, self._make, self.max_traces))
         if all(entry == LEAF for entry in spec[2]):
             self._of_numbers[len(spec[2])] = ways
         return ways
@@ -256,8 +277,8 @@ class Compiled:
 
         Returns:
             In the structure of what the function returns, an array with rows along the first axis for each
-            number, array or list of numbers; with `reduce`, a number or an array for each. Arrays of one call
-            share memory.
+            number, array or list of numbers, and a list with one SciPy array for each row in place of a
+            sparse array; with `reduce`, a number or an array for each. Arrays of one call share memory.
 
         Raises:
             TypeError: if something is not a number.
@@ -349,7 +370,10 @@ class Compiled:
         first = ways.traces[0]
         specs = [*[trace.spec for trace, _ in routes], *[spec for spec, _ in alone.values()]]
         if any(spec != first.spec for spec in specs):
-            raise ValueError(f"map: {self._name} returns different structures for different rows.")
+            raise ValueError(
+                f"map: {self._name} returns different structures for different rows (or sparse arrays with "
+                "other entries). Call it for each row."
+            )
         if run is None and len(routes) == 1 and not alone and not ways.solves:
             return self._finish(routes[0][0], blocks, count, reduce, out)
         run = run or self._run
@@ -429,14 +453,13 @@ class Compiled:
         """
         from nodegrad.compiler.sources.source import describe, source
 
-        if len(self.ways) != 1:
-            called = (
-                "was not called yet" if not self.ways else "was called with arguments of several structures"
-            )
+        recorded = self._recorded
+        if len(recorded) != 1:
+            called = "was called with arguments of several structures" if recorded else "was not called yet"
             raise ValueError(
                 f"source: {self._name} {called}. Compile it anew, and call it once for each way through it."
             )
-        ((spec, ways),) = self.ways.items()
+        ((spec, ways),) = recorded.items()
         return source(describe(self.f, name or self._name, spec, ways.settle()), language)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -459,11 +482,12 @@ class Compiled:
                 class among arguments or results, a variant for keywords or static arguments.
             OSError: if the file cannot be written.
         """
-        if not self.ways or self.variants:
-            what = "was called with keywords or static arguments" if self.variants else "was not called yet"
+        variants = any(variant._all_traces() for variant in self.variants.values())
+        if variants or not self._recorded:
+            what = "was called with keywords or static arguments" if variants else "was not called yet"
             raise ValueError(f"save: {self._name} {what}. Call it by position, once for each way through it.")
         options = {name: getattr(self, name) for name in saving.OPTIONS}
-        traces = {spec: ways.settle() for spec, ways in self.ways.items()}
+        traces = {spec: ways.settle() for spec, ways in self._recorded.items()}
         saving.save(path, self._name, options, traces)
 
     def stats(self) -> dict[str, Any]:
@@ -512,7 +536,7 @@ class Compiled:
         """Keep what was recorded and the present numbers of leaves; the function if it fits them."""
         kept = ("backend", "exact", "max_traces", "threads", "static", "variants")
         state = {name: getattr(self, name) for name in kept}
-        traces = {spec: ways.settle() for spec, ways in self.ways.items()}
+        traces = {spec: ways.settle() for spec, ways in self._recorded.items()}
         return state | {"traces": traces, "f": self._travelling(), "__name__": self._name}
 
     def _travelling(self) -> Any:
@@ -538,7 +562,26 @@ class Compiled:
         for spec, found in traces.items():
             for trace in found:
                 trace.reset(self._make)
-                self._ways(spec).keep(trace)
+                self._add_ways(spec).keep(trace)
+
+    def __copy__(self) -> "Compiled":
+        """Copy with what was recorded, and with the function, which a pickle may go without."""
+        made: Compiled = Compiled.__new__(Compiled)
+        traces = {spec: [*map(copy, ways.settle())] for spec, ways in self._recorded.items()}
+        variants = {form: copy(variant) for form, variant in self.variants.items()}
+        made.__setstate__(self.__getstate__() | {"f": self.f, "traces": traces, "variants": variants})
+        return made
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Compiled":
+        """Copy the function, too. One that becomes another by this (a Module) is recorded anew."""
+        if self.f is None:
+            made: Compiled = Compiled.__new__(Compiled)
+            made.__setstate__(deepcopy(self.__getstate__(), memo))
+            return made
+        f = deepcopy(self.f, memo)
+        if f is self.f:
+            return copy(self)
+        return Compiled(f, self.backend, self.exact, self.max_traces, self.threads, self.static)
 
 
 _NOTHING_QUICK: Any = (None, None, None, None)

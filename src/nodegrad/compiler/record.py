@@ -1,6 +1,7 @@
 """Record a function: run it once on Values, and note its results, its branches and what it read."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,13 +22,18 @@ from nodegrad.value import Value, listen, observers, stand_in, stop_listening
 
 __all__ = ()
 
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+_LIBRARY = str(Path(os.__file__).parent) + os.sep  # Python's own; packages may be in a folder of it
 # The recorder of the function that runs now. An inner recording notes the branches of its own function only;
 # asyncio passes the variable to the threads it starts.
 _current: ContextVar["Recorder | None"] = ContextVar("recorder", default=None)
 
 
 Way = tuple[tuple[bool, str], ...]  # the answer and the line of each branch
+
+
+# What range and lists say.
+_WHOLE = "'Value' object cannot be interpreted as an integer|indices must be integers.* not '?Value"
 
 
 class OtherWay(BaseException):
@@ -159,16 +165,19 @@ if hasattr(os, "register_at_fork"):
 
 
 def calling_line() -> str:
-    """Return the innermost line outside this package that is running, as `file:line`."""
+    """Return the innermost line of the user's that is running, as `file:line`."""
     frame: Any = sys._getframe(1)
-    while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
+    while frame.f_back is not None and not _is_users(frame.f_code.co_filename):
         frame = frame.f_back
     return _line(frame.f_code.co_filename, frame.f_lineno)
 
 
 @lru_cache(10_000)
-def _is_ours(file: str) -> bool:
-    return file.startswith(_PACKAGE)
+def _is_users(file: str) -> bool:
+    """Return whether a file is neither of this package nor of Python's library."""
+    if file.startswith((_PACKAGE, "<frozen ")):
+        return False
+    return not file.startswith(_LIBRARY) or f"-packages{os.sep}" in file
 
 
 @lru_cache(10_000)
@@ -200,15 +209,16 @@ def record(
     except OtherWay:
         return None
     except TypeError as error:
-        if "Value" in str(error) and "integer" in str(error):
+        if re.search(_WHOLE, str(error)):
             raise TypeError(
-                f"compile: {named(f)} uses an argument as a whole number, for range or an index ({error}). "
-                'Name it in static=, as in compile(f, static="n"); it is then recorded anew for each value.'
+                f"compile: {named(f)} uses a Value as a whole number ({error}). Name an argument for range "
+                'or an index in static=, as in compile(f, static="n"); it is then recorded anew for each '
+                "value. To look up what is computed, write nodegrad.take(table, index)."
             ) from error
         raise
     if recorder.other_way or (expected is not None and len(recorder.guards) < len(expected)):
         return None
-    leaves, out_spec = flatten(result)
+    leaves, out_spec = flatten(result, result=True)
     outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
     return Recording(inputs, outputs, out_spec, recorder.guards, recorder.reads, recorder.elsewhere)
 

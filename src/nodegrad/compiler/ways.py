@@ -248,7 +248,7 @@ class Ways:
         """Run the function on Values and return its results as numbers."""
         f = self.function()
         self.eager += 1
-        leaves, spec = flatten(f(*self.arguments(f, numbers)))
+        leaves, spec = flatten(f(*self.arguments(f, numbers)), result=True)
         return spec, numbers_of(leaves, f)
 
     def arguments(self, f: Any, numbers: Sequence[float]) -> Sequence[Any]:
@@ -275,12 +275,7 @@ class Ways:
             ValueError: if it did not travel with what was recorded.
         """
         if not callable(self.f):
-            raise ValueError(
-                f"compile: {self.f} was unpickled without its function, which cannot be pickled or "
-                "closes over Values that do not travel with it, and these arguments go a way that was not "
-                "recorded. Call it with such arguments before pickling; or compile a function at the top of "
-                "a module that takes the Values as arguments, or a Module that holds them."
-            )
+            raise without_function(self.f, "go a way")
         return self.f
 
     def warning(self) -> str:
@@ -294,6 +289,17 @@ class Ways:
             "right, but many times slower. Write a loop with nodegrad.while_loop and a choice with "
             "nodegrad.where (maximum, minimum, clip, abs), or raise max_traces."
         )
+
+
+def without_function(name: str, what: str) -> ValueError:
+    """Return the error for arguments that only the function itself could take."""
+    return ValueError(
+        f"compile: these arguments of {name} {what} that was not recorded, and its function is not here. It "
+        "was loaded from a file, or unpickled without its function, which cannot be pickled or closes over "
+        "Values that do not travel with it. Call it with such arguments before saving or pickling it; or "
+        "pickle a function at the top of a module that takes the Values as arguments, or a Module that holds "
+        "them."
+    )
 
 
 def warn_once(ways: Ways, warned: list[bool], level: int) -> None:

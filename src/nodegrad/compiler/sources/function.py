@@ -6,7 +6,7 @@ from json import dumps
 from typing import Any
 
 from nodegrad.compiler.sources.branches import Branches
-from nodegrad.trees import container
+from nodegrad.trees import Sparse, container
 
 __all__ = ()
 
@@ -78,7 +78,7 @@ def plain(tree: Any) -> Any:
     parts = [plain(entry) for entry in entries]
     if isinstance(tree, dict):
         form = [str(key) for key in tree]
-    elif form is None or isinstance(tree, list | tuple):
+    elif form is None or isinstance(tree, list | tuple | Sparse):
         return parts
     if len(set(form)) < len(form):
         raise ValueError(f"source: the keys {', '.join(form)} are not different as text.")
