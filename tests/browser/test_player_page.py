@@ -393,6 +393,8 @@ def test_folds_open_by_a_click_and_close_again(open_page):
     run(browser, "byId('all').click()")
     wait_for(browser, f"{boxes} > 400")
     assert run(browser, "byId('all').hidden")
+    run(browser, "scroller.scrollTop = 0")  # the table is at the row of the step
+    wait_for(browser, "[...document.querySelectorAll('.name')].some(n => n.textContent === 'w[2][0][0]')")
     set_field(browser, "w[2][0][0]", "0.5")
     every = "[...document.querySelectorAll('#graph .node:not(.constant)')].every"
     wait_for(browser, f"{every}(node => node.querySelectorAll('tspan')[2].textContent)")
@@ -544,3 +546,81 @@ def test_headers_are_whole_and_long_names_can_be_told_apart(open_page, width):
     })""")  # fmt: skip
     assert {name for name, _ in ends} >= {value.label for value in inputs}
     assert all(seen for _, seen in ends)
+
+
+NODES_IN_VIEW = """(names => [...document.querySelectorAll('#graph .node')].filter(node => {
+    const [inner, outer] = [node, document.getElementById('graph')].map(it => it.getBoundingClientRect());
+    return names.test(node.textContent) && inner.left >= outer.left && inner.right <= outer.right
+        && inner.bottom > outer.top && inner.top < outer.bottom;
+}).map(node => node.getBoundingClientRect().left))(new RegExp(arguments[0]))"""
+MARKED_IN_VIEW = """(node => {
+    const [inner, outer] = [node, document.getElementById('graph')].map(it => it.getBoundingClientRect());
+    return inner.right > outer.left && inner.left < outer.right
+        && inner.bottom > outer.top && inner.top < outer.bottom;
+})(document.querySelector('#graph .to') ?? document.querySelector('#graph .at'))"""
+MARKED_ROW = """(row => {
+    const [inner, outer] = [row, row.closest('.scroll')].map(it => it.getBoundingClientRect());
+    return inner.bottom > outer.top && inner.top < outer.bottom && row.querySelector('.name').textContent;
+})(document.querySelector('#gradients tr.to') ?? document.querySelector('#gradients tr.at'))"""
+
+
+def wide_network():
+    model = ng.nn.MLP(2, [16, 16, 1], activation="tanh", seed=1)
+    return player((model([0.3, 1.0]) - 1.0) ** 2)
+
+
+NODES = "document.querySelectorAll('#graph .node').length"
+
+
+@pytest.mark.parametrize("width", [1280, 700, 400])
+def test_the_nodes_of_a_fold_that_opens_are_in_the_middle(open_page, width):
+    browser = open_page(wide_network(), width)
+    folded = run(browser, NODES)
+    run(
+        browser,
+        "document.querySelector('#graph .fold').dispatchEvent(new MouseEvent('click', {bubbles: true}))",
+    )
+    wait_for(browser, f"{NODES} > {folded}")
+    lefts = run(browser, NODES_IN_VIEW, r"^w\[2\]\[0\]\[")
+
+    assert len(lefts) > 1
+    assert all(0.2 * width < left < 0.8 * width for left in lefts)
+
+
+@pytest.mark.parametrize("at", [40, 400, 700])
+def test_another_picture_shows_the_step_and_the_table_follows(open_page, at):
+    browser = open_page(wide_network())
+    scrub(browser, at)
+    folded = run(browser, NODES)
+    name = run(browser, "page.names[(step => step.to ?? step.at)(stepAt(transport.index()))]")
+
+    assert run(browser, MARKED_ROW) == name
+    run(browser, "byId('all').click()")
+    wait_for(browser, f"{NODES} > {folded}")
+    assert run(browser, MARKED_IN_VIEW)
+    run(browser, "byId('fold').click()")
+    wait_for(browser, f"{NODES} === {folded}")
+    assert run(browser, MARKED_IN_VIEW)
+    assert run(browser, MARKED_ROW) == name
+
+
+@pytest.mark.parametrize("width", [1280, 700, 400])
+def test_a_graph_starts_readable_and_fits_on_demand(open_page, width):
+    browser = open_page(wide_network(), width)
+    scale = (
+        "(svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width)(panel.querySelector('svg'))"
+    )
+    whole = "panel.scrollWidth <= panel.clientWidth && panel.scrollHeight <= panel.clientHeight"
+
+    assert 12.0 * run(browser, scale) >= 8.99
+    assert not run(browser, whole)
+    run(browser, "byId('whole').click()")
+    assert run(browser, whole)
+    run(browser, "byId('whole').click()")
+    assert 12.0 * run(browser, scale) >= 8.99
+
+
+def test_a_graph_that_can_be_read_whole_offers_no_fit(open_page):
+    browser = open_page(player((Value(2.0, label="x") * 3.0).tanh()))
+
+    assert run(browser, "byId('whole').hidden")

@@ -79,7 +79,14 @@ async function showPicture(which) {
   picture = makePicture(views[which]);
   byId("fold").hidden = which === 0;
   byId("all").hidden = which === views.length - 1 || views.at(-1).prefix !== "all-";
-  fitPicture(panel);
+  fit();
+  reveal(panel, [picture.shapes.reduce((first, box) => (box.left < first.left ? box : first)).shape], true);
+}
+
+/** Fit the picture; the button for all of it at once is there if that would be too small to read. */
+function fit() {
+  const whole = byId("whole").getAttribute("aria-pressed") === "true";
+  byId("whole").hidden = fitPicture(panel, whole);
 }
 
 const range = (numbers) => {
@@ -166,9 +173,19 @@ function rowOf(node) {
   return rows.get(node);
 }
 
+const rowHeight = () => body.querySelector("tr:not(.spacer)")?.offsetHeight || 30;
+
+/** Scroll the table so that the row of a node is in view. */
+function revealRow(node) {
+  const [at, height] = [listed.indexOf(node), rowHeight()];
+  const [top, room] = [at * height, scroller.clientHeight - 2 * height]; // below the head, above the last one
+  const isInView = top >= scroller.scrollTop && top <= scroller.scrollTop + room;
+  if (at >= 0 && !isInView) scroller.scrollTop = top - room / 2;
+}
+
 /** Return the rows in view, after making them part of the page. */
 function rowsInView() {
-  const height = body.querySelector("tr:not(.spacer)")?.offsetHeight || 30;
+  const height = rowHeight();
   const all = listed.length <= AT_ONCE;
   const first = all ? 0 : Math.max(0, Math.min(listed.length - 20, Math.floor(scroller.scrollTop / height) - 8));
   const last = all ? listed.length : Math.min(listed.length, first + Math.ceil(scroller.clientHeight / height) + 16);
@@ -226,6 +243,8 @@ function showRow(line, step, right, atEnd) {
     cells[at + 1].textContent = text;
   });
   cells[4].className = agrees === "✗" ? "other" : "same";
+  const mark = chosen ? "" : node === step.to ? "to" : node === step.at ? "at" : "";
+  if (line.line.className !== mark) line.line.className = mark;
 }
 
 // Everything that is shown, after each step and each change.
@@ -256,11 +275,18 @@ function render(everything = false) {
 
 const shapeOf = (node) => picture.shapes[picture.boxOf.get(node)].shape;
 
-function show() {
-  chosen = null;
+/** Show the step, and bring its nodes into view. */
+function follow(isNew) {
   const step = render();
   const nodes = [step.to, step.at].filter((node) => node !== null);
-  if (nodes.length) reveal(panel, nodes.map(shapeOf));
+  if (nodes.length === 0) return;
+  reveal(panel, nodes.map(shapeOf), isNew);
+  revealRow(nodes[0]);
+}
+
+function show() {
+  chosen = null;
+  follow();
 }
 
 /** Set the number of a leaf and show the result; at the start, go to the end to see it. */
@@ -337,7 +363,7 @@ function edgeNear(x, y) {
 
 panel.addEventListener("click", (event) => {
   const members = boxAt(event);
-  if (members?.length > 1) return open(picture.opens[picture.boxes.indexOf(members)], members[0]);
+  if (members?.length > 1) return open(picture.opens[picture.boxes.indexOf(members)], members);
   if (members) return row[members[0]] === CONSTANT ? undefined : choose({ node: members[0] });
   const edge = edgeNear(event.clientX, event.clientY);
   if (!edge) return choose(null);
@@ -353,20 +379,26 @@ panel.addEventListener("keydown", (event) => {
   if (!members) return;
   event.preventDefault();
   event.stopPropagation(); // the space bar would play
-  open(picture.opens[picture.boxes.indexOf(members)], members[0]).then(() => panel.focus());
+  open(picture.opens[picture.boxes.indexOf(members)], members).then(() => panel.focus());
 });
 
-/** Show another picture at the current step. */
-async function open(which, node) {
+/** Show another picture at the current step: the nodes of the fold that it opens, or those of the step. */
+async function open(which, members) {
   if (which === undefined || which === shown) return;
   light({ edges: [] });
   await showPicture(which);
+  if (!members) return follow(true);
+  reveal(panel, [members[members.length >> 1], ...members].map(shapeOf), true);
   render();
-  if (node !== undefined) reveal(panel, [shapeOf(node)]);
 }
 
 byId("fold").addEventListener("click", () => open(0));
 byId("all").addEventListener("click", () => open(views.length - 1));
+byId("whole").addEventListener("click", ({ currentTarget }) => {
+  currentTarget.setAttribute("aria-pressed", currentTarget.getAttribute("aria-pressed") !== "true");
+  fit();
+  follow(true);
+});
 panel.addEventListener("scroll", () => picture.boxes.length > AT_ONCE && render());
 scroller.addEventListener("scroll", () => listed.length > AT_ONCE && render());
 byId("reset").addEventListener("click", () => {
@@ -392,7 +424,7 @@ MODES.forEach(({ name }, at) => byId("mode").append(new Option(name, at)));
 byId("mode").addEventListener("change", () => use(MODES[Number(byId("mode").value)]));
 
 addEventListener("resize", () => {
-  fitPicture(panel);
+  fit();
   render();
 });
 showPicture(0).then(() => use(MODES[0]));
