@@ -488,7 +488,7 @@ direction = Op("direction", "x/hypot", _direction,    (lambda x, y, out: div(squ
 
 # The chain rule's own product, used by the sweeps over Values. A zero adjoint is a strong zero: 0·inf = 0·nan = 0.
 # Its partial for the adjoint keeps a finite partial even where the adjoint is 0: x·exp(x) keeps its second derivative.
-# It selects: where it is 0, so is the next derivative, even if products along a branch not taken overflow.
+# It selects: a zero factor is as strong in the next sweep, even if products along a branch not taken overflow.
 strong_mul = Op("strong_mul", "*",  _strong_mul,      (lambda a, p, out: strong_factor(a, p), lambda a, p, out: a),
                                                       _RR, selects=True)
 strong_factor = Op("strong_factor", "finite", _strong_factor,

@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.ops import COMPARISONS, Op, add, constant, dot, mul, strong_mul, where
+from nodegrad.ops import COMPARISONS, Op, add, constant, dot, mul, strong_factor, strong_mul, where
 
 __all__ = ()
 
@@ -180,12 +180,14 @@ def forward_sweep(
         for operand, partial in partials(node, active, floats):
             if operand not in tangents or (selects and type(partial) is float and partial == 0.0):
                 continue
-            mask = masks.get(operand)
+            passes = mask = masks.get(operand)
+            if selects and type(partial) is not float:
+                passes = partial if mask is None else where(mask, partial, 0.0)
             if mask is not None and not _is_finite(partial):
-                partial = where(mask, partial, 0.0)
+                partial = strong_factor(mask, partial)
             contribution = chain(partial, tangents[operand])
             tangents[node] = tangents[node] + contribution if node in tangents else contribution
-            passed.append(partial if selects and type(partial) is not float else mask)
+            passed.append(passes)
         if passed and None not in passed:
             masks[node] = _any(passed)
     for watcher in tuple(watchers):
@@ -240,8 +242,10 @@ def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number
     """
     if selects and not _is_finite(downstream):
         if type(upstream) is not float:
-            kept = downstream if upstream.op in COMPARISONS else chain(downstream, upstream)
-            return where(upstream, kept, 0.0)
+            if upstream.op in COMPARISONS:
+                return where(upstream, downstream, 0.0)
+            # 0 wherever one of the two is 0; differentiable by both where they are finite
+            return strong_mul(strong_factor(downstream, upstream), downstream)
         if upstream == 0.0:
             return 0.0
     if type(downstream) is float:

@@ -84,6 +84,28 @@ def test_branch_not_taken_contributes_nothing_in_any_mode(case, order):
         assert derivative(x) == pytest.approx(expected[order - 1], abs=1e-12), modes
 
 
+ZERO_FACTORS = {  # a function, and its derivatives of order 1 to 4 at 0, where one of its factors is 0
+    "horner": (lambda x: 1.0 + x * (2.0 + x * (3.0 + x * (4.0 + x * 5.0))), (2, 6, 24, 120)),
+    "power": (lambda x: x * x * x * x, (0, 0, 0, 24)),
+    "product": (lambda x: x * ng.exp(x) * ng.cos(x), (1, 2, 0, -8)),
+    "dot": (lambda x: ng.dot([x, x * x, x], [x * x, x, ng.sin(x)]) * x, (0, 0, 6, 48)),
+}
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", ZERO_FACTORS)
+def test_a_factor_that_is_zero_keeps_its_higher_derivatives_in_any_mode(name, order):
+    f, expected = ZERO_FACTORS[name]
+
+    for modes in product(("reverse", "forward"), repeat=order):
+        derivative = f
+        for mode in modes:
+            derivative = ng.jacobian(derivative, mode=mode)
+
+        assert derivative(0.0) == pytest.approx(expected[order - 1], abs=1e-12), modes
+    assert ng.compile(derivative)(0.0) == pytest.approx(expected[order - 1], abs=1e-12)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_branch_not_taken_contributes_nothing_to_backward(case):
     f, x, expected = CASES[case]
