@@ -27,7 +27,8 @@ def run(path, epochs, model=None, **settings):
     model = make() if model is None else model
     settings = {"seed": 3, "batch_size": 7, "patience": None} | settings
     optimizer = settings.pop("optimizer", lambda parameters: Adam(parameters, 0.02))(model.parameters())
-    history = ng.fit(model, X, Y, optimizer=optimizer, epochs=epochs, checkpoint=path, **settings)
+    given = {"X": X, "y": Y, "optimizer": optimizer, "epochs": epochs, "checkpoint": path} | settings
+    history = ng.fit(model, **given)
     return model, history, optimizer
 
 
@@ -95,6 +96,22 @@ def test_finished_training_is_not_continued(tmp_path):
     ("settings", "message"),
     [
         ({"batch_size": 8}, "batch size is 7 there and 8 here"),
+        (
+            {"optimizer": lambda leaves: Adam(leaves, 0.03)},
+            r"learning rates is \[0.02\] there and \[0.03\] here",
+        ),
+        ({"optimizer": lambda leaves: Adam(leaves, cosine(0.02, 9))}, r"learning rates is .* \[None\] here"),
+        ({"seed": 4}, "seed is 3 there and 4 here"),
+        ({"loss": "huber"}, "loss is 'mean_squared_error' there and 'huber' here"),
+        ({"loss": lambda p, t: (p - t) ** 2}, "loss is 'mean_squared_error' there and '<lambda>' here"),
+        ({"sample_weight": [1.0 + i % 3 for i in range(40)]}, "weights is 0.0 there"),
+        ({"X": [[a, 2 * b] for a, b in X]}, "data is "),
+        ({"y": Y[::-1]}, "data is "),
+        ({"validation": (X, Y)}, "validation data is "),
+        ({"metrics": "r2"}, r"metrics is \[\] there and \['r2'\] here"),
+        ({"restore_best": True}, "restore_best is False there"),
+        ({"max_gradient_norm": 0.1}, "limit is inf there and 0.1 here"),
+        ({"model": MLP(2, [5, 1], "relu", seed=1)}, "model is .*tanh.* there"),
         ({"optimizer": SGD}, "optimizer is 'Adam' there and 'SGD' here"),
         ({"model": MLP(2, [6, 1], seed=1)}, "parameters is 21 there and 25 here"),
     ],
@@ -108,6 +125,38 @@ def test_checkpoint_of_another_training_is_refused(tmp_path, settings, message):
     with pytest.raises(ValueError, match=message):
         run(tmp_path / "file.json", 4, model, resume=True, **settings)
     assert model.state_dict() == before
+
+
+def test_a_checkpoint_under_another_schedule_is_refused(tmp_path):
+    def part(epochs, steps):
+        return run(
+            tmp_path / "file.json", epochs, optimizer=lambda p: SGD(p, cosine(0.1, steps)), resume=True
+        )
+
+    part(2, 60)
+    with pytest.raises(ValueError, match="schedules is"):
+        part(4, 80)
+    assert part(4, 60)[1].epochs == 4
+
+
+def test_a_checkpoint_fits_the_same_numbers_in_an_array_and_the_optimizer_that_wrote_it(tmp_path):
+    np = pytest.importorskip("numpy")
+    model = make()
+    optimizer = Adam(model.parameters(), 0.02)
+
+    def part(epochs, **more):
+        def slower(epoch, history):
+            optimizer.learning_rate = 0.01
+
+        return run(
+            tmp_path / "file.json", epochs, model, optimizer=lambda _: optimizer, callback=slower, **more
+        )
+
+    part(2)
+    assert part(4, resume=True, X=np.array(X, "f8"), y=np.array(Y))[1].epochs == 4
+    optimizer.learning_rate = 0.5
+    with pytest.raises(ValueError, match="learning rates is"):
+        part(5, resume=True)
 
 
 def test_damaged_checkpoint_is_refused(tmp_path):

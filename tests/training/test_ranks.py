@@ -121,6 +121,44 @@ def test_batches_are_shared_by_ranks_of_different_size():
     assert first[0][-1] < 0.5 * first[0][0]
 
 
+@pytest.mark.parametrize("batch_size", [None, 50])
+@pytest.mark.parametrize("counts", [(1200, 60), (5, 1200), (700, 7), (20, 30)])
+def test_ranks_with_uneven_rows_decide_together_whether_to_compile(counts, batch_size):
+    """Alone, the rank with few rows would not compile."""
+
+    def work(rank, combine):
+        own = np.random.default_rng(rank).uniform(-1.0, 1.0, (counts[rank], 2))
+        model = MLP(2, [8, 1], "tanh", seed=1)
+        more = {"batch_size": batch_size, "seed": 1, "epochs": 3, "combine": combine}
+        history = ng.fit(model, own, own[:, 0] * own[:, 1], **more)
+        return history.compiled, history.eager_because, history.losses, model.state_dict()
+
+    first, second = on_ranks(2, work)
+
+    assert first == second
+    assert first[0] == (sum(counts) > 100)
+
+
+def test_all_ranks_stay_eager_if_one_has_no_compiler(monkeypatch):
+    from nodegrad.training.compiled_step import CompiledStep
+
+    make_step = CompiledStep.__init__
+
+    def failing(self, problem):
+        if threading.current_thread().name == "1":
+            raise ImportError("none here")
+        make_step(self, problem)
+
+    def work(rank, combine):
+        threading.current_thread().name = str(rank)
+        history = ng.fit(MLP(2, [4, 1], seed=1), X, Y, epochs=50, combine=combine)
+        return history.compiled, history.eager_because
+
+    monkeypatch.setattr(CompiledStep, "__init__", failing)
+
+    assert on_ranks(2, work) == [(False, "another rank cannot compile"), (False, "none here")]
+
+
 @pytest.mark.parametrize(
     ("broken", "error"),
     [
@@ -201,6 +239,19 @@ def test_nan_on_one_rank_stops_all_with_the_same_reason(compile):
         (lambda rank: {"batch_size": 8 + rank}, "the same batch size; here it is"),
         (lambda rank: {"validation": (X, Y) if rank else None}, "the same validation; here it is"),
         (lambda rank: {"tolerance": 0.1 * rank}, "the same tolerance; here it is"),
+        (lambda rank: {"sample_weight": np.ones(60) if rank else None}, "the same weights; here it is"),
+        (lambda rank: {"lr": 0.1 + rank}, "the same learning rates; here it is"),
+        (lambda rank: {"loss": ("huber", "hinge")[rank], "y": 2 * Y - 1}, "the same loss; here it is"),
+        (lambda rank: {"optimizer": ("adam", "sgd")[rank]}, "the same optimizer; here it is"),
+        (
+            lambda rank: {"optimizer": ("lbfgs", "sgd")[rank], "lr": (None, 0.01)[rank]},
+            "the same method; here",
+        ),
+        (lambda rank: {"compile": rank > 0}, "the same compile; here it is"),
+        (
+            lambda rank: {"model": MLP(2, [4, 1], ("relu", "tanh")[rank], seed=1)},
+            "the same model; here it is",
+        ),
     ],
 )
 def test_ranks_that_differ_are_refused(settings, message):

@@ -19,6 +19,7 @@ class Batches:
     known: Samples  # samples for checks and for recording the model
     seed = 0
     steps: int | None = None  # in an epoch, if known
+    total = 0  # rows on all ranks, if known
 
     def start(self, problem: Problem) -> None:
         """Prepare for the training, after the problem was checked."""

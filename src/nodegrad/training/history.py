@@ -129,7 +129,7 @@ class Settings:
         whole("fit", "patience", self.patience, optional=True)
         positive("fit", "tolerance", self.tolerance, or_zero=True)
         seed = whole("fit", "seed", self.seed, least=0, optional=True)
-        self.seed = random.getrandbits(32) if seed is None else seed
+        self.seed, self.seeded = (random.getrandbits(32) if seed is None else seed), seed is not None
         more = [self.callbacks] if callable(self.callbacks) else self.callbacks
         self.callbacks = [*([] if self.callback is None else [self.callback]), *more]
         for callback in self.callbacks:

@@ -106,7 +106,9 @@ def fit(
             History says which it was, and why. Compiled and eager losses differ by rounding.
         callback: called with the number of epochs done and the History after each; True stops the training.
         callbacks: more of them; `nodegrad.training.callbacks` has some.
-        checkpoint: a file in which to keep what a further run needs to go on exactly as if never stopped.
+        checkpoint: a file in which to keep what a further run needs to go on exactly as if never stopped. It
+            needs the same data, weights, loss and settings; `epochs`, what else ends a training, `callbacks`
+            and `progress` may differ.
         checkpoint_every: how many epochs apart it is written.
         resume: go on from the file of `checkpoint` if it is there (True), or from another file.
         combine: a function from an array to its sum over all ranks, such as one that calls MPI's Allreduce.

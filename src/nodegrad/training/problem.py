@@ -55,8 +55,15 @@ class Problem:
         return weight[0] * found if weight else found
 
     def weigh(self) -> None:
-        """Scale the weights of samples to mean 1 over all ranks: sums need no other divisor then."""
-        for part in filter(None, (self.known, self.held_out)):
+        """Scale the weights of samples to mean 1 over all ranks: sums need no other divisor then.
+
+        Raises:
+            ValueError: if some ranks have weights or validation data and others have none.
+        """
+        parts = [part for part in (self.known, self.held_out) if part is not None]
+        counts = [len(part.parts) for part in parts]
+        self.ranks.same({"validation": counts[1:] != [], "weights": [count > 2 for count in counts]})
+        for part in parts:
             if len(part.parts) > 2:
                 total, count = self.ranks.sum([float(sum(part.parts[2])), float(len(part))])
                 part.scale_weights(count / total)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from nodegrad.data import rows
 from nodegrad.training.batches import Batches
-from nodegrad.training.checkpoint import description, load_checkpoint, save_checkpoint
+from nodegrad.training.checkpoint import checksums, description, load_checkpoint, save_checkpoint
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import Criteria, History, Settings
 from nodegrad.training.problem import Batch, NotFinite, Problem, Taken
@@ -39,14 +39,17 @@ class Run:
         self.noted: list[tuple[list[float], int]] = []  # courses and their lengths before this epoch
         self.chunk = 1  # steps in a call
         self.tried = False  # whether a compiled step has been compared with eager code
+        wanted = [len(settings.callbacks), settings.checkpoint is not None, bool(settings.resume)]
+        self.calls, self.saves, resumes = problem.ranks.sum(wanted)  # on any rank: the others join in
+        self.described = description(self)
+        if self.saves or resumes:
+            self.described |= checksums(self)
         problem.ranks.together(lambda: load_checkpoint(self) if settings.resume else None)
-        wanted = [len(settings.callbacks), settings.checkpoint is not None]
-        self.calls, self.saves = problem.ranks.sum(wanted)  # on any rank: the others join in
-        names = ("epochs", "tolerance", "patience", "target_loss", "gradient_tolerance", "checkpoint_every")
+        names = ("epochs", "tolerance", "patience", "target_loss", "gradient_tolerance", "compile")
         problem.ranks.same(
-            description(self)
-            | {name: getattr(settings, name) for name in names}
-            | {"validation": problem.held_out is not None, "epochs in the checkpoint": self.history.epochs}
+            self.described
+            | {name: getattr(settings, name) for name in (*names, "checkpoint_every")}
+            | {"method": type(self).__name__, "epochs in the checkpoint": self.history.epochs}
             | {"start of the parameters": [leaf.data for leaf in problem.optimizer.parameters]}
         )
         started = time.perf_counter() - self.history.seconds
@@ -54,7 +57,7 @@ class Run:
         try:
             with problem.ranks.interrupted_together():
                 if step is None:
-                    problem.ranks.together(self._compile)
+                    self._compile()
                     self._agree()
                 self._go()
         except KeyboardInterrupt:
@@ -206,19 +209,25 @@ class Run:
 
     def _compile(self) -> None:
         settings, problem = self.settings, self.problem
-        samples = len(problem.known) * settings.epochs * (1 if self.batches.steps else 100)
+        samples = settings.epochs * (self.batches.total or 100 * len(problem.known))
         enough = _enough(len(problem.optimizer.parameters))
         if settings.compile is False or (settings.compile is None and samples < enough):
             self.history.eager_because = (
                 "compile=False" if settings.compile is False else "there is little to do"
             )
             return
-        try:
-            from nodegrad.training.compiled_step import CompiledStep
 
-            self.step = CompiledStep(problem)
-        except Exception as error:
-            self._retreat(error)
+        def fails() -> list[float]:
+            try:
+                from nodegrad.training.compiled_step import CompiledStep
+
+                self.step = CompiledStep(problem)
+            except Exception as error:
+                self._retreat(error)
+            return [float(not self.step.compiled)]
+
+        if problem.ranks.summed(fails, 1)[0] and self.step.compiled:
+            self._retreat(ValueError("another rank cannot compile"))
 
     def _do(self, batches: list[Batch]) -> list[Taken]:
         """Take a step for each batch; the first compiled one is compared with eager code."""

@@ -32,7 +32,7 @@ class Solver(Run):
     def _compile(self) -> None:
         from nodegrad.training.compiled_step import CompiledStep
 
-        self.step = CompiledStep(self.problem)
+        self.step = self.problem.ranks.together(lambda: CompiledStep(self.problem))
 
     def _go(self) -> None:
         with progress_bar(self.settings.progress, self.settings.epochs, "epoch") as self.shown:
