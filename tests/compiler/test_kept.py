@@ -146,6 +146,57 @@ def test_what_somebody_may_have_changed_is_compiled_anew(change, cache, compilin
     np.testing.assert_equal(found, expected)
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="pipes and links are of Unix")
+@pytest.mark.parametrize("make", ["pipe", "folder", "link", "link to the code", "link to nothing"])
+def test_only_plain_files_are_read_and_replaced(make, cache, compiling, tmp_path):
+    expected = saved(tmp_path / "f.json")
+    files = {path: path.read_bytes() for path in cache.iterdir()}
+    target = tmp_path / "target"
+    for path, content in files.items():
+        path.unlink()
+        if make == "pipe":
+            os.mkfifo(path)
+        elif make == "folder":
+            path.mkdir()
+        else:
+            path.symlink_to(target)
+            if make != "link to nothing":
+                target.write_bytes(content if make == "link to the code" else b"another file")
+    before = target.read_bytes() if target.exists() else None
+    compiling.clear()
+
+    found = results(ng.load_compiled(tmp_path / "f.json"), CASES["branches"][1])
+
+    assert len(compiling) == len(files)
+    np.testing.assert_equal(found, expected)
+    assert (target.read_bytes() if target.exists() else None) == before
+    for path in files:
+        assert path.is_dir() if make == "folder" else path.is_file() and not path.is_symlink()
+        assert make == "folder" or path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="a user's folder on Windows is nobody else's")
+def test_nothing_is_written_where_others_may_write(cache, tmp_path):
+    cache.mkdir(parents=True)
+    cache.chmod(0o777)
+
+    saved(tmp_path / "f.json")
+
+    assert not [*cache.iterdir()]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has another variable for the home")
+@pytest.mark.parametrize("home", ["home", "relative"])
+def test_a_relative_folder_is_ignored(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", "some/folder")
+    monkeypatch.setenv("HOME", str(tmp_path / home) if home == "home" else home)
+
+    saved(tmp_path / "f.json")
+
+    assert {path.name for path in tmp_path.iterdir()} == {"f.json", *(["home"] if home == "home" else [])}
+
+
 def test_code_of_another_program_is_not_taken(cache, compiling, tmp_path):
     expected = saved(tmp_path / "f.json")
     own = {*cache.iterdir()}

@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from nodegrad import ops
-from nodegrad.compiler.program import Program, check, evaluate, loop, render, result
+from nodegrad.compiler.program import MAX, Program, check, evaluate, loop, render, result
 
 SQUARES = Program(2, 1, [3.0], [ops.mul, ops.add, ops.mul], [(0, 0), (3, 1), (4, -1)], [5, 2])
 
@@ -111,14 +111,31 @@ def test_loops_print_their_parts():
     ]
 
 
+ONE, TWO = Program(1, 0, [], [], [], [0]), Program(1, 0, [], [], [], [0, 0])
+
+
 @pytest.mark.parametrize(
     ("names", "operands", "message"),
     [
         ([halving()], [(0,)], "takes 2 operands"),
         ([ops.neg, result(0)], [(0,), (1,)], "reads no loop"),
         ([halving(), result(2)], [(0, 0), (1,)], "has 2 results"),
+        ([halving(), ops.neg], [(0, 0), (1,)], "reads a loop, not a result"),
+        ([halving(), result(0)], [(0, 0), (1, 1)], "takes 1 operands"),
+        ([result(0), halving()], [(2,), (0, 0)], "before it is defined"),
+        ([MAX], [()], "at least one operand"),
+        ([loop(ONE, TWO, 1, 0, None, 10)], [(0,)], "given out need turns"),
+        ([loop(TWO, ONE, 1, 0, None, 10)], [(0,)], "a condition is one number"),
+        ([loop(ONE, ONE, 1, 0, 2, 10)], [(0,)], "turns or a condition"),
+        ([loop(None, ONE, 2, 0, 2, None)], [(0,)], "a turn returns the next state"),
+        ([loop(ONE, Program(1, 1, [], [], [], [0]), 1, 0, None, 10)], [(0,)], "the same numbers|as operands"),
     ],
 )
 def test_check_finds_loops_that_break_the_grammar(names, operands, message):
     with pytest.raises(AssertionError, match=message):
         check(Program(1, 0, [], names, operands, [0]))
+
+
+def test_check_finds_a_loop_among_the_outputs():
+    with pytest.raises(AssertionError, match="output 1 is not a slot of a number"):
+        check(Program(1, 0, [], [halving()], [(0, 0)], [1]))

@@ -1,5 +1,6 @@
 """Compiled functions in files: what goes in comes out, and nothing else is taken."""
 
+import copy
 import json
 import math
 from collections import namedtuple
@@ -130,6 +131,16 @@ def saved(path):
     return json.loads(path.read_text())
 
 
+@pytest.fixture(scope="module")
+def saved_once(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("saved") / "f.json")
+
+
+@pytest.fixture
+def content(saved_once):
+    return copy.deepcopy(saved_once)
+
+
 def test_every_changed_byte_is_noticed(tmp_path):
     path = tmp_path / "f.json"
     saved(path)
@@ -154,7 +165,35 @@ def change(content, *path, to):
     content[last] = to
 
 
+def written(path, content):
+    """Write content with the checksum it should have."""
+    body = {key: value for key, value in content.items() if key not in ("format", "version", "checksum")}
+    path.write_text(json.dumps(content | {"checksum": _checksum(body)}))
+
+
 TRACE = ("ways", 0, "traces", 0)
+# Of both loops of `looped`: the path; the sizes of the state, of what a turn gives out and takes; the turns.
+LOOPS = {
+    (*TRACE, "program", "instructions", at, 0): sizes
+    for at, sizes in [(1, [1, 0, 0, None]), (3, [1, 1, 1, 2])]
+}
+WRONG_SIZES = [
+    ((*loop, "loop", place), to)
+    for loop, sizes in LOOPS.items()
+    for place, size in enumerate(sizes)
+    for to in (0, 1, 2, 3, 10**9, None, -1, "x", 1.0, True)
+    if to is not size
+]
+WRONG_PARTS = [
+    ((*loop, part, name), to)
+    for loop, part in zip([*LOOPS, next(iter(LOOPS))], ["do", "do", "while"], strict=True)
+    for name, wrong in {
+        "inputs": (1, 7, 10**9),
+        "parameters": (1, 10**9),
+        "outputs": ([], [99], [0, 0, 0]),
+    }.items()
+    for to in wrong
+]
 
 
 @pytest.mark.parametrize(
@@ -169,24 +208,75 @@ TRACE = ("ways", 0, "traces", 0)
         ((*TRACE, "program", "outputs"), [99]),
         ((*TRACE, "program", "outputs"), []),
         ((*TRACE, "program", "inputs"), -1),
+        ((*TRACE, "program", "inputs"), 5),
+        ((*TRACE, "program", "inputs"), 10**9),
+        ((*TRACE, "program", "inputs"), 0),
+        ((*TRACE, "program", "parameters"), 10**9),
+        ((*TRACE, "program", "outputs", 0), 3),  # a loop
+        ((*TRACE, "program", "instructions", 2, 1), 0),
         ((*TRACE, "program", "constants", 0), "ten"),
         ((*TRACE, "closed_over"), []),
         ((*TRACE, "results"), ["list", None, ["*", "*"]]),
         ((*TRACE, "results"), ["object", None, []]),
         ((*TRACE, "result_count"), 5),
         ((*TRACE, "branches"), [[True]]),
+        ((*TRACE, "branches"), [[1, "line"]]),
+        *WRONG_SIZES,
+        *WRONG_PARTS,
         (("ways",), 3),
+        (("ways",), []),
+        (("ways", 0, "traces"), []),
         (("ways", 0, "arguments"), ["tuple", None, 3]),
+        (("ways", 0, "arguments"), ["tuple", None, ["*", "*"]]),
+        (("ways", 0, "arguments"), ["tuple", 1, ["*"]]),
+        (("ways", 0, "arguments"), ["tuple", None, {"*": 1}]),
+        (("ways", 0, "arguments"), ["list", None, ["*"]]),
+        (("ways", 0, "arguments"), ["array", [1], ["*"]]),
+        (("ways", 0, "arguments"), "*"),
         (("options", "backend"), "fortran"),
         (("options",), {}),
     ],
 )
-def test_foreign_files_are_refused(path, to, tmp_path):
-    content = saved(tmp_path / "f.json")
+def test_foreign_files_are_refused(path, to, content, tmp_path):
     change(content, *path, to=to)
-    body = {key: value for key, value in content.items() if key not in ("format", "version", "checksum")}
-    content["checksum"] = _checksum(body)
-    (tmp_path / "f.json").write_text(json.dumps(content))
+    written(tmp_path / "f.json", content)
 
     with pytest.raises(ValueError, match="load_compiled"):
         ng.load_compiled(tmp_path / "f.json")
+
+
+def test_a_structure_of_any_size_costs_nothing_until_it_is_called(content, tmp_path):
+    change(content, "ways", 0, "arguments", to=["tuple", None, [["array", [10**15], []]]])
+    change(
+        content,
+        *TRACE,
+        "program",
+        to={"inputs": 10**15, "parameters": 0, "constants": [], "instructions": [], "outputs": [0]},
+    )
+    change(content, *TRACE, "closed_over", to=[])
+    written(tmp_path / "f.json", content)
+
+    again = ng.load_compiled(tmp_path / "f.json")
+
+    with pytest.raises(ValueError, match="have a structure that was not recorded"):
+        again(1.0)
+
+
+FOREIGN = """
+import sys
+import nodegrad as ng
+try:
+    ng.load_compiled(sys.argv[1])
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_files_are_checked_where_python_ignores_assertions(run_python, content, tmp_path):
+    change(content, *TRACE, "program", "instructions", 0, 1, to=99)
+    written(tmp_path / "f.json", content)
+    (tmp_path / "script.py").write_text(FOREIGN)
+
+    assert "reads a slot before it is defined" in run_python(
+        "-O", tmp_path / "script.py", tmp_path / "f.json"
+    )

@@ -242,34 +242,64 @@ def check(program: Program) -> Program:
 
     Raises:
         AssertionError: names the first instruction that reads an undefined slot or has the wrong number of
-            operands, or the output that is not a slot.
+            operands, or the output that is not a number. Files are checked by this, with python -O too.
     """
     leaves, constants = program.leaves, len(program.constants)
-    assert len(program.ops) == len(program.operands), "one tuple of operands per operation"
+    loops: dict[int, Loop] = {}  # by their slots
+    if len(program.ops) != len(program.operands):
+        raise AssertionError("one tuple of operands per operation")
     for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), leaves):
-        where = f"%{slot - leaves} = {op.name}{tuple(operands)}"
+        broken = _broken_rule(op, operands) or _broken_reading(op, operands, slot, constants, loops)
+        if broken:
+            raise AssertionError(f"%{slot - leaves} = {op.name}{tuple(operands)}: {broken}")
         if isinstance(op, Loop):
-            taken = op.body.inputs - op.items + op.items * (op.turns or 0)
-            assert len(operands) == taken, f"{where}: takes {taken} operands"
-            assert (op.condition is None) == (op.turns is not None), f"{where}: turns or a condition"
-            for part in filter(None, (op.condition, op.body)):
-                assert part.inputs == op.body.inputs, f"{where}: condition and body take the same numbers"
-                check(part)
-        elif isinstance(op, Result):
-            made = program.ops[operands[0] - leaves] if operands[0] >= leaves else None
-            assert isinstance(made, Loop), f"{where}: reads no loop"
-            assert op.index < made.results, f"{where}: the loop has {made.results} results"
-        elif op.arity is not None:
-            assert len(operands) == op.arity, f"{where}: takes {op.arity} operands"
-        elif op in PRODUCTS:
-            assert len(operands) % 2 == 0, f"{where}: takes two halves of equal length"
-        if operands:
-            assert max(operands) < slot, f"{where}: reads a slot before it is defined"
-            assert min(operands) >= -constants, f"{where}: reads a constant that is not there"
-    end = leaves + len(program.ops)
+            loops[slot] = op
     for slot in program.outputs:
-        assert -constants <= slot < end, f"output {slot} is not a slot"
+        if not -constants <= slot < leaves + len(program.ops) or slot in loops:
+            raise AssertionError(f"output {slot} is not a slot of a number")
     return program
+
+
+def _broken_rule(op: Op, operands: Operands) -> str:
+    """Return the rule about the number of operands that an instruction breaks, or the one of its loop."""
+    if isinstance(op, Loop):
+        taken = op.body.inputs - op.items + op.items * (op.turns or 0)
+        return f"takes {taken} operands" if len(operands) != taken else _broken_loop(op)
+    if op.arity is not None and len(operands) != op.arity:
+        return f"takes {op.arity} operands"
+    if op in PRODUCTS and len(operands) % 2:
+        return "takes two halves of equal length"
+    return "takes at least one operand" if op in (MAX, MIN) and not operands else ""
+
+
+def _broken_loop(op: Loop) -> str:
+    """Return the rule that a loop breaks, if there is one; check its parts."""
+    parts = [part for part in (op.condition, op.body) if part is not None]
+    for part in parts:
+        check(part)
+    rules = {
+        "turns or a condition": (op.condition is None) == (op.turns is not None),
+        "a turn returns the next state": op.given >= 0,
+        "items and what is given out need turns": op.condition is None or op.items == op.given == 0,
+        "a condition is one number": op.condition is None or len(op.condition.outputs) == 1,
+        "condition and body take the same numbers": len({part.inputs for part in parts}) == 1,
+        "what is outside comes as operands": not any(part.parameters for part in parts),
+    }
+    return next((rule for rule, holds in rules.items() if not holds), "")
+
+
+def _broken_reading(op: Op, operands: Operands, slot: int, constants: int, loops: dict[int, Loop]) -> str:
+    """Return the rule about what an instruction reads that it breaks; `loops` are those before it."""
+    if operands and max(operands) >= slot:
+        return "reads a slot before it is defined"
+    if operands and min(operands) < -constants:
+        return "reads a constant that is not there"
+    if isinstance(op, Result):
+        made = loops.get(operands[0])
+        if made is None:
+            return "reads no loop"
+        return f"the loop has {made.results} results" if op.index >= made.results else ""
+    return "reads a loop, not a result of it" if not loops.keys().isdisjoint(operands) else ""
 
 
 def name(program: Program, slot: int) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,21 @@ __all__ = ()
 
 OPTIONS = ("backend", "exact", "max_traces", "threads")
 
-_KIND, _VERSION = "nodegrad compiled function", 1
+_KIND, _VERSION = "nodegrad compiled function", 2
 _OPS = {**TABLE, **{op.name: op for op in (STRONG_DOT, MAX, MIN)}}
 _CONTAINERS: dict[str, Any] = {"list": list, "tuple": tuple, "dict": dict, "array": np.ndarray}
 _NAMES = {kind: name for name, kind in _CONTAINERS.items()}
+
+# What content that does not fit together leads to.
+_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 Ways = dict[Spec, list[Trace]]
 
@@ -56,11 +68,14 @@ def load(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], Ways]:
         _require(options["backend"] in backends.NAMES and type(options["exact"]) is bool, "unknown options")
         _require(all(each is None or _whole(each) for each in (options["threads"],)), "threads")
         _require(_whole(options["max_traces"]), "max_traces")
-        ways = {
-            _read_spec(each["arguments"]): [_read_trace(trace) for trace in each["traces"]]
-            for each in content["ways"]
-        }
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        ways: Ways = {}
+        for each in content["ways"]:
+            spec = _read_spec(each["arguments"])
+            _require(spec not in ways and spec != LEAF and spec[0] is tuple, "arguments")
+            ways[spec] = [_read_trace(trace, _leaves(spec)) for trace in each["traces"]]
+            _require(ways[spec], "no way through the function")
+        _require(ways, "no arguments")
+    except _FAULTS as error:
         raise ValueError(f"load_compiled: {path} holds no function that can be run: {error!r}.") from error
     return name, options, ways
 
@@ -83,10 +98,12 @@ def _written_trace(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _read_trace(content: dict[str, Any]) -> Trace:
+def _read_trace(content: dict[str, Any], inputs: int) -> Trace:
+    _require(content["program"]["inputs"] == inputs, "not an input for each number of the arguments")
     program = check(_read(content["program"]))
     numbers = list(map(float.fromhex, content["closed_over"]))
-    branches = [(bool(answer), str(line)) for answer, line in content["branches"]]
+    branches = [(answer, str(line)) for answer, line in content["branches"]]
+    _require(all(type(answer) is bool for answer, _ in branches), "the answer of a branch")
     spec, results = _read_spec(content["results"]), _whole(content["result_count"])
     _require(len(numbers) == program.parameters, "not a number for each Value closed over")
     _require(results + len(branches) == len(program.outputs), "not an output for each result and branch")
@@ -102,7 +119,7 @@ def _read_trace(content: dict[str, Any]) -> Trace:
         operations=_whole(content["operations"]),
         key=_key(content["program"]),
         solves=any(isinstance(op, Loop) and op.settles for op in program.ops),
-        example=[0.0] * program.inputs,
+        example=[],
         seconds=0.0,
         rows=0,
     )
@@ -127,7 +144,8 @@ def _written(program: Program) -> dict[str, Any]:
 def _written_op(op: Op) -> Any:
     if isinstance(op, Loop):
         condition = None if op.condition is None else _written(op.condition)
-        return {"while": condition, "do": _written(op.body), "loop": [op.state, op.items, op.turns, op.limit]}
+        sizes = [op.state, op.given, op.items, op.turns, op.limit]
+        return {"while": condition, "do": _written(op.body), "loop": sizes}
     if isinstance(op, Result):
         return op.index
     if _OPS.get(op.name) is not op:
@@ -144,22 +162,30 @@ def _read(content: dict[str, Any]) -> Program:
         _whole(content["inputs"]),
         _whole(content["parameters"]),
         list(map(float.fromhex, content["constants"])),
-        [_read_op(op) for op, *_ in instructions],
+        [_read_op(op, len(operands)) for op, *operands in instructions],
         [tuple(map(_slot, operands)) for _, *operands in instructions],
         list(map(_slot, content["outputs"])),
     )
 
 
-def _read_op(content: Any) -> Op:
+def _read_op(content: Any, operands: int) -> Op:
     if isinstance(content, dict):
-        state, items, turns, limit = content["loop"]
-        condition = None if content["while"] is None else _read(content["while"])
-        body = _read(content["do"])
-        fixed = [_whole(state), _whole(items), *(_whole(each) for each in (turns, limit) if each is not None)]
-        _require(fixed[0] + fixed[1] <= body.inputs, "a loop whose turn takes too few numbers")
-        _require(body.parameters == 0 and len(body.outputs) >= fixed[0], "a loop whose turn is none")
-        return loop(condition and check(condition), check(body), state, items, turns, limit)
+        return _read_loop(content, operands)
     return result(_whole(content)) if isinstance(content, int) else _OPS[content]
+
+
+def _read_loop(content: dict[str, Any], operands: int) -> Op:
+    """Read a loop. Its sizes must agree before anything of such a size is made."""
+    state, given, items, turns, limit = content["loop"]
+    for each in (state, given, items, *(each for each in (turns, limit) if each is not None)):
+        _whole(each)
+    parts = [part for part in (content["while"], content["do"]) if part is not None]
+    taken = operands - items * ((turns or 0) - 1)
+    _require(all(part["inputs"] == taken and part["parameters"] == 0 for part in parts), "operands of a loop")
+    _require(state + items <= taken, "a loop whose turn takes too few numbers")
+    condition, body = content["while"] and check(_read(content["while"])), check(_read(content["do"]))
+    _require(len(body.outputs) == state + given, "a loop whose turn returns other numbers")
+    return loop(condition, body, state, items, turns, limit)
 
 
 # Structures of arguments and results.
@@ -183,11 +209,15 @@ def _read_spec(content: Any) -> Spec:
         return LEAF
     name, form, entries = content
     kind = _CONTAINERS[name]
+    _require(type(entries) is list, "the entries of a container")
     if kind is dict:
         _require(len(form) == len(entries) and all(type(key) in (str, int) for key in form), "keys of a dict")
         form = tuple([(key, type(key)) for key in form])
     elif kind is np.ndarray:
         form = tuple(map(_whole, form))
+        _require(not entries, "the entries of an array")
+    else:
+        _require(form is None, "the form of a list or a tuple")
     return kind, form, tuple(map(_read_spec, entries))
 
 
@@ -195,7 +225,7 @@ def _leaves(spec: Spec) -> int:
     if spec == LEAF:
         return 1
     kind, form, entries = spec
-    return int(np.prod(form)) if kind is np.ndarray else sum(map(_leaves, entries))
+    return prod(form) if kind is np.ndarray else sum(map(_leaves, entries))
 
 
 def _whole(number: Any) -> int:

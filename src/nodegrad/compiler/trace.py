@@ -68,7 +68,7 @@ class Trace:
         parameters: the Values closed over, read at each call.
         spec: how the results are put together.
         results: how many of the program's outputs are results.
-        example: the numbers it was recorded with.
+        example: the numbers it was recorded with; [] if it was loaded.
         expected: the answer that each guard must give.
         lines: where each guard was asked.
         operations: how many scalar operations were recorded.

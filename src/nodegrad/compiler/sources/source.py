@@ -38,9 +38,10 @@ def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function
     first = traces[0]
     if any(trace.spec != first.spec for trace in traces):
         raise ValueError(f"source: {name} returns different structures for different arguments.")
-    given = build(spec, range(len(first.example)))
+    given = build(spec, range(first.program.inputs))
     numbers = [leaf._data for leaf in first.parameters]
-    results = evaluate(first.program, first.example, numbers)
+    example = first.example or [0.0] * first.program.inputs
+    results = evaluate(first.program, example, numbers)
     branches = merge(traces)
     return Function(
         name=re.sub(r"\W", "_", name, flags=re.ASCII) if name.isidentifier() else "f",
@@ -50,7 +51,7 @@ def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function
         results=first.results,
         branches=branches,
         parameters=[leaf._data for leaf in branches.parameters],
-        example=(first.example, results[: first.results]),
+        example=(example, results[: first.results]),
     )
 
 

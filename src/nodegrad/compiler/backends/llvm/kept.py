@@ -1,8 +1,8 @@
 """Native code of saved functions, kept in the user's own cache for this machine.
 
 Files that people exchange hold programs, never machine code. What is kept here is found by a digest of the
-program, of this library and of the machine. A file is used only if this user owns it, nobody else may write
-to it, and its checksum holds; anything else is compiled again.
+program, of this library and of the machine. A file is used only if it is a plain file, this user owns it and
+its folder, nobody else may write to them, and its checksum holds; anything else is compiled again.
 """
 
 import hashlib
@@ -27,14 +27,17 @@ __all__ = ()
 _MOST = 500  # files; the ones not used for longest go first
 _NO_FOLDER = (OSError, RuntimeError)  # the latter where the user has no home
 _DIGEST = hashlib.sha256().digest_size
+# A link is not followed, and a pipe not waited for. Windows has neither flag, but has one for bytes.
+_FLAGS = os.O_RDONLY | sum([getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")])
 
 
 def read(key: str) -> tuple[Plan, bytes] | None:
     """Return the plan and the machine code kept by a key; None if there is none that can be trusted."""
     try:
         path = _path(key)
-        with open(path, "rb") as file:
-            if not (_is_ours(os.fstat(file.fileno())) and _is_ours(path.parent.stat())):
+        with open(os.open(path, _FLAGS), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not (stat.S_ISREG(found.st_mode) and _is_ours(found) and _is_ours(path.parent.stat())):
                 return None
             content = file.read()
         os.utime(path)
@@ -51,6 +54,9 @@ def write(key: str, plan: Plan, code: bytes) -> None:
     with suppress(*_NO_FOLDER):
         path = _path(key)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_ours(path.parent.stat()):
+            return
+        path.unlink(missing_ok=True)  # a link would be followed, and open permissions kept
         replace_file(path, _checksum(key, content) + content)
         path.chmod(0o600)
         for old in sorted(path.parent.iterdir(), key=lambda each: -each.stat().st_mtime)[_MOST:]:
@@ -62,11 +68,19 @@ def _path(key: str) -> Path:
 
 
 def _folder() -> Path:
-    """Return where this user's programs keep what they can make again."""
+    """Return where this user's programs keep what they can make again.
+
+    Relative paths are ignored, as the XDG Base Directory Specification says.
+    """
+    named = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME", "")
+    if os.path.isabs(named):
+        return Path(named) / "nodegrad"
     home = Path.home()
     usual = {"win32": home / "AppData" / "Local", "darwin": home / "Library" / "Caches"}
-    named = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME", "")
-    return Path(named or usual.get(sys.platform, home / ".cache")) / "nodegrad"
+    found = usual.get(sys.platform, home / ".cache") / "nodegrad"
+    if not found.is_absolute():
+        raise RuntimeError("the user's home is a relative path")
+    return found
 
 
 @cache
