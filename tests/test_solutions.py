@@ -1,7 +1,9 @@
 """root and fixed_point: found to the last bits, differentiated implicitly, in every tier."""
 
+import gc
 import math
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -272,3 +274,108 @@ def test_sign_change_at_a_pole_is_no_root():
 
 def test_bracket_as_wide_as_floats_go():
     assert ng.root(lambda x: x - 1e300, (-1.7e308, 1.7e308)) == 1e300
+
+
+# What f closes over may change after the solution is found.
+
+
+def sum_of_roots(numbers):
+    total = 0.0
+    for a in numbers:
+        total = total + ng.root(lambda y: y * y - a, 1.0)  # noqa: B023  # the loop goes on: that is the point
+    return total
+
+
+def implicit_steps(x):
+    y = x
+    for k in (1.0, 2.0, 3.0):
+        y = ng.root(lambda z: z + 0.1 * z**3 - k * y, 1.0)  # noqa: B023
+    return y
+
+
+def root_of_a_list_that_changes(x):
+    factor = [2.0]
+    found = ng.root(lambda y: y * y - x * factor[0], 1.0)
+    factor[0] = 100.0
+    return found
+
+
+def fixed_points(numbers):
+    total = 0.0
+    for a in numbers:
+        total = total + ng.fixed_point(lambda y: 0.5 * (y + a / y), 1.0)  # noqa: B023
+    return total
+
+
+@pytest.mark.parametrize("compiled", [lambda f: f, ng.compile], ids=["eager", "compiled"])
+def test_derivatives_are_those_of_f_when_the_solution_was_found(compiled):
+    for f in (sum_of_roots, fixed_points):
+        assert compiled(ng.grad(f))([1.0, 4.0, 9.0]) == pytest.approx([0.5, 0.25, 1 / 6], rel=1e-15)
+    hessian = compiled(ng.hessian(sum_of_roots))([1.0, 4.0, 9.0])
+    assert [hessian[k][k] for k in range(3)] == pytest.approx([-1 / 4, -1 / 32, -1 / 108], rel=1e-14)
+    assert compiled(ng.grad(implicit_steps))(1.0) == pytest.approx(0.9171565512446358, rel=1e-14)
+    assert compiled(ng.grad(root_of_a_list_that_changes))(2.0) == pytest.approx(0.5, rel=1e-15)
+
+
+@pytest.mark.parametrize("compiled", [lambda f: f, ng.compile], ids=["eager", "compiled"])
+def test_a_root_inside_a_root_has_derivatives_of_every_order(compiled):
+    def nine_by(a):
+        return ng.root(lambda x: ng.root(lambda y: y * y - x * a, 1.0) - 3.0, 1.0)
+
+    assert compiled(ng.grad(nine_by))(2.0) == pytest.approx(-9 / 4, rel=1e-14)
+    assert compiled(ng.grad(ng.grad(nine_by)))(2.0) == pytest.approx(18 / 8, rel=1e-13)
+
+
+@pytest.mark.parametrize("compiled", [lambda f: f, ng.compile], ids=["eager", "compiled"])
+def test_what_f_did_not_select_contributes_nothing(compiled):
+    assert compiled(ng.grad(lambda a: ng.sqrt(ng.root(lambda y: y - ng.relu(a), 0.5))))(-1.0) == 0.0
+
+
+def test_f_is_not_called_again_for_derivatives():
+    calls = []
+    a = ng.Value(2.0)
+    found = ng.root(lambda y: calls.append(y) or y * y - a, 1.0)
+    before = len(calls)
+
+    found.backward()
+    assert len(calls) == before
+    assert a.grad == pytest.approx(0.5 / 2**0.5)
+
+
+def test_a_solution_is_freed_with_its_last_user():
+    a = ng.Value(2.0)
+    gc.disable()
+    try:
+        found = ng.root(lambda p: [p[0] + p[1] - a - 2.0, p[0] * p[1] - 2.0], [0.0, 5.0])
+        found[0].backward()
+        seen = weakref.ref(found[0])
+        del found
+
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
+# Starts and brackets.
+
+
+@pytest.mark.parametrize("compiled", [lambda f: f, ng.compile], ids=["eager", "compiled"])
+def test_ends_of_a_bracket_may_be_values(compiled):
+    f = compiled(ng.grad(lambda x: ng.root(lambda y: y * y - x, (0.0, x + 1.0))))
+
+    assert f(2.0) == pytest.approx(0.5 / 2**0.5)
+
+
+def test_brackets_may_reach_to_infinity():
+    assert ng.root(lambda y: y * y - 2.0, (0.0, math.inf)) == pytest.approx(2**0.5, rel=1e-15)
+    assert ng.root(lambda y: y**3 + 8.0, (-math.inf, math.inf)) == pytest.approx(-2.0, rel=1e-15)
+
+
+def test_roots_far_smaller_than_the_start_are_found():
+    assert ng.root(lambda y: y * y - 1e-300, 1.0) == pytest.approx(1e-150, rel=1e-15)
+    assert abs(ng.root(lambda y: y**3, 1.0)) < 1e-100
+
+
+def test_a_start_at_infinity_finds_nothing():
+    with pytest.warns(RuntimeWarning, match=r"no solution; the result is nan. Try another start"):
+        assert math.isnan(ng.root(lambda y: y - 1.0, math.inf))

@@ -110,8 +110,10 @@ class Composite(Op):
     whole: Any
     index: int
 
-    def __init__(self, name: str, symbol: str, whole: Any, index: int) -> None:
-        super().__init__(name, symbol, lambda *numbers: whole.value(*numbers)[index], _by_node, ())
+    def __init__(self, name: str, symbol: str, whole: Any, index: int, selects: bool = False) -> None:
+        super().__init__(
+            name, symbol, lambda *numbers: whole.value(*numbers)[index], _by_node, (), selects=selects
+        )
         object.__setattr__(self, "whole", whole)
         object.__setattr__(self, "index", index)
 

@@ -6,6 +6,7 @@ what f closes over, with these partials. They are written over Values: there are
 """
 
 import math
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,8 +25,8 @@ __all__ = ["fixed_point", "root"]
 Number = Any  # a float or a Value
 Evaluate = Callable[[Sequence[Number]], tuple[list[Number], list[list[Number]]]]
 
-_EPS = 2.0**-53
-_NEWTON_TURNS = 200
+_EPS, _LARGEST = 2.0**-53, sys.float_info.max
+_NEWTON_TURNS = 2_400  # at a root like that of x³ every turn takes a third away
 _BRACKET_TURNS = 2_400  # every other turn halves; from the largest float to the smallest that takes 2,100
 _FIXED_TURNS = 10_000
 
@@ -53,7 +54,8 @@ def root(f: Callable[[Tree], Tree], start: Tree) -> Tree:
     Args:
         f: a function of x (of the list x) that returns a number (as many numbers). Compiled, it must not
             branch on x.
-        start: a number; a tuple (lo, hi); or a list or array of numbers for as many equations.
+        start: a number; a tuple (lo, hi); or a list or array of numbers for as many equations, of which f
+            takes a list.
 
     Raises:
         TypeError: if f does not return as many numbers as x has.
@@ -61,8 +63,10 @@ def root(f: Callable[[Tree], Tree], start: Tree) -> Tree:
     if isinstance(start, tuple):
         if len(start) != 2:
             raise TypeError(f"root takes a bracket as a pair (lo, hi); got {described(start)}.")
-        return _solve("root", f, start[0], lambda evaluate, _: _bracketed(evaluate, *start))
-    return _solve("root", f, start, _newton)
+        low, high = (x if rolling() else _plain("root", x) for x in start)
+        remedy = "In a bracket, f must have another sign at each end."
+        return _solve("root", f, low, lambda evaluate, _: _bracketed(evaluate, low, high), remedy)
+    return _solve("root", f, start, _newton, "Try another start, or a bracket (lo, hi).")
 
 
 def fixed_point(f: Callable[[Tree], Tree], start: Tree) -> Tree:
@@ -104,13 +108,13 @@ def fixed_point(f: Callable[[Tree], Tree], start: Tree) -> Tree:
         _, settled, _ = repeat(more, lambda s: (s[1], moved(s[1]), s[2] + 1.0), (first, moved(first), 0.0))
         return _newton(evaluate, settled)
 
-    return _solve("fixed_point", left, start, find)
+    return _solve("fixed_point", left, start, find, "Try another start, or root.")
 
 
 Find = Callable[[Evaluate, list[Number]], tuple[list[Number], Number]]  # the solution, and whether it is one
 
 
-def _solve(user: str, f: Callable[[Tree], Tree], start: Tree, find: Find) -> Tree:
+def _solve(user: str, f: Callable[[Tree], Tree], start: Tree, find: Find, remedy: str) -> Tree:
     """Find a solution and make it an operation of what f closes over."""
     leaves, spec = flatten(start)
     compiled = rolling()
@@ -122,10 +126,8 @@ def _solve(user: str, f: Callable[[Tree], Tree], start: Tree, find: Find) -> Tre
     x, found = find(evaluate, first)
     x = [where(found, each, math.nan) for each in x]
     if not compiled and not found:
-        remedy = " In a bracket, f must have another sign at each end." if user == "root" else ""
-        warnings.warn(f"{user} found no solution; the result is nan.{remedy}", RuntimeWarning, stacklevel=3)
-    solution = Solution(user, f, spec, len(x))
-    return build(spec, solution.nodes(x))
+        warnings.warn(f"{user} found no solution; the result is nan. {remedy}", RuntimeWarning, stacklevel=3)
+    return build(spec, Solution(user, len(x)).nodes(f, spec, x))
 
 
 def _plain(user: str, x: Any) -> float:
@@ -200,7 +202,8 @@ def _newton(evaluate: Evaluate, first: list[Number]) -> tuple[list[Number], Numb
     x, residual, step, _, _ = repeat(more, turn, state(first, 0.0))
     scale = [1e-15 * ops.abs(each) for each in first]
     near = [ops.le(ops.abs(d), 1e-9 * ops.abs(a) + s) for a, d, s in zip(x, step, scale, strict=True)]
-    return x, gt(ops.eq(residual, 0.0) + ops.eq(ops.sum(*near), float(len(x))), 0.0)
+    settled = gt(ops.eq(residual, 0.0) + ops.eq(ops.sum(*near), float(len(x))), 0.0)
+    return x, settled * lt(residual, math.inf)
 
 
 def _bracketed(evaluate: Evaluate, low: Number, high: Number) -> tuple[list[Number], Number]:
@@ -214,6 +217,7 @@ def _bracketed(evaluate: Evaluate, low: Number, high: Number) -> tuple[list[Numb
         (y,), ((slope,),) = evaluate([x])
         return y, slope
 
+    low, high = [ops.maximum(ops.minimum(x, _LARGEST), -_LARGEST) for x in (low, high)]  # inf has no middle
     (at_low, _), (at_high, _) = value(low), value(high)
     below = lt(at_low, 0.0)
     a, b = where(below, low, high), where(below, high, low)  # f(a) < 0 <= f(b)
@@ -272,31 +276,37 @@ def _linear(matrix: list[list[Number]], columns: list[list[Number]]) -> list[lis
 class Solution:
     """A solution of f(x) = 0 for as many numbers as f takes.
 
-    As operations its numbers have these operands: the numbers found, then what f closes over.
+    As operations its numbers have these operands: the numbers found, then what f closes over. f is recorded
+    once, when the solution is made: what it closes over may have changed when derivatives are asked for.
     """
 
-    def __init__(self, user: str, f: Callable[[Tree], Tree], spec: Spec, count: int) -> None:
-        self.user, self.f, self.spec, self.count = user, f, spec, count
-        self.found: list[Value] = []
-        self._jacobians: dict[tuple[int, ...], list[list[Number]]] = {}
+    def __init__(self, user: str, count: int) -> None:
+        self.user, self.count = user, count
+        self.read: list[Value] = []  # the variables of f, then what it closes over
+        self.order: list[Value] = []  # what f made of them, operands first
+        self.y: list[Value] = []  # what it returned
+        self._jacobians: dict[Any, Any] = {}
 
-    def nodes(self, x: list[Number]) -> list[Number]:
+    def nodes(self, f: Callable[[Tree], Tree], spec: Spec, x: list[Number]) -> list[Number]:
         """Return the solution; plain numbers if f closes over no Value."""
         given = _values(x)
         variables = [stand_in(each._data) for each in given]
         since = clock.tick()
-        y = _values(_numbers(self.user, self.f(build(self.spec, variables)), len(x)))
-        order = topological_order(*y, since=since)
-        # What f makes itself is made anew at each call, so only what was there before is an operand.
-        before = [node for node in order if node.op is None or node._time < since]
+        self.y = _values(_numbers(self.user, f(build(spec, variables)), len(x)))
+        order = topological_order(*self.y, since=since, constants=False)
+        # What f makes itself is part of it, so only what was there before is an operand.
         known = set(variables)
-        outside = [node for node in before if node.op is not constant and node not in known]
+        self.order = [node for node in order if node.op is not None and node._time >= since]
+        outside = [x for x in order if (x.op is None or x._time < since) and x not in known]
+        outside = [x for x in outside if x.op is not constant]
         if not outside and not any(isinstance(each, Value) for each in x):
             return x
-        operands = (*given, *outside)
-        results = [Composite(self.user, self.user, self, index) for index in range(self.count)]
-        self.found = [Value.apply_op(result, operands) for result in results]
-        return list(self.found)
+        self.read = [*variables, *outside]
+        return self._results((*given, *outside))
+
+    def _results(self, operands: tuple[Value, ...]) -> list[Any]:
+        names = [Composite(self.user, self.user, self, index, selects=True) for index in range(self.count)]
+        return [Value.apply_op(each, operands) for each in names]
 
     def value(self, *operands: float) -> Sequence[float]:
         """Return the solution: the first operands."""
@@ -305,19 +315,23 @@ class Solution:
     def partials(self, index: int, node: Value, wanted: Sequence[int]) -> list[Any]:
         """Return the partials of one number by the wanted operands: None by the numbers that were found."""
         by = tuple([place for place in wanted if place >= self.count])
-        if by and by not in self._jacobians:
-            self._jacobians[by] = self._differentiate(by)
-        rows = dict(zip(by, self._jacobians.get(by, ()), strict=True))
+        if not by:
+            return [None] * len(wanted)
+        operands = node.operands
+        key = by, tuple(map(id, operands))
+        if key not in self._jacobians:  # the operands are kept, too, so that no other gets their id
+            self._jacobians[key] = operands, self._differentiate(operands, by)
+        rows = dict(zip(by, self._jacobians[key][1], strict=True))
         return [rows[place][index] if place in rows else None for place in wanted]
 
-    def _differentiate(self, wanted: Sequence[int]) -> list[list[Number]]:
-        x, operands = self.found, self.found[0].operands
-        by = [operands[index] for index in wanted]
-        since = clock.tick()
-        found = _numbers(self.user, self.f(build(self.spec, x)), len(x))
-        y = [each for each in found if isinstance(each, Value)]
-        # Without what the solution was made from: that is not part of f.
-        order = [node for node in topological_order(*y, since=since) if node._time >= since]
+    def _differentiate(self, operands: tuple[Value, ...], wanted: Sequence[int]) -> list[list[Number]]:
+        x, by = self._results(operands), [operands[index] for index in wanted]
+        # What f made, made again of the solution, so that it can be differentiated once more.
+        again: dict[Value, Value] = dict(zip(self.read, (*x, *operands[self.count :]), strict=True))
+        for node in self.order:
+            assert node.op is not None, "f made it"
+            again[node] = Value.apply_op(node.op, tuple([again.get(each, each) for each in node.operands]))
+        order, y = [again[node] for node in self.order], [again.get(each, each) for each in self.y]
         active = dependents(order, [*x, *by])
         swept = [reverse_sweep(order, {each: 1.0}, active, floats=False) for each in y]
         matrix = [[adjoints.get(each, 0.0) for each in x] for adjoints in swept]
