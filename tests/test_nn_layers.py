@@ -256,6 +256,20 @@ def test_embedding_gives_the_row_of_a_symbol_recorded_or_not():
             table(symbol)
 
 
+@pytest.mark.parametrize("symbol", [7, -1, 1.5, 3, float("nan")])
+def test_a_symbol_outside_an_embedding_is_refused_or_nan(symbol):
+    pytest.importorskip("numpy")
+    table = Embedding(3, 2, seed=1)
+    compiled = ng.compile(table)
+    compiled(0)
+
+    with pytest.raises(ValueError, match="a symbol is a number from 0 to 2"):
+        table(symbol)
+    assert all(number != number for number in compiled(symbol))
+    predicted = Sequential(lambda row: table(row[0])).predict([[symbol], [0.0]] * 50)
+    assert [[number == number for number in row] for row in predicted] == [[False] * 2, [True] * 2] * 50
+
+
 def test_gradient_of_an_embedding_reaches_the_chosen_row_only():
     table = Embedding(3, 2, seed=1)
 

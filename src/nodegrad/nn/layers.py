@@ -364,7 +364,7 @@ class Embedding(Module):
     """A table with a row of parameters for each of `count` symbols; numbers of symbols choose rows.
 
     The numbers may be recorded, as those in the rows that `fit` gives a model: then the result is a
-    sum over all rows, in which only the chosen one counts.
+    sum over all rows, in which only the chosen one counts, and nan for a symbol that is not in the table.
 
     >>> table = Embedding(3, 2, seed=1)
     >>> [value.label for value in table(1)]
@@ -392,7 +392,8 @@ class Embedding(Module):
                 )
             return list(self.w[int(symbol)])
         chosen = [ops.eq(symbol, float(row)) for row in range(len(self.w))]
-        return [ops.dot(*chosen, *column) for column in zip(*self.w, strict=True)]
+        known = ops.sum(*chosen)
+        return [ops.where(known, ops.dot(*chosen, *column), math.nan) for column in zip(*self.w, strict=True)]
 
     def summary(self) -> str:
         """Describe the module in one line."""
