@@ -485,7 +485,10 @@ def test_frozen_parameters_are_saved_but_not_trained(tmp_path):
 
     assert len(model.parameters()) == 4
     model.save(tmp_path / "model.json")
-    assert len(nn.load(tmp_path / "model.json").state_dict()) == 13
+    loaded = nn.load(tmp_path / "model.json")
+    assert len(loaded.state_dict()) == 13
+    assert [parameter.label for parameter in loaded.parameters()] == [p.label for p in model.parameters()]
+    assert [module.frozen for _, module in loaded.named_modules()].count(True) == 1
     model.layers[0].freeze(False)
     assert len(model.parameters()) == 13
 

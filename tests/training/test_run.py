@@ -233,6 +233,18 @@ def test_frozen_layers_stay(compile):
     assert history.losses[-1] < history.losses[0]
 
 
+@pytest.mark.parametrize("held", [lambda model: model, lambda model: model.layers[0]])
+def test_an_optimizer_of_parameters_that_were_frozen_later_is_refused(held):
+    model = MLP(2, [4, 1], "tanh", seed=1)
+    optimizer = SGD(model.parameters(), 0.1)
+    held(model).freeze()
+    before = model.state_dict()
+
+    with pytest.raises(ValueError, match=r"(12|17) parameters of the optimizer are frozen"):
+        run(model=model, optimizer=optimizer, learning_rate=None)
+    assert model.state_dict() == before
+
+
 def test_weights_alone_decay():
     model = MLP(2, [4, 1], "tanh", seed=1)
     weights, biases = decay_weights_only(model, 0.5)

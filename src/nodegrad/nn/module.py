@@ -76,16 +76,21 @@ class Module:
 
     def parameters(self) -> list[Value]:
         """List the parameters of this module and its submodules to train, each once: all but frozen ones."""
-        frozen = {
+        frozen = self._frozen_parameters()
+        return [parameter for _, parameter in self.named_parameters() if parameter not in frozen]
+
+    def _frozen_parameters(self) -> set[Value]:
+        return {
             parameter
             for _, module in self.named_modules()
             if vars(module).get("frozen")
             for _, parameter in module.named_parameters()
         }
-        return [parameter for _, parameter in self.named_parameters() if parameter not in frozen]
 
     def freeze(self, frozen: bool = True) -> None:
         """Leave the parameters of this module out of `parameters()`, so that nothing trains them; or undo it.
+
+        Make the optimizer after that: one made before holds them, and `fit` refuses it.
 
         >>> from nodegrad.nn import MLP
         >>> model = MLP(2, [3, 1], seed=1)
@@ -177,6 +182,7 @@ class Module:
             content = {
                 "made_with": _description(self),
                 "modules": {name: module.summary() for name, module in self.named_modules()},
+                "frozen": [name for name, module in self.named_modules() if module.frozen is True],
                 "parameters": written(self.state_dict()),
             }
             save_json(path, FORMAT, VERSION, content)
@@ -298,6 +304,8 @@ def _number(name: str, number: Any) -> float:
 def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> Module:
     """Make the model that `Module.save` wrote to a file, without code that says how it is built.
 
+    What was frozen is frozen again.
+
     >>> import nodegrad as ng, tempfile
     >>> path = tempfile.mkdtemp() + "/model.json"
     >>> ng.nn.MLP(2, [3, 1], "tanh", seed=1).save(path)
@@ -322,6 +330,9 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
             f"load: {path} does not say how to make its model. Make it yourself, then call model.load(path)."
         )
     model._load(path, content)
+    for name, module in model.named_modules() if "frozen" in content else ():
+        if module.frozen is (name not in content["frozen"]):
+            module.freeze(not module.frozen)
     return model
 
 
