@@ -250,6 +250,11 @@ def _array_type() -> Any:
     return sys.modules["numpy"].ndarray
 
 
+def is_sparse(spec: Spec) -> bool:
+    """Whether a spec is that of a sparse matrix."""
+    return spec != LEAF and spec[0] is Sparse
+
+
 def is_array_type(kind: Any) -> bool:
     """Whether the type in a spec is that of arrays, whose form is their shape."""
     numpy = sys.modules.get("numpy")

@@ -34,7 +34,7 @@ from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.compiler.ways import Ways, take, warn_once, warn_unsolved, without_function
 from nodegrad.inputs import one_of, whole
-from nodegrad.trees import LEAF, Spec, flatten, stack
+from nodegrad.trees import LEAF, Spec, build, flatten, is_sparse, stack
 from nodegrad.value import Value
 
 __all__ = ["Compiled", "compile", "load_compiled"]
@@ -370,6 +370,8 @@ class Compiled:
         first = ways.traces[0]
         specs = [*[trace.spec for trace, _ in routes], *[spec for spec, _ in alone.values()]]
         if any(spec != first.spec for spec in specs):
+            if reduce is out is None and all(is_sparse(spec) for spec in specs):
+                return self._listed(routes, alone, blocks, count, run or self._run)
             raise ValueError(
                 f"map: {self._name} returns different structures for different rows (or sparse arrays with "
                 "other entries). Call it for each row."
@@ -393,6 +395,15 @@ class Compiled:
     def sums(self, spec: Spec, blocks: list[Array], count: int) -> Array:
         """Return every result summed over rows, for arguments as `rows` lays them out."""
         return self._add(*self._ways(spec).route(blocks, count), blocks, count, self._run)
+
+    @staticmethod
+    def _listed(routes: Any, alone: Any, blocks: list[Array], count: int, run: Any) -> list[Any]:
+        """Return the sparse arrays of all rows, each with the entries of its own way."""
+        found = {row: build(spec, numbers) for row, (spec, numbers) in alone.items()}
+        for trace, chosen in routes:
+            arrays = stack(trace.mapped, run(trace, "rows", *take(blocks, chosen, count)))
+            found.update(zip(chosen.tolist(), arrays, strict=True))
+        return [found[row] for row in range(count)]
 
     @staticmethod
     def _gather(results: int, routes: Any, alone: Any, blocks: list[Array], count: int, run: Any) -> Array:
