@@ -84,6 +84,7 @@ def test_running_stepping_and_reset(open_page):
     browser = open_page(playground(network(hidden=(3,)), *moons(20)))
     press(browser, "right")
     assert text(browser, "clock") == "step 1, paused"
+    run(browser, TYPE, "speed", "Infinity")
     press(browser, "space")
     for _ in range(100):
         if run(browser, "trainer.losses.length") > 50:
@@ -212,6 +213,95 @@ def test_network_and_output_are_in_view_together(open_page, hidden, width, heigh
     assert bottom <= height
     assert left >= 0
     assert top < bottom
+
+
+def line_fit(rate=0.1):
+    X = [[x / 10.0 - 1.0] for x in range(21)]
+    model = network(columns=1, hidden=())
+    rule = ng.optim.SGD(model.parameters(), learning_rate=rate)
+    return playground(model, X, [2.0 * x[0] + 0.5 for x in X], optimizer=rule)
+
+
+FRAMES = """(async (count, done) => {
+    toggle(true);
+    for (let at = 0; at < count; at++) await new Promise(requestAnimationFrame);
+    toggle(false);
+    done(trainer.losses.length);
+})(...arguments)"""
+
+
+@pytest.mark.parametrize(
+    ("speed", "least", "most"), [(0.1, 1, 6), (1, 25, 45), (10, 250, 450), ("Infinity", 500, 1e9)]
+)
+def test_the_speed_is_so_many_steps_a_frame(open_page, speed, least, most):
+    browser = open_page(line_fit())
+    assert run(browser, "byId('speed').value") == "1"
+    run(browser, TYPE, "speed", str(speed))
+
+    assert least <= browser.execute_async_script(FRAMES, 40) <= most
+
+
+@pytest.mark.parametrize("again", ["byId('reset').click()", "TYPE"])
+def test_a_training_that_diverges_stops_and_says_so(open_page, again):
+    browser = open_page(line_fit(rate=1000.0))
+    assert text(browser, "trouble") == ""
+    run(browser, TYPE, "speed", "Infinity")
+    browser.execute_async_script(FRAMES, 30)
+    steps = run(browser, "trainer.losses.length")
+
+    assert "diverged" in text(browser, "trouble")
+    assert "smaller learning rate" in text(browser, "trouble")
+    press(browser, "right")
+    browser.execute_async_script(FRAMES, 3)
+    assert run(browser, "trainer.losses.length") == steps
+    run(browser, TYPE, "rate", "0.1")
+    run(browser, TYPE, "set", "wave") if again == "TYPE" else run(browser, again)
+    assert text(browser, "trouble") == ""
+    losses = run(browser, TRAIN, 20)
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"), [("rate", "-1"), ("rate", "abc"), ("value", "abc"), ("value", "")]
+)
+def test_a_number_that_is_refused_is_put_back(open_page, field, wrong):
+    from selenium.webdriver.common.keys import Keys
+
+    browser = open_page(line_fit())
+    box = browser.find_element("id", field)
+    before = box.get_attribute("value")
+    box.send_keys(Keys.CONTROL, "a")
+    box.send_keys(Keys.NULL, Keys.BACKSPACE, wrong)
+    assert box.get_attribute("aria-invalid") is not None
+    box.send_keys(Keys.ENTER)
+
+    assert box.get_attribute("value") == before
+    assert box.get_attribute("aria-invalid") is None
+    assert run(browser, "[trainer.rate, trainer.parameters[chosen]]") == run(
+        browser, "[setup.rate, setup.parameters[0]]"
+    )
+
+
+def test_the_page_scrolls_to_the_neuron_that_is_played(open_page):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser = open_page(playground(network(), *moons(20)))
+    run(browser, "document.querySelectorAll('#network button')[1].click()")
+
+    top = "document.getElementById('neuron-card').getBoundingClientRect().top"
+    WebDriverWait(browser, 10).until(lambda browser: 0 <= run(browser, top) < 160)
+
+
+@pytest.mark.parametrize("hidden", [(8, 8), (4,), ()])
+@pytest.mark.parametrize("batch", ["0", "8"])
+def test_all_of_the_page_is_in_view_and_nothing_jumps(open_page, hidden, batch):
+    browser = open_page(playground(network(hidden=hidden), *moons()))
+    top = run(browser, "byId('network').getBoundingClientRect().top")
+    run(browser, TYPE, "batch", batch)
+    run(browser, TRAIN, 200)
+
+    assert run(browser, "document.documentElement.scrollHeight") <= 800
+    assert run(browser, "byId('network').getBoundingClientRect().top") == top
 
 
 @pytest.mark.parametrize("width", [1280, 800, 400])

@@ -14,8 +14,8 @@ function tint(which, strength) {
   return CLASSES[which % CLASSES.length].colour.map((part) => Math.round(paper + (part - paper) * strength));
 }
 
-/** The shade of a number from -1 to 1. */
-const shade = (x) => tint(x < 0 ? 0 : 1, Math.min(1, Math.abs(x)) * 0.75);
+/** The shade of a number from -1 to 1; nan has the page's colour. */
+const shade = (x) => tint(x < 0 ? 0 : 1, Math.min(1, Math.abs(x) || 0) * 0.75);
 
 /** Return a small canvas with a colour per point, from the top left. */
 function plane(side, colours) {

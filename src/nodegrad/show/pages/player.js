@@ -427,4 +427,7 @@ addEventListener("resize", () => {
   fit();
   render();
 });
-showPicture(0).then(() => use(MODES[0]));
+showPicture(0).then(() => {
+  use(MODES[0]);
+  fit(); // again: the panel has the room that story and table leave
+});

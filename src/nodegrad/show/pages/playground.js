@@ -227,7 +227,7 @@ function place(made, x, y) {
 function drawWires() {
   trainer.parameters.forEach((number, parameter) => {
     const pair = wires[parameter];
-    if (!pair) return;
+    if (!pair || !Number.isFinite(number)) return;
     pair.wire.setAttribute("class", number < 0 ? "wire minus" : "wire plus");
     pair.wire.setAttribute("stroke-width", Math.min(9, 0.6 + 3 * Math.sqrt(Math.abs(number))).toFixed(2));
     pair.wire.setAttribute("stroke-opacity", Math.min(0.95, 0.25 + Math.abs(number)).toFixed(2));
@@ -301,7 +301,7 @@ function drawFit() {
 function drawLoss(now) {
   const canvas = byId("loss");
   const wide = (canvas.width = 2 * canvas.clientWidth);
-  canvas.height = 300;
+  const tall = (canvas.height = 2 * canvas.clientHeight);
   const pen = canvas.getContext("2d");
   const losses = [...trainer.losses, now];
   const known = losses.filter(Number.isFinite);
@@ -310,7 +310,7 @@ function drawLoss(now) {
   const low = known.reduce((x, y) => Math.min(x, y));
   const logarithmic = low > 0 && high / low > 30;
   const height = (x) => (logarithmic ? Math.log(x) : x);
-  const up = scale([height(low), height(high)], [276, high > low ? 34 : 276]);
+  const up = scale([height(low), height(high)], [tall - 24, high > low ? 34 : tall - 24]);
   const along = scale([0, Math.max(1, losses.length - 1)], [8, wide - 12]);
   const every = Math.max(1, Math.floor(losses.length / 800));
   const places = losses.map((_, at) => at).filter((at) => at % every === 0 || at === losses.length - 1);
@@ -346,7 +346,8 @@ function choose(parameter) {
 
 function showChosen() {
   const field = byId("value");
-  if (document.activeElement !== field) field.value = short(trainer.parameters[chosen]);
+  const number = trainer.parameters[chosen];
+  if (document.activeElement !== field) field.value = Number.isFinite(number) ? short(number) : "";
 }
 
 /** Play the graph of a neuron for the first row: its player's page, with the numbers of this one. */
@@ -371,6 +372,7 @@ async function playNeuron(layer, at, which) {
   byId("neuron-head").textContent = `Neuron ${at + 1} of layer ${layer + 1}, for the first row`;
   byId("neuron-card").hidden = false;
   byId("neuron").srcdoc = `<!doctype html>${parsed.documentElement.outerHTML}`;
+  byId("neuron-card").scrollIntoView({ behavior: motion(), block: "start" });
 }
 
 function draw() {
@@ -385,24 +387,36 @@ function draw() {
   showChosen();
 }
 
+/** Train by one step and return true; where that cannot go on, say why. */
+function advance() {
+  try {
+    if (!diverged()) trainer.step();
+  } catch (error) {
+    tell(`Stopped: ${error.message}.`);
+    return false;
+  }
+  if (diverged()) tell("Stopped: the training diverged, its loss is not finite. Reset, then try a smaller learning rate.");
+  return !diverged();
+}
+
+const diverged = () => ![trainer.losses.at(-1) ?? 0, ...trainer.parameters].every(Number.isFinite);
+const tell = (trouble) => (byId("trouble").textContent = trouble);
+
+let due = 0; // steps, of which a slow pace has less than one a frame
+
 function turn() {
   if (!running) return;
   const until = performance.now() + BUDGET;
-  try {
-    do trainer.step();
-    while (performance.now() < until);
-  } catch (error) {
-    toggle(false);
-    byId("clock").textContent = `stopped: ${error.message}`;
-    return;
-  }
-  if (!Number.isFinite(trainer.losses.at(-1))) toggle(false);
+  for (due += Number(byId("speed").value); due >= 1 && performance.now() < until; due--)
+    if (!advance()) return toggle(false);
+  due = Math.min(due, 1); // what a frame has no time for is dropped
   draw();
   requestAnimationFrame(turn);
 }
 
 function toggle(on = !running) {
   running = on;
+  due = 0;
   for (const name of ["clock", "loss-now"]) byId(name).setAttribute("aria-live", on ? "off" : "polite"); // not 60 a second
   byId("run").classList.toggle("playing", on);
   byId("run").setAttribute("aria-label", on ? "Pause" : "Run");
@@ -412,7 +426,7 @@ function toggle(on = !running) {
 
 function step() {
   toggle(false);
-  trainer.step();
+  advance();
   draw();
 }
 
@@ -431,13 +445,30 @@ function takeData() {
   );
   trainer.targets = data.targets;
   trainer.place = 0;
+  if (diverged()) trainer.reset();
   startOver();
 }
 
 /** Draw everything, with a new range for the curve. */
 function startOver() {
+  tell("");
   if (ONE) takeHeights();
   draw();
+}
+
+/** Use what is typed into a field, if it is a number that is allowed; else put the number in use back in the end. */
+function takeNumber(name, isAllowed, use, putBack) {
+  const field = byId(name);
+  const isGood = () => field.value !== "" && isAllowed(Number(field.value));
+  field.addEventListener("input", () => {
+    field.toggleAttribute("aria-invalid", !isGood());
+    if (isGood()) use(Number(field.value));
+  });
+  field.addEventListener("keydown", ({ key }) => ["Enter", "Escape"].includes(key) && field.blur());
+  field.addEventListener("blur", () => {
+    field.removeAttribute("aria-invalid");
+    putBack();
+  });
 }
 
 function fill(name, options) {
@@ -453,6 +484,8 @@ fill("activation", setup.activations.map((name, at) => [at, name]));
 fill("set", [["", "yours"], ...Object.keys(setup.sets).map((name) => [name, name])]);
 byId("set").parentElement.hidden = Object.keys(setup.sets).length === 0;
 fill("weight", names.map((name, at) => [at, name]));
+fill("speed", [[0.1, "slow"], [1, "normal"], [10, "10 times"], [Infinity, "fast"]]);
+byId("speed").value = 1;
 byId("rate").value = setup.rate;
 byId("run").addEventListener("click", () => toggle());
 byId("step").addEventListener("click", step);
@@ -461,25 +494,20 @@ byId("reset").addEventListener("click", () => {
   trainer.reset();
   startOver();
 });
-byId("rate").addEventListener("input", ({ target }) => {
-  if (target.value !== "" && Number(target.value) >= 0) trainer.rate = Number(target.value);
-});
+takeNumber("rate", (x) => x >= 0, (x) => (trainer.rate = x), () => (byId("rate").value = trainer.rate));
 byId("batch").addEventListener("change", ({ target }) => {
   trainer.batch = Number(target.value);
   trainer.place = 0;
 });
 byId("activation").addEventListener("change", ({ target }) => {
   trainer.program = Number(target.value);
+  tell("");
   draw();
 });
 byId("noise").addEventListener("input", takeData);
 byId("set").addEventListener("change", takeData);
 byId("weight").addEventListener("change", ({ target }) => choose(Number(target.value)));
-byId("value").addEventListener("input", ({ target }) => {
-  if (target.value === "" || !Number.isFinite(Number(target.value))) return;
-  trainer.parameters[chosen] = Number(target.value);
-  draw();
-});
+takeNumber("value", Number.isFinite, (x) => ((trainer.parameters[chosen] = x), draw()), showChosen);
 byId("controls").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, button, iframe")) return;
