@@ -43,7 +43,7 @@ _DIGAMMA = (
     2.7531368837527235e-06, -1.098323991093393e-06, 4.3142439877735586e-07, -1.723360745935161e-07,
     8.396600052949772e-08, -3.35656521731688e-08,
 )
-_ROOT = (1.4616321446374059, 3.309564689176888e-10)  # x₀, in two parts
+_ROOT = (1.4616321449683622, 9.549995429965697e-17)  # x₀, in two parts
 # Bernoulli numbers B₂, B₄ ..., which the asymptotic series are made of (Abramowitz & Stegun 6.1.40, 6.3.18).
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
 STIRLING = tuple([b / ((2 * k + 1) * (2 * k + 2)) for k, b in enumerate(_BERNOULLI)])
@@ -63,11 +63,6 @@ _BELOW = (1.0, -0.5791496551571488, 0.40501268286559095, 0.11223806540268803)
 # fmt: on
 
 
-def _fraction(x: Number) -> Number:
-    """Return π times the distance to the nearest whole number."""
-    return math.pi * (x - ops.round(x))
-
-
 def _lgamma(x: Number) -> Number:
     z = where(lt(x, 0.5), 1.0 - x, x)
     steps = floor(z - 1.5)  # down to [1.5, 2.5) by Γ(z) = (z - 1)·Γ(z - 1)
@@ -79,7 +74,7 @@ def _lgamma(x: Number) -> Number:
     series = inverse * polynomial(inverse * inverse, STIRLING)
     far = (z - 0.5) * (log(z) - 1.0) + (_HALF_LOG_2PI - 0.5) + series
     right = where(lt(z, _FAR), near, far)
-    reflected = math.log(math.pi) - log(ops.abs(ops.sin(_fraction(x)))) - right
+    reflected = math.log(math.pi) - log(ops.abs(ops.sin(math.pi * (x - ops.round(x))))) - right
     return where(eq(x, -math.inf), math.inf, where(lt(x, 0.5), reflected, right))
 
 
@@ -90,7 +85,7 @@ def _polygamma(order: Number, x: Number) -> Number:
     n = int(order)
     z = where(lt(x, 0.0), 1.0 - x, x)
     right = _digamma(z) if n == 0 else _zeta(n, z) * ((-1.0) ** (n + 1) * math.factorial(n))
-    reflected = (-1.0) ** n * right - math.pi ** (n + 1) * _cotangent(n, _fraction(x))
+    reflected = (-1.0) ** n * right - math.pi ** (n + 1) * _cotangent(n, x)
     return where(lt(x, 0.0), reflected, right)
 
 
@@ -121,13 +116,16 @@ def _zeta(n: int, z: Number) -> Number:
     return where(small, reduce(add, terms, total), total)
 
 
-def _cotangent(n: int, angle: Number) -> Number:
-    """Return the n-th derivative of cot, a polynomial in cot: cot' = -(1 + cot²)."""
+def _cotangent(n: int, x: Number) -> Number:
+    """Return the n-th derivative of cot at π·x, a polynomial in cot: cot' = -(1 + cot²)."""
     coefficients = [0.0, 1.0]
     for _ in range(n):
         slope = [k * c for k, c in enumerate(coefficients)][1:]
         coefficients = [-(a + b) for a, b in zip([*slope, 0.0, 0.0], [0.0, 0.0, *slope], strict=True)]
-    return polynomial(reciprocal(ops.tan(angle)), coefficients)
+    fraction = x - ops.round(x)
+    near = lt(ops.abs(fraction), 0.25)  # elsewhere by the distance from the root at ½, to keep its digits
+    tangent = ops.tan(math.pi * where(near, fraction, ops.copysign(0.5, fraction) - fraction))
+    return polynomial(where(near, reciprocal(tangent), tangent), coefficients)
 
 
 def _inverse_of_erf(y: Number, rest: Number) -> Number:
