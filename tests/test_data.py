@@ -118,6 +118,19 @@ def test_split_can_keep_the_shares_of_classes():
     assert (y_train.count(0), y_train.count(1)) == (24, 8)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_split_takes_the_labels_and_leaves_none_out(share):
+    X, labels = [[i] for i in range(24)], ["a", "b", "b"] * 7 + ["c", "c", "c"]
+
+    *_, train, test = data.train_test_split(X, labels, share, seed=1, stratify=labels)
+
+    assert set(train) == set(test) == set("abc")
+    with pytest.raises(ValueError, match="class 'd' has one row"):
+        data.train_test_split(X, labels, share, stratify=[*labels[1:], "d"])
+    with pytest.raises(ValueError, match="24 rows and 3 targets"):
+        data.train_test_split(X, labels, share, stratify=[1, 2, 3])
+
+
 @pytest.mark.parametrize(
     ("X", "y", "share", "message"),
     [

@@ -140,6 +140,7 @@ def test_masked_array_is_refused_with_the_remedy(door):
 @pytest.mark.parametrize(
     ("given", "meant"),
     [("mse", "mean_squared_error"), ("MAE", "mean_absolute_error"), ("bce", "binary_cross_entropy"),
+     ("sparse_categorical_crossentropy", "cross_entropy"), ("binary_crossentropy", "binary_cross_entropy"),
      ("mean_square_error", "mean_squared_error"), ("crossentropy", "cross_entropy"), ("Huber", "huber")],
 )  # fmt: skip
 def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(given, meant):
@@ -147,7 +148,58 @@ def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(given, meant
         one_of("fit", "loss", given, ng.nn.LOSSES)
 
 
-@pytest.mark.parametrize("given", ["zzz", 3, None])
+@pytest.mark.parametrize(
+    ("argument", "meant"),
+    [
+        ({"validation_data": ([[1.0]], [1.0])}, "Write 'validation'"),
+        ({"validation_split": 0.2}, "Write 'validation'"),
+        ({"verbose": 1}, "Write 'progress'"),
+        ({"epoch": 3}, "Write 'epochs'"),
+        ({"learningrate": 0.1}, "Write 'learning_rate'"),
+        ({"zzz": 0.1}, r"has no argument 'zzz'\.$"),
+        ({"lr": 0.1, "learning_rate": 0.2}, "got both lr and learning_rate"),
+    ],
+)
+def test_fit_says_how_it_spells_an_argument(argument, meant):
+    with pytest.raises(TypeError, match=meant):
+        ng.fit(ng.nn.MLP(1, [1]), [[1.0]], [1.0], **argument)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ng.nn.MLP(2, [2, 1], activation="tahn"), "Write 'tanh'"),
+        (lambda: ng.fit(ng.nn.MLP(1, [1]), [[1.0]], [1.0], metrics="acc"), "Write 'accuracy'"),
+        (lambda: ng.fit(ng.nn.MLP(1, [1]), [[1.0]], [1.0], optimizer="adm"), "Write 'adam'"),
+        (
+            lambda: ng.fit(ng.nn.MLP(1, [1]), [[1.0]], [1.0], checkpoint_every=2),
+            "needs the file of checkpoint=",
+        ),
+        (lambda: ng.fit(lambda row: row, [[1.0]], [1.0]), "fit: <lambda> has no parameters"),
+        (lambda: ng.fit(ng.nn.MLP(1, [1]), [[10**400]], [1.0]), r"X\[0\]\[0\] is inf"),
+        (lambda: ng.nn.MLP(2, [1]).predict(np.array([1.0, 2.0])), r"for one row x write predict\(\[x\]\)"),
+        (lambda: ng.nn.MLP(2, [1]).predict([1.0] * 100), r"for one row x write predict\(\[x\]\)"),
+        (lambda: ng.optim.SGD([ng.Value(1.0)], 0.2, lr=0.1), "SGD got both lr and learning_rate"),
+        (
+            lambda: ng.optim.SGD([{"params": [ng.Value(1.0)], "lr": 1.0, "learning_rate": 2.0}]),
+            "got params, lr",
+        ),
+    ],
+)
+def test_what_is_nearly_right_is_answered_with_advice(make, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make()
+
+
+def test_sparse_arrays_are_refused():
+    X = pytest.importorskip("scipy.sparse").csr_matrix(np.eye(3))
+
+    for use in (lambda: ng.fit(ng.nn.MLP(3, [1]), X, [1.0] * 3), lambda: ng.nn.MLP(3, [1]).predict(X)):
+        with pytest.raises(TypeError, match=r"got a sparse one\. Write array\.toarray\(\)"):
+            use()
+
+
+@pytest.mark.parametrize("given", ["zzz", 3, None, ""])
 def test_a_name_that_is_near_none_is_answered_without_a_guess(given):
     with pytest.raises(ValueError, match=r"got [^.]*\.$"):
         one_of("fit", "loss", given, ng.nn.LOSSES)

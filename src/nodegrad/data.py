@@ -7,6 +7,7 @@ seed, the global generator draws.
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -148,7 +149,7 @@ def make_line(
 
 
 def train_test_split(
-    X: Any, y: Any, test_size: float = 0.25, seed: int | None = None, stratify: bool = False
+    X: Any, y: Any, test_size: float = 0.25, seed: int | None = None, stratify: Any = False
 ) -> tuple[Any, Any, Any, Any]:
     """Split rows at random into X_train, X_test, y_train, y_test; arrays and frames stay what they are.
 
@@ -160,10 +161,10 @@ def train_test_split(
         y: the targets.
         test_size: the share of the rows that is held out, above 0 and below 1.
         seed: what the split is drawn with.
-        stratify: keep the shares of the classes in y.
+        stratify: keep the shares of the classes in y (True), or of other labels, one for each row.
 
     Raises:
-        ValueError: if the lengths differ, or a part would be empty.
+        ValueError: if the lengths differ, a part would be empty, or a class has a single row.
     """
     X, y = [table if hasattr(table, "__len__") else rows(table) for table in (X, y)]
     _check_lengths(X, y, "train_test_split")
@@ -171,7 +172,13 @@ def train_test_split(
         raise ValueError(f"train_test_split: test_size is a share between 0 and 1; got {test_size!r}.")
     order = list(range(len(X)))
     generator_for(seed).shuffle(order)
-    test = set(_held_out(order, rows(y) if stratify else [0] * len(order), test_size))
+    labels = (
+        [0] * len(X) if stratify is None or stratify is False else rows(y if stratify is True else stratify)
+    )
+    _check_lengths(order, labels, "train_test_split")
+    if single := [label for label, count in Counter(labels).items() if count == 1 < len(X)]:
+        raise ValueError(f"train_test_split: class {single[0]!r} has one row, for one of the two parts only.")
+    test = set(_held_out(order, labels, test_size))
     if not 0 < len(test) < len(order):
         raise ValueError(
             f"train_test_split: {len(order)} rows leave a part empty with test_size={test_size!r}."
@@ -428,7 +435,7 @@ def _held_out(order: list[int], labels: list[Any], share: float) -> Iterator[int
     for index in order:
         by_class.setdefault(labels[index], []).append(index)
     for indices in by_class.values():
-        yield from indices[: max(1, round(share * len(indices)))]
+        yield from indices[: max(1, min(len(indices) - 1, round(share * len(indices))))]
 
 
 def _check_lengths(xs: list[Any], ys: list[Any], user: str) -> None:
@@ -529,12 +536,10 @@ def _finite(entry: Any, place: str) -> Any:
         return build(spec, [_finite(leaf, f"{place}, number {index}") for index, leaf in enumerate(leaves)])
     if hasattr(entry, "__iter__") and not isinstance(entry, str):
         return [_finite(inner, f"{place}[{index}]") for index, inner in enumerate(entry)]
-    if type(entry) is int:
-        return entry  # the number of a class stays one
     number = plain(entry, place)
     if not math.isfinite(number):
         raise ValueError(f"{place} is {number}. Remove or fill in what is missing first.")
-    return number
+    return entry if type(entry) is int else number  # the number of a class stays one
 
 
 def _extent(entry: Any) -> str:

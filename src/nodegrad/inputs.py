@@ -66,20 +66,32 @@ def one_of(user: str, argument: str, given: Any, known: Iterable[Any], remedy: s
     names = list(known)
     if not any(given is name or (type(given) is type(name) and given == name) for name in names):
         shown = ", ".join(name if isinstance(name, str) else repr(name) for name in names)
-        likely = _meant(given, [name for name in names if isinstance(name, str)])
+        likely = meant(given, [name for name in names if isinstance(name, str)])
         hints = filter(None, [likely and f"Write {likely!r}.", remedy])
         raise ValueError(" ".join([f"{user} takes {argument} from {shown}; got {given!r:.60}.", *hints]))
     return given
 
 
-def _meant(given: Any, names: list[str]) -> str:
-    """Return the name whose initials came, or the nearest one; nothing if none is near."""
+def meant(given: Any, names: list[str]) -> str:
+    """Return the name of which the initials, the start, the letters or more came, or else the nearest one.
+
+    >>> meant("acc", ["accuracy", "auc"]), meant("tahn", ["tan", "tanh"]), meant("zzz", ["auc"])
+    ('accuracy', 'tanh', '')
+    """
     from difflib import get_close_matches  # which most programs never need
 
-    if not isinstance(given, str):
+    if not isinstance(given, str) or not given:
         return ""
     initials = {"".join(word[0] for word in name.split("_")): name for name in names if "_" in name}
-    return initials.get(given.lower()) or next(iter(get_close_matches(given.lower(), names, 1)), "")
+    text, bare = given.lower(), {name: name.replace("_", "") for name in names}
+    letters = text.replace("_", "")
+    return (
+        initials.get(text)
+        or next((name for name in names if bare[name].startswith(letters)), "")
+        or next((name for name in names if sorted(bare[name]) == sorted(letters)), "")
+        or max([name for name in names if len(name) > 4 and bare[name] in letters], key=len, default="")
+        or next(iter(get_close_matches(text, names, 1)), "")
+    )
 
 
 def as_array(table: Any, user: str = "data") -> Any:
@@ -89,8 +101,10 @@ def as_array(table: Any, user: str = "data") -> Any:
     True
 
     Raises:
-        TypeError: for a masked array: its hidden numbers would be used.
+        TypeError: for a masked array, whose hidden numbers would be used, and for a sparse one.
     """
+    if hasattr(table, "toarray"):
+        raise TypeError(f"{user} takes dense arrays; got a sparse one. Write array.toarray().")
     if hasattr(table, "to_numpy"):
         table = table.to_numpy()
     elif hasattr(table, "__array__") and not hasattr(table, "apply_op"):

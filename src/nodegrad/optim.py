@@ -188,6 +188,9 @@ class Optimizer:
         **settings: Any,
     ) -> None:
         user = type(self).__name__
+        default = (type(self).__init__.__defaults__ or (None,))[0]
+        if lr is not None and learning_rate != default:
+            raise TypeError(f"{user} got both lr and learning_rate, which are the same.")
         rate = learning_rate if lr is None else lr
         self.groups = [Group(user, entry, rate, settings) for entry in _groups(parameters)]
         self.parameters = _leaves([leaf for group in self.groups for leaf in group.parameters], user)
@@ -330,8 +333,8 @@ class Group:
 
     def __init__(self, user: str, entry: Mapping[str, Any], rate: Rate, settings: dict[str, Any]) -> None:
         self.user, own = user, dict(entry)
-        found = own.pop("parameters", own.pop("params", None))
-        rate = own.pop("learning_rate", own.pop("lr", rate))
+        found = own.pop("params" if "params" in own else "parameters", None)
+        rate = own.pop("lr" if "lr" in own else "learning_rate", rate)
         unknown = own.keys() - settings.keys()
         if found is None or unknown:
             raise TypeError(

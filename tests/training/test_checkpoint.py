@@ -82,6 +82,15 @@ def test_training_starts_anew_where_there_is_no_checkpoint(tmp_path):
         run(None, 2, resume=True)
 
 
+def test_a_missing_folder_is_refused_before_training(tmp_path):
+    model = make()
+    before = model.state_dict()
+
+    with pytest.raises(FileNotFoundError, match="there is no folder '.*missing' for the checkpoint"):
+        run(tmp_path / "missing" / "file.json", 2, model)
+    assert model.state_dict() == before
+
+
 def test_finished_training_is_not_continued(tmp_path):
     model, history, _ = run(tmp_path / "done.json", 4)
 

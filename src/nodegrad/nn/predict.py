@@ -26,8 +26,14 @@ class Predictor:
         count = len(X if array is None else array)
         found = self._compiled(X if array is None else array) if count >= _WORTH_COMPILING else None
         if found is None:
-            with evaluating(self.model):
-                found = [plain_numbers(self.model(row)) for row in rows(X)]
+            table = rows(X)
+            try:
+                with evaluating(self.model):
+                    found = [plain_numbers(self.model(row)) for row in table]
+            except ValueError as error:
+                if hasattr(table[0], "__iter__"):
+                    raise
+                raise ValueError(f"{error} predict takes rows: for one row x write predict([x]).") from error
         if array is not None:
             import numpy as np
 

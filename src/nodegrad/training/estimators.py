@@ -101,7 +101,9 @@ class MLPClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         encoder = LabelEncoder().fit(y)
         self.classes_ = encoder.classes_
         if len(self.classes_) < 2:
-            raise ValueError(f"MLPClassifier takes at least two classes; y has one class, {y[0]!r}.")
+            raise ValueError(
+                f"MLPClassifier takes at least two classes; y has one class, {y[:1].tolist()[0]!r}."
+            )
         found = self._train(X, encoder.transform(y), len(self.classes_), "cross_entropy", sample_weight)
         assert isinstance(found, MLPClassifier)
         return found

@@ -1,17 +1,20 @@
 """fit: train a model, and return why training stopped."""
 
+import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Never
 
-from nodegrad.data import Samples
-from nodegrad.inputs import described, one_of, whole
+from nodegrad.data import Samples, rows
+from nodegrad.inputs import described, meant, one_of, whole
 from nodegrad.nn.losses import chosen_loss
+from nodegrad.nn.predict import Predictor
 from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, class_weights
 from nodegrad.training.history import Callback, History, Settings
-from nodegrad.training.metrics import Metric, chosen_metrics
+from nodegrad.training.metrics import METRICS, Metric, chosen_metrics
 from nodegrad.training.problem import Loss, Problem
 from nodegrad.training.ranks import Combine, Ranks
 from nodegrad.training.run import Run
@@ -52,13 +55,15 @@ def fit(
     checkpoint_every: int = 1,
     resume: bool | str | os.PathLike[str] = False,
     combine: Combine | None = None,
+    **unknown: Never,
 ) -> History:
     """Train a model: minimise the mean over samples of loss(model(x), y) by mini-batch gradient descent.
 
     It stops at the first of these:
 
     - the loss is at most `target_loss`;
-    - the loss has improved by less than `tolerance` times itself in `patience` epochs;
+    - the loss has improved by less than `tolerance` times itself in `patience` epochs, or that of the
+      validation data has never been finite;
     - the norm of the gradient is at most `gradient_tolerance` in every batch of an epoch;
     - `epochs` epochs are over, or a callback returns True;
     - Ctrl-C, which leaves the model as the last step did;
@@ -92,7 +97,7 @@ def fit(
         validation: rows and targets to measure, not to train on, maybe with weights; their loss decides about
             `target_loss`, `tolerance` and `restore_best` then.
         metrics: what to measure after each epoch: accuracy, r2, auc, or functions of lists of predictions and
-            targets.
+            targets that return a number.
         tolerance: the relative improvement that counts as negligible.
         patience: how many epochs without that improvement end the training; None for any number.
         target_loss: the loss that is small enough.
@@ -120,18 +125,29 @@ def fit(
             for settings out of range, for an optimizer of parameters that the loss does not depend on, and
             for a checkpoint of another training; nothing has changed then.
         TypeError: for data that are not numbers, or a loss that is not one Value.
+        FileNotFoundError: if the folder of the checkpoint is missing.
         RuntimeError: if another rank failed.
     """
     given = locals()
+    for name in unknown:
+        known = [each for each in inspect.signature(fit).parameters if each != "unknown"]
+        likely = {"verbose": "progress"}.get(name) or meant(name, known)
+        raise TypeError(f"fit has no argument {name!r}." + f" Write {likely!r}." * bool(likely))
+    if lr is not None and learning_rate is not None:
+        raise TypeError("fit got both lr and learning_rate, which are the same.")
     settings, loss_function = Settings.among(given), chosen_loss("fit", loss)
     settings.metrics = chosen_metrics(metrics, loss_function)
     updates = chosen_optimizer(optimizer, model, parameters, learning_rate if lr is None else lr)
     size, ranks = whole("fit", "batch_size", batch_size, optional=True), Ranks(combine)
     if combine is not None and settings.metrics:
         raise ValueError("fit: metrics are those of one process. Leave them out with combine.")
+    if combine is None and checkpoint is None and checkpoint_every != 1:
+        raise ValueError("fit: checkpoint_every needs the file of checkpoint=: say which that is.")
 
     def prepare() -> tuple[Problem, Batches]:
         batches: Batches
+        if checkpoint is not None and not (folder := Path(checkpoint).resolve().parent).is_dir():
+            raise FileNotFoundError(f"fit: there is no folder {str(folder)!r} for the checkpoint.")
         if y is None:
             if sample_weight is not None or class_weight is not None:
                 raise ValueError("fit: without y, the weights of rows come third in each batch.")
@@ -141,6 +157,9 @@ def fit(
             batches = ArrayBatches(Samples(X, y, "fit", weights=weights), size, settings.seed, ranks)
         problem = Problem(model, loss_function, updates, batches.known, held_out(validation), ranks)
         problem.check()
+        output = Predictor(model)([batches.known[0][0]])
+        for name in METRICS.keys() & settings.metrics.keys():  # whether it can be found for these targets
+            settings.metrics[name](output * len(batches.known), rows(batches.known.parts[1]))
         return problem, batches
 
     problem, batches = ranks.together(prepare)
@@ -183,8 +202,8 @@ def chosen_optimizer(
     one_of("fit", "optimizer", optimizer, [*OPTIMIZERS, *SOLVERS], remedy)
     if parameters is None and not hasattr(model, "parameters"):
         raise TypeError(
-            f"fit: {model!r:.40} has no parameters(). Say what to update: fit(..., parameters=[...]), or "
-            "optimizer=nodegrad.optim.SGD([...], 0.01)."
+            f"fit: {getattr(model, '__name__', type(model).__name__)} has no parameters(). Say what to "
+            "update: fit(..., parameters=[...]), or optimizer=nodegrad.optim.SGD([...], 0.01)."
         )
     if optimizer in SOLVERS and learning_rate is not None:
         raise ValueError(f"fit: optimizer={optimizer!r} finds its own steps: leave learning_rate out.")
