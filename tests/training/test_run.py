@@ -96,7 +96,8 @@ def test_validation_that_is_nan_in_every_epoch_gives_a_warning():
             model, [[1.0]], [2.0], optimizer=SGD([weight], 0.1), validation=([[-1.0]], [0.0]), epochs=20
         )
 
-    assert (history.reason, history.epochs) == ("tolerance", 10)
+    assert (history.reason, history.epochs) == ("validation", 10)
+    assert "because the validation loss was never finite" in repr(history)
 
 
 def test_metrics_are_those_of_the_predictions():
@@ -116,6 +117,40 @@ def test_metrics_are_those_of_the_predictions():
     assert history.metrics["val_<lambda>"] == [10] * 5
     with pytest.raises(ValueError, match="fit takes metrics from accuracy, r2, auc.*; got 'precision'"):
         run(metrics=["precision"])
+
+
+def test_accuracy_is_by_the_middle_of_two_labels():
+    signs = [2 * label - 1 for label in Y]
+    history, model = run(y=signs, metrics="accuracy")
+
+    right = [(model(row).data > 0.0) == (sign > 0) for row, sign in zip(X, signs, strict=True)]
+    assert history.metrics["accuracy"][-1] == sum(right) / 30
+    assert metrics.accuracy([0.2, 0.7], [0, 1]) == metrics.accuracy([0.9, 0.4], [1, 0]) == 1.0
+    assert metrics.accuracy([-0.2], [-1]) == metrics.accuracy([4.0, 6.0], [3, 6]) == 1.0
+    assert metrics.auc([0.2, 0.3], [-1, 1]) == 1.0
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "auc"])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_targets_that_are_not_classes_are_refused_before_training(metric, outputs):
+    model = MLP(2, [4, outputs], seed=1)
+    before = model.state_dict()
+
+    def loss(prediction, target):
+        return (ng.sum(prediction if isinstance(prediction, list) else [prediction]) - target) ** 2
+
+    with pytest.raises(ValueError, match="targets of two classes|as targets; got fractions"):
+        run(model=model, y=[x[0] for x in X], loss=loss, metrics=metric)
+    assert model.state_dict() == before
+
+
+def test_metrics_of_one_name_are_numbered_and_return_numbers():
+    history, _ = run(metrics=[lambda p, t: 1, lambda p, t: 2.0, lambda p, t: 3])
+
+    assert [course[-1] for course in history.metrics.values()] == [1.0, 2.0, 3.0]
+    assert list(history.metrics) == ["<lambda>", "<lambda>_2", "<lambda>_3"]
+    with pytest.raises(TypeError, match="metric <lambda>, takes a real number; got 'good'"):
+        run(metrics=[lambda p, t: "good"])
 
 
 def test_r2_of_several_outputs_is_their_mean():

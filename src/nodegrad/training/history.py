@@ -16,6 +16,7 @@ Callback = Callable[[int, "History"], Any]
 REASONS = {
     "target loss": "the loss is small enough",
     "tolerance": "the improvement is negligible",
+    "validation": "the validation loss was never finite",
     "gradient": "the gradient is small",
     "max epochs": "the number of epochs is reached",
     "callback": "the callback asked for it",
@@ -170,4 +171,6 @@ class Criteria:
             return "target loss"
         if norm <= settings.gradient_tolerance:
             return "gradient"
-        return "tolerance" if settings.patience and self.waited >= settings.patience else ""
+        if not settings.patience or self.waited < settings.patience:
+            return ""
+        return "validation" if self.best == math.inf else "tolerance"

@@ -1,6 +1,7 @@
 """Metrics: how good predictions are, by numbers that people know."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from typing import Any
 
 from nodegrad.inputs import one_of
@@ -14,18 +15,31 @@ Metric = Callable[[Sequence[Any], Sequence[Any]], float]
 _THRESHOLDS = {"binary_cross_entropy_with_logits": 0.0, "hinge": 0.0}
 
 
-def accuracy(predictions: Sequence[Any], targets: Sequence[Any], threshold: float = 0.5) -> float:
+def accuracy(predictions: Sequence[Any], targets: Sequence[Any], threshold: float | None = None) -> float:
     """Return the share of samples whose class is predicted.
 
-    Of several numbers, the largest is the class predicted; a single one means class 1 above the threshold.
+    Of several numbers, the largest is the class predicted. A single one means the upper of two labels above
+    the threshold: by default midway between them, 0.5 for 0 and 1, 0 for -1 and 1.
 
     >>> accuracy([[0.1, 0.9], [0.8, 0.2]], [1, 1])
     0.5
+    >>> accuracy([0.2, -0.2], [1, -1])
+    1.0
+
+    Raises:
+        ValueError: for targets that are not classes: fractions, or more than two for a single number.
     """
-    right = 0
-    for prediction, target in zip(predictions, targets, strict=True):
-        right += _predicted(prediction, threshold) == _class(target)
-    return right / len(targets)
+    labels = list(map(_label, targets))
+    if len(_listed(predictions[0])) > 1:
+        if any(label % 1 for label in labels):
+            raise ValueError("accuracy takes the numbers of classes as targets; got fractions.")
+        chosen = list(map(_label, predictions))
+    else:
+        middle = _middle(labels, "accuracy")
+        labels = [label > middle for label in labels]
+        limit = middle if threshold is None else threshold
+        chosen = [_label(prediction) > limit for prediction in predictions]
+    return sum([a == b for a, b in zip(chosen, labels, strict=True)]) / len(labels)
 
 
 def r2(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
@@ -59,9 +73,11 @@ def auc(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     Raises:
         ValueError: for more than two outputs or classes.
     """
-    ranked = sorted((_score(p), _class(t)) for p, t in zip(predictions, targets, strict=True))
-    if any(label > 1 for _, label in ranked):
-        raise ValueError("auc takes targets of the classes 0 and 1.")
+    labels = list(map(_label, targets))
+    middle = _middle(labels, "auc")
+    if max(labels) > 1:
+        raise ValueError("auc takes targets of the classes 0 and 1, or -1 and 1.")
+    ranked = sorted((_score(p), label > middle) for p, label in zip(predictions, labels, strict=True))
     ones, above, place = 0, 0.0, 0
     while place < len(ranked):
         stop = place
@@ -80,13 +96,17 @@ METRICS: dict[str, Callable[..., float]] = {"accuracy": accuracy, "r2": r2, "auc
 def chosen_metrics(metrics: Iterable[str | Metric], loss: Any) -> dict[str, Metric]:
     """Return metrics by name, with the threshold that goes with a loss."""
     names = {function: name for name, function in LOSSES.items()}
-    threshold = _THRESHOLDS.get(names.get(loss, ""), 0.5)
+    threshold = _THRESHOLDS.get(names.get(loss, ""))
     found: dict[str, Metric] = {}
     for metric in [metrics] if isinstance(metrics, str) else metrics:
         if metric == "accuracy":
             found["accuracy"] = lambda predictions, targets: accuracy(predictions, targets, threshold)
         elif callable(metric):
-            found[getattr(metric, "__name__", "metric")] = metric
+            name = own = getattr(metric, "__name__", "metric")
+            numbers = count(2)
+            while name in found:
+                name = f"{own}_{next(numbers)}"
+            found[name] = metric
         else:
             one_of("fit", "metrics", metric, METRICS, "Or give a function.")
             found[metric] = METRICS[metric]
@@ -108,12 +128,18 @@ def _score(entry: Any) -> float:
     return others[0] - first if others else first
 
 
-def _predicted(entry: Any, threshold: float) -> int:
-    outputs = _listed(entry)
-    return outputs.index(max(outputs)) if len(outputs) > 1 else int(outputs[0] > threshold)
+def _label(entry: Any) -> float:
+    """Return the place of the largest of several numbers; a single one as it is."""
+    numbers = _listed(entry)
+    return numbers.index(max(numbers)) if len(numbers) > 1 else numbers[0]
 
 
-def _class(target: Any) -> int:
-    if isinstance(target, list | tuple) or target <= 1:
-        return _predicted(target, 0.5)
-    return int(target)
+def _middle(labels: Sequence[float], user: str) -> float:
+    """Return the number midway between two labels; of a single one, between 0 and 1, or -1 and 1."""
+    found = sorted(set(labels))
+    if len(found) > 2:
+        raise ValueError(
+            f"{user} takes targets of two classes here; got {len(found)} different ones, such as "
+            f"{', '.join(f'{label:.6g}' for label in found[:3])}."
+        )
+    return sum(found) / 2 if len(found) == 2 else 0.5 * (found[0] >= 0)

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from nodegrad.data import rows
+from nodegrad.ops import plain
 from nodegrad.training.batches import Batches
 from nodegrad.training.checkpoint import checksums, description, load_checkpoint, save_checkpoint
 from nodegrad.training.eager_step import EagerStep
@@ -187,7 +188,7 @@ class Run:
                 predictions = problem.predictions(part)
                 targets = rows(part.parts[1])
                 for name, metric in settings.metrics.items():
-                    found = metric(predictions, targets)
+                    found = plain(metric(predictions, targets), f"fit, metric {name},")
                     self._note(history.metrics.setdefault(prefix + name, []), found)
         if settings.restore_best and watched < self.best[0]:
             self.best = watched, [leaf.data for leaf in problem.optimizer.parameters]
