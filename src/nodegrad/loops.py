@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import get_ident
-from typing import Any, NamedTuple
+from typing import Any
 
-from nodegrad.graph import dependents, topological_order
+from nodegrad.graph import clock, dependents, topological_order
 from nodegrad.inputs import described, whole
 from nodegrad.ops import Composite, constant, identity, plain
 from nodegrad.sweep import forward_sweep
 from nodegrad.trees import LEAF, Spec, Tree, build, container, flatten
-from nodegrad.value import Value, listen, literal, stand_in
+from nodegrad.value import Value, leave, listen, literal, stand_in
 
 __all__ = ["fori_loop", "scan", "while_loop"]
 
@@ -29,15 +29,25 @@ _LONGEST = 200_000  # operations recorded turn by turn for that reason
 _MOST = 2_000_000  # operands of all results together
 
 
-class Roller(NamedTuple):
+@dataclass(eq=False)
+class Roller:
     """How to make a loop one operation.
 
-    `lower` returns something whose `value` runs the loop on numbers of its operands; `inputs` are the
-    arguments of the function that is compiled, which nobody differentiates by.
+    Attributes:
+        lower: returns something whose `value` runs the loop on numbers of its operands.
+        inputs: the arguments of the function that is compiled, which nobody differentiates by.
+        line: names the line of the user's that is running.
+        times: how often to record a turn: whatever makes the second one differ is refused.
+        loops: how many turns were recorded.
+        again: whether a turn is recorded that was recorded before.
     """
 
     lower: "Callable[[Loop], Any]"
     inputs: Collection[Value]
+    line: Callable[[], str]
+    times: int
+    loops: int = 0
+    again: bool = False
 
 
 _roller: ContextVar[Roller | None] = ContextVar("roller", default=None)
@@ -56,6 +66,14 @@ def rolled(roller: Roller) -> Iterator[None]:
 def rolling() -> bool:
     """Return whether loops are made single operations now."""
     return _roller.get() is not None
+
+
+def left_by(stand_ins: Sequence[Value], user: str) -> None:
+    """Mark what stood for numbers while a user's function was recorded, if loops are made operations now."""
+    roller = _roller.get()
+    if roller is not None:
+        roller.loops += 1
+        leave(stand_ins, f"{user} at {roller.line()}")
 
 
 def while_loop(
@@ -84,8 +102,11 @@ def while_loop(
     Raises:
         RuntimeError: if the loop has not ended after `limit` turns.
         TypeError: if `body` returns another structure than `state` has; compiled, if it takes a branch.
+        ValueError: compiled, if Python keeps what changes from turn to turn, or a Value of a turn is kept.
     """
-    return _repeat("while_loop", condition, body, state, limit)
+    for name, function in (("condition", condition), ("body", body)):
+        _check_function("while_loop", name, function)
+    return _repeat("while_loop", condition, body, state, whole("while_loop", "limit", limit, 0))
 
 
 def repeat(condition: Callable[[Tree], Any], body: Callable[[Tree], Tree], state: Tree) -> Tree:
@@ -107,7 +128,17 @@ def _repeat(
     if roller is not None:
 
         def turn(now: Tree, _: Tree) -> tuple[Any, Tree, Tree]:
-            return condition(now), body(now), None
+            go = condition(now)
+            try:
+                return go, body(now), None
+            except Exception as error:
+                if not isinstance(go, Value) or go._data:
+                    raise
+                raise RuntimeError(
+                    f"{user} was given a body that raises an error where its condition does not hold: "
+                    f"{type(error).__name__}: {error}. Compiled, a turn is recorded even if the loop makes "
+                    "none."
+                ) from error
 
         found = _roll(user, roller, turn, state, None, limit)
         assert found is not None, "only scans are recorded turn by turn"
@@ -149,11 +180,13 @@ def scan(
 
     Raises:
         TypeError: if `body` returns no pair, or another structure than `state` has; compiled, if it branches.
-        ValueError: if there are neither xs nor a length, or xs of different lengths.
+        ValueError: if there are neither xs nor a length, or xs of different lengths; compiled, if Python
+            keeps what changes from turn to turn, or a Value of a turn is kept.
     """
+    _check_function("scan", "body", body)
     rows = _rows(xs, length)
     roller = _roller.get()
-    if roller is not None and rows:
+    if roller is not None and len(rows) > 1:
 
         def turn(now: Tree, x: Tree) -> tuple[Any, Tree, Tree]:
             return None, *_pair(body(now, x))
@@ -183,7 +216,21 @@ def fori_loop(lower: int, upper: int, body: Callable[[Any, Tree], Tree], state: 
         body: a function of i and the state that returns the next state. Compiled, i is a Value.
         state: the first state: numbers in any structure, which stays the same.
     """
-    return scan(lambda now, i: (body(i, now), None), state, range(lower, upper))[0]
+    _check_function("fori_loop", "body", body)
+    try:
+        turns = range(lower, upper)
+    except TypeError as error:
+        raise TypeError(
+            f"fori_loop takes lower and upper as whole numbers; got {described(lower)} and "
+            f"{described(upper)}. Name an integer argument of a compiled function in static=. Where a Value "
+            "decides the number of turns, write a while_loop."
+        ) from error
+    return scan(lambda now, i: (body(i, now), None), state, turns)[0]
+
+
+def _check_function(user: str, argument: str, given: Any) -> None:
+    if not callable(given):
+        raise TypeError(f"{user} takes its {argument} as a function of the state; got {described(given)}.")
 
 
 def endless(limit: int) -> RuntimeError:
@@ -266,20 +313,52 @@ def _roll(
     shape = taken[0][1] if taken else None
     if any(other != shape for _, other in taken):
         raise ValueError(f"{user} takes xs of one structure; these differ from turn to turn.")
-    now, x = _stand_ins(first), _stand_ins(_values(taken[0][0]) if taken else [])
-    with listen(recorder := _Turn(user, [*now, *x])):
-        go, after, y = turn(build(spec, now), build(shape, x) if x else None)
-    given, given_spec = flatten(() if y is None else y)
-    after = _values(flatten(_next(user, spec, after))[0])
-    condition = None if turns is not None else _value(go, _from_condition(user))
-    loop = Loop(now, x, recorder.order, condition, after, _values(given), turns, limit, roller)
+    items = _values(taken[0][0]) if taken else []
+    start = clock.tick()
+
+    def record() -> tuple[Loop, list[bool], Spec | None]:
+        now, x = _stand_ins(first), _stand_ins(items)
+        with listen(recorder := _Turn(user, [*now, *x])):
+            go, after, y = turn(build(spec, now), build(shape, x) if x else None)
+        left_by([*now, *x], user)
+        given, given_spec = flatten(() if y is None else y)
+        after = _values(flatten(_next(user, spec, after))[0])
+        condition = None if turns is not None else _value(go, _from_condition(user))
+        loop = Loop(now, x, recorder.order, condition, after, _values(given), turns, limit, roller)
+        return loop, recorder.answers, None if y is None else given_spec
+
+    loop, answers, given_spec = record()
+    before = loop.described(start)
+    for _ in range(roller.times - 1):
+        if _again(user, roller, record, start) != (before, answers, given_spec):
+            raise _keeps_state(user, roller)
     operands = (*first, *loop.outside, *_values([item for items, _ in taken for item in items]))
     if _pays_turn_by_turn(loop, operands):
         return None
     last, ys = loop.results(operands)
-    if y is None:
+    if given_spec is None:
         return build(spec, last), [None] * len(taken)
     return build(spec, last), [build(given_spec, each) for each in ys]
+
+
+def _again(user: str, roller: Roller, record: Callable[[], Any], start: int) -> tuple[Any, ...]:
+    """Record a turn once more, and describe it. Its branches must be those known already."""
+    outer, roller.again = roller.again, True
+    try:
+        loop, answers, spec = record()
+    except Exception as error:  # what did not fail the first time
+        raise _keeps_state(user, roller) from error
+    finally:
+        roller.again = outer
+    return loop.described(start), answers, spec
+
+
+def _keeps_state(user: str, roller: Roller) -> ValueError:
+    return ValueError(
+        f"{user} at {roller.line()} was given a function that does something else in each turn: Python keeps "
+        "what changes (a counter, an iterator, random numbers, a Value of the turn before). Compiled, one "
+        "recorded turn stands for all: put what changes into the state, or give scan a number for each turn."
+    )
 
 
 def _value(x: Any, user: str = "a loop") -> Value:
@@ -301,6 +380,7 @@ class _Turn:
         self.user = user
         self.inside = set(known)
         self.order: list[Value] = []
+        self.answers: list[bool] = []  # of branches on what is outside
         self.thread = get_ident()
 
     def made(self, node: Value) -> None:
@@ -311,7 +391,10 @@ class _Turn:
 
     def decided(self, node: Value, answer: bool) -> None:
         """Refuse a branch on what depends on the turn."""
-        if get_ident() == self.thread and node in self.inside:
+        if get_ident() == self.thread:
+            self.answers.append(answer)
+            if node not in self.inside:
+                return
             raise TypeError(
                 f"{self.user} was given a function that branches (`if`, `while`, `and`, `max` ...) on a "
                 "Value of the loop. Compiled, one recorded turn stands for all: choose with nodegrad.where, "
@@ -362,6 +445,7 @@ class Loop:
         narrower: the loop that this one carries tangents beside: its results are among this one's.
         outside: what is read from outside the loop.
         lowered: what the roller made of it.
+        turn: what a turn computes, as `described` has it.
     """
 
     state: list[Value]
@@ -376,13 +460,48 @@ class Loop:
     narrower: "Loop | None" = None
 
     def __post_init__(self) -> None:
+        results = self._results()
+        needed = set(results)  # the order may list what an inner loop or a derivative no longer needs
+        for node in reversed(self.order):
+            if node in needed:
+                needed.update(node.operands)
+        self.order = [node for node in self.order if node in needed]
         inside = {*self.state, *self.items, *self.order}
-        read = [operand for node in self.order for operand in node.operands]
-        read += [x for x in (self.condition, *self.after, *self.given) if x is not None]
+        read = [operand for node in self.order for operand in node.operands] + results
         self.outside = list(dict.fromkeys(x for x in read if x not in inside and x.op is not constant))
         self.lowered: Any = None
+        self.turn: Any = self.narrower and (self.narrower.turn, len(self.order))
         self._last: tuple[Any, Sequence[float]] = (None, ())
         self._jacobians: dict[Any, Any] = {}
+
+    def _results(self) -> list[Value]:
+        return [x for x in (self.condition, *self.after, *self.given) if x is not None]
+
+    def described(self, start: int) -> tuple[list[Any], list[int]]:
+        """Return what a turn computes, equal for equal turns, and the ids of what it reads from outside.
+
+        What was made since the start is described; what is older is read.
+        """
+        places = {x: ("stand-in", place) for place, x in enumerate([*self.state, *self.items])}
+        found: list[Any] = []
+        reads: list[int] = []
+        for node in topological_order(*self._results(), since=start):
+            if node in places:
+                continue
+            if node.op is constant:
+                entry: tuple[Any, ...] = "number", repr(node._data)
+            elif node._time < start:
+                entry = "outside", len(reads)
+                reads.append(id(node))
+            elif node.op is None:
+                entry = "leaf", repr(node._data)
+            else:
+                entry = _operation(node.op), *[places[x] for x in node.operands]
+            places[node] = "node", len(found)
+            found.append(entry)
+        found.append([places[x] for x in self._results()])
+        self.turn = found
+        return found, reads
 
     def results(self, operands: tuple[Value, ...]) -> tuple[list[Value], list[list[Value]]]:
         """Return the last state, and what each turn gives out, for the first state, outside and all items."""
@@ -408,6 +527,15 @@ class Loop:
             self._jacobians[key] = operands, _jacobian(self, operands, wanted)
         found: dict[int, Value] = self._jacobians[key][1][index]
         return [found.get(place) for place in wanted]
+
+
+def _operation(op: Any) -> tuple[Any, ...]:
+    """Describe an operation: a loop by its turn, for each recording makes another loop."""
+    if isinstance(op, Composite):
+        whole = op.whole
+        kind = (whole.turn, whole.turns, whole.limit) if isinstance(whole, Loop) else op.name
+        return kind, op.index
+    return (op,)
 
 
 # The partials of a loop: the loop with tangents beside its state.

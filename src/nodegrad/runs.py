@@ -15,7 +15,7 @@ from nodegrad.ops import constant, identity, plain
 from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep, watchers
 from nodegrad.trees import Number, Sparse, Spec, Tree, build, flatten
-from nodegrad.value import Value, check_unchanged, literal, stand_in
+from nodegrad.value import Value, check_left, check_unchanged, literal, observers, stand_in
 
 __all__ = ()
 
@@ -182,6 +182,8 @@ def run(
     outputs = [_output(x, user) for x in returned]
     order = topological_order(*outputs, since=start, constants=False)
     made = [node for node in order if node.op is not constant and node.op is not None and node._time >= start]
+    if observers():  # only whoever compiles makes loops operations
+        check_left(order)
     check_unchanged(made)
     found = Run(argument, variables, own, result, outputs, order, start)
     known = set(made) | own

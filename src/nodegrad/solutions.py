@@ -14,11 +14,11 @@ from typing import Any
 from nodegrad import ops
 from nodegrad.graph import clock, dependents, topological_order
 from nodegrad.inputs import described
-from nodegrad.loops import repeat, rolling
+from nodegrad.loops import left_by, repeat, rolling
 from nodegrad.ops import Composite, constant, div, gt, lt, plain, where
 from nodegrad.sweep import forward_sweep, reverse_sweep
 from nodegrad.trees import Spec, Tree, build, flatten
-from nodegrad.value import Value, literal, stand_in
+from nodegrad.value import Value, literal, stand_in, tell_read
 
 __all__ = ["fixed_point", "root"]
 
@@ -299,6 +299,10 @@ class Solution:
         self.order = [node for node in order if node.op is not None and node._time >= since]
         outside = [x for x in order if (x.op is None or x._time < since) and x not in known]
         outside = [x for x in outside if x.op is not constant]
+        left_by(variables, self.user)
+        if not rolling():  # whoever compiles, in another thread, must not take the solution for a constant
+            for each in outside:
+                tell_read(each, f"is closed over by the function of a {self.user}, solved for numbers")
         if not outside and not any(isinstance(each, Value) for each in x):
             return x
         self.read = [*variables, *outside]

@@ -25,6 +25,7 @@ _new: Any = object.__new__
 # was set to None, or since `zero_grad`.
 NO_GRADIENT, RESET = float("0"), float("0")
 _GIVEN = -1  # the time of the leaves that stand for a function's arguments
+_LEFT = -2  # the time of the leaves that stood for the state of a loop, when its turn has been recorded
 
 
 class Observer(Protocol):
@@ -116,7 +117,7 @@ class Value(Methods):
     _first: Any  # the first of at most two operands; the tuple of more; None if there are none
     _second: "Value | None"
     _grad: float
-    _time: int  # when an operation made the node, or its number was last assigned: see `graph.clock`
+    _time: int  # when the node was made, or its number was last assigned: see `graph.clock`
     label: str
     op: Op | None
 
@@ -130,7 +131,7 @@ class Value(Methods):
         self._data = data if type(data) is float else plain(data, "Value")
         self._first = self._second = None
         self._grad = NO_GRADIENT
-        self._time = 0
+        self._time = clock.now
         self.label = label if not _children and not _op else _label(_children, _op, label)
         self.op = None
 
@@ -167,7 +168,7 @@ class Value(Methods):
     def data(self, number: Any) -> None:
         tell_read(self, "assigns .data")
         number = plain(number, "Value.data")
-        if self._time == _GIVEN:
+        if self._time < 0:
             raise TypeError(
                 "Value.data cannot be assigned on an argument of a function that is differentiated or "
                 "compiled. Compute a new Value from it."
@@ -351,7 +352,7 @@ class Value(Methods):
 
     @property
     def _is_made(self) -> bool:
-        return self.op is not None or self._time == _GIVEN
+        return self.op is not None or self._time < 0
 
     def __getstate__(self) -> object:
         tell_read(self, "takes the state of a Value")
@@ -396,6 +397,27 @@ def stand_in(number: float) -> Value:
     out = Value(number)
     out._time = _GIVEN
     return out
+
+
+def leave(stand_ins: Sequence[Value], loop: str) -> None:
+    """Mark what stood for the state of a loop, so that its use outside is noticed."""
+    for x in stand_ins:
+        x._time, x.label = _LEFT, loop
+
+
+def check_left(nodes: Sequence[Value]) -> None:
+    """Refuse to go on with what was computed from a Value of a compiled loop, outside of that loop.
+
+    Raises:
+        ValueError: naming the loop.
+    """
+    left = next((node for node in nodes if node._time == _LEFT), None)
+    if left is not None:
+        raise ValueError(
+            f"{left.label} was given a function that keeps a Value of one turn, and that Value is used "
+            "outside. Compiled, one recorded turn stands for all: put the Value into the state, or return it "
+            "as y from the body of scan."
+        )
 
 
 def check_unchanged(nodes: Sequence[Value]) -> None:

@@ -6,11 +6,13 @@ import copy
 import dataclasses
 import functools
 import io
+import itertools
 import json
 import logging
 import math
 import operator
 import pickle
+import random
 import re
 import reprlib
 import statistics
@@ -112,6 +114,85 @@ def scaled_by_assignment(x):
     return weight * x
 
 
+FOUR = [1.0, 2.0, 3.0, 4.0]
+
+
+class Seen(list):
+    """What Python keeps of the turns of a loop."""
+
+    def note(self, x):
+        self.append(x)
+        return x + 1.0
+
+
+def seeing(f):
+    return f(Seen())
+
+
+def twice(x):
+    return x * 2.0
+
+
+def scanned(turn, x):
+    return ng.scan(lambda state, _: (turn(state), None), x, FOUR)[0]
+
+
+def until_100(turn, x, look=twice):
+    return ng.while_loop(lambda s: look(s) < 100.0, turn, x)
+
+
+def turned(before, now):
+    out = 0.5 * (now + before[0])
+    before[0] = now
+    return out
+
+
+def kept_from_first_turn(x):
+    memo = {}
+
+    def turn(c):
+        if "x" not in memo:
+            memo["x"] = x * x
+        return c + memo["x"]
+
+    return scanned(turn, x)
+
+
+def plus_next(each, x):
+    return scanned(lambda c: c + next(each), x)
+
+
+def branch_in_a_later_turn(x):
+    count = itertools.count()
+    return scanned(lambda c: c * 2.0 if next(count) and x > 9.0 else c, x)
+
+
+def branch_on_a_turn(x):
+    seen = Seen()
+    scanned(seen.note, x)
+    return either(seen[-1] > 4.0, x)
+
+
+def value_of_an_inner_loop(x):
+    seen = Seen()
+    return scanned(lambda c: scanned(seen.note, c) + seen[0], x)
+
+
+def value_of_a_root(x):
+    seen = Seen()
+    return ng.root(lambda y: seen.note(y) * y - x, 1.0) + seen[-1]
+
+
+def random_root(x):
+    chance = random.Random(0)
+    return ng.root(lambda y: y * y - x - chance.random(), 1.0)
+
+
+def turn_before_in_a_condition(x):
+    before = [x]
+    return until_100(twice, x, lambda s: turned(before, s))
+
+
 @dataclasses.dataclass(frozen=True)
 class Point:
     x: object
@@ -171,6 +252,12 @@ FOLLOWED = {
     "copy.deepcopy": lambda x: either(copy.deepcopy([x * 1.0])[0] > 2.0, copy.deepcopy((x * 1.0,))[0]),
     "copy.deepcopy of an argument": lambda x: either(copy.deepcopy({"a": x})["a"] > 2.0, copy.deepcopy(x)),
     "dataclasses.asdict": lambda x: either(dataclasses.asdict(Point(x))["x"] > 2.0, x),
+    "a Value made in the body of a loop": lambda x: scanned(lambda c: c + Value(2.0) * c, x),
+    "a Value kept from the first turn": kept_from_first_turn,
+    "a derivative in the body of a loop": lambda x: scanned(lambda c: c - ng.grad(lambda t: t * t * x)(c), x),
+    "a branch on what a loop closes over": lambda x: scanned(lambda c: either(x > 2.0, c), x),
+    "a loop in a loop": lambda x: scanned(lambda c: until_100(lambda s: s * 2.0 + c * c, c + x), x),
+    "a log of turns": lambda x: seeing(lambda seen: scanned(lambda c: seen.append(1) or c * 0.5, x)),
     "dataclasses.replace": lambda x: dataclasses.replace(Point(1.0), x=x).x * 2.0,
 }
 
@@ -227,6 +314,31 @@ REFUSED = {
     "player": lambda x: either("3" in ng.player(x * 2.0).html, x),
     "check_grad": lambda x: ng.check_grad(lambda v: v * x)(2.0) or x,
     "fit": lambda x: ng.fit(ng.nn.MLP(1, [1]), [[0.0], [1.0]], [x, x], epochs=1) and x,
+    "a Value of a turn": lambda x: seeing(lambda seen: scanned(seen.note, x) + sum(seen)),
+    "a Value of a turn as it is": lambda x: seeing(lambda seen: scanned(seen.note, x) and seen[-1]),
+    "a Value of a condition": lambda x: seeing(lambda seen: until_100(twice, x, seen.note) + seen[-1]),
+    "a branch on a Value of a turn": branch_on_a_turn,
+    "a Value of a turn, differentiated": lambda x: ng.grad(REFUSED["a Value of a turn"])(x),
+    "a Value of an inner loop": value_of_an_inner_loop,
+    "a Value of the turn before": lambda x: scanned(functools.partial(turned, [x]), x),
+    "a Value of the turn before, in a condition": turn_before_in_a_condition,
+    "a counter in a loop": lambda x: plus_next(itertools.count(), x),
+    "a counter in an inner loop": lambda x: scanned(REFUSED["a counter in a loop"], x),
+    "a count of turns": lambda x: seeing(lambda seen: until_100(twice, x, seen.note) * len(seen)),
+    "an iterator in a loop": lambda x: plus_next(iter(FOUR), x),
+    "an iterator that changes later": lambda x: plus_next(iter([1.0, *FOUR]), x),
+    "an iterator that ends": lambda x: plus_next(iter([1.0]), x),
+    "an iterator over Values": lambda x: plus_next(iter([Value(1.0), Value(1.0), Value(1.0)]), x),
+    "random numbers in a loop": lambda x: plus_next(iter(random.Random(0).random, None), x),
+    "a branch in a later turn": branch_in_a_later_turn,
+    "a Value of a root's function": value_of_a_root,
+    "random numbers in a root's function": random_root,
+    "a root in a thread": lambda x: in_thread(lambda: ng.root(lambda y: y * y - x, 1.0)) * x,
+    "a root in a pool of threads": lambda x: in_pool(lambda: ng.root(lambda y: y * y - x, 1.0)),
+    ".data in the body of a loop": lambda x: scanned(lambda c: c + c.data, x),
+    "text in the body of a loop": lambda x: scanned(lambda c: c + len(f"{c}"), x),
+    "a picture in the body of a loop": lambda x: scanned(lambda c: c + len(ng.draw(c).dot), x),
+    "backward in the body of a loop": lambda x: scanned(lambda c: c + after_backward(c), x),
     "map of a function that closes over x": lambda x: float(ng.compile(lambda v: v * x).map([2.0])[0]) * x,
 }
 

@@ -18,7 +18,7 @@ from nodegrad.loops import Roller, rolled
 from nodegrad.ops import plain
 from nodegrad.transforms import plain_places
 from nodegrad.trees import Spec, build, flatten
-from nodegrad.value import Value, listen, observers, stand_in, stop_listening
+from nodegrad.value import Value, check_left, listen, observers, stand_in, stop_listening
 
 __all__ = ()
 
@@ -91,7 +91,8 @@ class Recorder:
     """
 
     def __init__(self, inputs: Collection[Value] = (), expected: Sequence[bool] | None = None) -> None:
-        self._roller = Roller(lower_loop, set(inputs))
+        # A replay records turns once more than the first recording did: if Python counts them, it finds out.
+        self._roller = Roller(lower_loop, set(inputs), calling_line, 2 if expected is None else 3)
         self.guards: list[Guard] = []
         self.reads: list[str] = []
         self.elsewhere: dict[Value, str] = {}  # leaves that other threads branched on or read, with the line
@@ -124,7 +125,7 @@ class Recorder:
         """Note a guard."""
         if get_ident() != self._thread:
             self._note_elsewhere(node, "branches on a Value in another thread")
-        elif node not in self._seen and _current.get() is self:
+        elif node not in self._seen and _current.get() is self and not self._roller.again:
             if self._expected is not None:
                 place = len(self.guards)
                 if self._expected[place : place + 1] != [answer]:
@@ -132,6 +133,12 @@ class Recorder:
                     raise OtherWay
             self._seen.add(node)
             self.guards.append(Guard(node, answer, calling_line()))
+
+    def check_left(self, results: Sequence[Any]) -> None:
+        """Refuse results and branches that depend on what was kept from a turn of a loop."""
+        if self._roller.loops:
+            wanted = [*results, *(guard.node for guard in self.guards)]
+            check_left(topological_order(*[x for x in wanted if isinstance(x, Value)]))
 
     def read(self, node: Value, how: str) -> None:
         """Note that a number left the record."""
@@ -219,6 +226,7 @@ def record(
     if recorder.other_way or (expected is not None and len(recorder.guards) < len(expected)):
         return None
     leaves, out_spec = flatten(result, result=True)
+    recorder.check_left(leaves)
     outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
     return Recording(inputs, outputs, out_spec, recorder.guards, recorder.reads, recorder.elsewhere)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.forks import keeping
-from nodegrad.compiler.record import Recorder, Way, named, numbers_of, record
+from nodegrad.compiler.record import Recorder, Way, current_recorder, named, numbers_of, record
 from nodegrad.compiler.trace import MakeBackend, Trace, make_trace, refuse, verify
 from nodegrad.graph import recording
 from nodegrad.transforms import plain_places
@@ -249,6 +249,8 @@ class Ways:
         f = self.function()
         self.eager += 1
         leaves, spec = flatten(f(*self.arguments(f, numbers)), result=True)
+        if (recorder := current_recorder()) is not None:
+            recorder.check_left(leaves)
         return spec, numbers_of(leaves, f)
 
     def arguments(self, f: Any, numbers: Sequence[float]) -> Sequence[Any]:
