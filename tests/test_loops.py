@@ -382,3 +382,123 @@ def test_condition_that_is_not_a_number_is_named(tier, answer):
 def test_scan_over_a_number_is_named():
     with pytest.raises(TypeError, match=r"scan takes xs as a list or array, or several; got 3\.0"):
         ng.scan(lambda state, x: (state, None), 0.0, 3.0)
+
+
+def forward(f):
+    return lambda x: ng.jvp(f, (x,), (1.0,))[1]
+
+
+SELECTED = {  # what the loop did not select meets an infinite derivative
+    "relu in a scan": (lambda x: ng.sqrt(ng.scan(lambda c, i: (ng.relu(c), c), x, [0.0, 0.0])[0]), -0.5),
+    "clip in a scan": (
+        lambda x: ng.acos(ng.scan(lambda c, i: (ng.clip(c, -1, 1), c), x, [0.0, 0.0])[0]),
+        2.0,
+    ),
+    "what a scan gives out": (
+        lambda x: ng.sqrt(ng.scan(lambda c, i: (c, ng.relu(c)), x, [0.0, 0.0])[1][1]),
+        -0.5,
+    ),
+    "an item": (lambda x: ng.sqrt(ng.scan(lambda c, i: (ng.relu(c + i), c), 0.0, [x, x])[0]), -0.5),
+    "relu in a while loop": (
+        lambda x: ng.sqrt(
+            ng.while_loop(lambda s: s[0] < 2.0, lambda s: (s[0] + 1.0, ng.relu(s[1])), (0.0, x))[1]
+        ),
+        -0.5,
+    ),
+    "a state that is overwritten": (
+        lambda x: ng.sqrt(
+            ng.while_loop(lambda s: s[0] < 2.0, lambda s: (s[0] + 1.0, s[0] * 0.0), (0.0, x))[1]
+        ),
+        3.0,
+    ),
+    "an infinite derivative in a later turn": (
+        lambda x: ng.scan(lambda s, i: ((ng.relu(s[0]), ng.sqrt(s[0])), None), (x, x), [0.0] * 3)[0][1],
+        -0.5,
+    ),
+    "an infinite derivative before x comes in": (
+        lambda x: ng.scan(lambda c, i: (ng.sqrt(c) + x * i, c), 0.0, [1.0, 1.0])[0],
+        2.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["fast", "exact"])
+@pytest.mark.parametrize("case", SELECTED)
+def test_what_a_loop_did_not_select_contributes_nothing(case, exact, backend):
+    f, x = SELECTED[case]
+    first = [ng.grad(f), forward(f), lambda x: ng.vjp(f, x)[1](1.0)]
+    for transform in [
+        *first,
+        ng.grad(ng.grad(f)),
+        forward(ng.grad(f)),
+        ng.grad(forward(f)),
+        forward(forward(f)),
+    ]:
+        expected = flat(transform(x))
+        compiled = ng.compile(transform, backend=backend, exact=exact)
+
+        np.testing.assert_allclose(flat(compiled(x)), expected, rtol=1e-12)
+        np.testing.assert_allclose(np.ravel(compiled.map([x] * 9)), expected * 9, rtol=1e-12)
+        assert not np.isnan(expected).any()
+
+
+def test_a_derivative_that_is_zero_at_a_point_keeps_the_next_one(backend):
+    f = lambda x: ng.scan(lambda c, i: (c * x, None), x, [0.0, 0.0])[0]  # noqa: E731  # x³
+    second, third = ng.grad(ng.grad(f)), ng.grad(ng.grad(ng.grad(f)))
+
+    assert (ng.compile(second, backend=backend)(0.0), ng.compile(third, backend=backend)(0.0)) == (0.0, 6.0)
+
+
+def test_an_inner_loop_that_reads_the_outer_state_closes_over_nothing_else(backend):
+    def turn(s):
+        return ng.while_loop(lambda t: t > 1.0, lambda t: t / (1.5 + s * s), s + 1.0)
+
+    compiled = ng.compile(lambda x: ng.scan(lambda c, i: (turn(c), None), x, [0.0] * 3)[0], backend=backend)
+
+    assert compiled(2.0) == pytest.approx(compiled.f(2.0))
+    assert compiled.stats()["parameters"] == 0
+
+
+def test_an_error_says_where_the_loop_is_that_keeps_state():
+    def f(x):
+        turns = iter([1.0, 2.0, 3.0])
+        return ng.scan(lambda c, i: (c + next(turns), None), x, [0.0] * 3)[0]
+
+    with pytest.raises(ValueError, match=rf"scan at .*:{f.__code__.co_firstlineno + 2} .* into the state"):
+        ng.compile(f)(1.0)
+
+
+def test_a_scan_of_one_turn_is_that_turn(backend):
+    def f(x):
+        seen = []
+        ng.scan(lambda c, i: (seen.append(c) or c * 2.0 if c > 1.0 else c, None), x, [0.0])
+        return ng.sum(seen)
+
+    assert [ng.compile(f, backend=backend)(x) for x in (2.0, 3.0)] == [2.0, 3.0]
+
+
+def test_a_body_that_raises_is_an_error_even_if_the_loop_makes_no_turn(backend):
+    compiled = ng.compile(lambda x: ng.while_loop(lambda s: s < 3.0, lambda s: {}[1], x), backend=backend)
+
+    with pytest.raises(KeyError):
+        compiled(1.0)
+    with pytest.raises(RuntimeError, match="a turn is recorded even if the loop makes none"):
+        compiled(5.0)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ng.while_loop(1.0, lambda s: s, 1.0), "while_loop takes its condition as a function"),
+        (lambda: ng.while_loop(lambda s: s < 1.0, 2.0, 1.0), "while_loop takes its body as a function"),
+        (lambda: ng.while_loop(lambda s: s, lambda s: s, 1.0, limit="a"), "limit as a whole number"),
+        (lambda: ng.scan(1.0, 1.0, [1.0]), "scan takes its body as a function"),
+        (lambda: ng.fori_loop(0, 3, 1.0, 1.0), "fori_loop takes its body as a function"),
+        (lambda: ng.fori_loop(0, Value(3.0), lambda i, s: s, 1.0), "write a while_loop"),
+        (lambda: ng.fori_loop(0, 2.5, lambda i, s: s, 1.0), r"whole numbers; got 0 of type int and 2\.5"),
+        (lambda: ng.compile(lambda n: ng.fori_loop(0, n, lambda i, s: s, 1.0))(3), "static="),
+    ],
+)
+def test_arguments_that_no_loop_takes_are_named(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()

@@ -234,7 +234,11 @@ def test_rows_of_the_strong_product(adjoint, partial):
 
     for found, expected in [
         (ops.strong_mul(adjoint, partial), product),
+        (ops.zero_mul(adjoint, partial), product if partial else 0.0),
+        (ops.zero_mul(partial, adjoint), product if partial else 0.0),
         (ops.strong_factor(adjoint, partial), kept),
+        (ng.grad(ops.zero_mul, 0)(adjoint, partial), kept),
+        (ng.grad(ops.zero_mul, 1)(adjoint, partial), adjoint),
         (ng.grad(ops.strong_mul, 0)(adjoint, partial), kept),
         (ng.grad(ops.strong_mul, 1)(adjoint, partial), adjoint),
         (ng.grad(ops.strong_factor, 0)(adjoint, partial), 0.0),

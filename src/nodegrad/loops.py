@@ -508,7 +508,7 @@ class Loop:
         self.lowered = self.roller.lower(self)
         count, size = len(self.after), len(self.given)
         made = [
-            Value.apply_op(Composite(f"loop[{index}]", "loop", self, index), operands)
+            Value.apply_op(Composite(f"loop[{index}]", "loop", self, index, selects=True), operands)
             for index in range(count + size * (self.turns or 0))
         ]
         return made[:count], [made[at : at + size] for at in range(count, len(made), size)] if size else []
@@ -567,7 +567,7 @@ def _jacobian(loop: Loop, operands: tuple[Value, ...], wanted: Sequence[int]) ->
                 state.append(tangent)
                 first.append(literal(float(place == index)))
             recorder.inside.update(items, state)
-            tangents = forward_sweep(loop.order, seeds, dependents(loop.order, seeds), floats=False)
+            tangents = forward_sweep(loop.order, seeds, dependents(loop.order, seeds), False, strong=True)
             after += [_value(tangents.get(loop.after[place], 0.0)) for place in carried]
             in_given = {}
             for number, node in enumerate(loop.given):

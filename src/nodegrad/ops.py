@@ -347,6 +347,10 @@ def _strong_mul(adjoint: float, partial: float) -> float:
     return adjoint * partial if adjoint else 0.0
 
 
+def _zero_mul(adjoint: float, partial: float) -> float:
+    return adjoint * partial if adjoint and partial else 0.0
+
+
 def _strong_factor(adjoint: float, partial: float) -> float:
     return partial if adjoint or math.isfinite(partial) else 0.0
 
@@ -491,18 +495,22 @@ direction = Op("direction", "x/hypot", _direction,    (lambda x, y, out: div(squ
 # The chain rule's own product, used by the sweeps over Values. A zero adjoint is a strong zero: 0·inf = 0·nan = 0.
 # Its partial for the adjoint keeps a finite partial even where the adjoint is 0: x·exp(x) keeps its second derivative.
 # It selects: a zero factor is as strong in the next sweep, even if products along a branch not taken overflow.
+# Where a zero of the other factor is as strong, the product is zero_mul.
 strong_mul = Op("strong_mul", "*",  _strong_mul,      (lambda a, p, out: strong_factor(a, p), lambda a, p, out: a),
                                                       _RR, selects=True)
+zero_mul   = Op("zero_mul",   "*",  _zero_mul,        (lambda a, p, out: strong_factor(a, p),
+                                                       lambda a, p, out: strong_factor(p, a)),
+                                                      _RR, commutative=True, selects=True)
 strong_factor = Op("strong_factor", "finite", _strong_factor,
                                                       (None,
                                                        lambda a, p, out: ne(a, 0.0) + eq(a, 0.0) * eq(p - p, 0.0)),
-                                                      _RR)
+                                                      _RR, selects=True)
 # fmt: on
 
 # A number written in the code. Not a row: it has no operands and is never differentiated.
 constant = Op("constant", "", lambda: nan, (), ())
 
-PRIVATE = {one_minus_square, direction, strong_mul, strong_factor}  # no names for users
+PRIVATE = {one_minus_square, direction, strong_mul, zero_mul, strong_factor}  # no names for users
 COMPARISONS = {lt, le, gt, ge, eq, ne}  # their results are 0 or 1
 
 TABLE: dict[str, Op] = {}

@@ -13,7 +13,7 @@ from threading import RLock
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.ops import COMPARISONS, Op, add, constant, dot, mul, strong_factor, strong_mul, where
+from nodegrad.ops import COMPARISONS, Op, add, constant, dot, mul, strong_factor, strong_mul, where, zero_mul
 
 __all__ = ()
 
@@ -163,13 +163,16 @@ def forward_sweep(
     seeds: Mapping[Any, Number],
     active: Collection[Any] | None = None,
     floats: bool = True,
+    strong: bool = False,
 ) -> dict[Any, Number]:
     """Carry tangents (∂node/∂input) from the seeded inputs on to every node that depends on them.
 
     The arguments and the result are those of `reverse_sweep`, with tangents for adjoints.
 
     An operand that was not selected passes no tangent on. That may differ between runs of what is recorded,
-    so a sweep over Values keeps a mask beside such a tangent, which is 0 where there is no tangent.
+    so a sweep over Values keeps a mask beside such a tangent, which is 0 where there is no tangent. Inside a
+    loop the tangents of the state come from other turns, without a mask: a `strong` sweep needs no masks, as
+    every tangent of 0 counts as none.
     """
     tangents = dict(seeds)
     masks: dict[Any, Number] = {}
@@ -185,10 +188,10 @@ def forward_sweep(
                 passes = partial if mask is None else where(mask, partial, 0.0)
             if mask is not None and not _is_finite(partial):
                 partial = strong_factor(mask, partial)
-            contribution = chain(partial, tangents[operand])
+            contribution = chain(partial, tangents[operand], strong)
             tangents[node] = tangents[node] + contribution if node in tangents else contribution
             passed.append(passes)
-        if passed and None not in passed:
+        if passed and None not in passed and not strong:
             masks[node] = _any(passed)
     for watcher in tuple(watchers):
         watcher("forward", order, seeds, tangents)
@@ -244,8 +247,7 @@ def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number
         if type(upstream) is not float:
             if upstream.op in COMPARISONS:
                 return where(upstream, downstream, 0.0)
-            # 0 wherever one of the two is 0; differentiable by both where they are finite
-            return strong_mul(strong_factor(downstream, upstream), downstream)
+            return zero_mul(downstream, upstream)
         if upstream == 0.0:
             return 0.0
     if type(downstream) is float:

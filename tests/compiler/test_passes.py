@@ -60,6 +60,8 @@ def test_subtraction_is_not_commutative():
         ((ops.sum, 0), "return x0"),
         ((ops.strong_mul, -1, 0), "return x0"),
         ((ops.strong_mul, -3, 0), "return 0.0"),
+        ((ops.zero_mul, -3, 0), "return 0.0"),
+        ((ops.zero_mul, 0, -4), "return 0.0"),
         ((ops.mul, 0, -2), "%0 = neg(x0)"),
         ((ops.square, 0), "%0 = mul(x0, x0)"),
         ((ops.reciprocal, 0), "%0 = div(1.0, x0)"),
@@ -71,6 +73,8 @@ def test_subtraction_is_not_commutative():
         ((ops.mul, 0, -3), "%0 = mul(x0, 0.0)"),
         ((ops.sub, 0, 0), "%0 = sub(x0, x0)"),
         ((ops.strong_mul, 0, -5), "%0 = strong_mul(x0, 2.0)"),
+        ((ops.zero_mul, -5, 0), "%0 = strong_mul(x0, 2.0)"),
+        ((ops.zero_mul, 0, 0), "%0 = zero_mul(x0, x0)"),
         ((ops.pow, 0, -5), "%0 = pow(x0, 2.0)"),
     ],
 )

@@ -20,7 +20,7 @@ SMOOTH = {
     "dot": 4,
     "where": 3,
 }
-SWEEPS_OWN = ("strong_mul", "strong_factor")
+SWEEPS_OWN = ("strong_mul", "zero_mul", "strong_factor")
 ANY = {name: row.arity or 4 for name, row in TABLE.items() if name not in SWEEPS_OWN}
 
 

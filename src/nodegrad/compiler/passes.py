@@ -156,6 +156,13 @@ def _strong_mul(rewriter: _Rewriter, operands: Operands) -> int | None:
     return rewriter.emit(ops.mul, operands) if number else rewriter.pool.slot(0.0)
 
 
+def _zero_mul(rewriter: _Rewriter, operands: Operands) -> int | None:
+    for factor, other in (operands, operands[::-1]):
+        if (number := rewriter.number(factor)) is not None:
+            return rewriter.emit(ops.strong_mul, (other, factor)) if number else rewriter.pool.slot(0.0)
+    return None
+
+
 def _strong_factor(rewriter: _Rewriter, operands: Operands) -> int | None:
     return operands[1] if rewriter.number(operands[0]) else None
 
@@ -191,6 +198,7 @@ _RULES: Rules = {
     ops.stop_gradient: (_same, False),
     ops.where: (_where, False),
     ops.strong_mul: (_strong_mul, True),
+    ops.zero_mul: (_zero_mul, True),
     ops.strong_factor: (_strong_factor, True),
     ops.take: (_take, True),
     ops.sum: (_sum, False),

@@ -19,7 +19,7 @@ from nodegrad.ops import sum as sum_op
 __all__ = ()
 
 _LONGEST_STRAIGHT = 24
-_INFIX = {"add", "sub", "mul", "div", "lt", "le", "gt", "ge", "eq", "ne", "strong_mul"}
+_INFIX = {"add", "sub", "mul", "div", "lt", "le", "gt", "ge", "eq", "ne", "strong_mul", "zero_mul"}
 
 
 class _Names:
@@ -123,7 +123,7 @@ def _lines(names: _Names, item: Item, uniform: bool) -> Iterator[str]:
 
 def _spelled(name: str, symbol: str, operands: list[str]) -> str:
     if name in _INFIX:
-        return f"{operands[0]} {'*' if name == 'strong_mul' else symbol} {operands[1]}"
+        return f"{operands[0]} {'*' if name in ('strong_mul', 'zero_mul') else symbol} {operands[1]}"
     return f"{name}({', '.join(operands)})"
 
 

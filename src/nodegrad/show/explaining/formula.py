@@ -77,7 +77,7 @@ class Formula:
 def _simpler(op: Op, operands: Sequence[Any]) -> Any:
     """Return what an operation that changes nothing or little comes to, None for any other."""
     x, y = (*operands, None, None)[:2]
-    if op in (ops.mul, ops.strong_mul):
+    if op in (ops.mul, ops.strong_mul, ops.zero_mul):
         for one, other in ((x, y), (y, x)):
             if _is(one, 1.0) or _is(one, -1.0):
                 return other if one > 0.0 else -other
@@ -124,6 +124,7 @@ BINDS = {
     "neg": NEGATIVE,
     "mul": PRODUCT,
     "strong_mul": PRODUCT,
+    "zero_mul": PRODUCT,
     "one_minus_square": SUM,
     "direction": PRODUCT,
 }
@@ -223,7 +224,7 @@ _INFIX: dict[str, tuple[str, tuple[float, ...]]] = {
     "one_minus_square": ("1 - {}^2", (ATOM,)),
     "direction": ("{0}/hypot({0}, {1})", (POWER, POWER)),
 }
-_INFIX["strong_mul"] = _INFIX["mul"]
+_INFIX["strong_mul"] = _INFIX["zero_mul"] = _INFIX["mul"]
 _FRACTIONS = {
     "mul": (r"{} \cdot {}", (NEGATIVE, PRODUCT)),
     "div": (r"\frac{{{}}}{{{}}}", (0.0, 0.0)),
@@ -241,10 +242,11 @@ _FRACTIONS = {
         (0.0,) * 3,
     ),
 }
-_FRACTIONS["strong_mul"] = _FRACTIONS["mul"]
+_FRACTIONS["strong_mul"] = _FRACTIONS["zero_mul"] = _FRACTIONS["mul"]
 _PYTHON: dict[str, tuple[str, tuple[float, ...]]] = {
     "mul": ("{}*{}", (PRODUCT, PRODUCT)),
     "strong_mul": ("{}*{}", (PRODUCT, PRODUCT)),
+    "zero_mul": ("{}*{}", (PRODUCT, PRODUCT)),
 }
 _PYTHON |= {"pow": ("{}**{}", (ATOM, ATOM)), "square": ("{}**2", (ATOM,)), "exp": ("exp({})", (0.0,))}
 _PYTHON |= {"one_minus_square": ("1 - {}**2", (ATOM,))}
