@@ -146,7 +146,7 @@ def test_what_somebody_may_have_changed_is_compiled_anew(change, cache, compilin
     np.testing.assert_equal(found, expected)
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="pipes and links are of Unix")
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this platform has no pipes")
 @pytest.mark.parametrize("make", ["pipe", "folder", "link", "link to the code", "link to nothing"])
 def test_only_plain_files_are_read_and_replaced(make, cache, compiling, tmp_path):
     expected = saved(tmp_path / "f.json")
@@ -175,7 +175,7 @@ def test_only_plain_files_are_read_and_replaced(make, cache, compiling, tmp_path
         assert make == "folder" or path.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="a user's folder on Windows is nobody else's")
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this platform has no users of files")
 def test_nothing_is_written_where_others_may_write(cache, tmp_path):
     cache.mkdir(parents=True)
     cache.chmod(0o777)
@@ -185,7 +185,7 @@ def test_nothing_is_written_where_others_may_write(cache, tmp_path):
     assert not [*cache.iterdir()]
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows has another variable for the home")
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="this platform has another variable for the home")
 @pytest.mark.parametrize("home", ["home", "relative"])
 def test_a_relative_folder_is_ignored(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
