@@ -3,9 +3,11 @@
 import math
 import os
 import random
+import re
 import stat
 import sys
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -13,11 +15,12 @@ import pytest
 import needs
 import nodegrad as ng
 from nodegrad import Value, draw, draw_dot
+from nodegrad.show.drawing import dot
 from nodegrad.show.drawing.fold import circles, components
 from nodegrad.show.drawing.picture import blend
 from nodegrad.show.drawing.svg import ink
 from nodegrad.show.snapshot import snapshot
-from nodegrad.show.text import clean, number, plain_name
+from nodegrad.show.text import clean, number, part, plain_name
 from test_dot import HOSTILE
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -426,9 +429,19 @@ def test_without_graphviz_the_svg_is_ours(no_dot):
 
 
 def test_graphviz_lays_out_where_it_is(fake_dot):
-    fake_dot('cat > /dev/null; echo "<?xml?><svg>laid out by dot</svg>"')
+    fake_dot('cat > /dev/null; echo "<?xml?><svg width=\\"1\\">laid out by dot</svg>"')
 
-    assert draw(Value(1.0) + 2.0).svg == "<svg>laid out by dot</svg>\n"
+    svg = draw(Value(1.0) + 2.0).svg
+    assert svg.startswith('<svg class="nodegrad-dot" width="1"><style>')
+    assert svg.endswith("</style>laid out by dot</svg>\n")
+
+
+def test_every_colour_of_graphviz_has_one_for_dark_pages():
+    colours = set(re.findall("#[0-9a-f]{6}", Path(dot.__file__).read_text(encoding="utf-8")))
+    dark = part("dot.css").split("prefers-color-scheme: dark")[1]
+
+    assert len(colours) > 10
+    assert [colour for colour in colours if f'="{colour}"]' not in dark] == []
 
 
 @pytest.mark.parametrize("script", ["exec sleep 60", "exit 1", "echo no picture", "kill -9 $$"])
@@ -488,7 +501,7 @@ def test_a_port_of_graphviz_is_taken_where_there_is_no_dot(fake_dot, monkeypatch
     (tmp_path / "dot").rename(tmp_path / "graphviz-pure")
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    assert draw(Value(1.0) + 2.0).svg == "<svg>laid out by a port</svg>\n"
+    assert draw(Value(1.0) + 2.0).svg.endswith("</style>laid out by a port</svg>\n")
 
 
 def test_a_port_that_cannot_write_a_format_is_named(fake_dot, monkeypatch, tmp_path):

@@ -22,6 +22,7 @@ from nodegrad.show.drawing.still import Still, rasterized
 from nodegrad.show.drawing.svg import Picture, to_svg
 from nodegrad.show.paths import Path as Route
 from nodegrad.show.snapshot import Vertex, label_of, snapshot, values
+from nodegrad.show.text import part
 from nodegrad.value import Value
 
 __all__ = ["Drawing", "draw", "draw_dot"]
@@ -101,7 +102,13 @@ class Drawing(Still):
         if engine == "dot" or (engine is None and _program()):
             try:
                 text = self._graphviz("svg", None if engine else DOT_SECONDS).decode()
-                return text[text.index("<svg") :]
+                style = f"<style>{part('dot.css')}</style>"
+                return re.sub(
+                    "<svg([^>]*)>",
+                    rf'<svg class="nodegrad-dot"\1>{style}',
+                    text[text.index("<svg") :],
+                    count=1,
+                )
             except (OSError, RuntimeError, ValueError):  # ValueError: the output is not an SVG
                 if engine:
                     raise
