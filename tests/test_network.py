@@ -85,8 +85,24 @@ class Attention(ng.nn.Module):
 
 
 def test_a_model_whose_layers_may_run_side_by_side_is_not_guessed_at():
-    with pytest.raises(TypeError, match=r"one after the other; Attention does not\. draw\(model"):
+    with pytest.raises(TypeError, match=r"one after the other; Attention is something else\. draw"):
         ng.draw(Attention())
+
+
+@pytest.mark.parametrize(
+    ("between", "named"),
+    [(ng.nn.LayerNorm(3), "LayerNorm is something else"), (ng.nn.Layer(2, 2), "3 outputs.*2 inputs")],
+)
+def test_the_part_that_cannot_be_drawn_is_named(between, named):
+    model = ng.nn.Sequential(ng.nn.Layer(2, 3), between, ng.nn.Layer(3, 1))
+    with pytest.raises(TypeError, match=named):
+        ng.draw(model)
+
+
+def test_parts_without_parameters_are_left_out():
+    model = ng.nn.Sequential(ng.nn.Layer(2, 3), ng.nn.Dropout(0.5), ng.nn.Layer(3, 1))
+
+    assert repr(ng.draw(model)) == "<Network of 2, 3, 1>"
 
 
 def test_a_network_is_saved_and_shown(tmp_path, monkeypatch):

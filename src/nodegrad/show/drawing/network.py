@@ -115,13 +115,20 @@ def network(model: Any) -> Network:
         TypeError: if it is not such a model.
     """
     layers = _layers(model)
-    sizes = [(len(layer.neurons[0].w), len(layer.neurons)) for layer in layers or []]
-    if not layers or any(before[1] != after[0] for before, after in pairwise(sizes)):
-        raise TypeError(
-            f"draw shows models that apply a list of layers one after the other; {type(model).__name__} does "
-            "not. draw(model(x)) draws the graph of any model."
-        )
+    if not layers:
+        raise _undrawn(f"{type(model).__name__} has none")
+    for before, after in pairwise(layers):
+        outputs, inputs = len(before.neurons), len(after.neurons[0].w)
+        if outputs != inputs:
+            raise _undrawn(f"here a layer of {outputs} outputs comes before one of {inputs} inputs")
     return Network(layers)
+
+
+def _undrawn(reason: str) -> TypeError:
+    return TypeError(
+        f"draw shows models that apply layers of neurons one after the other; {reason}. draw(model(x)) draws "
+        "the graph of any model."
+    )
 
 
 @dataclass(frozen=True)
@@ -131,17 +138,22 @@ class _Alone:
     neurons: tuple[Any, ...]
 
 
-def _layers(model: Any) -> list[Any] | None:
-    """List the layers that a model applies in turn; None if a part with parameters is not a layer."""
+def _layers(model: Any) -> list[Any]:
+    """List the layers that a model applies in turn.
+
+    Raises:
+        TypeError: if a part with parameters is not a layer of neurons.
+    """
     if hasattr(model, "neurons"):
         return [model]
     if hasattr(model, "w") and hasattr(model, "b"):
         return [_Alone((model,))]
     parts = getattr(model, "layers", getattr(model, "modules", None))
     if not isinstance(parts, list):
-        return None if getattr(model, "parameters", list)() else []
-    found = list(map(_layers, parts))
-    return None if None in found else [layer for layers in found for layer in layers or []]
+        if getattr(model, "parameters", list)():
+            raise _undrawn(f"{type(model).__name__} is something else")
+        return []
+    return [layer for part in parts for layer in _layers(part)]
 
 
 def _title(neuron: Any) -> str:
