@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from sklearn.datasets import load_wine
 
 import nodegrad as ng
@@ -42,9 +43,10 @@ for kind, row in enumerate(weights):
     named = ", ".join(f"{wines.feature_names[j]} {row[j]:+.2f}" for j in strongest)
     print(f"kind {kind} is told by {named}")
 
-figure, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
-shown = ax.imshow(weights, cmap="RdBu", vmin=-abs(weights).max(), vmax=abs(weights).max())
-ax.set_xticks(range(13), [name.split("_")[0] for name in wines.feature_names], rotation=60, ha="right")
+figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+signs = LinearSegmentedColormap.from_list("signs", ["#D55E00", "white", "#0072B2"])  # as in ng.plots
+shown = ax.imshow(weights, cmap=signs, vmin=-abs(weights).max(), vmax=abs(weights).max())
+ax.set_xticks(range(13), wines.feature_names, rotation=60, ha="right")
 ax.set_yticks(range(3), [f"kind {kind}" for kind in range(3)])
-figure.colorbar(shown, label="weight")
+figure.colorbar(shown, label="weight", shrink=0.6)
 figure.savefig(options.out / "wine.png")

@@ -271,10 +271,13 @@ def test_a_notebook_gets_a_sandboxed_frame():
 
 
 def test_a_page_is_saved_as_it_is(tmp_path):
-    page = player(diamond()[0])
+    out = diamond()[0]
+    page = player(out)
 
     assert page.save(tmp_path / "player.html").read_text(encoding="utf-8") == page.html
-    assert repr(page).startswith("<Player 'v₄, forward and backward'")
+    assert repr(page).startswith("<Player 'Forward and backward'")
+    out.label = "out"
+    assert repr(player(out)).startswith("<Player 'out, forward and backward'")
 
 
 def test_the_user_s_gradients_are_left_alone():

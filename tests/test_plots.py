@@ -41,7 +41,7 @@ class History:
 def test_loss_curve_shows_every_loss():
     ax = plots.loss_curve(History(), [3.0, np.float64(2.5), ng.Value(2.0)], labels=["a", "b"], title="two")
 
-    assert [drawn(line) for line in ax.lines] == [[(0, 4), (1, 2), (2, 1)], [(0, 3), (1, 2.5), (2, 2)]]
+    assert [drawn(line) for line in ax.lines] == [[(1, 4), (2, 2), (3, 1)], [(1, 3), (2, 2.5), (3, 2)]]
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("epoch", "loss", "two")
     assert legend(ax) == ["a", "b"]
 

@@ -57,7 +57,8 @@ def loss_curve(
     styled = _styled("loss_curve takes one label per run", series, marks.RUNS, labels)
     ax = marks.axes(ax, title)
     for losses, colour, line, label in styled:
-        ax.plot(losses, line, color=colour, label=label, marker="o" if len(losses) == 1 else None)
+        steps = range(1, len(losses) + 1)  # as `History.best_epoch` counts
+        ax.plot(steps, losses, line, color=colour, label=label, marker="o" if len(losses) == 1 else None)
     if log:
         ax.set_yscale("log")
     ax.set(xlabel=unit, ylabel="loss")
