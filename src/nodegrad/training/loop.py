@@ -157,8 +157,8 @@ def fit(
             batches = ArrayBatches(Samples(X, y, "fit", weights=weights), size, settings.seed, ranks)
         problem = Problem(model, loss_function, updates, batches.known, held_out(validation), ranks)
         problem.check()
-        output = Predictor(model)([batches.known[0][0]])
         for name in METRICS.keys() & settings.metrics.keys():  # whether it can be found for these targets
+            output = Predictor(model)([batches.known[0][0]])
             settings.metrics[name](output * len(batches.known), rows(batches.known.parts[1]))
         return problem, batches
 
