@@ -342,18 +342,53 @@ def test_f_is_not_called_again_for_derivatives():
     assert a.grad == pytest.approx(0.5 / 2**0.5)
 
 
-def test_a_solution_is_freed_with_its_last_user():
-    a = ng.Value(2.0)
+@pytest.mark.parametrize(
+    "solved",
+    [
+        lambda a: ng.root(lambda y: y * y - a, 1.0),
+        lambda a: ng.root(lambda p: [p[0] + p[1] - a - 2.0, p[0] * p[1] - 2.0], [0.0, 5.0])[0],
+        lambda a: ng.fixed_point(lambda y: 0.5 * (y + a / y), 1.0),
+    ],
+)
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_solution_is_freed_with_its_last_user(solved, order):
     gc.disable()
     try:
-        found = ng.root(lambda p: [p[0] + p[1] - a - 2.0, p[0] * p[1] - 2.0], [0.0, 5.0])
-        found[0].backward()
-        seen = weakref.ref(found[0])
-        del found
+        a = ng.Value(2.0) * 1.0
+        found = solved(a)
+        slope = found if order == 1 else ng.grad(solved)(a)
+        slope.backward()
+        seen = [weakref.ref(x) for x in (a, found, found.op.whole, slope)]
+        del a, found, slope
 
-        assert seen() is None
+        assert [x() for x in seen] == [None] * 4
     finally:
         gc.enable()
+
+
+def test_a_leaf_that_changed_since_is_refused():
+    a = ng.Value(2.0)
+    found = ng.root(lambda y: y * y - 3.0 * a, 1.0)
+
+    a.data = 3.0
+
+    with pytest.raises(RuntimeError, match="changed after root was computed"):
+        found.backward()
+
+
+@pytest.mark.parametrize("compiled", [lambda f: f, ng.compile], ids=["eager", "compiled"])
+def test_loops_and_operations_of_ones_own_inside_f_have_derivatives_of_every_order(compiled):
+    cube = ng.custom("cube", lambda x: x * x * x, lambda x, out: 3.0 * x * x)
+
+    def fifth_root(a):  # a loop multiplies by x twice more
+        return ng.root(lambda x: ng.fori_loop(0, 2, lambda _, y: y * x, cube(x)) - a, 1.5)
+
+    factor, power, f = 1.0, 0.2, fifth_root
+    for _ in range(3):
+        factor, power, f = factor * power, power - 1.0, ng.grad(f)
+        g = compiled(f)
+        for a in (3.0, 5.0):
+            assert g(a) == pytest.approx(factor * a**power, rel=1e-10)
 
 
 # Starts and brackets.
@@ -374,6 +409,15 @@ def test_brackets_may_reach_to_infinity():
 def test_roots_far_smaller_than_the_start_are_found():
     assert ng.root(lambda y: y * y - 1e-300, 1.0) == pytest.approx(1e-150, rel=1e-15)
     assert abs(ng.root(lambda y: y**3, 1.0)) < 1e-100
+
+
+def test_type_errors_say_what_f_is_called_with():
+    with pytest.raises(TypeError) as caught:
+        ng.root(lambda y: y * y - 2.0, [0.0, 3.0])
+    assert "root calls its function with all 2 numbers at once" in caught.value.__notes__[0]
+    with pytest.raises(TypeError) as caught:
+        ng.root(lambda y: y * "2", 1.0)
+    assert not hasattr(caught.value, "__notes__")
 
 
 def test_a_start_at_infinity_finds_nothing():

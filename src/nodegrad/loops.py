@@ -11,7 +11,7 @@ The file is long because its three parts are read together: the loops, one recor
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import get_ident
 from typing import Any
 
@@ -524,9 +524,22 @@ class Loop:
         operands = node.operands
         key = tuple(wanted), tuple(map(id, operands))
         if key not in self._jacobians:  # the operands are kept, too, so that no other gets their id
-            self._jacobians[key] = operands, _jacobian(self, operands, wanted)
+            self._jacobians[key] = operands, _jacobian(self._over(operands), operands, wanted)
         found: dict[int, Value] = self._jacobians[key][1][index]
         return [found.get(place) for place in wanted]
+
+    def _over(self, operands: tuple[Value, ...]) -> "Loop":
+        """Return the loop that reads these operands: others than its own if it was made again."""
+        read = operands[len(self.state) : len(self.state) + len(self.outside)]
+        again = {x: y for x, y in zip(self.outside, read, strict=True) if x is not y}
+        if not again:
+            return self
+        remake(self.order, again)
+        order, after, given = ([again.get(x, x) for x in xs] for xs in (self.order, self.after, self.given))
+        condition = None if self.condition is None else again.get(self.condition, self.condition)
+        found = replace(self, order=order, condition=condition, after=after, given=given)
+        found.outside, found.turn = list(read), self.turn
+        return found
 
 
 def _operation(op: Any) -> tuple[Any, ...]:
@@ -536,6 +549,13 @@ def _operation(op: Any) -> tuple[Any, ...]:
         kind = (whole.turn, whole.turns, whole.limit) if isinstance(whole, Loop) else op.name
         return kind, op.index
     return (op,)
+
+
+def remake(order: Iterable[Value], again: dict[Value, Value]) -> None:
+    """Make nodes once more with other operands: `again` has what replaces what, and gets the new nodes."""
+    for node in order:
+        assert node.op is not None, "an operation made it"
+        again[node] = Value.apply_op(node.op, tuple([again.get(x, x) for x in node.operands]))
 
 
 # The partials of a loop: the loop with tangents beside its state.

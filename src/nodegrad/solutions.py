@@ -5,6 +5,7 @@ never differentiated: it runs on numbers, or compiled in one native loop, and th
 what f closes over, with these partials. They are written over Values: there are derivatives of every order.
 """
 
+import copy
 import math
 import sys
 import warnings
@@ -14,10 +15,10 @@ from typing import Any
 from nodegrad import ops
 from nodegrad.graph import clock, dependents, topological_order
 from nodegrad.inputs import described
-from nodegrad.loops import left_by, repeat, rolling
+from nodegrad.loops import left_by, remake, repeat, rolling
 from nodegrad.ops import Composite, constant, div, gt, lt, plain, where
 from nodegrad.sweep import forward_sweep, reverse_sweep
-from nodegrad.trees import Spec, Tree, build, flatten
+from nodegrad.trees import LEAF, Spec, Tree, build, flatten
 from nodegrad.value import Value, literal, stand_in, tell_read
 
 __all__ = ["fixed_point", "root"]
@@ -66,7 +67,7 @@ def root(f: Callable[[Tree], Tree], start: Tree) -> Tree:
         low, high = (x if rolling() else _plain("root", x) for x in start)
         remedy = "In a bracket, f must have another sign at each end."
         return _solve("root", f, low, lambda evaluate, _: _bracketed(evaluate, low, high), remedy)
-    return _solve("root", f, start, _newton, "Try another start, or a bracket (lo, hi).")
+    return _solve("root", f, start, _newton, "Try another start; for one number, a bracket (lo, hi).")
 
 
 def fixed_point(f: Callable[[Tree], Tree], start: Tree) -> Tree:
@@ -96,9 +97,9 @@ def fixed_point(f: Callable[[Tree], Tree], start: Tree) -> Tree:
 
         def moved(x: list[Number]) -> list[Number]:
             if rolling():
-                return _numbers("fixed_point", f(build(spec, x)), len(x))
-            after = _numbers("fixed_point", f(build(spec, map(stand_in, x))), len(x))
-            return [_plain("fixed_point", each) for each in after]
+                return _called("fixed_point", f, spec, x)
+            after = _called("fixed_point", f, spec, [*map(stand_in, x)])
+            return [y._data if isinstance(y, Value) else y for y in after]
 
         def more(state: Any) -> Number:
             x, after, turns = state
@@ -131,14 +132,30 @@ def _solve(user: str, f: Callable[[Tree], Tree], start: Tree, find: Find, remedy
 
 
 def _plain(user: str, x: Any) -> float:
-    return x._data if isinstance(x, Value) else plain(x, user)
+    if not isinstance(x, Value):
+        return plain(x, user)
+    _tell_used(user, x)
+    return x._data
 
 
-def _numbers(user: str, y: Tree, count: int) -> list[Number]:
+def _tell_used(user: str, x: Value) -> None:
+    """Tell observers that the search looked at a number; compiled, it is a loop that looks at none."""
+    if not rolling():
+        tell_read(x, f"calls {user}() where it cannot be compiled")
+
+
+def _called(user: str, f: Callable[[Tree], Tree], spec: Spec, x: Sequence[Number]) -> list[Number]:
+    """Return the numbers f gives for x: as many as x has."""
+    try:
+        y = f(build(spec, x))
+    except TypeError as error:
+        if spec != LEAF:
+            error.add_note(f"{user} calls its function with all {len(x)} numbers at once, as start has them.")
+        raise
     numbers = flatten(y)[0]
-    if len(numbers) != count:
+    if len(numbers) != len(x):
         raise TypeError(
-            f"{user} takes a function that returns as many numbers as it takes, {count}; this one returned "
+            f"{user} takes a function that returns as many numbers as it takes, {len(x)}; this one returned "
             f"{described(y)}."
         )
     return [x if isinstance(x, Value) else plain(x, user) for x in numbers]
@@ -153,12 +170,8 @@ def _evaluate(
 ) -> tuple[list[Number], list[list[Number]]]:
     """Return f(x) and its Jacobian, as floats or as Values."""
     since = clock.tick()
-    given = _values(x)
-    variables = [stand_in(each) for each in x] if floats else [ops.identity(each) for each in given]
-    y = [
-        each if isinstance(each, Value) else literal(each)
-        for each in _numbers(user, f(build(spec, variables)), len(x))
-    ]
+    variables = [stand_in(each) for each in x] if floats else [ops.identity(each) for each in _values(x)]
+    y = _values(_called(user, f, spec, variables))
     order = topological_order(*y, since=since)
     columns = []
     for variable in variables:
@@ -292,7 +305,7 @@ class Solution:
         given = _values(x)
         variables = [stand_in(each._data) for each in given]
         since = clock.tick()
-        self.y = _values(_numbers(self.user, f(build(spec, variables)), len(x)))
+        self.y = _values(_called(self.user, f, spec, variables))
         order = topological_order(*self.y, since=since, constants=False)
         # What f makes itself is part of it, so only what was there before is an operand.
         known = set(variables)
@@ -300,9 +313,8 @@ class Solution:
         outside = [x for x in order if (x.op is None or x._time < since) and x not in known]
         outside = [x for x in outside if x.op is not constant]
         left_by(variables, self.user)
-        if not rolling():  # whoever compiles, in another thread, must not take the solution for a constant
-            for each in outside:
-                tell_read(each, f"is closed over by the function of a {self.user}, solved for numbers")
+        for each in outside:
+            _tell_used(self.user, each)
         if not outside and not any(isinstance(each, Value) for each in x):
             return x
         self.read = [*variables, *outside]
@@ -329,12 +341,13 @@ class Solution:
         return [rows[place][index] if place in rows else None for place in wanted]
 
     def _differentiate(self, operands: tuple[Value, ...], wanted: Sequence[int]) -> list[list[Number]]:
-        x, by = self._results(operands), [operands[index] for index in wanted]
+        # Operations of a copy: this one keeps what is made here, and a circle would not be freed at once.
+        other = copy.copy(self)
+        other._jacobians = {}
+        x, by = other._results(operands), [operands[index] for index in wanted]
         # What f made, made again of the solution, so that it can be differentiated once more.
         again: dict[Value, Value] = dict(zip(self.read, (*x, *operands[self.count :]), strict=True))
-        for node in self.order:
-            assert node.op is not None, "f made it"
-            again[node] = Value.apply_op(node.op, tuple([again.get(each, each) for each in node.operands]))
+        remake(self.order, again)
         order, y = [again[node] for node in self.order], [again.get(each, each) for each in self.y]
         active = dependents(order, [*x, *by])
         swept = [reverse_sweep(order, {each: 1.0}, active, floats=False) for each in y]

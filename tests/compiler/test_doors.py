@@ -236,6 +236,8 @@ FOLLOWED = {
     "asyncio.to_thread": lambda x: to_thread(lambda v: v * 2.0, x),
     "branches in an event loop": lambda x: in_event_loop(lambda v: either(v > 2.0, v), x),
     "branches in another context": lambda x: contextvars.copy_context().run(lambda: either(x > 2.0, x)),
+    "branches in an empty context": lambda x: contextvars.Context().run(either, x > 2.0, x),
+    "roots in a thread, of numbers": lambda x: x * in_thread(lambda: ng.root(lambda y: y * y - 2.0, 1.0)),
     "a compiled function": lambda x: ng.compile(lambda v: either(v > 2.0, v))(x),
     "a compiled function that closes over x": lambda x: ng.compile(lambda v: either(v > x, v))(2.0) * x,
     "a compiled function of a leaf": lambda x: double(3.0) * x,
@@ -265,6 +267,19 @@ REFUSED = {
     ".data": lambda x: either(x.data > 2.0, x),
     ".data of a leaf closed over": lambda x: x * weight.data,
     ".data in a thread": lambda x: either(in_thread(lambda: x.data) > 2.0, x),
+    ".data in an empty context": lambda x: either(contextvars.Context().run(lambda: x.data) > 2.0, x),
+    "root in a thread": lambda x: in_thread(ng.root, lambda y: y * y - x, 1.0),
+    "root in a pool of threads": lambda x: in_pool(ng.root, lambda y: y * y - x, (0.0, 9.0)),
+    "root in an empty context": lambda x: contextvars.Context().run(ng.root, lambda y: y * y - x, 1.0),
+    "root in an empty context, by ng.grad": ng.grad(
+        lambda x: contextvars.Context().run(ng.root, lambda y: y * y - x, 1.0)
+    ),
+    "the start of a root in a thread": lambda x: x * in_thread(ng.root, lambda y: y * y - 2.0, x),
+    "a bracket in a thread": lambda x: x * in_thread(ng.root, lambda y: y * y - 2.0, (0.0, x + 2.0)),
+    "fixed_point in a thread": lambda x: in_thread(ng.fixed_point, lambda y: 0.5 * (y + x / y), 1.0),
+    "fixed_point in an empty context": lambda x: contextvars.Context().run(
+        ng.fixed_point, lambda y: 0.5 * (y + x / y), 1.0
+    ),
     ".data in a pool of threads": lambda x: either(in_pool(lambda: x.data) > 2.0, x),
     "a branch in a thread": lambda x: in_thread(lambda: either(x > 2.0, x)),
     "a branch in a pool of threads": lambda x: in_pool(lambda: either(x > 2.0, x)),

@@ -91,9 +91,10 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
     for node in order:
         op = node.op
         if isinstance(op, Composite) and isinstance(op.whole, RecordedLoop):
-            if op.whole not in loops:
-                loops[op.whole] = add(op.whole.lowered, tuple(map(place, node.operands)))
-            slots[node] = add(result(op.index), (loops[op.whole],))
+            key = op.whole, tuple(map(place, node.operands))
+            if key not in loops:
+                loops[key] = add(op.whole.lowered, key[1])
+            slots[node] = add(result(op.index), (loops[key],))
         elif isinstance(op, Composite):  # a number of a solution is among its operands
             slots[node] = place(node.operands[op.index])
         elif op is not constant and op is not None and node not in slots:

@@ -125,7 +125,7 @@ class Recorder:
         """Note a guard."""
         if get_ident() != self._thread:
             self._note_elsewhere(node, "branches on a Value in another thread")
-        elif node not in self._seen and _current.get() is self and not self._roller.again:
+        elif node not in self._seen and current_recorder() is self and not self._roller.again:
             if self._expected is not None:
                 place = len(self.guards)
                 if self._expected[place : place + 1] != [answer]:
@@ -144,7 +144,7 @@ class Recorder:
         """Note that a number left the record."""
         if not self.is_of_this_thread:
             self._note_elsewhere(node, f"{how} in another thread")
-        elif len(self.reads) < 8 and _current.get() is self:
+        elif len(self.reads) < 8 and current_recorder() is self:
             self.reads.append(f"{calling_line()} {how}")
 
     def _note_elsewhere(self, node: Value, how: str) -> None:
@@ -156,8 +156,12 @@ class Recorder:
 
 
 def current_recorder() -> Recorder | None:
-    """Return the recorder of the function that is being recorded, if there is one."""
-    return _current.get()
+    """Return the recorder of the function that is being recorded, if there is one.
+
+    In an empty context, it is the last that began in this thread.
+    """
+    own = (x for x in reversed(observers()) if isinstance(x, Recorder) and x.is_of_this_thread)
+    return _current.get() or next(own, None)
 
 
 def drop_recorders() -> None:
