@@ -251,6 +251,7 @@ def test_opening_an_unknown_fold_names_the_known_ones():
 
 def test_an_expanded_value_gets_its_own_box_and_its_operands_too():
     loss, first = network(4, (2, 3, 1))
+    loss.backward()
 
     drawing = own(loss, fold=True, expand=[first[0]])
 
@@ -720,3 +721,14 @@ def test_a_transformer_is_drawn_as_embedding_attention_and_hidden_layer():
     assert "loop" not in symbols
     assert {"ReLU", "exp", "/"} <= set(symbols)
     assert drawing.boxes < 60
+
+
+@pytest.mark.parametrize("run", [False, True])
+def test_a_folded_picture_tells_gradients_once_there_are_some(run):
+    out = ng.nn.MLP(2, [16, 16, 1], activation="tanh", seed=1)([0.3, 1.0])
+    if run:
+        out.backward()
+    found = [text for box in texts(own(out)) for text in box]
+
+    assert any(text.startswith("data") for text in found)
+    assert any(text.startswith("grad") for text in found) == run

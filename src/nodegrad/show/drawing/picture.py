@@ -59,11 +59,11 @@ def picture(groups: Sequence[Group], outputs: Collection[Vertex], style: Style =
     boxes = [marked[vertex] for vertex in style.highlight if vertex in marked]
     links = set(pairwise(boxes)) if style.along else set(product(boxes, boxes))
     nodes: list[Node] = []
+    had_backward = bool(style.before) or any(vertex.grad for group in groups for vertex in group.members)
     for group in groups:
         kind = kind_of(group, outputs) + " highlight" * (group in boxes) + " stale" * is_stale(group)
-        nodes.append(
-            Node(cells(group, style.before), group.symbol, kind, shade(group), _title(group, len(nodes)))
-        )
+        texts = cells(group, style.before, had_backward or not style.fold)
+        nodes.append(Node(texts, group.symbol, kind, shade(group), _title(group, len(nodes))))
     edges = []
     for group in groups:
         for source, count in group.feeds:
@@ -100,7 +100,9 @@ def is_stale(group: Group) -> bool:
     return any(map(attrgetter("stale"), group.members))
 
 
-def cells(group: Group, before: Mapping[Any, float] = MappingProxyType({})) -> tuple[str, ...]:
+def cells(
+    group: Group, before: Mapping[Any, float] = MappingProxyType({}), gradients: bool = True
+) -> tuple[str, ...]:
     """Return the texts of a box: label, number, gradient; for several nodes their count and ranges."""
     if not group.members:
         return ("…",)
@@ -109,12 +111,12 @@ def cells(group: Group, before: Mapping[Any, float] = MappingProxyType({})) -> t
     if is_constant(group.members[0]):
         return tuple(filter(None, [data, many]))
     label = shorten(label_of_group(group), 40)
-    gradient = f"grad {_range([vertex.grad for vertex in group.members])}"
+    gradient = f"grad {_range([vertex.grad for vertex in group.members])}" if gradients else ""
     earlier = [before[vertex.value] for vertex in group.members if vertex.value in before]
     if earlier:
         gradient = f"grad {_range(earlier)} → {gradient.removeprefix('grad ')}"
     if many:
-        return ("\n".join([f"{label} {many}".strip(), f"data {data}", gradient]),)
+        return ("\n".join(filter(None, [f"{label} {many}".strip(), f"data {data}", gradient])),)
     return tuple(filter(None, [label, f"data {data}", gradient]))
 
 
