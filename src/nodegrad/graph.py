@@ -1,6 +1,7 @@
 """Walks over recorded graphs, and the clock by which they are recorded.
 
-A node is anything with `operands`, a tuple of nodes. Walks are iterative, so a graph may be of any depth.
+A node is anything with `operands`, a tuple of nodes, kept as a Value keeps them. Walks are iterative, so a
+graph may be of any depth.
 """
 
 import gc
@@ -32,18 +33,23 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
         node = pop()
         if node is None:  # the operands of the node below this mark are all in place
             place(pop())
-        elif node not in seen:
+            continue
+        while node not in seen:
             see(node)
-            operands = node.operands
-            if operands and (not since or node._time >= since):
-                push(node)
-                push(None)
-                if constants or len(operands) < 3:
-                    stack += operands[::-1]
-                else:
-                    stack += [x for x in operands[::-1] if x.op is not constant]
-            elif constants or node.op is not constant:
-                place(node)
+            first = node._first
+            if first is None or (since and node._time < since):
+                if constants or node.op is not constant:
+                    place(node)
+                break
+            push(node)
+            push(None)
+            second = node._second
+            if second is not None:
+                push(second)
+            elif type(first) is tuple:
+                stack += first[::-1] if constants else [x for x in first[::-1] if x.op is not constant]
+                break
+            node = first
     return order
 
 

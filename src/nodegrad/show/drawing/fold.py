@@ -49,8 +49,15 @@ class Group:
 
     @property
     def operands(self) -> tuple["Group", ...]:
-        """The groups that feed this one; the walks in `graph` use this name."""
+        """The groups that feed this one."""
         return tuple(source for source, _ in self.feeds)
+
+    _second = None
+
+    @property
+    def _first(self) -> tuple["Group", ...] | None:
+        """The operands where `topological_order` reads them."""
+        return self.operands or None
 
 
 def single(order: Sequence[Vertex]) -> list[Group]:
