@@ -29,7 +29,7 @@ class Recorded(Protocol):
 def lower(recorded: Recorded) -> tuple[Program, list[Value]]:
     """Return the program of a recording, and the Values that the function closes over: its parameters."""
     inputs, outputs = recorded.inputs, recorded.wanted
-    order = topological_order(*[node for node in outputs if isinstance(node, Value)])
+    order = topological_order(*[node for node in outputs if isinstance(node, Value)], constants=False)
     parameters = _closed_over(order, set(inputs))
     program = _program([*inputs, *parameters], order, outputs)
     return replace(program, inputs=len(inputs), parameters=len(parameters)), parameters
@@ -48,19 +48,14 @@ def lower_loop(recorded: RecordedLoop) -> Loop:
 
 
 def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[Any]) -> Program:
-    """Give every node a slot; constants that the order leaves out get theirs where they are read."""
-    slots: dict[Any, int] = {node: slot for slot, node in enumerate(inputs)}
+    """Give every node a slot."""
     pool = ConstantPool()
+    slots = _Slots(pool)
+    slots.update({node: slot for slot, node in enumerate(inputs)})
+    place = slots.__getitem__
     ops: list[Op] = []
     operands: list[tuple[int, ...]] = []
     loops: dict[Any, int] = {}
-
-    def place(node: Value) -> int:
-        slot = slots.get(node)
-        if slot is None:
-            assert node.op is constant, "operands come before what is made from them"
-            slot = slots[node] = pool.slot(node._data)
-        return slot
 
     def add(op: Op, read: tuple[int, ...]) -> int:
         ops.append(op)
@@ -90,6 +85,8 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
 
     for node in order:
         op = node.op
+        if op is None or op is constant or node in slots:
+            continue
         if isinstance(op, Composite) and isinstance(op.whole, RecordedLoop):
             key = op.whole, tuple(map(place, node.operands))
             if key not in loops:
@@ -97,14 +94,27 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
             slots[node] = add(result(op.index), (loops[key],))
         elif isinstance(op, Composite):  # a number of a solution is among its operands
             slots[node] = place(node.operands[op.index])
-        elif op is not constant and op is not None and node not in slots:
-            read = tuple(map(place, node.operands))
+        else:
+            x, y = node._first, node._second  # most operations have two operands
+            read = tuple(map(place, node.operands)) if y is None else (slots[x], slots[y])
             if op.composed is None:
                 slots[node] = add(op, read)
             else:
                 slots[node] = inline(op, read, [x._data for x in node.operands], node._data)
     outputs = [place(node) if isinstance(node, Value) else pool.slot(node) for node in wanted]
     return Program(len(inputs), 0, pool.numbers, ops, operands, outputs)
+
+
+class _Slots(dict[Value, int]):
+    """The slots of nodes. A constant gets one when it is first read."""
+
+    def __init__(self, pool: ConstantPool) -> None:
+        self.pool = pool
+
+    def __missing__(self, node: Value) -> int:
+        assert node.op is constant, "operands come before what is made from them"
+        slot = self[node] = self.pool.slot(node._data)
+        return slot
 
 
 class _Number:
