@@ -48,7 +48,8 @@ def reverse_sweep(
             continue
         for operand, partial in partials(node, active, floats):
             contribution = chain(adjoint, partial, node.op.selects)
-            adjoints[operand] = adjoints[operand] + contribution if operand in adjoints else contribution
+            before = adjoints.get(operand)
+            adjoints[operand] = contribution if before is None else before + contribution
     for watcher in tuple(watchers):
         watcher("reverse", order, seeds, adjoints)
     return adjoints
@@ -256,7 +257,9 @@ def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number
         return upstream if downstream == 1.0 else downstream * upstream
     if _is_finite(upstream):
         return downstream if upstream == 1.0 else -downstream if upstream == -1.0 else downstream * upstream
-    if hasattr(downstream, "apply_op") or hasattr(upstream, "apply_op"):
+    if hasattr(downstream, "apply_op"):
+        return downstream.apply_op(strong_mul, (downstream, upstream))
+    if hasattr(upstream, "apply_op"):
         return strong_mul(downstream, upstream)
     return downstream * upstream  # an array of numbers, which are not finite now: its maker looks at them
 

@@ -194,9 +194,13 @@ class Value(Methods):
             raise wrong_arity(op, len(operands))
         count = len(operands)
         out: Value = _new(Value)
-        out._data = op.value(*[operand._data for operand in operands])
-        out._first = operands if count > 2 else operands[0] if count else None
-        out._second = operands[1] if count == 2 else None
+        if count == 2:
+            out._first, out._second = x, y = operands
+            out._data = op.value(x._data, y._data)
+        else:
+            out._first = operands if count > 2 else operands[0] if count else None
+            out._second = None
+            out._data = op.value(*[operand._data for operand in operands])
         out._grad = NO_GRADIENT
         out._time = clock.now
         out.label = ""
