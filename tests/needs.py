@@ -12,7 +12,10 @@ import pytest
 
 STRICT = "NODEGRAD_TEST_ALL"  # set to 1 where everything is installed: a skipped test fails
 PLATFORM = "this platform "  # begins the reason of a skip that no installation can mend
-UNASKED = "could not import 'torch'"  # no extra installs it: hundreds of megabytes for one test
+UNASKED = (
+    "could not import 'torch'",
+    "could not import 'jax",
+)  # no extra installs them: hundreds of megabytes for a test each
 PROGRAMS = {  # what a test asks for: the commands that will do, and the Debian package that has one
     "chromium": (("chromium", "chromium-browser", "google-chrome"), "chromium"),
     "chromedriver": (("chromedriver",), "chromium-driver"),
@@ -54,7 +57,7 @@ def reason_of(report):
 def strict(report):
     """Make a skip a failure where every test must run."""
     reason = reason_of(report)
-    if os.environ.get(STRICT) == "1" and reason is not None and not reason.startswith((PLATFORM, UNASKED)):
+    if os.environ.get(STRICT) == "1" and reason is not None and not reason.startswith((PLATFORM, *UNASKED)):
         report.outcome = "failed"
         report.longrepr = f"skipped ({reason}), but {STRICT}=1 says that every test can run here"
     return report
