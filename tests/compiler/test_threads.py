@@ -404,6 +404,6 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_a_process_forked_while_the_compiler_is_imported_can_compile(run_python):
     assert run_python("-W", "ignore", "-c", FORK_WHILE_IMPORTING, timeout=60) == "9\n"
