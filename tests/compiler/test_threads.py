@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import signal
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -132,6 +133,63 @@ def test_kernels_of_an_interrupted_compilation_are_not_taken_for_later_ones(monk
     assert ng.compile(ng.custom("again", lambda x: x + 2.0, lambda x, out: 1.0))(1.0) == 3.0
 
 
+def test_the_main_thread_where_ctrl_c_is_raised_never_calls_llvm(monkeypatch):
+    from llvmlite.binding import ffi
+
+    callers = set()
+    call = ffi._lib_fn_wrapper.__call__
+
+    def seen(function, *arguments):
+        callers.add(get_ident())
+        return call(function, *arguments)
+
+    monkeypatch.setattr(ffi._lib_fn_wrapper, "__call__", seen)
+    f = ng.compile(lambda x: ng.sin(x * 0.7239) + ng.exp(x))
+    f(1.0), f.map(np.ones(3)), f.map(np.ones(3), reduce="sum")
+    del f
+    ng.compile(lambda x: ng.cos(x * 0.7239))(1.0)
+
+    assert callers
+    assert get_ident() not in callers
+
+
+INTERRUPT_COMPILATIONS = """
+import itertools, signal, time
+import numpy as np
+import nodegrad as ng
+
+class Interrupted(Exception):
+    pass
+
+def interrupt(*_):
+    raise Interrupted
+
+def compile_and_call(number):
+    f = ng.compile(lambda x: ng.sin(x * number) + ng.exp(x))
+    assert f(0.0) == 1.0
+    assert f.map(np.zeros(40), reduce="mean") == 1.0
+
+compile_and_call(1)
+signal.signal(signal.SIGALRM, interrupt)
+numbers, interrupted, deadline = itertools.count(2), 0, time.monotonic() + 3.0
+while time.monotonic() < deadline:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0007 * (interrupted % 29), 0.05)
+        while time.monotonic() < deadline:
+            compile_and_call(next(numbers))
+    except Interrupted:
+        interrupted += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+compile_and_call(0.5)
+print(interrupted > 20)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timers that signal")
+def test_compilations_that_are_interrupted_break_no_later_ones(run_python):
+    assert run_python("-W", "ignore", "-c", INTERRUPT_COMPILATIONS, timeout=60).strip() == "True"
+
+
 COMPILE_MEANWHILE = """
 from nodegrad.compiler.backends.llvm import native
 
@@ -149,7 +207,7 @@ compile_one(lambda: compile_one(lambda: None))
 """
 
 
-def test_a_signal_handler_may_compile_while_its_thread_compiles(run_python):
+def test_a_kernel_may_be_compiled_while_another_is_written(run_python):
     inner, outer = run_python("-c", COMPILE_MEANWHILE, timeout=20).split()
 
     assert inner != outer

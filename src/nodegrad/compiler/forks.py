@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ()
 
 keeping = RLock()  # while a trace is kept; never while a user's function runs: that may wait for a thread
-compiling = RLock()  # for every call of LLVM
+compiling = RLock()  # while LLVM works, which one thread calls
 importing = RLock()  # for imports after the first: the lock of a half-imported module is not ours to free
 
 _ORDER: tuple[Any, ...] = keeping, compiling, importing  # a thread that holds one takes only later ones

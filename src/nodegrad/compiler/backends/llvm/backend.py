@@ -91,8 +91,9 @@ class LlvmBackend:
     ) -> Array:
         """Return the outputs as an array [output, row], or write them to `out`, as `Backend` says."""
         found = np.empty((0 if out else len(self.program.outputs), count))
-        results = table_of(out or [found.T])
-        self._run(self.part("rows"), blocks, table_of(blocks), count, lambda: results, parameters)
+        written = out or [found.T]
+        results, kept = table_of(written), [*blocks, *written]
+        self._run(self.part("rows"), kept, table_of(blocks), count, lambda: results, parameters)
         return found
 
     def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
@@ -113,7 +114,7 @@ class LlvmBackend:
     def _run(
         self,
         part: "Part",
-        blocks: Sequence[Array],
+        kept: Sequence[Array],
         inputs: Table,
         count: int,
         room: Callable[[], Any],
@@ -136,7 +137,7 @@ class LlvmBackend:
         waiting = iter(enumerate(starts))
         found = [room() for _ in starts]
 
-        def work(_kept: Any = blocks) -> None:  # a piece may outlast a caller who is interrupted
+        def work(_kept: Any = kept) -> None:  # a piece may outlast a caller who is interrupted
             own = part.borrow()
             for place, start in waiting:
                 own.run(first, inputs, start, min(start + piece, count), count, found[place])

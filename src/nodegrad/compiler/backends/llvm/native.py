@@ -3,7 +3,6 @@
 import ctypes
 import ctypes.util
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +14,7 @@ import llvmlite.binding as llvm
 
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.spellings import ENDLESS, VECTOR_FUNCTIONS, call_endless
-from nodegrad.compiler.forks import compiling as lock
+from nodegrad.compiler.backends.llvm.thread import in_llvm_thread, later
 from nodegrad.compiler.spellings import FUNCTIONS
 
 __all__ = ()
@@ -51,7 +50,6 @@ class _Code:
 # A kernel stays as long as someone refers to it, and its engine as long as one of its kernels.
 _kernels: WeakValueDictionary[object, Kernel] = WeakValueDictionary()
 _engines: set[Any] = set()
-_unused: deque[Any] = deque()  # engines to be freed
 
 
 def _kept(engine: Any) -> _Code:
@@ -62,22 +60,12 @@ def _kept(engine: Any) -> _Code:
 
 
 def _free(engine: Any) -> None:
-    """Free an engine, here or in the thread that compiles: a finalizer must not wait for a lock."""
     _engines.discard(engine)
-    _unused.append(engine)
-    if lock.acquire(blocking=False):
-        try:
-            _free_unused()
-        finally:
-            lock.release()
-
-
-def _free_unused() -> None:
-    while _unused:
-        _unused.popleft().close()
+    later(engine.close)  # a finalizer must not wait
 
 
 @cache
+@in_llvm_thread
 def width() -> int:
     """Return how many doubles a vector register of this machine holds."""
     features = llvm.get_host_cpu_features()
@@ -87,6 +75,7 @@ def width() -> int:
 
 
 @cache
+@in_llvm_thread
 def registers() -> int:
     """Return how many vector registers there are."""
     machine = llvm.get_process_triple().split("-")[0]
@@ -147,14 +136,14 @@ def _add_missing_functions() -> None:
             llvm.add_symbol(name, address)
 
 
+@in_llvm_thread
 def refusal() -> str | None:
     """Return why no more native code can be loaded into this process; None if it can."""
-    with lock:
-        try:
-            llvm.check_jit_execution()
-        except OSError:  # SELinux, prctl(PR_SET_MDWE)
-            return "memory may not become executable in this process"
-        _machine()
+    try:
+        llvm.check_jit_execution()
+    except OSError:  # SELinux, prctl(PR_SET_MDWE)
+        return "memory may not become executable in this process"
+    _machine()
     if len(_engines) >= _most_engines():
         return f"{len(_engines):,} compiled programs are in use, and more would exhaust the memory mappings"
     return None
@@ -169,6 +158,7 @@ def _most_engines() -> float:
     return mappings // 3  # each takes two, and the process needs some
 
 
+@in_llvm_thread
 def compile_kernels(wanted: dict[Any, tuple[Write, int]], exact: bool) -> dict[Any, Kernel]:
     """Return every wanted kernel; those that someone uses in this process are not compiled again.
 
@@ -176,14 +166,12 @@ def compile_kernels(wanted: dict[Any, tuple[Write, int]], exact: bool) -> dict[A
         wanted: for each key what writes the kernel's body, and its vector length.
         exact: whether products and sums must be rounded apart.
     """
-    with lock:
-        _free_unused()
-        full = {key: (key, lanes, exact) for key, (_, lanes) in wanted.items()}
-        found = {key: _kernels.get(full[key]) for key in wanted}
-        missing = [key for key, kernel in found.items() if kernel is None]
-        for key, kernel in zip(missing, _compiled([wanted[key] for key in missing], exact), strict=True):
-            found[key] = _kernels[full[key]] = kernel
-        return cast(dict[Any, Kernel], found)
+    full = {key: (key, lanes, exact) for key, (_, lanes) in wanted.items()}
+    found = {key: _kernels.get(full[key]) for key in wanted}
+    missing = [key for key, kernel in found.items() if kernel is None]
+    for key, kernel in zip(missing, _compiled([wanted[key] for key in missing], exact), strict=True):
+        found[key] = _kernels[full[key]] = kernel
+    return cast(dict[Any, Kernel], found)
 
 
 def _compiled(kernels: list[tuple[Write, int]], exact: bool) -> list[Kernel]:
@@ -193,6 +181,7 @@ def _compiled(kernels: list[tuple[Write, int]], exact: bool) -> list[Kernel]:
     return load_kernels(code, callbacks)
 
 
+@in_llvm_thread
 def machine_code(kernels: list[tuple[Write, int]], exact: bool) -> tuple[bytes, list[dict[Any, Any]]]:
     """Return an object file that holds kernels, and the functions of Python that each calls."""
     texts: list[str] = []
@@ -203,31 +192,30 @@ def machine_code(kernels: list[tuple[Write, int]], exact: bool) -> tuple[bytes, 
         texts.append(body.text(f"kernel{number}", parameters))
         bodies.append(body)
     declarations = sorted(set().union(*[body.declarations for body in bodies]))
-    with lock:
-        lean = any(lanes > 1 for _, lanes in kernels)
-        code = _assembled("\n".join([*texts, *declarations, _ATTRIBUTES]), lean)
+    lean = any(lanes > 1 for _, lanes in kernels)
+    code = _assembled("\n".join([*texts, *declarations, _ATTRIBUTES]), lean)
     return code, [body.callbacks for body in bodies]
 
 
+@in_llvm_thread
 def load_kernels(code: bytes, callbacks: Sequence[dict[Any, Any]]) -> list[Kernel]:
     """Load an object file that `machine_code` made.
 
     An engine of its own is what can be freed; LLVM's newer interface keeps 10 kB of each library that is
     removed. It gets machine code: with IR it would take 390 kB instead of 75.
     """
-    with lock:
-        _free_unused()
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _new_machine())
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        engine.finalize_object()
-        kept = _kept(engine)
-        return [
-            Kernel(engine.get_function_address(f"kernel{number}"), kept, each)
-            for number, each in enumerate(callbacks)
-        ]
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _new_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    kept = _kept(engine)
+    return [
+        Kernel(engine.get_function_address(f"kernel{number}"), kept, each)
+        for number, each in enumerate(callbacks)
+    ]
 
 
 @cache
+@in_llvm_thread
 def machine() -> str:
     """Say what machine code depends on besides the program: processor, LLVM and the functions it calls."""
     _machine()
