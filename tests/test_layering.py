@@ -16,13 +16,14 @@ import nodegrad
 PACKAGE = Path(nodegrad.__file__).parent
 CORE = [
     "files",
+    "inputs",
     "ops",
     "special",
-    "inputs",
     "graph",
     "patterns",
     "sweep",
     "value",
+    "composites",
     "functions",
     "extend",
     "trees",

@@ -1,6 +1,8 @@
 """while_loop, scan and fori_loop: eager, compiled, mapped, differentiated to any order."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -360,6 +362,29 @@ def test_random_loops_agree_in_every_tier(data):
         assert np.array_equal([exact(*row) for row in rows], expected, equal_nan=True)
         found = np.transpose(ng.compile(ng.grad(f, (0, 1)), backend=backend).map(xs, ys))
         np.testing.assert_allclose(found, slopes, rtol=1e-7, atol=1e-9)
+
+
+def test_what_a_compiled_loop_recorded_is_freed_with_its_last_user():
+    seen = []
+
+    def f(x):
+        found = ng.while_loop(lambda s: s[0] < 3.0, lambda s: (s[0] + 1.0, s[1] * x), (0.0, x))[1]
+        seen.extend(map(weakref.ref, (x, found, found.op.whole)))
+        return found
+
+    def second(x):
+        slope = ng.grad(ng.grad(f))(x)
+        seen.append(weakref.ref(slope))
+        return slope
+
+    gc.disable()
+    try:
+        assert ng.compile(second)(2.0) == 12.0 * 2.0**2
+
+        assert len(seen) >= 4
+        assert [x() for x in seen] == [None] * len(seen)
+    finally:
+        gc.enable()
 
 
 TIERS = pytest.mark.parametrize("tier", [lambda f: f, ng.compile], ids=["eager", "compiled"])

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from nodegrad.graph import topological_order
-from nodegrad.inputs import described, whole
-from nodegrad.ops import plain
+from nodegrad.inputs import described, plain, whole
 from nodegrad.transforms import jacobian
 from nodegrad.trees import build, flatten
 from nodegrad.value import Value

@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from nodegrad.inputs import as_array, described, positive, whole
-from nodegrad.ops import plain
+from nodegrad.inputs import as_array, described, plain, positive, whole
 from nodegrad.trees import build, flatten, is_structure
 
 __all__ = [

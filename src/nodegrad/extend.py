@@ -5,7 +5,8 @@ from functools import wraps
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.ops import TABLE, Interval, Op, give_operators, plain
+from nodegrad.inputs import plain
+from nodegrad.ops import TABLE, Interval, Op, give_operators
 from nodegrad.value import Value
 
 __all__ = ["custom"]

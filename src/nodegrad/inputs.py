@@ -6,12 +6,48 @@ Arrays and data frames become arrays or lists of plain numbers here, and nowhere
 import math
 import sys
 from collections.abc import Iterable
+from numbers import Real
 from operator import index
 from typing import Any
 
-from nodegrad.ops import plain
-
 __all__ = ()
+
+
+def plain(number: Any, user: str) -> float:
+    """Convert a real number (int, bool, Fraction, NumPy scalar) to a float, or refuse it with the remedy.
+
+    Raises:
+        TypeError: for anything that is not one real number, naming `user` and what to do instead.
+    """
+    if type(number) is float:
+        return number
+    if issubclass(type(number), (int, float, Real)) or is_bool(number):
+        try:
+            return float(number)
+        except OverflowError:
+            return math.inf if number > 0 else -math.inf
+    kind = type(number).__name__
+    remedy = {
+        "str": "Convert it first: float(text).",
+        "complex": "Only real numbers are differentiated: use .real and .imag.",
+        "NoneType": "A function may have forgotten its return.",
+        "ndarray": "For an array apply NumPy's function to an object array of Values, or call this per "
+        "element.",
+        "MaskedArray": "Write array.filled(...), or drop what is masked.",
+        "MaskedConstant": "It is masked: write array.filled(...), or drop what is masked.",
+        "list": "Call this once per element.",
+        "tuple": "Call this once per element.",
+        "Value": "Use value.data for the number it holds.",
+        "Tensor": "Use tensor.item() for the number it holds.",
+        "ArrayImpl": "Use array.item() for the number it holds, or numpy.asarray(array) for NumPy's array.",
+    }.get(kind, "Convert it to a float first.")
+    raise TypeError(f"{user} takes a real number; got {number!r:.60} of type {kind}. {remedy}")
+
+
+def is_bool(number: Any) -> bool:
+    """Return whether this is a bool, Python's or NumPy's, which is not a real number to Python."""
+    kind = type(number)
+    return kind is bool or (kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"))
 
 
 def whole(user: str, argument: str, given: Any, least: int = 1, optional: bool = False) -> Any:
@@ -171,3 +207,11 @@ def as_lists(table: Any, user: str = "data") -> Any:
         return table
     found = as_list(table, user)
     return [as_lists(entry, user) for entry in found] if type(found) is list else found
+
+
+def endless(limit: int) -> RuntimeError:
+    """Return the error for a loop that does not end."""
+    return RuntimeError(
+        f"while_loop did not end within {limit:,} turns. Its condition may never fail for these numbers "
+        "(nan compares false with everything, but is true by itself); or raise limit=."
+    )

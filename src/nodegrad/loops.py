@@ -8,19 +8,22 @@ order, without a tape.
 The file is long because its three parts are read together: the loops, one recorded turn, and the partials.
 """
 
+import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import get_ident
 from typing import Any
 
+from nodegrad.composites import Composite, Whole, remake
 from nodegrad.graph import clock, dependents, topological_order
-from nodegrad.inputs import described, whole
-from nodegrad.ops import Composite, constant, identity, plain
+from nodegrad.inputs import described, endless, plain, whole
+from nodegrad.ops import constant, identity
 from nodegrad.sweep import forward_sweep
-from nodegrad.trees import LEAF, Spec, Tree, build, container, flatten
-from nodegrad.value import Value, leave, listen, literal, stand_in
+from nodegrad.trees import LEAF, Number, Spec, Tree, build, container, flatten
+from nodegrad.value import Value, as_value, leave, listen, literal, stand_in
 
 __all__ = ["fori_loop", "scan", "while_loop"]
 
@@ -106,7 +109,8 @@ def while_loop(
     """
     for name, function in (("condition", condition), ("body", body)):
         _check_function("while_loop", name, function)
-    return _repeat("while_loop", condition, body, state, whole("while_loop", "limit", limit, 0))
+    limit = whole("while_loop", "limit", limit, 0)
+    return _Repetition("while_loop", condition, lambda now, _: (body(now), None), state, None, limit).run()[0]
 
 
 def repeat(condition: Callable[[Tree], Any], body: Callable[[Tree], Tree], state: Tree) -> Tree:
@@ -114,43 +118,7 @@ def repeat(condition: Callable[[Tree], Any], body: Callable[[Tree], Tree], state
 
     So tiers whose last bits differ may make different numbers of turns.
     """
-    return _repeat("root", condition, body, state, None)
-
-
-def _repeat(
-    user: str,
-    condition: Callable[[Tree], Any],
-    body: Callable[[Tree], Tree],
-    state: Tree,
-    limit: int | None,
-) -> Tree:
-    roller = _roller.get()
-    if roller is not None:
-
-        def turn(now: Tree, _: Tree) -> tuple[Any, Tree, Tree]:
-            go = condition(now)
-            try:
-                return go, body(now), None
-            except Exception as error:
-                if not isinstance(go, Value) or go._data:
-                    raise
-                raise RuntimeError(
-                    f"{user} was given a body that raises an error where its condition does not hold: "
-                    f"{type(error).__name__}: {error}. Compiled, a turn is recorded even if the loop makes "
-                    "none."
-                ) from error
-
-        found = _roll(user, roller, turn, state, None, limit)
-        assert found is not None, "only scans are recorded turn by turn"
-        return found[0]
-    spec = _checked(user, state)
-    turns = 0
-    while _holds(user, condition(state)):
-        if turns == limit:
-            raise endless(turns)
-        state = _next(user, spec, body(state))
-        turns += 1
-    return state
+    return _Repetition("root", condition, lambda now, _: (body(now), None), state, None, None).run()[0]
 
 
 def scan(
@@ -184,23 +152,7 @@ def scan(
             keeps what changes from turn to turn, or a Value of a turn is kept.
     """
     _check_function("scan", "body", body)
-    rows = _rows(xs, length)
-    roller = _roller.get()
-    if roller is not None and len(rows) > 1:
-
-        def turn(now: Tree, x: Tree) -> tuple[Any, Tree, Tree]:
-            return None, *_pair(body(now, x))
-
-        found = _roll("scan", roller, turn, state, rows, 0)
-        if found is not None:
-            return found
-    spec = _checked("scan", state)
-    ys = []
-    for x in rows:
-        after, y = _pair(body(state, x))
-        state = _next("scan", spec, after)
-        ys.append(y)
-    return state, ys
+    return _Repetition("scan", None, lambda now, x: _pair(body(now, x)), state, _rows(xs, length)).run()
 
 
 def fori_loop(lower: int, upper: int, body: Callable[[Any, Tree], Tree], state: Tree) -> Tree:
@@ -233,14 +185,6 @@ def _check_function(user: str, argument: str, given: Any) -> None:
         raise TypeError(f"{user} takes its {argument} as a function of the state; got {described(given)}.")
 
 
-def endless(limit: int) -> RuntimeError:
-    """Return the error for a loop that does not end."""
-    return RuntimeError(
-        f"while_loop did not end within {limit:,} turns. Its condition may never fail for these numbers "
-        "(nan compares false with everything, but is true by itself); or raise limit=."
-    )
-
-
 def _rows(xs: Tree, length: int | None) -> list[Tree]:
     """Return what each turn takes."""
     if xs is None:
@@ -267,90 +211,133 @@ def _pair(found: Any) -> tuple[Tree, Tree]:
     return found
 
 
-def _next(user: str, spec: Spec, state: Tree) -> Tree:
-    """Return the next state, if it has the structure of the first."""
-    if _checked(user, state) != spec:
-        raise TypeError(
-            f"{user} takes a body that returns a state of the structure it takes; this one returned "
-            f"{described(state)}."
-        )
-    return state
+@dataclass
+class _Repetition:
+    """A loop as it is asked for.
 
+    Attributes:
+        user: the function that was called.
+        condition: says of a state whether there is another turn; None: there is a turn for each of the rows.
+        body: a function from the state and a row to the next state and what the turn gives out.
+        state: the first state.
+        rows: what the turns take; None if there is a condition.
+        limit: how many turns are an error, if there is a condition; None: it settles.
+    """
 
-def _checked(user: str, state: Tree) -> Spec:
-    """Return how a state is structured, if it holds numbers."""
-    leaves, spec = flatten(state)
-    for x in leaves:
-        if not isinstance(x, Value):
-            plain(x, f"{user}, as its state,")
-    return spec
+    user: str
+    condition: Callable[[Tree], Any] | None
+    body: Callable[[Tree, Tree], tuple[Tree, Tree]]
+    state: Tree
+    rows: list[Tree] | None = None
+    limit: int | None = 0
 
+    def run(self) -> tuple[Tree, list[Tree]]:
+        """Return the last state, and what each turn gave out."""
+        roller = _roller.get()
+        rolled = roller and (self.rows is None or len(self.rows) > 1) and self.roll(roller)
+        return rolled or self.repeat()
 
-def _holds(user: str, answer: Any) -> bool:
-    """Return whether there is another turn."""
-    return bool(answer if isinstance(answer, Value) else plain(answer, _from_condition(user)))
+    def repeat(self) -> tuple[Tree, list[Tree]]:
+        """Make one turn after the other."""
+        state, spec, ys = self.state, self.checked(self.state), []
+        for turn, x in enumerate(itertools.repeat(None) if self.rows is None else self.rows):
+            if self.condition is not None:
+                if not self.answer(state):
+                    break
+                if turn == self.limit:
+                    raise endless(turn)
+            after, y = self.body(state, x)
+            state = self.next(spec, after)
+            ys.append(y)
+        return state, ys
 
+    def roll(self, roller: Roller) -> tuple[Tree, list[Tree]] | None:
+        """Make it one operation; return None if it should be recorded turn by turn."""
+        leaves, spec = flatten(self.state)
+        first = [as_value(x, f"{self.user}, as its state,") for x in leaves]
+        taken = [flatten(() if row is None else row) for row in self.rows or ()]
+        if any(other != taken[0][1] for _, other in taken):
+            raise ValueError(f"{self.user} takes xs of one structure; these differ from turn to turn.")
+        items = [[as_value(x, "a loop") for x in row] for row, _ in taken]
+        start = clock.tick()
 
-def _from_condition(user: str) -> str:
-    return f"{user}, from its condition,"
+        def record() -> tuple[Loop, list[bool], Spec | None]:
+            now = _stand_ins(first)
+            x = _stand_ins(items[0] if items else ())
+            row = build(taken[0][1], x) if x else None
+            with listen(recorder := _Turn(self.user, {*now, *x}, start)):
+                go, after, y = self.turn(build(spec, now), row)
+            left_by([*now, *x], self.user)
+            self.next(spec, after)
+            given, given_spec = flatten(() if y is None else y)
+            loop = Loop(
+                now,
+                x,
+                None if go is None else as_value(go),
+                [as_value(x) for x in flatten(after)[0]],
+                [as_value(x, "a loop") for x in given],
+                None if self.rows is None else len(self.rows),
+                self.limit,
+                roller,
+                start,
+            )
+            return loop, recorder.answers, None if y is None else given_spec
+
+        loop, answers, given_spec = record()
+        for _ in range(roller.times - 1):
+            outer, roller.again = roller.again, True
+            try:
+                other, *rest = record()
+            except Exception as error:  # the first recording raised none
+                raise _keeps_state(self.user, roller) from error
+            finally:
+                roller.again = outer
+            if (other.described, *rest) != (loop.described, answers, given_spec):
+                raise _keeps_state(self.user, roller)
+        operands = (*first, *loop.outside, *itertools.chain(*items))
+        if _pays_turn_by_turn(loop, operands):
+            return None
+        last, ys = loop.made(operands)
+        return build(spec, last), [None if given_spec is None else build(given_spec, y) for y in ys]
+
+    def turn(self, state: Tree, row: Tree) -> tuple[Any, Tree, Tree]:
+        """Make one turn, even where the condition does not hold: its answer, the next state and y."""
+        go = None if self.condition is None else self.answer(state)
+        try:
+            return go, *self.body(state, row)
+        except Exception as error:
+            if not isinstance(go, Value) or go._data:
+                raise
+            raise RuntimeError(
+                f"{self.user} was given a body that raises an error where its condition does not hold: "
+                f"{type(error).__name__}: {error}. Compiled, a turn is recorded even if the loop makes none."
+            ) from error
+
+    def answer(self, state: Tree) -> Number:
+        """Return whether there is another turn, as the condition says it."""
+        assert self.condition is not None
+        go = self.condition(state)
+        return go if isinstance(go, Value) else plain(go, f"{self.user}, from its condition,")
+
+    def checked(self, state: Tree) -> Spec:
+        """Return how a state is structured, if it holds numbers."""
+        leaves, spec = flatten(state)
+        for x in leaves:
+            if not isinstance(x, Value):
+                plain(x, f"{self.user}, as its state,")
+        return spec
+
+    def next(self, spec: Spec, state: Tree) -> Tree:
+        """Return the next state, if it has the structure of the first."""
+        if self.checked(state) != spec:
+            raise TypeError(
+                f"{self.user} takes a body that returns a state of the structure it takes; this one returned "
+                f"{described(state)}."
+            )
+        return state
 
 
 # One turn, recorded on stand-ins.
-
-
-def _roll(
-    user: str,
-    roller: Roller,
-    turn: Callable[[Tree, Tree], tuple[Any, Tree, Tree]],
-    state: Tree,
-    rows: list[Tree] | None,
-    limit: int | None,
-) -> tuple[Tree, list[Tree]] | None:
-    """Return the last state and every y of a loop that is one operation; None to record it turn by turn."""
-    leaves, spec = flatten(state)
-    first, turns = _values(leaves, f"{user}, as its state,"), None if rows is None else len(rows)
-    taken = [flatten(() if row is None else row) for row in rows or ()]
-    shape = taken[0][1] if taken else None
-    if any(other != shape for _, other in taken):
-        raise ValueError(f"{user} takes xs of one structure; these differ from turn to turn.")
-    items = _values(taken[0][0]) if taken else []
-    start = clock.tick()
-
-    def record() -> tuple[Loop, list[bool], Spec | None]:
-        now, x = _stand_ins(first), _stand_ins(items)
-        with listen(recorder := _Turn(user, [*now, *x])):
-            go, after, y = turn(build(spec, now), build(shape, x) if x else None)
-        left_by([*now, *x], user)
-        given, given_spec = flatten(() if y is None else y)
-        after = _values(flatten(_next(user, spec, after))[0])
-        condition = None if turns is not None else _value(go, _from_condition(user))
-        loop = Loop(now, x, recorder.order, condition, after, _values(given), turns, limit, roller)
-        return loop, recorder.answers, None if y is None else given_spec
-
-    loop, answers, given_spec = record()
-    before = loop.described(start)
-    for _ in range(roller.times - 1):
-        if _again(user, roller, record, start) != (before, answers, given_spec):
-            raise _keeps_state(user, roller)
-    operands = (*first, *loop.outside, *_values([item for items, _ in taken for item in items]))
-    if _pays_turn_by_turn(loop, operands):
-        return None
-    last, ys = loop.results(operands)
-    if given_spec is None:
-        return build(spec, last), [None] * len(taken)
-    return build(spec, last), [build(given_spec, each) for each in ys]
-
-
-def _again(user: str, roller: Roller, record: Callable[[], Any], start: int) -> tuple[Any, ...]:
-    """Record a turn once more, and describe it. Its branches must be those known already."""
-    outer, roller.again = roller.again, True
-    try:
-        loop, answers, spec = record()
-    except Exception as error:  # what did not fail the first time
-        raise _keeps_state(user, roller) from error
-    finally:
-        roller.again = outer
-    return loop.described(start), answers, spec
 
 
 def _keeps_state(user: str, roller: Roller) -> ValueError:
@@ -361,49 +348,36 @@ def _keeps_state(user: str, roller: Roller) -> ValueError:
     )
 
 
-def _value(x: Any, user: str = "a loop") -> Value:
-    return x if isinstance(x, Value) else literal(plain(x, user))
-
-
-def _values(found: Iterable[Any], user: str = "a loop") -> list[Value]:
-    return [_value(x, user) for x in found]
-
-
-def _stand_ins(values: Sequence[Value]) -> list[Value]:
+def _stand_ins(values: Iterable[Value]) -> list[Value]:
     return [stand_in(x._data) for x in values]
 
 
 class _Turn:
-    """An observer of one turn: it collects what depends on the stand-ins, and refuses branches on that."""
+    """An observer of one turn: it refuses branches on what depends on the stand-ins, and reads of that."""
 
-    def __init__(self, user: str, known: Sequence[Value]) -> None:
-        self.user = user
-        self.inside = set(known)
-        self.order: list[Value] = []
+    def __init__(self, user: str, stand_ins: Collection[Value], start: int) -> None:
+        self.user, self.stand_ins, self.start = user, stand_ins, start
         self.answers: list[bool] = []  # of branches on what is outside
         self.thread = get_ident()
 
-    def made(self, node: Value) -> None:
-        """Note a node that depends on the turn."""
-        if get_ident() == self.thread and not self.inside.isdisjoint(node.operands):
-            self.inside.add(node)
-            self.order.append(node)
+    def _depends(self, node: Value) -> bool:
+        return node in dependents(topological_order(node, since=self.start), self.stand_ins)
 
     def decided(self, node: Value, answer: bool) -> None:
         """Refuse a branch on what depends on the turn."""
         if get_ident() == self.thread:
             self.answers.append(answer)
-            if node not in self.inside:
-                return
-            raise TypeError(
-                f"{self.user} was given a function that branches (`if`, `while`, `and`, `max` ...) on a "
-                "Value of the loop. Compiled, one recorded turn stands for all: choose with nodegrad.where, "
-                "maximum, minimum or clip, and write an inner loop with nodegrad.while_loop."
-            )
+            if self._depends(node):
+                raise TypeError(
+                    f"{self.user} was given a function that branches (`if`, `while`, `and`, `max` ...) on a "
+                    "Value of the loop. Compiled, one recorded turn stands for all: choose with "
+                    "nodegrad.where, maximum, minimum or clip, and write an inner loop with "
+                    "nodegrad.while_loop."
+                )
 
     def read(self, node: Value, how: str) -> None:
         """Refuse to let numbers out: those of one recorded turn say nothing about the others."""
-        if get_ident() == self.thread and node in self.inside:
+        if get_ident() == self.thread and self._depends(node):
             raise ValueError(
                 f"{self.user} was given a function that {how}, of a Value of the loop. Compiled, one "
                 "recorded turn stands for all: compute and choose with the Values themselves."
@@ -429,89 +403,70 @@ def _pays_turn_by_turn(loop: "Loop", operands: Sequence[Value]) -> bool:
 
 
 @dataclass(eq=False)
-class Loop:
-    """A loop as it is recorded: one turn on stand-ins.
+class Loop(Whole):
+    """A loop as it is recorded: one turn on stand-ins. Its numbers: the last state, and what turns give out.
 
     Attributes:
         state: stand-ins for the state.
         items: stand-ins for what a turn takes.
-        order: the nodes of a turn that depend on these, operands first.
         condition: the node that says whether there is another turn; None for a given number of turns.
         after: the next state.
         given: what a turn gives out.
         turns: the number of turns, or None.
         limit: how many turns are an error, if there is a condition; None: it settles.
         roller: who makes it one operation.
-        narrower: the loop that this one carries tangents beside: its results are among this one's.
-        outside: what is read from outside the loop.
+        start: a time before the turn was recorded.
+        narrower: what was made of the loop that this one carries tangents beside; it has the same results,
+            and more.
+        order: the nodes of a turn that depend on the stand-ins, operands first.
+        outside: what these read from outside the loop.
         lowered: what the roller made of it.
-        turn: what a turn computes, as `described` has it.
     """
 
     state: list[Value]
     items: list[Value]
-    order: list[Value]
     condition: Value | None
     after: list[Value]
     given: list[Value]
     turns: int | None
     limit: int | None
     roller: Roller
-    narrower: "Loop | None" = None
+    start: int
+    narrower: Any = None
 
     def __post_init__(self) -> None:
-        results = self._results()
-        needed = set(results)  # the order may list what an inner loop or a derivative no longer needs
-        for node in reversed(self.order):
-            if node in needed:
-                needed.update(node.operands)
-        self.order = [node for node in self.order if node in needed]
-        inside = {*self.state, *self.items, *self.order}
-        read = [operand for node in self.order for operand in node.operands] + results
-        self.outside = list(dict.fromkeys(x for x in read if x not in inside and x.op is not constant))
+        super().__init__("loop", len(self.after) + len(self.given) * (self.turns or 0))
+        self.results = [x for x in (self.condition, *self.after, *self.given) if x is not None]
+        walk = topological_order(*self.results, since=self.start, constants=False)
+        inside = dependents(walk, [*self.state, *self.items])
+        self.order, self.outside = split(walk, self.results, inside)
         self.lowered: Any = None
-        self.turn: Any = self.narrower and (self.narrower.turn, len(self.order))
         self._last: tuple[Any, Sequence[float]] = (None, ())
-        self._jacobians: dict[Any, Any] = {}
 
-    def _results(self) -> list[Value]:
-        return [x for x in (self.condition, *self.after, *self.given) if x is not None]
-
-    def described(self, start: int) -> tuple[list[Any], list[int]]:
-        """Return what a turn computes, equal for equal turns, and the ids of what it reads from outside.
-
-        What was made since the start is described; what is older is read.
-        """
-        places = {x: ("stand-in", place) for place, x in enumerate([*self.state, *self.items])}
+    @cached_property
+    def described(self) -> tuple[list[Any], list[int]]:
+        """Return what a turn computes, equal for equal turns, and the ids of what is older and read."""
+        places = {x: place for place, x in enumerate([*self.state, *self.items])}
         found: list[Any] = []
-        reads: list[int] = []
-        for node in topological_order(*self._results(), since=start):
+        older: list[int] = []
+        for node in topological_order(*self.results, since=self.start):
             if node in places:
                 continue
-            if node.op is constant:
-                entry: tuple[Any, ...] = "number", repr(node._data)
-            elif node._time < start:
-                entry = "outside", len(reads)
-                reads.append(id(node))
-            elif node.op is None:
-                entry = "leaf", repr(node._data)
+            if node._time < self.start and node.op is not constant:
+                found.append("older")
+                older.append(id(node))
+            elif not node.operands:
+                found.append((node.op, repr(node._data)))
             else:
-                entry = _operation(node.op), *[places[x] for x in node.operands]
-            places[node] = "node", len(found)
-            found.append(entry)
-        found.append([places[x] for x in self._results()])
-        self.turn = found
-        return found, reads
+                found.append((_described(node.op), [places[x] for x in node.operands]))
+            places[node] = len(places)
+        return [*found, [places[x] for x in self.results]], older
 
-    def results(self, operands: tuple[Value, ...]) -> tuple[list[Value], list[list[Value]]]:
+    def made(self, operands: tuple[Value, ...]) -> tuple[list[Value], list[list[Value]]]:
         """Return the last state, and what each turn gives out, for the first state, outside and all items."""
         self.lowered = self.roller.lower(self)
-        count, size = len(self.after), len(self.given)
-        made = [
-            Value.apply_op(Composite(f"loop[{index}]", "loop", self, index, selects=True), operands)
-            for index in range(count + size * (self.turns or 0))
-        ]
-        return made[:count], [made[at : at + size] for at in range(count, len(made), size)] if size else []
+        nodes, states, size = self.nodes(operands), len(self.after), len(self.given)
+        return nodes[:states], [nodes[states + size * turn :][:size] for turn in range(self.turns or 0)]
 
     def value(self, *numbers: float) -> Sequence[float]:
         """Run the loop. Every result of a call asks, so the last results are kept."""
@@ -519,118 +474,94 @@ class Loop:
             self._last = numbers, self.lowered.value(*numbers)
         return self._last[1]
 
-    def partials(self, index: int, node: Value, wanted: Sequence[int]) -> list[Any]:
-        """Return the partials of a result by the wanted operands; None for those known to be 0."""
-        operands = node.operands
-        key = tuple(wanted), tuple(map(id, operands))
-        if key not in self._jacobians:  # the operands are kept, too, so that no other gets their id
-            self._jacobians[key] = operands, _jacobian(self._over(operands), operands, wanted)
-        found: dict[int, Value] = self._jacobians[key][1][index]
-        return [found.get(place) for place in wanted]
+    def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Number]]:
+        """Return the partials of each result: results of the loop with tangents beside its state."""
+        return _jacobian(self._over(operands), operands, wanted)
 
-    def _over(self, operands: tuple[Value, ...]) -> "Loop":
+    def _over(self, operands: Sequence[Value]) -> "Loop":
         """Return the loop that reads these operands: others than its own if it was made again."""
         read = operands[len(self.state) : len(self.state) + len(self.outside)]
         again = {x: y for x, y in zip(self.outside, read, strict=True) if x is not y}
         if not again:
             return self
         remake(self.order, again)
-        order, after, given = ([again.get(x, x) for x in xs] for xs in (self.order, self.after, self.given))
+        after, given = ([again.get(x, x) for x in xs] for xs in (self.after, self.given))
         condition = None if self.condition is None else again.get(self.condition, self.condition)
-        found = replace(self, order=order, condition=condition, after=after, given=given)
-        found.outside, found.turn = list(read), self.turn
+        found = replace(self, condition=condition, after=after, given=given)
+        found.outside = list(read)
         return found
 
 
-def _operation(op: Any) -> tuple[Any, ...]:
+def split(
+    walk: Sequence[Value], results: Sequence[Value], inside: Collection[Value]
+) -> tuple[list[Value], list[Value]]:
+    """Return the operations of a walk that are inside, and what these and the results read from outside."""
+    order = [node for node in walk if node in inside and node.operands]
+    read = itertools.chain(*[node.operands for node in order], results)
+    return order, list(dict.fromkeys(x for x in read if x not in inside and x.op is not constant))
+
+
+def _described(op: Any) -> Any:
     """Describe an operation: a loop by its turn, for each recording makes another loop."""
-    if isinstance(op, Composite):
-        whole = op.whole
-        kind = (whole.turn, whole.turns, whole.limit) if isinstance(whole, Loop) else op.name
-        return kind, op.index
-    return (op,)
-
-
-def remake(order: Iterable[Value], again: dict[Value, Value]) -> None:
-    """Make nodes once more with other operands: `again` has what replaces what, and gets the new nodes."""
-    for node in order:
-        assert node.op is not None, "an operation made it"
-        again[node] = Value.apply_op(node.op, tuple([again.get(x, x) for x in node.operands]))
+    if not isinstance(op, Composite):
+        return op
+    whole = op.whole
+    turn = (whole.described[0], whole.turns, whole.limit) if isinstance(whole, Loop) else op.name
+    return turn, op.index
 
 
 # The partials of a loop: the loop with tangents beside its state.
 
 
-def _jacobian(loop: Loop, operands: tuple[Value, ...], wanted: Sequence[int]) -> list[dict[int, Value]]:
-    """Return, for each result, its partials by the wanted operands; those known to be 0 are left out."""
-    states, reads, turns = len(loop.state), len(loop.outside), loop.turns or 0
+def _jacobian(loop: Loop, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Any]]:
+    states, size = len(loop.state), len(loop.items)
+    outside = states + len(loop.outside)
     state, items, after, given = ([*x] for x in (loop.state, loop.items, loop.after, loop.given))
     first = [*operands[:states]]
     marked: list[int] = []  # the turn in which each item added is 1: it is 0 in the others
     places: list[tuple[dict[int, int], dict[int, int]]] = []  # of the tangents of state and given numbers
-    recorder = _Turn("a loop", [*loop.state, *loop.items, *loop.order])
-    with listen(recorder):
-        for index in wanted:
-            seeds: dict[Value, Any] = {}
-            if states <= index < states + reads:
-                seeds[loop.outside[index - states]] = 1.0
-            elif index >= states + reads:
-                turn, item = divmod(index - states - reads, len(loop.items))
-                seeds[loop.items[item]] = mark = stand_in(float(turn == 0))
-                items.append(mark)
-                marked.append(turn)
-            carried = _carried(loop, index, seeds)
-            in_state = {}
-            for place in carried:
-                in_state[place] = len(state)
-                seeds[loop.state[place]] = tangent = stand_in(float(place == index))
-                state.append(tangent)
-                first.append(literal(float(place == index)))
-            recorder.inside.update(items, state)
-            tangents = forward_sweep(loop.order, seeds, dependents(loop.order, seeds), False, strong=True)
-            after += [_value(tangents.get(loop.after[place], 0.0)) for place in carried]
-            in_given = {}
-            for number, node in enumerate(loop.given):
-                if node in tangents:
-                    in_given[number] = len(given)
-                    given.append(_value(tangents[node]))
-            places.append((in_state, in_given))
-    order = [*loop.order, *recorder.order]
-    wider = Loop(
-        state, items, order, loop.condition, after, given, loop.turns, loop.limit, loop.roller, narrower=loop
-    )
+    for index in wanted:
+        seeds: dict[Value, Any] = {}
+        if states <= index < outside:
+            seeds[loop.outside[index - states]] = 1.0
+        elif index >= outside:
+            turn, item = divmod(index - outside, size)
+            seeds[loop.items[item]] = mark = stand_in(float(turn == 0))
+            items.append(mark)
+            marked.append(turn)
+        carried = _carried(loop, index, seeds)
+        in_state = {place: len(state) + each for each, place in enumerate(carried)}
+        for place in carried:
+            seeds[loop.state[place]] = tangent = stand_in(float(place == index))
+            state.append(tangent)
+            first.append(literal(tangent._data))
+        tangents = forward_sweep(loop.order, seeds, dependents(loop.order, seeds), False, strong=True)
+        after += [as_value(tangents.get(loop.after[place], 0.0)) for place in carried]
+        reached = [number for number, node in enumerate(loop.given) if node in tangents]
+        in_given = {number: len(given) + each for each, number in enumerate(reached)}
+        given += [as_value(tangents[loop.given[number]]) for number in reached]
+        places.append((in_state, in_given))
+    wider = replace(loop, state=state, items=items, after=after, given=given, narrower=loop.lowered)
     taken: list[Value] = []
-    for turn in range(turns):
-        at = states + reads + turn * len(loop.items)
-        taken += operands[at : at + len(loop.items)]
+    for turn in range(loop.turns or 0):
+        taken += operands[outside + turn * size :][:size]
         taken += [literal(float(turn == each)) for each in marked]
-    last, ys = wider.results((*first, *wider.outside, *taken))
-    of_state = [
-        {index: last[at[place]] for index, (at, _) in zip(wanted, places, strict=True) if place in at}
-        for place in range(states)
-    ]
-    of_given = [
-        {index: y[at[number]] for index, (_, at) in zip(wanted, places, strict=True) if number in at}
-        for y in ys
-        for number in range(len(loop.given))
-    ]
-    return [*of_state, *of_given]
+    last, ys = wider.made((*first, *wider.outside, *taken))
+    rows = [[last[at[place]] if place in at else None for at, _ in places] for place in range(states)]
+    for y in ys:
+        rows += [
+            [y[at[number]] if number in at else None for _, at in places] for number in range(len(loop.given))
+        ]
+    return rows
 
 
 def _carried(loop: Loop, index: int, seeds: Collection[Value]) -> list[int]:
     """Return which numbers of the state come to depend on an operand, turn after turn."""
+    smooth = [node for node in loop.order if node.op is not None and not node.op.zero_derivative]
     found = {index} if index < len(loop.state) else set()
     while True:
-        sources = [*seeds, *[loop.state[place] for place in found]]
-        reached = _smooth_dependents(loop.order, sources)
+        reached = dependents(smooth, [*seeds, *[loop.state[place] for place in found]])
         more = {place for place, node in enumerate(loop.after) if node in reached} | found
         if more == found:
             return sorted(found)
         found = more
-
-
-def _smooth_dependents(order: Sequence[Value], sources: Collection[Value]) -> set[Value]:
-    """Collect what depends on the sources other than through operations whose derivative is 0."""
-    return dependents(
-        [node for node in order if node.op is not None and not node.op.zero_derivative], sources
-    )

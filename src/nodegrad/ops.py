@@ -19,8 +19,9 @@ import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
-from numbers import Real
 from typing import Any
+
+from nodegrad.inputs import plain
 
 # fmt: off
 __all__ = [
@@ -99,34 +100,6 @@ class Op:
         )
 
 
-class Composite(Op):
-    """One of the numbers that something computes together: a result of a loop, a number of a solution.
-
-    `whole` has `value(*numbers)`, which returns them all, and `partials(index, node, wanted)`: the partials of
-    one by the operands at the wanted places, numbers or Values; None for 0.
-    """
-
-    __slots__ = ("index", "whole")
-    whole: Any
-    index: int
-
-    def __init__(self, name: str, symbol: str, whole: Any, index: int, selects: bool = False) -> None:
-        super().__init__(
-            name, symbol, lambda *numbers: whole.value(*numbers)[index], _by_node, (), selects=selects
-        )
-        object.__setattr__(self, "whole", whole)
-        object.__setattr__(self, "index", index)
-
-    def partials_of(self, node: Any, wanted: Sequence[int]) -> Sequence[Any]:
-        """Return the partials by the operands at these places."""
-        found: Sequence[Any] = self.whole.partials(self.index, node, wanted)
-        return found
-
-
-def _by_node(operands: Any, out: Any) -> Any:
-    raise AssertionError("a composite operation is asked for its partials by node")
-
-
 def _row(name: str) -> Op:
     return TABLE[name]
 
@@ -183,42 +156,6 @@ def _names(code: types.CodeType) -> list[str]:
 def wrong_arity(op: Op, count: int) -> TypeError:
     """Return the error for an operation applied to a wrong number of operands."""
     return TypeError(f"{op.name} takes {op.arity} operand{'s' * (op.arity != 1)}; got {count}.")
-
-
-def plain(number: Any, user: str) -> float:
-    """Convert a real number (int, bool, Fraction, NumPy scalar) to a float, or refuse it with the remedy.
-
-    Raises:
-        TypeError: for anything that is not one real number, naming `user` and what to do instead.
-    """
-    if type(number) is float:
-        return number
-    if issubclass(type(number), (int, float, Real)) or is_bool(number):
-        try:
-            return float(number)
-        except OverflowError:
-            return inf if number > 0 else -inf
-    kind = type(number).__name__
-    remedy = {
-        "str": "Convert it first: float(text).",
-        "complex": "Only real numbers are differentiated: use .real and .imag.",
-        "NoneType": "A function may have forgotten its return.",
-        "ndarray": "For an array apply NumPy's function to an object array of Values, or call this per element.",
-        "MaskedArray": "Write array.filled(...), or drop what is masked.",
-        "MaskedConstant": "It is masked: write array.filled(...), or drop what is masked.",
-        "list": "Call this once per element.",
-        "tuple": "Call this once per element.",
-        "Value": "Use value.data for the number it holds.",
-        "Tensor": "Use tensor.item() for the number it holds.",
-        "ArrayImpl": "Use array.item() for the number it holds, or numpy.asarray(array) for NumPy's array.",
-    }.get(kind, "Convert it to a float first.")
-    raise TypeError(f"{user} takes a real number; got {number!r:.60} of type {kind}. {remedy}")
-
-
-def is_bool(number: Any) -> bool:
-    """Return whether this is a bool, Python's or NumPy's, which is not a real number to Python."""
-    kind = type(number)
-    return kind is bool or (kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"))
 
 
 # How each row is computed over floats: IEEE 754 as C has it, where Python's math module raises instead.

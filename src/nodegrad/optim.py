@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.inputs import described, positive, whole
-from nodegrad.ops import plain
+from nodegrad.inputs import described, plain, positive, whole
 from nodegrad.value import NO_GRADIENT, RESET, Value
 
 __all__ = [

@@ -10,8 +10,8 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from nodegrad.graph import clock, dependents, topological_order
-from nodegrad.inputs import described
-from nodegrad.ops import constant, identity, plain
+from nodegrad.inputs import described, plain
+from nodegrad.ops import constant, identity
 from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep, watchers
 from nodegrad.trees import Number, Sparse, Spec, Tree, build, flatten

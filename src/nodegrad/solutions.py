@@ -5,7 +5,6 @@ never differentiated: it runs on numbers, or compiled in one native loop, and th
 what f closes over, with these partials. They are written over Values: there are derivatives of every order.
 """
 
-import copy
 import math
 import sys
 import warnings
@@ -13,13 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nodegrad import ops
+from nodegrad.composites import Whole, remake
 from nodegrad.graph import clock, dependents, topological_order
-from nodegrad.inputs import described
-from nodegrad.loops import left_by, remake, repeat, rolling
-from nodegrad.ops import Composite, constant, div, gt, lt, plain, where
+from nodegrad.inputs import described, plain
+from nodegrad.loops import left_by, repeat, rolling, split
+from nodegrad.ops import div, gt, lt, where
 from nodegrad.sweep import forward_sweep, reverse_sweep
 from nodegrad.trees import LEAF, Spec, Tree, build, flatten
-from nodegrad.value import Value, literal, stand_in, tell_read
+from nodegrad.value import Value, as_value, stand_in, tell_read
 
 __all__ = ["fixed_point", "root"]
 
@@ -98,8 +98,7 @@ def fixed_point(f: Callable[[Tree], Tree], start: Tree) -> Tree:
         def moved(x: list[Number]) -> list[Number]:
             if rolling():
                 return _called("fixed_point", f, spec, x)
-            after = _called("fixed_point", f, spec, [*map(stand_in, x)])
-            return [y._data if isinstance(y, Value) else y for y in after]
+            return [y._data for y in _called("fixed_point", f, spec, [*map(stand_in, x)])]
 
         def more(state: Any) -> Number:
             x, after, turns = state
@@ -128,7 +127,7 @@ def _solve(user: str, f: Callable[[Tree], Tree], start: Tree, find: Find, remedy
     x = [where(found, each, math.nan) for each in x]
     if not compiled and not found:
         warnings.warn(f"{user} found no solution; the result is nan. {remedy}", RuntimeWarning, stacklevel=3)
-    return build(spec, Solution(user, len(x)).nodes(f, spec, x))
+    return build(spec, _recorded(user, f, spec, x))
 
 
 def _plain(user: str, x: Any) -> float:
@@ -144,8 +143,8 @@ def _tell_used(user: str, x: Value) -> None:
         tell_read(x, f"calls {user}() where it cannot be compiled")
 
 
-def _called(user: str, f: Callable[[Tree], Tree], spec: Spec, x: Sequence[Number]) -> list[Number]:
-    """Return the numbers f gives for x: as many as x has."""
+def _called(user: str, f: Callable[[Tree], Tree], spec: Spec, x: Sequence[Number]) -> list[Value]:
+    """Return the numbers f gives for x, as Values: as many as x has."""
     try:
         y = f(build(spec, x))
     except TypeError as error:
@@ -158,11 +157,7 @@ def _called(user: str, f: Callable[[Tree], Tree], spec: Spec, x: Sequence[Number
             f"{user} takes a function that returns as many numbers as it takes, {len(x)}; this one returned "
             f"{described(y)}."
         )
-    return [x if isinstance(x, Value) else plain(x, user) for x in numbers]
-
-
-def _values(x: Sequence[Number]) -> list[Value]:
-    return [each if isinstance(each, Value) else literal(each) for each in x]
+    return [as_value(x, user) for x in numbers]
 
 
 def _evaluate(
@@ -170,8 +165,8 @@ def _evaluate(
 ) -> tuple[list[Number], list[list[Number]]]:
     """Return f(x) and its Jacobian, as floats or as Values."""
     since = clock.tick()
-    variables = [stand_in(each) for each in x] if floats else [ops.identity(each) for each in _values(x)]
-    y = _values(_called(user, f, spec, variables))
+    variables = [stand_in(each) for each in x] if floats else [ops.identity(as_value(each)) for each in x]
+    y = _called(user, f, spec, variables)
     order = topological_order(*y, since=since)
     columns = []
     for variable in variables:
@@ -283,74 +278,64 @@ def _linear(matrix: list[list[Number]], columns: list[list[Number]]) -> list[lis
     return found
 
 
-# What is found, as an operation.
+# What is found, as operations.
 
 
-class Solution:
+def _recorded(user: str, f: Callable[[Tree], Tree], spec: Spec, x: list[Number]) -> list[Number]:
+    """Make what was found operations of what f closes over; if that is nothing, return it as it is."""
+    given = [as_value(each) for each in x]
+    variables = [stand_in(each._data) for each in given]
+    since = clock.tick()
+    y = _called(user, f, spec, variables)
+    left_by(variables, user)
+    walk = topological_order(*y, since=since, constants=False)
+    # What f makes itself is inside, so only what was there before is an operand.
+    inside = {*variables, *[node for node in walk if node.op is not None and node._time >= since]}
+    solution = Solution(user, variables, y, *split(walk, y, inside))
+    for each in solution.outside:
+        _tell_used(user, each)
+    if not solution.outside and not any(isinstance(each, Value) for each in x):
+        return x
+    return solution.nodes((*given, *solution.outside))
+
+
+class Solution(Whole):
     """A solution of f(x) = 0 for as many numbers as f takes.
 
-    As operations its numbers have these operands: the numbers found, then what f closes over. f is recorded
-    once, when the solution is made: what it closes over may have changed when derivatives are asked for.
+    Its operands are the numbers found, then what f closes over. f is recorded once, when the solution is
+    made: what it closes over may have changed when derivatives are asked for.
+
+    Attributes:
+        variables: the stand-ins for the numbers.
+        y: what f returned.
+        order: what f made of them, operands first.
+        outside: what these read besides.
     """
 
-    def __init__(self, user: str, count: int) -> None:
-        self.user, self.count = user, count
-        self.read: list[Value] = []  # the variables of f, then what it closes over
-        self.order: list[Value] = []  # what f made of them, operands first
-        self.y: list[Value] = []  # what it returned
-        self._jacobians: dict[Any, Any] = {}
-
-    def nodes(self, f: Callable[[Tree], Tree], spec: Spec, x: list[Number]) -> list[Number]:
-        """Return the solution; plain numbers if f closes over no Value."""
-        given = _values(x)
-        variables = [stand_in(each._data) for each in given]
-        since = clock.tick()
-        self.y = _values(_called(self.user, f, spec, variables))
-        order = topological_order(*self.y, since=since, constants=False)
-        # What f makes itself is part of it, so only what was there before is an operand.
-        known = set(variables)
-        self.order = [node for node in order if node.op is not None and node._time >= since]
-        outside = [x for x in order if (x.op is None or x._time < since) and x not in known]
-        outside = [x for x in outside if x.op is not constant]
-        left_by(variables, self.user)
-        for each in outside:
-            _tell_used(self.user, each)
-        if not outside and not any(isinstance(each, Value) for each in x):
-            return x
-        self.read = [*variables, *outside]
-        return self._results((*given, *outside))
-
-    def _results(self, operands: tuple[Value, ...]) -> list[Any]:
-        names = [Composite(self.user, self.user, self, index, selects=True) for index in range(self.count)]
-        return [Value.apply_op(each, operands) for each in names]
+    def __init__(
+        self, user: str, variables: list[Value], y: list[Value], order: list[Value], outside: list[Value]
+    ) -> None:
+        super().__init__(user, len(variables))
+        self.variables, self.y, self.order, self.outside = variables, y, order, outside
 
     def value(self, *operands: float) -> Sequence[float]:
         """Return the solution: the first operands."""
         return operands
 
-    def partials(self, index: int, node: Value, wanted: Sequence[int]) -> list[Any]:
-        """Return the partials of one number by the wanted operands: None by the numbers that were found."""
-        by = tuple([place for place in wanted if place >= self.count])
-        if not by:
-            return [None] * len(wanted)
-        operands = node.operands
-        key = by, tuple(map(id, operands))
-        if key not in self._jacobians:  # the operands are kept, too, so that no other gets their id
-            self._jacobians[key] = operands, self._differentiate(operands, by)
-        rows = dict(zip(by, self._jacobians[key][1], strict=True))
-        return [rows[place][index] if place in rows else None for place in wanted]
-
-    def _differentiate(self, operands: tuple[Value, ...], wanted: Sequence[int]) -> list[list[Number]]:
-        # Operations of a copy: this one keeps what is made here, and a circle would not be freed at once.
-        other = copy.copy(self)
-        other._jacobians = {}
-        x, by = other._results(operands), [operands[index] for index in wanted]
+    def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Any]]:
+        """Return -(∂f/∂x)⁻¹ ∂f/∂θ; None by the numbers that were found."""
+        by = [place for place in wanted if place >= self.count]
+        # Numbers of a copy: this one keeps what is made here, and a circle would not be freed at once.
+        x = Solution(self.name, self.variables, self.y, self.order, self.outside).nodes(tuple(operands))
         # What f made, made again of the solution, so that it can be differentiated once more.
-        again: dict[Value, Value] = dict(zip(self.read, (*x, *operands[self.count :]), strict=True))
+        read = [*self.variables, *self.outside]
+        again: dict[Value, Value] = dict(zip(read, [*x, *operands[self.count :]], strict=True))
         remake(self.order, again)
-        order, y = [again[node] for node in self.order], [again.get(each, each) for each in self.y]
-        active = dependents(order, [*x, *by])
-        swept = [reverse_sweep(order, {each: 1.0}, active, floats=False) for each in y]
-        matrix = [[adjoints.get(each, 0.0) for each in x] for adjoints in swept]
-        columns = [[-adjoints.get(each, 0.0) for adjoints in swept] for each in by]
-        return _linear(matrix, columns)
+        order, sources = [again[node] for node in self.order], [*x, *[operands[place] for place in by]]
+        active = dependents(order, sources)
+        swept = [reverse_sweep(order, {again.get(each, each): 1.0}, active, floats=False) for each in self.y]
+        slopes = [[adjoints.get(each, 0.0) for each in sources] for adjoints in swept]
+        matrix = [row[: self.count] for row in slopes]
+        columns = [[-row[self.count + at] for row in slopes] for at in range(len(by))]
+        found = dict(zip(by, _linear(matrix, columns), strict=True))
+        return [[found[k][index] if k in found else None for k in wanted] for index in range(self.count)]

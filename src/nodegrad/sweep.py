@@ -229,7 +229,7 @@ def _composite(node: Any, active: Collection[Any] | None, floats: bool) -> Itera
         for index, operand in enumerate(operands)
         if (operand.op is not constant if active is None else operand in active)
     ]
-    for index, partial in zip(wanted, node.op.partials_of(node, wanted), strict=True):
+    for index, partial in zip(wanted, node.op.partials(node.op.index, node, wanted), strict=True):
         if partial is not None:
             yield operands[index], partial._data if floats and type(partial) is not float else partial
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, overload
 
 from nodegrad import ops, special  # noqa: F401  # special for its rows, which join the table
 from nodegrad.graph import changed_operand, clock
-from nodegrad.ops import COMPARISONS, Op, constant, is_bool, plain, wrong_arity
+from nodegrad.inputs import is_bool, plain
+from nodegrad.ops import COMPARISONS, Op, constant, wrong_arity
 from nodegrad.sweep import backpropagate, chain, partials
 
 __all__ = ["Value"]
@@ -187,7 +188,7 @@ class Value(Methods):
         """
         for operand in operands:
             if type(operand) is not Value:
-                operands = tuple([x if isinstance(x, Value) else literal(x, op.name) for x in operands])
+                operands = tuple([as_value(x, op.name) for x in operands])
                 break
         arity = op.arity
         if arity is not None and len(operands) != arity:
@@ -394,6 +395,11 @@ def literal(number: Any, user: str = "an operation") -> Value:
     out.label = ""
     out.op = constant
     return out
+
+
+def as_value(x: Any, user: str = "an operation") -> Value:
+    """Return a Value as it is, and the constant that stands for a plain number."""
+    return x if isinstance(x, Value) else literal(x, user)
 
 
 def stand_in(number: float) -> Value:

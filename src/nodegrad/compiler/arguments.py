@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nodegrad.inputs import as_array, is_array, without_mask
-from nodegrad.ops import plain
+from nodegrad.inputs import as_array, is_array, plain, without_mask
 from nodegrad.trees import LEAF, Sparse, Spec, container, flatten, kind_of
 
 __all__ = ()

@@ -6,9 +6,11 @@ from typing import Any, Protocol
 
 from nodegrad.compiler.passes import optimize
 from nodegrad.compiler.program import ConstantPool, Loop, Program, loop, result
+from nodegrad.composites import Composite
 from nodegrad.graph import topological_order
+from nodegrad.inputs import plain
 from nodegrad.loops import Loop as RecordedLoop
-from nodegrad.ops import COMPARISONS, TABLE, Composite, Op, constant, give_operators, plain
+from nodegrad.ops import COMPARISONS, TABLE, Op, constant, give_operators
 from nodegrad.value import Value
 
 __all__ = ()
@@ -43,8 +45,7 @@ def lower_loop(recorded: RecordedLoop) -> Loop:
     parts = [None if part is None else optimize(part) for part in (condition, body)]
     assert parts[1] is not None
     made = loop(parts[0], parts[1], len(recorded.state), len(recorded.items), recorded.turns, recorded.limit)
-    narrower = recorded.narrower
-    return made if narrower is None else replace(made, narrower=narrower.lowered)
+    return replace(made, narrower=recorded.narrower)
 
 
 def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[Any]) -> Program:
@@ -56,11 +57,12 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
     ops: list[Op] = []
     operands: list[tuple[int, ...]] = []
     loops: dict[Any, int] = {}
+    start = len(inputs)  # the functions below refer to each other: no circle may hold the Values
 
     def add(op: Op, read: tuple[int, ...]) -> int:
         ops.append(op)
         operands.append(read)
-        return len(inputs) + len(ops) - 1
+        return start + len(ops) - 1
 
     def write(op: Op, numbers: Sequence[Any]) -> "_Number":
         data = [x.data if isinstance(x, _Number) else x for x in numbers]
@@ -70,7 +72,7 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
 
     def inline(op: Op, read: tuple[int, ...], data: Sequence[float], expected: float) -> int:
         """Add what an operation is composed of, or the operation itself if that cannot be."""
-        start = len(ops)
+        before = len(ops)
         if op.composed is not None:
             numbers = [x if slot < 0 else _Number(slot, x, write) for slot, x in zip(read, data, strict=True)]
             try:
@@ -80,7 +82,7 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
             value = found.data if isinstance(found, _Number) else found
             if isinstance(value, float) and (value == expected or (value != value and expected != expected)):
                 return found.slot if isinstance(found, _Number) else pool.slot(value)
-            del ops[start:], operands[start:]
+            del ops[before:], operands[before:]
         return add(op, read)
 
     for node in order:

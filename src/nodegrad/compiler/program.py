@@ -15,6 +15,7 @@ from operator import add, itemgetter
 from typing import Any
 
 from nodegrad import ops
+from nodegrad.inputs import endless
 from nodegrad.ops import TABLE, Op
 
 __all__ = ()
@@ -206,14 +207,6 @@ class Result(Op):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return result, (self.index,)
-
-
-def endless(limit: int) -> RuntimeError:
-    """Return the error for a loop that does not end."""
-    return RuntimeError(
-        f"while_loop did not end within {limit:,} turns. Its condition may never fail for these numbers "
-        "(nan compares false with everything, but is true by itself); or raise limit=."
-    )
 
 
 class ConstantPool:

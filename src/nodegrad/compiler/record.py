@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from nodegrad.compiler.lower import lower_loop
 from nodegrad.graph import recording, topological_order
+from nodegrad.inputs import plain
 from nodegrad.loops import Roller, rolled
-from nodegrad.ops import plain
 from nodegrad.transforms import plain_places
 from nodegrad.trees import Spec, build, flatten
 from nodegrad.value import Value, check_left, listen, observers, stand_in, stop_listening

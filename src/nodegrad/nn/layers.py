@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from nodegrad import functions, ops
 from nodegrad.data import generator_for
-from nodegrad.inputs import as_list, one_of, whole
+from nodegrad.inputs import as_list, one_of, plain, whole
 from nodegrad.nn.module import Module
 from nodegrad.value import Value, literal
 
@@ -458,7 +458,7 @@ def _plain(number: Any, numbers: Any, user: Module) -> float:
             f"{user.summary()} takes the inputs of one sample; got {len(numbers)} rows. For many samples "
             "write [model(x) for x in X] or, at native speed, nodegrad.compile(model).map(X)."
         )
-    return number if type(number) is float else ops.plain(number, user.summary())
+    return number if type(number) is float else plain(number, user.summary())
 
 
 def _one_or_all(outputs: list[Any]) -> Any:

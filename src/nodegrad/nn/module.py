@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, cast
 from nodegrad import ops
 from nodegrad.files import load_json, read, save_json, written
 from nodegrad.graph import recording
-from nodegrad.ops import plain
+from nodegrad.inputs import plain
 from nodegrad.value import RESET, Value
 
 __all__ = ["Module", "load"]

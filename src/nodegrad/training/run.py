@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from nodegrad.data import rows
-from nodegrad.ops import plain
+from nodegrad.inputs import plain
 from nodegrad.training.batches import Batches
 from nodegrad.training.checkpoint import checksums, description, load_checkpoint, save_checkpoint
 from nodegrad.training.eager_step import EagerStep

@@ -9,11 +9,12 @@ import numpy as np
 
 from nodegrad import ops
 from nodegrad.compiler.passes import is_square
-from nodegrad.compiler.program import PRODUCTS, STEPS, STRONG_DOT, Loop, Program, Result, endless
+from nodegrad.compiler.program import PRODUCTS, STEPS, STRONG_DOT, Loop, Program, Result
 from nodegrad.compiler.reduction import ProductSum, Reduction, plan_reduction
 from nodegrad.compiler.slots import outer, separable
 from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS
 from nodegrad.compiler.vector import Group, Index, Item, Straight, Turns, VectorProgram, scalars
+from nodegrad.inputs import endless
 from nodegrad.ops import Op
 
 __all__ = ()

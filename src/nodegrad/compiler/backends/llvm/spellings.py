@@ -9,8 +9,8 @@ from typing import Any
 from nodegrad import ops
 from nodegrad.compiler.backends.llvm import exponentials
 from nodegrad.compiler.backends.llvm.ir import Body, Name
-from nodegrad.compiler.program import endless
 from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS, Spelling
+from nodegrad.inputs import endless
 from nodegrad.ops import Op
 
 __all__ = ()

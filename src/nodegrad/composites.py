@@ -1,0 +1,62 @@
+"""Composite operations: numbers that are computed together (by a loop, by a search), each an operation."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nodegrad.ops import Op
+from nodegrad.value import Value
+
+__all__ = ()
+
+Number = Any  # a float or a Value
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
+class Composite(Op):
+    """One of the numbers of a whole. Its partials come from the whole, node by node."""
+
+    whole: "Whole"
+    index: int
+
+
+class Whole:
+    """What computes several numbers together, and their partials. A subclass says how."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self.name, self.count = name, count
+        self._jacobians: dict[Any, tuple[Sequence[Value], list[list[Number]]]] = {}
+
+    def value(self, *operands: float) -> Sequence[float]:
+        """Return all numbers."""
+        raise NotImplementedError
+
+    def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Number]]:
+        """Return for each number its partials by the operands at the wanted places; None for 0."""
+        raise NotImplementedError
+
+    def nodes(self, operands: tuple[Value, ...]) -> list[Value]:
+        """Record each number, as made from these operands."""
+        return [Value.apply_op(self._operation(index), operands) for index in range(self.count)]
+
+    def _operation(self, index: int) -> Composite:
+        def value(*operands: float) -> float:
+            return self.value(*operands)[index]
+
+        name = self.name
+        return Composite(name, name, value, self.partials, (), selects=True, whole=self, index=index)
+
+    def partials(self, index: int, node: Value, wanted: Sequence[int]) -> list[Number]:
+        """Return the partials of a number by the operands of its node at the wanted places; None for 0."""
+        operands = node.operands
+        key = tuple(wanted), tuple(map(id, operands))
+        if key not in self._jacobians:  # the operands are kept, too, so that no other gets their id
+            self._jacobians[key] = operands, self.jacobian(operands, wanted)
+        return self._jacobians[key][1][index]
+
+
+def remake(order: Iterable[Value], again: dict[Value, Value]) -> None:
+    """Make nodes once more with other operands: `again` has what replaces what, and gets the new nodes."""
+    for node in order:
+        assert node.op is not None, "an operation made it"
+        again[node] = Value.apply_op(node.op, tuple([again.get(x, x) for x in node.operands]))
