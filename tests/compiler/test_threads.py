@@ -25,8 +25,8 @@ native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="n
 @pytest.fixture(autouse=True)
 def _many_pieces(monkeypatch):
     """Cut rows into as many pieces as possible, and each piece into several blocks."""
-    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._WORK", 1)
-    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._CACHE", 2**15)
+    for name, value in {"_WORK": 1, "_WORK_PER_SUM": 0, "_BLOCK_PER_SUM": 0}.items():
+        monkeypatch.setattr(f"nodegrad.compiler.backends.llvm.backend.{name}", value)
 
 
 @pytest.fixture

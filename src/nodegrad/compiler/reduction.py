@@ -96,7 +96,7 @@ def plan_reduction(program: VectorProgram) -> Reduction:
 def added(sums: Sequence[Sums]) -> Sums:
     """Add up sums over parts of the rows, in order, without a warning on overflow."""
     with np.errstate(all="ignore"):
-        return np.asarray(sum(sums))
+        return np.asarray(sum(sums[1:], start=sums[0]))
 
 
 def _close_up(program: VectorProgram, gone: list[Group]) -> Slots:

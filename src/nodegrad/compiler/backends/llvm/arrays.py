@@ -109,8 +109,8 @@ class Runner:
         self.looker = Looker(look, places, span)
         context.uniform, context.inputs = self.space.address_of_uniform, self.looker.table.ctypes.data
         context.input_blocks, context.result_blocks = len(widths), 1
-        results = self.space.result if how == "sums" else self.looker.table[4 * len(widths) :]
-        context.results = results.ctypes.data
+        self.sums = np.empty(part.size)
+        context.results = (self.sums if how == "sums" else self.looker.table[4 * len(widths) :]).ctypes.data
         self.starts = part.has_prologue or part.plan.parameters
 
     def run(self, arrays: Any, count: int, leaves: Any) -> Array | None:
@@ -133,7 +133,7 @@ class Runner:
         self.part.driver(self.space.address)
         if RAISED:
             raise_held()
-        return self.space.result[: len(self.part.outputs)].copy() if shape is None else found
+        return self.sums.take(self.part.outputs) if shape is None else found
 
 
 class Runners:

@@ -26,11 +26,14 @@ __all__ = ()
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Table = Any  # an array of words
 
-# Bytes of slots in a block of groups. They stay in the processor's second cache: for 2-16-16-1 over 10,000
-# rows, 2**22 bytes and more take 11 % longer. Fewer groups mean that sums over rows begin anew more often.
-_CACHE = 2**18
-_NEAR = 2**12  # the same for results row by row: 2**10 and 2**14 bytes take 20 % longer for a*b + a
-_WORK = 6_000_000  # what a thread does in 0.3 ms or more: starting it, and cutting the rows, costs 0.05
+# Bytes of slots in a block of groups. They stay in the first cache: 2**14 take 30 % longer for a*b + a.
+# Every block reads and writes all sums over rows, so it is larger where there are more of them.
+_BLOCK = 2**13
+_BLOCK_PER_SUM = 128
+# The work of a piece of rows, as `Plan.work` counts it: 0.3 ms at least, as starting a thread costs 0.05.
+# Every piece has sums of its own, added up afterwards, so it is larger where there are more of them.
+_WORK = 6_000_000
+_WORK_PER_SUM = 500
 _MOST_PIECES = 16  # pieces that rows are cut into
 _CHANGING = struct.Struct(f"{len(WORDS) - WORDS.index('uniform')}q")  # the words that differ from run to run
 CALL = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
@@ -103,11 +106,10 @@ class LlvmBackend:
     def bound(self, blocks: Sequence[Array], count: int) -> Callable[[Array], Array]:
         """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
         part, inputs = self.part("sums"), table_of(blocks)
-        room = partial(np.empty, len(part.outputs))
+        room = partial(np.empty, part.size)
 
         def sums(parameters: Array) -> Array:
-            found = self._run(part, blocks, inputs, count, room, parameters)
-            return found[0] if len(found) == 1 else added(found)
+            return added(self._run(part, blocks, inputs, count, room, parameters)).take(part.outputs)
 
         return sums
 
@@ -212,8 +214,9 @@ class Part:
         self.lanes, self.outputs, self.size = planned.lanes, planned.outputs, planned.size
         group = planned.varying * self.lanes * 8
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
-        self.block = max(1, min(64, (_CACHE if planned.sums else _NEAR) // self.group_bytes))
-        self.most = 2 * _WORK // max(1, planned.work)  # from so many rows on, threads share them
+        self.block = max(1, min(64, (_BLOCK + _BLOCK_PER_SUM * planned.size) // self.group_bytes))
+        work = _WORK + _WORK_PER_SUM * planned.size
+        self.most = 2 * work // max(1, planned.work)  # from so many rows on, threads share them
         self.parameters = struct.Struct(f"{planned.parameters}d")
         self.numbers = struct.Struct(f"{planned.inputs}d")
         self.results = struct.Struct(f"{len(self.outputs)}d")
@@ -221,7 +224,8 @@ class Part:
 
     def piece(self, count: int) -> int:
         """Return how many rows a thread takes at once."""
-        pieces = 1 if count < self.most else max(1, min(_MOST_PIECES, count * self.plan.work // _WORK))
+        pieces = max(1, min(_MOST_PIECES, 2 * count // max(1, self.most)))
+        pieces = 1 << pieces.bit_length() - 1  # two or four threads take as many each
         return -(-count // (pieces * self.lanes)) * self.lanes
 
     def borrow(self) -> "Space":
@@ -244,7 +248,6 @@ class Space:
         self.uniform = _aligned(program.uniform + 1)
         self.uniform[program.parameters :][: len(program.constants)] = program.constants
         self.uniform_memory = _bytes_of(self.uniform)
-        self.totals = np.zeros(part.size + 1)
         self.outputs = np.ascontiguousarray(part.outputs, np.int64)
         self.row = np.zeros(program.inputs + 1)
         self.row_memory = _bytes_of(self.row)
@@ -270,9 +273,7 @@ class Space:
             varying=self.varying.ctypes.data,
             group_bytes=part.group_bytes,
             outputs=self.outputs.ctypes.data,
-            output_count=len(self.outputs),
             block=part.block,
-            sums=self.totals.ctypes.data,
         )
 
     def start(self, parameters: Array | None) -> None:

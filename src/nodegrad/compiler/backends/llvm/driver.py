@@ -9,7 +9,7 @@ __all__ = ()
 
 WORDS = (
     *("records", "record_count", "sum_records", "sum_count", "varying", "group_bytes"),
-    *("outputs", "output_count", "block", "sums", "once", "once_count"),
+    *("outputs", "block", "once", "once_count"),
     # These differ from run to run.
     *("uniform", "inputs", "input_blocks", "results", "result_blocks", "start", "stop", "rows"),
 )
@@ -20,13 +20,13 @@ class Context(ctypes.Structure):
 
     A driver runs the records of the prologue (`once`) first, of which there are none if rows follow.
     `inputs` and `results` lead to tables of blocks: arrays [row, number], each as (address, bytes from row to
-    row, bytes from number to number, numbers in a row). For sums, `results` leads to the results themselves.
+    row, bytes from number to number, numbers in a row). For sums, `results` leads to the sums, in tiles.
     """
 
     _fields_ = [(name, ctypes.c_int64) for name in WORDS]  # what ctypes expects
 
 
-_POINTERS = {"once", "records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums"}
+_POINTERS = {"once", "records", "sum_records", "varying", "uniform", "inputs", "outputs", "results"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,6 @@ class Driver:
         v[group, slot, lane] = inputs[row, number]            # copied
         for each group: for each record: call its kernel
         results[row, number] = v[group, output slot, lane]    # copied; for sums: call each record's kernel
-    for sums: results[number] = sums[output]
     """
 
     sums: bool
@@ -70,13 +69,7 @@ class Driver:
                     at = body.let(f"getelementptr i64, ptr {counts}, i64 {place}")
                     body.do(f"store i64 {word}, ptr {at}")
                 records, count = words["sum_records"], words["sum_count"]
-                _call_records(body, records, count, words["varying"], words["sums"], f", ptr {counts}")
-        if self.sums:
-            with body.loop(words["output_count"]) as output:
-                wanted = body.field(words["outputs"], output)
-                found = body.let(f"getelementptr double, ptr {words['sums']}, i64 {wanted}")
-                target = body.let(f"getelementptr double, ptr {words['results']}, i64 {output}")
-                body.do(f"store double {body.let(f'load double, ptr {found}')}, ptr {target}")
+                _call_records(body, records, count, words["varying"], words["results"], f", ptr {counts}")
         return "ptr %x"
 
 

@@ -116,8 +116,8 @@ class Placed:
         self.part = backend.part("sums" if out is None else "rows")
         self.space = self.part.borrow()  # and never given back: a sequence may run at any time
         self.kept = blocks, out
-        self.results = np.zeros(len(self.part.outputs))
-        self.tables = table_of(blocks), self.results if out is None else table_of(out)
+        self.sums, self.results = np.zeros(self.part.size), np.zeros(len(self.part.outputs))
+        self.tables = table_of(blocks), self.sums if out is None else table_of(out)
         self.parameters = self.space.uniform
         self.space.place(self.space, self.tables[0], 0, count, count, self.tables[1])
         words = np.frombuffer(memoryview(self.space.context), np.int64)
@@ -145,6 +145,8 @@ class Sequence:
         self.kept.append(placed)
         for function, context in placed.calls():
             self._add(_Call(), function, context)
+        if len(placed.sums):
+            self.take(placed.sums, placed.results, placed.part.outputs)
 
     def check(self, number: Array) -> None:
         """Add: end the sequence if the first number of an array is not finite."""
