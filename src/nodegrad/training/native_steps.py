@@ -72,7 +72,7 @@ class NativeSteps:
         self.spans = np.zeros((self.turns, 3), np.int64)
         self.losses, self.squares = np.zeros(self.turns), np.zeros(self.turns)
         self.rates = np.zeros((len(step.optimizer.groups), self.turns))
-        self.numbers, self.slope = step.point.numbers.copy(), np.zeros(parameters)
+        self.slope = np.zeros(parameters)
         self.sequence = sequence = Sequence()
 
         # Loss and gradient over a batch.
@@ -82,15 +82,14 @@ class NativeSteps:
             sequence.take(self.spans, error.span, np.arange(3), advance=(3, 0, 0))
             for block, room in zip(known.blocks, blocks, strict=True):
                 sequence.take(block, room, self.rows, block.shape[1], (0, size, 0), size)
-        ours = np.flatnonzero(known.places >= 0)
         self.others = known.places < 0
-        if len(ours):
-            target = error.parameters[: len(known.places)]
-            if np.array_equal(ours, np.arange(len(known.places))):
-                sequence.take(self.numbers, target, np.ascontiguousarray(known.places))
-            else:
-                for place in ours.tolist():
-                    sequence.take(self.numbers[known.places[place] :], target[place:], _ZERO)
+        places = np.where(self.others, parameters - 1 + np.cumsum(self.others), known.places)
+        read = error.parameters[: len(places)]
+        in_order = np.array_equal(places, np.arange(parameters))  # then they are updated where they are read
+        numbers = read if in_order else np.zeros(parameters + self.others.sum())
+        self.numbers, self.fixed = numbers[:parameters], numbers[parameters:]
+        if not in_order:
+            sequence.take(numbers, read, places)
         sequence.run_program(error)
         sequence.take(error.results, self.losses, _ZERO, advance=(0, 0, 1))
         totals = error.results[1:]
@@ -203,7 +202,7 @@ class NativeSteps:
                 array[:] = entry
         if self.others.any():
             assert step.known.only is not None
-            self.error.parameters[: len(self.others)][self.others] = step.known.only.numbers()[self.others]
+            self.fixed[:] = step.known.only.numbers()[self.others]
 
     def _found(self, step: "CompiledStep") -> Any:
         states = [

@@ -67,6 +67,8 @@ class _Take:
     Record: itself, source, index, target, count, width, and the words that each of the three advances by.
     """
 
+    wide: bool  # whether the width is more than 1
+
     def write(self, body: Body) -> str:
         """Write the function."""
         source, index, target = (body.field("%r", place, "ptr") for place in (1, 2, 3))
@@ -80,7 +82,7 @@ class _Take:
             place = body.let(f"mul nsw i64 {i}, {width}")
             from_ = body.let(f"getelementptr i64, ptr {moved[0]}, i64 {entry}")
             to = body.let(f"getelementptr i64, ptr {moved[2]}, i64 {place}")
-            with body.loop(width) as word:
+            with body.loop(width if self.wide else "1") as word:
                 found = body.field(from_, word)
                 body.do(f"store i64 {found}, ptr {body.let(f'getelementptr i64, ptr {to}, i64 {word}')}")
         return _PARAMETERS
@@ -134,7 +136,7 @@ class Sequence:
     """Stages, in the order in which they are added, and how to run them."""
 
     def __init__(self) -> None:
-        kinds = (_Loop(), _Call(), _Take(), _Check())
+        kinds = (_Loop(), _Call(), _Take(False), _Take(True), _Check())
         self.at = native.compile_kernels({kind: (kind.write, 1) for kind in kinds}, exact=False)
         self.words, self.starts = array("q"), array("q")
         self.kept: list[Any] = []  # memory that stages point into
@@ -169,7 +171,7 @@ class Sequence:
         """
         self.kept += [source, target, index]
         places = [kept.ctypes.data for kept in (source, index, target)]
-        self._add(_Take(), *places, index.size if count is None else count, width, *advance)
+        self._add(_Take(width > 1), *places, index.size if count is None else count, width, *advance)
 
     def run(self, start: int, stop: int) -> int:
         """Run the turns from start up to stop; return the first that was not completed."""
