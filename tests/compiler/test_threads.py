@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import nodegrad as ng
-from nodegrad import Value, ops
-from nodegrad.compiler import backends, forks
+from nodegrad import Value, forks, ops
+from nodegrad.compiler import backends
 from nodegrad.compiler.program import Program
 from nodegrad.value import observers
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from nodegrad.compiler.forks import importing
+from nodegrad.forks import importing
 
 if TYPE_CHECKING:
     from nodegrad.compiler.compiled import Compiled, compile

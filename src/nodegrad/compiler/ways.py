@@ -14,9 +14,9 @@ from typing import Any, cast
 import numpy as np
 
 from nodegrad.compiler.arguments import Array
-from nodegrad.compiler.forks import keeping
 from nodegrad.compiler.record import Recorder, Way, current_recorder, named, numbers_of, record
 from nodegrad.compiler.trace import MakeBackend, Trace, make_trace, refuse, verify
+from nodegrad.forks import keeping
 from nodegrad.graph import recording
 from nodegrad.transforms import plain_places
 from nodegrad.trees import Build, Spec, builder, flatten

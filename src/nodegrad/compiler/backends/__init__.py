@@ -5,9 +5,9 @@ import warnings
 from importlib.util import find_spec
 from typing import Any
 
-from nodegrad.compiler.forks import importing
 from nodegrad.compiler.program import Program
 from nodegrad.compiler.vectorize import vectorize
+from nodegrad.forks import importing
 
 __all__ = ()
 

@@ -14,7 +14,7 @@ from functools import partial, wraps
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-from nodegrad.compiler.forks import compiling
+from nodegrad.forks import compiling
 
 __all__ = ()
 
