@@ -17,6 +17,7 @@ PACKAGE = Path(nodegrad.__file__).parent
 CORE = [
     "files",
     "inputs",
+    "forks",
     "ops",
     "special",
     "graph",

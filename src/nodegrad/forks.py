@@ -1,6 +1,6 @@
-"""The compiler's locks, all held while the process forks; otherwise the child inherits locked ones.
+"""Every lock of nodegrad: all are held while the process forks; otherwise the child inherits locked ones.
 
-They are reentrant: signal handlers and finalizers may compile while a thread compiles.
+They are reentrant, because signal handlers and finalizers run while their thread holds one.
 """
 
 import os
@@ -9,11 +9,19 @@ from typing import Any
 
 __all__ = ()
 
+sweeping = RLock()  # while leaves hold adjoints
 keeping = RLock()  # while a trace is kept; never while a user's function runs: that may wait for a thread
 compiling = RLock()  # while LLVM works, which one thread calls
 importing = RLock()  # for imports after the first: the lock of a half-imported module is not ours to free
+noting = RLock()  # for a few lines that count or list something
 
-_ORDER: tuple[Any, ...] = keeping, compiling, importing  # a thread that holds one takes only later ones
+_ORDER: tuple[Any, ...] = (
+    sweeping,
+    keeping,
+    compiling,
+    importing,
+    noting,
+)  # a thread that holds one takes only later ones
 _held: list[Any] = []
 
 

@@ -7,9 +7,9 @@ graph may be of any depth.
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from threading import Lock
 from typing import Any
 
+from nodegrad.forks import noting
 from nodegrad.ops import constant
 
 __all__ = ["recording"]
@@ -72,15 +72,14 @@ class Clock:
         assigned: when a number was last assigned to any Value.
     """
 
-    __slots__ = ("_lock", "assigned", "now")
+    __slots__ = ("assigned", "now")
 
     def __init__(self) -> None:
-        self._lock = Lock()
         self.now = self.assigned = 0
 
     def tick(self, assigned: bool = False) -> int:
         """Count one more event, and return its time."""
-        with self._lock:
+        with noting:
             self.now += 1
             if assigned:
                 self.assigned = self.now
@@ -133,12 +132,11 @@ class _Patience:
     """The blocks in which the collector runs rarely: the first sets thresholds, the last restores them."""
 
     def __init__(self) -> None:
-        self.lock = Lock()
         self.blocks: set[object] = set()
         self.before = self.patient = gc.get_threshold()
 
     def begin(self, block: object) -> None:
-        with self.lock:
+        with noting:
             first = not self.blocks
             self.blocks.add(block)  # before anything is changed, so that an interrupt leaves nothing behind
             if first:
@@ -147,7 +145,7 @@ class _Patience:
                 gc.set_threshold(*self.patient)
 
     def end(self, block: object) -> None:
-        with self.lock:
+        with noting:
             self.blocks.discard(block)
             unchanged = gc.get_threshold()[0] == self.patient[0]  # else someone has set others meanwhile
             if not self.blocks and unchanged:

@@ -9,10 +9,10 @@ downstream is a strong zero, and so is a zero partial of an operation that selec
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from threading import RLock
 from typing import Any
 
 from nodegrad import ops
+from nodegrad.forks import sweeping
 from nodegrad.ops import COMPARISONS, Op, add, constant, dot, mul, strong_factor, strong_mul, where, zero_mul
 
 __all__ = ()
@@ -21,7 +21,6 @@ Number = Any  # a float or a Value
 Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Number]], None]
 
 watchers: list[Watcher] = []  # called after every sweep with its direction, order, seeds and result
-_one_at_a_time = RLock()  # leaves hold adjoints during a sweep, and graphs may share leaves
 
 
 def reverse_sweep(
@@ -66,7 +65,7 @@ def backpropagate(
     """
     ends: list[Any] = []
     before: list[float] = []
-    with _one_at_a_time:
+    with sweeping:  # graphs may share leaves
         try:
             order = _zeroed(seeds, ends, before)
             for node, seed in seeds.items():

@@ -4,10 +4,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import index
-from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, overload
 
 from nodegrad import ops, special  # noqa: F401  # special for its rows, which join the table
+from nodegrad.forks import noting
 from nodegrad.graph import changed_operand, clock
 from nodegrad.inputs import is_bool, plain
 from nodegrad.ops import COMPARISONS, Op, constant, wrong_arity
@@ -44,7 +44,6 @@ class Observer(Protocol):
 
 _made: Callable[["Value"], None] | None = None  # who hears of each operation
 _observers: tuple[Observer, ...] = ()
-_observers_lock = Lock()
 
 
 @contextmanager
@@ -64,7 +63,7 @@ def stop_listening(observer: Observer) -> None:
 
 def _set_observers(change: Callable[[tuple[Observer, ...]], tuple[Observer, ...]]) -> None:
     global _made, _observers
-    with _observers_lock:
+    with noting:
         after = change(_observers)
         makers = [made for each in after if (made := getattr(each, "made", None)) is not None]
         _made = None if not makers else makers[0] if len(makers) == 1 else _each(makers)
