@@ -385,9 +385,12 @@ def _build_array(
     shape: tuple[int, ...], of_array: bool, leaves: Leaves, start: int, dtype: Any
 ) -> tuple[Any, int]:
     end = start + math.prod(shape)
-    if of_array and shape and 2 * (end - start) > len(leaves):  # a smaller part would keep the whole alive
-        return leaves[start:end].reshape(shape), end
-    return _array(leaves[start:end], shape, dtype), end
+    part = leaves[start:end]
+    if not of_array or not shape:
+        return _array(part, shape, dtype), end
+    if 2 * len(part) <= len(leaves):  # a view would keep the whole alive
+        part = part.copy()
+    return part if len(shape) == 1 else part.reshape(shape), end
 
 
 def _array(leaves: Leaves, shape: tuple[int, ...], dtype: Any) -> Any:
