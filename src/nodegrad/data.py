@@ -27,7 +27,6 @@ __all__ = [
     "minibatches",
     "noise",
     "rows",
-    "samples",
     "shuffled",
     "standardize",
     "train_test_split",
@@ -171,18 +170,25 @@ def train_test_split(
         raise ValueError(f"train_test_split: test_size is a share between 0 and 1; got {test_size!r}.")
     order = list(range(len(X)))
     generator_for(seed).shuffle(order)
-    labels = (
-        [0] * len(X) if stratify is None or stratify is False else rows(y if stratify is True else stratify)
-    )
+    if stratify is None or stratify is False:
+        labels = [0] * len(X)
+    else:
+        labels = rows(y if stratify is True else stratify)
     _check_lengths(order, labels, "train_test_split")
-    if single := [label for label, count in Counter(labels).items() if count == 1 < len(X)]:
-        raise ValueError(f"train_test_split: class {single[0]!r} has one row, for one of the two parts only.")
-    test = set(_held_out(order, labels, test_size))
-    if not 0 < len(test) < len(order):
+    left = {}  # how many rows of each class are still to be held out
+    for label, count in Counter(labels).items():
+        if count == 1 < len(X):
+            raise ValueError(f"train_test_split: class {label!r} has one row, for one of the two parts only.")
+        left[label] = max(1, min(count - 1, round(test_size * count)))
+    kept, held = list[int](), list[int]()
+    for place in order:
+        label = labels[place]
+        (held if left[label] else kept).append(place)
+        left[label] -= left[label] > 0
+    if not kept or not held:
         raise ValueError(
             f"train_test_split: {len(order)} rows leave a part empty with test_size={test_size!r}."
         )
-    kept, held = [i for i in order if i not in test], [i for i in order if i in test]
     return _chosen(X, kept), _chosen(X, held), _chosen(y, kept), _chosen(y, held)
 
 
@@ -207,22 +213,22 @@ class StandardScaler:
     """
 
     def __init__(self, X: Any) -> None:
-        table = _table_of_numbers(X)
+        table = _rows_of_numbers(X)
         if not len(table):
             raise ValueError("standardize needs at least one row; got none.")
         if hasattr(table, "dtype"):
-            self.means = table.mean(axis=0).tolist()
-            spread = (table.max(axis=0) > table.min(axis=0)).tolist()  # rounding gives others a deviation
-            self.deviations = [
-                s if wide else 1.0 for s, wide in zip(table.std(axis=0).tolist(), spread, strict=True)
+            self.means = table.mean(axis=0, dtype=float).tolist()
+            deviations = table.std(axis=0, dtype=float).tolist()
+            constant = (table.max(axis=0) == table.min(axis=0)).tolist()  # rounding gives some a deviation
+        else:
+            columns = list(zip(*table, strict=True))
+            self.means = [math.fsum(column) / len(column) for column in columns]
+            deviations = [
+                math.sqrt(math.fsum((x - mean) ** 2 for x in column) / len(column))
+                for column, mean in zip(columns, self.means, strict=True)
             ]
-            return
-        columns = list(zip(*table, strict=True))
-        self.means = [math.fsum(column) / len(column) for column in columns]
-        self.deviations = [
-            math.sqrt(math.fsum((x - mean) ** 2 for x in column) / len(column)) or 1.0
-            for column, mean in zip(columns, self.means, strict=True)
-        ]
+            constant = [max(column) == min(column) for column in columns]
+        self.deviations = [1.0 if same else s for same, s in zip(constant, deviations, strict=True)]
 
     def transform(self, X: Any) -> Any:
         """Scale the rows of X; an array or a frame stays one."""
@@ -233,7 +239,7 @@ class StandardScaler:
         return self._each(X, lambda x, mean, deviation: x * deviation + mean)
 
     def _each(self, X: Any, rule: Callable[[Any, Any, Any], Any]) -> Any:
-        table = _table_of_numbers(X)
+        table = _rows_of_numbers(X)
         if len(table) and len(table[0]) != len(self.means):
             raise ValueError(f"standardize: rows of {len(self.means)} and of {len(table[0])} numbers.")
         if hasattr(table, "dtype"):
@@ -293,13 +299,10 @@ def shuffled(count: int, *seed: int) -> Any:
     >>> sorted(shuffled(3, 1, 0)) == [0, 1, 2]
     True
     """
-    try:
-        import numpy as np
-    except ImportError:
-        order = list(range(count))
-        random.Random(repr(seed)).shuffle(order)
-        return order
-    return np.random.default_rng(seed).permutation(count)
+    generator = _seeded(*seed)
+    if isinstance(generator, random.Random):
+        return generator.sample(range(count), count)
+    return generator.permutation(count)
 
 
 def noise(count: int, width: int, *seed: int) -> Any:
@@ -308,12 +311,19 @@ def noise(count: int, width: int, *seed: int) -> Any:
     >>> len(noise(3, 2, 1, 0)), len(noise(3, 2, 1, 0)[0])
     (3, 2)
     """
-    try:
-        import numpy as np
-    except ImportError:
-        generator = random.Random(repr(seed))
+    generator = _seeded(1, *seed)
+    if isinstance(generator, random.Random):
         return [[generator.random() for _ in range(width)] for _ in range(count)]
-    return np.random.default_rng((1, *seed)).random((count, width))
+    return generator.random((count, width))
+
+
+def _seeded(*seed: int) -> Any:
+    """Return NumPy's generator for a seed of several numbers, or Python's where there is no NumPy."""
+    try:
+        from numpy.random import default_rng
+    except ImportError:
+        return random.Random(repr(seed))
+    return default_rng(seed)
 
 
 def generator_for(seed: Any) -> Any:
@@ -379,23 +389,17 @@ class Samples(Sequence[tuple[Any, ...]]):
         found = [part[place] for part in self.parts]
         return tuple([entry.tolist() if hasattr(entry, "tolist") else entry for entry in found])
 
+    def weight(self) -> float:
+        """Return the sum of the weights; without weights each sample counts 1."""
+        if len(self.parts) < 3:
+            return float(len(self))
+        weights = self.parts[2]
+        return float(weights.sum()) if hasattr(weights, "dtype") else math.fsum(weights)
+
     def scale_weights(self, factor: float) -> None:
         """Multiply every weight."""
         weights = self.parts[2]
         self.parts[2] = weights * factor if hasattr(weights, "dtype") else [w * factor for w in weights]
-
-
-def samples(X: Any, y: Any, user: str, names: tuple[str, str] = ("X", "y")) -> list[tuple[Any, Any]]:
-    """Pair rows with targets, as plain finite numbers in rows of one shape.
-
-    >>> samples([[1, 2], [3, 4]], [0.5, 1.5], "fit")
-    [([1, 2], 0.5), ([3, 4], 1.5)]
-
-    Raises:
-        ValueError: naming `user` and the place, for nan and inf, uneven rows, other lengths, or no rows.
-        TypeError: for what is not a number.
-    """
-    return list(Samples(X, y, user, names))
 
 
 def _two_classes(
@@ -428,15 +432,6 @@ def _generator(seed: int | None, n_samples: int, noise: float, user: str) -> ran
     return generator
 
 
-def _held_out(order: list[int], labels: list[Any], share: float) -> Iterator[int]:
-    """Yield the first share of the indices of each class, in the given order."""
-    by_class: dict[Any, list[int]] = {}
-    for index in order:
-        by_class.setdefault(labels[index], []).append(index)
-    for indices in by_class.values():
-        yield from indices[: max(1, min(len(indices) - 1, round(share * len(indices))))]
-
-
 def _check_lengths(xs: list[Any], ys: list[Any], user: str) -> None:
     if len(xs) != len(ys):
         raise ValueError(f"{user} takes one target per row; got {len(xs)} rows and {len(ys)} targets.")
@@ -456,26 +451,18 @@ def _like(table: Any, numbers: Any) -> Any:
         return numbers
     import numpy as np
 
-    found = np.array(numbers, float).reshape(array.shape)
+    found = np.asarray(numbers, float)
     if array is table:
         return found
-    form = (
-        {"index": table.index, "columns": table.columns}
-        if hasattr(table, "iloc")
-        else {"schema": table.columns}
-    )
-    return type(table)(found, **form)
+    if hasattr(table, "iloc"):
+        return type(table)(found, index=table.index, columns=table.columns)
+    return type(table)(found, schema=table.columns)
 
 
-def _table_of_numbers(X: Any) -> Any:
-    """Return rows of numbers as an array of floats if they come as one, else as lists."""
-    array = as_array(X, "standardize")
-    if _is_numeric(array) and array.ndim == 2:
-        return array.astype(float)
-    table = [[plain(x, "standardize") for x in row] for row in rows(X)]
-    for row in table:
-        if len(row) != len(table[0]):
-            raise ValueError(f"standardize: rows of {len(table[0])} and of {len(row)} numbers.")
+def _rows_of_numbers(X: Any) -> Any:
+    table = _table(X, "X", "standardize")
+    if len(table) and (not hasattr(table[0], "__len__") or getattr(table, "ndim", 2) != 2):
+        raise TypeError(f"standardize takes rows of numbers; got {described(table)}.")
     return table
 
 
@@ -489,7 +476,8 @@ def _weights(weights: Any, count: int, user: str) -> Any:
         raise ValueError(f"{user} takes one weight per row; got {len(found)} weights for {count} rows.")
     if isinstance(found[0], list) or getattr(found, "ndim", 1) > 1:
         raise ValueError(f"{user} takes a number as the weight of each row; got {_extent(found[0])}.")
-    if not min(found) >= 0.0 or not max(found) > 0.0:
+    least, most = (found.min(), found.max()) if hasattr(found, "dtype") else (min(found), max(found))
+    if not least >= 0.0 or not most > 0.0:
         raise ValueError(f"{user}: weights are at least 0, and not all are zero.")
     return found if hasattr(found, "dtype") else [float(weight) for weight in found]
 

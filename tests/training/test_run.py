@@ -4,6 +4,7 @@ import gc
 import math
 import random
 import signal
+import time
 import warnings
 from contextlib import contextmanager
 from itertools import pairwise
@@ -151,6 +152,33 @@ def test_metrics_of_one_name_are_numbered_and_return_numbers():
     assert list(history.metrics) == ["<lambda>", "<lambda>_2", "<lambda>_3"]
     with pytest.raises(TypeError, match="metric <lambda>, takes a real number; got 'good'"):
         run(metrics=[lambda p, t: "good"])
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("name", ["accuracy", "r2", "auc"])
+def test_metrics_of_arrays_are_those_of_lists(name, outputs):
+    np = pytest.importorskip("numpy")
+    generator = np.random.default_rng(1)
+    predictions = generator.normal(size=(60, outputs)).round(1)  # with ties
+    targets = generator.integers(0, 2, 60 if name != "r2" else (60, outputs))
+    metric = metrics.METRICS[name]
+
+    expected = metric(predictions.tolist(), targets.tolist())
+    assert metric(predictions, targets) == pytest.approx(expected, rel=1e-12)
+    assert metric(predictions.tolist(), targets) == metric(predictions, targets.tolist())
+    if outputs == 1:
+        assert metric(predictions[:, 0], targets.ravel()) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "r2", "auc"])
+def test_metrics_of_a_million_rows_take_no_lists(name):
+    np = pytest.importorskip("numpy")
+    targets = np.arange(1_000_000) % 2
+    predictions = targets + np.sin(np.arange(1_000_000))
+    started = time.process_time()
+
+    assert math.isfinite(metrics.METRICS[name](predictions, targets))
+    assert time.process_time() - started < 1.0
 
 
 def test_r2_of_several_outputs_is_their_mean():

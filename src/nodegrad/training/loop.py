@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Never
 
-from nodegrad.data import Samples, rows
+from nodegrad.data import Samples
 from nodegrad.inputs import described, meant, one_of, whole
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.nn.predict import Predictor
@@ -159,7 +159,7 @@ def fit(
         problem.check()
         for name in METRICS.keys() & settings.metrics.keys():  # whether it can be found for these targets
             output = Predictor(model)([batches.known[0][0]])
-            settings.metrics[name](output * len(batches.known), rows(batches.known.parts[1]))
+            settings.metrics[name](output * len(batches.known), batches.known.parts[1])
         return problem, batches
 
     problem, batches = ranks.together(prepare)

@@ -1,10 +1,14 @@
 """Metrics: how good predictions are, by numbers that people know."""
 
+import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
+from operator import eq, sub
 from typing import Any
 
-from nodegrad.inputs import one_of
+from nodegrad.data import rows
+from nodegrad.inputs import as_array, one_of
 from nodegrad.nn.losses import LOSSES
 
 __all__ = ()
@@ -29,17 +33,17 @@ def accuracy(predictions: Sequence[Any], targets: Sequence[Any], threshold: floa
     Raises:
         ValueError: for targets that are not classes: fractions, or more than two for a single number.
     """
-    labels = list(map(_label, targets))
-    if len(_listed(predictions[0])) > 1:
-        if any(label % 1 for label in labels):
+    predictions, targets = _alike(predictions, targets)
+    labels, chosen = _labels(targets), _labels(predictions)
+    if len(_columns(predictions)) > 1:
+        if any(label % 1 for label in _distinct(labels)):
             raise ValueError("accuracy takes the numbers of classes as targets; got fractions.")
-        chosen = list(map(_label, predictions))
     else:
         middle = _middle(labels, "accuracy")
-        labels = [label > middle for label in labels]
         limit = middle if threshold is None else threshold
-        chosen = [_label(prediction) > limit for prediction in predictions]
-    return sum([a == b for a, b in zip(chosen, labels, strict=True)]) / len(labels)
+        labels = _each(lambda label: label > middle, labels)
+        chosen = _each(lambda number: number > limit, chosen)
+    return _mean(_each(eq, chosen, labels))
 
 
 def r2(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
@@ -50,15 +54,16 @@ def r2(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
     1.0
     """
+    predictions, targets = _alike(predictions, targets)
     outputs = list(zip(_columns(predictions), _columns(targets), strict=True))
     return sum(_r2(*columns) for columns in outputs) / len(outputs)
 
 
-def _r2(predictions: Sequence[float], targets: Sequence[float]) -> float:
-    mean = sum(targets) / len(targets)
-    spread = sum((t - mean) ** 2 for t in targets)
-    missed = sum((t - p) ** 2 for p, t in zip(predictions, targets, strict=True))
-    return 1.0 - missed / spread if spread else float("nan")
+def _r2(predictions: Any, targets: Any) -> float:
+    mean = _mean(targets)
+    spread = _mean(_each(lambda t: (t - mean) ** 2, targets))
+    missed = _mean(_each(lambda p, t: (t - p) ** 2, predictions, targets))
+    return 1.0 - missed / spread if spread else math.nan
 
 
 def auc(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
@@ -73,21 +78,24 @@ def auc(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     Raises:
         ValueError: for more than two outputs or classes.
     """
-    labels = list(map(_label, targets))
+    predictions, targets = _alike(predictions, targets)
+    labels, columns = _labels(targets), _columns(predictions)
+    if len(columns) > 2:
+        raise ValueError(f"auc takes predictions of one number or two logits; got {len(columns)}.")
     middle = _middle(labels, "auc")
-    if max(labels) > 1:
+    if max(_distinct(labels)) > 1:
         raise ValueError("auc takes targets of the classes 0 and 1, or -1 and 1.")
-    ranked = sorted((_score(p), label > middle) for p, label in zip(predictions, labels, strict=True))
-    ones, above, place = 0, 0.0, 0
-    while place < len(ranked):
-        stop = place
-        while stop < len(ranked) and ranked[stop][0] == ranked[place][0]:
-            stop += 1
-        tied = sum(label for _, label in ranked[place:stop])
-        above += tied * (place - ones + 0.5 * (stop - place - tied))
-        ones, place = ones + tied, stop
-    zeros = len(ranked) - ones
-    return above / (ones * zeros) if ones and zeros else float("nan")
+    scores = columns[0] if len(columns) == 1 else _each(sub, columns[1], columns[0])
+    if hasattr(scores, "dtype"):
+        above = labels > middle
+        ones, zeros = scores[above], scores[~above]
+        zeros.sort()
+        pairs = float((zeros.searchsorted(ones) + zeros.searchsorted(ones, "right")).sum())
+    else:
+        ones = [score for score, label in zip(scores, labels, strict=True) if label > middle]
+        zeros = sorted(score for score, label in zip(scores, labels, strict=True) if label <= middle)
+        pairs = sum(bisect_left(zeros, one) + bisect_right(zeros, one) for one in ones)
+    return pairs / (2 * len(ones) * len(zeros)) if len(ones) and len(zeros) else math.nan
 
 
 METRICS: dict[str, Callable[..., float]] = {"accuracy": accuracy, "r2": r2, "auc": auc}
@@ -106,40 +114,71 @@ def chosen_metrics(metrics: Iterable[str | Metric], loss: Any) -> dict[str, Metr
             numbers = count(2)
             while name in found:
                 name = f"{own}_{next(numbers)}"
-            found[name] = metric
+            found[name] = _of_lists(metric)
         else:
             one_of("fit", "metrics", metric, METRICS, "Or give a function.")
             found[metric] = METRICS[metric]
     return found
 
 
-def _listed(entry: Any) -> Sequence[float]:
-    return entry if isinstance(entry, list | tuple) else [entry]
+def _of_lists(metric: Metric) -> Metric:
+    return lambda predictions, targets: metric(rows(predictions), rows(targets))
 
 
-def _columns(entries: Sequence[Any]) -> list[Sequence[float]]:
-    return list(zip(*map(_listed, entries), strict=True))
+# Columns of numbers are lists; or arrays, if predictions or targets came as an array.
 
 
-def _score(entry: Any) -> float:
-    first, *others = _listed(entry)
-    if len(others) > 1:
-        raise ValueError(f"auc takes predictions of one number or two logits; got {len(others) + 1}.")
-    return others[0] - first if others else first
+def _alike(*tables: Any) -> list[Any]:
+    """Return all tables as arrays if one of them is an array or a data frame."""
+    arrays = list(map(as_array, tables))
+    if all(array is None for array in arrays):
+        return list(tables)
+    import numpy as np
+
+    return [np.asarray(table) for table in tables]
 
 
-def _label(entry: Any) -> float:
-    """Return the place of the largest of several numbers; a single one as it is."""
-    numbers = _listed(entry)
-    return numbers.index(max(numbers)) if len(numbers) > 1 else numbers[0]
+def _columns(entries: Any) -> Any:
+    """Return a column for each of the numbers that an entry has."""
+    if hasattr(entries, "dtype"):
+        return entries.reshape(len(entries), -1).T
+    lists = [entry if isinstance(entry, list | tuple) else [entry] for entry in entries]
+    return list(zip(*lists, strict=True))
 
 
-def _middle(labels: Sequence[float], user: str) -> float:
+def _labels(entries: Any) -> Any:
+    """Return a column: the place of the largest of several numbers; a single one as it is."""
+    columns = _columns(entries)
+    if len(columns) == 1:
+        return columns[0]
+    if hasattr(columns, "dtype"):
+        return columns.argmax(axis=0)
+    return [numbers.index(max(numbers)) for numbers in zip(*columns, strict=True)]
+
+
+def _each(function: Callable[..., Any], *columns: Any) -> Any:
+    """Apply a function to the numbers of one place after the other; to whole arrays at once."""
+    return function(*columns) if hasattr(columns[0], "dtype") else list(map(function, *columns))
+
+
+def _mean(column: Any) -> float:
+    return float(column.mean()) if hasattr(column, "dtype") else math.fsum(column) / len(column)
+
+
+def _distinct(column: Any) -> list[Any]:
+    if hasattr(column, "dtype"):
+        import numpy as np
+
+        column = np.unique(column).tolist()
+    return sorted(set(column))
+
+
+def _middle(labels: Any, user: str) -> float:
     """Return the number midway between two labels; of a single one, between 0 and 1, or -1 and 1."""
-    found = sorted(set(labels))
-    if len(found) > 2:
+    least, *more = _distinct(labels)
+    if len(more) > 1:
         raise ValueError(
-            f"{user} takes targets of two classes here; got {len(found)} different ones, such as "
-            f"{', '.join(f'{label:.6g}' for label in found[:3])}."
+            f"{user} takes targets of two classes here; got {len(more) + 1} different ones, such as "
+            f"{', '.join(f'{label:.6g}' for label in (least, *more[:2]))}."
         )
-    return sum(found) / 2 if len(found) == 2 else 0.5 * (found[0] >= 0)
+    return float(least + more[0]) / 2 if more else 0.5 * (least >= 0)

@@ -78,8 +78,7 @@ class Problem:
     def predictions(self, part: Samples) -> Any:
         """Return the predictions of the model for samples, as plain numbers."""
         self._predict = self._predict or Predictor(self.model)
-        found = self._predict(part.parts[0])
-        return found if isinstance(found, list) else found.tolist()
+        return self._predict(part.parts[0])
 
     def check(self) -> None:
         """Try the model and the loss on a sample, so that errors come before anything changes."""

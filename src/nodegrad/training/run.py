@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TypeVar
 
-from nodegrad.data import rows
 from nodegrad.inputs import plain
 from nodegrad.training.batches import Batches
 from nodegrad.training.checkpoint import checksums, description, load_checkpoint, save_checkpoint
@@ -186,9 +185,8 @@ class Run:
         for prefix, part in (("", problem.known), ("val_", problem.held_out)):
             if settings.metrics and part is not None:
                 predictions = problem.predictions(part)
-                targets = rows(part.parts[1])
                 for name, metric in settings.metrics.items():
-                    found = plain(metric(predictions, targets), f"fit, metric {name},")
+                    found = plain(metric(predictions, part.parts[1]), f"fit, metric {name},")
                     self._note(history.metrics.setdefault(prefix + name, []), found)
         if settings.restore_best and watched < self.best[0]:
             self.best = watched, [leaf.data for leaf in problem.optimizer.parameters]

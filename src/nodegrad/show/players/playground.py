@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nodegrad.data import make_circles, make_moons, make_spirals, make_xor, samples
+from nodegrad.data import Samples, make_circles, make_moons, make_spirals, make_xor
 from nodegrad.functions import dot
 from nodegrad.inputs import one_of
 from nodegrad.nn.layers import MLP, activations
@@ -78,7 +78,7 @@ def playground(
         ValueError: for too large a model, several outputs, or an unknown loss or optimizer.
     """
     network = _Network(model)
-    rows = [(row if isinstance(row, list) else [row], target) for row, target in samples(X, y, "playground")]
+    rows = [(row if isinstance(row, list) else [row], target) for row, target in Samples(X, y, "playground")]
     if len(rows) > MOST or len(network.parameters) > MOST:
         raise ValueError(
             f"playground shows up to {MOST:,} rows and parameters; got {len(rows):,} and "

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nodegrad.data import samples
+from nodegrad.data import Samples
 from nodegrad.graph import recording, topological_order
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.show.drawing.fold import Group, boxes
@@ -76,7 +76,7 @@ class Recorder:
         example: int | None = None,
         every: int = 1,
     ) -> None:
-        self.samples = samples(X, y, "Recorder")
+        self.samples = list(Samples(X, y, "Recorder"))
         self.inputs = [row if isinstance(row, list) else [row] for row, _ in self.samples]
         self.targets = [target for _, target in self.samples]
         self.parameters: list[Value] = model.parameters()
