@@ -12,6 +12,7 @@ import pytest
 from nodegrad import Value, nn
 from nodegrad.files import _checksum
 from nodegrad.nn import MLP, Dropout, Embedding, Layer, LayerNorm, Module, Sequential
+from nodegrad.optim import SGD, Adam
 
 
 class Everything(Module):
@@ -520,3 +521,50 @@ def test_outputs_kept_on_a_module_are_not_taken_for_an_update():
     model.last = model([1.0, 2.0])
 
     assert len(model.parameters()) == 3
+
+
+def frozen_body():
+    model = MLP(2, [3, 3, 1], seed=1)
+    model.freeze()
+    model.layers[-1].freeze(False)
+    return model
+
+
+def saved_and_loaded(model, path):
+    model.save(path / "model.json")
+    return nn.load(path / "model.json")
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda model, path: model,
+        lambda model, path: copy.deepcopy(model),
+        lambda model, path: pickle.loads(pickle.dumps(model)),
+        saved_and_loaded,
+    ],
+)
+def test_the_last_layer_can_be_trained_alone_in_every_copy(copied, tmp_path):
+    model = copied(frozen_body(), tmp_path)
+
+    assert [name for name, p in model.named_parameters() if p in set(model.parameters())] == [
+        f"layers.2.neurons.0.{name}" for name in ("w.0", "w.1", "w.2", "b")
+    ]
+    model.freeze(False)
+    assert len(model.parameters()) == len(model.named_parameters())
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam])
+def test_an_optimizer_takes_no_step_with_parameters_that_were_frozen_later(kind):
+    model = MLP(2, [3, 1], seed=1)
+    optimizer = kind(model.parameters(), 0.1)
+    model([1.0, 2.0]).backward()
+    model.layers[0].freeze()
+    before = model.state_dict()
+
+    with pytest.raises(ValueError, match=f"{kind.__name__}: 9 parameters of the optimizer are frozen. Make"):
+        optimizer.step()
+    assert model.state_dict() == before
+    model.layers[0].freeze(False)
+    optimizer.step()
+    assert model.state_dict() != before

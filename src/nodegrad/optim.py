@@ -13,7 +13,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.inputs import described, plain, positive, whole
-from nodegrad.value import NO_GRADIENT, RESET, Value
+from nodegrad.value import FROZEN, NO_GRADIENT, RESET, Value
 
 __all__ = [
     "SGD",
@@ -193,7 +193,8 @@ class Optimizer:
         rate = learning_rate if lr is None else lr
         self.groups = [Group(user, entry, rate, settings) for entry in _groups(parameters)]
         self.parameters = _leaves([leaf for group in self.groups for leaf in group.parameters], user)
-        if len(self.parameters) < sum(len(group.parameters) for group in self.groups):
+        self._places = [place for place, group in enumerate(self.groups) for _ in group.parameters]
+        if len(self.parameters) < len(self._places):
             raise ValueError(f"{user}: a parameter stands in two groups; each belongs to one.")
         self.steps = 0
         self._gradients: list[Any] = [None] * len(self.parameters)  # the objects that the last step found
@@ -224,31 +225,41 @@ class Optimizer:
     ) -> tuple[Number, State]:
         """Return parameter and state after the next step, for any kind of number; change nothing."""
         own = self.groups[group]
-        return type(self).update(
-            parameter, gradient, state, own.rate(self.steps) if rate is None else rate, **own.settings
-        )
+        rate = own.rate(self.steps) if rate is None else rate
+        return type(self).update(parameter, gradient, state, rate, **own.settings)
 
     def step(self) -> None:
         """Update every parameter from its gradient. If the rule raises an error for one, none has changed.
 
         A parameter whose `grad` is None is left as it is, as in PyTorch.
+
+        Raises:
+            ValueError: if parameters were frozen after the optimizer was made.
         """
+        self.check_frozen(type(self).__name__)
         self._check_gradients()
-        updated: list[tuple[float, State]] = []
-        states = iter(self.states)
-        for place, group in enumerate(self.groups):
-            rate = group.rate(self.steps)
-            for leaf, state in zip(group.parameters, states, strict=False):
-                if _has_gradient(leaf):
-                    updated.append(self.rule(leaf.data, leaf.grad, state, place, rate))
-                else:
-                    updated.append((leaf.data, state))
+        rates = [group.rate(self.steps) for group in self.groups]
+        updated = [
+            self.rule(leaf.data, leaf.grad, state, place, rates[place])
+            if _has_gradient(leaf)
+            else (leaf.data, state)
+            for leaf, state, place in zip(self.parameters, self.states, self._places, strict=True)
+        ]
         steps = self.steps + 1
         try:
             self._take_over(updated, steps)
         except KeyboardInterrupt:  # which must not leave half of a step
             self._take_over(updated, steps)
             raise
+
+    def check_frozen(self, user: str) -> None:
+        """Refuse to go on if parameters were frozen after the optimizer was made."""
+        frozen = sum([id(parameter) in FROZEN for parameter in self.parameters]) if FROZEN else 0
+        if frozen:
+            raise ValueError(
+                f"{user}: {frozen} parameters of the optimizer are frozen. Make the optimizer from "
+                "model.parameters() after freeze()."
+            )
 
     def _take_over(self, updated: list[tuple[float, State]], steps: int) -> None:
         for parameter, (number, _) in zip(self.parameters, updated, strict=True):

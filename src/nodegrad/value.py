@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, overload
+from weakref import WeakValueDictionary
 
 from nodegrad import ops, special  # noqa: F401  # special for its rows, which join the table
 from nodegrad.forks import noting
@@ -81,6 +82,10 @@ def _each(functions: Sequence[Callable[["Value"], None]]) -> Callable[["Value"],
 def observers() -> tuple[Observer, ...]:
     """Return everyone who listens."""
     return _observers
+
+
+# The parameters that no optimizer may update, by their ids: see `Module.freeze`.
+FROZEN: "WeakValueDictionary[int, Value]" = WeakValueDictionary()
 
 
 def tell_read(node: "Value", how: str) -> None:

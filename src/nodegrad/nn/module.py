@@ -13,7 +13,7 @@ from nodegrad import ops
 from nodegrad.files import load_json, read, save_json, written
 from nodegrad.graph import recording
 from nodegrad.inputs import plain
-from nodegrad.value import RESET, Value
+from nodegrad.value import FROZEN, RESET, Value
 
 __all__ = ["Module", "load"]
 
@@ -76,29 +76,43 @@ class Module:
 
     def parameters(self) -> list[Value]:
         """List the parameters of this module and its submodules to train, each once: all but frozen ones."""
-        frozen = self._frozen_parameters()
-        return [parameter for _, parameter in self.named_parameters() if parameter not in frozen]
-
-    def _frozen_parameters(self) -> set[Value]:
-        return {
-            parameter
-            for _, module in self.named_modules()
-            if vars(module).get("frozen")
-            for _, parameter in module.named_parameters()
-        }
+        return [parameter for _, parameter in self.named_parameters() if id(parameter) not in FROZEN]
 
     def freeze(self, frozen: bool = True) -> None:
         """Leave the parameters of this module out of `parameters()`, so that nothing trains them; or undo it.
 
-        Make the optimizer after that: one made before holds them, and `fit` refuses it.
+        Make the optimizer after that: one made before holds them, and refuses to take a step.
 
         >>> from nodegrad.nn import MLP
         >>> model = MLP(2, [3, 1], seed=1)
-        >>> model.layers[0].freeze()
+        >>> model.freeze()
+        >>> model.layers[1].freeze(False)
         >>> len(model.parameters()), len(model.named_parameters())
         (4, 13)
         """
+        for name in self._frozen():
+            del dict(self.named_modules())[name].frozen
         self.frozen = frozen
+        for _, parameter in self.named_parameters():
+            if frozen:
+                FROZEN[id(parameter)] = parameter
+            else:
+                FROZEN.pop(id(parameter), None)
+
+    def _frozen(self) -> dict[str, bool]:
+        """Return what `freeze` was called with, for the modules in which it was, by name; outer ones first."""
+        found = [(name, vars(module).get("frozen")) for name, module in self.named_modules()]
+        return {name: frozen for name, frozen in found if isinstance(frozen, bool)}
+
+    def _freeze_again(self, frozen: Mapping[str, bool]) -> None:
+        modules = dict(self.named_modules())
+        for name, each in frozen.items():
+            modules[name].freeze(each)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Freeze the parameters of a copy as those of the original are."""
+        vars(self).update(state)
+        self._freeze_again(self._frozen())
 
     def train(self, training: bool = True) -> None:
         """Switch dropout in this module on; `train(False)` and `eval()` switch it off."""
@@ -182,7 +196,7 @@ class Module:
             content = {
                 "made_with": _description(self),
                 "modules": {name: module.summary() for name, module in self.named_modules()},
-                "frozen": [name for name, module in self.named_modules() if module.frozen is True],
+                "frozen": self._frozen(),
                 "parameters": written(self.state_dict()),
             }
             save_json(path, FORMAT, VERSION, content)
@@ -330,9 +344,7 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
             f"load: {path} does not say how to make its model. Make it yourself, then call model.load(path)."
         )
     model._load(path, content)
-    for name, module in model.named_modules() if "frozen" in content else ():
-        if module.frozen is (name not in content["frozen"]):
-            module.freeze(not module.frozen)
+    model._freeze_again(content.get("frozen", {}))
     return model
 
 

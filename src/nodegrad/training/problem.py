@@ -82,13 +82,7 @@ class Problem:
 
     def check(self) -> None:
         """Try the model and the loss on a sample, so that errors come before anything changes."""
-        if hasattr(self.model, "_frozen_parameters"):
-            frozen = self.model._frozen_parameters().intersection(self.optimizer.parameters)
-            if frozen:
-                raise ValueError(
-                    f"fit: {len(frozen)} parameters of the optimizer are frozen. Make the optimizer from "
-                    "model.parameters() after freeze()."
-                )
+        self.optimizer.check_frozen("fit")
         for part in filter(None, (self.known, self.held_out)):
             row, target, *_ = part[0]
             with evaluating(self.model):
