@@ -1,8 +1,10 @@
 """Training on a Dask cluster: partitions stay on the workers, and only sums of gradients travel."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,10 @@ from nodegrad.data import Samples, shuffled
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import SGD, Optimizer
 from nodegrad.training.batches import Batches
-from nodegrad.training.compiled_step import CompiledStep, write
+from nodegrad.training.compiled_step import ArrayStep, CompiledStep, write
 from nodegrad.training.eager_step import EagerStep
-from nodegrad.training.history import Callback, History, Settings
-from nodegrad.training.loop import chosen_optimizer, held_out
+from nodegrad.training.history import Callback, History, checked
+from nodegrad.training.loop import chosen_optimizer, fit, held_out
 from nodegrad.training.problem import Batch, Loss, Problem
 from nodegrad.training.ranks import Ranks
 from nodegrad.training.run import Run
@@ -42,8 +44,7 @@ class Partition:
     def facts(self) -> tuple[tuple[Any, ...], int, float]:
         """Return a sample, the number of samples, and the sum of their weights."""
         known = self.problem.known
-        weights = float(sum(known.parts[2])) if len(known.parts) > 2 else float(len(known))
-        return known[0], len(known), weights
+        return known[0], len(known), known.weight()
 
     def sums(self, numbers: Any, batch: Batch) -> Any:
         """Return the sums of loss and gradient over the rows of a batch, and their number."""
@@ -93,40 +94,36 @@ class _Cluster:
         for _ in range(_LOST):
             missing = [place for place in range(len(self.sources)) if place not in found]
             self._make([place for place in missing if self.actors[place] is None])
-            calls = {place: self._start(place, method, arguments[place]) for place in missing}
+            calls = {}
+            for place in missing:
+                with self._forgetting(place, RuntimeError):  # as Dask says that an actor is gone
+                    if self.actors[place] is not None:
+                        calls[place] = getattr(self.actors[place], method)(*arguments[place])
             for place, call in calls.items():
-                if call is not None and (answer := self._answer(place, call)):
-                    found[place] = answer[0]
+                with self._forgetting(place):
+                    found[place] = call.result()
             if len(found) == len(self.sources):
                 return [found[place] for place in range(len(self.sources))]
         raise RuntimeError(f"dask_fit: workers were lost {_LOST} times in one step.")
 
-    def _start(self, place: int, method: str, arguments: Any) -> Any:
-        """Start the call of a method of a partition; return None if its worker is lost."""
-        if self.actors[place] is None:
-            return None
+    @contextmanager
+    def _forgetting(self, place: int, *more: type[Exception]) -> Iterator[None]:
+        """Forget the actor of a partition if its worker turns out to be lost."""
         try:
-            return getattr(self.actors[place], method)(*arguments)
-        except RuntimeError:  # as Dask says that the actor is gone
-            self.actors[place] = None
-            return None
-
-    def _answer(self, place: int, call: Any) -> tuple[Any, ...]:
-        """Wait for a call. If its worker is lost, forget the actor and return nothing."""
-        try:
-            return (call.result(),)
+            yield
         except Exception as error:
             # Dask's own KilledWorker is known by its name: Dask is not imported here.
-            if not isinstance(error, OSError | CancelledError) and type(error).__name__ != "KilledWorker":
+            lost = isinstance(error, (OSError, CancelledError, *more))
+            if not lost and type(error).__name__ != "KilledWorker":
                 raise
             self.actors[place] = None
-            return ()
 
     def _make(self, places: list[int]) -> None:
         """Make partitions on the workers that are left."""
         workers = list(self.client.scheduler_info(n_workers=-1)["workers"])
-        made = [
-            self.client.submit(
+        made = {}
+        for place in places:
+            made[place] = self.client.submit(
                 Partition,
                 self.model,
                 self.loss,
@@ -137,36 +134,26 @@ class _Cluster:
                 workers=[workers[place % len(workers)]] if workers else None,
                 allow_other_workers=bool(workers),
             )
-            for place in places
-        ]
-        for place, future in zip(places, made, strict=True):
-            self.actors[place] = next(iter(self._answer(place, future)), None)
+        for place, future in made.items():
+            with self._forgetting(place):
+                self.actors[place] = future.result()
 
 
-class _ClusterStep(CompiledStep):
-    """A compiled step whose sums come from a cluster."""
+class _ClusterStep(ArrayStep):
+    """A step whose sums come from a cluster; the workers compare their compiled steps with eager ones."""
 
     def __init__(self, problem: Problem, cluster: _Cluster) -> None:
-        self.problem, self.optimizer, self.cluster = problem, problem.optimizer, cluster
-        self.leaves = problem.optimizer.parameters
-        self._native = {}
-        self.pull()
+        super().__init__(problem)
+        self.cluster = cluster
 
     def sums(self, batch: Batch) -> Any:
         """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
         return self.cluster.sums(self.point.numbers, batch)
 
-    def _native_steps(self, batches: Sequence[Batch], limit: float) -> None:
-        return None
-
-    def agrees(self) -> bool:
-        """Return True: the workers compare their own steps."""
-        return True
-
     def validate(self) -> float:
         """Return the sum of the losses of the samples held out, found here."""
         self.push()
-        return EagerStep.validate(self)
+        return super().validate()
 
 
 class _ClusterBatches(Batches):
@@ -222,8 +209,8 @@ def dask_fit(
     Raises:
         ValueError: as `fit` does, for the data of any partition.
     """
-    given = locals()
-    settings, loss_function = Settings.among(given), chosen_loss("dask_fit", loss)
+    defaults = {name: each.default for name, each in signature(fit).parameters.items()}
+    settings, loss_function = checked(**defaults | locals()), chosen_loss("dask_fit", loss)
     sources = list(partitions)
     if not sources:
         raise ValueError("dask_fit needs at least one partition; got none.")

@@ -34,19 +34,28 @@ class RowSum:
     def __init__(self, compiled: Compiled, leaves: Sequence[Value], spec: Any, blocks: Sequence[Any]) -> None:
         self.compiled, self.leaves, self.spec = compiled, leaves, spec
         self.blocks = list(blocks)
-        self.count = len(self.blocks[0])
-        self.as_they_are = all(_is_plain(block) for block in self.blocks)
+        self.count, size = len(self.blocks[0]), max(1, _PIECE // sum(block[0].size for block in self.blocks))
+        self.as_they_are = all(
+            block.dtype == np.float64 and block.flags.c_contiguous and block.dtype.isnative
+            for block in blocks
+        )
+        starts = range(0, self.count, self.count if self.as_they_are else size)
+        self.pieces = [slice(start, start + starts.step) for start in starts]
         self.only: Trace | None = None  # the one trace that all rows go through, if there is one
         self.places: Any = None  # where the numbers of the trace's parameters are; -1: not among them
 
     def __call__(self, numbers: Array, chosen: Any = None) -> Array:
-        """Return the sum of every result over the chosen rows; this may change the numbers in the leaves."""
-        if chosen is not None:
-            return self.over(numbers, [_floats(block[chosen]) for block in self.blocks])
-        return self.over(numbers, self.blocks) if self.as_they_are else self._piece_by_piece(numbers)
+        """Return the sum of every result over the chosen rows; this may change the numbers in the leaves.
 
-    def over(self, numbers: Array, blocks: list[Array]) -> Array:
+        Of arrays that are not of floats, convert one piece after the other: they may be larger than memory.
+        """
+        places = self.pieces if chosen is None else [chosen]
+        found = [self.over(numbers, [block[place] for block in self.blocks]) for place in places]
+        return np.sum(found, axis=0) if len(found) > 1 else found[0]
+
+    def over(self, numbers: Array, blocks: Sequence[Any]) -> Array:
         """Return the sum of every result over other rows."""
+        blocks = list(map(_floats, blocks))
         if self.only is not None:
             return self.only.kernel("results").sums(blocks, len(blocks[0]), self.arranged(numbers))
         write(self.leaves, numbers)  # recording and guards read them there
@@ -58,15 +67,6 @@ class RowSum:
             self.places = np.array([index.get(leaf, -1) for leaf in self.only.parameters], int)
         return total
 
-    def _piece_by_piece(self, numbers: Array) -> Array:
-        """Convert and add up one piece after the other: the arrays may be larger than memory."""
-        size = max(1, _PIECE // sum(block[0].size for block in self.blocks))
-        pieces = [slice(start, start + size) for start in range(0, self.count, size)]
-        found: Array = np.sum(
-            [self.over(numbers, [_floats(block[piece]) for block in self.blocks]) for piece in pieces], axis=0
-        )
-        return found
-
     def arranged(self, numbers: Array) -> Array:
         """Put the numbers in the order of the trace's parameters; read those of other leaves."""
         assert self.only is not None
@@ -77,7 +77,7 @@ class RowSum:
         return found
 
 
-class CompiledStep(EagerStep):
+class ArrayStep(EagerStep):
     """Gradient descent on the mean loss over samples, all parameters in one array.
 
     The Values keep their numbers until `push`; `pull` reads them again.
@@ -88,30 +88,7 @@ class CompiledStep(EagerStep):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         self.leaves = self.optimizer.parameters
-        self.error = compile(value_and_grad(problem.error, wrt=self.leaves))
-        model, known = problem.model, problem.known
-        self.classes = len(model(known[0][0])) if problem.loss is LOSSES["cross_entropy"] else 0
-        self.known = self._row_sum(self.error, known)
-        self.held_out = None
-        if problem.held_out is not None:
-            same = len(problem.held_out.parts) == len(known.parts) and not problem.noisy
-            error = self.error if same else compile(problem.held_out_error)
-            self.held_out = self._row_sum(error, problem.held_out)
-        self._native: dict[int, NativeSteps | None] = {}
         self.pull()
-
-    def _row_sum(self, error: Compiled, samples: Samples) -> RowSum:
-        blocks, spec = self._blocks(samples)
-        return RowSum(error, self.leaves, spec, blocks)
-
-    def _blocks(self, samples: Samples) -> tuple[list[Any], Any]:
-        """Return the samples as arrays [row, number] and the spec of one of them."""
-        parts = [part if is_structure(part[0]) else np.asanyarray(part) for part in samples.parts]
-        if self.classes and parts[1].ndim == 1:
-            parts[1] = (parts[1][:, None] == np.arange(self.classes)).astype(float)  # a probability per class
-        first = [part[:1] if isinstance(part, list) else part[:1].tolist() for part in parts]
-        blocks = [rows([part])[1][0] if isinstance(part, list) else _block(part) for part in parts]
-        return blocks, rows(first)[0]
 
     def pull(self) -> None:
         """Read the parameters and the optimiser's state."""
@@ -142,35 +119,16 @@ class CompiledStep(EagerStep):
 
     def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
         """Take a step for each batch, as an `EagerStep` does."""
-        native = self._native_steps(batches, limit)
-        if native is not None:
-            return native.take(self, batches)
-        taken: list[Taken] = []
         with np.errstate(all="ignore"):  # the caller looks for inf and nan
-            for batch in batches:
-                taken.append(self._take(batch, limit))
-                if not all(map(math.isfinite, taken[-1])):
-                    break
-        return taken
+            return super().take(batches, limit)
 
-    def _take(self, batch: Batch, limit: float) -> Taken:
-        mean = self.problem.ranks.summed(lambda: self.sums(batch), len(self.leaves) + 2)
-        mean, count = mean[:-1] / mean[-1], float(mean[-1])
-        loss, slope = float(mean[0]), mean[1:]
+    def update(self, total: Array, limit: float) -> Taken:
+        """Take a step from the sums over a batch, if they are finite."""
+        loss, slope, count = float(total[0] / total[-1]), total[1:-1] / total[-1], float(total[-1])
         norm = math.sqrt(slope.dot(slope))
         if math.isfinite(loss) and math.isfinite(norm):
             self.point = self._updated(slope * (limit / norm) if norm > limit else slope)
         return loss, norm, count
-
-    def sums(self, batch: Batch) -> Array:
-        """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
-        if hasattr(batch, "parts"):
-            found = self.known.over(self.point.numbers, [_floats(part) for part in self._blocks(batch)[0]])
-        elif batch is not None and not len(batch):
-            return np.zeros(len(self.leaves) + 2)  # a rank that has no rows left
-        else:
-            found = self.known(self.point.numbers, batch)
-        return np.append(found, self.known.count if batch is None else len(batch))
 
     def _updated(self, slope: Array) -> Point:
         """Return the point after a step by a gradient."""
@@ -181,6 +139,51 @@ class CompiledStep(EagerStep):
             numbers[span], own = self.optimizer.rule(numbers[span], slope[span], own, place)
             state.append(own)
         return Point(numbers, slope, state, self.point.steps + 1)
+
+
+class CompiledStep(ArrayStep):
+    """Steps whose loss and gradient are compiled functions; many in one native call, where there is one."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.error = compile(value_and_grad(problem.error, wrt=self.leaves))
+        model, known = problem.model, problem.known
+        self.classes = len(model(known[0][0])) if problem.loss is LOSSES["cross_entropy"] else 0
+        self.known = self._row_sum(self.error, known)
+        self.held_out = None
+        if problem.held_out is not None:
+            same = len(problem.held_out.parts) == len(known.parts) and not problem.noisy
+            error = self.error if same else compile(problem.held_out_error)
+            self.held_out = self._row_sum(error, problem.held_out)
+        self._native: dict[int, NativeSteps | None] = {}
+
+    def _row_sum(self, error: Compiled, samples: Samples) -> RowSum:
+        blocks, spec = self._blocks(samples)
+        return RowSum(error, self.leaves, spec, blocks)
+
+    def _blocks(self, samples: Samples) -> tuple[list[Any], Any]:
+        """Return the samples as arrays [row, number] and the spec of one of them."""
+        parts = [part if is_structure(part[0]) else np.asanyarray(part) for part in samples.parts]
+        if self.classes and parts[1].ndim == 1:
+            parts[1] = (parts[1][:, None] == np.arange(self.classes)).astype(float)  # a probability per class
+        first = [part[:1] if isinstance(part, list) else part[:1].tolist() for part in parts]
+        blocks = [rows([part])[1][0] if isinstance(part, list) else _block(part) for part in parts]
+        return blocks, rows(first)[0]
+
+    def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
+        """Take a step for each batch, as an `EagerStep` does."""
+        native = self._native_steps(batches, limit)
+        return native.take(self, batches) if native is not None else super().take(batches, limit)
+
+    def sums(self, batch: Batch) -> Array:
+        """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
+        if hasattr(batch, "parts"):
+            found = self.known.over(self.point.numbers, self._blocks(batch)[0])
+        elif batch is not None and not len(batch):
+            return np.zeros(len(self.leaves) + 2)  # a rank that has no rows left
+        else:
+            found = self.known(self.point.numbers, batch)
+        return np.append(found, self.known.count if batch is None else len(batch))
 
     def _native_steps(self, batches: Sequence[Batch], limit: float) -> NativeSteps | None:
         """Return native steps for these batches, or None if the compiler cannot make them."""
@@ -247,10 +250,6 @@ def _block(part: Any) -> Any:
     if isinstance(part, np.memmap):
         return flat
     return np.ascontiguousarray(flat, float)
-
-
-def _is_plain(block: Any) -> bool:
-    return bool(block.dtype == np.float64 and block.flags.c_contiguous and block.dtype.isnative)
 
 
 def _floats(block: Any) -> Array:

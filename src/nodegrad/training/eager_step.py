@@ -31,15 +31,23 @@ class EagerStep:
             The mean loss, the norm of its gradient and the number of samples for each batch. The last may be
             not finite: then the parameters are those before that step, and no further one was taken.
         """
-        parameters, taken = self.optimizer.parameters, list[Taken]()
+        taken: list[Taken] = []
         for batch in batches:
-            total = self.problem.ranks.summed(partial(self.sums, batch), len(parameters) + 2)
-            loss, *slopes, count = [float(number) for number in total]
-            for parameter, slope in zip(parameters, slopes, strict=True):
-                parameter.grad = slope / count
-            taken.append((loss / count, clip_grad_norm(parameters, limit), count))
+            size = len(self.optimizer.parameters) + 2
+            total = self.problem.ranks.summed(partial(self.sums, batch), size)
+            taken.append(self.update(total, limit))
             if not all(map(math.isfinite, taken[-1])):
                 break
+        return taken
+
+    def update(self, total: Any, limit: float) -> Taken:
+        """Take a step from the sums over a batch, if they are finite."""
+        parameters = self.optimizer.parameters
+        loss, *slopes, count = [float(number) for number in total]
+        for parameter, slope in zip(parameters, slopes, strict=True):
+            parameter.grad = slope / count
+        taken = loss / count, clip_grad_norm(parameters, limit), count
+        if all(map(math.isfinite, taken)):
             self.optimizer.step()
         return taken
 
