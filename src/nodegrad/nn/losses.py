@@ -153,17 +153,9 @@ def cross_entropy(predictions: Any, targets: Any) -> Number:
     return _mean([_cross_entropy(*sample) for sample in zip(logits, classes, strict=True)])
 
 
+# The functions above, in their order.
 LOSSES: dict[str, Callable[[Any, Any], Number]] = {
-    loss.__name__: loss
-    for loss in (
-        mean_squared_error,
-        mean_absolute_error,
-        huber,
-        hinge,
-        binary_cross_entropy,
-        binary_cross_entropy_with_logits,
-        cross_entropy,
-    )
+    name: loss for name, loss in globals().copy().items() if name in __all__
 }
 
 
