@@ -136,6 +136,29 @@ def test_checkpoint_of_another_training_is_refused(tmp_path, settings, message):
     assert model.state_dict() == before
 
 
+@pytest.mark.parametrize(("first", "second"), [(1.0, 2.0), (1.0, -1.0)])
+def test_a_checkpoint_under_another_function_of_the_same_name_is_refused(tmp_path, first, second):
+    def part(epochs, factor, model_factor=1.0):
+        network = make()
+        return ng.fit(
+            lambda row: model_factor * network(row),
+            X,
+            Y,
+            lambda p, t: (p - factor * t) ** 2,
+            Adam(network.parameters(), 0.02),
+            epochs,
+            checkpoint=tmp_path / "file.json",
+            resume=True,
+        )
+
+    part(2, first)
+    with pytest.raises(ValueError, match="loss of a trial is '.*' there and '.*' here"):
+        part(4, second)
+    with pytest.raises(ValueError, match="loss of a trial is '.*' there and '.*' here"):
+        part(4, first, 2.0)
+    assert part(4, first).epochs == 4
+
+
 def test_a_checkpoint_under_another_schedule_is_refused(tmp_path):
     def part(epochs, steps):
         return run(

@@ -179,6 +179,38 @@ def test_bad_rows_on_one_rank_end_all(broken, error):
     assert "ValueError: fit" in str(good)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0},
+        {"epoch": 3},
+        {"lr": 0.1, "learning_rate": 0.1},
+        {"loss": "squared"},
+        {"optimizer": "newton"},
+        {"optimizer": "lm"},
+        {"optimizer": "lbfgs", "batch_size": 5},
+        {"optimizer": "lbfgs", "max_gradient_norm": 1.0},
+        {"batch_size": 0},
+        {"metrics": "accuracy"},
+        {"parameters": []},
+        {"class_weight": {7: 1.0}},
+        {"validation": X},
+        {"callbacks": [3]},
+        {"seed": -1},
+        {"resume": True},
+    ],
+)
+def test_an_argument_that_is_wrong_on_one_rank_ends_all(wrong):
+    def work(rank, combine):
+        return ng.fit(MLP(2, [4, 1], seed=1), X, Y, combine=combine, **{"epochs": 3} | wrong if rank else {})
+
+    good, bad = on_ranks(2, work)
+
+    assert isinstance(bad, TypeError | ValueError)
+    assert isinstance(good, RuntimeError)
+    assert f"{type(bad).__name__}: {bad}"[:300] in str(good)
+
+
 @pytest.mark.parametrize("where", ["model", "callback"])
 def test_a_rank_that_raises_later_ends_all(where):
     def work(rank, combine):

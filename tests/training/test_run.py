@@ -9,6 +9,7 @@ import warnings
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,7 @@ from nodegrad.nn import MLP, Dropout, Layer, Sequential
 from nodegrad.optim import SGD, Adam, decay_weights_only
 from nodegrad.training import metrics, native_steps
 from nodegrad.training.callbacks import CSVLog, ReduceOnPlateau
-from nodegrad.training.history import Criteria, Settings
+from nodegrad.training.history import Criteria
 
 X, Y = data.make_moons(30, noise=0.1, seed=1)
 
@@ -79,7 +80,9 @@ def test_epochs_computed_past_a_stop_are_undone(stop):
 
 
 def test_a_nan_validation_loss_is_not_an_improvement():
-    criteria = Criteria(Settings(9, 1e-6, 2, -math.inf, math.inf, 1, False, []))
+    criteria = Criteria(
+        SimpleNamespace(tolerance=1e-6, patience=2, target_loss=-math.inf, gradient_tolerance=0.0)
+    )
 
     assert [criteria.met(loss, 1.0) for loss in (math.nan, 1.0, 0.5, 0.25, 0.125)] == [""] * 5
     assert criteria.best == 0.125

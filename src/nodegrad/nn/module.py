@@ -100,7 +100,7 @@ class Module:
                 FROZEN.pop(id(parameter), None)
 
     def _frozen(self) -> dict[str, bool]:
-        """Return what `freeze` was called with, for the modules in which it was, by name; outer ones first."""
+        """Return what `freeze` was called with, by the names of modules; outer ones first."""
         found = [(name, vars(module).get("frozen")) for name, module in self.named_modules()]
         return {name: frozen for name, frozen in found if isinstance(frozen, bool)}
 

@@ -1,11 +1,9 @@
 """Callbacks for `fit`: a log as CSV, and a learning rate that falls where the loss no longer does."""
 
-import math
 import os
 from pathlib import Path
-from typing import Any
 
-from nodegrad.training.history import History
+from nodegrad.training.history import History, Plateau
 
 __all__ = ()
 
@@ -33,7 +31,7 @@ class CSVLog:
             file.write(f"{','.join([str(epoch), *[repr(course[-1]) for course in columns.values()]])}\n")
 
 
-class ReduceOnPlateau:
+class ReduceOnPlateau(Plateau):
     """Multiplies the learning rates by `factor` after `patience` epochs in which the loss has not improved.
 
     The loss is that of the validation data where there are any.
@@ -58,27 +56,15 @@ class ReduceOnPlateau:
     ) -> None:
         if not 0.0 < factor < 1.0:
             raise ValueError(f"ReduceOnPlateau: factor is above 0 and below 1; got {factor!r}.")
-        self.factor, self.patience, self.tolerance, self.minimum = factor, patience, tolerance, minimum
-        self.best, self.waited = math.inf, 0
+        super().__init__(tolerance)
+        self.factor, self.patience, self.minimum = factor, patience, minimum
 
     def __call__(self, epoch: int, history: History) -> None:
         """Look at the loss of an epoch."""
-        loss = (history.validation_losses or history.losses)[-1]
-        if loss < self.best - self.tolerance * math.fabs(self.best) or self.best == math.inf > loss:
-            self.best, self.waited = loss, 0
+        if self.count((history.validation_losses or history.losses)[-1]) < self.patience:
             return
-        self.waited += 1
-        if self.waited >= self.patience:
-            self.waited = 0
-            for group in history.optimizer.groups:
-                if callable(group.learning_rate):
-                    raise TypeError("ReduceOnPlateau takes learning rates that are numbers, not schedules.")
-                group.learning_rate = max(self.minimum, group.learning_rate * self.factor)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
-        return {"best": self.best, "waited": self.waited}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` returned."""
-        self.best, self.waited = state["best"], state["waited"]
+        self.waited = 0
+        for group in history.optimizer.groups:
+            if callable(group.learning_rate):
+                raise TypeError("ReduceOnPlateau takes learning rates that are numbers, not schedules.")
+            group.learning_rate = max(self.minimum, group.learning_rate * self.factor)

@@ -1,5 +1,6 @@
 """Checkpoints: what a further run needs to go on exactly as if the first had never stopped."""
 
+import math
 import zlib
 from array import array
 from collections.abc import Sequence
@@ -13,11 +14,10 @@ __all__ = ()
 if TYPE_CHECKING:
     from nodegrad.training.run import Run
 
-KIND, VERSION = "nodegrad checkpoint", 3
+KIND, VERSION = "nodegrad checkpoint", 4
 _PIECE = 4096  # rows read at once
-_KEPT = (
-    *("losses", "validation_losses", "gradient_norms", "metrics", "seconds", "best_epoch"),  # of the History
-)
+_TRIED = 8  # samples at most
+_HISTORY = ("losses", "validation_losses", "gradient_norms", "metrics", "seconds", "best_epoch")
 
 
 def save_checkpoint(run: "Run") -> None:
@@ -27,12 +27,9 @@ def save_checkpoint(run: "Run") -> None:
         "seed": run.settings.seed,
         "numbers": [leaf.data for leaf in run.problem.optimizer.parameters],
         "optimizer": run.problem.optimizer.state_dict(),
-        "history": {name: getattr(run.history, name) for name in _KEPT},
+        "history": {name: getattr(run.history, name) for name in _HISTORY},
         "best": run.best,
-        "criteria": [float(run.criteria.best), run.criteria.waited],
-        "callbacks": [
-            call.state_dict() if hasattr(call, "state_dict") else None for call in run.settings.callbacks
-        ],
+        "callbacks": [call.state_dict() if hasattr(call, "state_dict") else None for call in _called(run)],
     }
     save_json(run.settings.checkpoint, KIND, VERSION, written(content))
 
@@ -62,14 +59,18 @@ def load_checkpoint(run: "Run") -> None:
     optimizer.load_state_dict(content["optimizer"])
     for leaf, number in zip(optimizer.parameters, content["numbers"], strict=True):
         leaf.data = number
-    for name in _KEPT:
+    for name in _HISTORY:
         setattr(run.history, name, content["history"][name])
     run.best = tuple(content["best"])
-    run.criteria.best, run.criteria.waited = content["criteria"]
     settings.seed = run.batches.seed = content["seed"]
-    for call, state in zip(settings.callbacks, content["callbacks"], strict=False):
+    for call, state in zip(_called(run), content["callbacks"], strict=False):
         if state is not None and hasattr(call, "load_state_dict"):
             call.load_state_dict(state)
+
+
+def _called(run: "Run") -> list[Any]:
+    """Return what is called after each epoch, the criteria for stopping among it."""
+    return [run.criteria, *run.settings.callbacks]
 
 
 def description(run: "Run") -> dict[str, Any]:
@@ -100,7 +101,7 @@ def rates(run: "Run", steps: int) -> list[list[float]]:
     return [[group.rate(step) for step in places] for group in groups if callable(group.learning_rate)]
 
 
-def checksums(run: "Run") -> dict[str, float]:
+def checksums(run: "Run") -> dict[str, Any]:
     """Return checksums of the data, added up over all ranks; nothing for batches, which may be shuffled."""
     problem = run.problem
     if run.batches.steps is None:
@@ -108,8 +109,26 @@ def checksums(run: "Run") -> dict[str, float]:
     weights = problem.known.parts[2:3] if problem.weighted else []
     held_out = [] if problem.held_out is None else problem.held_out.parts
     codes = [_checksum(parts) for parts in (problem.known.parts[:2], weights, held_out)]
-    named = zip(("data", "weights", "validation data"), problem.ranks.sum(codes), strict=True)
-    return {name: float(code) for name, code in named}
+    data, weight, validation, trial = problem.ranks.sum([*codes, _loss_of_a_trial(run)])
+    named = {"data": data, "weights": weight, "validation data": validation}
+    return {name: float(code) for name, code in named.items()} | {"loss of a trial": f"{trial:.6g}"}
+
+
+def _loss_of_a_trial(run: "Run") -> float:
+    """Return the loss of some samples at parameters that every run tries: it tells functions apart."""
+    problem, leaves = run.problem, run.problem.optimizer.parameters
+    count = len(problem.known)
+    samples = [problem.known[place] for place in range(0, count, -(-count // _TRIED))]
+    before = [leaf.data for leaf in leaves]
+    try:
+        for place, leaf in enumerate(leaves):
+            leaf.data = math.sin(place + 1.0)
+        return math.fsum(problem.held_out_error(*sample[:2]).data for sample in samples)
+    except (ArithmeticError, TypeError, ValueError):  # they are not for this model
+        return 0.0
+    finally:
+        for leaf, number in zip(leaves, before, strict=True):
+            leaf.data = number
 
 
 def _checksum(parts: Sequence[Any]) -> float:

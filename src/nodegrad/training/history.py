@@ -4,7 +4,8 @@ import math
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 from nodegrad.inputs import described, positive, whole
@@ -63,6 +64,10 @@ class History:
         """The number of complete epochs."""
         return len(self.losses)
 
+    def courses(self) -> list[list[float]]:
+        """Return every list that has a number for each epoch."""
+        return [self.losses, self.validation_losses, self.gradient_norms, *self.metrics.values()]
+
     @property
     def history(self) -> dict[str, list[float]]:
         """The course of every number by name, as Keras has it: loss, val_loss, and the metrics.
@@ -92,85 +97,79 @@ class History:
         return f"<History: {self.epochs} epochs{how}{course}; {ended}>"
 
 
-@dataclass
-class Settings:
-    """What `fit` was asked for, checked; the fields are its arguments of the same names.
+Settings = SimpleNamespace
+
+
+def checked(**given: Any) -> Settings:
+    """Return the arguments of `fit` as attributes of the same names.
 
     Raises:
         ValueError: for what is out of range.
         TypeError: for a callback that cannot be called.
     """
-
-    epochs: int
-    tolerance: float
-    patience: float | None
-    target_loss: float
-    max_gradient_norm: float
-    seed: Any
-    progress: bool | None
-    callbacks: list[Callback]
-    callback: Callback | None = None
-    metrics: Any = ()
-    gradient_tolerance: float = 0.0
-    restore_best: bool = False
-    compile: bool | None = None
-    checkpoint: Any = None
-    checkpoint_every: int = 1
-    resume: Any = False
-
-    @classmethod
-    def among(cls, arguments: dict[str, Any]) -> "Settings":
-        """Return the settings that are among the arguments of a function."""
-        return cls(**{entry.name: arguments[entry.name] for entry in fields(cls) if entry.name in arguments})
-
-    def __post_init__(self) -> None:
-        self.epochs = whole("fit", "epochs", self.epochs)
-        self.checkpoint_every = whole("fit", "checkpoint_every", self.checkpoint_every)
-        self.max_gradient_norm = positive("fit", "max_gradient_norm", self.max_gradient_norm)
-        whole("fit", "patience", self.patience, optional=True)
-        positive("fit", "tolerance", self.tolerance, or_zero=True)
-        seed = whole("fit", "seed", self.seed, least=0, optional=True)
-        self.seed, self.seeded = (random.getrandbits(32) if seed is None else seed), seed is not None
-        more = [self.callbacks] if callable(self.callbacks) else self.callbacks
-        self.callbacks = [*([] if self.callback is None else [self.callback]), *more]
-        for callback in self.callbacks:
-            if not callable(callback):
-                raise TypeError(
-                    f"fit: callback is a function of epochs and History; got {described(callback)}."
-                )
-        if self.resume is True:
-            if self.checkpoint is None:
-                raise ValueError("fit: resume=True goes on from the file of checkpoint=: say which that is.")
-            self.resume = os.path.exists(self.checkpoint) and self.checkpoint
-
-    @property
-    def watched(self) -> bool:
-        """Whether callbacks, metrics or the best epoch need the model after each epoch."""
-        return bool(self.callbacks or self.metrics or self.restore_best)
+    settings = Settings(**given)
+    settings.epochs = whole("fit", "epochs", settings.epochs)
+    settings.checkpoint_every = whole("fit", "checkpoint_every", settings.checkpoint_every)
+    settings.max_gradient_norm = positive("fit", "max_gradient_norm", settings.max_gradient_norm)
+    whole("fit", "patience", settings.patience, optional=True)
+    positive("fit", "tolerance", settings.tolerance, or_zero=True)
+    seed = whole("fit", "seed", settings.seed, least=0, optional=True)
+    settings.seed, settings.seeded = (random.getrandbits(32) if seed is None else seed), seed is not None
+    more = [settings.callbacks] if callable(settings.callbacks) else settings.callbacks
+    settings.callbacks = [*([] if settings.callback is None else [settings.callback]), *more]
+    for callback in settings.callbacks:
+        if not callable(callback):
+            raise TypeError(f"fit: callback is a function of epochs and History; got {described(callback)}.")
+    if settings.resume is True:
+        if settings.checkpoint is None:
+            raise ValueError("fit: resume=True goes on from the file of checkpoint=: say which that is.")
+        settings.resume = os.path.exists(settings.checkpoint) and settings.checkpoint
+    # Whether callbacks, metrics or the best epoch need the model after each epoch.
+    settings.watched = bool(settings.callbacks or settings.metrics or settings.restore_best)
+    return settings
 
 
-class Criteria:
-    """When the loss, its improvement, or the gradient is small enough to stop."""
+class Plateau:
+    """Counts the epochs since the loss has improved by more than `tolerance` times itself.
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.best, self.waited = math.inf, 0
+    A loss that is not finite is not an improvement.
+    """
 
-    def met(self, loss: float, norm: float) -> str:
-        """Return the reason to stop after an epoch with this loss and gradient norm, or an empty text.
+    def __init__(self, tolerance: float) -> None:
+        self.tolerance, self.best, self.waited = tolerance, math.inf, 0
 
-        A loss that is not finite is not an improvement.
-        """
-        settings = self.settings
-        better = self.best == math.inf or self.best - loss > settings.tolerance * math.fabs(self.best)
+    def count(self, loss: float) -> int:
+        """Take the loss of an epoch, and return the count."""
+        better = self.best == math.inf or self.best - loss > self.tolerance * math.fabs(self.best)
         if better and math.isfinite(loss):
             self.best, self.waited = loss, 0
         else:
             self.waited += 1
+        return self.waited
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        self.best, self.waited = state["best"], state["waited"]
+
+
+class Criteria(Plateau):
+    """When the loss, its improvement, or the gradient is small enough to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.tolerance)
+        self.settings = settings
+
+    def met(self, loss: float, norm: float) -> str:
+        """Return the reason to stop after an epoch with this loss and gradient norm, or an empty text."""
+        settings, waited = self.settings, self.count(loss)
         if loss <= settings.target_loss:
             return "target loss"
         if norm <= settings.gradient_tolerance:
             return "gradient"
-        if not settings.patience or self.waited < settings.patience:
+        if not settings.patience or waited < settings.patience:
             return ""
         return "validation" if self.best == math.inf else "tolerance"

@@ -13,12 +13,12 @@ from nodegrad.nn.losses import chosen_loss
 from nodegrad.nn.predict import Predictor
 from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, class_weights
-from nodegrad.training.history import Callback, History, Settings
+from nodegrad.training.history import Callback, History, Settings, checked
 from nodegrad.training.metrics import METRICS, Metric, chosen_metrics
 from nodegrad.training.problem import Loss, Problem
 from nodegrad.training.ranks import Combine, Ranks
 from nodegrad.training.run import Run
-from nodegrad.training.solvers import SOLVERS, check_solver
+from nodegrad.training.solvers import SOLVERS
 from nodegrad.value import Value
 
 __all__ = ["fit"]
@@ -128,26 +128,30 @@ def fit(
         FileNotFoundError: if the folder of the checkpoint is missing.
         RuntimeError: if another rank failed.
     """
-    given = locals()
-    for name in unknown:
-        known = [each for each in inspect.signature(fit).parameters if each != "unknown"]
-        likely = {"verbose": "progress"}.get(name) or meant(name, known)
-        raise TypeError(f"fit has no argument {name!r}." + f" Write {likely!r}." * bool(likely))
-    if lr is not None and learning_rate is not None:
-        raise TypeError("fit got both lr and learning_rate, which are the same.")
-    settings, loss_function = Settings.among(given), chosen_loss("fit", loss)
-    settings.metrics = chosen_metrics(metrics, loss_function)
-    updates = chosen_optimizer(optimizer, model, parameters, learning_rate if lr is None else lr)
-    size, ranks = whole("fit", "batch_size", batch_size, optional=True), Ranks(combine)
-    if combine is not None and settings.metrics:
-        raise ValueError("fit: metrics are those of one process. Leave them out with combine.")
-    if combine is None and checkpoint is None and checkpoint_every != 1:
-        raise ValueError("fit: checkpoint_every needs the file of checkpoint=: say which that is.")
+    given, ranks = locals(), Ranks(combine)
 
-    def prepare() -> tuple[Problem, Batches]:
-        batches: Batches
+    def prepare() -> tuple[Problem, Batches, Settings, type[Run]]:
+        """Check all arguments; whatever is wrong here ends the other ranks, too."""
+        for name in unknown:
+            known = [each for each in inspect.signature(fit).parameters if each != "unknown"]
+            likely = {"verbose": "progress"}.get(name) or meant(name, known)
+            raise TypeError(f"fit has no argument {name!r}." + f" Write {likely!r}." * bool(likely))
+        if lr is not None and learning_rate is not None:
+            raise TypeError("fit got both lr and learning_rate, which are the same.")
+        loss_function = chosen_loss("fit", loss)
+        settings = checked(**given | {"metrics": chosen_metrics(metrics, loss_function)})
+        updates = chosen_optimizer(optimizer, model, parameters, learning_rate if lr is None else lr)
+        size = whole("fit", "batch_size", batch_size, optional=True)
+        solver = SOLVERS.get(optimizer) if isinstance(optimizer, str) else None
+        if solver is not None and (size is not None or y is None):
+            raise ValueError(f"fit: optimizer={optimizer!r} takes all rows at once: leave batches out.")
+        if combine is not None and settings.metrics:
+            raise ValueError("fit: metrics are those of one process. Leave them out with combine.")
+        if combine is None and checkpoint is None and checkpoint_every != 1:
+            raise ValueError("fit: checkpoint_every needs the file of checkpoint=: say which that is.")
         if checkpoint is not None and not (folder := Path(checkpoint).resolve().parent).is_dir():
             raise FileNotFoundError(f"fit: there is no folder {str(folder)!r} for the checkpoint.")
+        batches: Batches
         if y is None:
             if sample_weight is not None or class_weight is not None:
                 raise ValueError("fit: without y, the weights of rows come third in each batch.")
@@ -160,17 +164,13 @@ def fit(
         for name in METRICS.keys() & settings.metrics.keys():  # whether it can be found for these targets
             output = Predictor(model)([batches.known[0][0]])
             settings.metrics[name](output * len(batches.known), batches.known.parts[1])
-        return problem, batches
+        return problem, batches, settings, solver or Run
 
-    problem, batches = ranks.together(prepare)
+    problem, batches, settings, way = ranks.together(prepare)
     problem.weigh()
     batches.start(problem)
-    if isinstance(optimizer, str) and optimizer in SOLVERS:
-        if size is not None or y is None:
-            raise ValueError(f"fit: optimizer={optimizer!r} takes all rows at once: leave batches out.")
-        check_solver(optimizer, problem, settings)
-        return SOLVERS[optimizer](problem, batches, settings).history
-    return Run(problem, batches, settings).history
+    ranks.together(lambda: way.check(problem, settings))
+    return way(problem, batches, settings).history
 
 
 # Checks before anything runs.

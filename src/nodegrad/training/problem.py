@@ -7,7 +7,7 @@ from nodegrad.data import Samples
 from nodegrad.graph import topological_order
 from nodegrad.nn.layers import noise_from
 from nodegrad.nn.losses import LOSSES
-from nodegrad.nn.predict import Predictor, evaluating, plain_numbers
+from nodegrad.nn.predict import evaluating, plain_numbers
 from nodegrad.optim import Optimizer
 from nodegrad.training.ranks import Ranks
 from nodegrad.value import Value
@@ -40,7 +40,6 @@ class Problem:
 
         self.weighted = len(known.parts) > 2
         self.noisy = False  # whether samples end with random numbers for dropout
-        self._predict: Any = None
 
     def error(self, row: Any, target: Any, *more: Any) -> Any:
         """Return the loss of one sample, whose weight and random numbers come after its target."""
@@ -65,7 +64,7 @@ class Problem:
         self.ranks.same({"validation": counts[1:] != [], "weights": [count > 2 for count in counts]})
         for part in parts:
             if len(part.parts) > 2:
-                total, count = self.ranks.sum([float(sum(part.parts[2])), float(len(part))])
+                total, count = self.ranks.sum([part.weight(), float(len(part))])
                 part.scale_weights(count / total)
 
     def mean_over_held_out(self, summed: Callable[[], float]) -> float:
@@ -74,11 +73,6 @@ class Problem:
         count = float(len(self.held_out))
         total, samples = self.ranks.summed(lambda: [summed(), count], 2)
         return float(total) / float(samples)
-
-    def predictions(self, part: Samples) -> Any:
-        """Return the predictions of the model for samples, as plain numbers."""
-        self._predict = self._predict or Predictor(self.model)
-        return self._predict(part.parts[0])
 
     def check(self) -> None:
         """Try the model and the loss on a sample, so that errors come before anything changes."""

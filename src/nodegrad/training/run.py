@@ -5,11 +5,13 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
+from operator import mul
 from typing import Any, TypeVar
 
 from nodegrad.inputs import plain
+from nodegrad.nn.predict import Predictor
 from nodegrad.training.batches import Batches
 from nodegrad.training.checkpoint import checksums, description, load_checkpoint, save_checkpoint
 from nodegrad.training.eager_step import EagerStep
@@ -34,9 +36,9 @@ class Run:
         self.problem, self.batches, self.settings = problem, batches, settings
         self.step = step or EagerStep(problem)
         self.history = History(model=problem.model, optimizer=problem.optimizer)
+        self.predict = Predictor(problem.model)
         self.best: tuple[float, list[float]] = (math.inf, [])
         self.criteria = Criteria(settings)
-        self.noted: list[tuple[list[float], int]] = []  # courses and their lengths before this epoch
         self.chunk = 1  # steps in a call
         self.tried = False  # whether a compiled step has been compared with eager code
         wanted = [len(settings.callbacks), settings.checkpoint is not None, bool(settings.resume)]
@@ -45,6 +47,7 @@ class Run:
         if self.saves or resumes:
             self.described |= checksums(self)
         problem.ranks.together(lambda: load_checkpoint(self) if settings.resume else None)
+        self.done = self.history.epochs  # whose numbers are complete
         names = ("epochs", "tolerance", "patience", "target_loss", "gradient_tolerance", "compile")
         problem.ranks.same(
             self.described
@@ -62,8 +65,8 @@ class Run:
                 self._go()
         except KeyboardInterrupt:
             self.history.reason = "interrupted"
-            for course, length in self.noted:
-                del course[length:]
+            for course in self.history.courses():
+                del course[self.done :]
         except NotFinite as found:
             self.history.reason = "diverged"
             warnings.warn(
@@ -84,6 +87,10 @@ class Run:
                 RuntimeWarning,
                 stacklevel=3,
             )
+
+    @classmethod
+    def check(cls, problem: Problem, settings: Settings) -> None:
+        """Refuse what this way of training cannot do."""
 
     # The loop.
 
@@ -122,7 +129,7 @@ class Run:
         watched = settings.watched or self.problem.held_out or self.problem.noisy
         if watched or not self.step.native or steps is None:
             return 1
-        left = settings.epochs - self.history.epochs
+        left: int = settings.epochs - self.history.epochs
         if settings.checkpoint is not None:
             left = min(left, settings.checkpoint_every - self.history.epochs % settings.checkpoint_every)
         return max(1, min(left, self.chunk // steps))
@@ -146,26 +153,20 @@ class Run:
     def _close(self, taken: list[Taken]) -> None:
         """Record the results of an epoch, and decide whether it was the last."""
         history, settings, problem = self.history, self.settings, self.problem
-        for name, place in (("the loss", 0), ("the gradient", 1)):
-            for found in taken[-1:]:
-                if not math.isfinite(found[place]):
-                    raise NotFinite(f"{name} became {found[place]}")
-        if len(taken) == 1:
-            watched, norm, _ = taken[0]
-        else:
-            watched = math.fsum(loss * size for loss, _, size in taken) / math.fsum(
-                size for *_, size in taken
-            )
-            norm = max(norm for _, norm, _ in taken)
-        self._note(history.gradient_norms, norm)
-        self._note(history.losses, watched)
+        for name, number in zip(("loss", "gradient"), taken[-1], strict=False):
+            if not math.isfinite(number):
+                raise NotFinite(f"the {name} became {number}")
+        losses, norms, sizes = zip(*taken, strict=True)
+        watched = math.fsum(map(mul, losses, sizes)) / math.fsum(sizes)
+        history.gradient_norms.append(max(norms))
+        history.losses.append(watched)
         if problem.held_out is not None:
             watched = problem.mean_over_held_out(lambda: self._attempt(lambda step: step.validate()))
-            self._note(history.validation_losses, watched)
+            history.validation_losses.append(watched)
         if settings.watched or self.calls:
             self._look(watched)
-        self.noted = []
-        reason = self.criteria.met(watched, norm)
+        self.done += 1
+        reason = self.criteria.met(watched, max(norms))
         if self.calls and self._call():
             reason = reason or "callback"
         history.reason = reason or ("max epochs" if history.epochs >= settings.epochs else "")
@@ -173,21 +174,16 @@ class Run:
             self._push()
             problem.ranks.together(lambda: save_checkpoint(self) if settings.checkpoint is not None else None)
 
-    def _note(self, course: list[float], number: float) -> None:
-        """Append a number to a course, so that Ctrl-C before the end of the epoch can take it back."""
-        self.noted.append((course, len(course)))
-        course.append(number)
-
     def _look(self, watched: float) -> None:
         """Compute metrics, and keep the parameters if they are the best so far."""
         settings, history, problem = self.settings, self.history, self.problem
         self.step.push()
         for prefix, part in (("", problem.known), ("val_", problem.held_out)):
             if settings.metrics and part is not None:
-                predictions = problem.predictions(part)
+                predictions = self.predict(part.parts[0])
                 for name, metric in settings.metrics.items():
                     found = plain(metric(predictions, part.parts[1]), f"fit, metric {name},")
-                    self._note(history.metrics.setdefault(prefix + name, []), found)
+                    history.metrics.setdefault(prefix + name, []).append(found)
         if settings.restore_best and watched < self.best[0]:
             self.best = watched, [leaf.data for leaf in problem.optimizer.parameters]
             history.best_epoch = history.epochs
@@ -208,12 +204,12 @@ class Run:
 
     def _compile(self) -> None:
         settings, problem = self.settings, self.problem
+        if settings.compile is False:
+            self.history.eager_because = "compile=False"
+            return
         samples = settings.epochs * (self.batches.total or 100 * len(problem.known))
-        enough = _enough(len(problem.optimizer.parameters))
-        if settings.compile is False or (settings.compile is None and samples < enough):
-            self.history.eager_because = (
-                "compile=False" if settings.compile is False else "there is little to do"
-            )
+        if settings.compile is None and samples < _enough(len(problem.optimizer.parameters)):
+            self.history.eager_because = "there is little to do"
             return
 
         def fails() -> list[float]:
@@ -304,7 +300,10 @@ def progress_bar(
     wanted: bool | None, steps: int | None, unit: str = "step"
 ) -> Iterator[Callable[[int, float], None]]:
     """Show a bar for so many steps, and yield what to call with how many are done and the last loss."""
-    tqdm = _tqdm() if wanted or (wanted is None and sys.stderr.isatty()) else None
+    tqdm = None
+    if wanted or (wanted is None and sys.stderr.isatty()):
+        with suppress(ImportError):
+            from tqdm import tqdm  # type: ignore[no-redef]
     if tqdm is None:
         if wanted:
             raise ImportError("fit(progress=True) needs tqdm: pip install tqdm, or leave progress out.")
@@ -317,11 +316,3 @@ def progress_bar(
             bar.update(count)
 
         yield shown
-
-
-def _tqdm() -> Any:
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    return tqdm

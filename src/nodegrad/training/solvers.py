@@ -29,6 +29,28 @@ class Solver(Run):
     step: Any
     shown: Callable[[int, float], None]
 
+    @classmethod
+    def check(cls, problem: Problem, settings: Settings) -> None:
+        """Refuse what a solver cannot do."""
+        lm, combined = cls is LevenbergMarquardt, problem.ranks.combine is not None
+        refused = {
+            "checkpoint or resume, because SciPy keeps the state of its solvers to itself": (
+                settings.checkpoint is not None or bool(settings.resume)
+            ),
+            "max_gradient_norm": settings.max_gradient_norm < math.inf,
+            "compile=False": settings.compile is False,
+            "dropout": problem.noisy,
+            "combine": lm and combined,
+            "another loss than mean_squared_error": lm and problem.loss is not LOSSES["mean_squared_error"],
+        }
+        for what, given in refused.items():
+            if given:
+                other = "lbfgs" if lm and not problem.noisy else "adam"
+                raise ValueError(
+                    f"fit: optimizer={settings.optimizer!r} cannot be used with {what}. Leave that out, or "
+                    f"take {other!r}."
+                )
+
     def _compile(self) -> None:
         from nodegrad.training.compiled_step import CompiledStep
 
@@ -156,30 +178,4 @@ class LevenbergMarquardt(Solver):
         self.step.point = self.step.point._replace(numbers=result.x.copy(), slope=slope(rows(result.x)))
 
 
-SOLVERS = {"lbfgs": Lbfgs, "lm": LevenbergMarquardt}
-
-
-def check_solver(name: str, problem: Problem, settings: Settings) -> None:
-    """Refuse what a solver cannot do.
-
-    Raises:
-        ValueError: for any of it.
-    """
-    refused = {
-        "checkpoint or resume, because SciPy keeps the state of its solvers to itself": (
-            settings.checkpoint is not None or bool(settings.resume)
-        ),
-        "max_gradient_norm": settings.max_gradient_norm < math.inf,
-        "compile=False": settings.compile is False,
-        "dropout": problem.noisy,
-        "combine": name == "lm" and problem.ranks.combine is not None,
-        "another loss than mean_squared_error": (
-            name == "lm" and problem.loss is not LOSSES["mean_squared_error"]
-        ),
-    }
-    for what, given in refused.items():
-        if given:
-            other = "adam" if name == "lbfgs" or problem.noisy else "lbfgs"
-            raise ValueError(
-                f"fit: optimizer={name!r} cannot be used with {what}. Leave that out, or take {other!r}."
-            )
+SOLVERS: dict[str, type[Solver]] = {"lbfgs": Lbfgs, "lm": LevenbergMarquardt}
