@@ -130,6 +130,55 @@ def test_controls_change_what_is_trained(open_page):
     assert run(browser, TRAIN, 10)[-1] > 0.0
 
 
+def trained_in_python(model, X, y, held, penalty, steps):
+    """Train as the page does, by SGD with an L2 penalty; return the losses and that of the rows held out."""
+    weights = {w for layer in model.layers for neuron in layer.neurons for w in neuron.w}
+    rate = optimizers(model)["sgd"].rate
+    used = [at for at in range(len(X)) if at not in held]
+
+    def loss(rows):
+        return ng.mean([ng.nn.mean_squared_error(model(X[at]), y[at]) for at in rows])
+
+    losses = []
+    for _ in range(steps):
+        model.zero_grad()
+        now = loss(used)
+        now.backward()
+        losses.append(now.data)
+        for p in model.parameters():
+            p.data -= rate * (p.grad + penalty * p.data * (p in weights))
+    return losses, loss(held).data if held else None
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.03])
+@pytest.mark.parametrize("share", ["0", "0.2"])
+def test_rows_held_out_are_not_trained_on_and_a_penalty_pulls_the_weights(open_page, share, penalty):
+    X, y = moons(40)
+    model = network(hidden=(4,))
+    browser = open_page(playground(model, X, y, optimizer=optimizers(model)["sgd"]))
+    run(browser, TYPE, "share", share)
+    run(browser, TYPE, "penalty", str(penalty))
+    held = run(browser, "trainer.held")
+    losses = run(browser, TRAIN, 50)
+    expected, held_loss = trained_in_python(model, X, y, held, penalty, 50)
+
+    assert len(set(held)) == round(40 * float(share))
+    assert losses == pytest.approx(expected, rel=1e-9)
+    assert run(browser, "byId('light').hidden") == (not held)
+    assert run(browser, "trainer.heldLosses.slice(-1)") == ([pytest.approx([50, held_loss])] if held else [])
+    assert text(browser, "held-now") == (f"held out {held_loss:.5}" if held else "")
+
+
+def test_batches_leave_out_the_rows_held_out(open_page):
+    browser = open_page(playground(network(hidden=(2,)), *moons(40)))
+    run(browser, TYPE, "share", "0.5")
+    run(browser, TYPE, "batch", "8")
+    run(browser, TRAIN, 1)
+    order = run(browser, "trainer.order")
+
+    assert sorted([*order, *run(browser, "trainer.held")]) == list(range(40))
+
+
 def test_a_neuron_plays_its_graph_with_its_numbers(open_page):
     browser = open_page(playground(network(hidden=(3,)), *moons(20)))
     run(browser, TRAIN, 5)
@@ -262,7 +311,8 @@ def test_a_training_that_diverges_stops_and_says_so(open_page, again):
 
 
 @pytest.mark.parametrize(
-    ("field", "wrong"), [("rate", "-1"), ("rate", "abc"), ("value", "abc"), ("value", "")]
+    ("field", "wrong"),
+    [("rate", "-1"), ("rate", "abc"), ("penalty", "-1"), ("value", "abc"), ("value", "")],
 )
 def test_a_number_that_is_refused_is_put_back(open_page, field, wrong):
     from selenium.webdriver.common.keys import Keys

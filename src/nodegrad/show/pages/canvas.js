@@ -7,6 +7,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 const ink = () => (dark.matches ? "#e6edf3" : "#1f2328");
 const soft = () => (dark.matches ? "#9aa4af" : "#59636e");
 const line = () => (dark.matches ? "#7cacf8" : "#0b57d0");
+const flow = () => (dark.matches ? "#fb923c" : "#c2410c");
 
 /** Mix the colour of a class with the page's: 0 gives the page's, 1 the colour itself. */
 function tint(which, strength) {
@@ -38,8 +39,8 @@ function spread(pen, small, smooth) {
 // Corners, the turn of the first one in parts of a circle, and whether every other corner lies further in.
 const MARKS = { o: [32, 0], s: [4, 0.125], D: [4, 0], "^": [3, 0], v: [3, 0.5], P: [8, 0, true], X: [8, 0.125, true] };
 
-/** Draw a sample with the mark and colour of its class, and a light rim; a plain circle if it has none. */
-function drawSample(pen, x, y, which, radius) {
+/** Draw a sample with the mark and colour of its class, and a light rim; a plain circle if it has none, the colours swapped if light. */
+function drawSample(pen, x, y, which, radius, isLight = false) {
   const { mark, colour } = which === null ? { mark: "o" } : CLASSES[which % CLASSES.length];
   const [corners, turn, star] = MARKS[mark];
   pen.beginPath();
@@ -51,6 +52,7 @@ function drawSample(pen, x, y, which, radius) {
   pen.closePath();
   pen.fillStyle = colour ? `rgb(${colour})` : ink();
   pen.strokeStyle = "#ffffff";
+  if (isLight) [pen.fillStyle, pen.strokeStyle] = [pen.strokeStyle, pen.fillStyle];
   pen.lineWidth = 0.4 * radius;
   pen.stroke();
   pen.fill();

@@ -25,8 +25,9 @@ function makeTrainer() {
   const after = new Float64Array(1 + KEPT);
   const trainer = {
     parameters, losses: [], rows: setup.rows, targets: setup.targets, program: 0, rate: setup.rate, batch: 0,
-    order: [], place: 0, epochs: 0, random: makeRandom(1),
+    penalty: 0, used: [], held: [], heldLosses: [], order: [], place: 0, epochs: 0, random: makeRandom(1),
   };
+  const isWeight = new Set(places.flat().flatMap(([weights]) => weights));
 
   /** Add up loss and gradient over some rows; return the mean loss. */
   function measure(rows) {
@@ -46,11 +47,11 @@ function makeTrainer() {
     return total / count;
   }
 
-  /** The rows of the next step: all of them, or the next batch of a shuffled order. */
+  /** The rows of the next step: all that are not held out, or the next batch of a shuffled order. */
   function next() {
-    const count = trainer.rows.length;
-    if (!trainer.batch || trainer.batch >= count) return [...trainer.rows.keys()];
-    if (trainer.place === 0) trainer.order = shuffled(count, trainer.random);
+    const count = trainer.used.length;
+    if (!trainer.batch || trainer.batch >= count) return trainer.used;
+    if (trainer.place === 0) trainer.order = shuffled(count, trainer.random).map((at) => trainer.used[at]);
     const rows = trainer.order.slice(trainer.place, trainer.place + trainer.batch);
     trainer.place += trainer.batch;
     if (trainer.place >= count) {
@@ -64,7 +65,7 @@ function makeTrainer() {
     trainer.losses.push(measure(next()));
     for (let i = 0; i < COUNT; i++) {
       given[0] = parameters[i];
-      given[1] = gradient[i];
+      given[1] = gradient[i] + (isWeight.has(i) ? trainer.penalty * parameters[i] : 0);
       for (let k = 0; k < KEPT; k++) given[2 + k] = kept[i * KEPT + k];
       given[2 + KEPT] = trainer.rate;
       UPDATE(given, [], after);
@@ -72,18 +73,27 @@ function makeTrainer() {
       for (let k = 0; k < KEPT; k++) kept[i * KEPT + k] = after[1 + k];
     }
   };
-  /** The mean loss over all rows; NaN if a row takes a branch that was not recorded. */
-  trainer.loss = () => {
+  /** The mean loss over some rows; NaN if there are none, or one takes a branch that was not recorded. */
+  trainer.loss = (rows) => {
     try {
-      return measure(trainer.rows.keys());
+      return measure(rows);
     } catch {
       return NaN;
     }
+  };
+  /** Hold out a share of the rows, the same ones each time; only their loss is computed. */
+  trainer.holdOut = (share) => {
+    const order = shuffled(trainer.rows.length, makeRandom(11));
+    trainer.held = order.splice(0, Math.round(share * order.length));
+    trainer.used = order.sort((a, b) => a - b);
+    trainer.heldLosses = [];
+    trainer.place = 0;
   };
   trainer.reset = () => {
     parameters.set(setup.parameters);
     kept.fill(0);
     trainer.losses = [];
+    trainer.heldLosses = [];
     trainer.place = trainer.epochs = 0;
     trainer.random = makeRandom(1);
   };
@@ -269,22 +279,25 @@ function drawOutput() {
   else drawOver();
 }
 
+const isHeld = (row) => trainer.held.includes(row);
+
 /** Draw what a neuron says over the plane, and the samples. */
 function drawOver() {
   spread(pen, plane(FINE, shades(field(FINE), looked ?? neuronCount - 1)), true);
   const up = scale(spans[1], [SIZE, 0]);
   const middle = ends().reduce((low, high) => (low + high) / 2);
   trainer.rows.forEach((row, at) =>
-    drawSample(pen, across(row[shown[0]]), up(row[shown[1]]), trainer.targets[at] < middle ? 0 : 1, 11),
+    drawSample(pen, across(row[shown[0]]), up(row[shown[1]]), trainer.targets[at] < middle ? 0 : 1, 11, isHeld(at)),
   );
 }
 
-/** Draw the fitted curve, the samples, and each error as a square on the free side of the curve. */
+/** Draw the fitted curve, the samples, and each error that counts as a square on the free side of the curve. */
 function drawFit() {
   const up = scale(heights, [SIZE, 0]);
   const said = (x) => saidAt([x])[neuronCount - 1];
   const rising = said(spans[0][1]) >= said(spans[0][0]);
-  trainer.rows.forEach((row, at) => {
+  trainer.used.forEach((at) => {
+    const row = trainer.rows[at];
     const [x, y] = [across(row[0]), up(trainer.targets[at])];
     const off = up(said(row[0])) - y; // the side of the square whose area is the loss of the row
     const left = off > 0 === rising ? x - Math.abs(off) : x;
@@ -293,31 +306,35 @@ function drawFit() {
     pen.fillRect(left, Math.min(y, y + off), Math.abs(off), Math.abs(off));
     pen.strokeRect(left, Math.min(y, y + off), Math.abs(off), Math.abs(off));
   });
-  trainer.rows.forEach((row, at) => drawSample(pen, across(row[0]), up(trainer.targets[at]), null, 10));
+  trainer.rows.forEach((row, at) => drawSample(pen, across(row[0]), up(trainer.targets[at]), null, 10, isHeld(at)));
   const xs = Array.from({ length: 121 }, (_, at) => between(spans[0], at / 120));
   drawCurve(pen, xs.map((x) => [across(x), up(said(x))]), 8);
 }
 
+/** Draw the losses by step, up to `now`, and those of the rows held out as a dashed line. */
 function drawLoss(now) {
   const canvas = byId("loss");
   const wide = (canvas.width = 2 * canvas.clientWidth);
   const tall = (canvas.height = 2 * canvas.clientHeight);
   const pen = canvas.getContext("2d");
-  const losses = [...trainer.losses, now];
-  const known = losses.filter(Number.isFinite);
+  const curves = [[...trainer.losses, now].map((loss, at) => [at, loss]), trainer.heldLosses];
+  const known = curves.flat().map(([, loss]) => loss).filter(Number.isFinite);
   if (known.length === 0) return;
   const high = known.reduce((x, y) => Math.max(x, y));
   const low = known.reduce((x, y) => Math.min(x, y));
   const logarithmic = low > 0 && high / low > 30;
   const height = (x) => (logarithmic ? Math.log(x) : x);
   const up = scale([height(low), height(high)], [tall - 24, high > low ? 34 : tall - 24]);
-  const along = scale([0, Math.max(1, losses.length - 1)], [8, wide - 12]);
-  const every = Math.max(1, Math.floor(losses.length / 800));
-  const places = losses.map((_, at) => at).filter((at) => at % every === 0 || at === losses.length - 1);
-  drawCurve(pen, places.map((at) => [along(at), up(height(losses[at]))]), 4);
+  const along = scale([0, Math.max(1, trainer.losses.length)], [8, wide - 12]);
+  curves.forEach((curve, isHeldOut) => {
+    const every = Math.max(1, Math.floor(curve.length / 800));
+    const points = curve.filter((_, at) => at % every === 0 || at === curve.length - 1);
+    pen.setLineDash(isHeldOut ? [12, 8] : []);
+    drawCurve(pen, points.map(([at, loss]) => [along(at), up(height(loss))]), 4, isHeldOut ? flow() : line());
+  });
   pen.fillStyle = line();
   pen.beginPath();
-  pen.arc(along(losses.length - 1), up(height(now)), 8, 0, 7);
+  pen.arc(along(trainer.losses.length), up(height(now)), 8, 0, 7);
   pen.fill();
   pen.font = "24px system-ui, sans-serif";
   pen.fillStyle = soft();
@@ -379,11 +396,14 @@ function draw() {
   drawWires();
   drawNeurons();
   drawOutput();
-  const loss = trainer.loss();
+  const loss = trainer.loss(trainer.used);
+  const held = trainer.loss(trainer.held);
+  if (trainer.held.length > 0) trainer.heldLosses.push([trainer.losses.length, held]);
   drawLoss(loss);
   const epoch = trainer.batch ? `, epoch ${trainer.epochs}` : "";
   byId("clock").textContent = `step ${trainer.losses.length}${epoch}${running ? "" : ", paused"}`;
   byId("loss-now").textContent = Number.isFinite(loss) ? loss.toPrecision(5) : "";
+  byId("held-now").textContent = Number.isFinite(held) ? `held out ${held.toPrecision(5)}` : "";
   showChosen();
 }
 
@@ -417,7 +437,7 @@ function turn() {
 function toggle(on = !running) {
   running = on;
   due = 0;
-  for (const name of ["clock", "loss-now"]) byId(name).setAttribute("aria-live", on ? "off" : "polite"); // not 60 a second
+  for (const name of ["clock", "loss-now", "held-now"]) byId(name).setAttribute("aria-live", on ? "off" : "polite"); // not 60 a second
   byId("run").classList.toggle("playing", on);
   byId("run").setAttribute("aria-label", on ? "Pause" : "Run");
   if (on) requestAnimationFrame(turn);
@@ -444,8 +464,14 @@ function takeData() {
     }),
   );
   trainer.targets = data.targets;
-  trainer.place = 0;
   if (diverged()) trainer.reset();
+  holdOut();
+}
+
+/** Hold out as many rows as is chosen. */
+function holdOut() {
+  trainer.holdOut(Number(byId("share").value));
+  byId("light").hidden = trainer.held.length === 0;
   startOver();
 }
 
@@ -480,13 +506,13 @@ function fill(name, options) {
 }
 
 fill("batch", [[0, "all rows"], ...[1, 8, 32].filter((size) => size < setup.rows.length).map((size) => [size, size])]);
+fill("share", [0, 0.1, 0.2, 0.5].filter((x) => x * setup.rows.length >= 1 || !x).map((x) => [x, x ? `${100 * x} %` : "none"]));
 fill("activation", setup.activations.map((name, at) => [at, name]));
 fill("set", [["", "yours"], ...Object.keys(setup.sets).map((name) => [name, name])]);
 byId("set").parentElement.hidden = Object.keys(setup.sets).length === 0;
 fill("weight", names.map((name, at) => [at, name]));
 fill("speed", [[0.1, "slow"], [1, "normal"], [10, "10 times"], [Infinity, "fast"]]);
 byId("speed").value = 1;
-byId("rate").value = setup.rate;
 byId("run").addEventListener("click", () => toggle());
 byId("step").addEventListener("click", step);
 byId("reset").addEventListener("click", () => {
@@ -494,7 +520,10 @@ byId("reset").addEventListener("click", () => {
   trainer.reset();
   startOver();
 });
-takeNumber("rate", (x) => x >= 0, (x) => (trainer.rate = x), () => (byId("rate").value = trainer.rate));
+for (const name of ["rate", "penalty"]) {
+  byId(name).value = trainer[name];
+  takeNumber(name, (x) => x >= 0, (x) => (trainer[name] = x), () => (byId(name).value = trainer[name]));
+}
 byId("batch").addEventListener("change", ({ target }) => {
   trainer.batch = Number(target.value);
   trainer.place = 0;
@@ -506,6 +535,7 @@ byId("activation").addEventListener("change", ({ target }) => {
 });
 byId("noise").addEventListener("input", takeData);
 byId("set").addEventListener("change", takeData);
+byId("share").addEventListener("change", holdOut);
 byId("weight").addEventListener("change", ({ target }) => choose(Number(target.value)));
 takeNumber("value", Number.isFinite, (x) => ((trainer.parameters[chosen] = x), draw()), showChosen);
 byId("controls").addEventListener("submit", (event) => event.preventDefault());
@@ -522,6 +552,7 @@ const classes = [...new Set(setup.targets)].sort((a, b) => a - b);
 if (!ONE && classes.length === 2) output.after(makeLegend(classes));
 document.querySelector("main").classList.toggle("tall", tallest > 5); // then the loss stands below the output
 makeNetwork();
+trainer.holdOut(0);
 choose(0);
 startOver();
 dark.addEventListener("change", draw);
