@@ -21,6 +21,7 @@ from browser_steps import (
 )
 from nodegrad import Value, player
 from nodegrad.graph import topological_order
+from nodegrad.show.players.explanation import explanation_page
 from nodegrad.show.text import number, plain_name
 from test_dot import HOSTILE
 from test_player import big_graph
@@ -604,9 +605,33 @@ def test_another_picture_shows_the_step_and_the_table_follows(open_page, at):
     assert run(browser, MARKED_ROW) == name
 
 
+@pytest.mark.parametrize("width", [1280, 900, 820, 735, 400, 370])
+def test_a_number_of_any_length_is_whole_in_its_field(open_page, width):
+    leaves = [Value(x) for x in (-0.0003333, -1.235e6, -3.333e-10)]
+    browser = open_page(player(ng.sum(leaves)), width)
+    fields = "[...document.querySelectorAll('#gradients input')]"
+
+    assert run(browser, f"{fields}.map(field => field.value)") == [number(leaf.data) for leaf in leaves]
+    assert run(browser, f"{fields}.every(field => field.scrollWidth <= field.clientWidth)")
+    assert run(browser, NUMBERS_IN_VIEW)
+
+
+def trained():
+    """Return a training player whose graph is too tall for its panel."""
+    model = ng.nn.MLP(2, [4, 1], seed=1)
+    return ng.training_player(ng.show.Recorder(model, [[0.0, 1.0], [1.0, 0.0]], [0.0, 1.0]))
+
+
+def explained():
+    """Return the page that explains a graph too wide for its panel."""
+    model = ng.nn.MLP(2, [3, 3, 1], activation="tanh", seed=1)
+    return explanation_page(ng.explain(model([0.3, 1.0])))
+
+
 @pytest.mark.parametrize("width", [1280, 700, 400])
-def test_a_graph_starts_readable_and_fits_on_demand(open_page, width):
-    browser = open_page(wide_network(), width)
+@pytest.mark.parametrize("make", [lambda: wide_network(), trained, explained])
+def test_a_graph_starts_readable_and_a_button_shows_the_whole(open_page, make, width):
+    browser = open_page(make(), width)
     scale = (
         "(svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width)(panel.querySelector('svg'))"
     )
@@ -616,11 +641,27 @@ def test_a_graph_starts_readable_and_fits_on_demand(open_page, width):
     assert not run(browser, whole)
     run(browser, "byId('whole').click()")
     assert run(browser, whole)
+    assert run(browser, BUTTON_IN_CORNER)
     run(browser, "byId('whole').click()")
     assert 12.0 * run(browser, scale) >= 8.99
+    run(browser, "panel.scrollTo(9e9, 9e9)")
+    assert run(browser, BUTTON_IN_CORNER)
 
 
-def test_a_graph_that_can_be_read_whole_offers_no_fit(open_page):
+BUTTON_IN_CORNER = """(([button, panel]) =>
+    [panel.right - button.right, panel.bottom - button.bottom].every(far => far >= 0 && far < 25)
+)([byId('whole'), byId('graph')].map(it => it.getBoundingClientRect()))"""
+
+
+def test_a_graph_that_can_be_read_whole_has_no_button(open_page):
     browser = open_page(player((Value(2.0, label="x") * 3.0).tanh()))
 
     assert run(browser, "byId('whole').hidden")
+
+
+@pytest.mark.parametrize("height", range(620, 900, 40))
+def test_a_graph_whose_whole_can_be_read_is_never_cut(open_page, height):
+    inputs = [Value(float(at), label=f"x{at}") for at in range(4)]
+    browser = open_page(player(ng.sum(inputs)), 1280, height)
+
+    assert run(browser, "byId('whole').hidden === (panel.scrollHeight <= panel.clientHeight)")

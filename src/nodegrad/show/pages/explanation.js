@@ -1,7 +1,6 @@
 // Goes through the steps of an explanation: marks the text of a step, and lights its nodes in the graph.
 
 const steps = JSON.parse(byId("data").textContent);
-const panel = byId("graph");
 const text = byId("text");
 const sections = [...text.querySelectorAll(".step")];
 const shapes = [...panel.querySelectorAll(".node, .edge")];
@@ -23,7 +22,7 @@ function show(index) {
   sections.forEach((section) => section !== now && section.removeAttribute("aria-current"));
   if (now) text.scrollTo({ top: now.offsetTop - text.offsetTop - text.clientHeight / 3 });
   else text.scrollTo({ top: 0 });
-  if (step.at !== null) reveal(panel, [step.at, ...step.to].map((box) => byId(`node-${box}`)));
+  if (step.at !== null) reveal([step.at, ...step.to].map((box) => byId(`node-${box}`)));
 }
 
 /** Give a picture that is wider than its column the whole width, above the text. */
@@ -32,12 +31,13 @@ function arrange() {
   main.classList.remove("wide");
   const { width } = panel.querySelector("svg").viewBox.baseVal;
   main.classList.toggle("wide", width * LEAST > panel.clientWidth);
-  fitPicture(panel);
 }
 
-arrange();
 addEventListener("resize", arrange);
+arrange();
+fitPicture();
 const transport = makeTransport(show, text);
 transport.setCount(steps.length + 1);
 sections.forEach((section, at) => section.addEventListener("click", () => transport.go(at + 1)));
+keepFitted(() => transport.go(transport.index()));
 transport.go(0);

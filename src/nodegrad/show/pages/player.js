@@ -3,7 +3,6 @@
 const page = JSON.parse(byId("data").textContent);
 const graph = makeGraph(page);
 const story = makeStory(graph, page);
-const panel = byId("graph");
 const { data, row, operands, root } = graph;
 const computed = operands.flatMap((from, node) => (from.length ? [node] : []));
 const leaves = row.flatMap((kind, node) => (kind === LEAF ? [node] : []));
@@ -73,20 +72,15 @@ async function showPicture(which) {
     svgs[which] = document.importNode(parsedText.documentElement, true);
   }
   svgs[which] ??= panel.querySelector("svg");
-  panel.replaceChildren(svgs[which]);
+  panel.querySelector("svg")?.remove();
+  panel.prepend(svgs[which]);
   svgs[which].setAttribute("role", "group"); // an image would have no buttons inside
   shown = which;
   picture = makePicture(views[which]);
   byId("fold").hidden = which === 0;
   byId("all").hidden = which === views.length - 1 || views.at(-1).prefix !== "all-";
-  fit();
-  reveal(panel, [picture.shapes.reduce((first, box) => (box.left < first.left ? box : first)).shape], true);
-}
-
-/** Fit the picture; the button for all of it at once is there if that would be too small to read. */
-function fit() {
-  const whole = byId("whole").getAttribute("aria-pressed") === "true";
-  byId("whole").hidden = fitPicture(panel, whole);
+  fitPicture();
+  reveal([picture.shapes.reduce((first, box) => (box.left < first.left ? box : first)).shape], true);
 }
 
 const range = (numbers) => {
@@ -175,12 +169,14 @@ function rowOf(node) {
 
 const rowHeight = () => body.querySelector("tr:not(.spacer)")?.offsetHeight || 30;
 
-/** Scroll the table so that the row of a node is in view. */
+/** Scroll the table so that the row of a node is in view; return whether it had to. */
 function revealRow(node) {
   const [at, height] = [listed.indexOf(node), rowHeight()];
   const [top, room] = [at * height, scroller.clientHeight - 2 * height]; // below the head, above the last one
   const isInView = top >= scroller.scrollTop && top <= scroller.scrollTop + room;
-  if (at >= 0 && !isInView) scroller.scrollTop = top - room / 2;
+  const isFar = at >= 0 && !isInView;
+  if (isFar) scroller.scrollTop = top - room / 2;
+  return isFar;
 }
 
 /** Return the rows in view, after making them part of the page. */
@@ -280,8 +276,8 @@ function follow(isNew) {
   const step = render();
   const nodes = [step.to, step.at].filter((node) => node !== null);
   if (nodes.length === 0) return;
-  reveal(panel, nodes.map(shapeOf), isNew);
-  revealRow(nodes[0]);
+  reveal(nodes.map(shapeOf), isNew);
+  if (revealRow(nodes[0])) render(); // the rows that have come into view
 }
 
 function show() {
@@ -388,17 +384,12 @@ async function open(which, members) {
   light({ edges: [] });
   await showPicture(which);
   if (!members) return follow(true);
-  reveal(panel, [members[members.length >> 1], ...members].map(shapeOf), true);
+  reveal([members[members.length >> 1], ...members].map(shapeOf), true);
   render();
 }
 
 byId("fold").addEventListener("click", () => open(0));
 byId("all").addEventListener("click", () => open(views.length - 1));
-byId("whole").addEventListener("click", ({ currentTarget }) => {
-  currentTarget.setAttribute("aria-pressed", currentTarget.getAttribute("aria-pressed") !== "true");
-  fit();
-  follow(true);
-});
 panel.addEventListener("scroll", () => picture.boxes.length > AT_ONCE && render());
 scroller.addEventListener("scroll", () => listed.length > AT_ONCE && render());
 byId("reset").addEventListener("click", () => {
@@ -423,11 +414,8 @@ function use(which) {
 MODES.forEach(({ name }, at) => byId("mode").append(new Option(name, at)));
 byId("mode").addEventListener("change", () => use(MODES[Number(byId("mode").value)]));
 
-addEventListener("resize", () => {
-  fit();
-  render();
-});
+keepFitted(() => follow(true));
 showPicture(0).then(() => {
   use(MODES[0]);
-  fit(); // again: the panel has the room that story and table leave
+  fitPicture(); // again: the panel has the room that story and table leave
 });

@@ -92,15 +92,15 @@ function show(index) {
     row.gradient.textContent = frame.gradients[at];
     row.bars.forEach((bar, which) => showBar(bar, frame.sizes[at][which], largest[which]));
   });
-  byId("graph").classList.toggle("waiting", frame.texts.length === 0);
+  panel.classList.toggle("waiting", frame.texts.length === 0);
   frame.texts.forEach((text, at) => {
     text.split("\n").forEach((line, which, { length }) => length > 1 && setLine(nodes[at], which, line));
   });
   drawView(frame);
 }
 
-fitPicture(byId("graph"));
-addEventListener("resize", () => fitPicture(byId("graph")));
+fitPicture();
+keepFitted(() => {});
 byId("view-head").textContent = {
   plane: "What the model says over the plane",
   curve: "What the model says",

@@ -1,4 +1,4 @@
-// What pages share: moving through steps, and pictures in panels.
+// What pages share: elements by name, moving through steps, and texts that Python packed.
 
 const byId = (id) => document.getElementById(id);
 
@@ -101,43 +101,5 @@ async function unpacked(text) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
 }
 
-/** Write a text into one line of a node of the picture. */
-function setLine(node, line, text) {
-  node.querySelectorAll("tspan")[line].textContent = text;
-}
-
-/**
- * Scroll a panel so that nodes of the picture in it are in view: all of them if there is room, else the first.
- * In a new picture they go to the middle, at once.
- */
-function reveal(panel, nodes, isNew = false) {
-  const outer = panel.getBoundingClientRect();
-  const boxes = nodes.map((node) => node.getBoundingClientRect());
-  const by = (from, to, least, most, room) => {
-    const [low, high] = [Math.min(...boxes.map((box) => box[from])), Math.max(...boxes.map((box) => box[to]))];
-    if (!isNew && low >= least && high <= most) return 0;
-    return (high - low <= room ? (low + high) / 2 : (boxes[0][from] + boxes[0][to]) / 2) - (least + most) / 2;
-  };
-  const across = by("left", "right", outer.left, outer.right, panel.clientWidth);
-  const down = by("top", "bottom", outer.top, outer.bottom, panel.clientHeight);
-  if (across || down) panel.scrollBy({ left: across, top: down, behavior: isNew ? "auto" : motion() });
-}
-
+/** How to scroll: smoothly, unless the reader has asked for less motion. */
 const motion = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
-
-const LEAST = 0.75; // of its size: text of 9 pixels; a smaller picture could not be read
-
-/**
- * Fit a picture into its panel, as long as it stays readable or if all of it is wanted; the panel scrolls
- * otherwise. Returns whether all of it can be read at once.
- */
-function fitPicture(panel, whole = false) {
-  const drawing = panel.querySelector("svg");
-  const { width, height } = drawing.viewBox.baseVal;
-  const [across, down] = [(panel.clientWidth - 14) / width, (panel.clientHeight - 14) / height];
-  const factor = Math.min(1.35, across, whole ? down : Math.max(1, down));
-  const used = whole ? factor : Math.max(LEAST, factor);
-  drawing.setAttribute("width", width * used);
-  drawing.setAttribute("height", height * used);
-  return Math.min(across, down) >= LEAST;
-}

@@ -43,6 +43,5 @@ def explanation_page(explanation: Any) -> ExplanationPage:
         replace(node, cells=("\n".join(node.cells),)) for node in drawn.nodes
     ]  # narrower than side by side
     svg = to_svg(replace(drawn, nodes=nodes))
-    parts = f'<section id="graph" tabindex="0" aria-label="Computation graph">{svg}</section>'
-    body = f'{parts}\n<section id="text">{explanation.html}</section>'
-    return ExplanationPage(build("explanation", title, steps, body, ("transport", "explanation")), title)
+    scripts = ("transport", "panel", "explanation")
+    return ExplanationPage(build("explanation", title, steps, scripts, svg=svg, text=explanation.html), title)

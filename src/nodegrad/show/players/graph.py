@@ -82,9 +82,9 @@ def player(output: Value, *, title: str = "", open_dots: bool = False, fold: boo
     packs = [None if at == 0 and len(svg) <= INLINE else packed(svg) for at, svg in enumerate(svgs)]
     data = page.data() | {"pictures": page.boxes(pictures), "packed": packs}
     title = title or (f"{page.names[-1]}, forward and backward" if output.label else "Forward and backward")
-    parts = ("number", "graph", "story", "transport", "player")
+    scripts = ("number", "graph", "story", "transport", "panel", "player")
     first = "" if packs[0] else svgs[0]
-    return Player(build("player", title, data, first, parts, script(page.rows)), title)
+    return Player(build("player", title, data, scripts, svg=first, written=script(page.rows)), title)
 
 
 @dataclass

@@ -46,12 +46,16 @@ def build(
     name: str,
     title: str,
     data: Any,
-    svg: str,
     scripts: Sequence[str],
+    *,
+    svg: str = "",
+    text: str = "",
     written: str = "",
     inside: Iterable[Page] = (),
 ) -> str:
     """Put a page together from the files in `pages`: body and style `name`, and scripts.
+
+    `svg` is the picture in its panel, `text` is HTML beside it.
 
     The policy in its head allows these scripts, what is `written` for this page, and the scripts of the pages
     it may show `inside`, all by hash, and no connection at all. `written` must not contain labels.
@@ -64,11 +68,14 @@ def build(
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    text = escape(clean(title))
-    body = Template(part(f"{name}.html")).substitute(title=text, svg=svg, transport=part("transport.html"))
+    title = escape(clean(title))
+    panel = Template(part("panel.html")).substitute(svg=svg)
+    body = Template(part(f"{name}.html")).substitute(
+        title=title, panel=panel, text=text, transport=part("transport.html")
+    )
     style = palette.coloured(part("page.css") + part(f"{name}.css"))
     return Template(part("page.html")).substitute(
-        policy=policy, title=text, style=style, body=body, data=embed(data), script=script
+        policy=policy, title=title, style=style, body=body, data=embed(data), script=script
     )
 
 

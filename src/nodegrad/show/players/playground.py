@@ -112,7 +112,8 @@ def playground(
         "pages": [packed(page.html) for page in pages],
     }
     scripts = ("transport", "canvas", "playground")
-    return Playground(build("playground", title, data, "", scripts, "\n".join(written), pages), title)
+    page = build("playground", title, data, scripts, written="\n".join(written), inside=pages)
+    return Playground(page, title)
 
 
 class _Network:

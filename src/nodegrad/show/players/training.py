@@ -17,7 +17,7 @@ from nodegrad.show.text import number
 
 __all__ = ["TrainingPlayer", "training_player"]
 
-SCRIPTS = ("transport", "canvas", "training")
+SCRIPTS = ("transport", "panel", "canvas", "training")
 
 
 class TrainingPlayer(Page):
@@ -57,7 +57,7 @@ def training_player(recorder: Recorder, *, title: str = "Training, step by step"
     frames = [_frame(frame, recorder) for frame in recorder.frames]
     data = {"parameters": names, "frames": frames, "view": _view(recorder)}
     svg = to_svg(recorder.picture())
-    return TrainingPlayer(build("training", title, data, svg, SCRIPTS, palette.script()), title)
+    return TrainingPlayer(build("training", title, data, SCRIPTS, svg=svg, written=palette.script()), title)
 
 
 def _frame(frame: Frame, recorder: Recorder) -> dict[str, Any]:
