@@ -79,17 +79,16 @@ def _reader() -> Any:
         return None
     slot, number = places.pop() or (0, 0)
 
-    def place(body: Any, i: str, ahead: int) -> str:
+    def place(body: Any, i: Any, ahead: int) -> str:
         """Write code for the address at which leaf i + `ahead` holds its float."""
-        leaf = body.field("%leaves", body.let(f"add nsw i64 {i}, {ahead}"), "ptr")
-        return str(body.let(f"getelementptr i8, ptr {leaf}, i64 {slot}"))
+        return str(body.at(body.pointer("%leaves", i + ahead), slot, "i8"))
 
     def write(body: Any) -> str:
         with body.loop("%count") as i:
             body.fetch(place(body, i, _AHEAD))
-            held = body.let(f"load ptr, ptr {place(body, i, 0)}")
-            found = body.let(f"load double, ptr {body.let(f'getelementptr i8, ptr {held}, i64 {number}')}")
-            body.do(f"store double {found}, ptr {body.let(f'getelementptr double, ptr %out, i64 {i}')}")
+            held = body.load("ptr", place(body, i, 0))
+            found = body.load("double", body.at(held, number, "i8"))
+            body.store("double", found, body.at("%out", i, "double"))
         return "ptr noalias %leaves, i64 %count, ptr noalias %out"
 
     key = ("leaves", slot, number)

@@ -39,16 +39,14 @@ class _Look:
 
     def write(self, body: Body) -> str:
         """Write the function."""
-        count, table, span = body.field("%x", 0), body.field("%x", 2, "ptr"), body.field("%x", 3, "ptr")
+        count, table, span = body.field("%x", 0), body.pointer("%x", 2), body.pointer("%x", 3)
         rows = body.field("%x", _HEAD)
         for place, word in enumerate(("0", rows, rows)):
-            body.do(f"store i64 {word}, ptr {body.let(f'getelementptr i64, ptr {span}, i64 {place}')}")
-        fitting = ["0"]
+            body.store("i64", word, body.at(span, place))
+        fitting: list[Any] = ["0"]
         with body.loop(count, carried=fitting, kind="i64") as k:
-            array = body.field("%x", body.let(f"add nsw i64 {k}, {_HEAD + 1}"), "ptr")
-            width = body.field(
-                "%x", body.let(f"add nsw i64 {k}, {body.let(f'add nsw i64 {count}, {_HEAD + 1}')}")
-            )
+            array = body.pointer("%x", k + (_HEAD + 1))
+            width = body.field("%x", k + (count + (_HEAD + 1)))
             flat = body.let(f"icmp eq i64 {width}, 0")
             last = body.let(f"select i1 {flat}, i64 0, i64 1")  # the axis of the numbers of a row
             kind = body.let(f"icmp eq i64 {body.field(array, self.start - 1)}, {body.field('%x', 4)}")
@@ -58,21 +56,19 @@ class _Look:
             same = body.let(f"icmp eq i32 {dimensions}, {expected}")
             right = body.let(f"and i1 {kind}, {body.let(f'and i1 {dtype}, {same}')}")
             with body.when(right, fitting, "i64"):
-                shape, strides = (body.field(array, self.start + word, "ptr") for word in (2, 3))
+                shape, strides = (body.pointer(array, self.start + word) for word in (2, 3))
                 long = body.let(f"icmp eq i64 {body.field(shape, 0)}, {rows}")
-                wide = body.let(
-                    f"or i1 {flat}, {body.let(f'icmp eq i64 {body.field(shape, last)}, {width}')}"
-                )
+                same = body.let(f"icmp eq i64 {body.field(shape, last)}, {width}")
+                wide = body.let(f"or i1 {flat}, {same}")
                 fits = body.let(f"zext i1 {body.let(f'and i1 {long}, {wide}')} to i64")
-                fitting[0] = body.let(f"add nsw i64 {fitting[0]}, {fits}")
+                fitting[0] = body.name(fitting[0]) + fits
                 across = body.let(f"select i1 {flat}, i64 8, i64 {body.field(strides, last)}")
                 numbers = body.let(f"select i1 {flat}, i64 1, i64 {width}")
-                block = body.let(f"getelementptr [4 x i64], ptr {table}, i64 {k}")
+                block = body.at(table, k, "[4 x i64]")
                 words = body.field(array, self.start), body.field(strides, 0), across, numbers
                 for place, word in enumerate(words):
-                    at = body.let(f"getelementptr i64, ptr {block}, i64 {place}")
-                    body.do(f"store i64 {word}, ptr {at}")
-        body.do(f"store i64 {fitting[0]}, ptr {body.let('getelementptr i64, ptr %x, i64 1')}")
+                    body.store("i64", word, body.at(block, place))
+        body.store("i64", fitting[0], body.at("%x", 1))
         return "ptr %x"
 
 

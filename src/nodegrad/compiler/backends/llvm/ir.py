@@ -7,12 +7,26 @@ from typing import Any
 
 __all__ = ()
 
-Name = str
-
 
 def literal(number: float) -> str:
     """Spell a double to the bit."""
     return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
+
+
+class Name(str):
+    """The name of a result in IR, or a literal; `+`, `-` and `*` of whole numbers write an instruction."""
+
+    __slots__ = ("body",)
+    body: "Body"
+
+    def __add__(self, other: str | int) -> "Name":
+        return self.body.let(f"add nsw i64 {self}, {other}")
+
+    def __sub__(self, other: str | int) -> "Name":
+        return self.body.let(f"sub nsw i64 {self}, {other}")
+
+    def __mul__(self, other: str | int) -> "Name":  # type: ignore[override]  # a number repeats a str
+        return self.body.let(f"mul nsw i64 {self}, {other}")
 
 
 class Body:
@@ -43,8 +57,14 @@ class Body:
     def let(self, expression: str) -> Name:
         """Name the result of an instruction."""
         self.count += 1
-        name = f"%t{self.count}"
+        name = self.name(f"%t{self.count}")
         self.lines.append(f"  {name} = {expression}")
+        return name
+
+    def name(self, text: str) -> Name:
+        """Return a literal as a name, so that it can be added and multiplied."""
+        name = Name(text)
+        name.body = self
         return name
 
     def do(self, instruction: str) -> None:
@@ -58,7 +78,7 @@ class Body:
 
     def room(self, count: int, kind: str) -> Name:
         """Return the address of memory for so many values. They hold anything at first."""
-        name = f"%{self.fresh('room')}"
+        name = self.name(f"%{self.fresh('room')}")
         self.stack.append(f"  {name} = alloca [{count} x {kind}], align 64")
         return name
 
@@ -84,7 +104,7 @@ class Body:
         with self.again(inside, kinds, first) as now:
             i, carried[:] = now[0], now[1:]
             yield i
-            now[:] = [self.let(f"add nsw i64 {i}, {step}"), *carried]
+            now[:] = [i + step, *carried]
             self.do(f"br i1 {self.let(f'icmp slt i64 {now[0]}, {count}')}, label %{inside}, label %{done}")
         last = self.block
         self.label(done)
@@ -92,7 +112,7 @@ class Body:
             carried[:] = self.either_way(kinds[1:], first[1:], before, carried, last)
 
     @contextmanager
-    def again(self, label: str, kinds: Sequence[str], first: Sequence[Name]) -> Iterator[list[Name]]:
+    def again(self, label: str, kinds: Sequence[str], first: Sequence[str]) -> Iterator[list[Name]]:
         """Begin a block that the code written inside jumps back to.
 
         The list that this yields holds the numbers of this turn. Put those of the next turn into it.
@@ -100,7 +120,7 @@ class Body:
         before = self.block
         self.label(label)
         place = len(self.lines)
-        names = [f"%{self.fresh()}" for _ in first]
+        names = [self.name(f"%{self.fresh()}") for _ in first]
         now = list(names)
         yield now
         self.lines[place:place] = [
@@ -109,7 +129,7 @@ class Body:
         ]
 
     def either_way(
-        self, kinds: Sequence[str], first: Sequence[Name], before: str, last: Sequence[Name], after: str
+        self, kinds: Sequence[str], first: Sequence[Any], before: str, last: Sequence[Name], after: str
     ) -> list[Name]:
         """Return the numbers where two blocks meet: `first` if one came before, `last` if the other."""
         return [
@@ -117,18 +137,17 @@ class Body:
             for kind, x, y in zip(kinds, first, last, strict=True)
         ]
 
-    def smaller(self, x: Name, y: Name) -> Name:
-        """Return the smaller of two integers."""
-        less = self.let(f"icmp slt i64 {x}, {y}")
-        return self.let(f"select i1 {less}, i64 {x}, i64 {y}")
+    def smaller(self, x: str, y: str) -> Name:
+        """Return the smaller of two whole numbers."""
+        return self.let(f"select i1 {self.let(f'icmp slt i64 {x}, {y}')}, i64 {x}, i64 {y}")
 
-    def fetch(self, address: Name) -> None:
+    def fetch(self, address: str) -> None:
         """Ask for memory that will be read soon."""
         self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         self.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 3, i32 1)")
 
     @contextmanager
-    def when(self, condition: Name, carried: list[Name] | None = None, kind: str = "") -> Iterator[None]:
+    def when(self, condition: str, carried: list[Name] | None = None, kind: str = "") -> Iterator[None]:
         """Run the code written inside if the condition holds, which is rare; it may change `carried`."""
         carried = carried or []
         inside, done = self.fresh("rare"), self.fresh("done")
@@ -141,15 +160,29 @@ class Body:
         self.label(done)
         carried[:] = self.either_way([kind or self.vector] * len(carried), first, before, carried, last)
 
-    def field(self, record: Name, index: int | str, kind: str = "i64") -> Name:
-        """Load field `index` of an array of words."""
-        place = self.let(f"getelementptr i64, ptr {record}, i64 {index}")
-        return self.let(f"load {kind}, ptr {place}")
+    def at(self, start: str, index: str | int, kind: str = "i64") -> Name:
+        """Return the address of an element of an array."""
+        return self.let(f"getelementptr {kind}, ptr {start}, i64 {index}")
 
-    def entry(self, table: Name, index: Name) -> Name:
+    def load(self, kind: str, address: str, align: int = 0) -> Name:
+        """Load what stands at an address."""
+        return self.let(f"load {kind}, ptr {address}" + (f", align {align}" if align else ""))
+
+    def store(self, kind: str, value: str | int, address: str, align: int = 0) -> None:
+        """Store a value at an address."""
+        self.do(f"store {kind} {value}, ptr {address}" + (f", align {align}" if align else ""))
+
+    def field(self, record: str, index: str | int) -> Name:
+        """Load a word of a record."""
+        return self.load("i64", self.at(record, index))
+
+    def pointer(self, record: str, index: str | int) -> Name:
+        """Load a word of a record that is an address."""
+        return self.load("ptr", self.at(record, index))
+
+    def entry(self, table: str, index: str) -> Name:
         """Load an entry of a table of slots."""
-        place = self.let(f"getelementptr i32, ptr {table}, i64 {index}")
-        return self.let(f"sext i32 {self.let(f'load i32, ptr {place}')} to i64")
+        return self.let(f"sext i32 {self.load('i32', self.at(table, index, 'i32'))} to i64")
 
     def arithmetic(self, operation: str, *operands: Name) -> Name:
         """Apply an instruction to vectors; unless exact, a product and a sum may be rounded once."""
@@ -162,9 +195,9 @@ class Body:
         self.declarations.add(f"declare {self.vector} {full}({', '.join([self.vector] * len(operands))})")
         return self.let(f"call {self.vector} {full}({', '.join(f'{self.vector} {x}' for x in operands)})")
 
-    def number(self, number: float) -> str:
+    def number(self, number: float) -> Name:
         """Spell a vector of one number in every lane."""
-        return f"splat (double {literal(number)})"
+        return self.name(f"splat (double {literal(number)})")
 
     def compare(self, predicate: str, x: Name, y: Name) -> Name:
         """Compare lane by lane; the predicate says what nan does (olt, uno, ...)."""

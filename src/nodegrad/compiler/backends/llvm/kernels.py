@@ -60,7 +60,7 @@ class Elementwise:
             with body.loop(count) as i:
                 _steps(body, self.steps, i, [], loads, stores)
         else:
-            _steps(body, self.steps, "0", [], loads, stores)
+            _steps(body, self.steps, body.name("0"), [], loads, stores)
         return PARAMETERS
 
 
@@ -105,7 +105,7 @@ class Contraction:
     def write(self, body: Body) -> str:
         """Write the kernel. Record: function, tiles, table of these, terms, two a factor, loads, stores."""
         fields = Fields(body)
-        tiles, starts, terms = fields.next(), fields.next("ptr"), fields.next()
+        tiles, starts, terms = fields.next(), fields.pointer(), fields.next()
         factors = [(factor, *fields.factor(factor.columns)) for factor in self.factors]
         first = None if self.first is None else (self.first, *fields.load(self.first))
         loads = _take_fields(fields, self.steps)
@@ -114,7 +114,7 @@ class Contraction:
         with body.loop(tiles) as number:
             start = body.entry(starts, number)
             for lane, total in enumerate(self._tile(body, factors, start, terms, first)):
-                i = body.let(f"add nsw i64 {start}, {lane}")
+                i = start + lane
                 for place in own:
                     store(body, total, place, i)
                 _steps(body, self.steps, i, [total], loads, stores)
@@ -135,7 +135,7 @@ class Contraction:
         self, body: Body, factors: list[Any], start: Name, count: int, terms: Name, first: Any, strict: bool
     ) -> list[Name]:
         """Return s[i] = first[i] + sum over t of a[i, t] * b[i, t], for `count` i from `start` on."""
-        places = [start if lane == 0 else body.let(f"add nsw i64 {start}, {lane}") for lane in range(count)]
+        places = [start if lane == 0 else start + lane for lane in range(count)]
         if first is None:
             # Adding onto -0.0 changes no number. Onto 0.0, it makes no difference that a product is -0.0
             # where the strong one is 0.0.
@@ -164,14 +164,14 @@ class Contraction:
     def _row(self, body: Body, factor: Factor, table: Name, i: Name, terms: Name) -> Name:
         """Return where row i of a factor begins; of a full table, where its slots stand in the table."""
         if factor.columns == "full":
-            return body.let(f"getelementptr i32, ptr {table}, i64 {body.let(f'mul nsw i64 {i}, {terms}')}")
+            return body.at(table, i * terms, "i32")
         return _address(body, factor.uniform, body.entry(table, i))
 
     def _read(self, body: Body, factor: Factor, row: Name, offset: Name) -> Name:
         """Load what stands so many bytes behind the beginning of a row; of a full table, in that column."""
         if factor.columns == "full":
             return _value(body, factor.uniform, _address(body, factor.uniform, body.entry(row, offset)))
-        return _value(body, factor.uniform, body.let(f"getelementptr i8, ptr {row}, i64 {offset}"))
+        return _value(body, factor.uniform, body.at(row, offset, "i8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,31 +185,26 @@ class Take:
         """Write the kernel. Record: function, count, index, table of slots, its length, where to store."""
         fields = Fields(body)
         count, words = fields.next(), fields.load(self.index)
-        table, length, start = fields.next("ptr"), fields.next(), fields.next()
+        table, length, start = fields.pointer(), fields.next(), fields.next()
         indices = body.room(1, body.vector)
         size = body.let(f"sitofp i64 {length} to double")
         with body.loop(count) as i:
-            body.do(f"store {body.vector} {load(body, self.index, words, i)}, ptr {indices}")
-            first = body.let(f"mul nsw i64 {i}, {length}")
-            result = _address(body, False, body.let(f"add nsw i64 {start}, {i}"))
+            body.store(body.vector, load(body, self.index, words, i), indices)
+            first = i * length
+            result = _address(body, False, start + i)
             with body.loop(str(body.lanes)) as lane:
-                index = body.let(
-                    f"load double, ptr {body.let(f'getelementptr double, ptr {indices}, i64 {lane}')}"
-                )
+                index = body.load("double", body.at(indices, lane, "double"))
                 above = body.let(f"fcmp oge double {index}, {literal(0.0)}")
                 below = body.let(f"fcmp olt double {index}, {size}")
                 inside = body.let(f"and i1 {above}, {below}")
                 safe = body.let(f"select i1 {inside}, double {index}, double {literal(0.0)}")
                 whole = body.let(f"fptosi double {safe} to i64")
-                slot = body.entry(table, body.let(f"add nsw i64 {first}, {whole}"))
-                place = _address(body, self.uniform, slot)
+                place = _address(body, self.uniform, body.entry(table, first + whole))
                 if not self.uniform:
-                    place = body.let(f"getelementptr double, ptr {place}, i64 {lane}")
-                entry = body.let(f"load double, ptr {place}")
+                    place = body.at(place, lane, "double")
+                entry = body.load("double", place)
                 entry = body.let(f"select i1 {inside}, double {entry}, double {literal(nan)}")
-                body.do(
-                    f"store double {entry}, ptr {body.let(f'getelementptr double, ptr {result}, i64 {lane}')}"
-                )
+                body.store("double", entry, body.at(result, lane, "double"))
         return PARAMETERS
 
 
@@ -220,19 +215,24 @@ class Fields:
         self.body = body
         self.place = 0
 
-    def next(self, kind: str = "i64") -> Name:
+    def next(self) -> Name:
         """Load the next word."""
         self.place += 1
-        return self.body.field("%r", self.place, kind)
+        return self.body.field("%r", self.place)
+
+    def pointer(self) -> Name:
+        """Load the next word, an address."""
+        self.place += 1
+        return self.body.pointer("%r", self.place)
 
     def factor(self, columns: str) -> tuple[Name, Name]:
         """Load the words of a factor of products: its table of rows, and its stride or table of columns."""
-        return self.next("ptr"), self.next("i64" if columns == "stride" else "ptr")
+        return self.pointer(), self.next() if columns == "stride" else self.pointer()
 
     def load(self, load: Load) -> tuple[Name, ...]:
         """Load the words of a load."""
         if load.mode == "table":
-            return (self.next("ptr"),)
+            return (self.pointer(),)
         return (self.next(),) if load.mode == "one" else (self.next(), self.next())
 
 
@@ -267,26 +267,23 @@ def load(body: Body, how: Load, fields: tuple[Name, ...], i: Name) -> Name:
     elif how.mode == "one":
         slot = fields[0]
     else:
-        slot = body.let(f"add nsw i64 {fields[0]}, {body.let(f'mul nsw i64 {i}, {fields[1]}')}")
+        slot = fields[0] + i * fields[1]
     return _value(body, how.uniform, _address(body, how.uniform, slot))
 
 
 def _address(body: Body, uniform: bool, slot: Name) -> Name:
-    element, base = ("double", "%u") if uniform else (body.vector, "%v")
-    return body.let(f"getelementptr {element}, ptr {base}, i64 {slot}")
+    return body.at("%u", slot, "double") if uniform else body.at("%v", slot, body.vector)
 
 
 def _value(body: Body, uniform: bool, address: Name) -> Name:
     if uniform:
-        return body.splat(body.let(f"load double, ptr {address}"))
-    return body.let(f"load {body.vector}, ptr {address}, align {8 * min(body.lanes, 8)}")
+        return body.splat(body.load("double", address))
+    return body.load(body.vector, address, 8 * min(body.lanes, 8))
 
 
 def store(body: Body, value: Name, start: Name, i: Name) -> None:
     """Store element i of a result."""
-    slot = body.let(f"add nsw i64 {start}, {i}")
-    address = body.let(f"getelementptr {body.vector}, ptr %v, i64 {slot}")
-    body.do(f"store {body.vector} {value}, ptr {address}, align {8 * min(body.lanes, 8)}")
+    body.store(body.vector, value, _address(body, False, start + i), 8 * min(body.lanes, 8))
 
 
 def accumulated(
@@ -310,24 +307,22 @@ def one_by_one(body: Body, start: Name, count: int, write: Callable[[Name], list
         return write(start)
     room, found = "", []
     with body.loop(str(count)) as lane:
-        found = write(body.let(f"add nsw i64 {start}, {lane}"))
+        found = write(start + lane)
         room = body.room(count * len(found), body.vector)
-        before = body.let(f"mul nsw i64 {lane}, {len(found)}")
+        before = lane * len(found)
         for place, vector in enumerate(found):
-            keep(body, vector, room, body.let(f"add nsw i64 {before}, {place}"))
-    return [kept(body, room, str(place)) for place in range(count * len(found))]
+            keep(body, vector, room, before + place)
+    return [kept(body, room, place) for place in range(count * len(found))]
 
 
-def keep(body: Body, vector: Name, room: Name, place: Name) -> None:
+def keep(body: Body, vector: Name, room: Name, place: Name | int) -> None:
     """Write room[place] = vector."""
-    address = body.let(f"getelementptr {body.vector}, ptr {room}, i64 {place}")
-    body.do(f"store {body.vector} {vector}, ptr {address}, align 8")
+    body.store(body.vector, vector, body.at(room, place, body.vector), 8)
 
 
-def kept(body: Body, room: Name, place: Name) -> Name:
+def kept(body: Body, room: Name, place: Name | int) -> Name:
     """Return room[place]."""
-    address = body.let(f"getelementptr {body.vector}, ptr {room}, i64 {place}")
-    return body.let(f"load {body.vector}, ptr {address}, align 8")
+    return body.load(body.vector, body.at(room, place, body.vector), 8)
 
 
 class Columns:
@@ -335,15 +330,15 @@ class Columns:
 
     def __init__(self, body: Body, kind: str, word: Name, size: int) -> None:
         self.body, self.kind, self.size = body, kind, size
-        self.word = body.let(f"mul nsw i64 {word}, {size}") if kind == "stride" else word
+        self.word = word * size if kind == "stride" else word
 
     def offset(self, term: Name) -> Name:
         """Return how far the column of a term is from the first."""
         if self.kind == "full":
             return term
         if self.kind == "stride":
-            return self.body.let(f"mul nsw i64 {term}, {self.word}")
-        return self.body.let(f"mul nsw i64 {self.body.entry(self.word, term)}, {self.size}")
+            return term * self.word
+        return self.body.entry(self.word, term) * self.size
 
 
 def any_nan(body: Body, totals: list[Name]) -> Name:

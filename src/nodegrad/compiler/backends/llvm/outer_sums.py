@@ -48,56 +48,51 @@ class OuterSums:
             columns.append(Columns(body, kind, word, 8 * self.lanes))
         swapped, base = fields.next(), fields.next()
         groups = Groups(body, self.lanes)
-        steps = body.let(f"mul nsw i64 {terms}, {groups.count}")
+        steps = terms * groups.count
         panel = body.room(_STEPS * self.lanes * VECTORS, body.vector)
         notes = body.room(2 * _STEPS, "i64")  # of each step: where it reads the left side, and how many rows
         with body.loop(panels) as number, body.loop(steps, step=_STEPS) as first:
-            count = body.smaller(body.let(f"sub nsw i64 {steps}, {first}"), str(_STEPS))
+            count = body.smaller(steps - first, str(_STEPS))
             with body.loop(count) as place:
-                step = body.let(f"add nsw i64 {first}, {place}")
+                step = first + place
                 term = body.let(f"sdiv i64 {step}, {groups.count}")
                 group = body.let(f"srem i64 {step}, {groups.count}")
-                before = body.let(f"mul nsw i64 {group}, {groups.stride}")
-                left, right = (body.let(f"add nsw i64 {before}, {each.offset(term)}") for each in columns)
-                note = body.let(f"getelementptr [2 x i64], ptr {notes}, i64 {place}")
-                body.do(f"store i64 {left}, ptr {note}")
-                rows = groups.rows(group)
-                body.do(f"store i64 {rows}, ptr {body.let(f'getelementptr i64, ptr {note}, i64 1')}")
+                before = group * groups.stride
+                left, right = (before + each.offset(term) for each in columns)
+                note = body.at(notes, place, "[2 x i64]")
+                body.store("i64", left, note)
+                body.store("i64", groups.rows(group), body.at(note, 1))
                 self._lay_out(body, tables[1], number, right, self._lines(body, panel, place))
             anew = body.let(f"icmp eq i64 {body.let(f'or i64 {groups.before}, {first}')}, 0")
-            before = body.let(f"mul nsw i64 {number}, {tiles}")
+            before = number * tiles
             with body.loop(tiles) as tile:
                 totals = self._tile(body, tables[0], tile, count, panel, notes, swapped)
-                done = body.let(f"add nsw i64 {before}, {tile}")
-                words = body.let(f"mul nsw i64 {done}, {len(totals) * body.lanes}")
-                add_to_results(body, totals, body.let(f"add nsw i64 {base}, {words}"), anew)
+                done = (before + tile) * (len(totals) * body.lanes)
+                add_to_results(body, totals, base + done, anew)
         return SUM_PARAMETERS
 
     def _lines(self, body: Body, panel: Name, place: Name) -> Name:
         """Return where the lines of a step begin in a panel."""
-        vectors = body.let(f"mul nsw i64 {place}, {self.lanes * VECTORS}")
-        return body.let(f"getelementptr {body.vector}, ptr {panel}, i64 {vectors}")
+        return body.at(panel, place * (self.lanes * VECTORS), body.vector)
 
     def _lay_out(self, body: Body, table: Name, number: Name, offset: Name, lines: Name) -> None:
         """Write lines[row, j] = b[j, row] for the rows of a step and the j of a panel, a square at a time."""
-        begin = body.let(f"mul nsw i64 {number}, {VECTORS}")
+        begin = number * VECTORS
         with body.loop(str(VECTORS)) as vector:
-            start = body.let(f"mul nsw i64 {body.let(f'add nsw i64 {begin}, {vector}')}, {body.lanes}")
-            slots = slots_of(body, table, start, body.lanes, self.lanes)
+            slots = slots_of(body, table, (begin + vector) * body.lanes, body.lanes, self.lanes)
             with body.loop(str(self.lanes), step=body.lanes) as piece:
-                at = body.let(f"add nsw i64 {offset}, {body.let(f'mul nsw i64 {piece}, 8')}")
+                at = offset + piece * 8
                 block = [aligned(body, slot, at) for slot in slots]
-                first = body.let(f"add nsw i64 {vector}, {body.let(f'mul nsw i64 {piece}, {VECTORS}')}")
+                first = vector + piece * VECTORS
                 for row, numbers in enumerate(transposed(body, block)):
-                    place = body.let(f"add nsw i64 {first}, {row * VECTORS}")
-                    target = body.let(f"getelementptr {body.vector}, ptr {lines}, i64 {place}")
-                    body.do(f"store {body.vector} {numbers}, ptr {target}, align {8 * body.lanes}")
+                    target = body.at(lines, first + row * VECTORS, body.vector)
+                    body.store(body.vector, numbers, target, 8 * body.lanes)
 
     def _tile(
         self, body: Body, table: Name, tile: Name, count: Name, panel: Name, notes: Name, swapped: Name
     ) -> list[Name]:
         """Return the sums of a tile over the steps of a panel; of strong products if one of them is nan."""
-        start = body.let(f"mul nsw i64 {tile}, {self.left}")
+        start = tile * self.left
 
         def sums_of(first: Name, slots: int, swapped: Name | None = None) -> list[Name]:
             return self._sums(
@@ -120,18 +115,15 @@ class OuterSums:
         """
         sums = [body.number(0.0)] * (len(slots) * VECTORS)
         with body.loop(count, carried=sums) as step:
-            note = body.let(f"getelementptr [2 x i64], ptr {notes}, i64 {step}")
+            note = body.at(notes, step, "[2 x i64]")
             offset, rows, lines = body.field(note, 0), body.field(note, 1), self._lines(body, panel, step)
-            places = [body.let(f"getelementptr i8, ptr {slot}, i64 {offset}") for slot in slots]
+            places = [body.at(slot, offset, "i8") for slot in slots]
             with body.loop(rows, carried=sums) as row:
-                begin = body.let(f"mul nsw i64 {row}, {VECTORS * body.lanes * 8}")
-                vectors = [aligned(body, lines, begin)]
-                for place in range(1, VECTORS):
-                    at = body.let(f"add nsw i64 {begin}, {8 * place * body.lanes}")
-                    vectors.append(aligned(body, lines, at))
+                begin = row * (VECTORS * body.lanes * 8)
+                ats = (begin + 8 * k * body.lanes if k else begin for k in range(VECTORS))
+                vectors = [aligned(body, lines, at) for at in ats]
                 for k, slot in enumerate(places):
-                    address = body.let(f"getelementptr double, ptr {slot}, i64 {row}")
-                    number = body.splat(body.let(f"load double, ptr {address}"))
+                    number = body.splat(body.load("double", body.at(slot, row, "double")))
                     for j, vector in enumerate(vectors, k * VECTORS):
                         operands = [number, vector]
                         if swapped:

@@ -39,15 +39,14 @@ class RowSums:
         base = fields.next()
         groups = Groups(body, self.lanes)
         with body.loop(tiles) as number:
-            start = body.let(f"mul nsw i64 {number}, {TILE}")
+            start = number * TILE
             sums = self._sums(body, factors, start, TILE, terms, groups, strict=False)
             if self.strong:
                 with body.when(body.any(any_nan(body, sums)), sums):
                     sums[:] = one_by_one(
                         body, start, TILE, lambda k: self._sums(body, factors, k, 1, terms, groups, True)
                     )
-            place = body.let(f"add nsw i64 {base}, {start}")
-            add_to_results(body, _sum_lanes(body, sums), place, groups.anew)
+            add_to_results(body, _sum_lanes(body, sums), base + start, groups.anew)
         return SUM_PARAMETERS
 
     def _sums(
@@ -67,13 +66,12 @@ class RowSums:
             body.loop(groups.count, carried=sums) as group,
             body.loop(str(self.lanes), step=body.lanes, carried=sums) as first,
         ):
-            mask = _below(body, body.let(f"sub nsw i64 {groups.rows(group)}, {first}"))
-            offset = body.let(f"mul nsw i64 {group}, {groups.stride}")
-            offset = body.let(f"add nsw i64 {offset}, {body.let(f'mul nsw i64 {first}, 8')}")
+            mask = _below(body, groups.rows(group) - first)
+            offset = group * groups.stride + first * 8
             with body.loop(terms, carried=sums) as t:
                 loaded = []
                 for each, column in zip(slots, columns, strict=True):
-                    at = body.let(f"add nsw i64 {offset}, {column.offset(t)}")
+                    at = offset + column.offset(t)
                     loaded.append([aligned(body, slot, at) for slot in each])
                 for place, operands in enumerate(zip(*loaded, strict=True)):
                     after = accumulated(body, sums[place], operands, strict)
@@ -88,7 +86,7 @@ class Groups:
         self.body, self.lanes = body, lanes
         self.full, self.stride, self.rest, self.before = (body.field("%c", index) for index in range(4))
         some = body.let(f"icmp sgt i64 {self.rest}, 0")
-        self.count = body.let(f"add nsw i64 {self.full}, {body.let(f'zext i1 {some} to i64')}")
+        self.count = self.full + body.let(f"zext i1 {some} to i64")
         self.anew = body.let(f"icmp eq i64 {self.before}, 0")  # whether these rows are the first
 
     def rows(self, group: Name) -> Name:
@@ -99,24 +97,16 @@ class Groups:
 
 def slots_of(body: Body, table: Name, start: Name, count: int, lanes: int) -> list[Name]:
     """Return the addresses of the slots table[start], table[start + 1], ... in the first group."""
-    found = []
-    for place in range(count):
-        slot = body.entry(table, body.let(f"add nsw i64 {start}, {place}"))
-        found.append(
-            body.let(f"getelementptr i8, ptr %v, i64 {body.let(f'mul nsw i64 {slot}, {8 * lanes}')}")
-        )
-    return found
+    slots = (body.entry(table, start + place) for place in range(count))
+    return [body.at("%v", slot * (8 * lanes), "i8") for slot in slots]
 
 
 def add_to_results(body: Body, sums: list[Name], place: Name, anew: Name) -> None:
     """Write results[place + k] += sums[k], or = sums[k] if the rows are the first (`anew`)."""
-    for offset, total in enumerate(sums):
-        at = body.let(f"add nsw i64 {place}, {offset * body.lanes}")
-        address = body.let(f"getelementptr double, ptr %u, i64 {at}")
-        before = body.let(f"load {body.vector}, ptr {address}, align 8")
-        after = body.arithmetic("fadd", before, total)
-        kept = body.either(anew, total, after)
-        body.do(f"store {body.vector} {kept}, ptr {address}, align 8")
+    for k, total in enumerate(sums):
+        address = body.at("%u", place + k * body.lanes, "double")
+        after = body.arithmetic("fadd", body.load(body.vector, address, 8), total)
+        body.store(body.vector, body.either(anew, total, after), address, 8)
 
 
 def _below(body: Body, limit: Name) -> Name:
@@ -130,8 +120,7 @@ def _below(body: Body, limit: Name) -> Name:
 
 def aligned(body: Body, start: Name, at: Name) -> Name:
     """Load a vector so many bytes from an address, where vectors of one register begin."""
-    address = body.let(f"getelementptr i8, ptr {start}, i64 {at}")
-    return body.let(f"load {body.vector}, ptr {address}, align {8 * body.lanes}")
+    return body.load(body.vector, body.at(start, at, "i8"), 8 * body.lanes)
 
 
 def _sum_lanes(body: Body, sums: list[Name]) -> list[Name]:

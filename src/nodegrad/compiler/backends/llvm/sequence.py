@@ -36,16 +36,15 @@ class _Loop:
 
     def write(self, body: Body) -> str:
         """Write the function."""
-        records, count = body.field("%x", 0, "ptr"), body.field("%x", 1)
-        ended = body.let("getelementptr i64, ptr %x, i64 4")
-        done = body.let("getelementptr i64, ptr %x, i64 5")
+        records, count = body.pointer("%x", 0), body.field("%x", 1)
+        ended, done = body.at("%x", 4), body.at("%x", 5)
         with body.loop(body.field("%x", 3), body.field("%x", 2)) as turn:
             with body.loop(count) as stage, body.when(_is_zero(body, ended)):
-                record = body.field(records, stage, "ptr")
-                function = body.let(f"load ptr, ptr {record}")
+                record = body.pointer(records, stage)
+                function = body.load("ptr", record)
                 body.do(f"call void {function}(ptr {record}, i64 {turn}, ptr {ended})")
             with body.when(_is_zero(body, ended)):
-                body.do(f"store i64 {body.let(f'add nsw i64 {turn}, 1')}, ptr {done}")
+                body.store("i64", turn + 1, done)
         return "ptr %x"
 
 
@@ -55,7 +54,7 @@ class _Call:
 
     def write(self, body: Body) -> str:
         """Write the function."""
-        function, context = body.field("%r", 1, "ptr"), body.field("%r", 2, "ptr")
+        function, context = body.pointer("%r", 1), body.pointer("%r", 2)
         body.do(f"call void {function}(ptr {context})")
         return _PARAMETERS
 
@@ -71,20 +70,16 @@ class _Take:
 
     def write(self, body: Body) -> str:
         """Write the function."""
-        source, index, target = (body.field("%r", place, "ptr") for place in (1, 2, 3))
+        source, index, target = (body.pointer("%r", place) for place in (1, 2, 3))
         count, width = body.field("%r", 4), body.field("%r", 5)
         moved = []
         for field, pointer in zip((6, 7, 8), (source, index, target), strict=True):
-            offset = body.let(f"mul nsw i64 {body.field('%r', field)}, %turn")
-            moved.append(body.let(f"getelementptr i64, ptr {pointer}, i64 {offset}"))
+            moved.append(body.at(pointer, body.field("%r", field) * "%turn"))
         with body.loop(count) as i:
-            entry = body.let(f"mul nsw i64 {body.field(moved[1], i)}, {width}")
-            place = body.let(f"mul nsw i64 {i}, {width}")
-            from_ = body.let(f"getelementptr i64, ptr {moved[0]}, i64 {entry}")
-            to = body.let(f"getelementptr i64, ptr {moved[2]}, i64 {place}")
+            entry, place = body.field(moved[1], i) * width, i * width
+            from_, to = body.at(moved[0], entry), body.at(moved[2], place)
             with body.loop(width if self.wide else "1") as word:
-                found = body.field(from_, word)
-                body.do(f"store i64 {found}, ptr {body.let(f'getelementptr i64, ptr {to}, i64 {word}')}")
+                body.store("i64", body.field(from_, word), body.at(to, word))
         return _PARAMETERS
 
 
@@ -94,15 +89,15 @@ class _Check:
 
     def write(self, body: Body) -> str:
         """Write the function."""
-        number = body.let(f"load double, ptr {body.field('%r', 1, 'ptr')}")
+        number = body.load("double", body.pointer("%r", 1))
         nothing = body.let(f"fsub double {number}, {number}")
         with body.when(body.let(f"fcmp uno double {nothing}, 0.0")):
-            body.do("store i64 1, ptr %ended")
+            body.store("i64", 1, "%ended")
         return _PARAMETERS
 
 
 def _is_zero(body: Body, place: str) -> str:
-    return body.let(f"icmp eq i64 {body.let(f'load i64, ptr {place}')}, 0")
+    return body.let(f"icmp eq i64 {body.load('i64', place)}, 0")
 
 
 class Placed:

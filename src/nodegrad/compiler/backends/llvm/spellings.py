@@ -160,13 +160,13 @@ def _lane_loop(outside: Body, target: str, symbol: str, arity: int) -> str:
     body = Body(outside.lanes, outside.exact)
     places = [body.room(1, body.vector) for _ in range(arity)]
     for number, place in enumerate(places):
-        body.do(f"store {body.vector} %x{number}, ptr {place}")
+        body.store(body.vector, f"%x{number}", place)
     with body.loop(str(body.lanes)) as lane:
-        addresses = [body.let(f"getelementptr double, ptr {place}, i64 {lane}") for place in places]
-        scalars = ", ".join(f"double {body.let(f'load double, ptr {address}')}" for address in addresses)
+        addresses = [body.at(place, lane, "double") for place in places]
+        scalars = ", ".join(f"double {body.load('double', address)}" for address in addresses)
         # nobuiltin: LLVM must not turn one function into another, such as pow(2, x) into exp2(x).
-        body.do(f"store double {body.let(f'call double {target}({scalars}) #1')}, ptr {addresses[0]}")
-    result = body.let(f"load {body.vector}, ptr {places[0]}")
+        body.store("double", body.let(f"call double {target}({scalars}) #1"), addresses[0])
+    result = body.load(body.vector, places[0])
     parameters = ", ".join(f"{body.vector} %x{number}" for number in range(arity))
     head = f"define internal {body.vector} {symbol}({parameters}) #2 {{"
     return "\n".join([head, *body.stack, *body.lines, f"  ret {body.vector} {result}", "}"])

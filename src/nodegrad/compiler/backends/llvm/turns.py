@@ -13,15 +13,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.compiler.backends.llvm.ir import Body, Name
-from nodegrad.compiler.backends.llvm.kernels import (
-    PARAMETERS,
-    Fields,
-    Load,
-    keep,
-    kept,
-    load,
-    store,
-)
+from nodegrad.compiler.backends.llvm.kernels import PARAMETERS, Fields, Load, keep, kept, load, store
 from nodegrad.compiler.backends.llvm.spellings import ENDLESS, spell
 from nodegrad.compiler.passes import is_square
 from nodegrad.compiler.program import PRODUCTS, STEPS, Loop, Program, Result
@@ -52,28 +44,18 @@ class TurnsKernel:
 
             def item(turn: Name, which: int) -> Name:
                 assert self.items is not None
-                turns = body.let(f"mul nsw i64 {turn}, {loop.items}")
-                before = body.let(f"mul nsw i64 {i}, {loop.items * (loop.turns or 0)}")
-                place = body.let(f"add nsw i64 {turns}, {which}")
-                return load(body, self.items, items, body.let(f"add nsw i64 {before}, {place}"))
+                before = i * (loop.items * (loop.turns or 0))
+                return load(body, self.items, items, before + (turn * loop.items + which))
 
             def store_result(result: Name, vector: Name) -> None:
-                store(
-                    body,
-                    vector,
-                    start,
-                    body.let(f"add nsw i64 {body.let(f'mul nsw i64 {result}, {count}')}, {i}"),
-                )
+                store(body, vector, start, result * count + i)
 
             def give(turn: Name, which: int, vector: Name) -> None:
-                turns = body.let(f"mul nsw i64 {turn}, {loop.given}")
-                store_result(body.let(f"add nsw i64 {turns}, {loop.state + which}"), vector)
+                store_result(turn * loop.given + (loop.state + which), vector)
 
-            outside = first[loop.state :]
-            for number, vector in enumerate(
-                _loop(body, loop, first[: loop.state], outside, item, give, None)
-            ):
-                store_result(str(number), vector)
+            state, outside = first[: loop.state], first[loop.state :]
+            for number, vector in enumerate(_loop(body, loop, state, outside, item, give, None)):
+                store_result(body.name(str(number)), vector)
         return PARAMETERS
 
 
@@ -116,7 +98,7 @@ def _loop(
     return state
 
 
-def _count(body: Body, turns: Name, limit: int, done: Name) -> Name:
+def _count(body: Body, turns: Name, limit: int, done: str) -> Name:
     """Count a turn; past the limit, hold an error for the caller and leave the loop."""
     over, onward = body.fresh("over"), body.fresh("turn")
     body.do(f"br i1 {body.let(f'icmp eq i64 {turns}, {limit}')}, label %{over}, label %{onward}")
@@ -125,7 +107,7 @@ def _count(body: Body, turns: Name, limit: int, done: Name) -> Name:
     body.do(f"call void @{ENDLESS}(i64 {limit})")
     body.do(f"br label %{done}")
     body.label(onward)
-    return body.let(f"add nsw i64 {turns}, 1")
+    return turns + 1
 
 
 def _program(
@@ -154,19 +136,17 @@ def _inner(body: Body, loop: Loop, operands: list[Name], active: Name | None) ->
     fixed = loop.state + loop.outside
     taken = body.room(len(operands) - fixed, body.vector)
     for place, number in enumerate(operands[fixed:]):
-        keep(body, number, taken, str(place))
+        keep(body, number, taken, place)
     given = body.room(loop.results - loop.state, body.vector)
 
     def item(turn: Name, which: int) -> Name:
-        turns = body.let(f"mul nsw i64 {turn}, {loop.items}")
-        return kept(body, taken, body.let(f"add nsw i64 {turns}, {which}"))
+        return kept(body, taken, turn * loop.items + which)
 
     def give(turn: Name, which: int, vector: Name) -> None:
-        turns = body.let(f"mul nsw i64 {turn}, {loop.given}")
-        keep(body, vector, given, body.let(f"add nsw i64 {turns}, {which}"))
+        keep(body, vector, given, turn * loop.given + which)
 
     last = _loop(body, loop, operands[: loop.state], operands[loop.state : fixed], item, give, active)
-    return [*last, *[kept(body, given, str(place)) for place in range(loop.results - loop.state)]]
+    return [*last, *[kept(body, given, place) for place in range(loop.results - loop.state)]]
 
 
 def _fold(body: Body, op: Any, operands: list[Name]) -> Name:
