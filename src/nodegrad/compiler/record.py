@@ -13,7 +13,7 @@ from threading import get_ident
 from typing import Any, NamedTuple
 
 from nodegrad.compiler.lower import lower_loop
-from nodegrad.graph import recording, topological_order
+from nodegrad.graph import topological_order
 from nodegrad.inputs import plain
 from nodegrad.loops import Roller, rolled
 from nodegrad.transforms import plain_places
@@ -106,7 +106,7 @@ class Recorder:
         """Record while a block runs, instead of the recorder that is active in this thread."""
         token = _current.set(self)
         try:
-            with recording(), listen(self), rolled(self._roller):
+            with listen(self), rolled(self._roller):
                 yield
         finally:
             _current.reset(token)
@@ -160,8 +160,11 @@ def current_recorder() -> Recorder | None:
 
     In an empty context, it is the last that began in this thread.
     """
-    own = (x for x in reversed(observers()) if isinstance(x, Recorder) and x.is_of_this_thread)
-    return _current.get() or next(own, None)
+    found = _current.get()
+    if found is None and observers():
+        own = (x for x in reversed(observers()) if isinstance(x, Recorder) and x.is_of_this_thread)
+        return next(own, None)
+    return found
 
 
 def drop_recorders() -> None:
