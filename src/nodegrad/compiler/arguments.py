@@ -1,8 +1,8 @@
 """The arguments of `map`: check them, and lay them out as arrays [row, number]; and where its results go."""
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from inspect import Parameter, signature
+from inspect import Parameter, Signature, signature
 from math import prod
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from nodegrad.inputs import as_array, is_array, plain, without_mask
 from nodegrad.trees import LEAF, Sparse, Spec, container, flatten, kind_of
+from nodegrad.value import Value
 
 __all__ = ()
 
@@ -17,33 +18,30 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 _FLOAT64 = np.dtype(np.float64)
 
 
-def form_of_call(arguments: Sequence[Any]) -> Any:
+def shapes_of_call(arguments: Sequence[Any]) -> Any:
     """Return the shapes of arguments that are floats, lists of floats and arrays of float64; else None.
 
-    What is compiled for a form can be used again without a look at each number.
+    What is compiled for such shapes can be used again without a look at each number.
     """
-    form: list[Any] = []
+    shapes: list[Any] = []
     for x in arguments:
         kind = type(x)
         if kind is np.ndarray and x.dtype is _FLOAT64:
-            form.append(x.shape)
+            shapes.append(x.shape)
         elif kind is float:
-            form.append(None)
+            shapes.append(None)
         elif kind is list and x and [*map(type, x)].count(float) == len(x):
-            form.append(len(x))
+            shapes.append(len(x))
         else:
             return None
-    return tuple(form)
+    return tuple(shapes)
 
 
-def form_of_rows(arguments: Sequence[Any]) -> Any:
-    """Return the shapes of a row and how many rows there are, for arrays of float64; else None."""
-    shapes = [x.shape for x in arguments if type(x) is np.ndarray and x.dtype is _FLOAT64]
-    if len(shapes) < len(arguments) or not shapes or not shapes[0]:
+def shapes_of_rows(arguments: Sequence[Any]) -> tuple[tuple[int, ...], ...] | None:
+    """Return the shapes of the rows of arrays of float64; None if something is not such an array."""
+    if not all(type(x) is np.ndarray and x.dtype is _FLOAT64 for x in arguments):
         return None
-    count = shapes[0][0]
-    form = tuple([shape[1:] for shape in shapes if shape and shape[0] == count])
-    return (count, form) if count and len(form) == len(arguments) else None
+    return tuple([x.shape[1:] for x in arguments])
 
 
 def results_in(spec: Spec, out: Any, count: int, name: str = "out") -> list[Array]:
@@ -52,38 +50,28 @@ def results_in(spec: Spec, out: Any, count: int, name: str = "out") -> list[Arra
     Raises:
         ValueError: if it has another structure, or an array in it has another shape or type.
     """
-    if spec == LEAF or spec[0] is np.ndarray:
-        shape = (count, *(() if spec == LEAF else spec[1]))
-        if (
-            type(out) is not np.ndarray
-            or out.dtype != _FLOAT64
-            or out.shape != shape
-            or not out.flags.writeable
-        ):
-            got = (
-                f"shape {out.shape} and type {out.dtype}"
-                if isinstance(out, np.ndarray)
-                else type(out).__name__
-            )
+    kind, form, entries = (np.ndarray, (), ()) if spec == LEAF else spec
+    if kind is Sparse:
+        raise ValueError(f"map takes no out= for sparse results, which are new arrays; see {name}.")
+    if kind is np.ndarray:
+        shape = (count, *form)
+        fits = type(out) is np.ndarray and out.dtype == _FLOAT64 and out.shape == shape
+        if not (fits and out.flags.writeable):
+            got = f"shape {out.shape} and type {out.dtype}" if is_array(out) else type(out).__name__
             raise ValueError(
                 f"map writes results to writable arrays of float64; {name} should be one of shape {shape}; "
                 f"got {got}."
             )
         if len(shape) > 2 and not out.flags.c_contiguous:
             raise ValueError(f"map writes results to arrays in order of C; {name} is not. Use numpy.empty.")
-        return [out.reshape(count, prod(shape[1:]))]
-    kind, form, entries = spec
-    if kind is Sparse:
-        raise ValueError(f"map takes no out= for sparse results, which are new arrays; see {name}.")
+        return [out.reshape(count, prod(form))]
     found = container(out)
     if type(out) is not kind or found is None or found[0] != form or len(found[1]) != len(entries):
         raise ValueError(
             f"map takes out= in the structure of the results; {name} should be a {kind.__name__}."
         )
-    parts = [
-        results_in(*each, count, f"{name}[{i}]") for i, each in enumerate(zip(entries, found[1], strict=True))
-    ]
-    return [block for part in parts for block in part]
+    pairs = enumerate(zip(entries, found[1], strict=True))
+    return [block for i, each in pairs for block in results_in(*each, count, f"{name}[{i}]")]
 
 
 def rows(arguments: Sequence[Any], shared: Collection[int] = ()) -> tuple[Spec, list[Array], int]:
@@ -162,6 +150,23 @@ class Bound:
         return str(getattr(self.f, "__name__", "the function"))
 
 
+def signature_of(f: Callable[..., Any]) -> Signature:
+    """Return what arguments a function has, each default as None: only whether there is one matters.
+
+    Raises:
+        ValueError: if Python does not know them.
+    """
+    try:
+        known = signature(f).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "compile: static= and keywords need a function whose arguments have names."
+        ) from error
+    return Signature(
+        [Parameter(x.name, x.kind, default=x.empty if x.default is x.empty else None) for x in known]
+    )
+
+
 def _listed(names: Names) -> list[str | int]:
     return [names] if isinstance(names, str | int) else list(names)
 
@@ -172,54 +177,47 @@ def check_static(f: Callable[..., Any], static: Names) -> tuple[str, ...]:
     Raises:
         ValueError: if the function has no argument of such a name or position.
     """
-    known = list(_parameters(f)) if _listed(static) else []
-    for each in _listed(static):
+    names = _listed(static)
+    known = list(signature_of(f).parameters) if names else []
+    for each in names:
         if not (each in known if isinstance(each, str) else 0 <= each < len(known)):
             raise ValueError(f"compile: static= names {each!r}, but the arguments are {', '.join(known)}.")
-    return tuple([each if isinstance(each, str) else known[each] for each in _listed(static)])
-
-
-def _parameters(f: Callable[..., Any]) -> Mapping[str, Parameter]:
-    try:
-        return signature(f).parameters
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            "compile: static= and keywords need a function whose arguments have names."
-        ) from error
+    return tuple([each if isinstance(each, str) else known[each] for each in names])
 
 
 def bind(
-    f: Any, static: tuple[str, ...], arguments: Sequence[Any], keywords: dict[str, Any]
-) -> tuple[Form, tuple[Any, ...]]:
-    """Return how a function is called, and its other arguments by position.
+    known: Signature, static: tuple[str, ...], arguments: Sequence[Any], keywords: dict[str, Any]
+) -> tuple[Form | None, tuple[Any, ...]]:
+    """Return how a function is called, None for numbers by position, and its other arguments by position.
 
     Raises:
         TypeError: if the function takes no such arguments, or a static one cannot be compared by its hash.
     """
-    if not callable(f):  # unpickled without its function
-        return Form(tuple(keywords)), (*arguments, *keywords.values())
-    bound = signature(f).bind(*arguments, **keywords)
+    bound = known.bind(*arguments, **keywords)
     values = {name: bound.arguments.pop(name) for name in static if name in bound.arguments}
     for name, value in values.items():
-        if not isinstance(value, Hashable):
+        try:
+            found = not isinstance(value, Value) and hash(value)
+        except TypeError:
+            found = False
+        if found is False:
             raise TypeError(
                 f"compile: the static argument {name} is {value!r:.60} of type {type(value).__name__}, which "
                 "cannot be looked up: it may change. Pass a tuple instead of a list, or close over it."
             )
     form = Form(tuple(bound.kwargs), tuple([(name, kind_of(value), value) for name, value in values.items()]))
-    return form, (*bound.args, *bound.kwargs.values())
+    return form if any(form) else None, (*bound.args, *bound.kwargs.values())
 
 
-def shared_places(f: Any, shared: Names, variant: Any, count: int) -> set[int]:
-    """Return the places of shared arguments among those of a variant.
+def shared_places(known: Sequence[str], shared: Names, form: Form | None, count: int) -> set[int]:
+    """Return the places of shared arguments among those of a function that is called like this.
 
     Raises:
         ValueError: if there is no such argument.
     """
-    form = variant.form if isinstance(variant, Bound) else Form()
-    static = {name for name, _, _ in form.static}
-    own = [name for name in (_parameters(f) if callable(f) else ()) if name not in static]
-    positional = [name for name in own if name not in form.keywords][: count - len(form.keywords)]
+    form = form or Form()
+    apart = {*form.keywords, *[name for name, _, _ in form.static]}
+    positional = [name for name in known if name not in apart][: count - len(form.keywords)]
     order = [*positional, *form.keywords]
     found = set()
     for each in _listed(shared):

@@ -1,12 +1,10 @@
 """Compiled: the callable that `compile` returns. It keeps a trace per way through the function."""
 
 import os
-import pickle
 from collections.abc import Callable, Sequence
-from copy import copy, deepcopy
-from functools import partial, update_wrapper
-from io import BytesIO
-from math import prod
+from copy import deepcopy
+from functools import cached_property, partial, update_wrapper
+from inspect import Signature
 from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
@@ -19,22 +17,23 @@ from nodegrad.compiler.arguments import (
     Names,
     bind,
     check_static,
-    form_of_call,
-    form_of_rows,
     number_for,
     results_in,
     rows,
+    shapes_of_call,
+    shapes_of_rows,
     shared_places,
+    signature_of,
 )
 from nodegrad.compiler.printing import render
 from nodegrad.compiler.record import current_recorder, named
-from nodegrad.compiler.reduction import added
+from nodegrad.compiler.routes import run_here
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.vectorize import vectorize
-from nodegrad.compiler.ways import Ways, take, warn_once, warn_unsolved, without_function
+from nodegrad.compiler.ways import Ways, warn_unsolved, without_function
 from nodegrad.inputs import one_of, whole
-from nodegrad.trees import LEAF, Spec, build, flatten, is_sparse, stack
+from nodegrad.trees import LEAF, Spec, flatten, is_sparse, stack
 from nodegrad.value import Value
 
 __all__ = ["Compiled", "compile", "load_compiled"]
@@ -109,67 +108,38 @@ def compile(
         raise TypeError(f"compile takes a function; got {f!r:.60} of type {type(f).__name__}.")
     whole("compile", "max_traces", max_traces)
     whole("compile", "threads", threads, optional=True)
-    names = check_static(f, static)
-    return Compiled(f, backends.choose(backend), exact, max_traces, threads, names)
+    return Compiled(
+        f,
+        backend=backends.choose(backend),
+        exact=exact,
+        max_traces=max_traces,
+        threads=threads,
+        static=static,
+    )
 
 
 class Compiled:
-    """A compiled function: call it with numbers, or `map` it over rows."""
+    """A compiled function: call it with numbers, or `map` it over rows.
 
-    def __init__(
-        self,
-        f: Callable[..., Any] | None,
-        backend: str,
-        exact: bool,
-        max_traces: int,
-        threads: int | None,
-        static: tuple[str, ...] = (),
-    ) -> None:
-        self.f = f
-        self.backend = backend
-        self.exact = exact
-        self.max_traces = max_traces
-        self.threads = threads
-        self.static = static
-        self.ways: dict[Spec, Ways] = {}
-        self.variants: dict[Any, Compiled] = {}  # by keywords and the values of static arguments
-        self._prepare()
+    Attributes:
+        f: the function; None if this was loaded or unpickled without it.
+        backend, exact, max_traces, threads: the options of `compile`.
+        static: the names of the static arguments.
+        ways: the ways through the function, by the structure of its arguments. The form of that tuple says
+            which of them are keywords and what the static ones are; None for numbers by position.
+    """
 
-    def _prepare(self) -> None:
-        if self.f is not None:
-            update_wrapper(self, self.f, updated=())
-        self._of_numbers: dict[int, Ways] = {}  # by how many numbers the arguments are
-        # The trace for all arguments of a form, where nothing branches: checked once, then used at once.
-        self._ready: dict[Any, Trace] = {}
-        self._quick: dict[Any, tuple[Trace, Any, Any, Any]] = {}  # by how often and how `map` was called last
-        self._warned: list[bool] = []
-        self._make = partial(backends.make, name=self.backend, exact=self.exact, threads=self.threads)
+    f: Callable[..., Any] | None
+    backend: str
+    exact: bool
+    max_traces: int
+    threads: int | None
+    static: tuple[str, ...]
+    ways: dict[Spec, Ways]
+    _warned: bool
 
-    @property
-    def traces(self) -> dict[Spec, list[Trace]]:
-        """What is compiled, by the structure of the arguments."""
-        return {spec: ways.traces for spec, ways in self._recorded.items()}
-
-    @property
-    def _recorded(self) -> dict[Spec, Ways]:
-        """The ways for structures of which a call was recorded; another one may have failed."""
-        return {spec: ways for spec, ways in self.ways.items() if ways.traces}
-
-    def _variant(
-        self, arguments: Sequence[Any], keywords: dict[str, Any]
-    ) -> "tuple[Compiled, tuple[Any, ...]]":
-        """Return the function compiled for these keywords and static values, and the numbers by position."""
-        form, numbers = bind(self.f or self._name, self.static, arguments, keywords)
-        if form == Form() and not self.static:
-            return self, numbers
-        found = self.variants.get(form)
-        if found is None:
-            if self.f is None:
-                raise without_function(self._name, "are keywords or static arguments, in a form")
-            made = Compiled(Bound(self.f, form), self.backend, self.exact, self.max_traces, self.threads)
-            made.__dict__["__name__"] = self._name
-            found = self.variants.setdefault(form, made)
-        return found, numbers
+    def __init__(self, f: Callable[..., Any], *, static: Names = (), **options: Any) -> None:
+        self.__setstate__({"f": f, "static": check_static(f, static), "traces": {}, **options})
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """Return what the function returns for these arguments, as floats in the same structure.
@@ -181,67 +151,33 @@ class Compiled:
             TypeError: if something is not a number.
             ValueError: if the function cannot be compiled.
         """
+        form = shapes = None
         if keywords or self.static:
-            variant, arguments = self._variant(arguments, keywords)
-            return variant(*arguments)
+            form, arguments = self._bind(arguments, keywords)
         numbers: Any = arguments
-        form = None
-        ways = self._of_numbers.get(len(arguments))
+        ways = self._of_numbers.get(len(arguments)) if form is None else None
         if ways is None or [*map(type, arguments)].count(float) < len(arguments):
-            form = form_of_call(arguments)
-            trace = self._found_ready(form, 1)
-            if trace is not None:
+            shapes = shapes_of_call(arguments)
+            trace = self._straight.get((form, shapes))
+            if trace is not None and not (trace.parameters and current_recorder() is not None):
+                trace.rows += 1
                 return trace.build_array(trace.kernel("all").row(arguments, trace.numbers()), 0, float)[0]
             leaves, spec = flatten(arguments)
             if any(isinstance(x, Value) for x in leaves):
-                return self._function()(*arguments)
+                return self._function(form)(*arguments)
             numbers = [x if type(x) is float else number_for(self._name, x) for x in leaves]
-            ways = self._ways(spec)
+            ways = self._ways((tuple, form, spec[2]))
         build, found = ways.call(numbers)
-        if self.f is not None and current_recorder() is not None and ways.parameters:
-            return self.f(*arguments)
-        if ways.warns:
-            warn_once(ways, self._warned, 3)
+        if ways.leaf is not None and current_recorder() is not None and callable(ways.f):
+            return ways.f(*arguments)
+        if ways.warns and not self._warned:
+            self._warned = True
+            ways.warn(3)
         if ways.solves:
-            warn_unsolved(self._name, np.isnan(found), 3)
-        self._keep_ready(form, ways)
+            warn_unsolved(self._name, found, 3)
+        if shapes is not None and ways.straight is not None:
+            self._straight[form, shapes] = ways.straight
         return build(found, 0, float)[0]
-
-    def _function(self) -> Callable[..., Any]:
-        if self.f is None:
-            raise TypeError(
-                f"{self._name} was loaded or unpickled without its function, so it takes plain numbers only "
-                "and derivatives cannot pass through it. Save or pickle compile(value_and_grad(f)) for them."
-            )
-        return self.f
-
-    def _found_ready(self, form: Any, count: int) -> Trace | None:
-        """Return the trace for every row of a form, if one is known and may be used here."""
-        trace = None if form is None else self._ready.get(form)
-        if trace is None or (trace.parameters and current_recorder() is not None):
-            return None
-        trace.rows += count
-        return trace
-
-    def _keep_ready(self, form: Any, ways: Ways) -> None:
-        if form is not None and ways.traces and not ways.traces[0].lines and not ways.solves:
-            self._ready[form] = ways.traces[0]
-
-    def _ways(self, spec: Spec) -> Ways:
-        """Return the ways for a structure of arguments; remember those for plain numbers."""
-        ways = self.ways.get(spec)
-        if ways is None:
-            if self.f is None:
-                raise without_function(self._name, "have a structure")
-            ways = self._add_ways(spec)
-        return ways
-
-    def _add_ways(self, spec: Spec) -> Ways:
-        f = self._name if self.f is None else self.f
-        ways = self.ways.setdefault(spec, Ways(f, spec, self._make, self.max_traces))
-        if all(entry == LEAF for entry in spec[2]):
-            self._of_numbers[len(spec[2])] = ways
-        return ways
 
     def map(
         self,
@@ -285,154 +221,153 @@ class Compiled:
             ValueError: if rows are ragged, missing or unequal in number, if the function cannot be compiled,
                 or if `out` does not fit or is given with `reduce`.
         """
-        if not (keywords or self.static or shared or shared == 0) and executor is out is None:
-            found = self._run_quick(arguments, reduce)
+        plain = not (keywords or self.static or shared or shared == 0) and executor is out is None
+        if plain:
+            found = self._map_like_before(arguments, reduce)
             if found is not None:
                 return found
         one_of("map", "reduce", reduce, (None, "sum", "mean"))
         whole("map", "shards", shards)
         if out is not None and reduce is not None:
             raise ValueError("map takes out= for results row by row; with reduce= there are none.")
+        form, places = None, set[int]()
         if keywords or self.static or shared or shared == 0:
-            variant, arguments = self._variant(arguments, keywords)
-            places = shared_places(self.f, shared, variant.f, len(arguments))
-            run = None if executor is None else partial(map_shards, executor, variant, shards)
-            return variant.over(*rows(arguments, places), reduce, run, out)
-        count, form = form_of_rows(arguments) or (0, None)
-        trace = self._found_ready((form,), count) if executor is None and form else None
-        if form and trace is not None:
-            self._find_quick(trace, form, reduce)
-            return self._finish(trace, _blocks(arguments), count, reduce, out)
-        spec, blocks, count = rows(arguments)
-        run = None if executor is None else partial(map_shards, executor, self, shards)
-        found = self.over(spec, blocks, count, reduce, run, out)
-        self._keep_ready((form,) if form else None, self._ways(spec))
-        return found
+            form, arguments = self._bind(arguments, keywords)
+            names = list(self.signature.parameters) if self.signature else []
+            places = shared_places(names, shared, form, len(arguments))
+        spec, blocks, count = rows(arguments, places)
+        ways = self._ways((tuple, form, spec[2]))
+        if plain and (trace := ways.straight) is not None and trace.rows:  # not the first map
+            self._prepare_map(arguments, reduce, trace)
+        run = run_here if executor is None else partial(map_shards, executor, self, shards)
+        return self._mapped(ways, blocks, count, reduce, run, out)
 
-    def _run_quick(self, arguments: Sequence[Any], reduce: Any) -> Any:
+    def over(self, spec: Spec, blocks: list[Array], count: int) -> Any:
+        """Return what `map` returns, for arguments as `rows` lays them out."""
+        return self._mapped(self._ways(spec), blocks, count)
+
+    def sums(self, spec: Spec, blocks: list[Array], count: int) -> Array:
+        """Return every result summed over rows, for arguments as `rows` lays them out."""
+        return self._ways(spec).route(blocks, count).sums()
+
+    def _mapped(
+        self,
+        ways: Ways,
+        blocks: list[Array],
+        count: int,
+        reduce: str | None = None,
+        run: Any = run_here,
+        out: Any = None,
+    ) -> Any:
+        """Send rows through their ways and put the results together; `run` runs a trace somewhere."""
+        routes = ways.route(blocks, count)
+        if ways.leaf is not None and (recorder := current_recorder()) is not None:
+            recorder.read(ways.leaf, "maps a compiled function that closes over Values")
+        if ways.warns and not self._warned:
+            self._warned = True
+            ways.warn(4)
+        first = ways.traces[0]
+        if any(spec != first.spec for spec in routes.specs):
+            if reduce is out is None and all(map(is_sparse, routes.specs)):
+                return routes.listed(run)
+            raise ValueError(
+                f"map: {self._name} returns different structures for different rows (or sparse arrays with "
+                "other entries). Call it for each row."
+            )
+        places = () if out is None else results_in(first.mapped, out, count)
+        direct = places and routes.only and run is run_here and not ways.solves
+        if direct and not any(np.may_share_memory(x, block) for x in places for block in blocks):
+            run_here(first, "rows", blocks, count, places)
+            return out
+        found = routes.rows(first.results, run) if reduce is None else routes.sums(run)
+        if ways.solves:
+            warn_unsolved(self._name, found, 4)
+        if reduce is not None:
+            return _reduced(first, reduce, found, count)
+        _write(places, found)
+        return stack(first.mapped, found) if out is None else out
+
+    def _map_like_before(self, arguments: Sequence[Any], reduce: Any) -> Any:
         """Return the results of a map of few rows that is like the last one; None if it is not."""
         key = (len(arguments), reduce) if reduce is None or type(reduce) is str else None
-        trace, run, finish, _ = self._quick.get(key, _NOTHING_QUICK)
+        trace, run, _ = self._prepared.get(key, _NOTHING)
         if trace is None or (trace.parameters and current_recorder() is not None):
             return None
         found = run(arguments, trace.leaves)
         if found is None:
             return None
-        trace.rows += len(arguments[0])
-        return finish(found, len(arguments[0]))
+        count = len(arguments[0])
+        trace.rows += count
+        if reduce is not None:
+            return _reduced(trace, reduce, found, count)
+        return found if trace.spec == LEAF else stack(trace.mapped, found.reshape(-1, count))
 
-    def _find_quick(self, trace: Trace, shapes: Sequence[tuple[int, ...]], reduce: str | None) -> None:
-        """Prepare a fast function for the next maps of this form."""
-        known = self._quick.get((len(shapes), reduce), _NOTHING_QUICK)
-        if known[0] is trace and known[3] == shapes:
+    def _prepare_map(self, arguments: Sequence[Any], reduce: str | None, trace: Trace) -> None:
+        """Prepare a fast function for the next maps of arrays like these."""
+        shapes = shapes_of_rows(arguments)
+        known, _, same = self._prepared.get((len(arguments), reduce), _NOTHING)
+        if shapes is None or (known is trace and same == shapes):
             return
         run = trace.kernel("results").over("rows" if reduce is None else "sums", shapes)
-        if run is None:
-            return
-        finish: Any = partial(_stacked, trace.mapped)
-        if reduce is not None:
-            finish = partial(_reduced, trace, reduce)
-        elif trace.spec == LEAF:
-            finish = _only
-        self._quick[len(shapes), reduce] = trace, run, finish, shapes
+        if run is not None:
+            self._prepared[len(arguments), reduce] = trace, run, shapes
 
-    @staticmethod
-    def _finish(trace: Trace, blocks: Sequence[Array], count: int, reduce: str | None, out: Any) -> Any:
-        """Run rows that all go one way, and put the results together."""
-        kernel = trace.kernel("results")
-        if reduce is not None:
-            return _reduced(trace, reduce, kernel.sums(blocks, count, trace.numbers()), count)
-        if out is None:
-            return stack(trace.mapped, kernel.rows(blocks, count, trace.numbers()))
-        places = results_in(trace.mapped, out, count)
-        if any(np.may_share_memory(place, block) for place in places for block in blocks):
-            _write(places, kernel.rows(blocks, count, trace.numbers()))
-        else:
-            kernel.rows(blocks, count, trace.numbers(), places)
-        return out
-
-    def over(
-        self,
-        spec: Spec,
-        blocks: list[Array],
-        count: int,
-        reduce: str | None = None,
-        run: Any = None,
-        out: Any = None,
-    ) -> Any:
-        """Return what `map` returns, for arguments as `rows` lays them out; `run` runs a trace elsewhere."""
-        ways = self._ways(spec)
-        routes, alone = ways.route(blocks, count)
-        if (recorder := current_recorder()) is not None and ways.parameters:
-            recorder.read(ways.parameters[0], "maps a compiled function that closes over Values")
-        if ways.warns:
-            warn_once(ways, self._warned, 4)
-        first = ways.traces[0]
-        specs = [*[trace.spec for trace, _ in routes], *[spec for spec, _ in alone.values()]]
-        if any(spec != first.spec for spec in specs):
-            if reduce is out is None and all(is_sparse(spec) for spec in specs):
-                return self._listed(routes, alone, blocks, count, run or self._run)
-            raise ValueError(
-                f"map: {self._name} returns different structures for different rows (or sparse arrays with "
-                "other entries). Call it for each row."
-            )
-        if run is None and len(routes) == 1 and not alone and not ways.solves:
-            return self._finish(routes[0][0], blocks, count, reduce, out)
-        run = run or self._run
-        if reduce is not None:
-            total = self._add(routes, alone, blocks, count, run)
-            if ways.solves:
-                warn_unsolved(self._name, np.isnan(total), 4)
-            return _reduced(first, reduce, total, count)
-        found = self._gather(first.results, routes, alone, blocks, count, run)
-        if ways.solves:
-            warn_unsolved(self._name, np.isnan(found).any(axis=0), 4)
-        if out is None:
-            return stack(first.mapped, found)
-        _write(results_in(first.mapped, out, count), found)
-        return out
-
-    def sums(self, spec: Spec, blocks: list[Array], count: int) -> Array:
-        """Return every result summed over rows, for arguments as `rows` lays them out."""
-        return self._add(*self._ways(spec).route(blocks, count), blocks, count, self._run)
-
-    @staticmethod
-    def _listed(routes: Any, alone: Any, blocks: list[Array], count: int, run: Any) -> list[Any]:
-        """Return the sparse arrays of all rows, each with the entries of its own way."""
-        found = {row: build(spec, numbers) for row, (spec, numbers) in alone.items()}
-        for trace, chosen in routes:
-            arrays = stack(trace.mapped, run(trace, "rows", *take(blocks, chosen, count)))
-            found.update(zip(chosen.tolist(), arrays, strict=True))
-        return [found[row] for row in range(count)]
-
-    @staticmethod
-    def _gather(results: int, routes: Any, alone: Any, blocks: list[Array], count: int, run: Any) -> Array:
-        """Return the results of all rows, [result, row]."""
-        if len(routes) == 1 and not alone:
-            found: Array = run(routes[0][0], "rows", blocks, count)
-            return found
-        out = np.empty((results, count))
-        for trace, chosen in routes:
-            out[:, chosen] = run(trace, "rows", *take(blocks, chosen, count))
-        for row, (_, numbers) in alone.items():
-            out[:, row] = numbers
-        return out
-
-    @staticmethod
-    def _add(routes: Any, alone: Any, blocks: list[Array], count: int, run: Any) -> Array:
-        """Return every result summed over rows."""
-        totals = [run(trace, "sums", *take(blocks, chosen, count)) for trace, chosen in routes]
-        totals += [np.array(numbers) for _, numbers in alone.values()]
-        return totals[0] if len(totals) == 1 else added(totals)
-
-    @staticmethod
-    def _run(trace: Trace, how: str, blocks: list[Array], count: int) -> Array:
-        found: Array = getattr(trace.kernel("results"), how)(blocks, count, trace.numbers())
-        return found
+    # Ways by the structure of arguments.
 
     @property
     def _name(self) -> str:
         return named(self)
+
+    @cached_property
+    def signature(self) -> Signature | None:
+        """The arguments of the function; None if they are not known here."""
+        return None if self.f is None else signature_of(self.f)
+
+    def _bind(
+        self, arguments: Sequence[Any], keywords: dict[str, Any]
+    ) -> tuple[Form | None, tuple[Any, ...]]:
+        if self.signature is None:
+            return Form(tuple(keywords)), (*arguments, *keywords.values())
+        return bind(self.signature, self.static, arguments, keywords)
+
+    def _function(self, form: Form | None) -> Callable[..., Any]:
+        if self.f is None:
+            raise TypeError(
+                f"{self._name} was loaded or unpickled without its function, so it takes plain numbers only "
+                "and derivatives cannot pass through it. Save or pickle compile(value_and_grad(f)) for them."
+            )
+        return self.f if form is None else Bound(self.f, form)
+
+    def _ways(self, spec: Spec) -> Ways:
+        """Return the ways for a structure of arguments."""
+        ways = self.ways.get(spec)
+        if ways is None:
+            if self.f is None:
+                what = (
+                    "have a structure" if spec[1] is None else "are keywords or static arguments, in a form"
+                )
+                raise without_function(self._name, what)
+            ways = self._add_ways(spec)
+        return ways
+
+    def _add_ways(self, spec: Spec) -> Ways:
+        f = self._name if self.f is None else self._function(spec[1])
+        ways = self.ways.setdefault(spec, Ways(f, spec, self._make, self.max_traces))
+        if spec[1] is None and all(entry == LEAF for entry in spec[2]):
+            self._of_numbers[len(spec[2])] = ways
+        return ways
+
+    @property
+    def _recorded(self) -> dict[Spec, Ways]:
+        """The ways for structures of which a call was recorded; another one may have failed."""
+        return {spec: ways for spec, ways in self.ways.items() if ways.traces}
+
+    @property
+    def traces(self) -> dict[Spec, list[Trace]]:
+        """What is compiled, by the structure of the arguments."""
+        return {spec: ways.traces for spec, ways in self._recorded.items()}
+
+    # What was recorded: as source, in a file, in numbers, as text.
 
     def source(self, language: str, name: str = "") -> str:
         """Write the function in C99 or JavaScript: one file that needs no other, gradients where compiled.
@@ -490,16 +425,13 @@ class Compiled:
 
         Raises:
             ValueError: if nothing was recorded, or something is Python code: an operation of your own, a
-                class among arguments or results, a variant for keywords or static arguments.
+                class among arguments or results, a static argument that is not text, a number, None or a
+                tuple of these.
             OSError: if the file cannot be written.
         """
-        variants = any(variant._all_traces() for variant in self.variants.values())
-        if variants or not self._recorded:
-            what = "was called with keywords or static arguments" if variants else "was not called yet"
-            raise ValueError(f"save: {self._name} {what}. Call it by position, once for each way through it.")
-        options = {name: getattr(self, name) for name in saving.OPTIONS}
-        traces = {spec: ways.settle() for spec, ways in self._recorded.items()}
-        saving.save(path, self._name, options, traces)
+        if not self._recorded:
+            raise ValueError(f"save: {self._name} was not called yet. Call it once for each way through it.")
+        saving.save(path, self._state())
 
     def stats(self) -> dict[str, Any]:
         """Return how much was recorded, what became of it, and how many rows went which way.
@@ -507,7 +439,7 @@ class Compiled:
         "rows" lists, for each compiled way, the line of its last branch (None: no branch) and its rows;
         "eager_rows" counts the rows that went no compiled way.
         """
-        traces = self._all_traces()
+        traces = self._all_traces
         return {
             "backend": self.backend,
             "exact": self.exact,
@@ -519,18 +451,15 @@ class Compiled:
             "parameters": max((len(trace.parameters) for trace in traces), default=0),
             "seconds": sum(trace.seconds for trace in traces),
             "rows": [(trace.lines[-1] if trace.lines else None, trace.rows) for trace in traces],
-            "eager_rows": sum(ways.eager for ways in self._all_ways()),
+            "eager_rows": sum(ways.eager for ways in self.ways.values()),
         }
 
-    def _all_ways(self) -> list[Ways]:
-        inner = [ways for variant in self.variants.values() for ways in variant._all_ways()]
-        return [*self.ways.values(), *inner]
-
+    @property
     def _all_traces(self) -> list[Trace]:
-        return [trace for ways in self._all_ways() for trace in ways.traces]
+        return [trace for ways in self.ways.values() for trace in ways.traces]
 
     def __str__(self) -> str:
-        traces = self._all_traces()
+        traces = self._all_traces
         if not traces:
             return f"{self._name}: not recorded yet; call it once"
         parts = []
@@ -541,76 +470,54 @@ class Compiled:
         return "\n\n".join(parts)
 
     def __repr__(self) -> str:
-        return f"<compiled {self._name}: {self.backend}, {len(self._all_traces())} traces>"
+        return f"<compiled {self._name}: {self.backend}, {len(self._all_traces)} traces>"
+
+    # Pickles and copies.
+
+    def _state(self) -> dict[str, Any]:
+        """Return what was recorded and how, without the function."""
+        traces = {spec: ways.settle() for spec, ways in self._recorded.items()}
+        signature = self.signature if any(spec[1] for spec in traces) else None
+        names = {name: getattr(self, name) for name in (*saving.OPTIONS, "static")}
+        return names | {"f": None, "__name__": self._name, "signature": signature, "traces": traces}
 
     def __getstate__(self) -> dict[str, Any]:
         """Keep what was recorded and the present numbers of leaves; the function if it fits them."""
-        kept = ("backend", "exact", "max_traces", "threads", "static", "variants")
-        state = {name: getattr(self, name) for name in kept}
-        traces = {spec: ways.settle() for spec, ways in self._recorded.items()}
-        return state | {"traces": traces, "f": self._travelling(), "__name__": self._name}
-
-    def _travelling(self) -> Any:
-        """Return the function if it can be pickled and the leaves of all traces go with it; else None.
-
-        A function that is pickled by name finds other leaves where it is unpickled, or the same ones with
-        other numbers by then: what it records there would not fit what was recorded here.
-        """
-        finder = _Finder(BytesIO())
-        try:
-            finder.dump(self.f)
-        except Exception:
-            return None
-        leaves = [leaf for trace in self._all_traces() for leaf in trace.parameters]
-        return self.f if all(leaf in finder.found for leaf in leaves) else None
+        state = self._state()
+        leaves = [leaf for trace in self._all_traces for leaf in trace.parameters]
+        return state | {"f": self.f if saving.travels(self.f, leaves) else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        traces = state.pop("traces")
         self.__dict__.update(state)
+        traces = self.__dict__.pop("traces")
+        if self.f is not None:
+            self.__dict__.pop("signature", None)
+            update_wrapper(self, self.f, updated=())
         self.backend = backends.choose("auto") if self.backend == "llvm" else self.backend
         self.ways = {}
-        self._prepare()
+        self._of_numbers: dict[int, Ways] = {}  # by how many numbers the arguments are
+        # The trace for all arguments of such shapes, where nothing branches: checked once, then used at once.
+        self._straight: dict[Any, Trace] = {}
+        self._prepared: dict[Any, Any] = {}  # by how many arrays are mapped and how: trace, function, shapes
+        self._warned = False  # that rows run eagerly
+        self._make = partial(backends.make, name=self.backend, exact=self.exact, threads=self.threads)
         for spec, found in traces.items():
             for trace in found:
                 trace.reset(self._make)
                 self._add_ways(spec).keep(trace)
 
     def __copy__(self) -> "Compiled":
-        """Copy with what was recorded, and with the function, which a pickle may go without."""
-        made: Compiled = Compiled.__new__(Compiled)
-        traces = {spec: [*map(copy, ways.settle())] for spec, ways in self._recorded.items()}
-        variants = {form: copy(variant) for form, variant in self.variants.items()}
-        made.__setstate__(self.__getstate__() | {"f": self.f, "traces": traces, "variants": variants})
-        return made
+        return self  # like any function
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Compiled":
-        """Copy the function, too. One that becomes another by this (a Module) is recorded anew."""
-        if self.f is None:
-            made: Compiled = Compiled.__new__(Compiled)
-            made.__setstate__(deepcopy(self.__getstate__(), memo))
-            return made
+        """Copy a function that has a state of its own (a Module), and record the copy anew."""
         f = deepcopy(self.f, memo)
-        if f is self.f:
-            return copy(self)
-        return Compiled(f, self.backend, self.exact, self.max_traces, self.threads, self.static)
+        if f is None or f is self.f:
+            return self
+        return Compiled(f, static=self.static, **{name: getattr(self, name) for name in saving.OPTIONS})
 
 
-_NOTHING_QUICK: Any = (None, None, None, None)
-
-
-def _only(found: Array, count: int) -> Array:
-    return found
-
-
-def _stacked(spec: Spec, found: Array, count: int) -> Any:
-    return stack(spec, found.reshape(-1, count))
-
-
-def _blocks(arguments: Sequence[Array]) -> Sequence[Array]:
-    """Return arrays with rows along the first axis as blocks; see `Backend`."""
-    if any(x.ndim > 2 for x in arguments):
-        return [x if x.ndim <= 2 else x.reshape(len(x), prod(x.shape[1:])) for x in arguments]
-    return arguments
+_NOTHING: Any = (None, None, None)
 
 
 def _reduced(trace: Trace, reduce: str, total: Array, count: int) -> Any:
@@ -647,22 +554,6 @@ def load_compiled(path: str | os.PathLike[str]) -> Compiled:
         OSError: if it cannot be read.
         ValueError: if it is damaged or no such file; when called, for a way that was not recorded.
     """
-    name, options, traces = saving.load(path)
-    made = Compiled.__new__(Compiled)
-    made.__setstate__(
-        {"f": None, "__name__": name, "static": (), "variants": {}, "traces": traces, **options}
-    )
+    made: Compiled = Compiled.__new__(Compiled)
+    made.__setstate__(saving.load(path))
     return made
-
-
-class _Finder(pickle.Pickler):
-    """Notes the Values that are pickled with something."""
-
-    def __init__(self, file: BytesIO) -> None:
-        super().__init__(file)
-        self.found: set[Value] = set()
-
-    def persistent_id(self, thing: Any) -> None:
-        """Hear of everything that is pickled."""
-        if isinstance(thing, Value):
-            self.found.add(thing)

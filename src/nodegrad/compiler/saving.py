@@ -3,26 +3,37 @@
 import hashlib
 import json
 import os
+import pickle
+from collections.abc import Sequence
+from inspect import Parameter, Signature
+from io import BytesIO
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler import backends
+from nodegrad.compiler.arguments import Form
 from nodegrad.compiler.program import MAX, MIN, STRONG_DOT, Loop, Program, Result, check, loop, result
 from nodegrad.compiler.trace import Trace
 from nodegrad.files import load_json, save_json
 from nodegrad.ops import TABLE, Op
-from nodegrad.trees import LEAF, Spec
+from nodegrad.trees import LEAF, Sparse, Spec, kind_of
 from nodegrad.value import Value
 
 __all__ = ()
 
 OPTIONS = ("backend", "exact", "max_traces", "threads")
 
-_KIND, _VERSION = "nodegrad compiled function", 2
+_KIND, _VERSION = "nodegrad compiled function", 3
 _OPS = {**TABLE, **{op.name: op for op in (STRONG_DOT, MAX, MIN)}}
-_CONTAINERS: dict[str, Any] = {"list": list, "tuple": tuple, "dict": dict, "array": np.ndarray}
+_CONTAINERS: dict[str, Any] = {
+    "list": list,
+    "tuple": tuple,
+    "dict": dict,
+    "array": np.ndarray,
+    "sparse": Sparse,
+}
 _NAMES = {kind: name for name, kind in _CONTAINERS.items()}
 
 # What content that does not fit together leads to.
@@ -36,27 +47,33 @@ _FAULTS = (
     ValueError,
 )
 
-Ways = dict[Spec, list[Trace]]
 
-
-def save(path: str | os.PathLike[str], name: str, options: dict[str, Any], ways: Ways) -> None:
-    """Write the traces of a function, and the numbers that the Values it closes over hold now."""
+def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
+    """Write a compiled function: its traces, and the numbers that the Values it closes over hold now."""
     content = {
-        "name": name,
-        "options": options,
+        "name": state["__name__"],
+        "options": {name: state[name] for name in OPTIONS},
+        "parameters": _written_signature(state["signature"]),
+        "static": list(state["static"]),
         "ways": [
-            {"arguments": _written_spec(spec), "traces": list(map(_written_trace, traces))}
-            for spec, traces in ways.items()
+            {
+                "arguments": _written_spec((tuple, None, entries)),
+                "form": form and _written_form(form),
+                "traces": list(map(_written_trace, traces)),
+            }
+            for (_, form, entries), traces in state["traces"].items()
         ],
     }
     save_json(path, _KIND, _VERSION, content)
-    for traces in ways.values():
+    for traces in state["traces"].values():
         for trace in traces:
+            if trace.example:
+                trace.call(trace.example)  # makes the code for calls of a way that ran eagerly so far
             trace.keep(_key(_written(trace.program)))
 
 
-def load(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], Ways]:
-    """Return the name, the options and the traces of a function that was saved; no backend is chosen yet.
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the state of a compiled function that was saved; no backend is chosen yet.
 
     Raises:
         OSError: if the file cannot be read.
@@ -64,20 +81,57 @@ def load(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], Ways]:
     """
     content = load_json(path, "load_compiled", _KIND, _VERSION)
     try:
-        name, options = str(content["name"]), {key: content["options"][key] for key in OPTIONS}
+        options = {key: content["options"][key] for key in OPTIONS}
         _require(options["backend"] in backends.NAMES and type(options["exact"]) is bool, "unknown options")
-        _require(all(each is None or _whole(each) for each in (options["threads"],)), "threads")
+        _require(options["threads"] is None or _whole(options["threads"]), "threads")
         _require(_whole(options["max_traces"]), "max_traces")
-        ways: Ways = {}
+        traces: dict[Spec, list[Trace]] = {}
         for each in content["ways"]:
-            spec = _read_spec(each["arguments"])
-            _require(spec not in ways and spec != LEAF and spec[0] is tuple, "arguments")
-            ways[spec] = [_read_trace(trace, _leaves(spec)) for trace in each["traces"]]
-            _require(ways[spec], "no way through the function")
-        _require(ways, "no arguments")
+            kind, form, entries = _read_spec(each["arguments"])
+            form = form if each["form"] is None else _read_form(each["form"], len(entries))
+            spec = kind, form, entries
+            _require(spec not in traces and kind is tuple, "arguments")
+            traces[spec] = [_read_trace(trace, _leaves(spec)) for trace in each["traces"]]
+            _require(traces[spec], "no way through the function")
+        _require(traces, "no arguments")
+        signature = _read_signature(content["parameters"])
+        return {
+            "f": None,
+            "__name__": str(content["name"]),
+            "signature": signature if any(spec[1] for spec in traces) else None,
+            "static": tuple(map(str, content["static"])),
+            "traces": traces,
+            **options,
+        }
     except _FAULTS as error:
         raise ValueError(f"load_compiled: {path} holds no function that can be run: {error!r}.") from error
-    return name, options, ways
+
+
+def travels(f: Any, leaves: Sequence[Value]) -> bool:
+    """Return whether a function can be pickled and these leaves go with it.
+
+    A function that is pickled by name finds other leaves where it is unpickled, or the same ones with other
+    numbers by then: what it records there would not fit what was recorded here.
+    """
+    finder = _Finder(BytesIO())
+    try:
+        finder.dump(f)
+    except Exception:
+        return False
+    return finder.found.issuperset(leaves)
+
+
+class _Finder(pickle.Pickler):
+    """Notes the Values that are pickled with something."""
+
+    def __init__(self, file: BytesIO) -> None:
+        super().__init__(file)
+        self.found: set[Value] = set()
+
+    def persistent_id(self, thing: Any) -> None:
+        """Hear of everything that is pickled."""
+        if isinstance(thing, Value):
+            self.found.add(thing)
 
 
 # Traces.
@@ -188,7 +242,7 @@ def _read_loop(content: dict[str, Any], operands: int) -> Op:
     return loop(condition, body, state, items, turns, limit)
 
 
-# Structures of arguments and results.
+# Structures of arguments and results, and how a function is called.
 
 
 def _written_spec(spec: Spec) -> Any:
@@ -200,8 +254,8 @@ def _written_spec(spec: Spec) -> Any:
             f"save: arguments and results of type {kind.__name__} are Python code, which is not saved. Use "
             "numbers in lists, tuples, dicts and arrays."
         )
-    form = [key for key, _ in form] if kind is dict else None if form is None else list(form)
-    return [_NAMES[kind], form, list(map(_written_spec, entries))]
+    form = [key for key, _ in form] if kind is dict else form
+    return [_NAMES[kind], form, [] if kind is Sparse else list(map(_written_spec, entries))]
 
 
 def _read_spec(content: Any) -> Spec:
@@ -216,9 +270,64 @@ def _read_spec(content: Any) -> Spec:
     elif kind is np.ndarray:
         form = tuple(map(_whole, form))
         _require(not entries, "the entries of an array")
+    elif kind is Sparse:
+        form = _read_pattern(form)
+        entries = [LEAF] * len(form[2])
     else:
         _require(form is None, "the form of a list or a tuple")
     return kind, form, tuple(map(_read_spec, entries))
+
+
+def _read_pattern(content: Any) -> Any:
+    """Read where the entries of a sparse matrix are: its shape, where rows start, the columns."""
+    (rows, width), starts, columns = [tuple(map(_whole, part)) for part in content]
+    _require(
+        len(starts) == rows + 1 and starts[0] == 0 and starts[-1] == len(columns), "the rows of a matrix"
+    )
+    _require(list(starts) == sorted(starts) and all(x < width for x in columns), "the entries of a matrix")
+    return (rows, width), starts, columns
+
+
+def _written_form(form: Form) -> Any:
+    static = {name: _written_static(name, value) for name, _, value in form.static}
+    return {"keywords": form.keywords, "static": static}
+
+
+def _read_form(content: Any, count: int) -> Form:
+    keywords = tuple(map(str, content["keywords"]))
+    _require(len(keywords) <= count, "more keywords than arguments")
+    values = [(name, _read_static(value)) for name, value in content["static"].items()]
+    return Form(keywords, tuple([(name, kind_of(value), value) for name, value in values]))
+
+
+def _written_static(name: str, value: Any) -> Any:
+    if type(value) is tuple:
+        return [_written_static(name, each) for each in value]
+    if type(value) is float:
+        return {"float": value.hex()}
+    if value is not None and type(value) not in (str, int, bool):
+        raise ValueError(
+            f"save: the static argument {name} is {value!r:.60}; objects of type {type(value).__name__} are "
+            "Python code, which is not saved. Use text, numbers, None and tuples of them."
+        )
+    return value
+
+
+def _read_static(content: Any) -> Any:
+    if type(content) is list:
+        return tuple(map(_read_static, content))
+    return float.fromhex(content["float"]) if type(content) is dict else content
+
+
+def _written_signature(signature: Signature | None) -> Any:
+    parameters = () if signature is None else signature.parameters.values()
+    return [[x.name, int(x.kind), x.default is not x.empty] for x in parameters]
+
+
+def _read_signature(content: Any) -> Signature:
+    kinds: list[tuple[str, Any, bool]] = content
+    empty = Parameter.empty
+    return Signature([Parameter(name, kind, default=None if given else empty) for name, kind, given in kinds])
 
 
 def _leaves(spec: Spec) -> int:

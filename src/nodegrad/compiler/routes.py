@@ -1,0 +1,81 @@
+"""The rows of a map: through which trace each goes, and their results put together again."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nodegrad.compiler.arguments import Array
+from nodegrad.compiler.reduction import added
+from nodegrad.compiler.trace import Trace
+from nodegrad.trees import Spec, build, stack
+
+__all__ = ()
+
+Found = tuple[Spec, Sequence[float]]  # how results are put together, and the results
+Run = Callable[[Trace, str, Sequence[Array], int], Array]  # runs the "rows" or the "sums" of a trace
+
+
+def run_here(trace: Trace, how: str, blocks: Sequence[Array], count: int, *out: Sequence[Array]) -> Array:
+    """Run a trace in this process."""
+    found: Array = getattr(trace.kernel("results"), how)(blocks, count, trace.numbers(), *out)
+    return found
+
+
+@dataclass
+class Routes:
+    """Some rows, and the ways they go.
+
+    Attributes:
+        blocks: the arguments, arrays [row, number].
+        count: how many rows there are.
+        traces: each trace with the rows that go through it.
+        alone: the results of the rows that ran eagerly.
+    """
+
+    blocks: list[Array]
+    count: int
+    traces: list[tuple[Trace, Any]] = field(default_factory=list)
+    alone: dict[int, Found] = field(default_factory=dict)
+
+    @property
+    def only(self) -> Trace | None:
+        """The trace that all rows go through, if there is one."""
+        return self.traces[0][0] if len(self.traces) == 1 and not self.alone else None
+
+    @property
+    def specs(self) -> list[Spec]:
+        """How the results of each way are put together."""
+        return [*[trace.spec for trace, _ in self.traces], *[spec for spec, _ in self.alone.values()]]
+
+    def take(self, chosen: Any) -> tuple[list[Array], int]:
+        """Return the chosen rows, and how many there are."""
+        if len(chosen) == self.count:
+            return self.blocks, self.count
+        return [block[chosen] for block in self.blocks], len(chosen)
+
+    def rows(self, results: int, run: Run = run_here) -> Array:
+        """Return so many results of every row, [result, row]."""
+        if self.only is not None:
+            return run(self.only, "rows", self.blocks, self.count)
+        out = np.empty((results, self.count))
+        for trace, chosen in self.traces:
+            out[:, chosen] = run(trace, "rows", *self.take(chosen))
+        for row, (_, numbers) in self.alone.items():
+            out[:, row] = numbers
+        return out
+
+    def sums(self, run: Run = run_here) -> Array:
+        """Return every result summed over rows."""
+        totals = [run(trace, "sums", *self.take(chosen)) for trace, chosen in self.traces]
+        totals += [np.array(numbers) for _, numbers in self.alone.values()]
+        return totals[0] if len(totals) == 1 else added(totals)
+
+    def listed(self, run: Run) -> list[Any]:
+        """Return the sparse arrays of all rows, each with the entries of its own way."""
+        found = {row: build(spec, numbers) for row, (spec, numbers) in self.alone.items()}
+        for trace, chosen in self.traces:
+            arrays = stack(trace.mapped, run(trace, "rows", *self.take(chosen)))
+            found.update(zip(chosen.tolist(), arrays, strict=True))
+        return [found[row] for row in range(self.count)]
