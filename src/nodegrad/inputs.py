@@ -166,8 +166,7 @@ def without_mask(array: Any, user: str = "nodegrad") -> Any:
 
 def is_array(x: Any) -> bool:
     """Return whether this is a NumPy array. Where NumPy is not loaded there are none."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(x, numpy.ndarray)
+    return isinstance(x, getattr(sys.modules.get("numpy"), "ndarray", ()))
 
 
 def described(x: Any) -> str:

@@ -171,49 +171,32 @@ def _field_names(kind: Hashable) -> tuple[str, ...] | None:
     return None if attrs is None else tuple(field.name for field in attrs)
 
 
+_BASES = (tuple, list, OrderedDict, defaultdict, dict, object)
+
+
 def _finisher(kind: Any, form: Any) -> Callable[[list[Any]], Any]:
     """Return the function that makes a container of its entries."""
-    if kind is list:
-        return list
-    if kind is tuple:
-        return tuple
-    if kind is dict:
-        return partial(_dict, tuple([key for key, _ in form]))
+    if kind in (list, tuple):
+        return kind  # type: ignore[no-any-return]
     if kind is Sparse:
         return partial(_sparse, form)
-    if issubclass(kind, tuple):
-        return partial(_tuple_like, kind, form[1])
-    return partial(_list_or_dict_like if issubclass(kind, list | dict) else _object_like, kind, form)
+    if kind is dict:
+        return partial(_dict, tuple([key for key, _ in form]))
+    return partial(_finish, kind, next(base for base in _BASES if issubclass(kind, base)), form)
 
 
-def _dict(keys: tuple[Any, ...], entries: Iterable[Any]) -> dict[Any, Any]:
+def _dict(keys: tuple[Any, ...], entries: list[Any]) -> dict[Any, Any]:
     return dict(zip(keys, entries, strict=True))
 
 
-# Classes are not called, since each wants other arguments: entries and attributes are put in directly.
-
-
-def _tuple_like(kind: Any, attributes: _Attributes, entries: list[Any]) -> Any:
-    return _with_attributes(tuple.__new__(kind, entries), attributes)
-
-
-def _list_or_dict_like(kind: Any, form: Any, entries: list[Any]) -> Any:
-    keys, attributes = form
-    base: Any = next(base for base in (list, OrderedDict, defaultdict, dict) if issubclass(kind, base))
-    made = base.__new__(kind)
-    if keys is None:
+def _finish(kind: Any, base: Any, form: Any, entries: list[Any]) -> Any:
+    """Make a container without calling its class, since each wants other arguments."""
+    keys, attributes = (None, _dict(form, entries)) if base is object else form
+    made = tuple.__new__(kind, entries) if base is tuple else base.__new__(kind)
+    if base is list:
         list.extend(made, entries)
-    else:
-        for (key, _), entry in zip(keys, entries, strict=True):
-            base.__setitem__(made, key, entry)
-    return _with_attributes(made, attributes)
-
-
-def _object_like(kind: Any, names: tuple[str, ...], entries: list[Any]) -> Any:
-    return _with_attributes(object.__new__(kind), dict(zip(names, entries, strict=True)))
-
-
-def _with_attributes(made: Any, attributes: dict[str, Any]) -> Any:
+    for (key, _), entry in zip(keys or (), entries, strict=False):
+        base.__setitem__(made, key, entry)
     for name, x in attributes.items():
         object.__setattr__(made, name, x)  # a frozen class has another __setattr__
     return made
@@ -236,7 +219,7 @@ def _spec(tree: Any, leaves: list[Any], result: bool) -> Spec:
     if is_array(tree):
         without_mask(tree)
         leaves += tree.ravel().tolist() if tree.dtype != object else list(tree.flat)
-        return _array_type(), tree.shape, ()
+        return sys.modules["numpy"].ndarray, tree.shape, ()
     tree = Sparse.from_scipy(tree) if result else tree
     found = container(tree)
     if found is None:
@@ -246,10 +229,6 @@ def _spec(tree: Any, leaves: list[Any], result: bool) -> Spec:
     return type(tree), form, tuple([_spec(entry, leaves, result) for entry in entries])
 
 
-def _array_type() -> Any:
-    return sys.modules["numpy"].ndarray
-
-
 def is_sparse(spec: Spec) -> bool:
     """Whether a spec is that of a sparse matrix."""
     return spec != LEAF and spec[0] is Sparse
@@ -257,21 +236,20 @@ def is_sparse(spec: Spec) -> bool:
 
 def is_array_type(kind: Any) -> bool:
     """Whether the type in a spec is that of arrays, whose form is their shape."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and kind is numpy.ndarray
+    return kind is getattr(sys.modules.get("numpy"), "ndarray", None)
 
 
 # Putting together.
 
 
-def assemble(spec: Spec, make: Make) -> Tree:
+def assemble(spec: Spec, make: Make, finisher: Any = _finisher) -> Tree:
     """Put together, from left to right, what `make` gives for each leaf and array."""
     if spec == LEAF:
         return make(None)
     kind, form, entries = spec
     if is_array_type(kind):
         return make(form)
-    return _finisher(kind, form)([assemble(entry, make) for entry in entries])
+    return finisher(kind, form)([assemble(entry, make, finisher) for entry in entries])
 
 
 def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:
@@ -307,23 +285,21 @@ def stack(spec: Spec, columns: Any) -> Tree:
 
     Of sparse matrices there is a list, with one for each row.
     """
-    place = 0
+    place, rows = 0, columns.shape[1]
 
-    def part(spec: Spec) -> Any:
+    def part(shape: Any) -> Any:
         nonlocal place
-        if spec == LEAF:
-            place += 1
-            return columns[place - 1]
-        kind, form, entries = spec
-        if kind is not Sparse and not is_array_type(kind):
-            return _finisher(kind, form)([part(entry) for entry in entries])
-        start, place = place, place + (len(entries) if kind is Sparse else math.prod(form))
-        own = columns[start:place].T
-        if kind is Sparse:
-            return [_sparse(form, row) for row in own.tolist()]
-        return own.reshape(columns.shape[1], *form)
+        start, place = place, place + math.prod(shape or ())
+        return columns[start] if shape is None else columns[start:place].T.reshape(rows, *shape)
 
-    return part(spec)
+    def matrices(form: Any, entries: list[Any]) -> list[Any]:
+        by_row = sys.modules["numpy"].reshape(entries, (len(entries), rows)).T
+        return [_sparse(form, row) for row in by_row.tolist()]
+
+    def finisher(kind: Any, form: Any) -> Any:
+        return partial(matrices, form) if kind is Sparse else _finisher(kind, form)
+
+    return assemble(spec, part, finisher)
 
 
 def mapped(spec: Spec) -> Spec:
@@ -332,7 +308,7 @@ def mapped(spec: Spec) -> Spec:
         return LEAF
     kind, form, entries = spec
     if kind is list and entries and all(entry == LEAF for entry in entries):
-        return _array_type(), (len(entries),), ()
+        return sys.modules["numpy"].ndarray, (len(entries),), ()
     return kind, form, tuple(map(mapped, entries))
 
 
@@ -349,36 +325,30 @@ def builder(spec: Spec, of_array: bool = False) -> Build:
     of float64 if all their leaves are floats, and of objects otherwise.
     """
     if spec == LEAF:
-        return _float if of_array else lambda leaves, start, dtype: (leaves[start], start + 1)
+        if of_array:
+            return lambda leaves, start, dtype: (float(leaves[start]), start + 1)
+        return lambda leaves, start, dtype: (leaves[start], start + 1)
     kind, form, entries = spec
     if is_array_type(kind):
         return partial(_build_array, form, of_array)
-    finish = _finisher(kind, form)
+    finish, count = _finisher(kind, form), len(entries)
+
+    def flat(leaves: Leaves, start: int, dtype: Any) -> tuple[Any, int]:
+        built = leaves[start : start + count]
+        return finish(built.tolist() if of_array else built), start + count
+
     if all(entry == LEAF for entry in entries):
-        return partial(_build_flat, None if kind is list else finish, len(entries), of_array)
-    return partial(_build_nested, finish, tuple([builder(entry, of_array) for entry in entries]))
+        return flat
+    parts = [builder(entry, of_array) for entry in entries]
 
+    def nested(leaves: Leaves, start: int, dtype: Any) -> tuple[Any, int]:
+        built = []
+        for part in parts:
+            entry, start = part(leaves, start, dtype)
+            built.append(entry)
+        return finish(built), start
 
-def _float(leaves: Leaves, start: int, dtype: Any) -> tuple[float, int]:
-    return float(leaves[start]), start + 1
-
-
-def _build_flat(
-    finish: Any, count: int, of_array: bool, leaves: Leaves, start: int, dtype: Any
-) -> tuple[Any, int]:
-    end = start + count
-    built = leaves[start:end].tolist() if of_array else leaves[start:end]
-    return built if finish is None else finish(built), end
-
-
-def _build_nested(
-    finish: Any, parts: tuple[Build, ...], leaves: Leaves, start: int, dtype: Any
-) -> tuple[Any, int]:
-    built = []
-    for part in parts:
-        entry, start = part(leaves, start, dtype)
-        built.append(entry)
-    return finish(built), start
+    return nested
 
 
 def _build_array(
