@@ -11,8 +11,8 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value
+from nodegrad.observers import listen, observers
 from nodegrad.sweep import watchers
-from nodegrad.value import listen, observers
 
 
 def line_of(code):

@@ -23,6 +23,7 @@ CORE = [
     "graph",
     "patterns",
     "sweep",
+    "observers",
     "value",
     "composites",
     "functions",

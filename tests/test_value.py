@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import nodegrad as ng
 from nodegrad import Value, ops
-from nodegrad.value import listen, observers
+from nodegrad.observers import listen, observers
 
 finite = st.floats(-1e6, 1e6)
 

@@ -1,10 +1,10 @@
 """Composite operations: numbers that are computed together (by a loop, by a search), each an operation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nodegrad.ops import Op
+from nodegrad.ops import Op, constant
 from nodegrad.value import Value
 
 __all__ = ()
@@ -16,7 +16,7 @@ Number = Any  # a float or a Value
 class Composite(Op):
     """One of the numbers of a whole. Its partials come from the whole, node by node."""
 
-    whole: "Whole"
+    whole: "Whole"  # type: ignore[misc]  # None in other operations
     index: int
 
 
@@ -44,15 +44,29 @@ class Whole:
             return self.value(*operands)[index]
 
         name = self.name
-        return Composite(name, name, value, self.partials, (), selects=True, whole=self, index=index)
+        return Composite(name, name, value, _by_whole, (), selects=True, whole=self, index=index)
 
-    def partials(self, index: int, node: Value, wanted: Sequence[int]) -> list[Number]:
-        """Return the partials of a number by the operands of its node at the wanted places; None for 0."""
+    def partials(
+        self, index: int, node: Value, active: Collection[Value] | None, floats: bool
+    ) -> list[Number]:
+        """Return the partials of a number by each operand of its node; None for 0 and where not active."""
         operands = node.operands
-        key = tuple(wanted), tuple(map(id, operands))
+        wanted = tuple(
+            place
+            for place, x in enumerate(operands)
+            if (x.op is not constant if active is None else x in active)
+        )
+        key = wanted, tuple(map(id, operands))
         if key not in self._jacobians:  # the operands are kept, too, so that no other gets their id
             self._jacobians[key] = operands, self.jacobian(operands, wanted)
-        return self._jacobians[key][1][index]
+        found: list[Number] = [None] * len(operands)
+        for place, partial in zip(wanted, self._jacobians[key][1][index], strict=True):
+            found[place] = partial._data if floats and isinstance(partial, Value) else partial
+        return found
+
+
+def _by_whole(operands: Any, out: Any) -> Any:
+    raise AssertionError("the partials of a composite operation come from its whole")
 
 
 def remake(order: Iterable[Value], again: dict[Value, Value]) -> None:

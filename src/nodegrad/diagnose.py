@@ -14,9 +14,10 @@ from weakref import ref
 
 from nodegrad.graph import recording, topological_order
 from nodegrad.inputs import described
+from nodegrad.observers import listen
 from nodegrad.ops import constant
 from nodegrad.sweep import chain, partials, watchers
-from nodegrad.value import Value, listen
+from nodegrad.value import Value
 
 __all__ = ["Stats", "detect_anomaly", "stats"]
 

@@ -1,12 +1,16 @@
 """Custom operations: each stated in one line, like a row of the table."""
 
+import importlib
+import sys
 from collections.abc import Callable, Sequence
-from functools import wraps
+from dataclasses import dataclass
+from functools import partial, wraps
+from types import CodeType, FunctionType
 from typing import Any
 
 from nodegrad import ops
 from nodegrad.inputs import plain
-from nodegrad.ops import TABLE, Interval, Op, give_operators
+from nodegrad.ops import TABLE, Interval, Op, give_operators, names_in
 from nodegrad.value import Value
 
 __all__ = ["custom"]
@@ -44,11 +48,68 @@ def custom(
     """
     _check_row(name, partials, domain)
     intervals = tuple(domain) if domain else ((-3.0, 3.0),) * len(partials)
-    row = Op(
+    row = Custom(
         name, symbol or name, _total(value), tuple(map(_total_partial, partials)), intervals, composed=value
     )
     _try_row(row, partials)
     return row
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Custom(Op):
+    """An operation made by `custom`. It is pickled by name, with a digest of what it computes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        module = self.value.__module__
+        for name, found in vars(sys.modules[module]).items() if module in sys.modules else ():
+            if found is self:
+                return _variable, (module, name, _digest(self))
+        raise TypeError(
+            f"operation {self.name} cannot be pickled: it is neither in the table nor a variable of the "
+            f"module {module} that its value comes from. Assign it there, at the top level, to be found by "
+            "name."
+        )
+
+
+def _variable(module: str, name: str, digest: str) -> Any:
+    found = getattr(importlib.import_module(module), name)
+    if _digest(found) != digest:
+        raise ValueError(
+            f"operation {name} of module {module} is not the one that was pickled: one of the processes has "
+            "an older version of it. Restart the older one (or the workers of the executor), or import the "
+            "module again."
+        )
+    return found
+
+
+def _digest(op: Op) -> str:
+    """Return what is the same in every process in which an operation has the same code."""
+    import hashlib  # which most programs never need
+
+    described = _described((op.name, op.value, op.partials), [])
+    return hashlib.sha256(repr(described).encode()).hexdigest()
+
+
+def _described(thing: Any, seen: list[Any]) -> Any:
+    """Describe a function by its code and by the numbers, texts and functions that it refers to."""
+    if isinstance(thing, tuple | list):
+        return [_described(entry, seen) for entry in thing]
+    if isinstance(thing, frozenset):
+        return sorted(map(repr, thing))
+    if isinstance(thing, CodeType):
+        return [thing.co_code, thing.co_names, _described(thing.co_consts, seen)]
+    if isinstance(thing, partial):
+        return _described([thing.func, thing.args, sorted(thing.keywords.items())], seen)
+    if isinstance(thing, FunctionType) and thing not in seen:
+        seen.append(thing)
+        cells = [cell.cell_contents for cell in thing.__closure__ or ()]
+        found = [thing.__globals__.get(name) for name in names_in(thing.__code__)]
+        # Functions of other modules are found by name, as the operation itself is.
+        near = [x for x in found if getattr(x, "__module__", thing.__module__) == thing.__module__]
+        return _described([thing.__code__, thing.__defaults__, thing.__kwdefaults__, cells, near], seen)
+    if thing is None or isinstance(thing, str | bytes | int | float | complex):
+        return repr(thing)
+    return type(thing).__qualname__, getattr(thing, "__qualname__", "")
 
 
 def _check_row(name: str, partials: Sequence[Any], domain: Sequence[Interval] | None) -> None:

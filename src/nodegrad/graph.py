@@ -89,6 +89,31 @@ class Clock:
 clock = Clock()
 
 
+GIVEN = -1  # the time of the leaves that stand for a function's arguments
+_LEFT = -2  # the time of the leaves that stood for the state of a loop, when its turn has been recorded
+
+
+def leave(stand_ins: Iterable[Any], loop: str) -> None:
+    """Mark what stood for the state of a loop, so that its use outside is noticed."""
+    for x in stand_ins:
+        x._time, x.label = _LEFT, loop
+
+
+def check_left(nodes: Iterable[Any]) -> None:
+    """Refuse to go on with what was computed from a Value of a compiled loop, outside of that loop.
+
+    Raises:
+        ValueError: naming the loop.
+    """
+    for node in nodes:
+        if node._time == _LEFT:
+            raise ValueError(
+                f"{node.label} was given a function that keeps a Value of one turn, and that Value is used "
+                "outside. Compiled, one recorded turn stands for all: put the Value into the state, or "
+                "return it as y from the body of scan."
+            )
+
+
 def changed_operand(nodes: Iterable[Any]) -> tuple[Any, Any] | None:
     """Find an operand that was assigned another number after a node was made from it: (operand, node).
 
@@ -101,6 +126,22 @@ def changed_operand(nodes: Iterable[Any]) -> tuple[Any, Any] | None:
             if operand._time > node._time:
                 return operand, node
     return None
+
+
+def check_unchanged(nodes: Iterable[Any]) -> None:
+    """Refuse to differentiate nodes whose operands hold other numbers than when the nodes were made.
+
+    Raises:
+        RuntimeError: naming the Value that was changed.
+    """
+    found = changed_operand(nodes)
+    if found is not None:
+        operand, node = found
+        name = repr(operand.label) if operand.label else f"a Value that is now {operand._data!r}"
+        raise RuntimeError(
+            f"the data of {name} changed after {node.op.name} was computed from it: derivatives would mix "
+            "two points. Call backward() before changing data, or compute again."
+        )
 
 
 @contextmanager

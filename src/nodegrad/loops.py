@@ -18,12 +18,13 @@ from threading import get_ident
 from typing import Any
 
 from nodegrad.composites import Composite, Whole, remake
-from nodegrad.graph import clock, dependents, topological_order
+from nodegrad.graph import clock, dependents, leave, topological_order
 from nodegrad.inputs import described, endless, plain, whole
+from nodegrad.observers import listen
 from nodegrad.ops import constant, identity
 from nodegrad.sweep import forward_sweep
 from nodegrad.trees import LEAF, Number, Spec, Tree, build, container, flatten
-from nodegrad.value import Value, as_value, leave, listen, literal, stand_in
+from nodegrad.value import Value, as_value, literal, stand_in
 
 __all__ = ["fori_loop", "scan", "while_loop"]
 

@@ -11,15 +11,13 @@ else (`div(1.0, x)`, not `1 / x`), so the table is closed under differentiation.
 # (The partials name rows that stand below them.)
 
 import builtins
-import importlib
 import math
 import operator
-import sys
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial, reduce
-from typing import Any
+from functools import reduce
+from typing import Any, ClassVar
 
 from nodegrad.inputs import plain
 
@@ -57,6 +55,7 @@ class Op:
     commutative: bool = False
     selects: bool = False
     composed: Callable[..., Any] | None = None  # the value over any kind of number, where it can be recorded
+    whole: ClassVar[Any] = None  # what computes the number together with others: see `composites`
     arity: int | None = field(init=False)  # the number of operands; None where any number will do
     float_partials: Any = field(init=False)  # the partials over floats alone: see `join_table`
 
@@ -88,69 +87,13 @@ class Op:
         return f"<operation {self.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if TABLE.get(self.name) is self:
-            return _row, (self.name,)
-        module = getattr(self.value, "__module__", None)
-        for name, found in vars(sys.modules.get(module)).items() if module in sys.modules else ():
-            if found is self:
-                return _variable, (module, name, _content(self))
-        raise TypeError(
-            f"operation {self.name} cannot be pickled: it is neither in the table nor a variable of the module "
-            f"{module} that its value comes from. Assign it there, at the top level, to be found by name."
-        )
+        if TABLE.get(self.name) is not self:
+            raise TypeError(f"operation {self.name} cannot be pickled: it is not in the table.")
+        return _row, (self.name,)
 
 
 def _row(name: str) -> Op:
     return TABLE[name]
-
-
-def _variable(module: str, name: str, content: str | None = None) -> Any:
-    found = getattr(importlib.import_module(module), name)
-    if content is not None and _content(found) != content:
-        raise ValueError(
-            f"operation {name} of module {module} is not the one that was pickled: one of the processes has an older "
-            "version of it. Restart the older one (or the workers of the executor), or import the module again."
-        )
-    return found
-
-
-def _content(op: Op) -> str:
-    """Return a digest of what an operation computes: the same in every process that has the same code."""
-    import hashlib
-
-    parts = op.name, op.value, op.partials
-    return hashlib.sha256(builtins.repr(_described(parts, [])).encode()).hexdigest()
-
-
-def _described(thing: Any, seen: list[Any]) -> Any:
-    """Describe a function by its code and by what it refers to, in numbers and text."""
-    if isinstance(thing, tuple | list):
-        return [_described(entry, seen) for entry in thing]
-    if isinstance(thing, types.CodeType):
-        return [thing.co_code, thing.co_names, _described(thing.co_consts, seen)]
-    if isinstance(thing, frozenset):
-        return sorted(map(builtins.repr, thing))
-    if isinstance(thing, partial):
-        return _described([thing.func, thing.args, sorted(thing.keywords.items())], seen)
-    if not isinstance(thing, types.FunctionType):
-        known = thing is None or isinstance(thing, str | bytes | int | float | complex)
-        return (
-            builtins.repr(thing) if known else [type(thing).__qualname__, getattr(thing, "__qualname__", "")]
-        )
-    if thing in seen:
-        return thing.__qualname__
-    seen.append(thing)
-    cells = [cell.cell_contents for cell in thing.__closure__ or ()]
-    found = [thing.__globals__.get(name) for name in _names(thing.__code__)]
-    # Functions of other modules are found by name, as the operation itself is.
-    near = [x for x in found if getattr(x, "__module__", thing.__module__) == thing.__module__]
-    return _described([thing.__code__, thing.__defaults__, thing.__kwdefaults__, cells, near], seen)
-
-
-def _names(code: types.CodeType) -> list[str]:
-    """Return the names that code and the functions in it look up."""
-    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
-    return [*code.co_names, *[name for each in inner for name in _names(each)]]
 
 
 def wrong_arity(op: Op, count: int) -> TypeError:
@@ -164,7 +107,7 @@ def wrong_arity(op: Op, count: int) -> TypeError:
 def _ieee(
     function: Callable[[float], float], poles: dict[float, float] | None = None
 ) -> Callable[[float], float]:
-    """Make `function` total: its value at `poles`, nan elsewhere outside its domain, inf where it overflows."""
+    """Make `function` total: its value at `poles`, nan elsewhere outside its domain, ±inf where it overflows."""
     at_pole = poles or {}
 
     def value(x: float) -> float:
@@ -173,7 +116,7 @@ def _ieee(
         except ValueError:
             return at_pole.get(x, nan)
         except OverflowError:
-            return inf
+            return math.copysign(inf, x)
 
     return value
 
@@ -226,11 +169,7 @@ def _pow(x: float, y: float) -> float:
         return -inf if x < 0.0 and y % 2.0 == 1.0 else inf
 
 
-def _sinh(x: float) -> float:
-    try:
-        return math.sinh(x)
-    except OverflowError:
-        return math.copysign(inf, x)
+_cosh = _ieee(math.cosh)  # for x ≥ 0
 
 
 def _sigmoid(x: float) -> float:
@@ -379,8 +318,8 @@ hypot    = Op("hypot",      "hypot", _hypot,          (lambda x, y, out: directi
                                                        lambda x, y, out: direction(y, x)),
                                                       (_POSITIVE, _REAL), commutative=True)
 
-sinh     = Op("sinh",       "sinh", _sinh,            (lambda x, out: cosh(x),), _R)
-cosh     = Op("cosh",       "cosh", _ieee(math.cosh), (lambda x, out: sinh(x),), _R)
+sinh     = Op("sinh",       "sinh", _ieee(math.sinh), (lambda x, out: cosh(x),), _R)
+cosh     = Op("cosh",       "cosh", lambda x: _cosh(math.fabs(x)), (lambda x, out: sinh(x),), _R)
 tanh     = Op("tanh",       "tanh", math.tanh,        (lambda x, out: 1.0 - out * out,), _R)
 asinh    = Op("asinh",      "asinh", math.asinh,      (lambda x, out: reciprocal(hypot(x, 1.0)),), _R)
 acosh    = Op("acosh",      "acosh", _ieee(math.acosh), (lambda x, out: reciprocal(sqrt(x - 1.0) * sqrt(x + 1.0)),),
@@ -465,28 +404,36 @@ def join_table(*rows: Op) -> None:
             object.__setattr__(row, "float_partials", tuple(map(_over_floats, row.partials)))
 
 
+def names_in(code: types.CodeType) -> list[str]:
+    """Return the names that code and the functions in it look up."""
+    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    return [*code.co_names, *[name for each in inner for name in names_in(each)]]
+
+
 def _over_floats(rule: Any) -> Any:
     if rule is None:
         return None
     known = rule.__globals__
-    values = {name: known[name].value for name in _names(rule.__code__) if isinstance(known.get(name), Op)}
+    values = {name: known[name].value for name in names_in(rule.__code__) if isinstance(known.get(name), Op)}
     return types.FunctionType(rule.__code__, {**known, **values}) if values else rule
 
 
 join_table(*[row for row in tuple(globals().values()) if isinstance(row, Op) and row is not constant])
 
 
-def give_operators(kind: type, *rows: Op) -> None:
-    """Give a class with `apply_op` Python's operators of two numbers, and those that some rows are named for."""
+def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
+    return lambda self, *other: op(*((*other, self) if swapped else (self, *other)))
 
-    def operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
-        return lambda self, *other: op(*((*other, self) if swapped else (self, *other)))
 
-    for name, op in {
-        "truediv": div,
-        **{row.name: row for row in (add, sub, mul, pow, mod, floordiv)},
-    }.items():
-        setattr(kind, f"__{name}__", operator(op))
-        setattr(kind, f"__r{name}__", operator(op, swapped=True))
-    for row in rows:
-        setattr(kind, f"__{row.name}__", operator(row))
+def give_operators(kind: type, *rows: Op, operator: Callable[..., Any] = _operator) -> None:
+    """Give a class Python's operators of two numbers, and those that some rows are named for.
+
+    Those that the class defines itself stay. `operator` makes a method of a row.
+    """
+    two = {"truediv": div, **{row.name: row for row in (add, sub, mul, pow, mod, floordiv)}}
+    methods = {f"__{name}__": operator(row) for name, row in two.items()}
+    methods |= {f"__r{name}__": operator(row, swapped=True) for name, row in two.items()}
+    methods |= {f"__{row.name}__": operator(row) for row in rows}
+    for name, method in methods.items():
+        if name not in vars(kind):
+            setattr(kind, name, method)

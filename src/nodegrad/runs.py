@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
-from nodegrad.graph import clock, dependents, topological_order
+from nodegrad.graph import check_left, check_unchanged, clock, dependents, topological_order
 from nodegrad.inputs import described, plain
+from nodegrad.observers import observers
 from nodegrad.ops import constant, identity
 from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep, watchers
 from nodegrad.trees import Number, Sparse, Spec, Tree, build, flatten
-from nodegrad.value import Value, check_left, check_unchanged, literal, observers, stand_in
+from nodegrad.value import Value, literal, stand_in
 
 __all__ = ()
 

@@ -16,10 +16,11 @@ from nodegrad.composites import Whole, remake
 from nodegrad.graph import clock, dependents, topological_order
 from nodegrad.inputs import described, plain
 from nodegrad.loops import left_by, repeat, rolling, split
+from nodegrad.observers import tell_read
 from nodegrad.ops import div, gt, lt, where
 from nodegrad.sweep import forward_sweep, reverse_sweep
 from nodegrad.trees import LEAF, Spec, Tree, build, flatten
-from nodegrad.value import Value, as_value, stand_in, tell_read
+from nodegrad.value import Value, as_value, stand_in
 
 __all__ = ["fixed_point", "root"]
 

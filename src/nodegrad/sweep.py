@@ -13,7 +13,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.forks import sweeping
-from nodegrad.ops import COMPARISONS, Op, add, constant, dot, mul, strong_factor, strong_mul, where, zero_mul
+from nodegrad.ops import COMPARISONS, add, constant, dot, mul, strong_factor, strong_mul, where, zero_mul
 
 __all__ = ()
 
@@ -201,36 +201,22 @@ def forward_sweep(
 def partials(
     node: Any, active: Collection[Any] | None = None, floats: bool = True
 ) -> Iterator[tuple[Any, Number]]:
-    """Yield each active operand of a node with the node's partial derivative for it.
+    """Yield each active operand of a node with the node's partial for it, unless that is 0 everywhere.
 
     A constant takes part as a plain number, so that what depends on no variable is computed, not recorded.
     """
     operands, op = node.operands, node.op
     if not operands:
         return
-    if type(op) is not Op:
-        yield from _composite(node, active, floats)
-        return
     primals = [operand._data if floats or operand.op is constant else operand for operand in operands]
     out = node._data if floats else node
     rules = op.float_partials if floats else op.partials
     together = op.arity is None  # one rule gives all partials
-    for operand, partial in zip(operands, rules(primals, out) if together else rules, strict=True):
+    if together:
+        rules = rules(primals, out) if op.whole is None else op.whole.partials(op.index, node, active, floats)
+    for operand, partial in zip(operands, rules, strict=True):
         if partial is not None and (operand.op is not constant if active is None else operand in active):
             yield operand, partial if together else partial(*primals, out)
-
-
-def _composite(node: Any, active: Collection[Any] | None, floats: bool) -> Iterator[tuple[Any, Number]]:
-    """Yield the same for an operation that computes its partials for all wanted operands at once."""
-    operands = node.operands
-    wanted = [
-        index
-        for index, operand in enumerate(operands)
-        if (operand.op is not constant if active is None else operand in active)
-    ]
-    for index, partial in zip(wanted, node.op.partials(node.op.index, node, wanted), strict=True):
-        if partial is not None:
-            yield operands[index], partial._data if floats and type(partial) is not float else partial
 
 
 def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number:

@@ -1,17 +1,16 @@
 """Value: a number that remembers which operation made it from which operands."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from operator import index
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, overload
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 from weakref import WeakValueDictionary
 
 from nodegrad import ops, special  # noqa: F401  # special for its rows, which join the table
-from nodegrad.forks import noting
-from nodegrad.graph import changed_operand, clock
+from nodegrad.graph import GIVEN, check_unchanged, clock
 from nodegrad.inputs import is_bool, plain
-from nodegrad.ops import COMPARISONS, Op, constant, wrong_arity
+from nodegrad.observers import listeners, tell_made, tell_read
+from nodegrad.ops import COMPARISONS, Op, constant, give_operators, wrong_arity
 from nodegrad.sweep import backpropagate, chain, partials
 
 __all__ = ["Value"]
@@ -26,72 +25,8 @@ _new: Any = object.__new__
 # What `_grad` is, compared by identity, while no sweep has reached a node: since it was made or its gradient
 # was set to None, or since `zero_grad`.
 NO_GRADIENT, RESET = float("0"), float("0")
-_GIVEN = -1  # the time of the leaves that stand for a function's arguments
-_LEFT = -2  # the time of the leaves that stood for the state of a loop, when its turn has been recorded
-
-
-class Observer(Protocol):
-    """Whoever wants to know what happens to Values: `listen` adds one.
-
-    One with a method `made(node)` hears of each Value that an operation makes, too.
-    """
-
-    def decided(self, node: "Value", answer: bool) -> None:
-        """Hear of a branch taken (`if`, `while`, `max`, `sorted` ...) on a Value."""
-
-    def read(self, node: "Value", how: str) -> None:
-        """Hear that a number leaves the graph or is written into it; `how` says how: "reads .data"."""
-
-
-_made: Callable[["Value"], None] | None = None  # who hears of each operation
-_observers: tuple[Observer, ...] = ()
-
-
-@contextmanager
-def listen(observer: Observer) -> Iterator[None]:
-    """Let an observer hear of everything that happens to Values, in any thread, while a block runs."""
-    try:
-        _set_observers(lambda before: (*before, observer))
-        yield
-    finally:
-        stop_listening(observer)
-
-
-def stop_listening(observer: Observer) -> None:
-    """Let an observer hear no more."""
-    _set_observers(lambda before: tuple([each for each in before if each is not observer]))
-
-
-def _set_observers(change: Callable[[tuple[Observer, ...]], tuple[Observer, ...]]) -> None:
-    global _made, _observers
-    with noting:
-        after = change(_observers)
-        makers = [made for each in after if (made := getattr(each, "made", None)) is not None]
-        _made = None if not makers else makers[0] if len(makers) == 1 else _each(makers)
-        _observers = after
-
-
-def _each(functions: Sequence[Callable[["Value"], None]]) -> Callable[["Value"], None]:
-    def call(node: "Value") -> None:
-        for function in functions:
-            function(node)
-
-    return call
-
-
-def observers() -> tuple[Observer, ...]:
-    """Return everyone who listens."""
-    return _observers
-
-
 # The parameters that no optimizer may update, by their ids: see `Module.freeze`.
 FROZEN: "WeakValueDictionary[int, Value]" = WeakValueDictionary()
-
-
-def tell_read(node: "Value", how: str) -> None:
-    """Tell the observers that a number is looked at other than by `.data`: in a picture, in a text."""
-    for observer in _observers:
-        observer.read(node, how)
 
 
 class Value(Methods):
@@ -165,7 +100,7 @@ class Value(Methods):
     @property
     def data(self) -> float:
         """The number, always a float."""
-        if _observers:
+        if listeners.all:
             tell_read(self, "reads .data")
         return self._data
 
@@ -210,8 +145,8 @@ class Value(Methods):
         out._time = clock.now
         out.label = ""
         out.op = op
-        if _made is not None:
-            _made(out)
+        if listeners.made:
+            tell_made(out)
         return out
 
     def __add__(self, other: Any) -> "Value":
@@ -227,8 +162,8 @@ class Value(Methods):
         out._time = clock.now
         out.label = ""
         out.op = _add
-        if _made is not None:
-            _made(out)
+        if listeners.made:
+            tell_made(out)
         return out
 
     def __mul__(self, other: Any) -> "Value":
@@ -244,8 +179,8 @@ class Value(Methods):
         out._time = clock.now
         out.label = ""
         out.op = _mul
-        if _made is not None:
-            _made(out)
+        if listeners.made:
+            tell_made(out)
         return out
 
     def __pos__(self) -> "Value":
@@ -278,13 +213,14 @@ class Value(Methods):
         """Tell whether a comparison does not hold, as on NumPy's arrays."""
         return ops.eq(_condition(self), 0.0)  # type: ignore[no-any-return]
 
+    __radd__, __rmul__ = __add__, __mul__
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
         answer = self._data != 0.0
-        for observer in _observers:
+        for observer in listeners.all:
             observer.decided(self, answer)
         return answer
 
@@ -409,45 +345,8 @@ def as_value(x: Any, user: str = "an operation") -> Value:
 def stand_in(number: float) -> Value:
     """Make the leaf that stands for an argument: its number cannot be assigned, its copy is the leaf."""
     out = Value(number)
-    out._time = _GIVEN
+    out._time = GIVEN
     return out
-
-
-def leave(stand_ins: Sequence[Value], loop: str) -> None:
-    """Mark what stood for the state of a loop, so that its use outside is noticed."""
-    for x in stand_ins:
-        x._time, x.label = _LEFT, loop
-
-
-def check_left(nodes: Sequence[Value]) -> None:
-    """Refuse to go on with what was computed from a Value of a compiled loop, outside of that loop.
-
-    Raises:
-        ValueError: naming the loop.
-    """
-    left = next((node for node in nodes if node._time == _LEFT), None)
-    if left is not None:
-        raise ValueError(
-            f"{left.label} was given a function that keeps a Value of one turn, and that Value is used "
-            "outside. Compiled, one recorded turn stands for all: put the Value into the state, or return it "
-            "as y from the body of scan."
-        )
-
-
-def check_unchanged(nodes: Sequence[Value]) -> None:
-    """Refuse to differentiate nodes whose operands hold other numbers than when the nodes were made.
-
-    Raises:
-        RuntimeError: naming the Value that was changed.
-    """
-    found = changed_operand(nodes)
-    if found is not None:
-        operand, node = found
-        name = repr(operand.label) if operand.label else f"a Value that is now {operand._data!r}"
-        raise RuntimeError(
-            f"the data of {name} changed after {node.op.name if node.op else 'a node'} was computed from it: "
-            "derivatives would mix two points. Call backward() before changing data, or compute again."
-        )
 
 
 def _operand(number: Any) -> Any:
@@ -513,7 +412,7 @@ def _label(children: Any, op: str, label: str) -> str:
     )
 
 
-def _binary(op: Op, swapped: bool = False) -> Callable[[Value, Any], Any]:
+def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
     def operator(self: Value, other: Any, *modulus: Any) -> Any:
         if modulus:
             raise TypeError("pow takes a modulus for whole numbers only. Write value**exponent % modulus.")
@@ -522,7 +421,7 @@ def _binary(op: Op, swapped: bool = False) -> Callable[[Value, Any], Any]:
             return NotImplemented
         return Value.apply_op(op, (other, self) if swapped else (self, other))
 
-    return operator
+    return _method(op) if op.arity == 1 else operator
 
 
 def _to_integer(op: Op) -> Callable[[Value], Value]:
@@ -544,16 +443,8 @@ def _method(op: Op) -> Callable[..., Value]:
     return method
 
 
-# Operators and methods derived from the table. (mypy allows no method to be assigned.)
-Value.__radd__, Value.__rmul__ = Value.__add__, Value.__mul__  # type: ignore[method-assign, assignment]
-for _name in ("sub", "truediv", "pow", "mod", "floordiv"):
-    _op = ops.TABLE[{"truediv": "div"}.get(_name, _name)]
-    setattr(Value, f"__{_name}__", _binary(_op))
-    setattr(Value, f"__r{_name}__", _binary(_op, swapped=True))
-for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
-    setattr(Value, f"__{_name}__", _binary(ops.TABLE[_name]))
-for _name in ("neg", "abs"):
-    setattr(Value, f"__{_name}__", _method(ops.TABLE[_name]))
+# Operators and methods derived from the table.
+give_operators(Value, *COMPARISONS, ops.neg, ops.abs, operator=_operator)
 for _name in ("floor", "ceil", "trunc"):
     setattr(Value, f"__{_name}__", _to_integer(ops.TABLE[_name]))
 for _name in ("__float__", "__int__", "__complex__", "as_integer_ratio"):  # what Python asks a number for

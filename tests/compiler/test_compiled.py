@@ -19,7 +19,7 @@ import pytest
 import nodegrad as ng
 from nodegrad import Value, nn
 from nodegrad.compiler import backends, shards
-from nodegrad.value import listen, observers
+from nodegrad.observers import listen, observers
 
 BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
 

@@ -10,8 +10,8 @@ from nodegrad import Value
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.program import render
 from nodegrad.compiler.record import record
+from nodegrad.observers import observers
 from nodegrad.trees import flatten
-from nodegrad.value import observers
 
 
 def recorded(f, *arguments):

@@ -17,7 +17,7 @@ import nodegrad as ng
 from nodegrad import Value, forks, ops
 from nodegrad.compiler import backends
 from nodegrad.compiler.program import Program
-from nodegrad.value import observers
+from nodegrad.observers import observers
 
 native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="needs llvmlite")
 

@@ -13,12 +13,13 @@ from threading import get_ident
 from typing import Any, NamedTuple
 
 from nodegrad.compiler.lower import lower_loop
-from nodegrad.graph import topological_order
+from nodegrad.graph import check_left, topological_order
 from nodegrad.inputs import plain
 from nodegrad.loops import Roller, rolled
+from nodegrad.observers import listen, observers, stop_listening
 from nodegrad.transforms import plain_places
 from nodegrad.trees import Spec, build, flatten
-from nodegrad.value import Value, check_left, listen, observers, stand_in, stop_listening
+from nodegrad.value import Value, stand_in
 
 __all__ = ()
 

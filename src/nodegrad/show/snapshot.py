@@ -6,8 +6,9 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.graph import changed_operand, recording, topological_order
+from nodegrad.observers import tell_read
 from nodegrad.show.text import indexed, plain_name
-from nodegrad.value import Value, tell_read
+from nodegrad.value import Value
 
 __all__ = ()
 
