@@ -1,9 +1,9 @@
 """Custom operations: each stated in one line, like a row of the table."""
 
+import copyreg
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial, wraps
 from types import CodeType, FunctionType
 from typing import Any
@@ -48,27 +48,98 @@ def custom(
     """
     _check_row(name, partials, domain)
     intervals = tuple(domain) if domain else ((-3.0, 3.0),) * len(partials)
-    row = Custom(
-        name, symbol or name, _total(value), tuple(map(_total_partial, partials)), intervals, composed=value
-    )
+    row = Op(name, symbol or name, _total(value), tuple(map(_total, partials)), intervals, composed=value)
     _try_row(row, partials)
     return row
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Custom(Op):
-    """An operation made by `custom`. It is pickled by name, with a digest of what it computes."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        module = self.value.__module__
-        for name, found in vars(sys.modules[module]).items() if module in sys.modules else ():
-            if found is self:
-                return _variable, (module, name, _digest(self))
+def _check_row(name: str, partials: Sequence[Any], domain: Sequence[Interval] | None) -> None:
+    if not (isinstance(name, str) and name.isidentifier()):
+        raise ValueError(f"custom takes a name that is an identifier; got {name!r:.60}.")
+    if name in TABLE or name == "constant":
+        raise ValueError(f"custom got the name {name!r}, which is an operation already. Choose another.")
+    if not partials or not all(partial is None or callable(partial) for partial in partials):
         raise TypeError(
-            f"operation {self.name} cannot be pickled: it is neither in the table nor a variable of the "
-            f"module {module} that its value comes from. Assign it there, at the top level, to be found by "
-            "name."
+            f"custom takes one partial (operands..., out) per operand of {name}: a function, or None for 0."
         )
+    if domain is not None and len(domain) != len(partials):
+        raise ValueError(
+            f"custom takes one interval (lower, upper) per operand; {name} has {len(partials)} operands and "
+            f"{len(domain)} intervals."
+        )
+
+
+def _try_row(row: Op, partials: Sequence[Callable[..., Any] | None]) -> None:
+    """Apply a new row once in the middle of its domain, so that a slip is reported where it was made."""
+    middle = [Value((lower + upper) / 2.0) for lower, upper in row.domain]
+    try:
+        out = row(*middle)
+        for partial in filter(None, partials):
+            plain(_data(partial(*middle, out)), f"partial of {row.name}")
+    except TypeError as error:
+        raise TypeError(
+            f"custom could not apply {row.name}: {error} Its value takes {len(middle)} floats; its partials "
+            "take the operands and the result, as floats or Values: write them with nodegrad's functions."
+        ) from error
+
+
+def _total(function: Callable[..., Any] | None) -> Any:
+    """Make a function total over floats: what IEEE 754 has where Python raises (1 / 0.0), or nan."""
+    if function is None:
+        return None
+
+    @wraps(function)  # among others its module, where the operation is looked for when it is pickled
+    def total(*numbers: Any) -> Any:
+        for given in (numbers, map(IEEE, numbers)):
+            try:
+                found = function(*given)
+            except (ArithmeticError, ValueError):
+                continue
+            if not isinstance(found, complex):
+                over_floats = isinstance(found, IEEE) or not hasattr(found, "apply_op")
+                return plain(found, "an operation's value") if over_floats else found
+        return float("nan")
+
+    return total
+
+
+class IEEE(float):
+    """A float whose operators follow IEEE 754 where Python's raise. Operations take it like any number."""
+
+    @staticmethod
+    def apply_op(op: Op, operands: tuple[Any, ...]) -> "IEEE":
+        """Compute an operation."""
+        return IEEE(op.value(*map(float, operands)))
+
+
+give_operators(IEEE, ops.neg, ops.abs)
+
+
+def _data(number: Any) -> Any:
+    return number._data if isinstance(number, Value) else number
+
+
+# Operations are pickled by name: rows of the table; variables of modules, with a digest of what they compute.
+
+
+def _reduced(op: Op) -> tuple[Any, ...]:
+    if TABLE.get(op.name) is op:
+        return _row, (op.name,)
+    module = getattr(op.value, "__module__", None)
+    for name, found in vars(sys.modules[module]).items() if module in sys.modules else ():
+        if found is op:
+            return _variable, (module, name, _digest(op))
+    raise TypeError(
+        f"operation {op.name} cannot be pickled: it is neither in the table nor a variable of the module "
+        f"{module} that its value comes from. Assign it there, at the top level, to be found by name."
+    )
+
+
+copyreg.pickle(Op, _reduced)
+
+
+def _row(name: str) -> Op:
+    return TABLE[name]
 
 
 def _variable(module: str, name: str, digest: str) -> Any:
@@ -110,80 +181,3 @@ def _described(thing: Any, seen: list[Any]) -> Any:
     if thing is None or isinstance(thing, str | bytes | int | float | complex):
         return repr(thing)
     return type(thing).__qualname__, getattr(thing, "__qualname__", "")
-
-
-def _check_row(name: str, partials: Sequence[Any], domain: Sequence[Interval] | None) -> None:
-    if not (isinstance(name, str) and name.isidentifier()):
-        raise ValueError(f"custom takes a name that is an identifier; got {name!r:.60}.")
-    if name in TABLE or name == "constant":
-        raise ValueError(f"custom got the name {name!r}, which is an operation already. Choose another.")
-    if not partials or not all(partial is None or callable(partial) for partial in partials):
-        raise TypeError(
-            f"custom takes one partial (operands..., out) per operand of {name}: a function, or None for 0."
-        )
-    if domain is not None and len(domain) != len(partials):
-        raise ValueError(
-            f"custom takes one interval (lower, upper) per operand; {name} has {len(partials)} operands and "
-            f"{len(domain)} intervals."
-        )
-
-
-def _try_row(row: Op, partials: Sequence[Callable[..., Any] | None]) -> None:
-    """Apply a new row once in the middle of its domain, so that a slip is reported where it was made."""
-    middle = [Value((lower + upper) / 2.0) for lower, upper in row.domain]
-    try:
-        out = row(*middle)
-        for partial in filter(None, partials):
-            plain(_data(partial(*middle, out)), f"partial of {row.name}")
-    except TypeError as error:
-        raise TypeError(
-            f"custom could not apply {row.name}: {error} Its value takes {len(middle)} floats; its partials "
-            "take the operands and the result, as floats or Values: write them with nodegrad's functions."
-        ) from error
-
-
-def _total(value: Callable[..., float]) -> Callable[..., float]:
-    """Make a function over floats total: what IEEE 754 has where Python raises, or nan."""
-
-    @wraps(value)  # among others its module, where the operation is looked for when it is pickled
-    def total(*operands: float) -> float:
-        for kind in (float, IEEE):
-            try:
-                found = value(*map(kind, operands))
-            except (ArithmeticError, ValueError):
-                continue
-            if not isinstance(found, complex):
-                return plain(found, "an operation's value")
-        return float("nan")
-
-    return total
-
-
-def _total_partial(partial: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    """Make a partial total over floats: what IEEE 754 has where Python raises (1 / 0.0)."""
-    if partial is None:
-        return None
-
-    def total(*operands_and_out: Any) -> Any:
-        try:
-            return partial(*operands_and_out)
-        except (ArithmeticError, ValueError):
-            return float(partial(*map(IEEE, operands_and_out)))
-
-    return total
-
-
-class IEEE(float):
-    """A float whose operators follow IEEE 754 where Python's raise. Operations take it like any number."""
-
-    @staticmethod
-    def apply_op(op: Op, operands: tuple[Any, ...]) -> "IEEE":
-        """Compute an operation."""
-        return IEEE(op.value(*map(float, operands)))
-
-
-give_operators(IEEE, ops.neg, ops.abs)
-
-
-def _data(number: Any) -> Any:
-    return number._data if isinstance(number, Value) else number

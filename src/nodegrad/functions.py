@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce, wraps
 from itertools import accumulate, pairwise
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from nodegrad import ops, special
 from nodegrad.ops import eq, erfc, exp, ge, gt, log, lt, maximum, sigmoid, softplus, stop_gradient, where
@@ -18,7 +18,7 @@ __all__ = [
 # fmt: on
 
 Number = Any  # a float or a Value
-Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result", covariant=True)
 
 _SQRT_HALF = math.sqrt(0.5)
 _HEAD, _TAIL = 0.7071067839860916, -2.799544089368687e-09  # √½ in two parts, the first of 26 bits
@@ -35,29 +35,39 @@ _LOG_MILLS = (
 # fmt: on
 
 
-def _of_one_sequence(function: Function) -> Function:
-    """Let a function of one sequence say what to write when it is given the numbers one by one."""
-
-    @wraps(function)
-    def checked(numbers: Iterable[Number], *more: Number) -> Any:
-        if more:
-            raise TypeError(
-                f"{function.__name__} takes its numbers in one sequence: {function.__name__}([a, b])."
-            )
-        return function(numbers)
-
-    return cast(Function, checked)
+class _OfNumbers(Protocol[Result]):
+    def __call__(self, numbers: Iterable[Number]) -> Result: ...
 
 
-@_of_one_sequence
-def sum(numbers: Iterable[Number]) -> Number:
+def _of_numbers(least: int) -> Callable[[Callable[[Sequence[Number]], Result]], _OfNumbers[Result]]:
+    """Let a function take any sequence of at least so many numbers, and say what to write otherwise."""
+
+    def decorate(function: Callable[[Sequence[Number]], Result]) -> _OfNumbers[Result]:
+        name = function.__name__
+
+        @wraps(function)
+        def checked(numbers: Iterable[Number], *more: Number) -> Result:
+            if more:
+                raise TypeError(f"{name} takes its numbers in one sequence: {name}([a, b]).")
+            found = _all(numbers, name)
+            if len(found) < least:
+                raise ValueError(f"{name} needs at least one number; got none.")
+            return function(found)
+
+        return checked
+
+    return decorate
+
+
+@_of_numbers(0)
+def sum(numbers: Sequence[Number]) -> Number:
     """Add numbers up in one node, from left to right; 0.0 for none.
 
     >>> import nodegrad as ng
     >>> ng.sum([1.0, 2.0, 3.5])
     6.5
     """
-    return ops.sum(*_all(numbers, "sum"))
+    return ops.sum(*numbers)
 
 
 def dot(xs: Iterable[Number], ys: Iterable[Number]) -> Number:
@@ -76,19 +86,19 @@ def dot(xs: Iterable[Number], ys: Iterable[Number]) -> Number:
     return ops.dot(*xs, *ys)
 
 
-@_of_one_sequence
-def prod(numbers: Iterable[Number]) -> Number:
+@_of_numbers(0)
+def prod(numbers: Sequence[Number]) -> Number:
     """Multiply numbers up from left to right; 1.0 for none.
 
     >>> import nodegrad as ng
     >>> ng.prod([2.0, 3.0, 4.0])
     24.0
     """
-    return reduce(ops.mul, _all(numbers, "prod"), 1.0)
+    return reduce(ops.mul, numbers, 1.0)
 
 
-@_of_one_sequence
-def mean(numbers: Iterable[Number]) -> Number:
+@_of_numbers(1)
+def mean(numbers: Sequence[Number]) -> Number:
     """Average numbers: Σ xᵢ / n.
 
     >>> import nodegrad as ng
@@ -98,12 +108,11 @@ def mean(numbers: Iterable[Number]) -> Number:
     Raises:
         ValueError: if there are none.
     """
-    numbers = _some(numbers, "mean")
     return ops.div(ops.sum(*numbers), float(len(numbers)))
 
 
-@_of_one_sequence
-def norm(numbers: Iterable[Number]) -> Number:
+@_of_numbers(0)
+def norm(numbers: Sequence[Number]) -> Number:
     """Euclidean length: √(Σ xᵢ²). At the origin its derivative is 0, as in PyTorch.
 
     Where squares would overflow or underflow, the numbers are scaled by a power of two first, which is exact.
@@ -112,7 +121,6 @@ def norm(numbers: Iterable[Number]) -> Number:
     >>> ng.norm([3.0, 4.0])
     5.0
     """
-    numbers = _all(numbers, "norm")
     size = ops.sum(*map(ops.abs, numbers))
     tiny = ops.mul(gt(size, 0.0), lt(size, 2.0**-500))
     scale = where(gt(size, 2.0**500), 2.0**-600, where(tiny, 2.0**600, 1.0))
@@ -134,15 +142,15 @@ def clip(x: Number, lower: Number, upper: Number) -> Number:
     return where(gt(raised, upper), upper, raised)
 
 
-@_of_one_sequence
-def cumsum(numbers: Iterable[Number]) -> list[Number]:
+@_of_numbers(0)
+def cumsum(numbers: Sequence[Number]) -> list[Number]:
     """Add up numbers from left to right and return every total on the way.
 
     >>> import nodegrad as ng
     >>> ng.cumsum([1.0, 2.0, 3.5])
     [1.0, 3.0, 6.5]
     """
-    return list(accumulate(_all(numbers, "cumsum"), ops.add))
+    return list(accumulate(numbers, ops.add))
 
 
 def take(table: Iterable[Number], index: Number) -> Number:
@@ -182,20 +190,16 @@ def interp(x: Number, xs: Sequence[Number], ys: Sequence[Number], method: str = 
         raise ValueError(f'interp takes method="linear" or "cubic"; got {method!r}.')
     widths = [ops.sub(right, left) for left, right in pairwise(xs)]
     slopes = [ops.div(ops.sub(b, a), width) for (a, b), width in zip(pairwise(ys), widths, strict=True)]
-    piece = ops.sum(*[ge(x, place) for place in xs[1:-1]]) if len(xs) > 2 else 0.0
+    piece = ops.sum(*[ge(x, place) for place in xs[1:-1]])
     u = ops.sub(clip(x, xs[0], xs[-1]) if method == "linear" else x, take(xs[:-1], piece))
     if method == "linear":
-        return ops.add(take(ys[:-1], piece), ops.mul(u, take(slopes, piece)))
+        return take(ys[:-1], piece) + u * take(slopes, piece)
     bends = _natural_spline(widths, slopes)
-    steepness = [
-        ops.sub(slope, ops.mul(width, ops.div(ops.add(ops.mul(2.0, a), b), 6.0)))
-        for slope, width, (a, b) in zip(slopes, widths, pairwise(bends), strict=True)
-    ]
-    thirds = [
-        ops.div(ops.sub(b, a), ops.mul(6.0, h)) for h, (a, b) in zip(widths, pairwise(bends), strict=True)
-    ]
-    inner = ops.add(ops.div(take(bends[:-1], piece), 2.0), ops.mul(u, take(thirds, piece)))
-    return ops.add(take(ys[:-1], piece), ops.mul(u, ops.add(take(steepness, piece), ops.mul(u, inner))))
+    ends = list(zip(slopes, widths, pairwise(bends), strict=True))
+    steepness = [slope - width * ((2.0 * a + b) / 6.0) for slope, width, (a, b) in ends]
+    thirds = [ops.div(b - a, 6.0 * width) for _, width, (a, b) in ends]
+    inner = take(bends[:-1], piece) / 2.0 + u * take(thirds, piece)
+    return take(ys[:-1], piece) + u * (take(steepness, piece) + u * inner)
 
 
 def _natural_spline(widths: Sequence[Number], slopes: Sequence[Number]) -> list[Number]:
@@ -203,16 +207,16 @@ def _natural_spline(widths: Sequence[Number], slopes: Sequence[Number]) -> list[
     pivots: list[Number] = []
     sides: list[Number] = []
     for (a, b), (left, right) in zip(pairwise(widths), pairwise(slopes), strict=True):
-        pivot, side = ops.mul(2.0, ops.add(a, b)), ops.mul(6.0, ops.sub(right, left))
+        pivot, side = 2.0 * (a + b), 6.0 * (right - left)
         if pivots:
             factor = ops.div(a, pivots[-1])
-            pivot, side = ops.sub(pivot, ops.mul(factor, a)), ops.sub(side, ops.mul(factor, sides[-1]))
+            pivot, side = pivot - factor * a, side - factor * sides[-1]
         pivots.append(pivot)
         sides.append(side)
     bends: list[Number] = [0.0]
     for pivot, side, width in reversed(list(zip(pivots, sides, widths[1:], strict=True))):
-        bends.append(ops.div(ops.sub(side, ops.mul(width, bends[-1])), pivot))
-    return [0.0, *reversed(bends)] if len(widths) > 1 else [0.0, 0.0]
+        bends.append(ops.div(side - width * bends[-1], pivot))
+    return [0.0, *reversed(bends)]
 
 
 def xlogy(x: Number, y: Number) -> Number:
@@ -244,20 +248,18 @@ def betaln(x: Number, y: Number) -> Number:
     """
     swap = gt(x, y)
     small, large = where(swap, y, x), where(swap, x, y)
-    total = ops.add(small, large)
+    total = small + large
     # log Γ(large) - log Γ(total) by Stirling's formula, its main terms taken together.
-    ratio = ops.log1p(ops.div(small, large))
-    series = ops.sub(_stirling(large), _stirling(total))
-    main = ops.add(ops.mul(ops.sub(total, 0.5), ratio), ops.mul(small, ops.sub(log(large), 1.0)))
-    far = ops.sub(series, main)
-    near = ops.sub(special.lgamma(large), special.lgamma(total))
-    return ops.add(special.lgamma(small), where(lt(large, 10.0), near, far))
+    main = (total - 0.5) * ops.log1p(ops.div(small, large)) + small * (log(large) - 1.0)
+    far = _stirling(large) - _stirling(total) - main
+    near = special.lgamma(large) - special.lgamma(total)
+    return special.lgamma(small) + where(lt(large, 10.0), near, far)
 
 
 def _stirling(x: Number) -> Number:
     """Return what log Γ(x) has beyond the main terms of Stirling's formula, for x ≥ 10."""
     inverse = ops.reciprocal(x)
-    return ops.mul(inverse, special.polynomial(ops.square(inverse), special.STIRLING))
+    return inverse * special.polynomial(inverse * inverse, special.STIRLING)
 
 
 def ndtr(x: Number) -> Number:
@@ -269,10 +271,10 @@ def ndtr(x: Number) -> Number:
     """
     # erfc at x/√2 rounded is off by x² roundings in the tail: what was rounded away is added again.
     z = ops.mul(x, _SQRT_HALF)
-    head = ops.div(ops.round(ops.mul(x, 2.0**20)), 2.0**20)
+    head = ops.round(ops.mul(x, 2.0**20)) / 2.0**20
     lost = (head * _HEAD - z) + (head * _TAIL + (x - head) * _SQRT_HALF)
     lost = stop_gradient(where(lt(ops.abs(x), 40.0), lost, 0.0))
-    return ops.mul(0.5, erfc(ops.neg(z)) + lost * (2.0 / math.sqrt(math.pi)) * exp(ops.neg(ops.square(z))))
+    return 0.5 * (erfc(-z) + lost * (2.0 / math.sqrt(math.pi)) * exp(-(z * z)))
 
 
 def log_ndtr(x: Number) -> Number:
@@ -283,10 +285,10 @@ def log_ndtr(x: Number) -> Number:
     -5005.524209
     """
     low = ops.minimum(x, 0.0)  # the polynomial is taken below -3; elsewhere it must not overflow
-    place = ops.sub(3.0, low)
-    mills = special.polynomial(ops.sub(ops.div(11.0, place), 1.0), _LOG_MILLS)
-    far = ops.sub(mills, log(place)) - ops.mul(0.5, ops.square(low))
-    near = where(gt(x, 0.0), ops.log1p(ops.neg(ndtr(ops.neg(x)))), log(ndtr(x)))
+    place = 3.0 - low
+    mills = special.polynomial(ops.div(11.0, place) - 1.0, _LOG_MILLS)
+    far = mills - log(place) - 0.5 * (low * low)
+    near = where(gt(x, 0.0), ops.log1p(-ndtr(ops.neg(x))), log(ndtr(x)))
     return where(lt(x, -3.0), far, near)
 
 
@@ -385,8 +387,8 @@ def logaddexp(x: Number, y: Number) -> Number:
     return where(eq(ops.abs(larger), math.inf), larger, either)
 
 
-@_of_one_sequence
-def logsumexp(numbers: Iterable[Number]) -> Number:
+@_of_numbers(1)
+def logsumexp(numbers: Sequence[Number]) -> Number:
     """log(Σ exp(xᵢ)), without overflow: the largest is taken out first.
 
     Where the result is infinite, its derivative is 0.
@@ -398,14 +400,13 @@ def logsumexp(numbers: Iterable[Number]) -> Number:
     Raises:
         ValueError: if there are none.
     """
-    numbers = _some(numbers, "logsumexp")
     largest = _largest(numbers)
     total = ops.sum(*[exp(ops.sub(x, largest)) for x in numbers])
     return ops.add(largest, where(eq(total, 0.0), -math.inf, log(total)))
 
 
-@_of_one_sequence
-def softmax(numbers: Iterable[Number]) -> list[Number]:
+@_of_numbers(1)
+def softmax(numbers: Sequence[Number]) -> list[Number]:
     """exp(xᵢ) / Σ exp(xⱼ) for each i, without overflow.
 
     >>> import nodegrad as ng
@@ -415,15 +416,14 @@ def softmax(numbers: Iterable[Number]) -> list[Number]:
     Raises:
         ValueError: if there are none.
     """
-    numbers = _some(numbers, "softmax")
     largest = _largest(numbers)
     powers = [exp(ops.sub(x, largest)) for x in numbers]
     total = ops.sum(*powers)
     return [ops.div(power, total) for power in powers]
 
 
-@_of_one_sequence
-def log_softmax(numbers: Iterable[Number]) -> list[Number]:
+@_of_numbers(1)
+def log_softmax(numbers: Sequence[Number]) -> list[Number]:
     """xᵢ - logsumexp(x) for each i.
 
     >>> import nodegrad as ng
@@ -433,7 +433,6 @@ def log_softmax(numbers: Iterable[Number]) -> list[Number]:
     Raises:
         ValueError: if there are none.
     """
-    numbers = _some(numbers, "log_softmax")
     total = logsumexp(numbers)
     return [ops.sub(x, total) for x in numbers]
 
@@ -452,10 +451,3 @@ def _all(numbers: Iterable[Number], user: str) -> tuple[Number, ...]:
             f"{user} takes a sequence of numbers; got {numbers!r:.60} of type {type(numbers).__name__}. "
             "Put the numbers in a list."
         ) from None
-
-
-def _some(numbers: Iterable[Number], user: str) -> tuple[Number, ...]:
-    numbers = _all(numbers, user)
-    if not numbers:
-        raise ValueError(f"{user} needs at least one number; got none.")
-    return numbers

@@ -477,20 +477,60 @@ class Loop(Whole):
 
     def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Number]]:
         """Return the partials of each result: results of the loop with tangents beside its state."""
-        return _jacobian(self._over(operands), operands, wanted)
+        start, states, size = clock.tick(), len(self.state), len(self.items)
+        outside = states + len(self.outside)
+        state, items, after, given = ([*x] for x in (self.state, self.items, self.after, self.given))
+        first = [*operands[:states]]
+        marked: list[int] = []  # the turn in which each item added is 1: it is 0 in the others
+        places: list[tuple[dict[int, int], dict[int, int]]] = []  # of the tangents of state and given numbers
+        for index in wanted:
+            seeds: dict[Value, Any] = {}
+            if states <= index < outside:
+                seeds[self.outside[index - states]] = 1.0
+            elif index >= outside:
+                turn, item = divmod(index - outside, size)
+                seeds[self.items[item]] = mark = stand_in(float(turn == 0))
+                items.append(mark)
+                marked.append(turn)
+            carried = self._carried(index, seeds)
+            in_state = {place: len(state) + each for each, place in enumerate(carried)}
+            for place in carried:
+                seeds[self.state[place]] = tangent = stand_in(float(place == index))
+                state.append(tangent)
+                first.append(literal(tangent._data))
+            tangents = forward_sweep(self.order, seeds, dependents(self.order, seeds), False, strong=True)
+            after += [as_value(tangents.get(self.after[place], 0.0)) for place in carried]
+            reached = [number for number, node in enumerate(self.given) if node in tangents]
+            in_given = {number: len(given) + each for each, number in enumerate(reached)}
+            given += [as_value(tangents[self.given[number]]) for number in reached]
+            places.append((in_state, in_given))
+        wider = replace(self, state=state, items=items, after=after, given=given, narrower=self.lowered)
+        # Where the operands are not those the turn was recorded with, neither is what partials made of them.
+        read = zip(self.outside, operands[states:outside], strict=True)
+        again = {x: y for x, y in read if x is not y}
+        walk = topological_order(*wider.outside, since=start, constants=False)
+        depends = dependents(walk, again)
+        remake([node for node in walk if node in depends and node not in again], again)
+        taken: list[Value] = []
+        for turn in range(self.turns or 0):
+            taken += operands[outside + turn * size :][:size]
+            taken += [literal(float(turn == each)) for each in marked]
+        last, ys = wider.made((*first, *[again.get(x, x) for x in wider.outside], *taken))
+        rows = [[last[at[place]] if place in at else None for at, _ in places] for place in range(states)]
+        numbers = range(len(self.given))
+        rows += [[y[at[k]] if k in at else None for _, at in places] for y in ys for k in numbers]
+        return rows
 
-    def _over(self, operands: Sequence[Value]) -> "Loop":
-        """Return the loop that reads these operands: others than its own if it was made again."""
-        read = operands[len(self.state) : len(self.state) + len(self.outside)]
-        again = {x: y for x, y in zip(self.outside, read, strict=True) if x is not y}
-        if not again:
-            return self
-        remake(self.order, again)
-        after, given = ([again.get(x, x) for x in xs] for xs in (self.after, self.given))
-        condition = None if self.condition is None else again.get(self.condition, self.condition)
-        found = replace(self, condition=condition, after=after, given=given)
-        found.outside = list(read)
-        return found
+    def _carried(self, index: int, seeds: Collection[Value]) -> list[int]:
+        """Return which numbers of the state come to depend on an operand, turn after turn."""
+        smooth = [node for node in self.order if node.op is not None and not node.op.zero_derivative]
+        found = {index} if index < len(self.state) else set()
+        while True:
+            reached = dependents(smooth, [*seeds, *[self.state[place] for place in found]])
+            more = {place for place, node in enumerate(self.after) if node in reached} | found
+            if more == found:
+                return sorted(found)
+            found = more
 
 
 def split(
@@ -509,60 +549,3 @@ def _described(op: Any) -> Any:
     whole = op.whole
     turn = (whole.described[0], whole.turns, whole.limit) if isinstance(whole, Loop) else op.name
     return turn, op.index
-
-
-# The partials of a loop: the loop with tangents beside its state.
-
-
-def _jacobian(loop: Loop, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Any]]:
-    states, size = len(loop.state), len(loop.items)
-    outside = states + len(loop.outside)
-    state, items, after, given = ([*x] for x in (loop.state, loop.items, loop.after, loop.given))
-    first = [*operands[:states]]
-    marked: list[int] = []  # the turn in which each item added is 1: it is 0 in the others
-    places: list[tuple[dict[int, int], dict[int, int]]] = []  # of the tangents of state and given numbers
-    for index in wanted:
-        seeds: dict[Value, Any] = {}
-        if states <= index < outside:
-            seeds[loop.outside[index - states]] = 1.0
-        elif index >= outside:
-            turn, item = divmod(index - outside, size)
-            seeds[loop.items[item]] = mark = stand_in(float(turn == 0))
-            items.append(mark)
-            marked.append(turn)
-        carried = _carried(loop, index, seeds)
-        in_state = {place: len(state) + each for each, place in enumerate(carried)}
-        for place in carried:
-            seeds[loop.state[place]] = tangent = stand_in(float(place == index))
-            state.append(tangent)
-            first.append(literal(tangent._data))
-        tangents = forward_sweep(loop.order, seeds, dependents(loop.order, seeds), False, strong=True)
-        after += [as_value(tangents.get(loop.after[place], 0.0)) for place in carried]
-        reached = [number for number, node in enumerate(loop.given) if node in tangents]
-        in_given = {number: len(given) + each for each, number in enumerate(reached)}
-        given += [as_value(tangents[loop.given[number]]) for number in reached]
-        places.append((in_state, in_given))
-    wider = replace(loop, state=state, items=items, after=after, given=given, narrower=loop.lowered)
-    taken: list[Value] = []
-    for turn in range(loop.turns or 0):
-        taken += operands[outside + turn * size :][:size]
-        taken += [literal(float(turn == each)) for each in marked]
-    last, ys = wider.made((*first, *wider.outside, *taken))
-    rows = [[last[at[place]] if place in at else None for at, _ in places] for place in range(states)]
-    for y in ys:
-        rows += [
-            [y[at[number]] if number in at else None for _, at in places] for number in range(len(loop.given))
-        ]
-    return rows
-
-
-def _carried(loop: Loop, index: int, seeds: Collection[Value]) -> list[int]:
-    """Return which numbers of the state come to depend on an operand, turn after turn."""
-    smooth = [node for node in loop.order if node.op is not None and not node.op.zero_derivative]
-    found = {index} if index < len(loop.state) else set()
-    while True:
-        reached = dependents(smooth, [*seeds, *[loop.state[place] for place in found]])
-        more = {place for place, node in enumerate(loop.after) if node in reached} | found
-        if more == found:
-            return sorted(found)
-        found = more

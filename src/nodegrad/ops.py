@@ -86,15 +86,6 @@ class Op:
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        if TABLE.get(self.name) is not self:
-            raise TypeError(f"operation {self.name} cannot be pickled: it is not in the table.")
-        return _row, (self.name,)
-
-
-def _row(name: str) -> Op:
-    return TABLE[name]
-
 
 def wrong_arity(op: Op, count: int) -> TypeError:
     """Return the error for an operation applied to a wrong number of operands."""
