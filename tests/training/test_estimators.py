@@ -69,3 +69,17 @@ def test_any_model_is_an_estimator(optimizer):
 def test_one_class_is_refused():
     with pytest.raises(ValueError, match="one class"):
         estimators.MLPClassifier().fit([[0.0], [1.0]], [1, 1])
+
+
+@pytest.mark.parametrize("weight", ["balanced", {"rare": 9.0, "usual": 1.0}])
+def test_class_weights_are_those_of_the_samples_of_a_class(weight):
+    X = np.random.default_rng(1).normal(size=(100, 2))
+    y = np.array(["rare"] * 10 + ["usual"] * 90)
+    given = {"epochs": 3, "random_state": 1}
+
+    ours = estimators.MLPClassifier(class_weight=weight, **given).fit(X, y)
+    theirs = estimators.MLPClassifier(**given).fit(X, y, sample_weight=np.where(y == "rare", 9.0, 1.0))
+
+    assert ours.predict_proba(X) == pytest.approx(theirs.predict_proba(X))
+    plain = estimators.MLPClassifier(**given).fit(X, y)
+    assert ours.predict_proba(X)[:, 0].mean() > 1.05 * plain.predict_proba(X)[:, 0].mean()

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -36,21 +37,21 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     loss: Any = None
     random_state: Any = None
 
-    def _train(self, X: Any, y: Any, outputs: int, loss: str, weights: Any) -> Any:
+    def _train(self, X: Any, y: Any, outputs: int, loss: str, weights: Any) -> Self:
         seed = int(check_random_state(self.random_state).randint(2**31))
-        build = self._mlp if self.build is None else self.build
-        self.model_ = build(X.shape[1], outputs, seed)
+        self.model_ = (self.build or self._mlp)(X.shape[1], outputs, seed)
+        solver = self.optimizer in SOLVERS
         if weights is not None:
             weights = np.broadcast_to(np.asarray(weights, float), len(X))
         self.history_ = fit(
             self.model_,
             X,
             y,
-            loss if self.loss is None else self.loss,
+            self.loss or loss,
             self.optimizer,
             self.epochs,
-            None if self.optimizer in SOLVERS else self.batch_size,
-            learning_rate=None if self.optimizer in SOLVERS else self.learning_rate,
+            None if solver else self.batch_size,
+            learning_rate=None if solver else self.learning_rate,
             sample_weight=weights,
             tolerance=self.tolerance,
             patience=self.patience,
@@ -70,6 +71,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.model_.predict(X)).reshape(len(X), -1)
 
 
+@dataclass(eq=False, repr=False)
 class MLPClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     """A multi-layer perceptron for classes, trained by the cross-entropy.
 
@@ -92,9 +94,12 @@ class MLPClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             the perceptron.
         loss: a loss of `nodegrad.nn` by name, or a function of outputs and target.
         random_state: what the weights and the batches are drawn with.
+        class_weight: a weight for each class by its label, or "balanced" for classes of one weight.
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPClassifier":
+    class_weight: Any = None
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on rows and their classes, which may be numbers or text."""
         X, y = validate_data(self, X, y, dtype=float)
         check_classification_targets(y)
@@ -104,9 +109,10 @@ class MLPClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             raise ValueError(
                 f"MLPClassifier takes at least two classes; y has one class, {y[:1].tolist()[0]!r}."
             )
-        found = self._train(X, encoder.transform(y), len(self.classes_), "cross_entropy", sample_weight)
-        assert isinstance(found, MLPClassifier)
-        return found
+        if self.class_weight is not None:
+            given = 1.0 if sample_weight is None else np.asarray(sample_weight, float)
+            sample_weight = given * compute_sample_weight(self.class_weight, y)
+        return self._train(X, encoder.transform(y), len(self.classes_), "cross_entropy", sample_weight)
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class for each row."""
@@ -139,14 +145,11 @@ class MLPRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on rows and their targets: a number for each, or several."""
         X, y = validate_data(self, X, y, dtype=float, multi_output=True, y_numeric=True)
         self._flat = y.ndim == 1
-        outputs = 1 if self._flat else y.shape[1]
-        found = self._train(X, y, outputs, "mean_squared_error", sample_weight)
-        assert isinstance(found, MLPRegressor)
-        return found
+        return self._train(X, y, 1 if self._flat else y.shape[1], "mean_squared_error", sample_weight)
 
     def predict(self, X: Any) -> Any:
         """Return the outputs for each row."""
