@@ -258,3 +258,14 @@ def test_schedules_go_by_epochs_if_asked(compile):
     assert by_epochs[0].losses == by_steps[0].losses
     with pytest.raises(ValueError, match="fit says how many steps an epoch has"):
         by_epoch(exponential(0.1, 0.5))(0)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_an_epoch_without_batches_is_an_error(compile):
+    epochs = iter([[([X[0]], [Y[0]])]] * 4)  # two to compare, one to look at, one to train on
+    model = MLP(2, [4, 1], seed=1)
+
+    with pytest.raises(
+        ValueError, match="fit: X yields no batches in epoch 2. Return a new iterator each time"
+    ):
+        ng.fit(model, lambda: iter(next(epochs, [])), epochs=5, compile=compile)

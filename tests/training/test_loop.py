@@ -413,6 +413,11 @@ def test_invalid_settings_are_refused_before_anything_changes(settings, message)
     assert [(p.data, p.grad) for p in model.parameters()] == before
 
 
+def test_the_class_of_a_model_is_refused():
+    with pytest.raises(TypeError, match=r"fit takes a model, not its class: MLP\(\.\.\.\)"):
+        fit(MLP, LINE_X, LINE_Y)
+
+
 def test_predictions_that_are_not_probabilities_are_refused():
     with pytest.raises(ValueError, match="predictions are probabilities, 0 to 1; got .*output_activation"):
         fit(line(), LINE_X, [0, 1, 1, 0], loss="binary_cross_entropy")

@@ -87,8 +87,13 @@ class StreamBatches(Batches):
 
     def epoch(self, number: int) -> Iterator[Samples]:
         """Yield the batches of an epoch."""
+        batch = None
         for batch in self.source():
             yield self._samples(batch)
+        if batch is None:
+            raise ValueError(
+                f"fit: X yields no batches in epoch {number + 1}. Return a new iterator each time."
+            )
 
     def _samples(self, batch: Any) -> Samples:
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):

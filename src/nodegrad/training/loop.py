@@ -200,6 +200,8 @@ def chosen_optimizer(
         return optimizer
     remedy = "Or give an Optimizer: nodegrad.optim.SGD(model.parameters(), 0.01)."
     one_of("fit", "optimizer", optimizer, [*OPTIMIZERS, *SOLVERS], remedy)
+    if isinstance(model, type):
+        raise TypeError(f"fit takes a model, not its class: {model.__name__}(...).")
     if parameters is None and not hasattr(model, "parameters"):
         raise TypeError(
             f"fit: {getattr(model, '__name__', type(model).__name__)} has no parameters(). Say what to "
