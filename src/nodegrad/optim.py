@@ -208,7 +208,7 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, rate: Rate) -> None:
         for group in self.groups:
-            group.learning_rate = rate if callable(rate) else _check_rate(type(self).__name__, rate)
+            group.learning_rate = _checked_rate(type(self).__name__, rate)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -319,7 +319,7 @@ class Optimizer:
         rates = state.get("learning_rates", [None] * len(self.groups))
         if len(rates) != len(self.groups):
             raise ValueError(f"{user} takes rates of {len(self.groups)} groups; got {len(rates)}.")
-        checked = [rate if rate is None else _check_rate(user, rate) for rate in rates]
+        checked = [rate if rate is None else _checked_rate(user, rate) for rate in rates]
         self.states, self.steps = [_state(entry, user) for entry in states], steps
         for group, rate in zip(self.groups, checked, strict=True):
             if rate is not None and not callable(group.learning_rate):
@@ -352,7 +352,7 @@ class Group:
                 f"got {', '.join(entry)}."
             )
         self.parameters = _leaves(found, user)
-        self.learning_rate = rate if callable(rate) else _check_rate(user, rate)
+        self.learning_rate = _checked_rate(user, rate)
         self.settings = settings | own
         for name, setting in self.settings.items():
             _check_setting(user, name, setting)
@@ -361,7 +361,8 @@ class Group:
         """Return the learning rate of a step."""
         if not callable(self.learning_rate):
             return self.learning_rate
-        return _check_rate(f"{self.user}, step {step}", self.learning_rate(step))
+        rate = self.learning_rate(step)
+        return positive(f"{self.user}, step {step}", "learning_rate", rate, or_zero=True)
 
 
 def decay_weights_only(model: Any, weight_decay: float = 0.01) -> list[dict[str, Any]]:
@@ -561,20 +562,18 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
     return lambda step: follow(0) * (step + 1) / steps if step < steps else follow(step - steps)
 
 
-def by_epoch(schedule: Schedule) -> Schedule:
+class by_epoch:
     """Let `fit` follow a schedule by the number of the epoch, 0 first, instead of the step.
 
     >>> by_epoch(exponential(1.0, 0.5))
     by_epoch(exponential.<locals>.<lambda>)
     """
-    return _ByEpoch(schedule)
 
-
-class _ByEpoch:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule, self.steps_in_epoch = schedule, 0
 
     def __call__(self, step: int) -> float:
+        """Return the rate of a step; `fit` has set how many steps an epoch has."""
         if not self.steps_in_epoch:
             raise ValueError("by_epoch: fit says how many steps an epoch has. Outside of it, count epochs.")
         return self.schedule(step // self.steps_in_epoch)
@@ -651,8 +650,8 @@ def _check_setting(user: str, name: str, setting: Any) -> None:
             raise ValueError(f"{user}: {name} is {words}; got {setting!r}.")
 
 
-def _check_rate(user: str, rate: Any) -> float:
-    return positive(user, "learning_rate", rate, or_zero=True)
+def _checked_rate(user: str, rate: Rate) -> Rate:
+    return rate if callable(rate) else positive(user, "learning_rate", rate, or_zero=True)
 
 
 def _state(entry: Any, user: str) -> State:
