@@ -15,7 +15,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import data
-from nodegrad.nn import MLP, Dropout, Layer, Sequential
+from nodegrad.nn import MLP, Dropout, Layer, Module, Sequential
 from nodegrad.optim import SGD, Adam, decay_weights_only
 from nodegrad.training import metrics, native_steps
 from nodegrad.training.callbacks import CSVLog, ReduceOnPlateau
@@ -342,6 +342,24 @@ def test_dropout_is_the_same_eager_and_compiled_and_new_in_every_epoch():
         whole = sum((model(row).data - label) ** 2 for row, label in zip(X, Y, strict=True)) / 30
     assert compiled.validation_losses[0] == pytest.approx(whole, rel=1e-12)
     assert model.training
+
+
+class Doubling(Module):
+    def __init__(self):
+        self.body = MLP(2, [4, 1], "tanh", seed=1)
+
+    def forward(self, x):
+        return self.body(x) * (2.0 if self.training else 1.0)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_validation_is_in_evaluation_mode_whatever_a_module_does_in_it(compile):
+    history, model = run(model=Doubling(), validation=(X, Y), epochs=2, compile=compile)
+
+    with model.evaluating():
+        expected = sum((model(row).data - label) ** 2 for row, label in zip(X, Y, strict=True)) / 30
+    assert history.compiled == compile
+    assert history.validation_losses[-1] == pytest.approx(expected, rel=1e-12)
 
 
 def test_dropped_numbers_keep_their_mean():

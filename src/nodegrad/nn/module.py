@@ -4,8 +4,8 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any, Self, TypeVar, cast
 
@@ -13,6 +13,7 @@ from nodegrad import ops
 from nodegrad.files import load_json, read, save_json, written
 from nodegrad.graph import recording
 from nodegrad.inputs import plain
+from nodegrad.nn.predict import Predictor, evaluating, modules_of
 from nodegrad.value import FROZEN, RESET, Value
 
 __all__ = ["Module", "load"]
@@ -76,7 +77,8 @@ class Module:
 
     def parameters(self) -> list[Value]:
         """List the parameters of this module and its submodules to train, each once: all but frozen ones."""
-        return [parameter for _, parameter in self.named_parameters() if id(parameter) not in FROZEN]
+        frozen = {*FROZEN}
+        return [parameter for _, parameter in self.named_parameters() if id(parameter) not in frozen]
 
     def freeze(self, frozen: bool = True) -> None:
         """Leave the parameters of this module out of `parameters()`, so that nothing trains them; or undo it.
@@ -226,17 +228,9 @@ class Module:
         except (TypeError, ValueError) as error:
             raise ValueError(f"load: {path} does not fit this model. {error}") from error
 
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def evaluating(self) -> AbstractContextManager[None]:
         """Be in evaluation mode inside a with statement."""
-        before = [(module, module.training) for _, module in self.named_modules() if module.training]
-        for module, _ in before:
-            module.training = False
-        try:
-            yield
-        finally:
-            for module, _ in before:
-                module.training = True
+        return evaluating(modules_of(self))
 
     def predict(self, X: Any) -> Any:
         """Apply the module to every row of X, as plain numbers; compiled where there is much to do.
@@ -252,8 +246,6 @@ class Module:
             One output per row, of this module in evaluation mode: an array where X is an array or a data
             frame, otherwise a list.
         """
-        from nodegrad.nn.predict import Predictor
-
         return Predictor(self)(X)
 
     def __repr__(self) -> str:
@@ -290,7 +282,11 @@ def _contents(holder: Any, name: str, found: dict[int, tuple[str, Any]]) -> dict
     if members:
         found[id(holder)] = name, holder
         for key, item in members:
-            _contents(item, f"{name}.{key}" if name else str(key), found)
+            place = f"{name}.{key}" if name else str(key)
+            if type(item) is Value and item.op is None:  # which most members are
+                found.setdefault(id(item), (place, item))
+            else:
+                _contents(item, place, found)
     return found
 
 

@@ -1,7 +1,7 @@
-"""Predictions: a model applied to many rows, as plain numbers."""
+"""Predictions: a model in evaluation mode applied to many rows, as plain numbers."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nodegrad.data import rows
@@ -17,19 +17,18 @@ class Predictor:
     """A model in evaluation mode, compiled once if there are many rows."""
 
     def __init__(self, model: Callable[[Any], Any]) -> None:
-        self.model = model
+        self.model, self.modules = model, modules_of(model)
         self.compiled: Any = None
 
     def __call__(self, X: Any) -> Any:
         """Return an output per row: an array where X is an array, otherwise a list."""
         array = as_array(X, "predict")
-        count = len(X if array is None else array)
-        found = self._compiled(X if array is None else array) if count >= _WORTH_COMPILING else None
+        table = X if array is None else array
+        found = self._compiled(table) if len(table) >= _WORTH_COMPILING else None
         if found is None:
-            table = rows(X)
+            table = rows(table)
             try:
-                with evaluating(self.model):
-                    found = [plain_numbers(self.model(row)) for row in table]
+                found = [plain_numbers(self._output(row)) for row in table]
             except ValueError as error:
                 if hasattr(table[0], "__iter__"):
                     raise
@@ -40,6 +39,10 @@ class Predictor:
             return np.asarray(found)
         return found if isinstance(found, list) else found.tolist()
 
+    def _output(self, row: Any) -> Any:
+        with evaluating(self.modules):
+            return self.model(row)
+
     def _compiled(self, X: Any) -> Any:
         """Return the outputs as an array, or None where the model cannot be compiled."""
         try:
@@ -47,28 +50,31 @@ class Predictor:
 
             from nodegrad.compiler import compile
             from nodegrad.compiler.arguments import rows as spec_of
-        except ImportError:
-            return None
-        try:
-            self.compiled = self.compiled or compile(lambda row: evaluated(self.model, row))
+
+            self.compiled = self.compiled or compile(self._output)
             table = np.asarray(X)
-            spec = spec_of([table[:1].tolist()])[0]
-            return self.compiled.over(
-                spec, [np.ascontiguousarray(table.reshape(len(table), -1), float)], len(table)
-            )
-        except (TypeError, ValueError):
+            block = np.ascontiguousarray(table.reshape(len(table), -1), float)
+            return self.compiled.over(spec_of([table[:1].tolist()])[0], [block], len(table))
+        except (ImportError, TypeError, ValueError):
             return None
 
 
-def evaluated(model: Callable[[Any], Any], row: Any) -> Any:
-    """Return the output of a model in evaluation mode."""
-    with evaluating(model):
-        return model(row)
+def modules_of(model: Any) -> list[Any]:
+    """Return the modules that a model is made of; none for a function."""
+    return [module for _, module in model.named_modules()] if hasattr(model, "named_modules") else []
 
 
-def evaluating(model: Any) -> AbstractContextManager[None]:
-    """Put a model in evaluation mode inside a with statement, if it has that mode."""
-    return model.evaluating() if hasattr(model, "evaluating") else nullcontext()
+@contextmanager
+def evaluating(modules: Iterable[Any]) -> Iterator[None]:
+    """Put modules in evaluation mode inside a with statement."""
+    before = [module for module in modules if module.training]
+    for module in before:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in before:
+            module.training = True
 
 
 def plain_numbers(output: Any) -> Any:

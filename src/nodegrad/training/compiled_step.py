@@ -152,8 +152,7 @@ class CompiledStep(ArrayStep):
         self.known = self._row_sum(self.error, known)
         self.held_out = None
         if problem.held_out is not None:
-            same = len(problem.held_out.parts) == len(known.parts) and not problem.noisy
-            error = self.error if same else compile(problem.held_out_error)
+            error = self.error if problem.held_out_as_known() else compile(problem.held_out_error)
             self.held_out = self._row_sum(error, problem.held_out)
         self._native: dict[int, NativeSteps | None] = {}
 

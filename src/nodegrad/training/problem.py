@@ -7,7 +7,7 @@ from nodegrad.data import Samples
 from nodegrad.graph import topological_order
 from nodegrad.nn.layers import noise_from
 from nodegrad.nn.losses import LOSSES
-from nodegrad.nn.predict import evaluating, plain_numbers
+from nodegrad.nn.predict import evaluating, modules_of, plain_numbers
 from nodegrad.optim import Optimizer
 from nodegrad.training.ranks import Ranks
 from nodegrad.value import Value
@@ -36,8 +36,7 @@ class Problem:
         ranks: Ranks,
     ) -> None:
         self.model, self.loss, self.optimizer, self.ranks = model, loss, optimizer, ranks
-        self.known, self.held_out = known, held_out
-
+        self.known, self.held_out, self.modules = known, held_out, modules_of(model)
         self.weighted = len(known.parts) > 2
         self.noisy = False  # whether samples end with random numbers for dropout
 
@@ -49,9 +48,16 @@ class Problem:
 
     def held_out_error(self, row: Any, target: Any, *weight: Any) -> Any:
         """Return the loss of one sample in evaluation mode."""
-        with evaluating(self.model):
+        with evaluating(self.modules):
             found = self.loss(self.model(row), target)
         return weight[0] * found if weight else found
+
+    def held_out_as_known(self) -> bool:
+        """Return whether samples held out have the loss of others: evaluation mode makes no difference."""
+        if self.held_out is None or self.noisy or len(self.held_out.parts) != len(self.known.parts):
+            return False
+        sample = self.held_out[0]
+        return bool(self.held_out_error(*sample).data == self.error(*sample).data)
 
     def weigh(self) -> None:
         """Scale the weights of samples to mean 1 over all ranks: sums need no other divisor then.
@@ -79,7 +85,7 @@ class Problem:
         self.optimizer.check_frozen("fit")
         for part in filter(None, (self.known, self.held_out)):
             row, target, *_ = part[0]
-            with evaluating(self.model):
+            with evaluating(self.modules):
                 output = self.model(row)
             error = self.loss(output, target)
             if not isinstance(error, Value):
