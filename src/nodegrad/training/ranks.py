@@ -120,6 +120,10 @@ class Ranks:
         *total, count = self.sum(letters)
         return "".join(chr(int(code)) for code in total if code) if count <= 1 else f"{int(count)} ranks"
 
+    def any(self, answer: Callable[[], Any]) -> bool:
+        """Return whether the answer is yes on any rank."""
+        return bool(self.summed(lambda: [float(bool(answer()))], 1)[0])
+
     def together(self, work: Callable[[], Result]) -> Result:
         """Do something on every rank; if it fails on one, raise an error on all."""
         results: list[Result] = []

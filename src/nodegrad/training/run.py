@@ -56,7 +56,7 @@ class Run:
             | {"start of the parameters": [leaf.data for leaf in problem.optimizer.parameters]}
         )
         started = time.perf_counter() - self.history.seconds
-        self.history.reason = ""
+        self.history.reason = "" if self.done < settings.epochs else "max epochs"
         try:
             with problem.ranks.interrupted_together():
                 if step is None:
@@ -69,24 +69,19 @@ class Run:
                 del course[self.done :]
         except NotFinite as found:
             self.history.reason = "diverged"
-            warnings.warn(
-                f"fit: {found} in epoch {self.history.epochs + 1}{problem.ranks.not_finite()}, and training "
+            _warn(
+                f"{found} in epoch {self.history.epochs + 1}{problem.ranks.not_finite()}, and training "
                 "stopped; the model is as it was before that step. A smaller learning_rate, scaled data or a "
-                "max_gradient_norm may help.",
-                RuntimeWarning,
-                stacklevel=3,
+                "max_gradient_norm may help."
             )
         finally:
             self._push()
             self.history.compiled, self.history.seconds = self.step.compiled, time.perf_counter() - started
-        self._restore_best()
+        for leaf, number in zip(problem.optimizer.parameters, self.best[1], strict=False):
+            leaf.data = number
         losses = self.history.validation_losses
         if losses and not any(map(math.isfinite, losses)):
-            warnings.warn(
-                f"fit: the validation loss was {losses[-1]} after every epoch. Look at the validation data.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+            _warn(f"the validation loss was {losses[-1]} after every epoch. Look at the validation data.")
 
     @classmethod
     def check(cls, problem: Problem, settings: Settings) -> None:
@@ -95,13 +90,10 @@ class Run:
     # The loop.
 
     def _go(self) -> None:
-        settings, history = self.settings, self.history
-        left = settings.epochs - history.epochs
-        if left <= 0:
-            history.reason = "max epochs"
+        left = self.settings.epochs - self.history.epochs
         steps = None if self.batches.steps is None else self.batches.steps * left
-        with progress_bar(settings.progress, steps) as shown:
-            while not history.reason:
+        with progress_bar(self.settings.progress, steps) as shown:
+            while not self.history.reason:
                 self._epochs(shown)
 
     def _epochs(self, shown: Callable[[int, float], None]) -> None:
@@ -190,15 +182,13 @@ class Run:
 
     def _call(self) -> bool:
         """Call the callbacks and take over what they change; return whether one asks to stop."""
-        history, callbacks, ranks = self.history, self.settings.callbacks, self.problem.ranks
-
-        def call() -> list[float]:
-            return [float(sum([bool(each(history.epochs, history)) for each in callbacks]))]
-
-        answers = ranks.summed(call, 1)
+        history, callbacks = self.history, self.settings.callbacks
+        stop = self.problem.ranks.any(
+            lambda: sum([bool(each(history.epochs, history)) for each in callbacks])
+        )
         self.step.pull()
         self._agree()
-        return bool(answers[0])
+        return stop
 
     # Compiled or eager.
 
@@ -212,16 +202,16 @@ class Run:
             self.history.eager_because = "there is little to do"
             return
 
-        def fails() -> list[float]:
+        def fails() -> bool:
             try:
                 from nodegrad.training.compiled_step import CompiledStep
 
                 self.step = CompiledStep(problem)
             except Exception as error:
                 self._retreat(error)
-            return [float(not self.step.compiled)]
+            return not self.step.compiled
 
-        if problem.ranks.summed(fails, 1)[0] and self.step.compiled:
+        if problem.ranks.any(fails) and self.step.compiled:
             self._retreat(ValueError("another rank cannot compile"))
 
     def _do(self, batches: list[Batch]) -> list[Taken]:
@@ -254,17 +244,17 @@ class Run:
             "(such as an attribute the callback sets). Leave compile out."
         )
 
-        def differ() -> list[float]:
+        def differ() -> bool:
             nonlocal fault
             try:
-                return [float(not self.step.agrees())]
+                return not self.step.agrees()
             except Exception as error:
                 if self.settings.compile:
                     raise
                 fault = error
-                return [1.0]
+                return True
 
-        if self.problem.ranks.summed(differ, 1)[0]:
+        if self.problem.ranks.any(differ):
             self._retreat(fault, before)
 
     def _retreat(self, error: Exception, before: Any = None) -> None:
@@ -285,9 +275,9 @@ class Run:
             self.step.push()
             self.history.reason = "interrupted"
 
-    def _restore_best(self) -> None:
-        for leaf, number in zip(self.problem.optimizer.parameters, self.best[1], strict=False):
-            leaf.data = number
+
+def _warn(text: str) -> None:
+    warnings.warn(f"fit: {text}", RuntimeWarning, stacklevel=4)  # at the line that calls fit
 
 
 def _enough(parameters: int) -> int:
