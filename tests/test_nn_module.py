@@ -568,3 +568,11 @@ def test_an_optimizer_takes_no_step_with_parameters_that_were_frozen_later(kind)
     model.layers[0].freeze(False)
     optimizer.step()
     assert model.state_dict() != before
+
+
+@pytest.mark.parametrize("load", [lambda: MLP.load("model.json"), lambda: MLP(1, [1], seed=1).load()])
+def test_loading_without_a_model_or_a_file_says_what_to_write(load):
+    with pytest.raises(
+        TypeError, match=r"model\.load\(path\)\. To make the model, too, write nodegrad\.nn\.load"
+    ):
+        load()

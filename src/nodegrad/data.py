@@ -498,7 +498,7 @@ def _table(table: Any, name: str, user: str) -> Any:
 
 
 def _check_finite(array: Any, name: str, user: str) -> None:
-    """Look at every number, piece by piece: the array may be larger than memory."""
+    """Check every number, one piece after the other: the array may be larger than memory."""
     import numpy as np
 
     size = max(1, _PIECE // max(1, array[:1].size))
@@ -512,7 +512,7 @@ def _check_finite(array: Any, name: str, user: str) -> None:
 
 
 def _finite(entry: Any, place: str) -> Any:
-    """Turn an entry into a number or nested lists of numbers, or refuse it by its place.
+    """Return an entry as a number or nested lists of numbers, or refuse it and say where it is.
 
     Named tuples, dicts, data classes and the like stay what they are.
     """

@@ -1,9 +1,9 @@
 """Optimisers: update rules over any kind of number, learning-rate schedules, and gradient clipping.
 
 A rule is a function `(parameter, gradient, state, learning_rate, settings...) -> (parameter, state)`. It uses
-nothing but arithmetic, so floats, flat NumPy arrays and Values all do: the same rule updates one number, all
-parameters of a model at once, or records the update so that it can be differentiated or compiled. Every rule
-starts from the state ().
+arithmetic only, so it works with floats, flat NumPy arrays and Values: the same rule updates one number, or
+all parameters of a model at once, or records the update so that it can be differentiated or compiled. Every
+rule starts from the state ().
 """
 
 import math

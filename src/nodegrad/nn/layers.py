@@ -439,7 +439,7 @@ def _function(activation: Activation) -> Callable[[Any], Any]:
 
 
 def _lifted(x: Any, user: Module, size: int | None = None) -> list[Any]:
-    """List the inputs, with plain numbers made constants once for all neurons that read them."""
+    """List the inputs. Plain numbers become constants, once for all neurons that read them."""
     numbers = x if type(x) is list else as_list(x, type(user).__name__)
     if hasattr(numbers, "apply_op") or not hasattr(numbers, "__iter__"):
         numbers = [numbers]  # the one input of a neuron that has one

@@ -196,7 +196,7 @@ def _clamped(logarithm: Number) -> Number:
 
 
 def _weighted(user: str, target: Number, one: Callable[[], Number], zero: Callable[[], Number]) -> Number:
-    """Return target·one() + (1 - target)·zero(), where weight 0 silences even an infinity."""
+    """Return target·one() + (1 - target)·zero(), where a weight of 0 cancels even an infinity."""
     if isinstance(target, Value):
         return ops.strong_mul(target, one()) + ops.strong_mul(1.0 - target, zero())
     if target == 1.0:

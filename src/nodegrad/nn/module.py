@@ -4,10 +4,10 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import wraps
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self
 
 from nodegrad import ops
 from nodegrad.files import load_json, read, save_json, written
@@ -20,22 +20,6 @@ __all__ = ["Module", "load"]
 
 FORMAT, VERSION = "nodegrad model", 2
 _MADE_WITH = "_made_with"
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def _on_a_model(method: Method) -> Method:
-    """Let a method say what to write instead if it was called on a class."""
-
-    @wraps(method)
-    def checked(self: Any, *arguments: Any, **options: Any) -> Any:
-        if not isinstance(self, Module):
-            raise TypeError(
-                "load sets the parameters of a model: model.load(path). To make the model, too, write "
-                "nodegrad.nn.load(path)."
-            )
-        return method(self, *arguments, **options)
-
-    return cast(Method, checked)
 
 
 class Module:
@@ -133,8 +117,7 @@ class Module:
         """
         named = [entry for entry in _contents(self, "", {}).values() if isinstance(entry[1], Value)]
         if len(dict(named)) < len(named):
-            names = [name for name, _ in named]
-            twice = next(name for place, name in enumerate(names) if name in names[:place])
+            ((twice, _),) = Counter(name for name, _ in named).most_common(1)
             raise ValueError(
                 f"{type(self).__name__}: two parameters are named {twice!r}, and one would be lost when the "
                 "model is saved. Use keys and attributes that differ when written as text, without dots."
@@ -191,8 +174,8 @@ class Module:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all parameters to a file of readable JSON.
 
-        The file is written beside `path` first and then takes its place in one step, so it is never there in
-        part. Floats are written so that reading gives the same bits.
+        It is written to another file first, which then takes the place of `path` in one step, so that no one
+        reads a part of it. Floats are written so that reading gives the same bits.
         """
         with recording():
             content = {
@@ -203,14 +186,19 @@ class Module:
             }
             save_json(path, FORMAT, VERSION, content)
 
-    @_on_a_model
-    def load(self, path: str | os.PathLike[str]) -> None:
+    def load(self, path: str | os.PathLike[str] = "") -> None:
         """Set all parameters from a file that `save` wrote.
 
         Raises:
             OSError: if the file cannot be read.
             ValueError: if it is damaged or was saved from a different model; no parameter has changed then.
+            TypeError: if it is called on a class.
         """
+        if not path or not isinstance(self, Module):
+            raise TypeError(
+                "load sets the parameters of a model: model.load(path). To make the model, too, write "
+                "nodegrad.nn.load(path)."
+            )
         with recording():
             self._load(path, _content(path))
 

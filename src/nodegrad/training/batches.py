@@ -25,7 +25,7 @@ class Batches:
         """Prepare for the training, after the problem was checked."""
 
     def epoch(self, number: int) -> Iterable[Batch]:
-        """Return the batches of an epoch, counted from 0; the same ones whenever asked."""
+        """Return the batches of an epoch, counted from 0. Every call returns the same ones."""
         raise NotImplementedError
 
 

@@ -23,7 +23,7 @@ class CSVLog:
         self.path = Path(path)
 
     def __call__(self, epoch: int, history: History) -> None:
-        """Write the line of an epoch; that of the first begins a new file."""
+        """Write the line of an epoch. The first epoch begins a new file."""
         columns = history.history
         with open(self.path, "w" if epoch == 1 else "a", encoding="utf-8", newline="") as file:
             if epoch == 1:

@@ -1,4 +1,4 @@
-"""Metrics: how good predictions are, by numbers that people know."""
+"""Metrics: how good predictions are, in numbers that people know."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -9,14 +9,14 @@ from typing import Any
 
 from nodegrad.data import rows
 from nodegrad.inputs import as_array, one_of
-from nodegrad.nn.losses import LOSSES
+from nodegrad.nn.losses import binary_cross_entropy_with_logits, hinge
 
 __all__ = ()
 
 Metric = Callable[[Sequence[Any], Sequence[Any]], float]
 
-# Predictions of a single number mean class 1 from here on; by the name of the loss they were trained with.
-_THRESHOLDS = {"binary_cross_entropy_with_logits": 0.0, "hinge": 0.0}
+# A single number above this predicts class 1, by the loss that the model was trained with.
+_THRESHOLDS: dict[Any, float] = {binary_cross_entropy_with_logits: 0.0, hinge: 0.0}
 
 
 def accuracy(predictions: Sequence[Any], targets: Sequence[Any], threshold: float | None = None) -> float:
@@ -103,8 +103,7 @@ METRICS: dict[str, Callable[..., float]] = {"accuracy": accuracy, "r2": r2, "auc
 
 def chosen_metrics(metrics: Iterable[str | Metric], loss: Any) -> dict[str, Metric]:
     """Return metrics by name, with the threshold that goes with a loss."""
-    names = {function: name for name, function in LOSSES.items()}
-    threshold = _THRESHOLDS.get(names.get(loss, ""))
+    threshold = _THRESHOLDS.get(loss)
     found: dict[str, Metric] = {}
     for metric in [metrics] if isinstance(metrics, str) else metrics:
         if metric == "accuracy":

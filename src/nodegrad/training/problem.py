@@ -1,6 +1,7 @@
 """Problem: what a training minimises, checked before anything changes."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from nodegrad.data import Samples
@@ -23,22 +24,20 @@ class NotFinite(Exception):
     """A loss or a gradient is inf or nan; the message says which."""
 
 
+@dataclass(eq=False)
 class Problem:
     """A model, a loss, what is updated, and the samples: minimise the mean loss over them."""
 
-    def __init__(
-        self,
-        model: Callable[[Any], Any],
-        loss: Loss,
-        optimizer: Optimizer,
-        known: Samples,
-        held_out: Samples | None,
-        ranks: Ranks,
-    ) -> None:
-        self.model, self.loss, self.optimizer, self.ranks = model, loss, optimizer, ranks
-        self.known, self.held_out, self.modules = known, held_out, modules_of(model)
-        self.weighted = len(known.parts) > 2
-        self.noisy = False  # whether samples end with random numbers for dropout
+    model: Callable[[Any], Any]
+    loss: Loss
+    optimizer: Optimizer
+    known: Samples
+    held_out: Samples | None
+    ranks: Ranks
+    noisy: bool = False  # whether samples end with random numbers for dropout
+
+    def __post_init__(self) -> None:
+        self.modules, self.weighted = modules_of(self.model), len(self.known.parts) > 2
 
     def error(self, row: Any, target: Any, *more: Any) -> Any:
         """Return the loss of one sample, whose weight and random numbers come after its target."""
