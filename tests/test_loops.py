@@ -1,5 +1,6 @@
 """while_loop, scan and fori_loop: eager, compiled, mapped, differentiated to any order."""
 
+import functools
 import gc
 import math
 import weakref
@@ -491,6 +492,90 @@ def test_an_error_says_where_the_loop_is_that_keeps_state():
 
     with pytest.raises(ValueError, match=rf"scan at .*:{f.__code__.co_firstlineno + 2} .* into the state"):
         ng.compile(f)(1.0)
+
+
+def nested(inner_turn):
+    """Return a function of two loops, one in the other; `inner_turn` makes a turn of the inner one."""
+
+    def f(x):
+        kept = {}
+        return ng.while_loop(
+            lambda s: s < 10.0,
+            lambda s: ng.while_loop(lambda t: t < s + 1.0, lambda t: inner_turn(kept, x, s, t), s),
+            x,
+        )
+
+    return f
+
+
+@pytest.mark.parametrize(
+    "inner_turn",
+    [
+        lambda kept, x, s, t: t + (kept["x"] if "x" in kept else kept.setdefault("x", 2.0)),
+        lambda kept, x, s, t: t + functools.cache(lambda factor: ng.exp(x * factor))(0.5),  # of one turn only
+    ],
+)
+def test_a_cache_that_changes_nothing_is_followed(inner_turn, backend):
+    f = nested(inner_turn)
+    compiled = ng.compile(ng.value_and_grad(f), backend=backend, exact=True)
+
+    for x in (0.5, 1.5, 20.0):
+        assert compiled(x) == pytest.approx(ng.value_and_grad(f)(x))
+
+
+@pytest.mark.parametrize(
+    "inner_turn",
+    [
+        lambda kept, x, s, t: t + (kept["x"] if "x" in kept else kept.setdefault("x", ng.exp(x))),
+        lambda kept, x, s, t: t + (kept["s"] if "s" in kept else kept.setdefault("s", s * s)),
+        lambda kept, x, s, t: t + (kept["t"] if "t" in kept else kept.setdefault("t", t * t + 1.0)),
+        lambda kept, x, s, t: t + kept.setdefault("x", ng.exp(x)),
+        lambda kept, x, s, t: t + kept.setdefault("s", s),
+        lambda kept, x, s, t: (
+            t + kept.setdefault("f", functools.cache(lambda factor: ng.exp(x * factor)))(0.5)
+        ),
+    ],
+)
+@pytest.mark.parametrize("derive", [False, True])
+def test_a_cache_filled_inside_a_turn_is_refused_with_the_remedy(inner_turn, derive, backend):
+    f = nested(inner_turn)
+    compiled = ng.compile(ng.grad(f) if derive else f, backend=backend)
+
+    with pytest.raises(
+        ValueError, match=r"a cache.* make before the loop what all turns share|left the loop"
+    ):
+        compiled(0.5)
+
+
+hidden = ng.custom("hidden", math.sin, lambda x, out: ng.cos(x))
+shown = ng.custom("shown", lambda x: x * x + 1.0, lambda x, out: 2.0 * x)
+branching = ng.custom(
+    "branching", lambda x: x if x > 0.0 else -x, lambda x, out: ng.where(x > 0.0, 1.0, -1.0)
+)
+
+
+@pytest.mark.parametrize("operation", [hidden, shown, branching], ids=lambda operation: operation.name)
+@pytest.mark.parametrize("derive", [False, True])
+def test_a_custom_operation_is_called_in_the_turns_of_a_loop(operation, derive, backend):
+    def f(x):
+        x = ng.while_loop(lambda s: operation(s) < 0.9, lambda s: s + 0.2 * operation(s), x)
+        return ng.scan(lambda s, c: (c * operation(s - 0.5), s), x, [0.3, 0.5, 0.25])[0]
+
+    g = ng.grad(f) if derive else f
+    compiled = ng.compile(g, backend=backend, exact=True)
+    numbers = [0.1, 0.7, 2.0]
+
+    expected = [g(x) if derive else f(Value(x)).data for x in numbers]
+    assert [compiled(x) for x in numbers] == pytest.approx(expected, rel=1e-14)
+    np.testing.assert_allclose(compiled.map(numbers), expected, rtol=1e-14)
+
+
+def test_a_custom_operation_made_in_each_turn_is_refused_with_the_remedy(backend):
+    def turn(s, c):
+        return ng.custom("own", lambda v: v * v + 0.5, lambda v, out: 2.0 * v)(s) * c, None
+
+    with pytest.raises(ValueError, match="an operation that custom makes anew.* make before the loop"):
+        ng.compile(lambda x: ng.scan(turn, x, [0.3, 0.5])[0], backend=backend)(0.7)
 
 
 def test_a_scan_of_one_turn_is_that_turn(backend):

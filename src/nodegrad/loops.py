@@ -344,8 +344,9 @@ class _Repetition:
 def _keeps_state(user: str, roller: Roller) -> ValueError:
     return ValueError(
         f"{user} at {roller.line()} was given a function that does something else in each turn: Python keeps "
-        "what changes (a counter, an iterator, random numbers, a Value of the turn before). Compiled, one "
-        "recorded turn stands for all: put what changes into the state, or give scan a number for each turn."
+        "what changes (a counter, a cache, an iterator, random numbers, a Value of the turn before, an "
+        "operation that custom makes anew). Compiled, one recorded turn stands for all: put what changes "
+        "into the state, give scan a number for each turn, or make before the loop what all turns share."
     )
 
 

@@ -1,8 +1,11 @@
 """Arguments of compiled functions: keywords, defaults, static and shared ones."""
 
+import collections
+import functools
 import math
 import pickle
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -128,6 +131,92 @@ def test_compile_is_a_decorator():
     assert repeated.exact
 
 
+class Scale:
+    def __init__(self, factor):
+        self.factor = Value(factor)
+
+    @ng.compile(static=("self", "n"))
+    def power(self, x, n=2):
+        return self.factor * x**n
+
+    @staticmethod
+    @ng.compile
+    def double(x):
+        return 2.0 * x
+
+
+def test_methods_are_compiled_for_each_instance():
+    two, three = Scale(2.0), Scale(3.0)
+
+    assert [two.power(2.0), three.power(2.0), two.power(2.0, n=3), Scale.double(4.0)] == [
+        8.0,
+        12.0,
+        16.0,
+        8.0,
+    ]
+    assert Scale.power.stats()["traces"] == 3
+    two.factor.data = 5.0
+    assert two.power(2.0) == 20.0
+    assert Scale.power.map(two, [1.0, 2.0]).tolist() == [5.0, 20.0]
+
+
+def test_a_decorator_between_keeps_the_names_of_arguments(backend):
+    def doubled(f):
+        @functools.wraps(f)
+        def wrapper(*arguments, **keywords):
+            return 2.0 * f(*arguments, **keywords)
+
+        return wrapper
+
+    compiled = ng.compile(doubled(powers), static="n", backend=backend)
+
+    assert [compiled(2.0, 3), compiled(2.0, n=2), compiled(n=1, x=5.0)] == [14.0, 6.0, 2.0]
+    assert compiled.__name__ == "powers"
+
+
+def test_arguments_by_keyword_only_are_called_and_mapped(backend):
+    def f(*, x, y=3.0):
+        return x * y
+
+    compiled = ng.compile(f, backend=backend)
+
+    assert [compiled(x=2.0), compiled(y=1.0, x=2.0), compiled(x=2.0, y=4.0)] == [6.0, 2.0, 8.0]
+    assert compiled.map(x=[1.0, 2.0], y=5.0, shared="y").tolist() == [5.0, 10.0]
+
+
+def test_a_default_that_is_a_value_is_closed_over(backend):
+    weight = Value(5.0)
+
+    def f(x, w=weight):
+        return x * w
+
+    compiled = ng.compile(f, backend=backend)
+    found = [compiled(2.0), compiled(2.0, w=3.0)]
+    weight.data = 7.0
+
+    assert [*found, compiled(2.0), *compiled.map([1.0, 2.0])] == [10.0, 6.0, 14.0, 7.0, 14.0]
+    assert ng.grad(lambda w: compiled(2.0, w=w))(1.0) == 2.0
+
+
+def test_threads_may_call_with_any_static_values_and_ways():
+    def f(x, n, *, k=1.0):
+        return [x * i * k for i in range(n)] if x > 0 else (x,)
+
+    compiled = ng.compile(f, static="n", exact=True)
+    calls = [((-1.0) ** (i // 3) * (i + 1), i % 4 + 1) for i in range(400)]
+
+    with ThreadPoolExecutor(8) as executor:
+        found = list(executor.map(lambda call: compiled(*call, k=2.0), calls))
+
+    assert found == [f(*call, k=2.0) for call in calls]
+
+
+@pytest.mark.parametrize("make", [iter, lambda xs: (x for x in xs), set, collections.deque])
+def test_numbers_that_come_one_after_the_other_are_refused_with_the_remedy(make):
+    with pytest.raises(TypeError, match=r"as list\(\.\.\.\)"):
+        ng.compile(lambda xs: ng.sum(xs))(make([1.0, 2.0]))
+
+
 def test_values_pass_through_with_keywords():
     compiled = ng.compile(powers, static="n")
 
@@ -187,6 +276,9 @@ def test_arguments_that_are_not_numbers_are_refused_with_the_remedy(x):
         ),
         (lambda: ng.compile(scaled, static=7), ValueError, "static= names 7"),
         (lambda: ng.compile(powers, static="n")(1.0, [1]), TypeError, "static argument n"),
+        (lambda: ng.compile(powers, static="n")(1.0, ([1],)), TypeError, "static argument n"),
+        (lambda: ng.compile(powers, static="n")(1.0, Value(2.0)), TypeError, "static argument n"),
+        (lambda: ng.compile(lambda *xs: xs[0], static="xs"), ValueError, "static= names 'xs'"),
         (lambda: ng.compile(scaled).map([1.0], 2.0, shared="f"), ValueError, "shared= names 'f'"),
         (lambda: ng.compile(scaled).map([1.0], 2.0), ValueError, "shared="),
         (lambda: ng.compile(scaled).map(1.0, 2.0, shared=(0, 1)), ValueError, "all are in shared="),

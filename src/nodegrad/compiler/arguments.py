@@ -1,6 +1,6 @@
 """The arguments of `map`: check them, and lay them out as arrays [row, number]; and where its results go."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, Signature, signature
 from math import prod
@@ -178,7 +178,8 @@ def check_static(f: Callable[..., Any], static: Names) -> tuple[str, ...]:
         ValueError: if the function has no argument of such a name or position.
     """
     names = _listed(static)
-    known = list(signature_of(f).parameters) if names else []
+    parameters = signature_of(f).parameters.values() if names else ()
+    known = [x.name for x in parameters if x.kind not in (x.VAR_POSITIONAL, x.VAR_KEYWORD)]
     for each in names:
         if not (each in known if isinstance(each, str) else 0 <= each < len(known)):
             raise ValueError(f"compile: static= names {each!r}, but the arguments are {', '.join(known)}.")
@@ -239,8 +240,10 @@ def number_for(name: str, x: Any) -> float:
     try:
         return plain(x, "a compiled function")
     except TypeError as error:
+        several = isinstance(x, Iterable) and not isinstance(x, str | bytes)
         raise TypeError(
-            f"{error} An argument of {name} that is no number to compute with is named in static=: "
+            f"{error} {'Pass numbers that come one after the other as list(...). ' if several else ''}"
+            f"An argument of {name} that is no number to compute with is named in static=: "
             'compile(f, static="name").'
         ) from None
 

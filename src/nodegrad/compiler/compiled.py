@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import cached_property, partial, update_wrapper
 from inspect import Signature
+from types import MethodType
 from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
@@ -86,7 +87,7 @@ def compile(
             computes from its arguments and from Values it closes over is recorded. Without it, a decorator
             is returned.
         static: the name or names of arguments that are not numbers to compute with (text, None, an int for
-            `range`). The function is recorded again for each of their values.
+            `range`, the `self` of a method). The function is recorded again for each of their values.
         backend: "llvm" (native code), "numpy", or "auto": llvm where llvmlite is installed.
         exact: compute every row to the bit as eager code does. Otherwise operations may be contracted
             (a·b + c rounded once) and elementary functions be off by up to 4 ulp.
@@ -178,6 +179,9 @@ class Compiled:
         if shapes is not None and ways.straight is not None:
             self._straight[form, shapes] = ways.straight
         return build(found, 0, float)[0]
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)  # like any function in a class
 
     def map(
         self,
