@@ -87,8 +87,9 @@ def _folder() -> Path:
 def _library() -> str:
     """Tell this library from an edited one or another version."""
     root = Path(__file__).parents[3]
-    files = sorted([*root.glob("*.py"), *(root / "compiler").rglob("*.py")])
-    return repr([(file.name, found.st_mtime_ns, found.st_size) for file in files for found in [file.stat()]])
+    folders = [str(root), *[folder for folder, _, _ in os.walk(root / "compiler")]]
+    files = [file for folder in folders for file in os.scandir(folder) if file.name.endswith(".py")]
+    return repr(sorted([(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]))
 
 
 def _is_ours(found: os.stat_result) -> bool:
