@@ -2,7 +2,8 @@
 
 Loops that end when the numbers say so, pivoting, recursion and look-ups, over 10,000 rows (1,600 pixels for
 sphere tracing), with and without derivatives. Compiling is counted. A ratio below 1 is a gain; none should be
-above 1.1. Eager code is timed on a few hundred of the rows, before and after.
+above 1.1. Eager code is timed on a few hundred of the rows, before and after. "recorded" is what a row takes
+that is looked at for its way, relative to a row that is not; it should stay below 3.
 `PYTHONPATH=src python tests/benchmarks/bench_solvers.py [names]`
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import nodegrad as ng
+from nodegrad.trees import flatten
 
 Rows = Sequence[Any]  # an array for each argument
 
@@ -219,15 +221,28 @@ def compare(name: str, f: Callable[..., Any], rows: Rows, gradient: bool) -> Non
         part = table[start : start + step]
         few = part[:: max(1, len(part) // 10)]
         calls += seconds(lambda part=part: [called(*row) for row in part])  # type: ignore[misc]
-        taken = seconds(lambda few=few: [g(*(row if gradient else map(values, row))) for row in few])  # type: ignore[misc]
+        taken = seconds(lambda few=few: run(g, few, gradient))  # type: ignore[misc]
         eager += taken * len(part) / len(few)
     map_ = seconds(lambda: mapped.map(*rows))
     each = eager / len(table)
     found = called.stats(), mapped.stats()
+    some = table[:: len(table) // 50]
+    (ways,) = called.ways.values()
+    flat = [flatten(row)[0] for row in some]
+    turns = [
+        (seconds(lambda: list(map(ways.watch, flat))), seconds(lambda: run(g, some, gradient))) for _ in "123"
+    ]
+    recorded, plain = map(min, zip(*turns, strict=True))
     ways = " ".join(f"{s['traces']:3} ways {s['eager_rows']:6} eager" for s in found)
     title = f"{name}{', gradient' if gradient else ''}"
-    ratios = f"call {calls / eager:5.2f}, map {map_ / eager:5.2f}"
+    ratios = f"call {calls / eager:5.2f}, map {map_ / eager:5.2f}, recorded {recorded / plain:5.2f}"
     print(f"{title:34} eager {1e6 * each:8.1f} µs a row; {ratios}   {ways}", flush=True)
+
+
+def run(f: Callable[..., Any], table: Sequence[Any], gradient: bool) -> None:
+    """Run rows eagerly."""
+    for row in table:
+        f(*(row if gradient else map(values, row)))
 
 
 def values(argument: Any) -> Any:
