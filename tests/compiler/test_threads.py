@@ -111,10 +111,10 @@ def test_errors_of_the_prologue_are_raised_though_helpers_take_all_rows():
 
     looked_up = ng.custom("looked_up_once", value, lambda x, out: 1.0)
     program = Program(1, 1, (), [looked_up, ops.mul], [(1,), (0, 2)], [3])
-    part = backends.make(program, name="llvm", exact=False, threads=2).part("rows")
+    made = backends.make(program, name="llvm", exact=False, threads=2)
 
     with pytest.raises(KeyError, match="not in the table"):
-        part.borrow().start(np.array([200.0]))
+        made.rows([np.ones((3000, 1))], 3000, np.array([200.0]))
 
 
 def test_kernels_of_an_interrupted_compilation_are_not_taken_for_later_ones(monkeypatch):

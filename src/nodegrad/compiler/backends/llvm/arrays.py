@@ -103,11 +103,11 @@ class Runner:
         span = ctypes.addressof(context) + Context.start.offset
         places = widths if how == "sums" else [*widths, 0 if outputs == 1 else outputs]
         self.looker = Looker(look, places, span)
-        context.uniform, context.inputs = self.space.address_of_uniform, self.looker.table.ctypes.data
-        context.input_blocks, context.result_blocks = len(widths), 1
-        self.sums = np.empty(part.size)
+        context.once_count, context.uniform = self.space.prologue, self.space.address_of_uniform
+        context.inputs, context.input_blocks = self.looker.table.ctypes.data, len(widths)
+        context.result_blocks = 1
+        self.sums = np.empty(part.plan.size)
         context.results = (self.sums if how == "sums" else self.looker.table[4 * len(widths) :]).ctypes.data
-        self.starts = part.has_prologue or part.plan.parameters
 
     def run(self, arrays: Any, count: int, leaves: Any) -> Array | None:
         """Return the sums, or the outputs as [output, row]; None if the arrays are of another form.
@@ -122,10 +122,10 @@ class Runner:
             found = np.empty((*shape, count))
             if not self.looker.fit(count, *arrays, found.T):
                 return None
-        if self.starts:
-            if leaves.native:
-                leaves.write(self.space.address_of_uniform)
-            self.space.start(None if leaves.native else leaves.read())
+        if leaves.native:
+            leaves.write(self.space.address_of_uniform)
+        elif leaves.leaves:
+            self.space.uniform[: len(leaves.leaves)] = leaves.read()
         self.part.driver(self.space.address)
         if RAISED:
             raise_held()

@@ -35,7 +35,9 @@ _BLOCK_PER_SUM = 128
 _WORK = 6_000_000
 _WORK_PER_SUM = 500
 _MOST_PIECES = 16  # pieces that rows are cut into
-_CHANGING = struct.Struct(f"{len(WORDS) - WORDS.index('uniform')}q")  # the words that differ from run to run
+_CHANGING = struct.Struct(
+    f"{len(WORDS) - WORDS.index('once_count')}q"
+)  # the words that differ from run to run
 CALL = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 _drivers: set[native.Kernel] = set()  # kept for the next program: each needs them
 
@@ -106,7 +108,7 @@ class LlvmBackend:
     def bound(self, blocks: Sequence[Array], count: int) -> Callable[[Array], Array]:
         """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
         part, inputs = self.part("sums"), table_of(blocks)
-        room = partial(np.empty, part.size)
+        room = partial(np.empty, part.plan.size)
 
         def sums(parameters: Array) -> Array:
             return added(self._run(part, blocks, inputs, count, room, parameters)).take(part.outputs)
@@ -128,16 +130,16 @@ class LlvmBackend:
         The caller takes pieces too: whoever helps too late finds none left.
         """
         first = part.borrow()
-        first.start(parameters)
+        first.uniform[: len(parameters)] = parameters
         piece = part.piece(count)
-        if piece >= count:
-            results = room()
-            first.run(first, inputs, 0, count, count, results)
-            part.spaces.append(first)
-            return [results]
-        starts = range(0, count, piece)
-        waiting = iter(enumerate(starts))
+        starts = range(0, max(1, count), piece)
         found = [room() for _ in starts]
+        if len(found) == 1:
+            first.run(first, inputs, 0, count, count, found[0])
+            part.spaces.append(first)
+            return found
+        first.run(first, inputs, 0, 0, count, found[0])  # no rows: the prologue alone
+        waiting = iter(enumerate(starts))
 
         def work(_kept: Any = kept) -> None:  # a piece may outlast a caller who is interrupted
             own = part.borrow()
@@ -170,9 +172,7 @@ class LlvmBackend:
         if parameters:
             part.parameters.pack_into(space.uniform_memory, 0, *parameters)
         part.numbers.pack_into(space.row_memory, 0, *numbers)
-        if part.has_prologue:
-            part.driver(space.prologue_address)
-        part.driver(space.row_address)
+        part.driver(space.address)
         raise_held()
         found = part.results.unpack_from(space.result_memory)
         part.spaces.append(space)
@@ -191,8 +191,8 @@ class LlvmBackend:
                 numbers = each.reshape(-1) if type(each) is np.ndarray else array("d", each)
                 space.row[start : start + len(numbers)] = numbers
                 start += len(numbers)
-        space.start(parameters)
-        part.driver(space.row_address)
+        space.uniform[: len(parameters)] = parameters
+        part.driver(space.address)
         raise_held()
         found = space.result[: len(part.outputs)].copy()
         part.spaces.append(space)
@@ -210,9 +210,8 @@ class Part:
             linked.append(records.link(kernels[start : start + records.kernels]))
             start += records.kernels
         self.body, self.sums, self.once = linked
-        self.has_prologue = len(self.once[1]) > 0
-        self.lanes, self.outputs, self.size = planned.lanes, planned.outputs, planned.size
-        group = planned.varying * self.lanes * 8
+        self.outputs = np.ascontiguousarray(planned.outputs, np.int64)
+        group = planned.varying * planned.lanes * 8
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
         self.block = max(1, min(64, (_BLOCK + _BLOCK_PER_SUM * planned.size) // self.group_bytes))
         work = _WORK + _WORK_PER_SUM * planned.size
@@ -226,7 +225,7 @@ class Part:
         """Return how many rows a thread takes at once."""
         pieces = max(1, min(_MOST_PIECES, 2 * count // max(1, self.most)))
         pieces = 1 << pieces.bit_length() - 1  # two or four threads take as many each
-        return -(-count // (pieces * self.lanes)) * self.lanes
+        return -(-max(1, count) // (pieces * self.plan.lanes)) * self.plan.lanes
 
     def borrow(self) -> "Space":
         """Return memory to work in; append it to `spaces` when done."""
@@ -237,74 +236,55 @@ class Part:
 
 
 class Space:
-    """Memory that one thread works in: slots, sums and the context of the driver."""
+    """Memory that one thread works in: slots, and the context of the driver; at first, that of one row."""
 
     def __init__(self, part: Part) -> None:
         # No reference to the part: the cycle would delay freeing it. The caller keeps it alive.
         self.driver = part.driver
-        self.has_prologue = part.has_prologue
         program = part.plan
         self.varying = _aligned(part.block * part.group_bytes // 8 + 16)
         self.uniform = _aligned(program.uniform + 1)
         self.uniform[program.parameters :][: len(program.constants)] = program.constants
-        self.uniform_memory = _bytes_of(self.uniform)
-        self.outputs = np.ascontiguousarray(part.outputs, np.int64)
-        self.row = np.zeros(program.inputs + 1)
-        self.row_memory = _bytes_of(self.row)
-        self.result = np.zeros(len(part.outputs) + part.lanes)
-        self.result_memory = _bytes_of(self.result)
-        row, result = self.row[None, : program.inputs], self.result[None, : len(part.outputs)]
-        self.row_tables = table_of([row]), table_of([result])
-        self.address_of_uniform = address_of(self.uniform)
-        self.context, self.row_context, self.once = self._context(part), self._context(part), Context()
-        self.address, self.row_address, self.prologue_address = map(
-            ctypes.addressof, (self.context, self.row_context, self.once)
+        self.row, self.result = np.zeros(program.inputs + 1), np.zeros(len(part.outputs) + program.lanes)
+        self.uniform_memory, self.row_memory, self.result_memory = map(
+            _bytes_of, (self.uniform, self.row, self.result)
         )
-        _place(self.row_context, self.address_of_uniform, *self.row_tables, (0, 1, 1))
-        self.once.uniform = self.address_of_uniform
-        self.once.once, self.once.once_count, self.once.block = part.once[1].ctypes.data, len(part.once[1]), 1
-
-    def _context(self, part: Part) -> Context:
-        return Context(
+        self.address_of_uniform = address_of(self.uniform)
+        self.prologue = len(part.once[1])
+        self.context = Context(
             records=part.body[1].ctypes.data,
             record_count=len(part.body[1]),
             sum_records=part.sums[1].ctypes.data,
             sum_count=len(part.sums[1]),
             varying=self.varying.ctypes.data,
             group_bytes=part.group_bytes,
-            outputs=self.outputs.ctypes.data,
+            outputs=part.outputs.ctypes.data,
             block=part.block,
+            once=part.once[1].ctypes.data,
         )
-
-    def start(self, parameters: Array | None) -> None:
-        """Take over the parameters (None: they are there) and compute what depends on them alone."""
-        if parameters is not None:
-            self.uniform[: len(parameters)] = parameters
-        if self.has_prologue:
-            self.driver(self.prologue_address)
-            raise_held()
+        self.address = ctypes.addressof(self.context)
+        row, result = self.row[None, : program.inputs], self.result[None, : len(part.outputs)]
+        self.tables = table_of([row]), table_of([result])
+        self.place(self, self.tables[0], 0, 1, 1, self.tables[1])
 
     def place(self, first: "Space", inputs: Table, start: int, stop: int, count: int, results: Any) -> None:
-        """Set what the next run reads and writes; uniform slots are those of the space that was started.
+        """Set what the next run reads and writes; uniform slots are those of `first`, which computes them.
 
         Results are an array for sums, a table of blocks for rows.
         """
-        _place(self.context, first.address_of_uniform, inputs, results, (start, stop, count))
+        if type(results) is array:
+            to, blocks = results.buffer_info()[0], len(results) // 4
+        else:
+            to, blocks = address_of(results), 0
+        words = self.prologue if first is self else 0, first.address_of_uniform, inputs.buffer_info()[0]
+        more = len(inputs) // 4, to, blocks, start, stop, count
+        _CHANGING.pack_into(self.context, Context.once_count.offset, *words, *more)
 
     def run(self, first: "Space", inputs: Table, start: int, stop: int, count: int, results: Any) -> None:
         """Run rows start..stop of `count`."""
         self.place(first, inputs, start, stop, count, results)
         self.driver(self.address)
         raise_held()
-
-
-def _place(context: Context, uniform: int, inputs: Table, results: Any, span: tuple[int, int, int]) -> None:
-    if type(results) is array:
-        to, blocks = results.buffer_info()[0], len(results) // 4
-    else:
-        to, blocks = address_of(results), 0
-    words = uniform, inputs.buffer_info()[0], len(inputs) // 4, to, blocks
-    _CHANGING.pack_into(context, Context.uniform.offset, *words, *span)
 
 
 def _processors() -> int:

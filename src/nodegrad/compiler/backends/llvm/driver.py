@@ -10,16 +10,16 @@ __all__ = ()
 
 WORDS = (
     *("records", "record_count", "sum_records", "sum_count", "varying", "group_bytes"),
-    *("outputs", "block", "once", "once_count"),
+    *("outputs", "block", "once"),
     # These differ from run to run.
-    *("uniform", "inputs", "input_blocks", "results", "result_blocks", "start", "stop", "rows"),
+    *("once_count", "uniform", "inputs", "input_blocks", "results", "result_blocks", "start", "stop", "rows"),
 )
 
 
 class Context(ctypes.Structure):
     """The words that a driver is called with.
 
-    A driver runs the records of the prologue (`once`) first, of which there are none if rows follow.
+    A driver runs `once_count` records of the prologue (`once`) first.
     `inputs` and `results` lead to tables of blocks: arrays [row, number], each as (address, bytes from row to
     row, bytes from number to number, numbers in a row). For sums, `results` leads to the sums, in tiles.
     """

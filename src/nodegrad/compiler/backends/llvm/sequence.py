@@ -4,7 +4,6 @@ Each turn runs the same stages. A stage runs a program over rows, copies numbers
 number is not finite. What differs from turn to turn stands in tables that a copy advances through.
 """
 
-import ctypes
 from array import array
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +49,7 @@ class _Loop:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """Calls a driver or a prologue. Record: itself, function, context."""
+    """Calls a driver. Record: itself, function, context."""
 
     def write(self, body: Body) -> str:
         """Write the function."""
@@ -113,18 +112,12 @@ class Placed:
         self.part = backend.part("sums" if out is None else "rows")
         self.space = self.part.borrow()  # and never given back: a sequence may run at any time
         self.kept = blocks, out
-        self.sums, self.results = np.zeros(self.part.size), np.zeros(len(self.part.outputs))
+        self.sums, self.results = np.zeros(self.part.plan.size), np.zeros(len(self.part.outputs))
         self.tables = table_of(blocks), self.sums if out is None else table_of(out)
         self.parameters = self.space.uniform
         self.space.place(self.space, self.tables[0], 0, count, count, self.tables[1])
         words = np.frombuffer(memoryview(self.space.context), np.int64)
         self.span = words[_SPAN : _SPAN + 3]  # first row, row after the last, rows there are
-
-    def calls(self) -> list[tuple[int, int]]:
-        """List what runs the program: functions and what they are called with, by address."""
-        prologue = [self.space.prologue_address] if self.part.has_prologue else []
-        driver = ctypes.cast(self.part.driver, ctypes.c_void_p).value or 0
-        return [(driver, context) for context in [*prologue, self.space.address]]
 
 
 class Sequence:
@@ -140,8 +133,7 @@ class Sequence:
     def run_program(self, placed: Placed) -> None:
         """Add: run a program over its rows."""
         self.kept.append(placed)
-        for function, context in placed.calls():
-            self._add(_Call(), function, context)
+        self._add(_Call(), placed.part.kernels[0].address, placed.space.address)
         if len(placed.sums):
             self.take(placed.sums, placed.results, placed.part.outputs)
 
