@@ -18,8 +18,8 @@ from nodegrad.inputs import described, plain
 from nodegrad.loops import left_by, repeat, rolling, split
 from nodegrad.observers import tell_read
 from nodegrad.ops import div, gt, lt, where
-from nodegrad.sweep import forward_sweep, reverse_sweep
-from nodegrad.trees import LEAF, Spec, Tree, build, flatten
+from nodegrad.sweep import reverse_sweep
+from nodegrad.trees import LEAF, Tree, build, flatten
 from nodegrad.value import Value, as_value, stand_in
 
 __all__ = ["fixed_point", "root"]
@@ -65,10 +65,11 @@ def root(f: Callable[[Tree], Tree], start: Tree) -> Tree:
     if isinstance(start, tuple):
         if len(start) != 2:
             raise TypeError(f"root takes a bracket as a pair (lo, hi); got {described(start)}.")
-        low, high = (x if rolling() else _plain("root", x) for x in start)
-        remedy = "In a bracket, f must have another sign at each end."
-        return _solve("root", f, low, lambda evaluate, _: _bracketed(evaluate, low, high), remedy)
-    return _solve("root", f, start, _newton, "Try another start; for one number, a bracket (lo, hi).")
+        search = _Search("root", f, start[0], "In a bracket, f must have another sign at each end.")
+        high = search.number(start[1])
+        return search.solve(lambda first: _bracketed(search.evaluate, first[0], high))
+    search = _Search("root", f, start, "Try another start; for one number, a bracket (lo, hi).")
+    return search.solve(lambda first: _newton(search.evaluate, first))
 
 
 def fixed_point(f: Callable[[Tree], Tree], start: Tree) -> Tree:
@@ -89,17 +90,17 @@ def fixed_point(f: Callable[[Tree], Tree], start: Tree) -> Tree:
     Raises:
         TypeError: if f does not return as many numbers as x has.
     """
+    remedy = "Try another start, or root."
+    settling = _Search("fixed_point", f, start, remedy)
 
     def left(x: Tree) -> list[Number]:
         return [a - b for a, b in zip(flatten(x)[0], flatten(f(x))[0], strict=False)]
 
-    def find(evaluate: Evaluate, first: list[Number]) -> tuple[list[Number], Number]:
-        spec = flatten(start)[1]
-
+    def find(first: list[Number]) -> tuple[list[Number], Number]:
         def moved(x: list[Number]) -> list[Number]:
             if rolling():
-                return _called("fixed_point", f, spec, x)
-            return [y._data for y in _called("fixed_point", f, spec, [*map(stand_in, x)])]
+                return settling.called(x)
+            return [y._data for y in settling.called([*map(stand_in, x)])]
 
         def more(state: Any) -> Number:
             x, after, turns = state
@@ -107,73 +108,92 @@ def fixed_point(f: Callable[[Tree], Tree], start: Tree) -> Tree:
             return lt(turns, float(_FIXED_TURNS)) * gt(ops.sum(*far), 0.0)
 
         _, settled, _ = repeat(more, lambda s: (s[1], moved(s[1]), s[2] + 1.0), (first, moved(first), 0.0))
-        return _newton(evaluate, settled)
+        return _newton(search.evaluate, settled)
 
-    return _solve("fixed_point", left, start, find, "Try another start, or root.")
-
-
-Find = Callable[[Evaluate, list[Number]], tuple[list[Number], Number]]  # the solution, and whether it is one
+    search = _Search("fixed_point", left, start, remedy)
+    return search.solve(find)
 
 
-def _solve(user: str, f: Callable[[Tree], Tree], start: Tree, find: Find, remedy: str) -> Tree:
-    """Find a solution and make it an operation of what f closes over."""
-    leaves, spec = flatten(start)
-    compiled = rolling()
-    first = [x if compiled and isinstance(x, Value) else _plain(user, x) for x in leaves]
+class _Search:
+    """A search for a solution of f(x) = 0, for a user's function that asked for it."""
 
-    def evaluate(x: Sequence[Number]) -> tuple[list[Number], list[list[Number]]]:
-        return _evaluate(user, f, spec, x, floats=not compiled)
+    def __init__(self, user: str, f: Callable[[Tree], Tree], start: Tree, remedy: str) -> None:
+        self.user, self.f, self.remedy = user, f, remedy
+        self.start, self.spec = flatten(start)
 
-    x, found = find(evaluate, first)
-    x = [where(found, each, math.nan) for each in x]
-    if not compiled and not found:
-        warnings.warn(f"{user} found no solution; the result is nan. {remedy}", RuntimeWarning, stacklevel=3)
-    return build(spec, _recorded(user, f, spec, x))
+    def number(self, x: Any) -> Number:
+        """Return a number to start from; compiled, a Value stays one."""
+        if not isinstance(x, Value):
+            return plain(x, self.user)
+        if rolling():
+            return x
+        self.tell_used(x)
+        return x._data
+
+    def tell_used(self, x: Value) -> None:
+        """Tell observers that the search looked at a number; compiled, it is a loop that looks at none."""
+        if not rolling():
+            tell_read(x, f"calls {self.user}() where it cannot be compiled")
+
+    def solve(self, find: Callable[[list[Number]], tuple[list[Number], Number]]) -> Tree:
+        """Find a solution, of which `find` also says whether it is one, and make it operations."""
+        x, found = find([self.number(x) for x in self.start])
+        x = [where(found, each, math.nan) for each in x]
+        if not rolling() and not found:
+            message = f"{self.user} found no solution; the result is nan. {self.remedy}"
+            warnings.warn(message, RuntimeWarning, stacklevel=3)
+        return build(self.spec, self.recorded(x))
+
+    def called(self, x: Sequence[Number]) -> list[Value]:
+        """Return the numbers f gives for x, as Values: as many as x has."""
+        try:
+            y = self.f(build(self.spec, x))
+        except TypeError as error:
+            if self.spec != LEAF:
+                note = f"{self.user} calls its function with all {len(x)} numbers at once, as start has them."
+                error.add_note(note)
+            raise
+        numbers = flatten(y)[0]
+        if len(numbers) != len(x):
+            raise TypeError(
+                f"{self.user} takes a function that returns as many numbers as it takes, {len(x)}; this one "
+                f"returned {described(y)}."
+            )
+        return [as_value(x, self.user) for x in numbers]
+
+    def evaluate(self, x: Sequence[Number]) -> tuple[list[Number], list[list[Number]]]:
+        """Return f(x) and its Jacobian: floats, or Values where the search is compiled."""
+        since, floats = clock.tick(), not rolling()
+        variables = [stand_in(each) if floats else ops.identity(as_value(each)) for each in x]
+        y = self.called(variables)
+        slopes = _slopes(topological_order(*y, since=since), y, variables, floats)
+        return [each._data if floats else each for each in y], slopes
+
+    def recorded(self, x: list[Number]) -> list[Number]:
+        """Make what was found operations of what f closes over; if that is nothing, return it as it is."""
+        given = [as_value(each) for each in x]
+        variables = [stand_in(each._data) for each in given]
+        since = clock.tick()
+        y = self.called(variables)
+        left_by(variables, self.user)
+        walk = topological_order(*y, since=since, constants=False)
+        # What f makes itself is inside, so only what was there before is an operand.
+        inside = {*variables, *[node for node in walk if node.op is not None and node._time >= since]}
+        solution = Solution(self.user, variables, y, *split(walk, y, inside))
+        for each in solution.outside:
+            self.tell_used(each)
+        if not solution.outside and not any(isinstance(each, Value) for each in x):
+            return x
+        return solution.nodes((*given, *solution.outside))
 
 
-def _plain(user: str, x: Any) -> float:
-    if not isinstance(x, Value):
-        return plain(x, user)
-    _tell_used(user, x)
-    return x._data
-
-
-def _tell_used(user: str, x: Value) -> None:
-    """Tell observers that the search looked at a number; compiled, it is a loop that looks at none."""
-    if not rolling():
-        tell_read(x, f"calls {user}() where it cannot be compiled")
-
-
-def _called(user: str, f: Callable[[Tree], Tree], spec: Spec, x: Sequence[Number]) -> list[Value]:
-    """Return the numbers f gives for x, as Values: as many as x has."""
-    try:
-        y = f(build(spec, x))
-    except TypeError as error:
-        if spec != LEAF:
-            error.add_note(f"{user} calls its function with all {len(x)} numbers at once, as start has them.")
-        raise
-    numbers = flatten(y)[0]
-    if len(numbers) != len(x):
-        raise TypeError(
-            f"{user} takes a function that returns as many numbers as it takes, {len(x)}; this one returned "
-            f"{described(y)}."
-        )
-    return [as_value(x, user) for x in numbers]
-
-
-def _evaluate(
-    user: str, f: Callable[[Tree], Tree], spec: Spec, x: Sequence[Number], floats: bool
-) -> tuple[list[Number], list[list[Number]]]:
-    """Return f(x) and its Jacobian, as floats or as Values."""
-    since = clock.tick()
-    variables = [stand_in(each) for each in x] if floats else [ops.identity(as_value(each)) for each in x]
-    y = _called(user, f, spec, variables)
-    order = topological_order(*y, since=since)
-    columns = []
-    for variable in variables:
-        tangents = forward_sweep(order, {variable: 1.0}, dependents(order, [variable]), floats)
-        columns.append([tangents.get(each, 0.0) for each in y])
-    return [each._data if floats else each for each in y], [list(row) for row in zip(*columns, strict=True)]
+def _slopes(
+    order: Sequence[Value], y: Sequence[Value], x: Sequence[Value], floats: bool = False
+) -> list[list[Number]]:
+    """Return the Jacobian of y by x, a row for each y."""
+    active = dependents(order, x)
+    swept = [reverse_sweep(order, {each: 1.0}, active, floats) for each in y]
+    return [[adjoints.get(each, 0.0) for each in x] for adjoints in swept]
 
 
 # Finding it. All of this works on floats and on Values.
@@ -282,24 +302,6 @@ def _linear(matrix: list[list[Number]], columns: list[list[Number]]) -> list[lis
 # What is found, as operations.
 
 
-def _recorded(user: str, f: Callable[[Tree], Tree], spec: Spec, x: list[Number]) -> list[Number]:
-    """Make what was found operations of what f closes over; if that is nothing, return it as it is."""
-    given = [as_value(each) for each in x]
-    variables = [stand_in(each._data) for each in given]
-    since = clock.tick()
-    y = _called(user, f, spec, variables)
-    left_by(variables, user)
-    walk = topological_order(*y, since=since, constants=False)
-    # What f makes itself is inside, so only what was there before is an operand.
-    inside = {*variables, *[node for node in walk if node.op is not None and node._time >= since]}
-    solution = Solution(user, variables, y, *split(walk, y, inside))
-    for each in solution.outside:
-        _tell_used(user, each)
-    if not solution.outside and not any(isinstance(each, Value) for each in x):
-        return x
-    return solution.nodes((*given, *solution.outside))
-
-
 class Solution(Whole):
     """A solution of f(x) = 0 for as many numbers as f takes.
 
@@ -332,10 +334,8 @@ class Solution(Whole):
         read = [*self.variables, *self.outside]
         again: dict[Value, Value] = dict(zip(read, [*x, *operands[self.count :]], strict=True))
         remake(self.order, again)
-        order, sources = [again[node] for node in self.order], [*x, *[operands[place] for place in by]]
-        active = dependents(order, sources)
-        swept = [reverse_sweep(order, {again.get(each, each): 1.0}, active, floats=False) for each in self.y]
-        slopes = [[adjoints.get(each, 0.0) for each in sources] for adjoints in swept]
+        order, y = [again[node] for node in self.order], [again.get(each, each) for each in self.y]
+        slopes = _slopes(order, y, [*x, *[operands[place] for place in by]])
         matrix = [row[: self.count] for row in slopes]
         columns = [[-row[self.count + at] for row in slopes] for at in range(len(by))]
         found = dict(zip(by, _linear(matrix, columns), strict=True))
