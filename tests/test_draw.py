@@ -282,6 +282,17 @@ def test_a_one_node_dot_opens_into_products_and_a_sum():
     assert ["data 31", "grad 1", "Σ"] in opened
 
 
+def test_a_sum_of_many_products_in_a_gradient_opens_too():
+    x, weights = Value(2.0), [Value(float(index)) for index in range(1, 10)]
+    slope = ng.grad(lambda x: ng.sum([ng.sin(x * weight) for weight in weights]))(x)
+    slope.backward()
+
+    opened = texts(own(slope, open_dots=True))
+    assert not [text for text in opened if "·" in text]
+    assert len([text for text in opened if "Σ" in text]) == 1
+    assert "cos(" in str(ng.explain(slope))
+
+
 def test_depth_and_limit_leave_stubs():
     x = Value(1.0, label="x")
     y = x

@@ -12,7 +12,7 @@ from nodegrad import special
 PACKAGE = Path(ng.__file__).parent
 FOLDERS = ["nodegrad", "nodegrad.compiler", "nodegrad.nn", "nodegrad.show", "nodegrad.training"]
 
-PARTIALS_OWN = {"one_minus_square", "direction", "strong_mul", "zero_mul", "strong_factor"}
+PARTIALS_OWN = {"one_minus_square", "direction", "strong_mul", "strong_dot", "zero_mul", "strong_factor"}
 
 
 def test_every_public_name_is_there():

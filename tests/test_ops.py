@@ -93,6 +93,7 @@ REFERENCE = {
     "one_minus_square": lambda x: 1 - x * x,
     "direction": lambda x, y: x / mpmath.sqrt(x * x + y * y),
     "strong_mul": lambda adjoint, partial: adjoint * partial,
+    "strong_dot": lambda *xs: mpmath.fdot(xs[: len(xs) // 2], xs[len(xs) // 2 :]),
     "zero_mul": lambda x, y: x * y,
     "strong_factor": lambda adjoint, partial: partial,
 }

@@ -269,6 +269,51 @@ def test_symbolic_adjoints_can_be_differentiated_again():
     assert (first.data, second.data, third) == (108.0, 108.0, 72.0)
 
 
+def read_by(count, scale=1.0):
+    """Build (x, out): a node x that `count` others read, through a factor and by itself."""
+    x = Value(0.7)
+    weights = [Value(scale * (0.3 + index)) for index in range(count)]
+    return x, ng.sum([ng.sin(weight * x) for weight in weights] + [x])
+
+
+@pytest.mark.parametrize(("count", "operation"), [(6, "add"), (7, "strong_dot"), (50, "strong_dot")])
+def test_many_products_that_come_to_a_node_are_one_operation(count, operation):
+    x, out = read_by(count)
+    order = topological_order(out)
+
+    found = reverse_sweep(order, {out: 1.0}, floats=False)[x]
+
+    assert found.op.name == operation
+    assert found.data == reverse_sweep(order, {out: 1.0})[x]  # to the bit: in the same order
+
+
+@pytest.mark.parametrize("count", [6, 7, 50])
+def test_sums_of_many_products_can_be_differentiated_again(count):
+    def f(x):
+        return ng.sum([ng.sin((0.3 + index) * x) * ng.exp(x) for index in range(count)])
+
+    second = ng.grad(ng.grad(f))(0.7)
+    expected = sum(
+        (1.0 - w * w) * math.sin(w * 0.7) + 2.0 * w * math.cos(w * 0.7)
+        for w in (0.3 + index for index in range(count))
+    )
+    assert second == pytest.approx(math.exp(0.7) * expected, rel=1e-12)
+    assert ng.hvp(f, (0.7,), (1.0,))[0] == pytest.approx(second, rel=1e-12)
+    ng.check_grad(f, 0.7, order=3)
+
+
+@pytest.mark.parametrize("count", [3, 20])
+def test_zeros_among_many_products_are_strong_in_every_order(count):
+    def f(x):
+        return ng.sum([ng.where(x > 0.0, ng.sqrt(x) * x, 0.0) * (1.0 + index) * x for index in range(count)])
+
+    def g(x, y):  # as many adjoints of y are 0 beside an infinite partial
+        return ng.sum([(x + index) * ng.sqrt(y) * 0.0 for index in range(count)]) + y
+
+    assert [ng.grad(f)(0.0), ng.grad(ng.grad(f))(-1.0), ng.grad(ng.grad(ng.grad(f)))(-1.0)] == [0.0] * 3
+    assert ng.grad(ng.grad(g, argnums=1), argnums=1)(1.0, 0.0) == 0.0
+
+
 def test_a_long_chain_is_swept_without_recursion():
     x = Value(1.0)
     out = x

@@ -232,6 +232,16 @@ def _dot(*operands: float) -> float:
     return reduce(operator.add, map(operator.mul, operands[:half], operands[half:])) if half else 0.0
 
 
+def _strong_dot(*operands: float) -> float:
+    half = len(operands) // 2
+    return reduce(operator.add, map(_strong_mul, operands[:half], operands[half:])) if half else 0.0
+
+
+def _strong_factors(operands: Sequence[Any]) -> tuple[Any, ...]:
+    half = len(operands) // 2
+    return (*map(strong_factor, operands[:half], operands[half:]), *operands[:half])
+
+
 def _take(index: float, *table: float) -> float:
     """Return the entry of a table at an index, rounded down; nan outside the table."""
     return table[int(index)] if 0.0 <= index < len(table) else nan
@@ -362,9 +372,11 @@ direction = Op("direction", "x/hypot", _direction,    (lambda x, y, out: div(squ
 # The chain rule's own product, used by the sweeps over Values. A zero adjoint is a strong zero: 0·inf = 0·nan = 0.
 # Its partial for the adjoint keeps a finite partial even where the adjoint is 0: x·exp(x) keeps its second derivative.
 # It selects: a zero factor is as strong in the next sweep, even if products along a branch not taken overflow.
-# Where a zero of the other factor is as strong, the product is zero_mul.
+# Where a zero of the other factor is as strong, the product is zero_mul. A sum of many such products is strong_dot.
 strong_mul = Op("strong_mul", "*",  _strong_mul,      (lambda a, p, out: strong_factor(a, p), lambda a, p, out: a),
                                                       _RR, selects=True)
+strong_dot = Op("strong_dot", "·",  _strong_dot,      lambda operands, out: _strong_factors(operands),
+                                                      _RR + _RR, selects=True)
 zero_mul   = Op("zero_mul",   "*",  _zero_mul,        (lambda a, p, out: strong_factor(a, p),
                                                        lambda a, p, out: strong_factor(p, a)),
                                                       _RR, commutative=True, selects=True)
@@ -377,8 +389,9 @@ strong_factor = Op("strong_factor", "finite", _strong_factor,
 # A number written in the code. Not a row: it has no operands and is never differentiated.
 constant = Op("constant", "", lambda: nan, (), ())
 
-PRIVATE = {one_minus_square, direction, strong_mul, zero_mul, strong_factor}  # no names for users
+PRIVATE = {one_minus_square, direction, strong_mul, strong_dot, zero_mul, strong_factor}  # no names for users
 COMPARISONS = {lt, le, gt, ge, eq, ne}  # their results are 0 or 1
+PRODUCTS = {dot: mul, strong_dot: strong_mul}  # what a contraction adds up
 
 TABLE: dict[str, Op] = {}
 

@@ -8,7 +8,9 @@ What does not influence the output contributes nothing, even where another facto
 downstream is a strong zero, and so is a zero partial of an operation that selects (`where`, `relu` ...).
 """
 
+import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from nodegrad import ops
@@ -21,6 +23,7 @@ Number = Any  # a float or a Value
 Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Number]], None]
 
 watchers: list[Watcher] = []  # called after every sweep with its direction, order, seeds and result
+_MANY = 8  # terms that are recorded as one operation; of fewer, pictures show each product and sum
 
 
 def reverse_sweep(
@@ -40,18 +43,51 @@ def reverse_sweep(
     Returns:
         The adjoints by node. A node that is absent has adjoint 0.
     """
-    adjoints = dict(seeds)
+    adjoints: dict[Any, Number] = {}
+    terms: dict[Any, Any] = dict(seeds)  # what has come to the nodes that are still to be visited
     for node in reversed(order):
-        adjoint = adjoints.get(node, 0.0)
+        op = node.op
+        if op is None or node not in terms:
+            continue
+        adjoint = adjoints[node] = _added(terms.pop(node))
         if type(adjoint) is float and adjoint == 0.0:
             continue
+        recorded = not floats and not op.selects and type(adjoint) is not float
         for operand, partial in partials(node, active, floats):
-            contribution = chain(adjoint, partial, node.op.selects)
-            before = adjoints.get(operand)
-            adjoints[operand] = contribution if before is None else before + contribution
+            if recorded and type(partial) is not float:
+                term: Any = adjoint, partial
+            else:
+                term = chain(adjoint, partial, op.selects)
+            before = terms.get(operand)
+            if before is None:
+                terms[operand] = term
+            elif floats:
+                terms[operand] = before + term
+            elif type(before) is list:
+                before.append(term)
+            else:
+                terms[operand] = [before, term]
+    adjoints.update({leaf: _added(term) for leaf, term in terms.items()})
     for watcher in tuple(watchers):
         watcher("reverse", order, seeds, adjoints)
     return adjoints
+
+
+def _added(terms: Any) -> Number:
+    """Add up what comes to a node: a number, a pair of Values to be multiplied, or a list of such.
+
+    Many pairs become one operation, which costs less to record and to compile.
+    """
+    if type(terms) is tuple:
+        downstream, _ = terms
+        return downstream.apply_op(strong_mul, terms)
+    if type(terms) is not list:
+        return terms
+    pairs = [term for term in terms if type(term) is tuple]
+    if len(terms) < _MANY or 2 * len(pairs) < len(terms):
+        return reduce(operator.add, map(_added, terms))
+    pairs = [term if type(term) is tuple else (1.0, term) for term in terms]
+    return ops.strong_dot(*[x for x, _ in pairs], *[y for _, y in pairs])
 
 
 def backpropagate(

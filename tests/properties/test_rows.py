@@ -41,6 +41,7 @@ EXACT = {
     "one_minus_square": lambda x: 1 - x * x,
     "direction": lambda x, y: x / mpmath.sqrt(x * x + y * y),
     "strong_mul": lambda x, y: x * y,
+    "strong_dot": lambda a, b, x, y: a * x + b * y,
     "zero_mul": lambda x, y: x * y,
     "strong_factor": lambda x, y: y,
 }

@@ -8,8 +8,8 @@ run are dead afterwards.
 from collections.abc import Iterator
 
 from nodegrad import ops
-from nodegrad.compiler.program import MAX, MIN, PRODUCTS, STEPS, STRONG_DOT, ConstantPool, Program
-from nodegrad.ops import Op
+from nodegrad.compiler.program import MAX, MIN, STEPS, ConstantPool, Program
+from nodegrad.ops import PRODUCTS, Op
 
 __all__ = ()
 
@@ -21,7 +21,7 @@ _SHORTEST = 3  # terms; shorter chains stay elementwise operations
 
 Spine = list[int]  # the instructions of a chain, each the first operand of the next
 Pair = tuple[int, int]  # the slots of a product
-# The slot of the total, the operation that adds the terms (sum, dot, STRONG_DOT), and the terms.
+# The slot of the total, the operation that adds the terms (sum, dot, strong_dot), and the terms.
 Link = tuple[int, Op, list[Pair]]
 
 
@@ -126,7 +126,7 @@ class _Flattener:
             kind = self.product(terms[0])
             return (slot, ops.sum, [terms * 2]) if kind is None else (slot, kind, [self.pair(terms[0])])
         kinds = [self.product(term) for term in terms]
-        for kind in (ops.dot, STRONG_DOT):
+        for kind in (ops.dot, ops.strong_dot):
             if 2 * kinds.count(kind) >= len(terms):
                 one = self.pool.slot(1.0)
                 pairs = zip(terms, kinds, strict=True)

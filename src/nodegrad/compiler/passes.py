@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from nodegrad import ops
 from nodegrad.compiler.chains import flatten_chains
-from nodegrad.compiler.program import STRONG_DOT, ConstantPool, Loop, Operands, Program, Result, result
+from nodegrad.compiler.program import ConstantPool, Loop, Operands, Program, Result, result
 from nodegrad.ops import Op
 
 __all__ = ()
@@ -203,7 +203,7 @@ _RULES: Rules = {
     ops.take: (_take, True),
     ops.sum: (_sum, False),
     ops.dot: (_product(ops.mul), False),
-    STRONG_DOT: (_product(ops.strong_mul), False),
+    ops.strong_dot: (_product(ops.strong_mul), False),
 }
 
 

@@ -11,36 +11,28 @@ read such a slot: `%1 = loop(x0, p0)`, `%2 = result[0](%1)`. See `Loop` for what
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, reduce
-from operator import add, itemgetter
+from operator import itemgetter
 from typing import Any
 
 from nodegrad import ops
 from nodegrad.inputs import endless
-from nodegrad.ops import TABLE, Op
+from nodegrad.ops import PRODUCTS, TABLE, Op
 
 __all__ = ()
-
-
-def _strong_dot(*operands: float) -> float:
-    half = len(operands) // 2
-    return reduce(add, map(ops.strong_mul.value, operands[:half], operands[half:])) if half else 0.0
 
 
 def _no_partials(operands: Any, out: Any) -> Any:
     raise AssertionError("this operation belongs to compiled programs, which are not differentiated")
 
 
-# A contraction of the chain rule's products: Σ strong_mul(adjointᵢ, partialᵢ), added from left to right.
-STRONG_DOT = Op("strong_dot", "·", _strong_dot, _no_partials, ())
 # The largest and the smallest of any number of operands, from left to right.
 MAX = Op("max", "max", lambda *operands: reduce(ops.maximum.value, operands), _no_partials, ())
 MIN = Op("min", "min", lambda *operands: reduce(ops.minimum.value, operands), _no_partials, ())
 # Copies a number that is the same for all rows into every row.
 COPY = Op("copy", "", ops.identity.value, (None,), ())
 
-# The contractions: the operation that adds the next term, and the product that forms a term, if there is one.
-STEPS = {ops.sum: ops.add, ops.dot: ops.add, STRONG_DOT: ops.add, MAX: ops.maximum, MIN: ops.minimum}
-PRODUCTS = {ops.dot: ops.mul, STRONG_DOT: ops.strong_mul}
+# The contractions: the operation that adds the next term.
+STEPS = {ops.sum: ops.add, ops.dot: ops.add, ops.strong_dot: ops.add, MAX: ops.maximum, MIN: ops.minimum}
 
 Operands = tuple[int, ...]
 
@@ -354,7 +346,7 @@ _PYTHON = {
     ops.gt: "1.0 if {0} > {1} else 0.0",
     ops.ge: "1.0 if {0} >= {1} else 0.0",
 }
-_PYTHON_TERMS = {ops.sum: "{0}", ops.dot: "{0} * {1}", STRONG_DOT: "({0} * {1} if {0} else 0.0)"}
+_PYTHON_TERMS = {ops.sum: "{0}", ops.dot: "{0} * {1}", ops.strong_dot: "({0} * {1} if {0} else 0.0)"}
 
 
 def _in_python(op: Op, function: str, operands: Sequence[str]) -> str:
@@ -388,4 +380,4 @@ def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
     return made
 
 
-assert not {STRONG_DOT.name, MAX.name, MIN.name} & set(TABLE)
+assert not {MAX.name, MIN.name} & set(TABLE)

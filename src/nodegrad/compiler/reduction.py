@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.program import STRONG_DOT
 from nodegrad.compiler.slots import separable
 from nodegrad.compiler.vector import (
     Group,
@@ -24,7 +23,7 @@ from nodegrad.compiler.vector import (
     check,
     slots_read,
 )
-from nodegrad.ops import dot, mul, strong_mul
+from nodegrad.ops import dot, mul, strong_dot, strong_mul
 
 __all__ = ()
 
@@ -57,7 +56,7 @@ class Reduction:
     take: Slots
 
 
-_STRONG = {mul: False, dot: False, strong_mul: True, STRONG_DOT: True}
+_STRONG = {mul: False, dot: False, strong_mul: True, strong_dot: True}
 
 
 def plan_reduction(program: VectorProgram) -> Reduction:

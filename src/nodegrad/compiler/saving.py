@@ -14,7 +14,7 @@ import numpy as np
 
 from nodegrad.compiler import backends
 from nodegrad.compiler.arguments import Form
-from nodegrad.compiler.program import MAX, MIN, STRONG_DOT, Loop, Program, Result, check, loop, result
+from nodegrad.compiler.program import MAX, MIN, Loop, Program, Result, check, loop, result
 from nodegrad.compiler.trace import Trace
 from nodegrad.files import load_json, save_json
 from nodegrad.ops import TABLE, Op
@@ -26,7 +26,7 @@ __all__ = ()
 OPTIONS = ("backend", "exact", "max_traces", "threads")
 
 _KIND, _VERSION = "nodegrad compiled function", 3
-_OPS = {**TABLE, **{op.name: op for op in (STRONG_DOT, MAX, MIN)}}
+_OPS = {**TABLE, **{op.name: op for op in (MAX, MIN)}}
 _CONTAINERS: dict[str, Any] = {
     "list": list,
     "tuple": tuple,

@@ -15,9 +15,9 @@ import numpy as np
 
 from nodegrad import ops
 from nodegrad.compiler.passes import relax
-from nodegrad.compiler.program import COPY, PRODUCTS, STEPS, UNCHECKED, Loop, Operands, Program, Result
+from nodegrad.compiler.program import COPY, STEPS, UNCHECKED, Loop, Operands, Program, Result
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, VectorProgram, check
-from nodegrad.ops import Op
+from nodegrad.ops import PRODUCTS, Op
 
 __all__ = ()
 

@@ -36,10 +36,13 @@ def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
     for node in nodes:
         operands = tuple([made[operand] for operand in node.operands])
         op = node.op
-        if open_dots and op is ops.dot and operands:
+        if open_dots and op in ops.PRODUCTS and operands:
             half = len(operands) // 2
             pairs = zip(operands[:half], operands[half:], strict=True)
-            products = [Vertex(ops.mul, x.data * y.data, node.grad or 0.0, "", (x, y)) for x, y in pairs]
+            product = ops.PRODUCTS[op]
+            products = [
+                Vertex(product, product.value(x.data, y.data), node.grad or 0.0, "", (x, y)) for x, y in pairs
+            ]
             order += products
             op, operands = ops.sum, tuple(products)
         grad = 0.0 if node.grad is None else node.grad  # users of PyTorch reset a gradient to None

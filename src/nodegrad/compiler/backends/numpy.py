@@ -9,13 +9,13 @@ import numpy as np
 
 from nodegrad import ops
 from nodegrad.compiler.passes import is_square
-from nodegrad.compiler.program import PRODUCTS, STEPS, STRONG_DOT, Loop, Program, Result
+from nodegrad.compiler.program import STEPS, Loop, Program, Result
 from nodegrad.compiler.reduction import ProductSum, Reduction, plan_reduction
 from nodegrad.compiler.slots import outer, separable
 from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS
 from nodegrad.compiler.vector import Group, Index, Item, Straight, Turns, VectorProgram, scalars
 from nodegrad.inputs import endless
-from nodegrad.ops import Op
+from nodegrad.ops import PRODUCTS, Op
 
 __all__ = ()
 
@@ -165,13 +165,13 @@ class NumpyBackend:
         parts = separable(b.slots)
         if a.uniform and not b.uniform and parts is not None and (parts[0] == parts[0][0]).all():
             found = uniform[a.slots, 0] @ varying[b.slots[0]]
-        elif group.op is STRONG_DOT and b.uniform and not a.uniform and (a.slots == a.slots[0]).all():
+        elif group.op is ops.strong_dot and b.uniform and not a.uniform and (a.slots == a.slots[0]).all():
             found = uniform[b.slots, 0] @ varying[a.slots[0]]
         else:
             found = np.einsum("itr,itr->ir", _read(a, varying, uniform), _read(b, varying, uniform))
         if group.first is not None:
             found = found + _read(group.first, varying, uniform)
-        if group.op is STRONG_DOT and np.isnan(found).any():
+        if group.op is ops.strong_dot and np.isnan(found).any():
             return _in_order(group, varying, uniform)
         return found
 

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.passes import open_tables
-from nodegrad.compiler.program import PRODUCTS, STEPS, Loop, Program
+from nodegrad.compiler.program import STEPS, Loop, Program
 from nodegrad.compiler.slots import affine, run_length
 from nodegrad.compiler.sources import spellings
 from nodegrad.compiler.sources.branches import Branches, Check, Node, walk
 from nodegrad.compiler.sources.rolls import LONGEST, Block, Cells, Instruction, roll
 from nodegrad.compiler.vectorize import vectorize
-from nodegrad.ops import Op
+from nodegrad.ops import PRODUCTS, Op
 
 __all__ = ()
 

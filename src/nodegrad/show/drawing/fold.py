@@ -226,9 +226,9 @@ def _shapes(order: Iterable[Vertex], most: float = inf) -> dict[Vertex, int]:
         key: Any
         if vertex.op is ops.sum:
             key = ("sum", frozenset(below))
-        elif vertex.op is ops.dot:
+        elif vertex.op in ops.PRODUCTS:
             half = len(below) // 2
-            key = ("dot", frozenset(below[:half]), frozenset(below[half:]))
+            key = (vertex.op, frozenset(below[:half]), frozenset(below[half:]))
         else:
             key = (vertex.op, *below, len(set(vertex.operands)))
         shapes[vertex] = numbers.setdefault(key, len(numbers))
@@ -241,7 +241,7 @@ def _position(vertex: Vertex, index: int) -> int:
     """Return the role of an operand: its place; in a dot, its half; in a sum, always the same."""
     if vertex.op is ops.sum:
         return 0
-    if vertex.op is ops.dot:
+    if vertex.op in ops.PRODUCTS:
         return int(index >= len(vertex.operands) // 2)
     return index
 
@@ -342,7 +342,7 @@ def _class(vertex: Vertex, apart: Collection[Vertex]) -> Hashable:
     if vertex in apart:
         return vertex
     kinds = [operand.op for operand in vertex.operands]
-    return vertex.op, frozenset(kinds) if vertex.op in (ops.sum, ops.dot) else tuple(kinds)
+    return vertex.op, frozenset(kinds) if vertex.op in (ops.sum, *ops.PRODUCTS) else tuple(kinds)
 
 
 def components(feeds: Mapping[Hashable, Iterable[Hashable]]) -> dict[Hashable, int]:

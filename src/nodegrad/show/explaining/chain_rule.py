@@ -149,7 +149,7 @@ def definition(vertex: Vertex, names: dict[Vertex, str]) -> Formula:
 def written(vertex: Vertex) -> list[Vertex]:
     """List the operands that the formula of a vertex names, those in the middle of a long sum left out."""
     operands, half = vertex.operands, len(vertex.operands) // 2
-    if vertex.op is ops.dot:
+    if vertex.op in ops.PRODUCTS:
         return [
             x
             for pair in ends(list(zip(operands[:half], operands[half:], strict=True)), TEXT.terms)

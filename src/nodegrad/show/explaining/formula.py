@@ -121,6 +121,7 @@ BINDS = {
     "sub": SUM,
     "sum": SUM,
     "dot": SUM,
+    "strong_dot": SUM,
     "neg": NEGATIVE,
     "mul": PRODUCT,
     "strong_mul": PRODUCT,
@@ -147,10 +148,11 @@ def write(formula: Formula | float, style: Style, binds: float = 0.0) -> str:
 def _apply(formula: Formula, style: Style) -> str:
     """Write an operation: the terms of a sum, a pattern of the style, or a function."""
     operands, half = formula.operands, len(formula.operands) // 2
-    if formula.op is ops.dot:
+    product = ops.PRODUCTS.get(formula.op)
+    if product is not None:
         pairs = zip(operands[:half], operands[half:], strict=True)
-        operands = tuple([Formula("mul", ops.mul, pair) for pair in pairs])
-    if formula.op in (ops.sum, ops.dot):
+        operands = tuple([Formula(product.name, product, pair) for pair in pairs])
+    if product is not None or formula.op is ops.sum:
         return _terms([write(operand, style, NEGATIVE + 0.1) for operand in operands], style.terms)
     if formula.name in style.patterns:
         pattern, strengths = style.patterns[formula.name]

@@ -16,7 +16,7 @@ from nodegrad.show.snapshot import Vertex
 
 __all__ = ()
 
-ANY_NUMBER = (ops.sum, ops.dot, ops.take)  # of operands: write() spells these; number.js defines take
+ANY_NUMBER = (ops.sum, *ops.PRODUCTS, ops.take)  # of operands: write() spells these; number.js defines take
 NEAR = 1e-12  # how far a recorded operation may be from what its own code computes, relatively
 
 

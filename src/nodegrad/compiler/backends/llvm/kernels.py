@@ -12,8 +12,8 @@ from typing import Any
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name, literal
 from nodegrad.compiler.backends.llvm.spellings import spell, strong_mul
-from nodegrad.compiler.program import MAX, MIN, STEPS, STRONG_DOT
-from nodegrad.ops import Op
+from nodegrad.compiler.program import MAX, MIN, STEPS
+from nodegrad.ops import Op, strong_dot
 
 __all__ = ()
 
@@ -100,7 +100,7 @@ class Contraction:
     @property
     def strong(self) -> bool:
         """Whether products are those of the chain rule."""
-        return self.op is STRONG_DOT
+        return self.op is strong_dot
 
     def write(self, body: Body) -> str:
         """Write the kernel. Record: function, tiles, table of these, terms, two a factor, loads, stores."""

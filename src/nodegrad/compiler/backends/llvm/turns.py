@@ -16,7 +16,8 @@ from nodegrad.compiler.backends.llvm.ir import Body, Name
 from nodegrad.compiler.backends.llvm.kernels import PARAMETERS, Fields, Load, keep, kept, load, store
 from nodegrad.compiler.backends.llvm.spellings import ENDLESS, spell
 from nodegrad.compiler.passes import is_square
-from nodegrad.compiler.program import PRODUCTS, STEPS, Loop, Program, Result
+from nodegrad.compiler.program import STEPS, Loop, Program, Result
+from nodegrad.ops import PRODUCTS
 
 __all__ = ()
 
