@@ -26,7 +26,7 @@ from nodegrad.trees import flatten
 
 def recorded(f, *arguments):
     numbers, spec = flatten(arguments)
-    program, leaves = lower(record(f, spec, numbers))
+    program, leaves, _ = lower(record(f, spec, numbers))
     return optimize(program), numbers, [leaf.data for leaf in leaves]
 
 

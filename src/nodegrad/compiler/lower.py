@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from nodegrad.compiler.passes import optimize
+from nodegrad.compiler.passes import Rewriter, finish
 from nodegrad.compiler.program import ConstantPool, Loop, Program, loop, result
 from nodegrad.composites import Composite
 from nodegrad.graph import topological_order
@@ -28,13 +28,17 @@ class Recorded(Protocol):
         """What is computed: the results, then the guards."""
 
 
-def lower(recorded: Recorded) -> tuple[Program, list[Value]]:
-    """Return the program of a recording, and the Values that the function closes over: its parameters."""
+def lower(recorded: Recorded) -> tuple[Program, list[Value], int]:
+    """Return the program of a recording, its parameters (the Values closed over), and a count of operations.
+
+    The program is simplified as it is written.
+    """
     inputs, outputs = recorded.inputs, recorded.wanted
     order = topological_order(*[node for node in outputs if isinstance(node, Value)], constants=False)
     parameters = _closed_over(order, set(inputs))
     program = _program([*inputs, *parameters], order, outputs)
-    return replace(program, inputs=len(inputs), parameters=len(parameters)), parameters
+    operations = sum([node.op is not None for node in order])
+    return replace(program, inputs=len(inputs), parameters=len(parameters)), parameters, operations
 
 
 def lower_loop(recorded: RecordedLoop) -> Loop:
@@ -42,37 +46,30 @@ def lower_loop(recorded: RecordedLoop) -> Loop:
     inputs = [*recorded.state, *recorded.outside, *recorded.items]
     body = _program(inputs, recorded.order, [*recorded.after, *recorded.given])
     condition = None if recorded.condition is None else _program(inputs, recorded.order, [recorded.condition])
-    parts = [None if part is None else optimize(part) for part in (condition, body)]
-    assert parts[1] is not None
-    made = loop(parts[0], parts[1], len(recorded.state), len(recorded.items), recorded.turns, recorded.limit)
+    made = loop(
+        None if condition is None else finish(condition),
+        *(finish(body), len(recorded.state), len(recorded.items), recorded.turns, recorded.limit),
+    )
     return replace(made, narrower=recorded.narrower)
 
 
 def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[Any]) -> Program:
     """Give every node a slot."""
-    pool = ConstantPool()
-    slots = _Slots(pool)
+    rewriter = Rewriter(len(inputs))
+    emit, constant_slot = rewriter.emit, rewriter.pool.slot
+    slots = _Slots(rewriter.pool)
     slots.update({node: slot for slot, node in enumerate(inputs)})
     place = slots.__getitem__
-    ops: list[Op] = []
-    operands: list[tuple[int, ...]] = []
-    loops: dict[Any, int] = {}
-    start = len(inputs)  # the functions below refer to each other: no circle may hold the Values
-
-    def add(op: Op, read: tuple[int, ...]) -> int:
-        ops.append(op)
-        operands.append(read)
-        return start + len(ops) - 1
+    # The functions below refer to each other: no circle may hold the Values.
 
     def write(op: Op, numbers: Sequence[Any]) -> "_Number":
         data = [x.data if isinstance(x, _Number) else x for x in numbers]
-        read = tuple([x.slot if isinstance(x, _Number) else pool.slot(x) for x in numbers])
+        read = tuple([x.slot if isinstance(x, _Number) else constant_slot(x) for x in numbers])
         value = op.value(*data)
         return _Number(inline(op, read, data, value), value, write)
 
     def inline(op: Op, read: tuple[int, ...], data: Sequence[float], expected: float) -> int:
         """Add what an operation is composed of, or the operation itself if that cannot be."""
-        before = len(ops)
         if op.composed is not None:
             numbers = [x if slot < 0 else _Number(slot, x, write) for slot, x in zip(read, data, strict=True)]
             try:
@@ -81,30 +78,27 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
                 found = None
             value = found.data if isinstance(found, _Number) else found
             if isinstance(value, float) and (value == expected or (value != value and expected != expected)):
-                return found.slot if isinstance(found, _Number) else pool.slot(value)
-            del ops[before:], operands[before:]
-        return add(op, read)
+                return found.slot if isinstance(found, _Number) else constant_slot(value)
+        return emit(op, read)
 
     for node in order:
         op = node.op
         if op is None or op is constant or node in slots:
             continue
         if isinstance(op, Composite) and isinstance(op.whole, RecordedLoop):
-            key = op.whole, tuple(map(place, node.operands))
-            if key not in loops:
-                loops[key] = add(op.whole.lowered, key[1])
-            slots[node] = add(result(op.index), (loops[key],))
+            made = emit(op.whole.lowered, tuple(map(place, node.operands)))
+            slots[node] = emit(result(op.index), (made,))
         elif isinstance(op, Composite):  # a number of a solution is among its operands
             slots[node] = place(node.operands[op.index])
         else:
             x, y = node._first, node._second  # most operations have two operands
             read = tuple(map(place, node.operands)) if y is None else (slots[x], slots[y])
             if op.composed is None:
-                slots[node] = add(op, read)
+                slots[node] = emit(op, read)
             else:
                 slots[node] = inline(op, read, [x._data for x in node.operands], node._data)
-    outputs = [place(node) if isinstance(node, Value) else pool.slot(node) for node in wanted]
-    return Program(len(inputs), 0, pool.numbers, ops, operands, outputs)
+    outputs = [place(node) if isinstance(node, Value) else constant_slot(node) for node in wanted]
+    return Program(len(inputs), 0, rewriter.constants, rewriter.ops, rewriter.operands, outputs)
 
 
 class _Slots(dict[Value, int]):

@@ -1,7 +1,7 @@
 """Passes from Program to Program. All but `relax` keep every result to the bit.
 
-share_loops     takes the results of a loop from a wider one
 simplify        folds constants, removes identities of IEEE arithmetic, shares common subexpressions
+share_loops     takes the results of a loop from a wider one
 flatten_chains  turns chains of + into sums and contractions of many terms, in the same order (chains.py)
 sweep_dead      removes instructions that no output needs
 relax           replaces x**2 by x·x
@@ -9,7 +9,7 @@ relax           replaces x**2 by x·x
 
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nodegrad import ops
@@ -22,18 +22,21 @@ __all__ = ()
 
 def optimize(program: Program) -> Program:
     """Run all passes."""
-    for each in PASSES:
-        program = each(program)
-    return program
+    return finish(simplify(program))
 
 
-class _Rewriter:
+def finish(program: Program) -> Program:
+    """Run the passes that follow `simplify`; `lower` writes programs that are simple."""
+    return sweep_dead(flatten_chains(share_loops(program)))
+
+
+class Rewriter:
     """Builds a program instruction by instruction; simplifies each by `rules`, and writes none twice."""
 
-    def __init__(self, program: Program, rules: "Rules") -> None:
-        self.rules = rules
-        self.leaves = program.leaves
-        self.pool = ConstantPool(program.constants)
+    def __init__(self, leaves: int, constants: Sequence[float] = (), rules: "Rules | None" = None) -> None:
+        self.rules = _RULES if rules is None else rules
+        self.leaves = leaves
+        self.pool = ConstantPool(constants)
         self.constants = self.pool.numbers
         self.ops: list[Op] = []
         self.operands: list[Operands] = []
@@ -71,7 +74,7 @@ class _Rewriter:
         return self.operands[index] if index >= 0 and self.ops[index] is op else None
 
 
-Rule = Callable[[_Rewriter, Operands], int | None]
+Rule = Callable[[Rewriter, Operands], int | None]
 Rules = dict[Op, tuple[Rule, bool]]
 
 
@@ -79,7 +82,7 @@ def _is_negative_zero(number: float | None) -> bool:
     return number == 0.0 and str(number) == "-0.0"
 
 
-def _add(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _add(rewriter: Rewriter, operands: Operands) -> int | None:
     x, y = operands
     if y < 0 and _is_negative_zero(rewriter.number(y)):
         return x  # x + -0.0 is x for every x; x + 0.0 is not for x = -0.0
@@ -88,13 +91,13 @@ def _add(rewriter: _Rewriter, operands: Operands) -> int | None:
     return None
 
 
-def _sub(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _sub(rewriter: Rewriter, operands: Operands) -> int | None:
     x, y = operands
     zero = rewriter.number(y)
     return x if zero == 0.0 and not _is_negative_zero(zero) else None
 
 
-def _mul(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _mul(rewriter: Rewriter, operands: Operands) -> int | None:
     x, y = operands
     for one, other in ((x, y), (y, x)):
         if one < 0:
@@ -106,16 +109,16 @@ def _mul(rewriter: _Rewriter, operands: Operands) -> int | None:
     return None
 
 
-def _div(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _div(rewriter: Rewriter, operands: Operands) -> int | None:
     return operands[0] if rewriter.number(operands[1]) == 1.0 else None
 
 
-def _neg(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _neg(rewriter: Rewriter, operands: Operands) -> int | None:
     inner = rewriter.made_by(operands[0], ops.neg)
     return inner[0] if inner else None
 
 
-def _pow(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _pow(rewriter: Rewriter, operands: Operands) -> int | None:
     x, exponent = operands
     number = rewriter.number(exponent)
     if number == 1.0:
@@ -123,19 +126,19 @@ def _pow(rewriter: _Rewriter, operands: Operands) -> int | None:
     return rewriter.pool.slot(1.0) if number == 0.0 else None
 
 
-def _square(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _square(rewriter: Rewriter, operands: Operands) -> int | None:
     return rewriter.emit(ops.mul, operands * 2)
 
 
-def _reciprocal(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _reciprocal(rewriter: Rewriter, operands: Operands) -> int | None:
     return rewriter.emit(ops.div, (rewriter.pool.slot(1.0), *operands))
 
 
-def _same(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _same(rewriter: Rewriter, operands: Operands) -> int | None:
     return operands[0]
 
 
-def _where(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _where(rewriter: Rewriter, operands: Operands) -> int | None:
     condition, x, y = operands
     if x == y:
         return x
@@ -149,30 +152,30 @@ def _where(rewriter: _Rewriter, operands: Operands) -> int | None:
     return None
 
 
-def _strong_mul(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _strong_mul(rewriter: Rewriter, operands: Operands) -> int | None:
     number = rewriter.number(operands[0])
     if number is None:
         return None
     return rewriter.emit(ops.mul, operands) if number else rewriter.pool.slot(0.0)
 
 
-def _zero_mul(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _zero_mul(rewriter: Rewriter, operands: Operands) -> int | None:
     for factor, other in (operands, operands[::-1]):
         if (number := rewriter.number(factor)) is not None:
             return rewriter.emit(ops.strong_mul, (other, factor)) if number else rewriter.pool.slot(0.0)
     return None
 
 
-def _strong_factor(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _strong_factor(rewriter: Rewriter, operands: Operands) -> int | None:
     return operands[1] if rewriter.number(operands[0]) else None
 
 
-def _take(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _take(rewriter: Rewriter, operands: Operands) -> int | None:
     index = rewriter.number(operands[0])
     return operands[1 + int(index)] if index is not None and 0.0 <= index < len(operands) - 1 else None
 
 
-def _sum(rewriter: _Rewriter, operands: Operands) -> int | None:
+def _sum(rewriter: Rewriter, operands: Operands) -> int | None:
     if len(operands) == 1:
         return operands[0]
     return rewriter.emit(ops.add, operands) if len(operands) == 2 else None
@@ -207,16 +210,12 @@ _RULES: Rules = {
 }
 
 
-def simplify(program: Program, rules: Rules = _RULES) -> Program:
+def simplify(program: Program, rules: Rules | None = None) -> Program:
     """Fold constants, remove identities, and write every expression once."""
-    rewriter = _Rewriter(program, rules)
-    emit = rewriter.emit
+    rewriter = Rewriter(program.leaves, program.constants, rules)
     place = _places(program)
-    moved = False  # while no slot has moved, the tuples of operands are kept
     for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
-        found = emit(op, tuple([place[each] for each in operands]) if moved else operands)
-        place[slot] = found
-        moved = moved or found != slot
+        place[slot] = rewriter.emit(op, tuple([place[each] for each in operands]))
     return Program(
         program.inputs,
         program.parameters,
@@ -234,7 +233,7 @@ def open_tables(program: Program) -> Program:
     return simplify(program, {**_RULES, ops.take: (_choices, False)})
 
 
-def _choices(rewriter: _Rewriter, operands: Operands) -> int:
+def _choices(rewriter: Rewriter, operands: Operands) -> int:
     emit, constant = rewriter.emit, rewriter.pool.slot
     whole, found = emit(ops.floor, operands[:1]), constant(math.nan)
     for entry, choice in enumerate(operands[1:]):
@@ -268,7 +267,7 @@ def share_loops(program: Program) -> Program:
             turn, number = divmod(op.index - own.state, own.given or 1)
             place = op.index if op.index < own.state else wide.state + turn * wide.given + number
             names[index], operands[index] = result(place), (slots[wide],)
-    return _in_order(replace(program, ops=names, operands=operands))
+    return simplify(_in_order(replace(program, ops=names, operands=operands)))
 
 
 def _in_order(program: Program) -> Program:
@@ -320,7 +319,7 @@ def sweep_dead(program: Program) -> Program:
     return _taken(program, [index for index in range(len(operands)) if alive[leaves + index]])
 
 
-PASSES = (share_loops, simplify, flatten_chains, sweep_dead)
+PASSES = (simplify, share_loops, flatten_chains, sweep_dead)
 
 
 def is_square(program: Program, op: Op, read: Operands) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.leaves import Leaves
 from nodegrad.compiler.lower import lower
-from nodegrad.compiler.passes import optimize, sweep_dead
+from nodegrad.compiler.passes import finish, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
 from nodegrad.compiler.record import Recording, Way, named, record
 from nodegrad.graph import recording
@@ -85,10 +85,9 @@ class Trace:
         self.results = len(recorded.outputs)
         self.example = [leaf._data for leaf in recorded.inputs]
         with recording():
-            program, self.parameters = lower(recorded)
+            program, self.parameters, self.operations = lower(recorded)
             recorded.forget()
-            self.operations = len(program.ops)
-            program = optimize(program)
+            program = finish(program)
         self.program = program if len(program.ops) > UNCHECKED else check(program)
         self.seconds = perf_counter() - started
         self.rows = 0
