@@ -269,6 +269,24 @@ def test_symbolic_adjoints_can_be_differentiated_again():
     assert (first.data, second.data, third) == (108.0, 108.0, 72.0)
 
 
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("operands", ["x y", "x x", "x 3", "3 x"])
+def test_products_are_swept_as_their_row_says(operands, explicit):
+    numbers = {"x": Value(2.0), "y": Value(5.0), "3": 3.0}
+    x, y = (numbers[name] for name in operands.split())
+    out = x * y
+    active = {numbers["x"], out} if explicit else None
+    expected = {}
+    for operand, partial in partials(out, active, floats=False):
+        expected[operand] = expected.get(operand, 0.0) + partial
+
+    found = reverse_sweep([*out.operands, out], {out: 1.0}, active, floats=False)
+
+    assert {node: getattr(adjoint, "data", adjoint) for node, adjoint in found.items()} == {
+        out: 1.0, **{node: getattr(adjoint, "data", adjoint) for node, adjoint in expected.items()}
+    }  # fmt: skip
+
+
 def read_by(count, scale=1.0):
     """Build (x, out): a node x that `count` others read, through a factor and by itself."""
     x = Value(0.7)

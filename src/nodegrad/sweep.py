@@ -53,7 +53,8 @@ def reverse_sweep(
         if type(adjoint) is float and adjoint == 0.0:
             continue
         recorded = not floats and not op.selects and type(adjoint) is not float
-        for operand, partial in partials(node, active, floats):
+        known = _factors(node, active) if op is mul and not floats else partials(node, active, floats)
+        for operand, partial in known:
             if recorded and type(partial) is not float:
                 term: Any = adjoint, partial
             else:
@@ -71,6 +72,13 @@ def reverse_sweep(
     for watcher in tuple(watchers):
         watcher("reverse", order, seeds, adjoints)
     return adjoints
+
+
+def _factors(node: Any, active: Collection[Any] | None) -> Iterable[tuple[Any, Number]]:
+    """Return the same as `partials` for a product, over Values, in less time: most steps are products."""
+    x, y = node._first, node._second
+    pairs = ((x, y._data if y.op is constant else y), (y, x._data if x.op is constant else x))
+    return [pair for pair in pairs if (pair[0].op is not constant if active is None else pair[0] in active)]
 
 
 def _added(terms: Any) -> Number:

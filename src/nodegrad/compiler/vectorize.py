@@ -6,7 +6,6 @@ become slices, strides or tables of slots. Nothing here knows what the numbers m
 becomes a matrix times a vector because it is one.
 """
 
-from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Any
@@ -50,85 +49,103 @@ class _Plan:
         self.ops = list(program.ops)
         self.operands = list(program.operands)
         self.copies: dict[int, int] = {}
-        # The depth of each slot, the group of each instruction, and the depth of each group.
-        self.depth = array("q", [_BODY]) * program.inputs + array("q", [0]) * (
-            program.parameters + len(self.ops)
-        )
-        self.group = array("q", [_COPIES]) * len(self.ops)
-        self.depths = array("q", [_BODY])
+        # Per slot: how deep it is, and the group it comes from. Room for copies, then the constants, which
+        # have negative slots.
+        uniform = program.parameters + len(self.ops)
+        rest = uniform + 2 * len(program.constants)
+        self.depth = [_BODY] * program.inputs + [0] * (uniform + rest)
+        self.source = [_INPUT] * program.inputs + [_LEAF] * program.parameters
+        self.source += [_COPIES] * (len(self.depth) - len(self.source))
+        self.source[len(self.source) - len(program.constants) :] = [_LEAF] * len(program.constants)
+        self.group: list[int] = []  # of each instruction
+        self.depths, self.scalar = [_BODY], [True]  # of each group; whether it may run number by number
         self.find_groups()
         self.outputs = [self.on_rows(slot) for slot in program.outputs]
+        self.group += [_COPIES] * len(self.copies)
 
     def find_groups(self) -> None:
         """Assign every instruction to a group."""
-        inputs, leaves, depth = self.program.inputs, self.program.leaves, self.depth
-        source = array("q", [_INPUT]) * inputs + array("q", [_LEAF]) * (len(depth) - inputs)
+        depth, source, group_of, leaves = self.depth, self.source, self.group, self.program.leaves
         known: dict[object, int] = {}
-        for index, op in enumerate(self.program.ops):
-            operands = self.operands[index]
-            deepest = 0
-            for slot in operands:
-                if slot >= 0 and depth[slot] > deepest:
-                    deepest = depth[slot]
-            if deepest >= _BODY and (op in STEPS or op is ops.take or isinstance(op, Loop)):
-                operands = self.operands[index] = self.separate(op, operands)
-                source.extend([_COPIES] * (len(depth) - len(source)))
-            sources = [source[slot] if slot >= 0 else _LEAF for slot in operands]
-            if op.commutative and sources[0] > sources[1]:
-                sources.reverse()
-                self.operands[index] = operands[::-1]
-            key = (op, deepest, *sources)
+        for slot, (op, operands) in enumerate(zip(self.ops[:], self.operands[:], strict=True), leaves):
+            key: object
+            if len(operands) == 2 and op not in STEPS:  # the most frequent case, written out
+                x, y = operands
+                deepest = depth[x] if depth[x] > depth[y] else depth[y]
+                if op.commutative and source[x] > source[y]:
+                    self.operands[slot - leaves] = y, x
+                    key = op, deepest, source[y], source[x]
+                else:
+                    key = op, deepest, source[x], source[y]
+            else:
+                deepest = max(map(depth.__getitem__, operands), default=0)
+                if deepest >= _BODY and self.is_wide(op):
+                    operands = self.operands[slot - leaves] = self.separate(op, operands)
+                key = op, deepest, *map(source.__getitem__, operands)
             group = known.get(key)
             if group is None:
                 group = known[key] = len(self.depths)
                 self.depths.append(deepest)
-            self.group[index] = group
-            depth[leaves + index] = deepest + 1
+                terms = len(operands) // 2 if op in PRODUCTS else len(operands)
+                small = terms < _SMALL if op in STEPS else not self.is_wide(op)
+                self.scalar.append(small and not isinstance(op, Result))
+            group_of.append(group)
+            depth[slot] = deepest + 1
             if deepest < _BODY:
                 group = _UNIFORM
             elif op in STEPS:  # of any length, so that their readers form one group
-                group = known.setdefault((op, deepest, frozenset(sources)), group)
-            source[leaves + index] = group
+                sources = frozenset(map(source.__getitem__, operands))
+                group = known.setdefault((op, deepest, sources), group)
+            source[slot] = group
+
+    @staticmethod
+    def is_wide(op: Op) -> bool:
+        """Return whether an operation reads tables of operands, which vary as a whole or not at all."""
+        return op in STEPS or op is ops.take or isinstance(op, Loop)
 
     def varies(self, slot: int) -> bool:
         """Return whether a slot differs from row to row."""
-        return slot >= 0 and self.depth[slot] >= _BODY
+        return self.depth[slot] >= _BODY
 
     def on_rows(self, slot: int) -> int:
         """Return a varying slot that holds the same number as `slot`."""
         if self.varies(slot):
             return slot
         if slot not in self.copies:
-            self.copies[slot] = len(self.depth)
+            self.copies[slot] = copy = self.program.leaves + len(self.ops)
             self.ops.append(COPY)
             self.operands.append((slot,))
-            self.group.append(_COPIES)
-            self.depth.append(_BODY + 1)
+            self.depth[copy] = _BODY + 1
         return self.copies[slot]
 
     def separate(self, op: Op, operands: Operands) -> Operands:
         """Make the halves of a contraction, and the items of a loop, vary as a whole or not at all."""
-        if isinstance(op, Loop):
-            fixed = op.state + op.outside
-            return (*operands[:fixed], *self.alike(operands[fixed:]))
-        if op is ops.take:
-            return (operands[0], *self.alike(operands[1:]))
-        if op not in PRODUCTS:
+        if op in PRODUCTS:
+            return self.halves(op, operands)
+        if op in STEPS:
             return self.alike(operands)
+        fixed = op.state + op.outside if isinstance(op, Loop) else 1
+        return (*operands[:fixed], *self.alike(operands[fixed:]))
+
+    def halves(self, op: Op, operands: Operands) -> Operands:
+        """Make each half of a contraction vary as a whole or not at all, but for a first term 1·x."""
         half = len(operands) // 2
-        pairs = list(zip(operands[:half], operands[half:], strict=True))
+        xs, ys = operands[:half], operands[half:]
         first = self.carried(op, operands)
         if first is not None:
-            pairs = pairs[1:]
+            xs, ys = xs[1:], ys[1:]
+        varies = self.varies
         if op is ops.dot:  # its factors may be swapped; those of a strong product may not
-            pairs = [(y, x) if self.varies(x) and not self.varies(y) else (x, y) for x, y in pairs]
-        xs, ys = self.alike(tuple([x for x, _ in pairs])), self.alike(tuple([y for _, y in pairs]))
-        return (*xs, *ys) if first is None else (operands[0], *xs, operands[half], *ys)
+            pairs = zip(xs, ys, strict=True)
+            xs, ys = zip(*[(y, x) if varies(x) and not varies(y) else (x, y) for x, y in pairs], strict=True)
+        xs, ys = self.alike(xs), self.alike(ys)
+        return (*xs, *ys) if first is None else (operands[0], *xs, first, *ys)
 
     def alike(self, slots: Operands) -> Operands:
         """Return the slots if all vary or none does; otherwise copy the uniform ones so that all vary."""
-        kinds = {self.varies(slot) for slot in slots}
-        return slots if len(kinds) < 2 else tuple(map(self.on_rows, slots))
+        depths = [*map(self.depth.__getitem__, slots)]
+        mixed = slots and min(depths) < _BODY <= max(depths)
+        return tuple(map(self.on_rows, slots)) if mixed else slots
 
     def carried(self, op: Op, operands: Operands) -> int | None:
         """Return the slot that a contraction adds to, if its first term is 1 times a slot."""
@@ -138,14 +155,13 @@ class _Plan:
 
     def groups(self) -> Iterator[tuple[list[int], bool]]:
         """Yield the slots of each group in an order that can run; join groups that run as scalars."""
-        depths, group = np.array(self.depths), np.array(self.group)
+        depths, group = np.array(self.depths), np.array(self.group, np.int64)
         rank = np.empty_like(depths)
         rank[np.argsort(depths, kind="stable")] = np.arange(len(depths))
         ranks = rank[group]
         order = np.argsort(ranks, kind="stable")
         sizes = np.bincount(ranks, minlength=len(depths))
-        never = [op in STEPS or op is ops.take or isinstance(op, Loop | Result) for op in self.ops]
-        scalar = (sizes[ranks] < _SMALL) & ~np.array(never, bool)
+        scalar = (sizes[ranks] < _SMALL) & np.array(self.scalar)[group]
         body = depths[group] >= _BODY
         # Cut between groups, but not between scalar groups of the same part.
         kind = np.where(scalar, -1 - body, ranks)[order]
@@ -185,26 +201,42 @@ class _Layout:
         return start
 
     def add_scalars(self, slots: list[int]) -> None:
-        """Lay out instructions that run one by one."""
-        where, leaves, operands = self.where, self.leaves, self.plan.operands
-        straight = self.straight(self.plan.varies(slots[0]))
-        self.allocate(slots)
-        rows = [operands[slot - leaves] for slot in slots]
-        straight.ops.extend([self.plan.ops[slot - leaves] for slot in slots])
-        straight.arity.extend(map(len, rows))
-        straight.operands.extend(map(where.__getitem__, chain.from_iterable(rows)))
-
-    def straight(self, varies: bool) -> Straight:
-        """Return the straight run at the end; begin a new one after a vector instruction."""
+        """Lay out instructions that run one by one; a small contraction becomes several."""
+        where, leaves, ops_, operands = self.where, self.leaves, self.plan.ops, self.plan.operands
+        varies = self.plan.varies(slots[0])
         items = self.items[varies]
-        last = items[-1] if items else None
-        if type(last) is not Straight:
-            last = Straight(self.next[varies])
-            items.append(last)
-        return last
+        if not items or type(items[-1]) is not Straight:
+            items.append(Straight(self.next[varies]))
+        straight = items[-1]
+        assert type(straight) is Straight
+        run: list[tuple[Op, Sequence[int]]] = []
+        first = self.next[varies] if varies else ~self.next[varies]
+        step = 1 if varies else -1
+
+        def add(op: Op, read: Sequence[int]) -> int:
+            run.append((op, read))
+            return first + step * (len(run) - 1)
+
+        for slot in slots:
+            op = ops_[slot - leaves]
+            read = [where[each] for each in operands[slot - leaves]]
+            if op in STEPS:
+                if op in PRODUCTS:
+                    half = len(read) // 2
+                    read = [add(PRODUCTS[op], pair) for pair in zip(read[:half], read[half:], strict=True)]
+                total, *terms = read
+                for term in terms:
+                    total = add(STEPS[op], (total, term))
+                where[slot] = total
+            else:
+                where[slot] = add(op, read)
+        straight.ops.extend([op for op, _ in run])
+        straight.arity.extend([len(read) for _, read in run])
+        straight.operands.extend(chain.from_iterable([read for _, read in run]))
+        self.next[varies] += len(run)
 
     def add_group(self, slots: list[int]) -> None:
-        """Lay out one group as a vector instruction, or a small contraction as scalar operations."""
+        """Lay out one group as a vector instruction."""
         plan, varies = self.plan, self.plan.varies(slots[0])
         op = plan.ops[slots[0] - self.leaves]
         rows = [plan.operands[slot - self.leaves] for slot in slots]
@@ -218,10 +250,6 @@ class _Layout:
                 self.where[slot] = place if varies else ~place
             return
         terms = len(rows[0]) // (2 if op in PRODUCTS else 1) if op in STEPS else 0
-        if op is not ops.take and len(slots) < _SMALL and terms < _SMALL:
-            for slot, row in zip(slots, rows, strict=True):
-                self.where[slot] = self.expand(op, [self.where[each] for each in row], varies)
-            return
         carried = [plan.carried(op, row) for row in rows] if terms else [None]
         read = map(self.where.__getitem__, chain.from_iterable(rows))
         table = np.fromiter(read, np.int64, len(rows) * len(rows[0])).reshape(len(rows), -1)
@@ -250,26 +278,6 @@ class _Layout:
         self.next[varies] += item.size
         self.items[varies].append(item)
         self.elements.update({slot: (item, element) for element, slot in enumerate(slots)})
-
-    def expand(self, op: Op, terms: list[int], varies: bool) -> int:
-        """Lay out a contraction as scalar operations; return where its result is."""
-        if op in PRODUCTS:
-            half = len(terms) // 2
-            pairs = zip(terms[:half], terms[half:], strict=True)
-            terms = [self.scalar(PRODUCTS[op], pair, varies) for pair in pairs]
-        total = terms[0]
-        for term in terms[1:]:
-            total = self.scalar(STEPS[op], (total, term), varies)
-        return total
-
-    def scalar(self, op: Op, operands: Operands, varies: bool) -> int:
-        straight = self.straight(varies)
-        straight.ops.append(op)
-        straight.arity.append(len(operands))
-        straight.operands.extend(operands)
-        result = self.next[varies]
-        self.next[varies] += 1
-        return result if varies else ~result
 
     def finish(self) -> VectorProgram:
         outputs = np.array([self.where[slot] for slot in self.plan.outputs], np.int64)

@@ -148,7 +148,7 @@ def write(formula: Formula | float, style: Style, binds: float = 0.0) -> str:
 def _apply(formula: Formula, style: Style) -> str:
     """Write an operation: the terms of a sum, a pattern of the style, or a function."""
     operands, half = formula.operands, len(formula.operands) // 2
-    product = ops.PRODUCTS.get(formula.op)
+    product = ops.PRODUCTS.get(formula.op) if formula.op else None
     if product is not None:
         pairs = zip(operands[:half], operands[half:], strict=True)
         operands = tuple([Formula(product.name, product, pair) for pair in pairs])
