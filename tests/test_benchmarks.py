@@ -10,7 +10,7 @@ from scipy.special import multigammaln
 from scipy.stats import multivariate_normal
 
 import nodegrad as ng
-from benchmarks import lines, problems, report, run, spelling, targets, timing
+from benchmarks import bench_compile, lines, problems, report, run, spelling, targets, timing
 from benchmarks.contenders import BY_BACKWARD, BY_SWEEP, OURS, REGISTRY, RELU, Repeated
 
 OTHERS = ("torch", "jax", "casadi", "micrograd")
@@ -444,3 +444,30 @@ def test_what_is_timed_by_itself_stands_in_a_table(alone, monkeypatch, capsys):
     assert report.line_table([lines.Line("f", 3e-6, "g", 2e-6)]).endswith(
         "| f | 3.0 µs | g | 2.0 µs | 1.5 |\n"
     )
+
+
+def test_what_a_new_way_costs_is_measured_beside_another_checkout(capsys):
+    here = bench_compile.TESTS.parent
+    case = "an if in a function of one number"
+
+    bench_compile.show([here], [case], rounds=1)
+
+    lines = capsys.readouterr().out.splitlines()
+    for line, column in zip(lines, bench_compile.COLUMNS, strict=True):
+        assert line.startswith(f"{case:45} {column}")
+        assert "ratio" in line
+
+
+@pytest.mark.parametrize("name", ["Newton's method", "2-16-16-1 with a branch"])
+def test_a_way_that_comes_again_is_compiled(name):
+    ((mode, make),) = [case for each, case in bench_compile.CASES.items() if name in each]
+    function, calls = make()
+    compiled = ng.compile(function)
+
+    ways = []
+    for arguments in calls:
+        compiled(*arguments)
+        ways.append(compiled.stats()["traces"])
+
+    assert mode == "call"
+    assert ways == [1, 1, 2]
