@@ -18,6 +18,7 @@ CORE = [
     "files",
     "inputs",
     "forks",
+    "floats",
     "ops",
     "special",
     "graph",

@@ -16,9 +16,10 @@ import operator
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any, ClassVar
 
+from nodegrad import floats
+from nodegrad.floats import compare, ieee, integral
 from nodegrad.inputs import plain
 
 # fmt: off
@@ -92,161 +93,6 @@ def wrong_arity(op: Op, count: int) -> TypeError:
     return TypeError(f"{op.name} takes {op.arity} operand{'s' * (op.arity != 1)}; got {count}.")
 
 
-# How each row is computed over floats: IEEE 754 as C has it, where Python's math module raises instead.
-
-
-def _ieee(
-    function: Callable[[float], float], poles: dict[float, float] | None = None
-) -> Callable[[float], float]:
-    """Make `function` total: its value at `poles`, nan elsewhere outside its domain, ±inf where it overflows."""
-    at_pole = poles or {}
-
-    def value(x: float) -> float:
-        try:
-            return function(x)
-        except ValueError:
-            return at_pole.get(x, nan)
-        except OverflowError:
-            return math.copysign(inf, x)
-
-    return value
-
-
-def _integral(function: Callable[[float], int]) -> Callable[[float], float]:
-    """Round to an integer by `function`, keeping inf, nan, the sign of zero and floats too large for a fraction."""
-
-    def value(x: float) -> float:
-        return math.copysign(function(x), x) if math.fabs(x) < 2.0**52 else x
-
-    return value
-
-
-def _div(x: float, y: float) -> float:
-    try:
-        return x / y
-    except ZeroDivisionError:
-        return nan if x == 0 or x != x else math.copysign(inf, x) * math.copysign(1.0, y)
-
-
-def _mod(x: float, y: float) -> float:
-    try:
-        return x % y
-    except ZeroDivisionError:
-        return nan
-
-
-def _floordiv(x: float, y: float) -> float:
-    try:
-        return x // y
-    except ZeroDivisionError:
-        return _div(x, y)
-
-
-def _round_to(x: float, digits: float) -> float:
-    try:
-        return builtins.round(x, int(min(max(digits, -400.0), 400.0))) if digits == digits else nan
-    except OverflowError:
-        return math.copysign(inf, x)
-
-
-def _pow(x: float, y: float) -> float:
-    try:
-        return math.pow(x, y)
-    except ValueError:
-        if x != 0.0:
-            return nan
-        return math.copysign(inf, x) if y % 2.0 == 1.0 else inf
-    except OverflowError:
-        return -inf if x < 0.0 and y % 2.0 == 1.0 else inf
-
-
-_cosh = _ieee(math.cosh)  # for x ≥ 0
-
-
-def _sigmoid(x: float) -> float:
-    if x >= 0.0:
-        return 1.0 / (1.0 + math.exp(-x))
-    small = math.exp(x)
-    return small / (1.0 + small)
-
-
-def _softplus(x: float) -> float:
-    return x + math.log1p(math.exp(-x)) if x > 0.0 else math.log1p(math.exp(x))
-
-
-def _sign(x: float) -> float:
-    return 1.0 if x > 0.0 else -1.0 if x < 0.0 else x
-
-
-def _step(x: float) -> float:
-    return 1.0 if x > 0.0 else x if x != x else 0.0
-
-
-def _relu(x: float) -> float:
-    return 0.0 if x <= 0.0 else x
-
-
-def _hypot(x: float, y: float) -> float:
-    try:  # C's hypot; math.hypot computes differently, and no compiled tier could agree
-        return builtins.abs(complex(x, y))
-    except OverflowError:  # which CPython raises for nan too if C's errno is still set from something before
-        return nan if x + y != x + y and math.inf not in (math.fabs(x), math.fabs(y)) else inf
-
-
-def _direction(x: float, y: float) -> float:
-    length = _hypot(x, y)
-    return x / length if length else 0.0
-
-
-def _maximum(x: float, y: float) -> float:
-    return x if x >= y or x != x else y
-
-
-def _minimum(x: float, y: float) -> float:
-    return x if x <= y or x != x else y
-
-
-def _where(condition: float, x: float, y: float) -> float:
-    return x if condition else y
-
-
-def _strong_mul(adjoint: float, partial: float) -> float:
-    return adjoint * partial if adjoint else 0.0
-
-
-def _zero_mul(adjoint: float, partial: float) -> float:
-    return adjoint * partial if adjoint and partial else 0.0
-
-
-def _strong_factor(adjoint: float, partial: float) -> float:
-    return partial if adjoint or math.isfinite(partial) else 0.0
-
-
-def _sum(*operands: float) -> float:
-    return reduce(operator.add, operands) if operands else 0.0
-
-
-def _dot(*operands: float) -> float:
-    """Multiply the first half of the operands by the second half and add up, from left to right."""
-    half = len(operands) // 2
-    return reduce(operator.add, map(operator.mul, operands[:half], operands[half:])) if half else 0.0
-
-
-def _strong_dot(*operands: float) -> float:
-    half = len(operands) // 2
-    return reduce(operator.add, map(_strong_mul, operands[:half], operands[half:])) if half else 0.0
-
-
-def _strong_factors(operands: Sequence[Any]) -> tuple[Any, ...]:
-    half = len(operands) // 2
-    return (*map(strong_factor, operands[:half], operands[half:]), *operands[:half])
-
-
-def _take(index: float, *table: float) -> float:
-    """Return the entry of a table at an index, rounded down; nan outside the table."""
-    return table[int(index)] if 0.0 <= index < len(table) else nan
-
-
 def _taken(operands: Sequence[Any]) -> tuple[Any, ...]:
     """Tell which entry is taken: 1 for it, 0 for the others and for the index."""
     index, *table = operands
@@ -254,13 +100,14 @@ def _taken(operands: Sequence[Any]) -> tuple[Any, ...]:
     return 0.0, *[eq(whole, float(k)) for k in range(len(table))]
 
 
-def _compare(function: Callable[[float, float], bool]) -> Callable[[float, float], float]:
-    return lambda x, y: 1.0 if function(x, y) else 0.0
-
-
 def _other_half(operands: Sequence[Any]) -> tuple[Any, ...]:
     half = len(operands) // 2
     return (*operands[half:], *operands[:half])
+
+
+def _strong_factors(operands: Sequence[Any]) -> tuple[Any, ...]:
+    half = len(operands) // 2
+    return (*map(strong_factor, operands[:half], operands[half:]), *operands[:half])
 
 
 _REAL, _POSITIVE, _UNIT, _SMALL = (-3.0, 3.0), (0.2, 4.0), (-0.9, 0.9), (-1.2, 1.2)
@@ -277,95 +124,95 @@ add      = Op("add",        "+",    operator.add,     (lambda x, y, out: 1.0, la
 sub      = Op("sub",        "-",    operator.sub,     (lambda x, y, out: 1.0, lambda x, y, out: -1.0), _RR)
 mul      = Op("mul",        "*",    operator.mul,     (lambda x, y, out: y, lambda x, y, out: x),
                                                       _RR, commutative=True)
-div      = Op("div",        "/",    _div,             (lambda x, y, out: reciprocal(y),
+div      = Op("div",        "/",    floats.div,       (lambda x, y, out: reciprocal(y),
                                                        lambda x, y, out: -div(out, y)), _RP)
-pow      = Op("pow",        "**",   _pow,             (lambda x, y, out: strong_mul(y, pow(x, y - 1.0)),
+pow      = Op("pow",        "**",   floats.pow,       (lambda x, y, out: strong_mul(y, pow(x, y - 1.0)),
                                                        lambda x, y, out: where(ge(y, 0.0) * eq(x, 0.0), 0.0,
                                                                                out * log(x))), (_POSITIVE, _REAL))
 neg      = Op("neg",        "-",    operator.neg,     (lambda x, out: -1.0,), _R)
 abs      = Op("abs",        "abs",  math.fabs,        (lambda x, out: sign(x),), _P, selects=True)
-sign     = Op("sign",       "sign", _sign,            (None,), _P)
-floor    = Op("floor",      "floor", _integral(math.floor), (None,), _F)
-ceil     = Op("ceil",       "ceil", _integral(math.ceil), (None,), _F)
-round    = Op("round",      "round", _integral(builtins.round), (None,), ((0.6, 1.4),))
-round_to = Op("round_to",   "round", _round_to,       (None, None), ((0.6, 1.4), _FRACTION))
-trunc    = Op("trunc",      "trunc", _integral(math.trunc), (None,), _F)
-floordiv = Op("floordiv",   "//",   _floordiv,        (None, None), _TWICE)
-mod      = Op("mod",        "%",    _mod,             (lambda x, y, out: 1.0,
+sign     = Op("sign",       "sign", floats.sign,      (None,), _P)
+floor    = Op("floor",      "floor", integral(math.floor), (None,), _F)
+ceil     = Op("ceil",       "ceil", integral(math.ceil), (None,), _F)
+round    = Op("round",      "round", integral(builtins.round), (None,), ((0.6, 1.4),))
+round_to = Op("round_to",   "round", floats.round_to, (None, None), ((0.6, 1.4), _FRACTION))
+trunc    = Op("trunc",      "trunc", integral(math.trunc), (None,), _F)
+floordiv = Op("floordiv",   "//",   floats.floordiv,  (None, None), _TWICE)
+mod      = Op("mod",        "%",    floats.mod,       (lambda x, y, out: 1.0,
                                                        lambda x, y, out: -floordiv(x, y)), _TWICE)
 
-exp      = Op("exp",        "exp",  _ieee(math.exp),  (lambda x, out: out,), _R)
-exp2     = Op("exp2",       "exp2", _ieee(math.exp2), (lambda x, out: out * _LN2,), _R)
-expm1    = Op("expm1",      "expm1", _ieee(math.expm1), (lambda x, out: exp(x),), _R)
-log      = Op("log",        "log",  _ieee(math.log, {0.0: -inf}), (lambda x, out: reciprocal(x),), _P)
-log2     = Op("log2",       "log2", _ieee(math.log2, {0.0: -inf}), (lambda x, out: div(1.0 / _LN2, x),), _P)
-log10    = Op("log10",      "log10", _ieee(math.log10, {0.0: -inf}), (lambda x, out: div(1.0 / _LN10, x),), _P)
-log1p    = Op("log1p",      "log1p", _ieee(math.log1p, {-1.0: -inf}),
+exp      = Op("exp",        "exp",  ieee(math.exp),   (lambda x, out: out,), _R)
+exp2     = Op("exp2",       "exp2", ieee(math.exp2),  (lambda x, out: out * _LN2,), _R)
+expm1    = Op("expm1",      "expm1", ieee(math.expm1), (lambda x, out: exp(x),), _R)
+log      = Op("log",        "log",  ieee(math.log, {0.0: -inf}), (lambda x, out: reciprocal(x),), _P)
+log2     = Op("log2",       "log2", ieee(math.log2, {0.0: -inf}), (lambda x, out: div(1.0 / _LN2, x),), _P)
+log10    = Op("log10",      "log10", ieee(math.log10, {0.0: -inf}), (lambda x, out: div(1.0 / _LN10, x),), _P)
+log1p    = Op("log1p",      "log1p", ieee(math.log1p, {-1.0: -inf}),
                                                       (lambda x, out: reciprocal(1.0 + x),), (_ABOVE_MINUS_ONE,))
-sqrt     = Op("sqrt",       "sqrt", _ieee(math.sqrt), (lambda x, out: div(0.5, out),), _P)
+sqrt     = Op("sqrt",       "sqrt", ieee(math.sqrt),  (lambda x, out: div(0.5, out),), _P)
 cbrt     = Op("cbrt",       "cbrt", math.cbrt,        (lambda x, out: reciprocal(3.0 * out * out),), _P)
 square   = Op("square",     "²",    lambda x: x * x,  (lambda x, out: 2.0 * x,), _R)
-reciprocal = Op("reciprocal", "1/", lambda x: _div(1.0, x), (lambda x, out: -(out * out),), _P)
+reciprocal = Op("reciprocal", "1/", lambda x: floats.div(1.0, x), (lambda x, out: -(out * out),), _P)
 
-sin      = Op("sin",        "sin",  _ieee(math.sin),  (lambda x, out: cos(x),), _R)
-cos      = Op("cos",        "cos",  _ieee(math.cos),  (lambda x, out: -sin(x),), _R)
-tan      = Op("tan",        "tan",  _ieee(math.tan),  (lambda x, out: 1.0 + out * out,), (_SMALL,))
-asin     = Op("asin",       "asin", _ieee(math.asin), (lambda x, out: reciprocal(sqrt(one_minus_square(x))),), _U)
-acos     = Op("acos",       "acos", _ieee(math.acos), (lambda x, out: -reciprocal(sqrt(one_minus_square(x))),), _U)
+sin      = Op("sin",        "sin",  ieee(math.sin),   (lambda x, out: cos(x),), _R)
+cos      = Op("cos",        "cos",  ieee(math.cos),   (lambda x, out: -sin(x),), _R)
+tan      = Op("tan",        "tan",  ieee(math.tan),   (lambda x, out: 1.0 + out * out,), (_SMALL,))
+asin     = Op("asin",       "asin", ieee(math.asin),  (lambda x, out: reciprocal(sqrt(one_minus_square(x))),), _U)
+acos     = Op("acos",       "acos", ieee(math.acos),  (lambda x, out: -reciprocal(sqrt(one_minus_square(x))),), _U)
 atan     = Op("atan",       "atan", math.atan,        (lambda x, out: reciprocal(1.0 + x * x),), _R)
 atan2    = Op("atan2",      "atan2", math.atan2,      (lambda y, x, out: div(direction(x, y), hypot(x, y)),
                                                        lambda y, x, out: -div(direction(y, x), hypot(x, y))), _RP)
-hypot    = Op("hypot",      "hypot", _hypot,          (lambda x, y, out: direction(x, y),
+hypot    = Op("hypot",      "hypot", floats.hypot,    (lambda x, y, out: direction(x, y),
                                                        lambda x, y, out: direction(y, x)),
                                                       (_POSITIVE, _REAL), commutative=True)
 
-sinh     = Op("sinh",       "sinh", _ieee(math.sinh), (lambda x, out: cosh(x),), _R)
-cosh     = Op("cosh",       "cosh", lambda x: _cosh(math.fabs(x)), (lambda x, out: sinh(x),), _R)
+sinh     = Op("sinh",       "sinh", ieee(math.sinh),  (lambda x, out: cosh(x),), _R)
+cosh     = Op("cosh",       "cosh", floats.cosh,      (lambda x, out: sinh(x),), _R)
 tanh     = Op("tanh",       "tanh", math.tanh,        (lambda x, out: 1.0 - out * out,), _R)
 asinh    = Op("asinh",      "asinh", math.asinh,      (lambda x, out: reciprocal(hypot(x, 1.0)),), _R)
-acosh    = Op("acosh",      "acosh", _ieee(math.acosh), (lambda x, out: reciprocal(sqrt(x - 1.0) * sqrt(x + 1.0)),),
+acosh    = Op("acosh",      "acosh", ieee(math.acosh), (lambda x, out: reciprocal(sqrt(x - 1.0) * sqrt(x + 1.0)),),
                                                       (_ABOVE_ONE,))
-atanh    = Op("atanh",      "atanh", _ieee(math.atanh, {1.0: inf, -1.0: -inf}),
+atanh    = Op("atanh",      "atanh", ieee(math.atanh, {1.0: inf, -1.0: -inf}),
                                                       (lambda x, out: reciprocal(one_minus_square(x)),), _U)
 
 erf      = Op("erf",        "erf",  math.erf,         (lambda x, out: _ERF * exp(-(x * x)),), _R)
 erfc     = Op("erfc",       "erfc", math.erfc,        (lambda x, out: -_ERF * exp(-(x * x)),), _R)
 
-sigmoid  = Op("sigmoid",    "σ",    _sigmoid,         (lambda x, out: out * sigmoid(-x),), _R)
-softplus = Op("softplus",   "softplus", _softplus,    (lambda x, out: sigmoid(x),), _R)
-relu     = Op("relu",       "ReLU", _relu,            (lambda x, out: gt(x, 0.0),), _P, selects=True)
-step     = Op("step",       "step", _step,            (None,), _P)
+sigmoid  = Op("sigmoid",    "σ",    floats.sigmoid,   (lambda x, out: out * sigmoid(-x),), _R)
+softplus = Op("softplus",   "softplus", floats.softplus, (lambda x, out: sigmoid(x),), _R)
+relu     = Op("relu",       "ReLU", floats.relu,      (lambda x, out: gt(x, 0.0),), _P, selects=True)
+step     = Op("step",       "step", floats.step,      (None,), _P)
 
-maximum  = Op("maximum",    "max",  _maximum,         (lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y),
+maximum  = Op("maximum",    "max",  floats.maximum,   (lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y),
                                                        lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y)),
                                                       _PN, selects=True)
-minimum  = Op("minimum",    "min",  _minimum,         (lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y),
+minimum  = Op("minimum",    "min",  floats.minimum,   (lambda x, y, out: 1.0 - gt(x, y) - 0.5 * eq(x, y),
                                                        lambda x, y, out: 1.0 - lt(x, y) - 0.5 * eq(x, y)),
                                                       _PN, selects=True)
-where    = Op("where",      "where", _where,          (None, lambda c, x, y, out: ne(c, 0.0),
+where    = Op("where",      "where", floats.where,    (None, lambda c, x, y, out: ne(c, 0.0),
                                                        lambda c, x, y, out: eq(c, 0.0)),
                                                       (_POSITIVE, *_RR), selects=True)
 copysign = Op("copysign",   "copysign", math.copysign, (lambda x, y, out: sign(x) * sign(out), None),
                                                       _PN, selects=True)
 
-lt       = Op("lt",         "<",    _compare(operator.lt), (None, None), _PN)
-le       = Op("le",         "≤",    _compare(operator.le), (None, None), _PN)
-gt       = Op("gt",         ">",    _compare(operator.gt), (None, None), _PN)
-ge       = Op("ge",         "≥",    _compare(operator.ge), (None, None), _PN)
-eq       = Op("eq",         "=",    _compare(operator.eq), (None, None), _PN, commutative=True)
-ne       = Op("ne",         "≠",    _compare(operator.ne), (None, None), _PN, commutative=True)
+lt       = Op("lt",         "<",    compare(operator.lt), (None, None), _PN)
+le       = Op("le",         "≤",    compare(operator.le), (None, None), _PN)
+gt       = Op("gt",         ">",    compare(operator.gt), (None, None), _PN)
+ge       = Op("ge",         "≥",    compare(operator.ge), (None, None), _PN)
+eq       = Op("eq",         "=",    compare(operator.eq), (None, None), _PN, commutative=True)
+ne       = Op("ne",         "≠",    compare(operator.ne), (None, None), _PN, commutative=True)
 
-sum      = Op("sum",        "Σ",    _sum,             lambda operands, out: (1.0,) * len(operands), _RR)
-take     = Op("take",       "[]",   _take,            lambda operands, out: _taken(operands),
+sum      = Op("sum",        "Σ",    floats.sum,       lambda operands, out: (1.0,) * len(operands), _RR)
+take     = Op("take",       "[]",   floats.take,      lambda operands, out: _taken(operands),
                                                       (_FRACTION, *_RR), selects=True)
-dot      = Op("dot",        "·",    _dot,             lambda operands, out: _other_half(operands), _RR + _RR)
+dot      = Op("dot",        "·",    floats.dot,       lambda operands, out: _other_half(operands), _RR + _RR)
 
 identity = Op("identity",   "",     lambda x: x,      (lambda x, out: 1.0,), _R)
 stop_gradient = Op("stop_gradient", "stop", lambda x: x, (None,), _R)
 
 # Rows that other partials are written with, so that these and their own derivatives lose no digits.
 one_minus_square = Op("one_minus_square", "1-²", lambda x: (1.0 - x) * (1.0 + x), (lambda x, out: -2.0 * x,), _U)
-direction = Op("direction", "x/hypot", _direction,    (lambda x, y, out: div(square(direction(y, x)), hypot(x, y)),
+direction = Op("direction", "x/hypot", floats.direction, (lambda x, y, out: div(square(direction(y, x)), hypot(x, y)),
                                                        lambda x, y, out: -div(out * direction(y, x), hypot(x, y))),
                                                       (_POSITIVE, _REAL))
 
@@ -373,14 +220,14 @@ direction = Op("direction", "x/hypot", _direction,    (lambda x, y, out: div(squ
 # Its partial for the adjoint keeps a finite partial even where the adjoint is 0: x·exp(x) keeps its second derivative.
 # It selects: a zero factor is as strong in the next sweep, even if products along a branch not taken overflow.
 # Where a zero of the other factor is as strong, the product is zero_mul. A sum of many such products is strong_dot.
-strong_mul = Op("strong_mul", "*",  _strong_mul,      (lambda a, p, out: strong_factor(a, p), lambda a, p, out: a),
+strong_mul = Op("strong_mul", "*",  floats.strong_mul, (lambda a, p, out: strong_factor(a, p), lambda a, p, out: a),
                                                       _RR, selects=True)
-strong_dot = Op("strong_dot", "·",  _strong_dot,      lambda operands, out: _strong_factors(operands),
+strong_dot = Op("strong_dot", "·",  floats.strong_dot, lambda operands, out: _strong_factors(operands),
                                                       _RR + _RR, selects=True)
-zero_mul   = Op("zero_mul",   "*",  _zero_mul,        (lambda a, p, out: strong_factor(a, p),
+zero_mul   = Op("zero_mul",   "*",  floats.zero_mul,  (lambda a, p, out: strong_factor(a, p),
                                                        lambda a, p, out: strong_factor(p, a)),
                                                       _RR, commutative=True, selects=True)
-strong_factor = Op("strong_factor", "finite", _strong_factor,
+strong_factor = Op("strong_factor", "finite", floats.strong_factor,
                                                       (None,
                                                        lambda a, p, out: ne(a, 0.0) + eq(a, 0.0) * eq(p - p, 0.0)),
                                                       _RR, selects=True)
