@@ -75,6 +75,23 @@ def test_a_worker_killed_in_mid_epoch_changes_nothing(client):
     assert disturbed == quiet
 
 
+@pytest.mark.parametrize("answer", [True, False, RuntimeError("cannot")])
+def test_a_partition_whose_compiled_step_differs_from_eager_code_is_eager(answer, monkeypatch):
+    from nodegrad.training.cluster import Partition
+    from nodegrad.training.compiled_step import CompiledStep
+
+    def agrees(step):
+        if answer not in (True, False):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(CompiledStep, "agrees", agrees)
+    model = MLP(2, [4, 1], seed=1)
+    made = Partition(model, ng.nn.mean_squared_error, model.parameters(), ([[1.0, 2.0]], [0.0]))
+
+    assert made.step.compiled == (answer is True)
+
+
 def test_bad_rows_on_a_worker_are_named_here(client):
     with pytest.raises(ValueError, match=r"X of a partition\[1\]\[0\] is nan"):
         train(client, [([[1.0, 2.0]], [1.0]), ([[1.0, 2.0], [float("nan"), 0.0]], [1.0, 0.0])])

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import signature
 from typing import Any
 
@@ -34,11 +34,10 @@ class Partition:
         known = Samples(X, y, "dask_fit", ("X of a partition", "y of a partition"), *weights)
         self.problem = Problem(model, loss, SGD(parameters), known, None, Ranks(None))
         self.step: Any = EagerStep(self.problem)
-        try:
-            self.step = CompiledStep(self.problem)
-            self.step.agrees()
-        except (TypeError, ValueError):
-            pass
+        with suppress(Exception):  # then it cannot be compiled
+            compiled = CompiledStep(self.problem)
+            if compiled.agrees():
+                self.step = compiled
         self.orders: dict[Any, Any] = {}
 
     def facts(self) -> tuple[tuple[Any, ...], int, float]:

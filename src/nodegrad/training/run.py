@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 from operator import mul
 from typing import Any, TypeVar
 
@@ -98,22 +98,18 @@ class Run:
 
     def _epochs(self, shown: Callable[[int, float], None]) -> None:
         """Go through one epoch, or through several if nothing needs the model in between."""
-        history, first = self.history, self.history.epochs
-        many = self._at_once()
-        before = self.step.mark() if many > 1 else None
-        if many == 1:
-            self._close(self._take(self.batches.epoch(first), shown))
-            return
-        plan = [list(self.batches.epoch(first + number)) for number in range(many)]
-        taken = iter(self._take([batch for epoch in plan for batch in epoch], shown))
-        for epoch in plan:
-            self._close(list(islice(taken, len(epoch))))
+        history, first, many = self.history, self.history.epochs, self._at_once()
+        before = self.step.mark()
+        plan = [self.batches.epoch(first + number) for number in range(many)]
+        taken = iter(self._take(chain.from_iterable(plan), shown))
+        for _ in plan:
+            self._close(list(islice(taken, self.batches.steps)))
             if history.reason:
                 break
         done = history.epochs - first
         if done < many:  # steps after the end must not count: go back and repeat those before it
             self.step.reset(before)
-            self._take([batch for epoch in plan[:done] for batch in epoch], lambda count, loss: None)
+            self._take(chain.from_iterable(plan[:done]), lambda count, loss: None)
 
     def _at_once(self) -> int:
         """Return how many epochs to go through in one native call."""
