@@ -418,7 +418,7 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam; `weight_decay` adds to the gradient, as in PyTorch.
+    """Adam; `weight_decay` adds to the gradient, as in PyTorch, and is 0 by default.
 
     >>> x = Value(3.0)
     >>> optimizer = Adam([x], learning_rate=0.5)
@@ -431,6 +431,7 @@ class Adam(Optimizer):
     """
 
     update = staticmethod(adam)
+    _usual_decay = 0.0
 
     def __init__(
         self,
@@ -438,16 +439,17 @@ class Adam(Optimizer):
         learning_rate: Rate = 0.001,
         betas: tuple[float, float] = (0.9, 0.999),
         epsilon: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float | None = None,
         *,
         lr: Rate | None = None,
     ) -> None:
-        settings = {"betas": tuple(betas), "epsilon": epsilon, "weight_decay": weight_decay}
+        decay = self._usual_decay if weight_decay is None else weight_decay
+        settings = {"betas": tuple(betas), "epsilon": epsilon, "weight_decay": decay}
         super().__init__(parameters, learning_rate, lr=lr, **settings)
 
 
-class AdamW(Optimizer):
-    """Adam whose weight decay acts on the parameters themselves.
+class AdamW(Adam):
+    """Adam whose weight decay, 0.01 by default, acts on the parameters themselves.
 
     >>> AdamW([Value(3.0)], weight_decay=0.1)
     AdamW(1 parameters, learning_rate=0.001, betas=(0.9, 0.999), epsilon=1e-08, weight_decay=0.1)
@@ -456,19 +458,7 @@ class AdamW(Optimizer):
     """
 
     update = staticmethod(adamw)
-
-    def __init__(
-        self,
-        parameters: Parameters,
-        learning_rate: Rate = 0.001,
-        betas: tuple[float, float] = (0.9, 0.999),
-        epsilon: float = 1e-8,
-        weight_decay: float = 0.01,
-        *,
-        lr: Rate | None = None,
-    ) -> None:
-        settings = {"betas": tuple(betas), "epsilon": epsilon, "weight_decay": weight_decay}
-        super().__init__(parameters, learning_rate, lr=lr, **settings)
+    _usual_decay = 0.01
 
 
 class RMSProp(Optimizer):

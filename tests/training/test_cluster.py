@@ -97,6 +97,10 @@ def test_bad_rows_on_a_worker_are_named_here(client):
         train(client, [([[1.0, 2.0]], [1.0]), ([[1.0, 2.0], [float("nan"), 0.0]], [1.0, 0.0])])
     with pytest.raises(ValueError, match="at least one partition"):
         train(client, [])
+    with pytest.raises(
+        ValueError, match="dask_fit takes optimizer from sgd, adam, adamw, rmsprop; got 'lbfgs'"
+    ):
+        train(client, optimizer="lbfgs")
 
 
 def test_partitions_may_be_futures(client):

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from nodegrad.data import Samples, shuffled
+from nodegrad.inputs import one_of
 from nodegrad.nn.losses import chosen_loss
-from nodegrad.optim import SGD, Optimizer
+from nodegrad.optim import OPTIMIZERS, SGD, Optimizer
 from nodegrad.training.batches import Batches
 from nodegrad.training.compiled_step import ArrayStep, CompiledStep, write
 from nodegrad.training.eager_step import EagerStep
@@ -213,6 +214,8 @@ def dask_fit(
     sources = list(partitions)
     if not sources:
         raise ValueError("dask_fit needs at least one partition; got none.")
+    if isinstance(optimizer, str):
+        one_of("dask_fit", "optimizer", optimizer, OPTIMIZERS)  # no solvers of SciPy
     updates = chosen_optimizer(optimizer, model, None, learning_rate)
     cluster = _Cluster(client, model, loss_function, updates.parameters, sources)
     batches = _ClusterBatches(cluster, batch_size, settings.seed)

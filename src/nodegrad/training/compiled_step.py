@@ -149,25 +149,21 @@ class CompiledStep(ArrayStep):
         self.error = compile(value_and_grad(problem.error, wrt=self.leaves))
         model, known = problem.model, problem.known
         self.classes = len(model(known[0][0])) if problem.loss is LOSSES["cross_entropy"] else 0
-        self.known = self._row_sum(self.error, known)
+        self.known = RowSum(self.error, self.leaves, *self._laid_out(known))
         self.held_out = None
         if problem.held_out is not None:
             error = self.error if problem.held_out_as_known() else compile(problem.held_out_error)
-            self.held_out = self._row_sum(error, problem.held_out)
+            self.held_out = RowSum(error, self.leaves, *self._laid_out(problem.held_out))
         self._native: dict[int, NativeSteps | None] = {}
 
-    def _row_sum(self, error: Compiled, samples: Samples) -> RowSum:
-        blocks, spec = self._blocks(samples)
-        return RowSum(error, self.leaves, spec, blocks)
-
-    def _blocks(self, samples: Samples) -> tuple[list[Any], Any]:
-        """Return the samples as arrays [row, number] and the spec of one of them."""
+    def _laid_out(self, samples: Samples) -> tuple[Any, list[Any]]:
+        """Return the spec of a sample, and all samples as arrays [row, number]."""
         parts = [part if is_structure(part[0]) else np.asanyarray(part) for part in samples.parts]
         if self.classes and parts[1].ndim == 1:
             parts[1] = (parts[1][:, None] == np.arange(self.classes)).astype(float)  # a probability per class
         first = [part[:1] if isinstance(part, list) else part[:1].tolist() for part in parts]
         blocks = [rows([part])[1][0] if isinstance(part, list) else _block(part) for part in parts]
-        return blocks, rows(first)[0]
+        return rows(first)[0], blocks
 
     def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
         """Take a step for each batch, as an `EagerStep` does."""
@@ -177,7 +173,7 @@ class CompiledStep(ArrayStep):
     def sums(self, batch: Batch) -> Array:
         """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
         if hasattr(batch, "parts"):
-            found = self.known.over(self.point.numbers, self._blocks(batch)[0])
+            found = self.known.over(self.point.numbers, self._laid_out(batch)[1])
         elif batch is not None and not len(batch):
             return np.zeros(len(self.leaves) + 2)  # a rank that has no rows left
         else:
