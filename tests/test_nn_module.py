@@ -576,3 +576,11 @@ def test_loading_without_a_model_or_a_file_says_what_to_write(load):
         TypeError, match=r"model\.load\(path\)\. To make the model, too, write nodegrad\.nn\.load"
     ):
         load()
+
+
+def test_a_file_of_a_layer_with_another_epsilon_is_refused(tmp_path):
+    LayerNorm(2, epsilon=0.5).save(tmp_path / "layer.json")
+
+    assert nn.load(tmp_path / "layer.json").epsilon == 0.5
+    with pytest.raises(ValueError, match=r"LayerNorm\(2, epsilon=0.5\) in the file and LayerNorm\(2\) here"):
+        LayerNorm(2).load(tmp_path / "layer.json")

@@ -7,7 +7,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import data
-from nodegrad.nn import MLP
+from nodegrad.nn import MLP, Dropout, Layer, Sequential
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask, when workers come and go
@@ -101,6 +101,13 @@ def test_bad_rows_on_a_worker_are_named_here(client):
         ValueError, match="dask_fit takes optimizer from sgd, adam, adamw, rmsprop; got 'lbfgs'"
     ):
         train(client, optimizer="lbfgs")
+
+
+def test_dropout_is_refused(client):
+    model = Sequential(Layer(2, 4, seed=1), Dropout(0.5), Layer(4, 1, None, seed=2))
+
+    with pytest.raises(ValueError, match="dask_fit: models with dropout are trained by fit"):
+        ng.training.dask_fit(client, model, [read(1)])
 
 
 def test_partitions_may_be_futures(client):

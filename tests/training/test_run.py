@@ -344,6 +344,22 @@ def test_dropout_is_the_same_eager_and_compiled_and_new_in_every_epoch():
     assert model.training
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_dropout_in_a_function_is_that_in_a_module(compile):
+    model, twin = dropped(0.02), dropped(0.02)
+
+    one, _ = run(model=model, compile=compile)
+    same = run(
+        model=lambda row: twin(row),
+        optimizer=Adam(twin.parameters(), 0.05),
+        learning_rate=None,
+        compile=compile,
+    )[0]
+
+    assert same.compiled == one.compiled == compile
+    assert same.losses == one.losses
+
+
 class Doubling(Module):
     def __init__(self):
         self.body = MLP(2, [4, 1], "tanh", seed=1)

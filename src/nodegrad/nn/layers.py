@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from itertools import count
 from typing import Any, TypeVar, cast
 
 from nodegrad import functions, ops
@@ -21,6 +20,7 @@ Activation = str | Callable[[Any], Any] | bool | None
 Seed = Any  # an int, a generator with a method `random`, or None
 
 _COMPOSED = ("leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softsign", "log_sigmoid")
+_EPSILON = 1e-5  # of LayerNorm
 _RELU_LIKE = ("relu", "leaky_relu", "elu", "gelu", "silu", "mish")
 
 
@@ -338,7 +338,7 @@ class LayerNorm(Module):
         ValueError: if the size is not positive, or the number of inputs is another.
     """
 
-    def __init__(self, size: int, epsilon: float = 1e-5) -> None:
+    def __init__(self, size: int, epsilon: float = _EPSILON) -> None:
         count = whole("LayerNorm", "size", size)
         self.epsilon = epsilon
         self.gain = [Value(1.0, f"gain[{index}]") for index in range(count)]
@@ -357,7 +357,8 @@ class LayerNorm(Module):
 
     def summary(self) -> str:
         """Describe the module in one line."""
-        return f"LayerNorm({len(self.gain)})"
+        epsilon = "" if self.epsilon == _EPSILON else f", epsilon={self.epsilon!r}"
+        return f"LayerNorm({len(self.gain)}{epsilon})"
 
 
 class Embedding(Module):
@@ -411,18 +412,6 @@ def noise_from(numbers: Iterator[Any] | None) -> Iterator[None]:
         yield
     finally:
         _noise.reset(token)
-
-
-def noise_needed(model: Any, row: Any) -> int:
-    """Return how many random numbers a model takes for a row."""
-    if not isinstance(model, Module) or not any(
-        isinstance(module, Dropout) for _, module in model.named_modules()
-    ):
-        return 0
-    numbers = count()
-    with noise_from(float(number) for number in numbers):
-        model(row)
-    return next(numbers)
 
 
 def _function(activation: Activation) -> Callable[[Any], Any]:

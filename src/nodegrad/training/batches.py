@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Any
 
 from nodegrad.data import Samples, noise, rows, shuffled
-from nodegrad.nn.layers import noise_needed
 from nodegrad.training.problem import Batch, Problem
 from nodegrad.training.ranks import Ranks
 
@@ -41,18 +40,18 @@ class ArrayBatches(Batches):
         self.total = int(self.ranks.sum([float(len(self.known))])[0])
         self.size = min(self.batch_size or self.total, self.total)
         self.steps = -(-self.total // self.size)
-        self.random = noise_needed(problem.model, self.known[0][0])
-        if self.random:
+        self.dropout = problem.dropout
+        if self.dropout:
             problem.noisy = True
-            self.known.parts.append(noise(len(self.known), self.random, self.seed, 0))
+            self.known.parts.append(noise(len(self.known), self.dropout, self.seed, 0))
         for group in problem.optimizer.groups:
             if hasattr(group.learning_rate, "steps_in_epoch"):
                 group.learning_rate.steps_in_epoch = self.steps
 
     def epoch(self, number: int) -> list[Batch]:
         """Return the batches of an epoch."""
-        if self.random:
-            self.known.parts[-1][:] = noise(len(self.known), self.random, self.seed, number)
+        if self.dropout:
+            self.known.parts[-1][:] = noise(len(self.known), self.dropout, self.seed, number)
         own, steps = len(self.known), self.steps or 1
         if steps == 1:
             return [None]
@@ -82,7 +81,7 @@ class StreamBatches(Batches):
 
     def start(self, problem: Problem) -> None:
         """Refuse what needs to know the number of steps."""
-        if noise_needed(problem.model, self.known[0][0]):
+        if problem.dropout:
             raise ValueError("fit: dropout takes X and y as arrays or lists, not as batches.")
 
     def epoch(self, number: int) -> Iterator[Samples]:

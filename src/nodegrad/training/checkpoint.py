@@ -76,18 +76,15 @@ def _called(run: "Run") -> list[Any]:
 def description(run: "Run") -> dict[str, Any]:
     """Return what must be the same in two runs of one training."""
     optimizer, batches, problem = run.problem.optimizer, run.batches, run.problem
-    modules = problem.model.named_modules() if hasattr(problem.model, "named_modules") else []
     return {
         "optimizer": type(optimizer).__name__,
-        "settings": [
-            [f"{key}={value!r}" for key, value in group.settings.items()] for group in optimizer.groups
-        ],
+        "settings": [repr(group.settings) for group in optimizer.groups],
         "parameters": len(optimizer.parameters),
         "learning rates": optimizer.state_dict()["learning_rates"],
         "rows": batches.total,
         "batch size": getattr(batches, "size", 0),
         "limit": run.settings.max_gradient_norm,
-        "model": [module.summary() for _, module in modules],
+        "model": [module.summary() for module in problem.modules],
         "loss": getattr(problem.loss, "__qualname__", type(problem.loss).__name__),
         "metrics": list(run.settings.metrics),
         "restore_best": run.settings.restore_best,

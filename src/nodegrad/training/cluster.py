@@ -221,4 +221,6 @@ def dask_fit(
     batches = _ClusterBatches(cluster, batch_size, settings.seed)
     problem = Problem(model, loss_function, updates, batches.known, held_out(validation), Ranks(None))
     problem.check()
+    if problem.dropout:
+        raise ValueError("dask_fit: models with dropout are trained by fit.")
     return Run(problem, batches, settings, _ClusterStep(problem, cluster)).history

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from nodegrad.data import Samples
@@ -35,6 +36,7 @@ class Problem:
     held_out: Samples | None
     ranks: Ranks
     noisy: bool = False  # whether samples end with random numbers for dropout
+    dropout: int = 0  # how many random numbers a sample takes
 
     def __post_init__(self) -> None:
         self.modules, self.weighted = modules_of(self.model), len(self.known.parts) > 2
@@ -82,9 +84,12 @@ class Problem:
     def check(self) -> None:
         """Try the model and the loss on a sample, so that errors come before anything changes."""
         self.optimizer.check_frozen("fit")
-        for part in filter(None, (self.known, self.held_out)):
+        numbers = count()
+        for part, switched_off in ((self.known, []), (self.held_out, self.modules)):
+            if part is None:
+                continue
             row, target, *_ = part[0]
-            with evaluating(self.modules):
+            with evaluating(switched_off), noise_from(map(float, numbers)):
                 output = self.model(row)
             error = self.loss(output, target)
             if not isinstance(error, Value):
@@ -98,9 +103,10 @@ class Problem:
                     "Make the optimizer from the parameters of the model that is trained."
                 )
             if self.loss in LOSSES.values():  # a loss of your own may not take plain numbers
-                numbers = plain_numbers(output)
+                plain = plain_numbers(output)
                 for target in distinct(part.parts[1]):
-                    self.loss(numbers, target)
+                    self.loss(plain, target)
+        self.dropout = next(numbers)
 
 
 def distinct(targets: Any) -> Iterable[Any]:
