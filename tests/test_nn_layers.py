@@ -8,7 +8,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value
-from nodegrad.nn import MLP, Embedding, Layer, LayerNorm, Neuron, Sequential, activations
+from nodegrad.nn import MLP, Dropout, Embedding, Layer, LayerNorm, Neuron, Sequential, activations
 
 
 def test_neuron_is_its_formula():
@@ -306,3 +306,9 @@ def test_embedded_words_are_classified_end_to_end():
 
     assert history.compiled
     assert history.metrics["accuracy"][-1] == 1.0
+
+
+def test_a_single_number_is_dropped_or_scaled():
+    found = {Dropout(0.5)(Value(3.0)).data for _ in range(64)}
+
+    assert found == {0.0, 6.0}

@@ -270,6 +270,7 @@ def test_schedule_that_goes_below_zero_is_caught_at_that_step():
         (SGD, {"weight_decay": -1.0}, "weight_decay"),
         (Adam, {"betas": (0.9, 1.0)}, "betas"),
         (Adam, {"betas": (0.9,)}, "betas"),
+        (Adam, {"betas": 0.9}, "betas"),
         (Adam, {"epsilon": 0.0}, "epsilon"),
         (AdamW, {"weight_decay": math.nan}, "weight_decay"),
         (RMSProp, {"decay": 1.5}, "decay"),

@@ -355,6 +355,8 @@ class Group:
         self.learning_rate = _checked_rate(user, rate)
         self.settings = settings | own
         for name, setting in self.settings.items():
+            if isinstance(setting, list):
+                self.settings[name] = setting = tuple(setting)
             _check_setting(user, name, setting)
 
     def rate(self, step: int) -> float:
@@ -444,7 +446,7 @@ class Adam(Optimizer):
         lr: Rate | None = None,
     ) -> None:
         decay = self._usual_decay if weight_decay is None else weight_decay
-        settings = {"betas": tuple(betas), "epsilon": epsilon, "weight_decay": decay}
+        settings = {"betas": betas, "epsilon": epsilon, "weight_decay": decay}
         super().__init__(parameters, learning_rate, lr=lr, **settings)
 
 
@@ -635,7 +637,8 @@ _RANGES = {
 def _check_setting(user: str, name: str, setting: Any) -> None:
     if name in _RANGES:
         least, end, words = _RANGES[name]
-        numbers = setting if name == "betas" and len(setting) == 2 else (setting,)
+        pair = isinstance(setting, tuple) and len(setting) == 2
+        numbers = (setting,) if name != "betas" else setting if pair else (None,)
         if not all(isinstance(x, int | float) and least <= x < end for x in numbers):
             raise ValueError(f"{user}: {name} is {words}; got {setting!r}.")
 

@@ -269,3 +269,38 @@ def test_an_epoch_without_batches_is_an_error(compile):
         ValueError, match="fit: X yields no batches in epoch 2. Return a new iterator each time"
     ):
         ng.fit(model, lambda: iter(next(epochs, [])), epochs=5, compile=compile)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (([[1.0]], [1.0]), "takes 2 inputs; got 1|rows of the batches differ in length"),
+        (([[1.0, 2.0]], [1.0], [3.0]), "some batches of X have weights, and others have none"),
+        (([[1.0, 2.0]], [7.0]), "targets are 0, 1, or probabilities between; got 7.0"),
+    ],
+)
+def test_a_later_batch_that_does_not_fit_the_first_is_refused(second, message, compile):
+    batches = [([[1.0, 2.0]], [1.0]), second]
+
+    with pytest.raises(ValueError, match=message):
+        ng.fit(
+            MLP(2, [4, 1], seed=1),
+            batches,
+            loss="binary_cross_entropy_with_logits",
+            epochs=3,
+            compile=compile or None,
+        )
+
+
+@pytest.mark.parametrize("compile", [False, None])
+def test_batches_of_rows_of_different_length_train_where_the_model_takes_them(compile):
+    weight = ng.Value(1.0)
+    batches = [([[1.0, 2.0]] * 50, [1.0] * 50), ([[1.0, 2.0, 3.0]] * 50, [2.0] * 50)]
+
+    history = ng.fit(
+        lambda row: weight * ng.sum(row), batches, optimizer=SGD([weight], 0.01), epochs=30, compile=compile
+    )
+
+    assert not history.compiled
+    assert history.losses[-1] < 0.1 * history.losses[0]

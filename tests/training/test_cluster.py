@@ -95,6 +95,9 @@ def test_a_partition_whose_compiled_step_differs_from_eager_code_is_eager(answer
 def test_bad_rows_on_a_worker_are_named_here(client):
     with pytest.raises(ValueError, match=r"X of a partition\[1\]\[0\] is nan"):
         train(client, [([[1.0, 2.0]], [1.0]), ([[1.0, 2.0], [float("nan"), 0.0]], [1.0, 0.0])])
+    parts = [([[1.0, 2.0]], [1]), ([[1.0, 2.0]], [2])]
+    with pytest.raises(ValueError, match="a target is the number of a class, 0 to 1.*got 2"):
+        ng.training.dask_fit(client, MLP(2, [2], seed=1), parts, "cross_entropy")
     with pytest.raises(ValueError, match="at least one partition"):
         train(client, [])
     with pytest.raises(

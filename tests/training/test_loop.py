@@ -397,6 +397,8 @@ def test_invalid_data_are_refused_before_anything_changes(X, y, message):
         ({"validation": [[1.0], [2.0], [3.0]]}, "validation is a pair, rows and targets; got a list of 3"),
         ({"validation": "no"}, "validation is a pair, rows and targets; got 'no'"),
         ({"optimizer": Adam([Value(1.0)]), "learning_rate": 0.1}, "has its own learning_rate"),
+        ({"compile": "yes"}, "fit takes compile from None, False, True; got 'yes'"),
+        ({"progress": 0}, "fit takes progress from None, False, True; got 0"),
         ({"loss": lambda prediction, y: 0.5}, "one Value that depends on the parameters; got 0.5"),
         ({"loss": lambda prediction, y: [prediction]}, "one Value that depends on the parameters; got "),
         ({"validation": ([[1.0]], [math.nan])}, r"validation\[1\]\[0\] is nan"),
@@ -411,6 +413,10 @@ def test_invalid_settings_are_refused_before_anything_changes(settings, message)
         fit(model, LINE_X, LINE_Y, **settings)
 
     assert [(p.data, p.grad) for p in model.parameters()] == before
+
+
+def test_no_callbacks_and_no_metrics_may_be_none():
+    assert fit(line(), LINE_X, LINE_Y, epochs=1, callbacks=None, metrics=None).epochs == 1
 
 
 def test_the_class_of_a_model_is_refused():

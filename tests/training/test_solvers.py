@@ -200,3 +200,12 @@ def test_start_at_the_solution_stays(optimizer):
     assert x.data == 2.0
     assert history.losses[-1] == 0.0
     assert SGD([x], 0.1).parameters == [x]
+
+
+def test_several_outputs_are_refused_by_lm():
+    model = MLP(2, [2], seed=1)
+    before = model.state_dict()
+
+    with pytest.raises(ValueError, match="optimizer='lm' takes models of one output; got 2"):
+        ng.fit(model, [[1.0, float(k)] for k in range(20)], [[1.0, 2.0]] * 20, optimizer="lm")
+    assert model.state_dict() == before

@@ -312,12 +312,14 @@ class Dropout(Module):
         self.p = p
 
     def forward(self, x: Any) -> Any:
-        """Drop some of a sequence of numbers."""
+        """Drop some of a sequence of numbers, or a single one."""
         if not self.training or not self.p:
             return x
         source = _noise.get() or iter(random.random, None)
         scale = 1.0 / (1.0 - self.p)
         numbers = as_list(x, self.summary())
+        if not isinstance(numbers, list):
+            return ops.where(ops.ge(next(source), self.p), ops.mul(numbers, scale), 0.0)
         return [ops.where(ops.ge(next(source), self.p), ops.mul(number, scale), 0.0) for number in numbers]
 
     def summary(self) -> str:

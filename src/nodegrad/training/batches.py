@@ -83,12 +83,17 @@ class StreamBatches(Batches):
         """Refuse what needs to know the number of steps."""
         if problem.dropout:
             raise ValueError("fit: dropout takes X and y as arrays or lists, not as batches.")
+        self.problem = problem
 
     def epoch(self, number: int) -> Iterator[Samples]:
         """Yield the batches of an epoch."""
         batch = None
         for batch in self.source():
-            yield self._samples(batch)
+            samples = self._samples(batch)
+            if len(samples.parts) != len(self.known.parts):
+                raise ValueError("fit: some batches of X have weights, and others have none.")
+            self.problem.check_targets(samples)
+            yield samples
         if batch is None:
             raise ValueError(
                 f"fit: X yields no batches in epoch {number + 1}. Return a new iterator each time."

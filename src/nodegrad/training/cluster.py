@@ -34,6 +34,7 @@ class Partition:
         X, y, *weights = source() if callable(source) else source
         known = Samples(X, y, "dask_fit", ("X of a partition", "y of a partition"), *weights)
         self.problem = Problem(model, loss, SGD(parameters), known, None, Ranks(None))
+        self.problem.check()
         self.step: Any = EagerStep(self.problem)
         with suppress(Exception):  # then it cannot be compiled
             compiled = CompiledStep(self.problem)

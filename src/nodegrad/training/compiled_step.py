@@ -173,7 +173,10 @@ class CompiledStep(ArrayStep):
     def sums(self, batch: Batch) -> Array:
         """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
         if hasattr(batch, "parts"):
-            found = self.known.over(self.point.numbers, self._laid_out(batch)[1])
+            spec, blocks = self._laid_out(batch)
+            if spec != self.known.spec:
+                raise ValueError("fit: the rows of the batches differ in length or kind.")
+            found = self.known.over(self.point.numbers, blocks)
         elif batch is not None and not len(batch):
             return np.zeros(len(self.leaves) + 2)  # a rank that has no rows left
         else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from nodegrad.inputs import described, positive, whole
+from nodegrad.inputs import described, one_of, positive, whole
 
 __all__ = ["History"]
 
@@ -111,11 +111,13 @@ def checked(**given: Any) -> Settings:
     settings.epochs = whole("fit", "epochs", settings.epochs)
     settings.checkpoint_every = whole("fit", "checkpoint_every", settings.checkpoint_every)
     settings.max_gradient_norm = positive("fit", "max_gradient_norm", settings.max_gradient_norm)
+    for name in ("compile", "progress"):
+        one_of("fit", name, getattr(settings, name), (None, False, True))
     whole("fit", "patience", settings.patience, optional=True)
     positive("fit", "tolerance", settings.tolerance, or_zero=True)
     seed = whole("fit", "seed", settings.seed, least=0, optional=True)
     settings.seed, settings.seeded = (random.getrandbits(32) if seed is None else seed), seed is not None
-    more = [settings.callbacks] if callable(settings.callbacks) else settings.callbacks
+    more = [settings.callbacks] if callable(settings.callbacks) else settings.callbacks or ()
     settings.callbacks = [*([] if settings.callback is None else [settings.callback]), *more]
     for callback in settings.callbacks:
         if not callable(callback):

@@ -39,7 +39,7 @@ def fit(
     sample_weight: Any = None,
     class_weight: str | Mapping[Any, float] | None = None,
     validation: tuple[Any, ...] | None = None,
-    metrics: str | Sequence[str | Metric] = (),
+    metrics: str | Sequence[str | Metric] | None = (),
     tolerance: float = 1e-6,
     patience: int | None = 10,
     target_loss: float = -math.inf,
@@ -50,7 +50,7 @@ def fit(
     progress: bool | None = None,
     compile: bool | None = None,
     callback: Callback | None = None,
-    callbacks: Iterable[Callback] = (),
+    callbacks: Iterable[Callback] | None = (),
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 1,
     resume: bool | str | os.PathLike[str] = False,
@@ -82,7 +82,8 @@ def fit(
             them.
         X: the rows: lists, an array (one mapped from a file is never read as a whole), or a data frame. Or,
             without `y`, batches to go through in every epoch: pairs of rows and targets, or triples with
-            weights; such as a list, a PyTorch DataLoader, or a function that returns an iterator.
+            weights, which are used as they are. They may be a list, a PyTorch DataLoader, or a function that
+            returns an iterator.
         y: a target for each row: a number, a list of numbers, or for cross_entropy the number of a class.
         loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
         optimizer: an Optimizer, or the name of one: sgd, adam, adamw, rmsprop. Or, from SciPy and over all
@@ -139,7 +140,7 @@ def fit(
         if lr is not None and learning_rate is not None:
             raise TypeError("fit got both lr and learning_rate, which are the same.")
         loss_function = chosen_loss("fit", loss)
-        settings = checked(**given | {"metrics": chosen_metrics(metrics, loss_function)})
+        settings = checked(**given | {"metrics": chosen_metrics(metrics or (), loss_function)})
         updates = chosen_optimizer(optimizer, model, parameters, learning_rate if lr is None else lr)
         size = whole("fit", "batch_size", batch_size, optional=True)
         solver = SOLVERS.get(optimizer) if isinstance(optimizer, str) else None

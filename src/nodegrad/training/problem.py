@@ -37,6 +37,7 @@ class Problem:
     ranks: Ranks
     noisy: bool = False  # whether samples end with random numbers for dropout
     dropout: int = 0  # how many random numbers a sample takes
+    output: Any = None  # of the model for the first sample
 
     def __post_init__(self) -> None:
         self.modules, self.weighted = modules_of(self.model), len(self.known.parts) > 2
@@ -102,11 +103,14 @@ class Problem:
                     "fit: the loss depends on none of the optimizer's parameters. "
                     "Make the optimizer from the parameters of the model that is trained."
                 )
-            if self.loss in LOSSES.values():  # a loss of your own may not take plain numbers
-                plain = plain_numbers(output)
-                for target in distinct(part.parts[1]):
-                    self.loss(plain, target)
-        self.dropout = next(numbers)
+            if part is self.known:
+                self.output, self.dropout = plain_numbers(output), next(numbers)
+            self.check_targets(part)
+
+    def check_targets(self, part: Samples) -> None:
+        """Refuse targets that a loss of this library does not take; a loss of your own may need Values."""
+        for target in distinct(part.parts[1]) if self.loss in LOSSES.values() else ():
+            self.loss(self.output, target)
 
 
 def distinct(targets: Any) -> Iterable[Any]:

@@ -136,6 +136,8 @@ class LevenbergMarquardt(Solver):
 
         def residual(row: Any, target: Any, *weight: Any) -> Any:
             found = problem.model(row)
+            if isinstance(found, list) and len(found) > 1:
+                raise ValueError(f"fit: optimizer='lm' takes models of one output; got {len(found)}.")
             found = found[0] if isinstance(found, list) else found
             difference = found - (target[0] if isinstance(target, list) else target)
             return weight[0] ** 0.5 * difference if weight else difference
