@@ -47,7 +47,11 @@ def described(kernel):
 def record(records):
     from nodegrad.compiler.backends.llvm.fuse import TABLE
 
-    tables = {TABLE + number: table.tolist() for number, table in enumerate(records.tables)}
+    starts = sorted(word - TABLE for word in records.words if word >= TABLE)
+    ends = [*starts[1:], len(records.tables)]
+    tables = {
+        TABLE + start: records.tables[start:end].tolist() for start, end in zip(starts, ends, strict=True)
+    }
     words = zip(MEANINGS, records.words, strict=True)
     return "".join(
         f"{place:2} {name:18} {tables.get(word, word)}\n" for place, (name, word) in enumerate(words)

@@ -35,7 +35,7 @@ class Records:
         self.starts = array("q")
         self.kinds: dict[Any, int] = {}
         self.kind = array("q")
-        self.tables: list[Any] = []
+        self.tables = array("i")  # slots, one table after the other
 
     def add(self, kernel: Any, fields: Sequence[int]) -> None:
         """Append a record."""
@@ -58,15 +58,15 @@ class Records:
 
     def table(self, slots: Any) -> int:
         """Keep a table of slots and return the word that stands for it."""
-        self.tables.append(np.ascontiguousarray(slots, np.int32))
-        return TABLE + len(self.tables) - 1
+        place = len(self.tables)
+        self.tables.frombytes(np.ascontiguousarray(slots, np.int32).tobytes())
+        return TABLE + place
 
     def link(self, kernels: Sequence[Kernel]) -> tuple[Any, Any]:
         """Fill in addresses; return the words, to be kept alive, and the address of each record."""
         words, starts = np.append(np.array(self.words), 0), np.array(self.starts)
         is_table = words >= TABLE
-        addresses = np.array([table.ctypes.data for table in self.tables], np.int64)
-        words[is_table] = addresses[words[is_table] - TABLE]
+        words[is_table] = self.tables.buffer_info()[0] + self.tables.itemsize * (words[is_table] - TABLE)
         functions = np.array([kernel.address for kernel in kernels], np.int64)
         words[starts] = functions[np.array(self.kind)]
         return words, words.ctypes.data + 8 * starts

@@ -104,7 +104,7 @@ def _checksum(key: str, content: bytes) -> bytes:
 
 # A file: the checksum, the sizes of all arrays that follow, the arrays.
 
-_RECORDS = (np.int64, np.int64, np.int64, np.int64, np.int32)
+_RECORDS = (np.int64, np.int64, np.int64, np.int32)
 _KINDS = (np.int64, np.float64, np.int64, *_RECORDS * 3, np.uint8)
 
 
@@ -113,8 +113,7 @@ def _packed(plan: Plan, code: bytes) -> bytes:
     sizes = *slots, plan.lanes, plan.size, plan.work, plan.sums, *(each.kernels for each in plan.records)
     arrays: list[Any] = [sizes, plan.constants, plan.outputs]
     for each in plan.records:
-        arrays += [each.words, each.starts, each.kind, [*map(len, each.tables)]]
-        arrays.append(np.concatenate([np.zeros(0, np.int32), *map(np.ravel, each.tables)]))
+        arrays += [each.words, each.starts, each.kind, each.tables]
     arrays.append(np.frombuffer(code, np.uint8))
     found = [np.array(each, kind) for each, kind in zip(arrays, _KINDS, strict=True)]
     return np.array([*map(len, found)], np.int64).tobytes() + b"".join(each.tobytes() for each in found)
@@ -128,14 +127,15 @@ def _unpacked(content: bytes) -> tuple[Plan, bytes]:
         start += arrays[-1].nbytes
     sizes, constants, outputs, *rest, code = arrays
     *numbers, sums = sizes.tolist()[:8]
-    records = [_records(count, *rest[5 * k : 5 * k + 5]) for k, count in enumerate(sizes.tolist()[8:])]
+    records = [_records(count, rest[4 * k : 4 * k + 4]) for k, count in enumerate(sizes.tolist()[8:])]
     make: Any = Plan
     return make(*numbers, bool(sums), constants.tolist(), outputs, tuple(records)), code.tobytes()
 
 
-def _records(kernels: int, words: Any, starts: Any, kind: Any, lengths: Any, tables: Any) -> Records:
+def _records(kernels: int, arrays: Any) -> Records:
     found = Records()
-    found.words, found.starts, found.kind = (array("q", each.tobytes()) for each in (words, starts, kind))
+    found.words, found.starts, found.kind, found.tables = (
+        array(code, each.tobytes()) for code, each in zip("qqqi", arrays, strict=True)
+    )
     found.kinds = dict.fromkeys(range(kernels), 0)
-    found.tables = np.split(tables, np.cumsum(lengths)[:-1]) if len(lengths) else []
     return found

@@ -125,10 +125,9 @@ class Contraction:
         strict = self.strong and body.exact
         sums = self._sums(body, factors, start, self.tile, terms, first, strict)
         if self.strong and not strict:
-            with body.when(body.any(any_nan(body, sums)), sums):
-                sums[:] = one_by_one(
-                    body, start, self.tile, lambda i: self._sums(body, factors, i, 1, terms, first, True)
-                )
+            again_if_nan(
+                body, sums, start, self.tile, lambda i: self._sums(body, factors, i, 1, terms, first, True)
+            )
         return sums
 
     def _sums(
@@ -301,18 +300,23 @@ def accumulated(
     return body.intrinsic("fmuladd", *operands, total)  # rounded once where that is as fast
 
 
-def one_by_one(body: Body, start: Name, count: int, write: Callable[[Name], list[Name]]) -> list[Name]:
-    """Return what `write` returns for `count` i from `start` on, in a loop: little code for rare cases."""
-    if count == 1:
-        return write(start)
-    room, found = "", []
-    with body.loop(str(count)) as lane:
-        found = write(start + lane)
-        room = body.room(count * len(found), body.vector)
-        before = lane * len(found)
-        for place, vector in enumerate(found):
-            keep(body, vector, room, before + place)
-    return [kept(body, room, place) for place in range(count * len(found))]
+def again_if_nan(
+    body: Body, sums: list[Name], start: Name, count: int, write: Callable[[Name], list[Name]]
+) -> None:
+    """If a sum is nan, or infinities of both signs meet, replace the sums by those that `write` returns.
+
+    It writes those of one i, in a loop over `count` i from `start` on: little code for rare cases.
+    """
+    together = sums[0]
+    for total in sums[1:]:
+        together = body.arithmetic("fadd", together, total)
+    with body.when(body.any(body.compare("uno", together, together)), sums):
+        room = body.room(len(sums), body.vector)
+        with body.loop(str(count)) as lane:
+            first = lane * (len(sums) // count)
+            for place, vector in enumerate(write(start + lane)):
+                keep(body, vector, room, first + place)
+        sums[:] = [kept(body, room, place) for place in range(len(sums))]
 
 
 def keep(body: Body, vector: Name, room: Name, place: Name | int) -> None:
@@ -339,11 +343,3 @@ class Columns:
         if self.kind == "stride":
             return term * self.word
         return self.body.entry(self.word, term) * self.size
-
-
-def any_nan(body: Body, totals: list[Name]) -> Name:
-    """Return a mask that is set wherever one of the numbers is nan (or infinities of both signs meet)."""
-    together = totals[0]
-    for total in totals[1:]:
-        together = body.arithmetic("fadd", together, total)
-    return body.compare("uno", together, together)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
-from nodegrad.compiler.backends.llvm.kernels import Columns, Fields, accumulated, any_nan, one_by_one
+from nodegrad.compiler.backends.llvm.kernels import Columns, Fields, accumulated, again_if_nan
 from nodegrad.compiler.backends.llvm.row_sums import (
     SUM_PARAMETERS,
     Groups,
@@ -102,8 +102,7 @@ class OuterSums:
         sums = sums_of(start, self.left)
         if self.strong:
             second = body.let(f"icmp ne i64 {swapped}, 0")  # the left side is the second factor
-            with body.when(body.any(any_nan(body, sums)), sums):
-                sums[:] = one_by_one(body, start, self.left, lambda k: sums_of(k, 1, second))
+            again_if_nan(body, sums, start, self.left, lambda k: sums_of(k, 1, second))
         return sums
 
     def _sums(

@@ -4,14 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name
-from nodegrad.compiler.backends.llvm.kernels import (
-    PARAMETERS,
-    Columns,
-    Fields,
-    accumulated,
-    any_nan,
-    one_by_one,
-)
+from nodegrad.compiler.backends.llvm.kernels import PARAMETERS, Columns, Fields, accumulated, again_if_nan
 
 __all__ = ()
 
@@ -42,10 +35,9 @@ class RowSums:
             start = number * TILE
             sums = self._sums(body, factors, start, TILE, terms, groups, strict=False)
             if self.strong:
-                with body.when(body.any(any_nan(body, sums)), sums):
-                    sums[:] = one_by_one(
-                        body, start, TILE, lambda k: self._sums(body, factors, k, 1, terms, groups, True)
-                    )
+                again_if_nan(
+                    body, sums, start, TILE, lambda k: self._sums(body, factors, k, 1, terms, groups, True)
+                )
             add_to_results(body, _sum_lanes(body, sums), base + start, groups.anew)
         return SUM_PARAMETERS
 
