@@ -33,8 +33,8 @@ def tanh(body: Body, x: Name) -> Name:
     rest, power, one = _rest(body, r), _power(body, k, 0), body.number(1.0)
     less, more = body.arithmetic("fsub", power, one), body.arithmetic("fadd", power, one)
     # The whole part of C last: what is rounded before is small.
-    above = _fma(body, less, rest, body.arithmetic("fmul", more, r))
-    below = _fma(body, more, rest, body.arithmetic("fmul", less, r))
+    above = body.intrinsic("fmuladd", less, rest, body.arithmetic("fmul", more, r))
+    below = body.intrinsic("fmuladd", more, rest, body.arithmetic("fmul", less, r))
     return body.arithmetic("fdiv", body.arithmetic("fadd", less, above), body.arithmetic("fadd", more, below))
 
 
@@ -44,7 +44,7 @@ def sigmoid(body: Body, x: Name) -> Name:
     k, r = _split(body, body.arithmetic("fmul", x, body.number(0.5)), -1.0)
     c, power = body.arithmetic("fadd", _rest(body, r), body.number(1.0)), _power(body, k, -64)
     above = body.arithmetic("fmul", body.arithmetic("fadd", c, r), body.number(2.0**-64))
-    below = _fma(body, power, body.arithmetic("fsub", c, r), above)
+    below = body.intrinsic("fmuladd", power, body.arithmetic("fsub", c, r), above)
     return body.arithmetic("fdiv", above, below)
 
 
@@ -57,10 +57,10 @@ def _clamp(body: Body, x: Name, least: float, most: float) -> Name:
 
 def _split(body: Body, y: Name, sign: float) -> tuple[Name, Name]:
     """Write y as sign·k·ln(2)/2 + r; return k, in the lowest bits of a double, and r."""
-    shifted = _fma(body, y, body.number(sign * 2.0 / math.log(2.0)), body.number(_ROUND))
+    shifted = body.intrinsic("fmuladd", y, body.number(sign * 2.0 / math.log(2.0)), body.number(_ROUND))
     k = body.arithmetic("fsub", shifted, body.number(_ROUND))
     for part in HALF_LN2:
-        y = _fma(body, k, body.number(-sign * part), y)
+        y = body.intrinsic("fmuladd", k, body.number(-sign * part), y)
     return shifted, y
 
 
@@ -69,7 +69,7 @@ def _rest(body: Body, r: Name) -> Name:
     square = body.arithmetic("fmul", r, r)
     total = body.number(SERIES[-1])
     for coefficient in SERIES[-2::-1]:
-        total = _fma(body, total, square, body.number(coefficient))
+        total = body.intrinsic("fmuladd", total, square, body.number(coefficient))
     return body.arithmetic("fmul", total, square)
 
 
@@ -79,8 +79,3 @@ def _power(body: Body, k: Name, more: int) -> Name:
     shift, bias = (f"<{', '.join([f'i64 {n}'] * body.lanes)}>" for n in (52, (1023 + more) << 52))
     bits = body.let(f"shl {whole} {body.let(f'bitcast {body.vector} {k} to {whole}')}, {shift}")
     return body.let(f"bitcast {whole} {body.let(f'add {whole} {bits}, {bias}')} to {body.vector}")
-
-
-def _fma(body: Body, x: Name, y: Name, z: Name) -> Name:
-    """Write x·y + z, rounded once where that is as fast."""
-    return body.intrinsic("fmuladd", x, y, z)

@@ -1,7 +1,7 @@
 """LLVM IR as text: a function body that grows line by line, with loops, variables and vectors of lanes."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -217,6 +217,12 @@ class Body:
         zeros = f"<{self.lanes} x i32> zeroinitializer"
         return self.let(f"shufflevector {self.vector} {first}, {self.vector} poison, {zeros}")
 
+    def shuffle(self, x: Name, y: Name, lanes: int, chosen: Iterable[int]) -> Name:
+        """Return the chosen numbers of x and y, vectors of so many lanes, where y's are counted after x's."""
+        kind, places = f"<{lanes} x double>", [f"i32 {lane}" for lane in chosen]
+        mask = f"<{len(places)} x i32> <{', '.join(places)}>"
+        return self.let(f"shufflevector {kind} {x}, {kind} {y}, {mask}")
+
     def any(self, mask: Name) -> Name:
         """Return whether any lane of a mask is set."""
         bits = self.let(f"bitcast {self.mask} {mask} to i{self.lanes}")
@@ -241,15 +247,9 @@ def transposed(body: Body, block: list[Name]) -> list[Name]:
         for place in range(lanes):
             if not place & distance:
                 x, y = block[place], block[place + distance]
-                block[place] = _mixed(body, x, y, lanes, distance, 0)
-                block[place + distance] = _mixed(body, x, y, lanes, distance, distance)
+                # Lanes of x, with every second run of so many lanes taken from y.
+                mixed = [lanes + lane - distance if lane & distance else lane for lane in range(lanes)]
+                block[place] = body.shuffle(x, y, lanes, mixed)
+                block[place + distance] = body.shuffle(x, y, lanes, [lane + distance for lane in mixed])
         distance //= 2
     return block
-
-
-def _mixed(body: Body, x: Name, y: Name, lanes: int, distance: int, moved: int) -> Name:
-    """Return lanes of x, with every second run of `distance` lanes taken from y; both shifted by `moved`."""
-    kind = f"<{lanes} x double>"
-    chosen = [(lanes + lane - distance if lane & distance else lane) + moved for lane in range(lanes)]
-    mask = ", ".join(f"i32 {lane}" for lane in chosen)
-    return body.let(f"shufflevector {kind} {x}, {kind} {y}, <{lanes} x i32> <{mask}>")

@@ -97,11 +97,6 @@ class Contraction:
     stored: bool
     steps: tuple[Step, ...]
 
-    @property
-    def strong(self) -> bool:
-        """Whether products are those of the chain rule."""
-        return self.op is strong_dot
-
     def write(self, body: Body) -> str:
         """Write the kernel. Record: function, tiles, table of these, terms, two a factor, loads, stores."""
         fields = Fields(body)
@@ -122,9 +117,10 @@ class Contraction:
 
     def _tile(self, body: Body, factors: list[Any], start: Name, terms: Name, first: Any) -> list[Name]:
         """Return s[start], ..., s[start + tile - 1]; sums of strong products again if any of them is nan."""
-        strict = self.strong and body.exact
+        strong = self.op is strong_dot
+        strict = strong and body.exact
         sums = self._sums(body, factors, start, self.tile, terms, first, strict)
-        if self.strong and not strict:
+        if strong and not strict:
             again_if_nan(
                 body, sums, start, self.tile, lambda i: self._sums(body, factors, i, 1, terms, first, True)
             )
@@ -138,7 +134,9 @@ class Contraction:
         if first is None:
             # Adding onto -0.0 changes no number. Onto 0.0, it makes no difference that a product is -0.0
             # where the strong one is 0.0.
-            begin = body.number(_NEUTRAL.get(self.op, 0.0 if self.strong and not body.exact else -0.0))
+            begin = body.number(
+                _NEUTRAL.get(self.op, 0.0 if self.op is strong_dot and not body.exact else -0.0)
+            )
             sums = [begin] * count
         else:
             sums = [load(body, first[0], first[1:], i) for i in places]

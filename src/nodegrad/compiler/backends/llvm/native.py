@@ -169,28 +169,21 @@ def compile_kernels(wanted: dict[Any, tuple[Write, int]], exact: bool) -> dict[A
     full = {key: (key, lanes, exact) for key, (_, lanes) in wanted.items()}
     found = {key: _kernels.get(full[key]) for key in wanted}
     missing = [key for key, kernel in found.items() if kernel is None]
-    for key, kernel in zip(missing, _compiled([wanted[key] for key in missing], exact), strict=True):
-        found[key] = _kernels[full[key]] = kernel
+    if missing:
+        made = load_kernels(*machine_code([wanted[key] for key in missing], exact))
+        for key, kernel in zip(missing, made, strict=True):
+            found[key] = _kernels[full[key]] = kernel
     return cast(dict[Any, Kernel], found)
-
-
-def _compiled(kernels: list[tuple[Write, int]], exact: bool) -> list[Kernel]:
-    if not kernels:
-        return []
-    code, callbacks = machine_code(kernels, exact)
-    return load_kernels(code, callbacks)
 
 
 @in_llvm_thread
 def machine_code(kernels: list[tuple[Write, int]], exact: bool) -> tuple[bytes, list[dict[Any, Any]]]:
     """Return an object file that holds kernels, and the functions of Python that each calls."""
-    texts: list[str] = []
-    bodies: list[Body] = []
-    for number, (write, lanes) in enumerate(kernels):
-        body = Body(lanes, exact)
-        parameters = write(body)
-        texts.append(body.text(f"kernel{number}", parameters))
-        bodies.append(body)
+    bodies = [Body(lanes, exact) for _, lanes in kernels]
+    texts = [
+        body.text(f"kernel{number}", write(body))
+        for number, (body, (write, _)) in enumerate(zip(bodies, kernels, strict=True))
+    ]
     declarations = sorted(set().union(*[body.declarations for body in bodies]))
     lean = any(lanes > 1 for _, lanes in kernels)
     code = _assembled("\n".join([*texts, *declarations, _ATTRIBUTES]), lean)

@@ -29,7 +29,7 @@ class OuterSums:
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
     left: int  # slots in a tile
-    columns: tuple[str, str]
+    columns: tuple[str, ...]
     strong: bool
 
     def write(self, body: Body) -> str:

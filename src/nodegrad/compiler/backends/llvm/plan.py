@@ -63,8 +63,7 @@ def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, Wanted]:
     if how == "sums":
         reduction = plan_reduction(program)
         program, products = reduction.program, reduction.products
-        planned = plan_sums(reduction, lanes, native.width())
-        sums, outputs, size = planned.records, planned.take, planned.size
+        sums, outputs, size = plan_sums(reduction, lanes, native.width())
         factors = [slots.ravel() for each in products for slots in (each.a, each.b)]
         needed = np.concatenate([reduction.slots, *factors])
     registers = native.registers() if lanes > 1 else _FEW_REGISTERS

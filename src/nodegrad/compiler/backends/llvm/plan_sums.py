@@ -1,6 +1,5 @@
 """Plan sums: what is left to sum over rows -> kernels and their records."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,35 +14,29 @@ from nodegrad.compiler.vector import Slots
 __all__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SumPlan:
-    """Records of the sums over rows; result k of the reduction is word `take[k]` of `size`."""
+def plan_sums(plan: Reduction, lanes: int, width: int) -> tuple[Records, Slots, int]:
+    """Lay out sums over rows in tiles whose sums stay in registers.
 
-    records: Records
-    take: Slots
-    size: int
-
-
-def plan_sums(plan: Reduction, lanes: int, width: int) -> SumPlan:
-    """Lay out sums over rows in tiles whose sums stay in registers."""
+    Returns:
+        The records; for each result where it is among the sums; and how many sums there are.
+    """
     records = Records()
     places: list[Slots] = []
     size = 0
+    wanted: list[tuple[bool, tuple[Slots, ...]]] = [(each.strong, (each.a, each.b)) for each in plan.products]
     if len(plan.slots):
-        tiles = -(-len(plan.slots) // TILE)
-        table = records.table(_filled(plan.slots, TILE))
-        records.add(RowSums(lanes, ("stride",), False), [tiles, 1, table, 0, size])
-        places.append(size + np.arange(len(plan.slots)))
-        size += TILE * tiles
-    for product in plan.products:
-        (a, _), (b, _) = factors = [_separated(slots) for slots in (product.a, product.b)]
-        grid = outer(a, b)
+        wanted.insert(0, (False, (plan.slots[:, None],)))
+    for strong, operands in wanted:
+        factors = [_separated(slots) for slots in operands]
+        grid = outer(*[rows for rows, _ in factors]) if len(factors) == 2 else None
+        terms = operands[0].shape[1]
         if grid is None:
-            tiles = -(-len(a) // TILE)
-            words = [tiles, product.a.shape[1]]
-            kinds = _add_factors(records, words, factors, (TILE, TILE))
-            records.add(RowSums(lanes, kinds, product.strong), [*words, size])
-            places.append(size + np.arange(len(a)))
+            count = len(operands[0])
+            tiles = -(-count // TILE)
+            words = [tiles, terms]
+            kinds = _add_factors(records, words, factors, [TILE] * len(factors))
+            records.add(RowSums(lanes, kinds, strong), [*words, size])
+            places.append(size + np.arange(count))
             size += TILE * tiles
             continue
         panel = VECTORS * width
@@ -51,15 +44,14 @@ def plan_sums(plan: Reduction, lanes: int, width: int) -> SumPlan:
         sides = [(rows, columns) for rows, (_, columns) in zip(grid, factors, strict=True)]
         left, right = sides[::-1] if swapped else sides
         tiles, panels = -(-len(left[0]) // tile), -(-len(right[0]) // panel)
-        words = [panels, tiles, product.a.shape[1]]
-        kinds = _add_factors(records, words, [left, right], (tile, panel))
-        records.add(OuterSums(lanes, tile, kinds, product.strong), [*words, int(swapped), size])
+        words = [panels, tiles, terms]
+        kinds = _add_factors(records, words, [left, right], [tile, panel])
+        records.add(OuterSums(lanes, tile, kinds, strong), [*words, int(swapped), size])
         i, j = np.indices((len(grid[0]), len(grid[1]))).reshape(2, -1)
         i, j = (j, i) if swapped else (i, j)
         places.append(size + ((j // panel * tiles + i // tile) * tile + i % tile) * panel + j % panel)
         size += tiles * tile * panels * panel
-    take = np.concatenate(places) if places else np.zeros(0, np.int64)
-    return SumPlan(records, take[plan.take], size)
+    return records, np.concatenate([np.zeros(0, np.int64), *places])[plan.take], size
 
 
 def _cut(x: int, y: int, panel: int) -> tuple[bool, int]:
@@ -83,14 +75,14 @@ def _separated(slots: Slots) -> tuple[Slots, Slots]:
     return parts
 
 
-def _add_factors(records: Records, words: list[int], factors: Any, sizes: tuple[int, int]) -> tuple[str, str]:
-    """Append the words of two factors, the last row repeated to fill a tile; return the kinds of columns."""
+def _add_factors(records: Records, words: list[int], factors: Any, sizes: list[int]) -> tuple[str, ...]:
+    """Append the words of factors, the last row repeated to fill a tile; return the kinds of columns."""
     kinds = []
     for (rows, columns), size in zip(factors, sizes, strict=True):
         line = affine(columns)
         words += [records.table(_filled(rows, size)), records.table(columns) if line is None else line[1]]
         kinds.append("table" if line is None else "stride")
-    return kinds[0], kinds[1]
+    return tuple(kinds)
 
 
 def _filled(slots: Slots, size: int) -> Slots:

@@ -121,20 +121,14 @@ def _sum_lanes(body: Body, sums: list[Name]) -> list[Name]:
     Neighbours are added in pairs of vectors, so that a vector of totals takes one step per halving.
     """
     found = []
-    kind, lanes = body.vector, body.lanes
-    even = ", ".join(f"i32 {2 * lane}" for lane in range(lanes))
-    odd = ", ".join(f"i32 {2 * lane + 1}" for lane in range(lanes))
+    lanes = body.lanes
     for start in range(0, len(sums), lanes):
         level = sums[start : start + lanes]
         while len(level) > 1:
-            pairs = zip(level[::2], level[1::2], strict=True)
-            level = [
-                body.arithmetic(
-                    "fadd",
-                    body.let(f"shufflevector {kind} {x}, {kind} {y}, <{lanes} x i32> <{even}>"),
-                    body.let(f"shufflevector {kind} {x}, {kind} {y}, <{lanes} x i32> <{odd}>"),
-                )
-                for x, y in pairs
+            halves = [
+                [body.shuffle(x, y, lanes, range(first, 2 * lanes, 2)) for first in (0, 1)]
+                for x, y in zip(level[::2], level[1::2], strict=True)
             ]
+            level = [body.arithmetic("fadd", *each) for each in halves]
         found += level
     return found

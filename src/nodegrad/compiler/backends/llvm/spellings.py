@@ -116,7 +116,7 @@ def strong_mul(body: Body, adjoint: Name, partial: Name) -> Name:
 def call(body: Body, name: str, *operands: Name) -> Name:
     """Call a function of the C library: its vector version if there is one and results need not be exact."""
     found = None if body.exact else VECTOR_FUNCTIONS.get(name)
-    if found is not None and body.lanes % found[1] == 0:
+    if found is not None and body.lanes in (found[1], 2 * found[1]):
         return _call_vector(body, *found, operands)
     body.declarations.add(f"declare double @{name}({', '.join(['double'] * len(operands))}) #0")
     return _by_lane(body, f"@{name}", name, operands)
@@ -127,21 +127,10 @@ def _call_vector(body: Body, symbol: str, width: int, operands: tuple[Name, ...]
     body.declarations.add(f"declare {part} @{symbol}({', '.join([part] * len(operands))}) #0")
     pieces = []
     for start in range(0, body.lanes, width):
-        lanes = ", ".join(f"i32 {start + lane}" for lane in range(width))
-        parts = [
-            body.let(f"shufflevector {body.vector} {x}, {body.vector} poison, <{width} x i32> <{lanes}>")
-            for x in operands
-        ]
+        own = range(start, start + width)
+        parts = [body.shuffle(x, body.name("poison"), body.lanes, own) for x in operands]
         pieces.append(body.let(f"call {part} @{symbol}({', '.join(f'{part} {x}' for x in parts)})"))
-    while len(pieces) > 1:
-        width *= 2
-        lanes = ", ".join(f"i32 {lane}" for lane in range(width))
-        half = f"<{width // 2} x double>"
-        pieces = [
-            body.let(f"shufflevector {half} {x}, {half} {y}, <{width} x i32> <{lanes}>")
-            for x, y in zip(pieces[::2], pieces[1::2], strict=True)
-        ]
-    return pieces[0]
+    return pieces[0] if len(pieces) == 1 else body.shuffle(pieces[0], pieces[1], width, range(body.lanes))
 
 
 def _by_lane(body: Body, target: str, stem: str, operands: Sequence[Name]) -> Name:
