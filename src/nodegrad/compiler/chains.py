@@ -6,6 +6,9 @@ run are dead afterwards.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, groupby
+from operator import itemgetter
 
 from nodegrad import ops
 from nodegrad.compiler.program import MAX, MIN, STEPS, ConstantPool, Program
@@ -36,16 +39,13 @@ def flatten_chains(program: Program) -> Program:
     flattener = _Flattener(program, once)
     for spine in _spines(program, once):
         flattener.rewrite(spine)
-    return flattener.program()
+    return replace(program, constants=flattener.pool.numbers, ops=flattener.ops, operands=flattener.operands)
 
 
 def _used_once(program: Program) -> bytearray:
     """Mark with 1 the slots that are read exactly once."""
     uses = bytearray(program.leaves + len(program.ops) + len(program.constants))
-    for operands in program.operands:
-        for slot in operands:
-            uses[slot] = 2 if uses[slot] else 1
-    for slot in program.outputs:
+    for slot in chain(chain.from_iterable(program.operands), program.outputs):
         uses[slot] = 2 if uses[slot] else 1
     return uses
 
@@ -72,18 +72,11 @@ class _Flattener:
     """The instructions of a program while its chains are rewritten, one after the other."""
 
     def __init__(self, program: Program, once: bytearray) -> None:
-        self.before = program
         self.once = once
         self.leaves = program.leaves
         self.pool = ConstantPool(program.constants)
         self.ops = list(program.ops)
         self.operands = list(program.operands)
-
-    def program(self) -> Program:
-        before = self.before
-        return Program(
-            before.inputs, before.parameters, self.pool.numbers, self.ops, self.operands, before.outputs
-        )
 
     def rewrite(self, spine: Spine) -> None:
         """Write a chain as runs of links of one kind. Each run takes the slot of its last link."""
@@ -94,16 +87,10 @@ class _Flattener:
             self.put(spine[-1], extreme, (first, second, *more))
             return
         total: int | None = None
-        run: list[Link] = []
         links = list(self.links(spine))
-        if sum(len(terms) for _, _, terms in links) < _SHORTEST:
-            return
-        for link in links:
-            if run and link[1] is not run[0][1]:
-                total = self.write(total, run)
-                run = []
-            run.append(link)
-        self.write(total, run)
+        if sum(len(terms) for _, _, terms in links) >= _SHORTEST:
+            for _, run in groupby(links, key=itemgetter(1)):
+                total = self.write(total, list(run))
 
     def put(self, slot: int, op: Op, operands: tuple[int, ...]) -> None:
         self.ops[slot - self.leaves], self.operands[slot - self.leaves] = op, operands
@@ -128,13 +115,8 @@ class _Flattener:
         kinds = [self.product(term) for term in terms]
         for kind in (ops.dot, ops.strong_dot):
             if 2 * kinds.count(kind) >= len(terms):
-                one = self.pool.slot(1.0)
-                pairs = zip(terms, kinds, strict=True)
-                return (
-                    slot,
-                    kind,
-                    [self.pair(term) if found is kind else (one, term) for term, found in pairs],
-                )
+                one, pairs = self.pool.slot(1.0), zip(terms, kinds, strict=True)
+                return slot, kind, [self.pair(term) if own is kind else (one, term) for term, own in pairs]
         return slot, ops.sum, [(term, term) for term in terms]
 
     def product(self, term: int) -> Op | None:
@@ -152,11 +134,11 @@ class _Flattener:
         if len(run) == len(terms) == 1:  # as it is
             return slot
         terms = [term for link in run for term in link[2]]
-        if kind is not ops.sum:
-            terms = terms if total is None else [(self.pool.slot(1.0), total), *terms]
-            self.put(slot, kind, (*[x for x, _ in terms], *[y for _, y in terms]))
+        if total is not None:
+            terms.insert(0, (total if kind is ops.sum else self.pool.slot(1.0), total))
+        xs, ys = zip(*terms, strict=True)
+        if kind is ops.sum:
+            self.put(slot, ops.sum if len(xs) > 2 else ops.add, xs)
         else:
-            singles = [x for x, _ in terms]
-            singles = singles if total is None else [total, *singles]
-            self.put(slot, kind if len(singles) > 2 else ops.add, tuple(singles))
+            self.put(slot, kind, xs + ys)
         return slot

@@ -8,8 +8,9 @@ Python reads before it is trusted. It looks while it holds the interpreter's loc
 import ctypes
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -132,24 +133,24 @@ class Runner:
         return self.sums.take(self.part.outputs) if shape is None else found
 
 
-class Runners:
-    """Runs maps over arrays of one form, in any number of threads."""
+def runs_over(part: Any, how: str, look: Any, widths: list[int]) -> Callable[[Any, Any], Array | None]:
+    """Return what runs maps over arrays of one form, in any number of threads.
 
-    def __init__(self, part: Any, how: str, look: Any, widths: list[int]) -> None:
-        self.new = partial(Runner, part, how, look, widths)
-        self.part = part
-        self.waiting: list[Runner] = []
+    It does what `Runner.run` does, and returns None also where there are no rows, or many.
+    """
+    waiting: list[Runner] = []
 
-    def run(self, arrays: Any, leaves: Any) -> Array | None:
-        """Return what `Runner.run` does; None also where there are no rows, or many."""
+    def run(arrays: Any, leaves: Any) -> Array | None:
         first = arrays[0]
-        if type(first) is not np.ndarray or not first.shape or not 0 < len(first) < self.part.most:
+        if type(first) is not np.ndarray or not first.shape or not 0 < len(first) < part.most:
             return None
         count = len(first)
-        runner = self.waiting.pop() if self.waiting else self.new()
+        runner = waiting.pop() if waiting else Runner(part, how, look, widths)
         found = runner.run(arrays, count, leaves)
-        self.waiting.append(runner)
+        waiting.append(runner)
         return found
+
+    return run
 
 
 @cache

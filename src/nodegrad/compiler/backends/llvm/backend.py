@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import kept, native
-from nodegrad.compiler.backends.llvm.arrays import Runners, looking
+from nodegrad.compiler.backends.llvm.arrays import looking, runs_over
 from nodegrad.compiler.backends.llvm.driver import WORDS, Context
 from nodegrad.compiler.backends.llvm.plan import Plan, Wanted, plan
 from nodegrad.compiler.backends.llvm.spellings import raise_held
@@ -163,7 +163,7 @@ class LlvmBackend:
         """Return what runs maps of few rows of these shapes; see `Backend`."""
         if looking() is None or any(len(shape) > 1 or 0 in shape for shape in shapes):
             return None
-        return Runners(self.part(how), how, looking(), [*map(sum, shapes)]).run
+        return runs_over(self.part(how), how, looking(), [*map(sum, shapes)])
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""

@@ -6,6 +6,7 @@ so that a process compiles each kind once, and a program of any length costs no 
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf, nan
 from typing import Any
@@ -56,11 +57,8 @@ class Elementwise:
         count = fields.next()
         loads = _take_fields(fields, self.steps)
         stores = [fields.next() for step in self.steps if step.stored]
-        if self.many:
-            with body.loop(count) as i:
-                _steps(body, self.steps, i, [], loads, stores)
-        else:
-            _steps(body, self.steps, body.name("0"), [], loads, stores)
+        with body.loop(count) if self.many else nullcontext(body.name("0")) as i:
+            _steps(body, self.steps, i, [], loads, stores)
         return PARAMETERS
 
 

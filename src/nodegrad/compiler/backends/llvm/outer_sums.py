@@ -93,16 +93,15 @@ class OuterSums:
     ) -> list[Name]:
         """Return the sums of a tile over the steps of a panel; of strong products if one of them is nan."""
         start = tile * self.left
-
-        def sums_of(first: Name, slots: int, swapped: Name | None = None) -> list[Name]:
-            return self._sums(
-                body, slots_of(body, table, first, slots, self.lanes), count, panel, notes, swapped
-            )
-
-        sums = sums_of(start, self.left)
+        slots = slots_of(body, table, start, self.left, self.lanes)
+        sums = self._sums(body, slots, count, panel, notes, None)
         if self.strong:
             second = body.let(f"icmp ne i64 {swapped}, 0")  # the left side is the second factor
-            again_if_nan(body, sums, start, self.left, lambda k: sums_of(k, 1, second))
+
+            def again(k: Name) -> list[Name]:
+                return self._sums(body, slots_of(body, table, k, 1, self.lanes), count, panel, notes, second)
+
+            again_if_nan(body, sums, start, self.left, again)
         return sums
 
     def _sums(
