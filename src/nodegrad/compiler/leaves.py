@@ -9,6 +9,7 @@ the leaves.
 import ctypes
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
 from typing import Any
@@ -75,25 +76,29 @@ def _reader() -> Any:
     from nodegrad.compiler.backends.llvm.native import compile_kernels
 
     places = {_places(number) for number in (1.25, -3.5e10)}
-    if len(places) != 1 or None in places:
+    place = places.pop()
+    if places or place is None:
         return None
-    slot, number = places.pop() or (0, 0)
+    kind = ctypes.PYFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)
+    return compile_kernels([(_Reader(*place), 1)], exact=False)[0].function(kind)
 
-    def place(body: Any, i: Any, ahead: int) -> str:
-        """Write code for the address at which leaf i + `ahead` holds its float."""
-        return str(body.at(body.pointer("%leaves", i + ahead), slot, "i8"))
 
-    def write(body: Any) -> str:
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads leaves: for each i: out[i] = the number, `number` bytes into what leaf i holds at `slot`."""
+
+    slot: int
+    number: int
+
+    def write(self, body: Any) -> str:
+        """Write the function."""
         with body.loop("%count") as i:
-            body.fetch(place(body, i, _AHEAD))
-            held = body.load("ptr", place(body, i, 0))
-            found = body.load("double", body.at(held, number, "i8"))
+            ahead, leaf = (body.pointer("%leaves", each) for each in (i + _AHEAD, i))
+            body.fetch(body.at(ahead, self.slot, "i8"))
+            held = body.load("ptr", body.at(leaf, self.slot, "i8"))
+            found = body.load("double", body.at(held, self.number, "i8"))
             body.store("double", found, body.at("%out", i, "double"))
         return "ptr noalias %leaves, i64 %count, ptr noalias %out"
-
-    key = ("leaves", slot, number)
-    kind = ctypes.PYFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)
-    return compile_kernels({key: (write, 1)}, exact=False)[key].function(kind)
 
 
 def _places(number: float) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ import numpy as np
 from nodegrad.compiler.backends.llvm import kept, native
 from nodegrad.compiler.backends.llvm.arrays import looking, runs_over
 from nodegrad.compiler.backends.llvm.driver import WORDS, Context
-from nodegrad.compiler.backends.llvm.plan import Plan, Wanted, plan
+from nodegrad.compiler.backends.llvm.plan import Plan, plan
 from nodegrad.compiler.backends.llvm.spellings import raise_held
 from nodegrad.compiler.program import Program
 from nodegrad.compiler.reduction import added
@@ -68,14 +68,14 @@ class LlvmBackend:
         for how in self._parts:
             self._kept(how, key)
 
-    def _plan(self, how: str) -> tuple[Plan, Wanted]:
+    def _plan(self, how: str) -> tuple[Plan, native.Wanted]:
         if self._vector is None:  # not cached_property, whose lock a fork may find held
             self._vector = vectorize(self.program, self.exact)
         return plan(self._vector, how, 1 if how == "one" else self.lanes)  # a single row takes less memory
 
     def _made(self, how: str) -> "Part":
         planned, wanted = self._plan(how)
-        kernels = [*native.compile_kernels(wanted, self.exact).values()]
+        kernels = native.compile_kernels(wanted, self.exact)
         _drivers.add(kernels[0])
         return Part(planned, kernels)
 
@@ -85,7 +85,7 @@ class LlvmBackend:
         found = kept.read(key)
         if found is None:
             planned, wanted = self._plan(how)
-            code, _ = native.machine_code([*wanted.values()], self.exact)
+            code, _ = native.machine_code(wanted, self.exact)
             kept.write(key, planned, code)
         else:
             planned, code = found

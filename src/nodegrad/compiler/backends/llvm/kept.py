@@ -110,7 +110,7 @@ _KINDS = (np.int64, np.float64, np.int64, *_RECORDS * 3, np.uint8)
 
 def _packed(plan: Plan, code: bytes) -> bytes:
     slots = plan.inputs, plan.parameters, plan.varying, plan.uniform
-    sizes = *slots, plan.lanes, plan.size, plan.work, plan.sums, *(each.kernels for each in plan.records)
+    sizes = *slots, plan.lanes, plan.size, plan.work, *(each.kernels for each in plan.records)
     arrays: list[Any] = [sizes, plan.constants, plan.outputs]
     for each in plan.records:
         arrays += [each.words, each.starts, each.kind, each.tables]
@@ -126,10 +126,9 @@ def _unpacked(content: bytes) -> tuple[Plan, bytes]:
         arrays.append(np.frombuffer(content, kind, count, start))
         start += arrays[-1].nbytes
     sizes, constants, outputs, *rest, code = arrays
-    *numbers, sums = sizes.tolist()[:8]
-    records = [_records(count, rest[4 * k : 4 * k + 4]) for k, count in enumerate(sizes.tolist()[8:])]
+    records = [_records(count, rest[4 * k : 4 * k + 4]) for k, count in enumerate(sizes.tolist()[7:])]
     make: Any = Plan
-    return make(*numbers, bool(sums), constants.tolist(), outputs, tuple(records)), code.tobytes()
+    return make(*sizes.tolist()[:7], constants.tolist(), outputs, tuple(records)), code.tobytes()
 
 
 def _records(kernels: int, arrays: Any) -> Records:

@@ -3,7 +3,7 @@
 import ctypes
 import ctypes.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,7 @@ attributes #1 = { nobuiltin nounwind }
 attributes #2 = { noinline nounwind }
 """
 
-Write = Callable[[Body], str]  # writes a kernel's body and returns its parameters
+Wanted = list[tuple[Any, int]]  # what writes kernels, each with its vector length
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
@@ -159,33 +159,31 @@ def _most_engines() -> float:
 
 
 @in_llvm_thread
-def compile_kernels(wanted: dict[Any, tuple[Write, int]], exact: bool) -> dict[Any, Kernel]:
+def compile_kernels(wanted: Wanted, exact: bool) -> list[Kernel]:
     """Return every wanted kernel; those that someone uses in this process are not compiled again.
 
     Args:
-        wanted: for each key what writes the kernel's body, and its vector length.
+        wanted: objects whose `write` writes a kernel's body and returns its parameters, with vector lengths.
         exact: whether products and sums must be rounded apart.
     """
-    full = {key: (key, lanes, exact) for key, (_, lanes) in wanted.items()}
-    found = {key: _kernels.get(full[key]) for key in wanted}
-    missing = [key for key, kernel in found.items() if kernel is None]
+    found: dict[Any, Any] = {(each, exact): _kernels.get((each, exact)) for each in wanted}
+    missing = [each for (each, _), kernel in found.items() if kernel is None]
     if missing:
-        made = load_kernels(*machine_code([wanted[key] for key in missing], exact))
-        for key, kernel in zip(missing, made, strict=True):
-            found[key] = _kernels[full[key]] = kernel
-    return cast(dict[Any, Kernel], found)
+        for each, kernel in zip(missing, load_kernels(*machine_code(missing, exact)), strict=True):
+            found[each, exact] = _kernels[each, exact] = kernel
+    return [found[each, exact] for each in wanted]
 
 
 @in_llvm_thread
-def machine_code(kernels: list[tuple[Write, int]], exact: bool) -> tuple[bytes, list[dict[Any, Any]]]:
+def machine_code(wanted: Wanted, exact: bool) -> tuple[bytes, list[dict[Any, Any]]]:
     """Return an object file that holds kernels, and the functions of Python that each calls."""
-    bodies = [Body(lanes, exact) for _, lanes in kernels]
+    bodies = [Body(lanes, exact) for _, lanes in wanted]
     texts = [
-        body.text(f"kernel{number}", write(body))
-        for number, (body, (write, _)) in enumerate(zip(bodies, kernels, strict=True))
+        body.text(f"kernel{number}", each.write(body))
+        for number, (body, (each, _)) in enumerate(zip(bodies, wanted, strict=True))
     ]
     declarations = sorted(set().union(*[body.declarations for body in bodies]))
-    lean = any(lanes > 1 for _, lanes in kernels)
+    lean = any(lanes > 1 for _, lanes in wanted)
     code = _assembled("\n".join([*texts, *declarations, _ATTRIBUTES]), lean)
     return code, [body.callbacks for body in bodies]
 

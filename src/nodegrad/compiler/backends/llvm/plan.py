@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -20,8 +19,6 @@ _SOME_TURNS = 10  # that a loop whose turns the numbers decide may make
 # Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
 _FEW_REGISTERS = 16
 
-Wanted = dict[Any, tuple[native.Write, int]]  # kernels, in the order of a plan
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -32,7 +29,6 @@ class Plan:
         lanes: how many rows run at once.
         size: how many sums there are, those that fill tiles included.
         work: how much work a row is.
-        sums: whether results are summed over rows.
         constants: the numbers in the uniform slots after the parameters.
         outputs: where each result is found: a slot, or a place among the sums.
         records: those of the body, of the sums and of the prologue.
@@ -45,7 +41,6 @@ class Plan:
     lanes: int
     size: int
     work: int
-    sums: bool
     constants: Sequence[float]
     outputs: Slots
     records: tuple[Records, Records, Records]
@@ -56,8 +51,8 @@ class Plan:
         return 1 + sum(records.kernels for records in self.records)
 
 
-def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, Wanted]:
-    """Plan a program for "rows", "one" row or "sums"; return what writes its kernels, too."""
+def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, native.Wanted]:
+    """Plan a program for "rows", "one" row or "sums"; return what writes its kernels, too, in their order."""
     sums, size, products = Records(), 0, []
     outputs = needed = program.outputs
     if how == "sums":
@@ -71,15 +66,12 @@ def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, Wanted]:
     read = np.concatenate([np.zeros(0, np.int64), *[slots_read(x, uniform=True) for x in program.body]])
     prologue = fuse(program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
     driver = Driver(how == "sums", squares=lanes > 1 and program.inputs >= native.width())
-    wanted: Wanted = {driver: (driver.write, lanes)}
-    wanted |= {kernel: (kernel.write, lanes) for kernel in body.kinds}
-    wanted |= {kernel: (kernel.write, native.width()) for kernel in sums.kinds}
-    wanted |= {("once", kernel): (kernel.write, 1) for kernel in prologue.kinds}
+    kinds = ([driver], lanes), (body.kinds, lanes), (sums.kinds, native.width()), (prologue.kinds, 1)
     work = sum(map(_work, program.body)) + sum(each.a.size for each in products)
     slots = program.inputs, program.parameters, program.varying, program.uniform
     records = body, sums, prologue
-    found = Plan(*slots, lanes, size, work, how == "sums", program.constants, outputs, records)
-    return found, wanted
+    found = Plan(*slots, lanes, size, work, program.constants, outputs, records)
+    return found, [(kernel, length) for kernels, length in kinds for kernel in kernels]
 
 
 def _work(item: Item) -> int:

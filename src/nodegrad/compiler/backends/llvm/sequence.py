@@ -125,7 +125,8 @@ class Sequence:
 
     def __init__(self) -> None:
         kinds = (_Loop(), _Call(), _Take(False), _Take(True), _Check())
-        self.at = native.compile_kernels({kind: (kind.write, 1) for kind in kinds}, exact=False)
+        made = native.compile_kernels([(kind, 1) for kind in kinds], exact=False)
+        self.at = dict[Any, native.Kernel](zip(kinds, made, strict=True))
         self.words, self.starts = array("q"), array("q")
         self.kept: list[Any] = []  # memory that stages point into
         self.loop = self.at[_Loop()].function(CALL)
