@@ -163,10 +163,12 @@ class Compiled:
             if trace is not None and not (trace.parameters and current_recorder() is not None):
                 trace.rows += 1
                 return trace.build_array(trace.kernel("all").row(arguments, trace.numbers()), 0, float)[0]
-            leaves, spec = flatten(arguments)
-            if any(isinstance(x, Value) for x in leaves):
+            numbers, spec = flatten(arguments)
+            kinds = {*map(type, numbers)}
+            if any([issubclass(kind, Value) for kind in kinds]):
                 return self._function(form)(*arguments)
-            numbers = [x if type(x) is float else number_for(self._name, x) for x in leaves]
+            if kinds != {float}:
+                numbers = [number_for(self._name, x) for x in numbers]
             ways = self._ways((tuple, form, spec[2]))
         build, found = ways.call(numbers)
         if ways.leaf is not None and current_recorder() is not None and callable(ways.f):

@@ -249,8 +249,7 @@ def _arguments(f: Any, spec: Spec, inputs: Sequence[Value]) -> Sequence[Any]:
 
 def numbers_of(results: Sequence[Any], f: Any) -> list[float]:
     """Return the plain numbers that `f` returned."""
-    numbers = [x._data if isinstance(x, Value) else x for x in results]
-    return [x if type(x) is float else _plain(x, f) for x in numbers]
+    return [x if type(x) is float else x._data if isinstance(x, Value) else _plain(x, f) for x in results]
 
 
 def _plain(result: Any, f: Any) -> float:

@@ -20,7 +20,7 @@ from nodegrad.compiler.trace import MakeBackend, Trace, make_trace, refuse, veri
 from nodegrad.forks import keeping
 from nodegrad.graph import recording
 from nodegrad.transforms import plain_places
-from nodegrad.trees import Build, Spec, builder, flatten
+from nodegrad.trees import LEAF, Build, Spec, builder, flatten
 from nodegrad.value import Value, literal, stand_in
 
 __all__ = ()
@@ -32,8 +32,9 @@ _COST_IN_MAPS = 5  # times that, for code that runs many rows at once
 _SHARE = 40  # of all rows, one in so many may be spent on compiling ways that do not pay yet
 _FEW_WAYS = 6  # so few ways are compiled when they come again; of more, each when it has paid
 _WATCHED = 64  # rows that are looked at one by one, whatever way they go
-_RARELY = 64  # after that, one in so many
+_RARELY = 128  # after that, one in so many
 _SAMPLE = 16, 64  # how many rows of a map, at least and at most, tell the ways of the others
+_OFTEN, _AGAIN = 4, 31  # with more misses for each hit than that, one of few ways must come again so often
 _SELDOM = 7  # with so many misses for each hit, compiled ways are only tried on rows that are looked at
 
 
@@ -59,6 +60,8 @@ class Ways:
         self.solves = self.warns = False
         self._hits_often = True
         self._put = builder(spec)
+        self._plain = plain_places(f, len(spec[2]))  # the arguments that a transform differentiates by
+        self._flat = all(entry == LEAF for entry in spec[2])
 
     @property
     def straight(self) -> Trace | None:
@@ -75,10 +78,10 @@ class Ways:
         """Estimate how many eager runs take as long as compiling a way."""
         return _COST + _COST_OF_SMALL // max(20, self.traces[0].operations)
 
-    def pays(self, way: Way, cost: int) -> bool:
-        """Return whether to compile a way that was met: there are few, or it came as often as that costs."""
+    def pays(self, way: Way, few: int, cost: int) -> bool:
+        """Return whether a way that was met has come often enough: `few` times where ways are few."""
         known = self.met.keys() | {trace.way for trace in self.traces}
-        return len(self.traces) < self.most and self.met[way][0] >= (2 if len(known) <= _FEW_WAYS else cost)
+        return len(self.traces) < self.most and self.met[way][0] >= (few if len(known) <= _FEW_WAYS else cost)
 
     def call(self, numbers: Sequence[float]) -> tuple[Build, Sequence[float]]:
         """Return what puts the results together, and the results for one row."""
@@ -110,10 +113,12 @@ class Ways:
             way, found = self.watch(numbers)
             self.note(way, numbers, weight)
             hits, cost = sum([trace.rows for trace in self.traces]), self.cost
-            self._hits_often = self.misses < _SAMPLE[0] or _SELDOM * (hits - self._hits_before) >= self.misses
-            # What was compiled without need before must have been paid for by rows that ran fast.
+            recent = hits - self._hits_before
+            self._hits_often = self.misses < _SAMPLE[0] or _SELDOM * recent >= self.misses
+            few = weight + (1 if _OFTEN * recent >= self.misses else _AGAIN)
+            # What was compiled before must have been paid for by rows that ran fast.
             spent = cost * (len(self.traces) - 1)
-            if not self.pays(way, cost) or spent > hits + (hits + self.eager) // _SHARE:
+            if not self.pays(way, few, cost) or spent > hits + (hits + self.eager) // _SHARE:
                 self.warns |= self.eager >= _WATCHED or len(self.traces) >= self.most
                 return found
             self.eager -= 1
@@ -121,6 +126,7 @@ class Ways:
         results = trace.call(numbers)[0]
         assert results is not None, "a trace takes the row it was made from"
         trace.rows += 1
+        self._hits_before += 1
         return trace.spec, results
 
     def route(self, blocks: list[Array], count: int) -> Routes:
@@ -172,7 +178,8 @@ class Ways:
             self.note(way, numbers, step)
             latest[way] = numbers
         known = {trace.way: trace for trace in self.traces}
-        often = [(*self.met[way], way) for way in latest if self.pays(way, _COST_IN_MAPS * self.cost)]
+        few, cost = 2 if step == 1 else 1, _COST_IN_MAPS * self.cost
+        often = [(*self.met[way], way) for way in latest if self.pays(way, few, cost)]
         often.sort(key=lambda entry: -entry[0])
         return [known.get(way) or self.compile(latest[way], [earlier]) for _, earlier, way in often]
 
@@ -236,24 +243,25 @@ class Ways:
         """Run the function on Values and return its results as numbers."""
         f = self.function()
         self.eager += 1
-        leaves, spec = flatten(f(*self.arguments(f, numbers)), result=True)
+        leaves, spec = flatten(f(*self.arguments(numbers)), result=True)
         if (recorder := current_recorder()) is not None:
             recorder.check_left(leaves)
         return spec, numbers_of(leaves, f)
 
-    def arguments(self, f: Any, numbers: Sequence[float]) -> Sequence[Any]:
+    def arguments(self, numbers: Sequence[float]) -> Sequence[Any]:
         """Return the arguments for an eager run: Values, so that branches are seen.
 
         Arguments that a transform differentiates by stay plain, since the transform makes Values of them. The
         others are constants then, so that it can sweep over floats.
         """
-        plain = plain_places(f, len(self.spec[2]))
-        make = literal if plain else stand_in
-        given: Sequence[Any] = self._put([*map(make, numbers)], 0, None)[0]
-        if not plain:
-            return given
-        by_number = self._put([*numbers], 0, None)[0]
-        return [by_number[at] if at in plain else each for at, each in enumerate(given)]
+        if not self._plain:
+            values = [*map(stand_in, numbers)]
+            return values if self._flat else self._put(values, 0, None)[0]
+        by_number: Sequence[Any] = self._put([*numbers], 0, None)[0]
+        if len(self._plain) == len(by_number):
+            return by_number
+        given = self._put([*map(literal, numbers)], 0, None)[0]
+        return [by_number[at] if at in self._plain else each for at, each in enumerate(given)]
 
     def function(self) -> Any:
         """Return the function.
