@@ -53,7 +53,7 @@ def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
     content = {
         "name": state["__name__"],
         "options": {name: state[name] for name in OPTIONS},
-        "parameters": _written_signature(state["signature"]),
+        "parameters": _written_signature(state["_signature"]),
         "static": list(state["static"]),
         "ways": [
             {
@@ -98,7 +98,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         return {
             "f": None,
             "__name__": str(content["name"]),
-            "signature": signature if any(spec[1] for spec in traces) else None,
+            "_signature": signature if any(spec[1] for spec in traces) else None,
             "static": tuple(map(str, content["static"])),
             "traces": traces,
             **options,
