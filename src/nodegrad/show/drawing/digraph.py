@@ -29,29 +29,18 @@ class Digraph(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no type
             content = self.drawing.content(format or self.format)
             return content if encoding is None else content.decode(encoding)
 
-    def render(
-        self,
-        filename: Any = None,
-        directory: Any = None,
-        view: bool = False,
-        cleanup: bool = False,
-        format: str | None = None,
-        **options: Any,
-    ) -> str:
+    def render(self, filename: Any = None, directory: Any = None, **options: Any) -> str:
         """Save the source and the picture beside it, and return the path of the picture."""
         try:
-            rendered = super().render(
-                filename, directory=directory, view=view, cleanup=cleanup, format=format, **options
-            )
-            return str(rendered)
+            return str(super().render(filename, directory=directory, **options))
         except graphviz.ExecutableNotFound:
-            kind = format or self.format
+            kind = options.get("format") or self.format
             content = self.drawing.content(kind)
             source = Path(self.save(filename, directory=directory))
             picture = Path(f"{source}.{kind}")
             picture.write_bytes(content)
-            if cleanup:
+            if options.get("cleanup"):
                 source.unlink()
-            if view:
+            if options.get("view"):
                 webbrowser.open(picture.resolve().as_uri())
             return str(picture)

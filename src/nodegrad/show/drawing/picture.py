@@ -18,11 +18,8 @@ from nodegrad.show.text import number, shorten
 
 __all__ = ()
 
-SCALE = (
-    (247, 251, 255),
-    (107, 174, 214),
-    (8, 48, 107),
-)  # one hue, light to dark: greyscale shows the same order
+# One hue, light to dark: greyscale shows the same order.
+SCALE = (247, 251, 255), (107, 174, 214), (8, 48, 107)
 FAINTEST = 0.12  # how dark the smallest gradient other than 0 is
 DECADES = 1.0, 6.0  # the scale spans at least and at most so many powers of ten
 NOT_FINITE = "#ffd23f"  # stands out by hue, and reads as light in greyscale; the text says nan or inf
@@ -70,18 +67,15 @@ def picture(groups: Sequence[Group], outputs: Collection[Vertex], style: Style =
             label = f"{count} each" if 1 < count < len(source.members) else ""
             kind = "highlight" if (source, group) in links else ""
             edges.append(Edge(place[source], place[group], label, kind))
-    return Picture(nodes, edges, _caption(groups), style.rankdir)
+    count = sum(len(group.members) for group in groups)
+    caption = f"computation graph of {count:,} node{'s' if count != 1 else ''}"
+    return Picture(nodes, edges, caption, style.rankdir)
 
 
 def arrows(groups: Sequence[Group]) -> list[Edge]:
     """Return the arrows between groups, without labels."""
     place = {group: at for at, group in enumerate(groups)}
     return [Edge(place[source], place[group]) for group in groups for source, _ in group.feeds]
-
-
-def _caption(groups: Sequence[Group]) -> str:
-    count = sum(len(group.members) for group in groups)
-    return f"computation graph of {count:,} node{'s' if count != 1 else ''}"
 
 
 def kind_of(group: Group, outputs: Collection[Vertex]) -> str:

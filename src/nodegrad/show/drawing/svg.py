@@ -22,26 +22,17 @@ PILL = 18.0  # height of the operator's pill
 ARROW, WING = 7, 3  # length of an arrow head, and half its width
 MARGIN = 8.0  # around the whole picture
 
-# Widths of Helvetica and its metric twins, in thousandths of the font size.
+# Widths of Helvetica and its metric twins, as shares of the font size, in six classes.
 _WIDTHS = {
-    char: width / 1000
-    for width, chars in {
-        222: "'ijl",
-        278: " !,./:;I[\\]ft|",
-        334: "()-`r{}",
-        389: '"*^',
-        500: "Jckvsxyz",
-        556: "0123456789#$?L_abdeghnopqu",
-        584: "+<=>~",
-        611: "FTZ",
-        667: "&ABEKPSVXY",
-        722: "CDHNRUw",
-        778: "GOQ",
-        833: "Mm",
-        889: "%",
-        944: "W",
-        1015: "@",
-    }.items()
+    char: width
+    for width, chars in (
+        (0.28, " !,./:;I[\\]ft|'ijl"),
+        (0.39, '()-`r{}"*^'),
+        (0.56, "0123456789#$?L_abdeghnopquJckvsxyz"),
+        (0.67, "+<=>~FTZ&ABEKPSVXY"),
+        (0.78, "CDHNRUwGOQ"),
+        (0.95, "Mm%W@"),
+    )
     for char in chars
 }
 

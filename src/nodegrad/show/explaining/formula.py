@@ -116,20 +116,18 @@ class Style:
 
 
 SUM, NEGATIVE, PRODUCT, POWER, ATOM = 1.0, 1.5, 2.0, 3.0, 4.0
-BINDS = {
-    "add": SUM,
-    "sub": SUM,
-    "sum": SUM,
-    "dot": SUM,
-    "strong_dot": SUM,
-    "neg": NEGATIVE,
-    "mul": PRODUCT,
-    "strong_mul": PRODUCT,
-    "zero_mul": PRODUCT,
-    "one_minus_square": SUM,
-    "direction": PRODUCT,
+BINDS = {"neg": NEGATIVE} | {
+    name: strength
+    for strength, names in (
+        (SUM, "add sub sum dot strong_dot one_minus_square"),
+        (PRODUCT, "mul strong_mul zero_mul div reciprocal direction"),
+        (POWER, "pow square exp"),
+    )
+    for name in names.split()
 }
-BINDS |= {"div": PRODUCT, "reciprocal": PRODUCT, "pow": POWER, "square": POWER, "exp": POWER}
+
+
+READ_AS = {"strong_mul": "mul", "zero_mul": "mul"}  # read the same, unless a style spells them apart
 
 
 def write(formula: Formula | float, style: Style, binds: float = 0.0) -> str:
@@ -154,11 +152,11 @@ def _apply(formula: Formula, style: Style) -> str:
         operands = tuple([Formula(product.name, product, pair) for pair in pairs])
     if product is not None or formula.op is ops.sum:
         return _terms([write(operand, style, NEGATIVE + 0.1) for operand in operands], style.terms)
-    if formula.name in style.patterns:
-        pattern, strengths = style.patterns[formula.name]
+    name = formula.name if formula.name in style.patterns else READ_AS.get(formula.name, formula.name)
+    if name in style.patterns:
+        pattern, strengths = style.patterns[name]
         return pattern.format(*map(write, operands, [style] * len(operands), strengths))
-    arguments = ", ".join([write(operand, style) for operand in operands])
-    return style.function(formula.name, arguments)
+    return style.function(name, ", ".join([write(operand, style) for operand in operands]))
 
 
 def _terms(texts: list[str], most: int) -> str:
@@ -226,7 +224,6 @@ _INFIX: dict[str, tuple[str, tuple[float, ...]]] = {
     "one_minus_square": ("1 - {}^2", (ATOM,)),
     "direction": ("{0}/hypot({0}, {1})", (POWER, POWER)),
 }
-_INFIX["strong_mul"] = _INFIX["zero_mul"] = _INFIX["mul"]
 _FRACTIONS = {
     "mul": (r"{} \cdot {}", (NEGATIVE, PRODUCT)),
     "div": (r"\frac{{{}}}{{{}}}", (0.0, 0.0)),
@@ -244,32 +241,26 @@ _FRACTIONS = {
         (0.0,) * 3,
     ),
 }
-_FRACTIONS["strong_mul"] = _FRACTIONS["zero_mul"] = _FRACTIONS["mul"]
 _PYTHON: dict[str, tuple[str, tuple[float, ...]]] = {
     "mul": ("{}*{}", (PRODUCT, PRODUCT)),
-    "strong_mul": ("{}*{}", (PRODUCT, PRODUCT)),
-    "zero_mul": ("{}*{}", (PRODUCT, PRODUCT)),
+    "pow": ("{}**{}", (ATOM, ATOM)),
+    "square": ("{}**2", (ATOM,)),
+    "exp": ("exp({})", (0.0,)),
+    "one_minus_square": ("1 - {}**2", (ATOM,)),
+    "where": ("where({}, {}, {})", (0.0,) * 3),
 }
-_PYTHON |= {"pow": ("{}**{}", (ATOM, ATOM)), "square": ("{}**2", (ATOM,)), "exp": ("exp({})", (0.0,))}
-_PYTHON |= {"one_minus_square": ("1 - {}**2", (ATOM,))}
-_PYTHON |= {"where": ("where({}, {}, {})", (0.0,) * 3)}
 
-TEXT = Style(
-    str,
-    number,
-    "{}({})".format,
-    ("(", ")"),
-    8,
-    _INFIX | {name: (f"[{{}} {sign} {{}}]", (0.0, 0.0)) for name, (sign, _) in COMPARISONS.items()},
-)
-LATEX = Style(
-    latex_name,
-    latex_number,
-    lambda name, operands: rf"\operatorname{{{name.replace('_', '')}}}\left({operands}\right)",
-    (r"\left(", r"\right)"),
-    8,
-    _INFIX
-    | _FRACTIONS
-    | {name: (rf"\left[{{}} {sign} {{}}\right]", (0.0, 0.0)) for name, (_, sign) in COMPARISONS.items()},
-)
+
+_PLAIN = {name: (f"[{{}} {sign} {{}}]", (0.0, 0.0)) for name, (sign, _) in COMPARISONS.items()}
+_FRACTIONS |= {
+    name: (rf"\left[{{}} {sign} {{}}\right]", (0.0, 0.0)) for name, (_, sign) in COMPARISONS.items()
+}
+
+
+def _latex_call(name: str, operands: str) -> str:
+    return rf"\operatorname{{{name.replace('_', '')}}}\left({operands}\right)"
+
+
+TEXT = Style(str, number, "{}({})".format, ("(", ")"), 8, _INFIX | _PLAIN)
+LATEX = Style(latex_name, latex_number, _latex_call, (r"\left(", r"\right)"), 8, _INFIX | _FRACTIONS)
 SOURCE = Style(on_the_line, repr, "{}({})".format, ("(", ")"), sys.maxsize, _INFIX | _PYTHON)

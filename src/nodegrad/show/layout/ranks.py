@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 
 __all__ = ()
@@ -38,7 +39,7 @@ def assign_layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     [0, 1, 2, 1]
     """
     up, down = neighbours(count, edges)
-    order = _topological_order(up, down)
+    order = _topological_order(up)
     layer = [0] * count
     for box in order:
         layer[box] = max([layer[source] + 1 for source in up[box]], default=0)
@@ -86,25 +87,9 @@ def neighbours(count: int, edges: Iterable[tuple[int, int]]) -> tuple[list[list[
     return up, down
 
 
-def _topological_order(up: list[list[int]], down: list[list[int]]) -> list[int]:
-    waiting = [len(sources) for sources in up]
-    order = [box for box, sources in enumerate(up) if not sources]
-    for box in order:  # grows while it is read
-        for target in down[box]:
-            waiting[target] -= 1
-            if not waiting[target]:
-                order.append(target)
-    if len(order) < len(up):
-        raise ValueError(f"lay_out expects a graph without cycles; boxes {_cycle(up, waiting)} form one.")
-    return order
-
-
-def _cycle(up: list[list[int]], waiting: list[int]) -> str:
-    """Walk back among the boxes that never became ready until one comes up again."""
-    box = next(box for box, count in enumerate(waiting) if count)
-    seen: dict[int, int] = {}
-    while box not in seen:
-        seen[box] = len(seen)
-        box = next(source for source in up[box] if waiting[source])
-    found = [*list(seen)[seen[box] :], box]
-    return " -> ".join(map(str, reversed(found)))
+def _topological_order(up: list[list[int]]) -> list[int]:
+    try:
+        return list(TopologicalSorter(dict(enumerate(up))).static_order())
+    except CycleError as error:
+        cycle = " -> ".join(map(str, error.args[1]))
+        raise ValueError(f"lay_out expects a graph without cycles; boxes {cycle} form one.") from error
