@@ -41,7 +41,8 @@ function makePicture({ boxes: held, prefix, opens }) {
   const boxes = held.map((box) => (typeof box === "number" ? views[0].boxes[box] : box));
   const boxOf = new Map();
   boxes.forEach((members, box) => members.forEach((node) => boxOf.set(node, box)));
-  for (const [node, sum] of page.pictures.inside) if (!boxOf.has(node)) boxOf.set(node, boxOf.get(sum));
+  for (let node = root; node >= 0; node--) // a partial sum without a box is part of the sum that uses it
+    if (!boxOf.has(node)) boxOf.set(node, boxOf.get(graph.consumers[node][0][0]));
   const shapes = boxes.map((_, box) => {
     const shape = byId(`${prefix}node-${box}`);
     if (box in opens) for (const [name, to] of [["tabindex", 0], ["role", "button"]]) shape.setAttribute(name, to);
@@ -60,7 +61,7 @@ function makePicture({ boxes: held, prefix, opens }) {
   return { boxes, boxOf, shapes, edgeOf, opens, lit: [] };
 }
 
-const views = page.pictures.each;
+const views = page.pictures;
 const svgs = views.map(() => null); // as they are unpacked
 let picture = null;
 let shown = 0; // which picture

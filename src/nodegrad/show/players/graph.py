@@ -76,14 +76,14 @@ def player(output: Value, *, title: str = "", open_dots: bool = False, fold: boo
             f"player shows graphs of up to {most:,} nodes{' unfolded' * (fold is False)}; this one has "
             f"{len(vertices):,}. Play one sample of it, or look at draw(output)."
         )
-    page = _Graph(vertices, snapshot([root], open_dots))
+    page = _Graph(vertices)
+    data = page.data()
     pictures = page.pictures(fold)
-    svgs = [to_svg(page.picture(pictured), prefix=pictured.prefix) for pictured in pictures]
-    packs = [None if at == 0 and len(svg) <= INLINE else packed(svg) for at, svg in enumerate(svgs)]
-    data = page.data() | {"pictures": page.boxes(pictures), "packed": packs}
+    packs = [None if at == 0 and len(it.svg) <= INLINE else packed(it.svg) for at, it in enumerate(pictures)]
+    data |= {"pictures": page.boxes(pictures), "packed": packs}
     title = title or (f"{page.names[-1]}, forward and backward" if output.label else "Forward and backward")
     scripts = ("number", "graph", "story", "transport", "panel", "player")
-    first = "" if packs[0] else svgs[0]
+    first = "" if packs[0] else pictures[0].svg
     return Player(build("player", title, data, scripts, svg=first, written=script(page.rows)), title)
 
 
@@ -93,18 +93,16 @@ class _Pictured:
 
     groups: Sequence[Group]
     prefix: str
+    svg: str
     opens: dict[int, int] = field(default_factory=dict)
 
 
 class _Graph:
-    """What a page needs of a graph: its structure, its numbers, its names, and patterns for its formulas.
+    """What a page needs of a graph: its structure, its numbers, its names, and patterns for its formulas."""
 
-    The copies of the vertices, in the same order, are for folding, which changes them.
-    """
-
-    def __init__(self, vertices: Sequence[Vertex], copies: list[Vertex]) -> None:
-        self.vertices, self.copies = vertices, copies
-        self.at = {vertex: at for order in (vertices, copies) for at, vertex in enumerate(order)}
+    def __init__(self, vertices: list[Vertex]) -> None:
+        self.vertices = vertices
+        self.at = {vertex: at for at, vertex in enumerate(vertices)}
         self.names = list(map(name_all(vertices).__getitem__, vertices))
         kinds = dict.fromkeys((vertex.op, len(vertex.operands)) for vertex in vertices if vertex.operands)
         self.kinds = {kind: at for at, kind in enumerate(kinds)}
@@ -114,7 +112,6 @@ class _Graph:
             for at, vertex in enumerate(vertices)
             if vertex.operands and not self.rows[self._kind(vertex)].computes(vertex)
         }
-        self.inside: list[tuple[int, int]] = []
 
     def _kind(self, vertex: Vertex) -> int:
         """Return which row computes a vertex, or what it is if none does."""
@@ -148,19 +145,22 @@ class _Graph:
             )
 
     def pictures(self, fold: bool | None) -> list[_Pictured]:
-        """Return the pictures: the first one, one for each fold opened, one with every node."""
+        """Return the pictures: the first one, one for each fold opened, one with every node.
+
+        Folding changes the vertices, so the picture with every node is drawn before.
+        """
         size = len(self.vertices)
-        full = [_Pictured(single(self.vertices), "all-")] if size <= IN_FULL else []
+        full = [self._pictured(single(self.vertices), "all-")] if size <= IN_FULL else []
         if fold is False or (fold is None and size <= FOLD_ABOVE):
             return full
-        groups = folded(self._flattened(), self.copies[-1:])
-        pictures = [_Pictured(groups, "p0-")]
+        groups = folded(flatten(self.vertices, self.vertices[-1:]), self.vertices[-1:])
+        pictures = [self._pictured(groups, "p0-")]
         shows: dict[Vertex, int] = {}
         drawn = 0
         for group in groups:
             if len(group.members) > 1 and drawn < BOXES:
                 shows |= dict.fromkeys(group.members, len(pictures))
-                pictures.append(_Pictured(opened(groups, group, OPENED), f"p{len(pictures)}-"))
+                pictures.append(self._pictured(opened(groups, group, OPENED), f"p{len(pictures)}-"))
                 drawn += len(pictures[-1].groups)
         for at, pictured in enumerate(pictures):
             for box, group in enumerate(pictured.groups):
@@ -169,22 +169,10 @@ class _Graph:
                     pictured.opens[box] = other
         return pictures + full
 
-    def _flattened(self) -> list[Vertex]:
-        """Make one sum of each chain of additions among the copies, and note where partial sums have gone."""
-        consumer = {operand: vertex for vertex in self.copies for operand in vertex.operands}
-        order = flatten(self.copies, self.copies[-1:])
-        kept = set(order)
-        for vertex in self.copies:
-            total = vertex
-            while total not in kept:
-                total = consumer[total]
-            if total is not vertex:
-                self.inside.append((self.at[vertex], self.at[total]))
-        return order
-
-    def picture(self, pictured: _Pictured) -> Picture:
-        """Return a picture with room in every line for the widest number that can stand there."""
-        return Picture(list(map(self._node, pictured.groups)), arrows(pictured.groups))
+    def _pictured(self, groups: Sequence[Group], prefix: str) -> _Pictured:
+        """Draw groups with room in every line for the widest number that can stand there."""
+        picture = Picture(list(map(self._node, groups)), arrows(groups))
+        return _Pictured(groups, prefix, to_svg(picture, prefix))
 
     def _node(self, group: Group) -> Node:
         first, many = group.members[0], len(group.members) > 1
@@ -193,11 +181,11 @@ class _Graph:
         at = self.at[first]
         name = f"{label_of_group(group)} {count_of(group)}".strip() if many else self.names[at]
         widest = f"{WIDEST} … {WIDEST}" if many else WIDEST
-        kind = kind_of(group, (self.vertices[-1], self.copies[-1])) + " fixed" * (at in self.fixed)
+        kind = kind_of(group, self.vertices[-1:]) + " fixed" * (at in self.fixed)
         title = f"{len(group.members):,} nodes: click to open" if many else ""
         return Node((f"{name}\ndata {widest}\ngrad {widest}",), group.symbol, kind, title=title)
 
-    def boxes(self, pictures: Sequence[_Pictured]) -> dict[str, Any]:
+    def boxes(self, pictures: Sequence[_Pictured]) -> list[dict[str, Any]]:
         """Return which nodes the boxes of each picture hold, and which picture shows one opened.
 
         A box is a list of nodes, or the number of a box of the first picture that holds the same.
@@ -209,7 +197,7 @@ class _Graph:
             known = known or {nodes: box for box, nodes in enumerate(members)}
             boxes = [known[nodes] if found and nodes in known else nodes for nodes in members]
             found.append({"boxes": boxes, "opens": pictured.opens, "prefix": pictured.prefix})
-        return {"each": found, "inside": self.inside}
+        return found
 
 
 def _partials(vertex: Vertex) -> list[float]:
