@@ -7,10 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nodegrad import Value
+from nodegrad.show.drawing.fold import single
+from nodegrad.show.drawing.picture import picture
+from nodegrad.show.drawing.svg import place
 from nodegrad.show.layout import Box, Layout, lay_out
 from nodegrad.show.layout.coordinates import isotonic
 from nodegrad.show.layout.crossings import count_crossings
 from nodegrad.show.layout.ranks import assign_layers
+from nodegrad.show.snapshot import snapshot
 
 SQUARE = Box(20.0, 20.0)
 
@@ -212,6 +217,19 @@ def test_a_dense_layer_stays_near_the_crossings_of_a_good_drawing():
     count, edges = mlp(2, 4)
 
     assert lay_out([Box(120, 24)] * count, edges).crossings <= 3
+
+
+def test_the_graph_of_micrograds_readme_has_five_crossings():
+    a, b = Value(-4.0), Value(2.0)
+    c, d = a + b, a * b + b**3
+    c += c + 1
+    c += 1 + c + (-a)
+    d += d * 2 + (b + a).relu()
+    d += 3 * d + (b - a).relu()
+    f = (c - d) ** 2
+    g = f / 2.0 + 10.0 / f
+
+    assert place(picture(single(snapshot([g])), set())).crossings <= 5  # restarts of the sweeps halve them
 
 
 def test_chains_and_long_edges_are_straight():

@@ -34,18 +34,13 @@ class Shown:
         return path
 
     def show(self) -> None:
-        """Show it in the notebook's cell, or else open it in the browser."""
-        present(self, self.content(self.kinds[0]).decode(), f".{self.kinds[0]}")
-
-
-def present(shown: Any, text: str, suffix: str) -> None:
-    """Show something in the notebook's cell, or else open it as a file in the browser."""
-    if hasattr(shell(), "kernel"):
-        sys.modules["IPython"].display.display(shown)
-        return
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=suffix, delete=False) as file:
-        file.write(text)
-    webbrowser.open(Path(file.name).as_uri())
+        """Show it in the notebook's cell, or else open it as a file in the browser."""
+        if hasattr(shell(), "kernel"):
+            sys.modules["IPython"].display.display(self)
+            return
+        with tempfile.NamedTemporaryFile(suffix=f".{self.kinds[0]}", delete=False) as file:
+            file.write(self.content(self.kinds[0]))
+        webbrowser.open(Path(file.name).as_uri())
 
 
 def shell() -> Any:

@@ -102,13 +102,8 @@ class Drawing(Still):
         if engine == "dot" or (engine is None and _program()):
             try:
                 text = self._graphviz("svg", None if engine else DOT_SECONDS).decode()
-                style = f"<style>{part('dot.css')}</style>"
-                return re.sub(
-                    "<svg([^>]*)>",
-                    rf'<svg class="nodegrad-dot"\1>{style}',
-                    text[text.index("<svg") :],
-                    count=1,
-                )
+                head, rest = text[text.index("<svg") + 4 :].split(">", 1)
+                return f'<svg class="nodegrad-dot"{head}><style>{part("dot.css")}</style>{rest}'
             except (OSError, RuntimeError, ValueError):  # ValueError: the output is not an SVG
                 if engine:
                     raise
@@ -281,9 +276,8 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
     drawing = draw(root, rankdir=rankdir, engine="own")
     dot = Digraph(drawing, format=format, graph_attr={"rankdir": rankdir})
     order = topological_order(root)
-    exponents = {
-        node.operands[1] for node in order if re.fullmatch(r"\*\*.+", node._op)
-    }  # they are part of the operation's text
+    # A constant exponent is part of the operation's text.
+    exponents = {node.operands[1] for node in order if re.fullmatch(r"\*\*.+", node._op)}
     for node in order:
         if node in exponents:
             continue

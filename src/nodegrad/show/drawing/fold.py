@@ -10,7 +10,7 @@ other in a circle, the same steps come again and again. Each circle is one group
 Nodes that depend on parameters with other names are in other classes, so the parts of a layer form no loop.
 """
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -135,15 +135,15 @@ def _gather(
     order: Sequence[Vertex], kinds: Mapping[Vertex, Any], apart: Collection[Vertex], by_feeds: bool
 ) -> dict[int, list[Vertex]]:
     """Gather the vertices of each kind: leaves also by the groups they feed, operations too if `by_feeds`."""
-    feeds: dict[Vertex, Any] = {}
-    opened: dict[Vertex, Any] = {}  # the feeds into vertices that are apart
+    feeds: dict[Vertex, set[Any]] = defaultdict(set)
+    opened: dict[Vertex, set[Any]] = defaultdict(set)  # the feeds into vertices that are apart
     numbers: dict[Any, int] = {}
     members: list[list[Vertex]] = []
     for vertex in reversed(order):
         own = vertex if vertex in apart else None
         operands = vertex.operands
-        fed = (feeds if by_feeds or not operands else opened).get(vertex)
-        key = (kinds.get(vertex, vertex.op), own, frozenset(fed) if type(fed) is set else fed)
+        fed = (feeds if by_feeds or not operands else opened).get(vertex, ())
+        key = (kinds.get(vertex, vertex.op), own, frozenset(fed))
         number = numbers.setdefault(key, len(numbers))
         if number == len(members):
             members.append([])
@@ -151,21 +151,10 @@ def _gather(
         for index, operand in enumerate(operands):
             feed = (number, _position(vertex, index))
             if by_feeds or not operand.operands:
-                _add(feeds, operand, feed)
+                feeds[operand].add(feed)
             if own is not None:
-                _add(opened, operand, feed)
+                opened[operand].add(feed)
     return dict(enumerate(members))
-
-
-def _add(feeds: dict[Vertex, Any], vertex: Vertex, feed: tuple[int, int]) -> None:
-    """Add a feed to those of a vertex. Most have only one; it is kept without a set, which saves time."""
-    known = feeds.get(vertex)
-    if known is None:
-        feeds[vertex] = feed
-    elif type(known) is set:
-        known.add(feed)
-    elif known != feed:
-        feeds[vertex] = {known, feed}
 
 
 def opened(groups: Sequence[Group], group: Group, count: int) -> list[Group]:

@@ -36,9 +36,8 @@ class Column:
     @property
     def places(self) -> list[int]:
         """The positions of the circles shown: all, or the first and the last of many."""
-        count = len(self.titles)
-        half = SHOWN // 2
-        return list(range(count)) if not self.cut else [*range(half), *range(count - half, count)]
+        every, half = list(range(len(self.titles))), SHOWN // 2
+        return [*every[:half], *every[-half:]] if self.cut else every
 
 
 class Network(Still):
@@ -58,13 +57,9 @@ class Network(Still):
             self.weights.append([neuron.w for neuron in layer.neurons])
         most = max(len(column.places) for column in self.columns)
         self.height = (most + 0.8 * (most == SHOWN)) * ROW + 2 * MARGIN + 22
-        self.svg = self._svg()
-
-    def _svg(self) -> str:
         width = (len(self.columns) - 1) * COLUMN + 2 * (MARGIN + 28)
-        parts = [*self._lines(), *self._circles()]
-        label = escape(f"network of {', '.join(str(len(column.titles)) for column in self.columns)}")
-        return _framed(width, self.height, label, parts)
+        self.name = f"Network of {', '.join(str(len(column.titles)) for column in self.columns)}"
+        self.svg = _framed(width, self.height, self.name, [*self._lines(), *self._circles()])
 
     def _place(self, at: int, row: float) -> tuple[float, float]:
         """Return the centre of a circle, given its row among those shown."""
@@ -86,10 +81,10 @@ class Network(Still):
             (x, y), (to_x, to_y) = self._place(column, left), self._place(column + 1, right)
             share = min(1.0, size / largest) if math.isfinite(size) else 1.0
             kind = "minus" if w._data < 0.0 else "plus"
-            ends = f"x1={x:.0f} y1={y:.0f} x2={to_x:.0f} y2={to_y:.0f}".replace("=", '="').replace(" ", '" ')
+            ends = f'x1="{x:.0f}" y1="{y:.0f}" x2="{to_x:.0f}" y2="{to_y:.0f}"'
             look = f'stroke-width="{0.4 + (WIDEST - 0.4) * share:.1f}" opacity="{0.25 + 0.65 * share:.2f}"'
             title = escape(clean(f"{w.label}: {number(w._data)}"))
-            yield f'<line class="{kind}" {ends}" {look}><title>{title}</title></line>'
+            yield f'<line class="{kind}" {ends} {look}><title>{title}</title></line>'
 
     def _circles(self) -> Iterator[str]:
         for at, column in enumerate(self.columns):
@@ -105,7 +100,7 @@ class Network(Still):
             yield f'<text x="{x:.0f}" y="{self.height - 14:.0f}">{escape(clean(column.caption))}</text>'
 
     def __repr__(self) -> str:
-        return f"<Network of {', '.join(str(len(column.titles)) for column in self.columns)}>"
+        return f"<{self.name}>"
 
 
 def network(model: Any) -> Network:
@@ -171,16 +166,16 @@ def _count(count: int, noun: str, plural: str = "s") -> str:
 
 def curve(losses: Sequence[float]) -> str:
     """Draw a loss over the steps as an SVG, logarithmic where it spans more than a factor of 30."""
-    known = [(at, loss) for at, loss in enumerate(losses) if math.isfinite(loss)]
-    lowest, highest = (function([loss for _, loss in known], default=0.0) for function in (min, max))
+    known = [(at, loss) for at, loss in enumerate(losses) if math.isfinite(loss)] or [(0, 0.0)]
+    lowest, highest = (function([loss for _, loss in known]) for function in (min, max))
     logarithmic = lowest > 0.0 and highest > 30.0 * lowest
-    heights = [(at, math.log(loss) if logarithmic else loss) for at, loss in known]
-    low, high = (function([y for _, y in heights], default=0.0) for function in (min, max))
-    across, up = 300.0 / max(1, len(losses) - 1), 150.0 / ((high - low) or 1.0)
-    points = " ".join(f"{60 + at * across:.1f},{165 - (y - low) * up:.1f}" for at, y in heights)
+    height = math.log if logarithmic else float
+    across, up = 300.0 / max(1, len(losses) - 1), 150.0 / ((height(highest) - height(lowest)) or 1.0)
+    points = [(60 + at * across, 165 - (height(loss) - height(lowest)) * up) for at, loss in known]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts = [
         '<path class="axis" d="M60 10V170H365"/>',
-        f'<polyline class="curve" points="{points}"/>',
+        f'<polyline class="curve" points="{line}"/>',
         f'<text class="end" x="54" y="16">{number(highest)}</text>',
         f'<text class="end" x="54" y="164">{number(lowest)}</text>',
         f'<text class="start" x="60" y="185">{"logarithmic loss" if logarithmic else "loss"}</text>',

@@ -133,16 +133,10 @@ def _routes(
         drawn[edge] += 1
         first, last = columns[graph.layer[source]], columns[graph.layer[target]]
         begins, heights = wires[source]
-        used = bisect_left(begins, graph.layer[target]) if graph.wires[source] else 1
-        ends = [
-            *(columns[begin - 1].right for begin in begins[1:used]),
-            columns[graph.layer[target] - 1].right,
-        ]
-        if not graph.wires[source]:
-            ends = [first.right]
+        passed = begins[: bisect_left(begins, graph.layer[target])]
         levels = [
-            (columns[begin].left, end, height + shift)
-            for begin, end, height in zip(begins[:used], ends, heights[:used], strict=True)
+            (columns[begin].left, columns[end - 1].right, height + shift)
+            for begin, end, height in zip(passed, [*passed[1:], graph.layer[target]], heights, strict=False)
         ]
         levels[0] = (first.centre + lengths[source] / 2, *levels[0][1:])
         levels.append((last.left, last.centre - lengths[target] / 2, across[target] + shift))

@@ -16,11 +16,7 @@ __all__ = ()
 FOLD_ABOVE = 120  # nodes
 
 
-class ExplanationPage(Page):
-    """A page that goes through an explanation step by step: `.save("explanation.html")` or `.show()`."""
-
-
-def explanation_page(explanation: Any) -> ExplanationPage:
+def explanation_page(explanation: Any) -> Page:
     """Make a page of an `Explanation`, the picture of its graph beside it."""
     order = snapshot([explanation.output])
     gradients = {step.node: step.gradient for step in explanation.steps}
@@ -44,4 +40,4 @@ def explanation_page(explanation: Any) -> ExplanationPage:
     ]  # narrower than side by side
     svg = to_svg(replace(drawn, nodes=nodes))
     scripts = ("transport", "panel", "explanation")
-    return ExplanationPage(build("explanation", title, steps, scripts, svg=svg, text=explanation.html), title)
+    return Page(build("explanation", title, steps, scripts, svg=svg, text=explanation.html), title)

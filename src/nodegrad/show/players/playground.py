@@ -17,7 +17,7 @@ from nodegrad.show import palette
 from nodegrad.show.players.graph import player
 from nodegrad.show.players.page import Page, build, packed
 from nodegrad.show.players.recorder import MARGIN
-from nodegrad.show.plots.marks import padded
+from nodegrad.show.plots.marks import padded, spread
 from nodegrad.show.snapshot import parameter_names
 from nodegrad.transforms import value_and_grad
 from nodegrad.value import Value
@@ -211,26 +211,26 @@ def _sets(spans: list[tuple[float, float]], targets: list[float]) -> dict[str, A
     found: dict[str, Any] = {}
     low, high = min(targets), max(targets)
     if len(spans) == 1:
-        line = [at / 40.0 for at in range(41)]
-        rows = [[spans[0][0] + (spans[0][1] - spans[0][0]) * (0.1 + 0.8 * share)] for share in line]
+        shares = spread((0.0, 1.0), 41)
         curves: dict[str, Function] = {
             "line": lambda share: share,
             "wave": lambda share: 0.5 + 0.5 * math.sin(7.0 * share),
             "step": lambda share: float(share > 0.5),
         }
+        rows = [[x] for x in _moved(shares, spans[0])]
         for name, curve in curves.items():
-            found[name] = {"rows": rows, "targets": [low + (high - low) * curve(share) for share in line]}
+            found[name] = {"rows": rows, "targets": [low + (high - low) * curve(share) for share in shares]}
         return found
     for make in (make_moons, make_circles, make_xor, make_spirals):
         X, labels = make(min(len(targets), 200), noise=0.0, seed=1)
-        ranges = [padded(column, MARGIN) for column in zip(*X, strict=True)]
-        moved = [
-            [
-                to[0] + (x - of[0]) / (of[1] - of[0]) * (to[1] - to[0])
-                for x, of, to in zip(row, ranges, spans, strict=True)
-            ]
-            for row in X
-        ]
+        columns = map(_moved, zip(*X, strict=True), spans)
+        rows = [list(row) for row in zip(*columns, strict=True)]
         name = make.__name__.removeprefix("make_")
-        found[name] = {"rows": moved, "targets": [high if label > 0 else low for label in labels]}
+        found[name] = {"rows": rows, "targets": [high if label > 0 else low for label in labels]}
     return found
+
+
+def _moved(numbers: Sequence[float], span: tuple[float, float]) -> list[float]:
+    """Move numbers into a range, with the margin that the pictures leave."""
+    low, high = padded(numbers, MARGIN)
+    return [span[0] + (x - low) / (high - low) * (span[1] - span[0]) for x in numbers]

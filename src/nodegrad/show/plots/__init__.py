@@ -110,7 +110,12 @@ def decision_boundary(
     means = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
     across, up = (marks.padded([row[feature] for row in rows]) for feature in features)
     plane = marks.Plane(across, up, resolution)
-    outputs = evaluate(model, [_placed(means, features, point) for point in plane.points()])
+    at = {feature: which for which, feature in enumerate(features)}  # a point's number, or else the mean
+    rows_of_plane = [
+        [point[at[column]] if column in at else mean for column, mean in enumerate(means)]
+        for point in plane.points()
+    ]
+    outputs = evaluate(model, rows_of_plane)
     names = _class_names(labels, len(outputs[0]))
     ax = marks.axes(ax, title)
     if len(outputs[0]) == 1:
@@ -360,10 +365,3 @@ def _range(axis: str, given: marks.Range | None, visited: list[float]) -> marks.
     if not low < high:
         raise ValueError(f"loss_contour takes a range {axis}=(low, high) with low < high; got {given!r}.")
     return low, high
-
-
-def _placed(means: list[float], features: tuple[int, int], point: marks.Point) -> list[float]:
-    row = means.copy()
-    for feature, number in zip(features, point, strict=True):
-        row[feature] = number
-    return row
