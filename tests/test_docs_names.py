@@ -33,7 +33,7 @@ QUOTED = [  # a page, the text around a number on it, and the number in the code
     ),
     ("src/nodegrad/show/players/graph.py", r"if there are ([\d,]+) at most", "show.players.graph.IN_FULL"),
     ("src/nodegrad/show/players/graph.py", r"has more than ([\d,]+) nodes", "show.players.graph.MOST"),
-    ("src/nodegrad/show/players/recorder.py", r"at most (\d+) parameters", "show.players.recorder.MOST"),
+    ("src/nodegrad/show/players/training.py", r"at most (\d+) parameters", "show.players.training.MOST"),
     (
         "src/nodegrad/show/explaining/explain.py",
         r"more than (\d+) nodes",

@@ -12,7 +12,7 @@ import sympy
 import nodegrad as ng
 from nodegrad import Value, explain, ops, paths
 from nodegrad.show.drawing.fold import alike, flatten, fold
-from nodegrad.show.explaining.formula import GREEK, Formula, latex_name
+from nodegrad.show.explaining.formula import ATOM, GREEK, INFIX, PRODUCT, Formula, Style, latex_name, write
 from nodegrad.show.snapshot import snapshot
 from nodegrad.show.text import number, on_the_line, plain_name
 from test_dot import HOSTILE
@@ -65,12 +65,31 @@ FUNCTIONS = {
 }
 
 
+# A formula as a Python expression, every digit of its numbers included; v₁ becomes v_1.
+PYTHON = Style(
+    name=on_the_line,
+    number=repr,
+    function="{}({})".format,
+    brackets=("(", ")"),
+    terms=10**9,
+    patterns=INFIX
+    | {
+        "mul": ("{}*{}", (PRODUCT, PRODUCT)),
+        "pow": ("{}**{}", (ATOM, ATOM)),
+        "square": ("{}**2", (ATOM,)),
+        "exp": ("exp({})", (0.0,)),
+        "one_minus_square": ("1 - {}**2", (ATOM,)),
+        "where": ("where({}, {}, {})", (0.0,) * 3),
+    },
+)
+
+
 def evaluate(formula, numbers):
     """Have sympy parse a formula and evaluate it at numbers given by name."""
     if not isinstance(formula, Formula):
         return formula
     symbols = {name: sympy.Symbol(name) for name in numbers}
-    parsed = sympy.sympify(formula.source, locals=symbols | FUNCTIONS)
+    parsed = sympy.sympify(write(formula, PYTHON), locals=symbols | FUNCTIONS)
     return float(parsed.subs({symbols[name]: sympy.Float(x, 30) for name, x in numbers.items()}).evalf(30))
 
 
@@ -80,7 +99,7 @@ def by_sympy(explanation):
     symbols = {names[node]: sympy.Symbol(names[node], real=True) for node in explanation.numbers}
     whole = dict(symbols)
     for node, formula in explanation.forward.items():
-        whole[names[node]] = sympy.sympify(formula.source, locals=whole | FUNCTIONS)
+        whole[names[node]] = sympy.sympify(write(formula, PYTHON), locals=whole | FUNCTIONS)
     at = {symbols[names[node]]: number for node, number in explanation.numbers.items()}
     return whole[names[explanation.output]], symbols, at
 

@@ -6,8 +6,7 @@ from nodegrad.show.explaining.explain import Explanation, explain
 from nodegrad.show.paths import Path, Paths, paths
 from nodegrad.show.players.graph import Player, player
 from nodegrad.show.players.playground import Playground, playground
-from nodegrad.show.players.recorder import Recorder
-from nodegrad.show.players.training import TrainingPlayer, training_player
+from nodegrad.show.players.training import Recorder, TrainingPlayer, training_player
 
 __all__ = [
     "Drawing",

@@ -88,5 +88,5 @@ DISPLAYS: dict[tuple[str, str], Callable[[Any], Bundle]] = {
     ("nodegrad.compiler.compiled", "Compiled"): listing,
     ("nodegrad.diagnose", "Stats"): listing,
     ("nodegrad.show.paths", "Paths"): paths,
-    ("nodegrad.show.players.recorder", "Recorder"): recorder,
+    ("nodegrad.show.players.training", "Recorder"): recorder,
 }

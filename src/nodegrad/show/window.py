@@ -1,4 +1,4 @@
-"""Where pictures and pages are shown: in the cell of a notebook, or in a window of the browser."""
+"""What can be saved and shown: in the cell of a notebook, or in a window of the browser."""
 
 import sys
 import tempfile
@@ -41,6 +41,47 @@ class Shown:
         with tempfile.NamedTemporaryFile(suffix=f".{self.kinds[0]}", delete=False) as file:
             file.write(self.content(self.kinds[0]))
         webbrowser.open(Path(file.name).as_uri())
+
+
+class Still(Shown):
+    """A picture that has an `svg`. In a notebook it shows itself."""
+
+    kinds: tuple[str, ...] = ("svg", "png")
+    svg: Any  # str; an attribute or a property
+
+    def content(self, kind: str) -> bytes:
+        """Return the picture as a file of this kind holds it: "svg" or "png".
+
+        Raises:
+            ValueError: for another kind.
+            RuntimeError: for a .png without the library resvg-py.
+        """
+        if kind not in self.kinds:
+            raise ValueError(f"a {type(self).__name__} can be {', '.join(self.kinds)}; got {kind!r}.")
+        svg: str = self.svg
+        return svg.encode() if kind == "svg" else rasterized(svg)
+
+    def _repr_svg_(self) -> str:
+        return str(self.svg)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"image/svg+xml": self._repr_svg_(), "text/plain": repr(self)}
+
+
+def rasterized(svg: str) -> bytes:
+    """Return an SVG as a PNG, twice as large so that it can be read on fine screens.
+
+    Raises:
+        RuntimeError: if the library resvg-py is not there.
+    """
+    try:
+        import resvg_py
+    except ImportError:
+        raise RuntimeError(
+            "Graphviz's `dot` is not on the PATH, and a .png needs it (for graphs) or the library resvg-py: "
+            "pip install resvg-py, or save an .svg."
+        ) from None
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=2, background="#ffffff"))
 
 
 def shell() -> Any:

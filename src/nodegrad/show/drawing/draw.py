@@ -18,11 +18,11 @@ from nodegrad.show.drawing.dot import escape, escape_field, to_dot
 from nodegrad.show.drawing.fold import Group, cut, flatten, single
 from nodegrad.show.drawing.network import Network, network
 from nodegrad.show.drawing.picture import Style, picture
-from nodegrad.show.drawing.still import Still, rasterized
 from nodegrad.show.drawing.svg import Picture, to_svg
 from nodegrad.show.paths import Path as Route
 from nodegrad.show.snapshot import Vertex, label_of, snapshot, values
 from nodegrad.show.text import part
+from nodegrad.show.window import Still, rasterized
 from nodegrad.value import Value
 
 __all__ = ["Drawing", "draw", "draw_dot"]

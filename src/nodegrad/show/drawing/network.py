@@ -9,9 +9,9 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from nodegrad.show.drawing.still import Still
 from nodegrad.show.palette import coloured
 from nodegrad.show.text import clean, number, part
+from nodegrad.show.window import Still
 
 __all__ = ["Network"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,16 +61,6 @@ class Formula:
     def text(self) -> str:
         """The formula as it reads in a terminal."""
         return write(self, TEXT)
-
-    @property
-    def latex(self) -> str:
-        """The formula in LaTeX, for math mode."""
-        return write(self, LATEX)
-
-    @property
-    def source(self) -> str:
-        """The formula as a Python expression, every digit of its numbers included; v₁ becomes v_1."""
-        return write(self, SOURCE)
 
 
 def _simpler(op: Op, operands: Sequence[Any]) -> Any:
@@ -211,7 +200,7 @@ def latex_name(name: str) -> str:
 COMPARISONS = {"lt": ("<", r"\lt"), "le": ("≤", r"\le"), "gt": (">", r"\gt"), "ge": ("≥", r"\ge")}
 COMPARISONS |= {"eq": ("=", "="), "ne": ("≠", r"\ne")}
 _EITHER = (SUM, NEGATIVE + 0.1)
-_INFIX: dict[str, tuple[str, tuple[float, ...]]] = {
+INFIX: dict[str, tuple[str, tuple[float, ...]]] = {
     "add": ("{} + {}", _EITHER),
     "sub": ("{} - {}", (SUM, PRODUCT)),
     "mul": ("{}·{}", (NEGATIVE, PRODUCT)),
@@ -241,16 +230,6 @@ _FRACTIONS = {
         (0.0,) * 3,
     ),
 }
-_PYTHON: dict[str, tuple[str, tuple[float, ...]]] = {
-    "mul": ("{}*{}", (PRODUCT, PRODUCT)),
-    "pow": ("{}**{}", (ATOM, ATOM)),
-    "square": ("{}**2", (ATOM,)),
-    "exp": ("exp({})", (0.0,)),
-    "one_minus_square": ("1 - {}**2", (ATOM,)),
-    "where": ("where({}, {}, {})", (0.0,) * 3),
-}
-
-
 _PLAIN = {name: (f"[{{}} {sign} {{}}]", (0.0, 0.0)) for name, (sign, _) in COMPARISONS.items()}
 _FRACTIONS |= {
     name: (rf"\left[{{}} {sign} {{}}\right]", (0.0, 0.0)) for name, (_, sign) in COMPARISONS.items()
@@ -261,6 +240,5 @@ def _latex_call(name: str, operands: str) -> str:
     return rf"\operatorname{{{name.replace('_', '')}}}\left({operands}\right)"
 
 
-TEXT = Style(str, number, "{}({})".format, ("(", ")"), 8, _INFIX | _PLAIN)
-LATEX = Style(latex_name, latex_number, _latex_call, (r"\left(", r"\right)"), 8, _INFIX | _FRACTIONS)
-SOURCE = Style(on_the_line, repr, "{}({})".format, ("(", ")"), sys.maxsize, _INFIX | _PYTHON)
+TEXT = Style(str, number, "{}({})".format, ("(", ")"), 8, INFIX | _PLAIN)
+LATEX = Style(latex_name, latex_number, _latex_call, (r"\left(", r"\right)"), 8, INFIX | _FRACTIONS)

@@ -16,7 +16,7 @@ from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.show import palette
 from nodegrad.show.players.graph import player
 from nodegrad.show.players.page import Page, build, packed
-from nodegrad.show.players.recorder import MARGIN
+from nodegrad.show.players.training import MARGIN
 from nodegrad.show.plots.marks import padded, spread
 from nodegrad.show.snapshot import parameter_names
 from nodegrad.transforms import value_and_grad
