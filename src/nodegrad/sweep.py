@@ -8,9 +8,7 @@ What does not influence the output contributes nothing, even where another facto
 downstream is a strong zero, and so is a zero partial of an operation that selects (`where`, `relu` ...).
 """
 
-import operator
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 from nodegrad import ops
@@ -44,58 +42,36 @@ def reverse_sweep(
         The adjoints by node. A node that is absent has adjoint 0.
     """
     adjoints: dict[Any, Number] = {}
-    terms: dict[Any, Any] = dict(seeds)  # what has come to the nodes that are still to be visited
+    arrived: dict[Any, list[Any]] = {node: [(seed, 1.0, False)] for node, seed in seeds.items()}
     for node in reversed(order):
-        op = node.op
-        if op is None or node not in terms:
+        if node.op is None or node not in arrived:
             continue
-        adjoint = adjoints[node] = _added(terms.pop(node))
+        adjoint = adjoints[node] = _total(arrived.pop(node))
         if type(adjoint) is float and adjoint == 0.0:
             continue
-        recorded = not floats and not op.selects and type(adjoint) is not float
-        known = _factors(node, active) if op is mul and not floats else partials(node, active, floats)
-        for operand, partial in known:
-            if recorded and type(partial) is not float:
-                term: Any = adjoint, partial
-            else:
-                term = chain(adjoint, partial, op.selects)
-            before = terms.get(operand)
-            if before is None:
-                terms[operand] = term
-            elif floats:
-                terms[operand] = before + term
-            elif type(before) is list:
-                before.append(term)
-            else:
-                terms[operand] = [before, term]
-    adjoints.update({leaf: _added(term) for leaf, term in terms.items()})
+        for operand, partial in partials(node, active, floats):
+            arrived.setdefault(operand, []).append((adjoint, partial, node.op.selects))
+    adjoints.update({leaf: _total(terms) for leaf, terms in arrived.items()})
     for watcher in tuple(watchers):
         watcher("reverse", order, seeds, adjoints)
     return adjoints
 
 
-def _factors(node: Any, active: Collection[Any] | None) -> Iterable[tuple[Any, Number]]:
-    """Return the same as `partials` for a product, over Values, in less time: most steps are products."""
-    x, y = node._first, node._second
-    pairs = ((x, y._data if y.op is constant else y), (y, x._data if x.op is constant else x))
-    return [pair for pair in pairs if (pair[0].op is not constant if active is None else pair[0] in active)]
+def _total(terms: Sequence[tuple[Number, Number, bool]]) -> Number:
+    """Add up what has come to a node: an adjoint and a partial along each path, and whether that selects.
 
-
-def _added(terms: Any) -> Number:
-    """Add up what comes to a node: a number, a pair of Values to be multiplied, or a list of such.
-
-    Many pairs become one operation, which costs less to record and to compile.
+    Many products of Values become one operation, which costs less to record and to compile.
     """
-    if type(terms) is tuple:
-        downstream, _ = terms
-        return downstream.apply_op(strong_mul, terms)
-    if type(terms) is not list:
-        return terms
-    pairs = [term for term in terms if type(term) is tuple]
-    if len(terms) < _MANY or 2 * len(pairs) < len(terms):
-        return reduce(operator.add, map(_added, terms))
-    pairs = [term if type(term) is tuple else (1.0, term) for term in terms]
-    return ops.strong_dot(*[x for x, _ in pairs], *[y for _, y in pairs])
+    if len(terms) >= _MANY:
+        whole = [not selects and hasattr(x, "apply_op") and hasattr(y, "apply_op") for x, y, selects in terms]
+        if 2 * sum(whole) >= len(terms):
+            zipped = zip(terms, whole, strict=True)
+            pairs = [term[:2] if is_whole else (1.0, chain(*term)) for term, is_whole in zipped]
+            return ops.strong_dot(*[x for x, _ in pairs], *[y for _, y in pairs])
+    total = chain(*terms[0])
+    for term in terms[1:]:
+        total = total + chain(*term)
+    return total
 
 
 def backpropagate(
