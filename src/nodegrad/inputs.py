@@ -13,6 +13,21 @@ from typing import Any
 __all__ = ()
 
 
+_REMEDIES = {
+    "str": "Convert it first: float(text).",
+    "complex": "Only real numbers are differentiated: use .real and .imag.",
+    "NoneType": "A function may have forgotten its return.",
+    "ndarray": "For an array apply NumPy's function to an object array of Values, or call this per element.",
+    "MaskedArray": "Write array.filled(...), or drop what is masked.",
+    "MaskedConstant": "It is masked: write array.filled(...), or drop what is masked.",
+    "list": "Call this once per element.",
+    "tuple": "Call this once per element.",
+    "Value": "Use value.data for the number it holds.",
+    "Tensor": "Use tensor.item() for the number it holds.",
+    "ArrayImpl": "Use array.item() for the number it holds, or numpy.asarray(array) for NumPy's array.",
+}
+
+
 def plain(number: Any, user: str) -> float:
     """Convert a real number (int, bool, Fraction, NumPy scalar) to a float, or refuse it with the remedy.
 
@@ -27,20 +42,7 @@ def plain(number: Any, user: str) -> float:
         except OverflowError:
             return math.inf if number > 0 else -math.inf
     kind = type(number).__name__
-    remedy = {
-        "str": "Convert it first: float(text).",
-        "complex": "Only real numbers are differentiated: use .real and .imag.",
-        "NoneType": "A function may have forgotten its return.",
-        "ndarray": "For an array apply NumPy's function to an object array of Values, or call this per "
-        "element.",
-        "MaskedArray": "Write array.filled(...), or drop what is masked.",
-        "MaskedConstant": "It is masked: write array.filled(...), or drop what is masked.",
-        "list": "Call this once per element.",
-        "tuple": "Call this once per element.",
-        "Value": "Use value.data for the number it holds.",
-        "Tensor": "Use tensor.item() for the number it holds.",
-        "ArrayImpl": "Use array.item() for the number it holds, or numpy.asarray(array) for NumPy's array.",
-    }.get(kind, "Convert it to a float first.")
+    remedy = _REMEDIES.get(kind, "Convert it to a float first.")
     raise TypeError(f"{user} takes a real number; got {number!r:.60} of type {kind}. {remedy}")
 
 

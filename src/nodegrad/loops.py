@@ -483,7 +483,7 @@ class Loop(Whole):
         state, items, after, given = ([*x] for x in (self.state, self.items, self.after, self.given))
         first = [*operands[:states]]
         marked: list[int] = []  # the turn in which each item added is 1: it is 0 in the others
-        places: list[tuple[dict[int, int], dict[int, int]]] = []  # of the tangents of state and given numbers
+        places: list[dict[int, int]] = []  # where the tangents of results stand in the wider state, and given
         for index in wanted:
             seeds: dict[Value, Any] = {}
             if states <= index < outside:
@@ -493,18 +493,19 @@ class Loop(Whole):
                 seeds[self.items[item]] = mark = stand_in(float(turn == 0))
                 items.append(mark)
                 marked.append(turn)
-            carried = self._carried(index, seeds)
-            in_state = {place: len(state) + each for each, place in enumerate(carried)}
+            carried, at = self._carried(index, seeds), {}
             for place in carried:
+                at[place] = len(state)
                 seeds[self.state[place]] = tangent = stand_in(float(place == index))
                 state.append(tangent)
                 first.append(literal(tangent._data))
             tangents = forward_sweep(self.order, seeds, dependents(self.order, seeds), False, strong=True)
             after += [as_value(tangents.get(self.after[place], 0.0)) for place in carried]
-            reached = [number for number, node in enumerate(self.given) if node in tangents]
-            in_given = {number: len(given) + each for each, number in enumerate(reached)}
-            given += [as_value(tangents[self.given[number]]) for number in reached]
-            places.append((in_state, in_given))
+            for place, node in enumerate(self.given, states):
+                if node in tangents:
+                    at[place] = len(given)
+                    given.append(as_value(tangents[node]))
+            places.append(at)
         wider = replace(self, state=state, items=items, after=after, given=given, narrower=self.lowered)
         # Where the operands are not those the turn was recorded with, neither is what partials made of them.
         read = zip(self.outside, operands[states:outside], strict=True)
@@ -517,10 +518,9 @@ class Loop(Whole):
             taken += operands[outside + turn * size :][:size]
             taken += [literal(float(turn == each)) for each in marked]
         last, ys = wider.made((*first, *[again.get(x, x) for x in wider.outside], *taken))
-        rows = [[last[at[place]] if place in at else None for at, _ in places] for place in range(states)]
-        numbers = range(len(self.given))
-        rows += [[y[at[k]] if k in at else None for _, at in places] for y in ys for k in numbers]
-        return rows
+        numbers = range(states, states + len(self.given))
+        of_state = [[last[at[k]] if k in at else None for at in places] for k in range(states)]
+        return of_state + [[y[at[k]] if k in at else None for at in places] for y in ys for k in numbers]
 
     def _carried(self, index: int, seeds: Collection[Value]) -> list[int]:
         """Return which numbers of the state come to depend on an operand, turn after turn."""
