@@ -1,10 +1,11 @@
 """The operations: one row each, with its value over floats and its partial derivatives over any kind of number.
 
-A row is callable. Given plain numbers it computes; given anything that has an `apply_op` method (a `Value`, a symbol
-in an explanation) it hands itself over, so that the partials below serve floats and graphs alike.
+A row is a function. Of plain numbers it computes a number. If an operand has a method `apply_op` (a `Value`, a symbol
+in an explanation), the row calls that with itself. So the same partials serve floats and graphs.
 
-Partials are `(operands..., out) -> number`. They use `+`, `-` and `*`, which never raise on floats, and rows for all
-else (`div(1.0, x)`, not `1 / x`), so the table is closed under differentiation. Kinks follow PyTorch and JAX.
+Partials are functions `(operands..., out) -> number`. They use `+`, `-` and `*`, which never raise for floats, and
+rows for everything else (`div(1.0, x)`, not `1 / x`). So derivatives of rows are made of rows, and can be
+differentiated again. At kinks they are what PyTorch and JAX have: relu'(0) = 0.
 """
 
 # mypy: disable-error-code=has-type
@@ -210,16 +211,15 @@ dot      = Op("dot",        "·",    floats.dot,       lambda operands, out: _ot
 identity = Op("identity",   "",     lambda x: x,      (lambda x, out: 1.0,), _R)
 stop_gradient = Op("stop_gradient", "stop", lambda x: x, (None,), _R)
 
-# Rows that other partials are written with, so that these and their own derivatives lose no digits.
+# Rows that only partials use, so that these and their own derivatives lose no digits.
 one_minus_square = Op("one_minus_square", "1-²", lambda x: (1.0 - x) * (1.0 + x), (lambda x, out: -2.0 * x,), _U)
 direction = Op("direction", "x/hypot", floats.direction, (lambda x, y, out: div(square(direction(y, x)), hypot(x, y)),
                                                        lambda x, y, out: -div(out * direction(y, x), hypot(x, y))),
                                                       (_POSITIVE, _REAL))
 
-# The chain rule's own product, used by the sweeps over Values. A zero adjoint is a strong zero: 0·inf = 0·nan = 0.
-# Its partial for the adjoint keeps a finite partial even where the adjoint is 0: x·exp(x) keeps its second derivative.
-# It selects: a zero factor is as strong in the next sweep, even if products along a branch not taken overflow.
-# Where a zero of the other factor is as strong, the product is zero_mul. A sum of many such products is strong_dot.
+# Products of the chain rule, which sweeps over Values record. strong_mul(a, p) is 0 if the adjoint a is 0, even if the
+# partial p is inf or nan. Its derivative by a is p, but 0 if a is 0 and p is not finite (strong_factor): so x·exp(x)
+# keeps its second derivative at 0. zero_mul is 0 if either factor is. strong_dot adds up many strong products.
 strong_mul = Op("strong_mul", "*",  floats.strong_mul, (lambda a, p, out: strong_factor(a, p), lambda a, p, out: a),
                                                       _RR, selects=True)
 strong_dot = Op("strong_dot", "·",  floats.strong_dot, lambda operands, out: _strong_factors(operands),

@@ -77,7 +77,7 @@ def _total(terms: Sequence[tuple[Number, Number, bool]]) -> Number:
 def backpropagate(
     seeds: Mapping[Any, float], active: Collection[Any] | None = None
 ) -> tuple[list[Any], list[Any], list[float]]:
-    """Sweep in reverse over floats as above, twice as fast: adjoints stand in the nodes, not in a dictionary.
+    """Sweep in reverse over floats, twice as fast as above: nodes keep the adjoints, not a dictionary.
 
     Returns:
         The nodes that operations made, in topological order, each with its adjoint left in `grad`; the nodes
@@ -103,9 +103,10 @@ def backpropagate(
 
 
 def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[Any]:
-    """Walk as `topological_order` does, and set every gradient to 0; that 0.0 marks the nodes seen.
+    """List the nodes that operations made, as `topological_order` does, and set every gradient to 0.
 
-    Leaves go to `ends`, their gradients to `before`. Constants are passed by: nobody reads their gradients.
+    That 0.0 is an object of its own, which marks the nodes seen. Leaves go to `ends`, and their gradients to
+    `before`. Constants are left out: nobody reads their gradients.
     """
     zero = float("0")  # an object that only this walk uses
     order: list[Any] = []
@@ -138,7 +139,11 @@ def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[
 
 
 def _reverse(order: Sequence[Any], active: Collection[Any] | None) -> None:
-    """Apply the chain rule to each node, outputs first; the most frequent operations have their own lines."""
+    """Apply the chain rule to each node, outputs first.
+
+    The last two lines would do for every operation. The others are for speed: a third of the time for one
+    operand, half of it for two.
+    """
     for node in reversed(order):
         adjoint = node._grad
         if not adjoint:
@@ -189,10 +194,10 @@ def forward_sweep(
 
     The arguments and the result are those of `reverse_sweep`, with tangents for adjoints.
 
-    An operand that was not selected passes no tangent on. That may differ between runs of what is recorded,
-    so a sweep over Values keeps a mask beside such a tangent, which is 0 where there is no tangent. Inside a
-    loop the tangents of the state come from other turns, without a mask: a `strong` sweep needs no masks, as
-    every tangent of 0 counts as none.
+    An operand that was not selected passes no tangent on. Over floats it is left out. Over Values, later runs
+    of what is recorded may select another operand: so a mask is kept beside its tangent, a Value that is 0
+    where there is no tangent. In a loop the tangents of the state come from other turns, without masks. So a
+    `strong` sweep has none: a tangent of 0 counts as no tangent.
     """
     tangents = dict(seeds)
     masks: dict[Any, Number] = {}

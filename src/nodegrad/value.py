@@ -22,8 +22,8 @@ else:
 
 _new: Any = object.__new__
 
-# What `_grad` is, compared by identity, while no sweep has reached a node: since it was made or its gradient
-# was set to None, or since `zero_grad`.
+# Two zeros that are told apart by identity. `_grad` is one of them until a sweep reaches the node:
+# NO_GRADIENT since it was made or its gradient was set to None, RESET since `zero_grad`.
 NO_GRADIENT, RESET = float("0"), float("0")
 # The parameters that no optimizer may update, by their ids: see `Module.freeze`.
 FROZEN: "WeakValueDictionary[int, Value]" = WeakValueDictionary()
@@ -116,7 +116,7 @@ class Value(Methods):
         if number != self._data:
             self._data, self._time = number, clock.tick(assigned=True)
 
-    # Recording: `apply_op` is the general way; operators of two numbers are made by `_operator` below.
+    # Recording. `apply_op` records any operation; `_operator`, below the class, makes +, * and the like.
 
     @staticmethod
     def apply_op(op: Op, operands: tuple[Any, ...]) -> "Value":
@@ -250,8 +250,8 @@ class Value(Methods):
         tell_read(self, "makes text of a Value")
         return format(self._data, spec) if spec else repr(self)
 
-    # What an operation or a transform made may be copied along with the state it is part of, and keeps its
-    # derivative: the copy is the node itself. Copies of leaves are new leaves.
+    # Copies. A copy of a leaf is a new leaf. What an operation or a transform made is not copied, so that a
+    # copy of a structure that holds it keeps its derivative.
 
     def __copy__(self) -> "Value":
         if self._is_made:
@@ -281,7 +281,7 @@ class Value(Methods):
         return _leaf, (self._data, self._grad, self.label)
 
 
-# NumPy's tests of floats, which it has no objects' version of, and what to write instead.
+# NumPy has no version of these tests for objects. What to write instead:
 _TESTS = {
     "isnan": "value != value, or math.isnan(value.data)",
     "isfinite": "abs(value) < math.inf, or math.isfinite(value.data)",
@@ -309,7 +309,7 @@ def as_value(x: Any, user: str = "an operation") -> Value:
 
 
 def stand_in(number: float) -> Value:
-    """Make the leaf that stands for an argument: its number cannot be assigned, its copy is the leaf."""
+    """Make the leaf that stands for an argument. Its number cannot be assigned, and it is never copied."""
     out = Value(number)
     out._time = GIVEN
     return out
@@ -379,7 +379,7 @@ def _label(children: Any, op: str, label: str) -> str:
 
 
 def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
-    """Return Python's operator for a row: `apply_op` for two Values, in a third of the time."""
+    """Return Python's operator for a row. It records as `apply_op` does, in half the time."""
     if op.arity == 1:
         return _method(op)
     value = op.value
@@ -409,7 +409,7 @@ def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
 
 
 def _to_integer(op: Op) -> Callable[[Value], Value]:
-    """Return the method for what gives an int on floats, which has no -0: round(-0.1) is 0."""
+    """Return the method that rounds to a whole number, never -0.0: Python's round(-0.1) is the int 0."""
 
     def method(self: Value) -> Value:
         return Value.apply_op(op, (self,)) + 0.0
