@@ -81,7 +81,7 @@ class NativeSteps:
         if not whole:
             sequence.take(self.spans, error.span, np.arange(3), advance=(3, 0, 0))
             for block, room in zip(known.blocks, blocks, strict=True):
-                sequence.take(block, room, self.rows, block.shape[1], (0, size, 0), size)
+                sequence.take(block, room, self.rows, block.shape[1], (0, size, 0))
         self.others = known.places < 0
         places = np.where(self.others, parameters - 1 + np.cumsum(self.others), known.places)
         read = error.parameters[: len(places)]

@@ -24,6 +24,7 @@ from nodegrad.compiler.vectorize import vectorize
 __all__ = ()
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Blocks = Sequence[Array]
 Table = Any  # an array of words
 
 # Bytes of slots in a block of groups. They stay in the first cache: 2**14 take 30 % longer for a*b + a.
@@ -91,9 +92,7 @@ class LlvmBackend:
             planned, code = found
         return Part(planned, native.load_kernels(code, [{}] * planned.kernels))
 
-    def rows(
-        self, blocks: Sequence[Array], count: int, parameters: Array, out: Sequence[Array] = ()
-    ) -> Array:
+    def rows(self, blocks: Blocks, count: int, parameters: Array, out: Blocks = ()) -> Array:
         """Return the outputs as an array [output, row], or write them to `out`, as `Backend` says."""
         found = np.empty((0 if out else len(self.program.outputs), count))
         written = out or [found.T]
@@ -118,7 +117,7 @@ class LlvmBackend:
     def _run(
         self,
         part: "Part",
-        kept: Sequence[Array],
+        kept: Blocks,
         inputs: Table,
         count: int,
         room: Callable[[], Any],

@@ -6,7 +6,7 @@ registers; a result goes to its slots only if something outside the loop reads i
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -205,13 +205,13 @@ class _Fuser:
         return bool(self.outside[start : start + count].any())
 
     def load(self, index: Index, fields: list[int]) -> Load:
-        uniform = not self.varies(index)
-        if len(index.slots) == 1:
-            fields.append(int(index.slots[0]))
+        uniform, slots = not self.varies(index), index.slots.ravel()
+        if len(slots) == 1:
+            fields.append(int(slots[0]))
             return Load(uniform, "one")
-        line = affine(index.slots)
+        line = affine(slots)
         if line is None:
-            fields.append(self.records.table(index.slots))
+            fields.append(self.records.table(slots))
             return Load(uniform, "table")
         fields += line
         return Load(uniform, "affine")
@@ -237,9 +237,7 @@ class _Fuser:
             head += words
             uniform = not self.varies(index)
             factors.append(Factor(uniform, columns, run == longest > 1 or tile == 1))
-        first = None
-        if group.first is not None:
-            first = self.load(group.first, head)
+        first = None if group.first is None else self.load(group.first, head)
         stored = self.stored(group.start, group.count)
         kernel = Contraction(group.op, tile, tuple(factors), first, stored, steps)
         self.records.add(kernel, [*head, *fields, *([group.start] if stored else []), *stores])
@@ -262,11 +260,7 @@ class _Fuser:
     def write_turns(self, item: Turns) -> None:
         fields = [item.count]
         loads = tuple([self.load(index, fields) for index in item.operands])
-        items = (
-            None
-            if item.items is None
-            else self.load(replace(item.items, slots=item.items.slots.ravel()), fields)
-        )
+        items = None if item.items is None else self.load(item.items, fields)
         self.records.add(TurnsKernel(item.loop, loads, items), [*fields, item.start])
 
     def write_straight(self, straight: Straight) -> None:

@@ -29,6 +29,9 @@ class Name(str):
         return self.body.let(f"mul nsw i64 {self}, {other}")
 
 
+Carried = list[Name] | None
+
+
 class Body:
     """The body of one function over vectors of `lanes` doubles, in static single assignment form.
 
@@ -84,12 +87,7 @@ class Body:
 
     @contextmanager
     def loop(
-        self,
-        count: str,
-        start: str = "0",
-        step: int | str = 1,
-        carried: list[Name] | None = None,
-        kind: str = "",
+        self, count: str, start: str = "0", step: int | str = 1, carried: Carried = None, kind: str = ""
     ) -> Iterator[Name]:
         """Run the code written inside for i = start, start + step, ... below count.
 
@@ -147,7 +145,7 @@ class Body:
         self.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 3, i32 1)")
 
     @contextmanager
-    def when(self, condition: str, carried: list[Name] | None = None, kind: str = "") -> Iterator[None]:
+    def when(self, condition: str, carried: Carried = None, kind: str = "") -> Iterator[None]:
         """Run the code written inside if the condition holds, which is rare; it may change `carried`."""
         carried = carried or []
         inside, done = self.fresh("rare"), self.fresh("done")

@@ -12,13 +12,14 @@ from math import inf, nan
 from typing import Any
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name, literal
-from nodegrad.compiler.backends.llvm.spellings import spell, strong_mul
+from nodegrad.compiler.backends.llvm.spellings import spell
 from nodegrad.compiler.program import MAX, MIN, STEPS
-from nodegrad.ops import Op, strong_dot
+from nodegrad.ops import Op, strong_dot, strong_mul
 
 __all__ = ()
 
 _NEUTRAL = {MAX: -inf, MIN: inf}  # what changes no other number, and gives way to nan
+Words = tuple[Name, ...]  # of a record, that a load needs
 PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r"
 
 
@@ -224,24 +225,19 @@ class Fields:
         """Load the words of a factor of products: its table of rows, and its stride or table of columns."""
         return self.pointer(), self.next() if columns == "stride" else self.pointer()
 
-    def load(self, load: Load) -> tuple[Name, ...]:
+    def load(self, load: Load) -> Words:
         """Load the words of a load."""
         if load.mode == "table":
             return (self.pointer(),)
         return (self.next(),) if load.mode == "one" else (self.next(), self.next())
 
 
-def _take_fields(fields: Fields, steps: Sequence[Step]) -> list[tuple[Name, ...]]:
+def _take_fields(fields: Fields, steps: Sequence[Step]) -> list[Words]:
     return [fields.load(load) for step in steps for load in step.operands if isinstance(load, Load)]
 
 
 def _steps(
-    body: Body,
-    steps: Sequence[Step],
-    i: Name,
-    results: list[Name],
-    loads: list[tuple[Name, ...]],
-    stores: list[Name],
+    body: Body, steps: Sequence[Step], i: Name, results: list[Name], loads: list[Words], stores: list[Name]
 ) -> None:
     """Write the steps for element i. `results` holds earlier results: first that of a contraction, if any."""
     waiting, places = iter(loads), iter(stores)
@@ -255,7 +251,7 @@ def _steps(
             store(body, results[-1], next(places), i)
 
 
-def load(body: Body, how: Load, fields: tuple[Name, ...], i: Name) -> Name:
+def load(body: Body, how: Load, fields: Words, i: Name) -> Name:
     """Load an operand for element i."""
     if how.mode == "table":
         slot = body.entry(fields[0], i)
@@ -290,7 +286,7 @@ def accumulated(
     if len(operands) == 1:
         return body.arithmetic("fadd", total, operands[0])
     if strict:
-        return body.arithmetic("fadd", total, strong_mul(body, *operands))
+        return body.arithmetic("fadd", total, spell(body, strong_mul, list(operands)))
     if body.exact:
         return body.arithmetic("fadd", total, body.arithmetic("fmul", *operands))
     return body.intrinsic("fmuladd", *operands, total)  # rounded once where that is as fast

@@ -27,7 +27,7 @@ def plan_sums(plan: Reduction, lanes: int, width: int) -> tuple[Records, Slots, 
     if len(plan.slots):
         wanted.insert(0, (False, (plan.slots[:, None],)))
     for strong, operands in wanted:
-        factors = [_separated(slots) for slots in operands]
+        factors: Any = [separable(slots) for slots in operands]  # reduction.py takes no others
         grid = outer(*[rows for rows, _ in factors]) if len(factors) == 2 else None
         terms = operands[0].shape[1]
         if grid is None:
@@ -67,12 +67,6 @@ def _cut(x: int, y: int, panel: int) -> tuple[bool, int]:
         tile = 8 if panel >= 16 and min(left, right) >= 32 else 4
         cuts.append((-(-left // tile) * tile * -(-right // panel), right, (swapped, tile)))
     return min(cuts)[2]
-
-
-def _separated(slots: Slots) -> tuple[Slots, Slots]:
-    parts = separable(slots)
-    assert parts is not None  # reduction.py takes no others
-    return parts
 
 
 def _add_factors(records: Records, words: list[int], factors: Any, sizes: list[int]) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ __all__ = ()
 
 Array = np.ndarray[Any, Any]
 
+Advance = tuple[int, int, int]
+_STAYS = (0, 0, 0)
 _SPAN = WORDS.index("start")  # then stop and rows
 _PARAMETERS = "ptr %r, i64 %turn, ptr %ended"
 
@@ -144,22 +146,16 @@ class Sequence:
         self._add(_Check(), number.ctypes.data)
 
     def take(
-        self,
-        source: Array,
-        target: Array,
-        index: Array,
-        width: int = 1,
-        advance: tuple[int, int, int] = (0, 0, 0),
-        count: int | None = None,
+        self, source: Array, target: Array, index: Array, width: int = 1, advance: Advance = _STAYS
     ) -> None:
-        """Add: copy `count` entries of `width` words, target[i] = source[index[i]].
+        """Add: copy entries of `width` words, target[i] = source[index[i]].
 
         From turn to turn, source, index and target advance by so many words. An array that advances is read
-        or written as far as the turns go.
+        or written as far as the turns go; an index that advances has as many entries for each turn.
         """
         self.kept += [source, target, index]
         places = [kept.ctypes.data for kept in (source, index, target)]
-        self._add(_Take(width > 1), *places, index.size if count is None else count, width, *advance)
+        self._add(_Take(width > 1), *places, advance[1] or index.size, width, *advance)
 
     def run(self, start: int, stop: int) -> int:
         """Run the turns from start up to stop; return the first that was not completed."""

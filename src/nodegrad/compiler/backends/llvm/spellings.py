@@ -33,8 +33,7 @@ def spell(body: Body, op: Op, operands: list[Name]) -> Name:
         return _INLINE[op](body, *operands)
     if row.formula is None:
         return _direct(body, row, *operands)
-    lanes = [Lanes(body, operand) for operand in operands]
-    return _name(body, row.formula(_Functions(body), *lanes))
+    return _name(body, row.formula(_Functions(body), *map(Lanes, operands)))
 
 
 def _direct(body: Body, row: Spelling, *operands: Name) -> Name:
@@ -55,29 +54,24 @@ def _name(body: Body, operand: Any) -> Name:
 def _arithmetic(instruction: str, swapped: bool = False) -> Callable[..., "Lanes"]:
     def method(self: "Lanes", other: Any) -> "Lanes":
         operands = [self.name, _name(self.body, other)]
-        return Lanes(self.body, self.body.arithmetic(instruction, *operands[:: -1 if swapped else 1]))
+        return Lanes(self.body.arithmetic(instruction, *operands[:: -1 if swapped else 1]))
 
     return method
 
 
 def _comparison(predicate: str) -> Callable[..., "Lanes"]:
-    return lambda self, other: Lanes(
-        self.body, self.body.compare(predicate, self.name, _name(self.body, other))
-    )
+    return lambda self, other: Lanes(self.body.compare(predicate, self.name, _name(self.body, other)))
 
 
 def _logic(instruction: str) -> Callable[..., "Lanes"]:
-    return lambda self, other: Lanes(
-        self.body, self.body.let(f"{instruction} {self.body.mask} {self.name}, {other.name}")
-    )
+    return lambda x, y: Lanes(x.body.let(f"{instruction} {x.body.mask} {x.name}, {y.name}"))
 
 
 class Lanes:
     """A vector of numbers, or a mask, in IR, with the operators that formulas are written in."""
 
-    def __init__(self, body: Body, name: Name) -> None:
-        self.body = body
-        self.name = name
+    def __init__(self, name: Name) -> None:
+        self.body, self.name = name.body, name
 
     __add__, __radd__ = _arithmetic("fadd"), _arithmetic("fadd", swapped=True)
     __sub__, __rsub__ = _arithmetic("fsub"), _arithmetic("fsub", swapped=True)
@@ -89,7 +83,7 @@ class Lanes:
     __hash__ = None  # type: ignore[assignment]
 
     def __neg__(self) -> "Lanes":
-        return Lanes(self.body, self.body.arithmetic("fneg", self.name))
+        return Lanes(self.body.arithmetic("fneg", self.name))
 
 
 class _Functions:
@@ -101,16 +95,11 @@ class _Functions:
     def where(self, mask: Lanes, x: Any, y: Any) -> Lanes:
         """Choose lane by lane."""
         body = self.body
-        return Lanes(body, body.choose(mask.name, _name(body, x), _name(body, y)))
+        return Lanes(body.choose(mask.name, _name(body, x), _name(body, y)))
 
     def __getattr__(self, name: str) -> Callable[..., Lanes]:
         body, row = self.body, SPELLINGS[FUNCTIONS[name]]
-        return lambda *operands: Lanes(body, _direct(body, row, *[_name(body, x) for x in operands]))
-
-
-def strong_mul(body: Body, adjoint: Name, partial: Name) -> Name:
-    """Multiply; 0 where the adjoint is 0."""
-    return spell(body, ops.strong_mul, [adjoint, partial])
+        return lambda *operands: Lanes(_direct(body, row, *[_name(body, x) for x in operands]))
 
 
 def call(body: Body, name: str, *operands: Name) -> Name:

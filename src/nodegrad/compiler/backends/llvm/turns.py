@@ -21,6 +21,7 @@ from nodegrad.ops import PRODUCTS
 
 __all__ = ()
 
+Names = Sequence[Name]
 Item = Callable[[Name, int], Name]  # the number that a turn takes: (turn, which) -> vector
 Give = Callable[[Name, int, Name], None]  # keeps a number that a turn gives: (turn, which, vector)
 
@@ -61,13 +62,7 @@ class TurnsKernel:
 
 
 def _loop(
-    body: Body,
-    loop: Loop,
-    first: Sequence[Name],
-    outside: Sequence[Name],
-    item: Item,
-    give: Give,
-    active: Name | None,
+    body: Body, loop: Loop, first: Names, outside: Names, item: Item, give: Give, active: Name | None
 ) -> list[Name]:
     """Write a loop and return its last state; only the active lanes count (None: all)."""
     if loop.condition is None:
@@ -112,7 +107,7 @@ def _count(body: Body, turns: Name, limit: int, done: str) -> Name:
 
 
 def _program(
-    body: Body, program: Program, inputs: Sequence[Name], decisive: frozenset[int], active: Name | None
+    body: Body, program: Program, inputs: Names, decisive: frozenset[int], active: Name | None
 ) -> list[Name]:
     """Write a program instruction by instruction, those at the decisive slots to the bit."""
     values: list[Any] = [*inputs, *[None] * len(program.ops), *map(body.number, reversed(program.constants))]
