@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from graphlib import TopologicalSorter
 
 from nodegrad import ops
 from nodegrad.compiler.chains import flatten_chains
@@ -56,7 +57,7 @@ class Rewriter:
             return self.pool.slot(op.value(*[self.constants[~slot] for slot in operands]))
         found = self.rules.get(op)
         if found is not None and (constant or not found[1]):
-            slot = found[0](self, operands)
+            slot = found[0](self, *operands)
             if slot is not None:
                 return slot
         slot = known[operands] = self.leaves + len(self.ops)
@@ -74,139 +75,95 @@ class Rewriter:
         return self.operands[index] if index >= 0 and self.ops[index] is op else None
 
 
-Rule = Callable[[Rewriter, Operands], int | None]
+Rule = Callable[..., int | None]  # (rewriter, *operands); returns the slot of something simpler, or None
 Rules = dict[Op, tuple[Rule, bool]]
 
 
-def _is_negative_zero(number: float | None) -> bool:
-    return number == 0.0 and str(number) == "-0.0"
+def _is_zero(number: float | None, sign: str) -> bool:
+    return number == 0.0 and f"{number:+}" == f"{sign}0.0"
 
 
-def _add(rewriter: Rewriter, operands: Operands) -> int | None:
-    x, y = operands
-    if y < 0 and _is_negative_zero(rewriter.number(y)):
-        return x  # x + -0.0 is x for every x; x + 0.0 is not for x = -0.0
-    if x < 0 and _is_negative_zero(rewriter.number(x)):
-        return y
-    return None
+def _add(to: Rewriter, x: int, y: int) -> int | None:
+    # x + -0.0 is x for every x; x + 0.0 is not for x = -0.0
+    return x if _is_zero(to.number(y), "-") else y if _is_zero(to.number(x), "-") else None
 
 
-def _sub(rewriter: Rewriter, operands: Operands) -> int | None:
-    x, y = operands
-    zero = rewriter.number(y)
-    return x if zero == 0.0 and not _is_negative_zero(zero) else None
-
-
-def _mul(rewriter: Rewriter, operands: Operands) -> int | None:
-    x, y = operands
+def _mul(to: Rewriter, x: int, y: int) -> int | None:
     for one, other in ((x, y), (y, x)):
-        if one < 0:
-            number = rewriter.number(one)
-            if number == 1.0:
-                return other
-            if number == -1.0:
-                return rewriter.emit(ops.neg, (other,))
+        number = to.number(one)
+        if number == 1.0:
+            return other
+        if number == -1.0:
+            return to.emit(ops.neg, (other,))
     return None
 
 
-def _div(rewriter: Rewriter, operands: Operands) -> int | None:
-    return operands[0] if rewriter.number(operands[1]) == 1.0 else None
-
-
-def _neg(rewriter: Rewriter, operands: Operands) -> int | None:
-    inner = rewriter.made_by(operands[0], ops.neg)
+def _neg(to: Rewriter, x: int) -> int | None:
+    inner = to.made_by(x, ops.neg)
     return inner[0] if inner else None
 
 
-def _pow(rewriter: Rewriter, operands: Operands) -> int | None:
-    x, exponent = operands
-    number = rewriter.number(exponent)
-    if number == 1.0:
-        return x
-    return rewriter.pool.slot(1.0) if number == 0.0 else None
+def _pow(to: Rewriter, x: int, exponent: int) -> int | None:
+    number = to.number(exponent)
+    return x if number == 1.0 else to.pool.slot(1.0) if number == 0.0 else None
 
 
-def _square(rewriter: Rewriter, operands: Operands) -> int | None:
-    return rewriter.emit(ops.mul, operands * 2)
-
-
-def _reciprocal(rewriter: Rewriter, operands: Operands) -> int | None:
-    return rewriter.emit(ops.div, (rewriter.pool.slot(1.0), *operands))
-
-
-def _same(rewriter: Rewriter, operands: Operands) -> int | None:
-    return operands[0]
-
-
-def _where(rewriter: Rewriter, operands: Operands) -> int | None:
-    condition, x, y = operands
-    if x == y:
-        return x
-    number = rewriter.number(condition)
-    if number is not None:
-        return x if number else y
+def _where(to: Rewriter, condition: int, x: int, y: int) -> int | None:
+    number = to.number(condition)
+    if x == y or number is not None:
+        return y if number == 0.0 else x
     for op, kept in ((ops.ne, (x, y)), (ops.eq, (y, x))):  # where asks c != 0 itself
-        asked = rewriter.made_by(condition, op)
-        if asked and rewriter.number(asked[1]) == 0.0:
-            return rewriter.emit(ops.where, (asked[0], *kept))
+        asked = to.made_by(condition, op)
+        if asked and to.number(asked[1]) == 0.0:
+            return to.emit(ops.where, (asked[0], *kept))
     return None
 
 
-def _strong_mul(rewriter: Rewriter, operands: Operands) -> int | None:
-    number = rewriter.number(operands[0])
+def _strong_mul(to: Rewriter, adjoint: int, partial: int) -> int | None:
+    number = to.number(adjoint)
     if number is None:
         return None
-    return rewriter.emit(ops.mul, operands) if number else rewriter.pool.slot(0.0)
+    return to.emit(ops.mul, (adjoint, partial)) if number else to.pool.slot(0.0)
 
 
-def _zero_mul(rewriter: Rewriter, operands: Operands) -> int | None:
-    for factor, other in (operands, operands[::-1]):
-        if (number := rewriter.number(factor)) is not None:
-            return rewriter.emit(ops.strong_mul, (other, factor)) if number else rewriter.pool.slot(0.0)
+def _zero_mul(to: Rewriter, x: int, y: int) -> int | None:
+    for factor, other in ((x, y), (y, x)):
+        if (number := to.number(factor)) is not None:
+            return to.emit(ops.strong_mul, (other, factor)) if number else to.pool.slot(0.0)
     return None
 
 
-def _strong_factor(rewriter: Rewriter, operands: Operands) -> int | None:
-    return operands[1] if rewriter.number(operands[0]) else None
+def _take(to: Rewriter, index: int, *table: int) -> int | None:
+    number = to.number(index)
+    return table[int(number)] if number is not None and 0.0 <= number < len(table) else None
 
 
-def _take(rewriter: Rewriter, operands: Operands) -> int | None:
-    index = rewriter.number(operands[0])
-    return operands[1 + int(index)] if index is not None and 0.0 <= index < len(operands) - 1 else None
-
-
-def _sum(rewriter: Rewriter, operands: Operands) -> int | None:
-    if len(operands) == 1:
-        return operands[0]
-    return rewriter.emit(ops.add, operands) if len(operands) == 2 else None
-
-
-def _product(op: Op) -> Rule:
-    """Return the rule for a contraction of a single term."""
-    return lambda rewriter, operands: rewriter.emit(op, operands) if len(operands) == 2 else None
+def _of_two(op: Op) -> Rule:
+    """Return the rule that writes a sum or contraction of two operands as `op`; of one, as itself."""
+    return lambda to, *x: to.emit(op, x) if len(x) == 2 else x[0] if len(x) == 1 else None
 
 
 # Identities that hold to the bit for every float, nan and -0.0 included. The second column says whether the
 # rule needs an operand that is a constant.
 _RULES: Rules = {
     ops.add: (_add, True),
-    ops.sub: (_sub, True),
+    ops.sub: (lambda to, x, y: x if _is_zero(to.number(y), "+") else None, True),
     ops.mul: (_mul, True),
-    ops.div: (_div, True),
+    ops.div: (lambda to, x, y: x if to.number(y) == 1.0 else None, True),
     ops.neg: (_neg, False),
     ops.pow: (_pow, True),
-    ops.square: (_square, False),
-    ops.reciprocal: (_reciprocal, False),
-    ops.identity: (_same, False),
-    ops.stop_gradient: (_same, False),
+    ops.square: (lambda to, x: to.emit(ops.mul, (x, x)), False),
+    ops.reciprocal: (lambda to, x: to.emit(ops.div, (to.pool.slot(1.0), x)), False),
+    ops.identity: (lambda to, x: x, False),
+    ops.stop_gradient: (lambda to, x: x, False),
     ops.where: (_where, False),
     ops.strong_mul: (_strong_mul, True),
     ops.zero_mul: (_zero_mul, True),
-    ops.strong_factor: (_strong_factor, True),
+    ops.strong_factor: (lambda to, adjoint, partial: partial if to.number(adjoint) else None, True),
     ops.take: (_take, True),
-    ops.sum: (_sum, False),
-    ops.dot: (_product(ops.mul), False),
-    ops.strong_dot: (_product(ops.strong_mul), False),
+    ops.sum: (_of_two(ops.add), False),
+    ops.dot: (_of_two(ops.mul), False),
+    ops.strong_dot: (_of_two(ops.strong_mul), False),
 }
 
 
@@ -233,10 +190,10 @@ def open_tables(program: Program) -> Program:
     return simplify(program, {**_RULES, ops.take: (_choices, False)})
 
 
-def _choices(rewriter: Rewriter, operands: Operands) -> int:
-    emit, constant = rewriter.emit, rewriter.pool.slot
-    whole, found = emit(ops.floor, operands[:1]), constant(math.nan)
-    for entry, choice in enumerate(operands[1:]):
+def _choices(to: Rewriter, index: int, *table: int) -> int:
+    emit, constant = to.emit, to.pool.slot
+    whole, found = emit(ops.floor, (index,)), constant(math.nan)
+    for entry, choice in enumerate(table):
         found = emit(ops.where, (emit(ops.eq, (whole, constant(float(entry)))), choice, found))
     return found
 
@@ -273,22 +230,11 @@ def share_loops(program: Program) -> Program:
 def _in_order(program: Program) -> Program:
     """Order instructions so that each reads what stands before it."""
     leaves = program.leaves
-    done = bytearray(len(program.ops))
-    order: list[int] = []
-    for last in range(len(program.ops)):
-        stack = [last]
-        while stack:
-            index = stack[-1]
-            read = [slot - leaves for slot in program.operands[index] if slot >= leaves]
-            waiting = [each for each in read if not done[each]]
-            if not done[index] and not waiting:
-                done[index] = 1
-                order.append(index)
-            if done[index]:
-                stack.pop()
-            else:
-                stack += waiting
-    return _taken(program, order)
+    read = {
+        index: [slot - leaves for slot in slots if slot >= leaves]
+        for index, slots in enumerate(program.operands)
+    }
+    return _taken(program, list(TopologicalSorter(read).static_order()))
 
 
 def _taken(program: Program, order: list[int]) -> Program:
@@ -329,8 +275,10 @@ def is_square(program: Program, op: Op, read: Operands) -> bool:
 
 def relax(program: Program) -> Program:
     """Replace x**2 by x·x: pow is far slower, and off by one ulp for one number in a thousand."""
-    names, operands = list(program.ops), list(program.operands)
-    for index, (op, read) in enumerate(zip(names, operands, strict=True)):
-        if is_square(program, op, read):
-            names[index], operands[index] = ops.mul, (read[0], read[0])
-    return program if names == program.ops else optimize(replace(program, ops=names, operands=operands))
+    if ops.pow not in program.ops:
+        return program
+    return finish(simplify(program, {**_RULES, ops.pow: (_power, True)}))
+
+
+def _power(to: Rewriter, x: int, exponent: int) -> int | None:
+    return to.emit(ops.mul, (x, x)) if to.number(exponent) == 2.0 else _pow(to, x, exponent)
