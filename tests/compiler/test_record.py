@@ -117,9 +117,13 @@ def test_nothing_observes_after_an_error():
     assert observers() == ()
 
 
+def lowered(recording):
+    return lower(recording.inputs, recording.wanted)
+
+
 def test_values_become_slots():
     w = Value(2.0)
-    program, leaves, _ = lower(recorded(lambda x, y: (x * w + 1.0, y), 3.0, 4.0))
+    program, leaves, _ = lowered(recorded(lambda x, y: (x * w + 1.0, y), 3.0, 4.0))
 
     assert render(program) == "%0 = mul(x0, p0)\n%1 = add(%0, 1.0)\nreturn %1, x1"
     assert len(leaves) == 1
@@ -127,13 +131,13 @@ def test_values_become_slots():
 
 
 def test_constants_are_shared_but_zeros_of_two_signs_are_two():
-    program, _, _ = lower(recorded(lambda x: [x + 0.0, x - -0.0, x * 0.0, 0.5], 1.0))
+    program, _, _ = lowered(recorded(lambda x: [x + 0.0, x - -0.0, x * 0.0, 0.5], 1.0))
 
     assert [str(number) for number in program.constants] == ["0.0", "-0.0", "0.5"]
 
 
 def test_guards_follow_the_results():
-    program, _, _ = lower(recorded(lambda x: x * x if x > 1.0 else x, 2.0))
+    program, _, _ = lowered(recorded(lambda x: x * x if x > 1.0 else x, 2.0))
 
     assert render(program).splitlines()[-1] == "return %0, %1"
     assert {op.name for op in program.ops} == {"mul", "gt"}

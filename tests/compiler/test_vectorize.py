@@ -26,7 +26,8 @@ from nodegrad.trees import flatten
 
 def recorded(f, *arguments):
     numbers, spec = flatten(arguments)
-    program, leaves, _ = lower(record(f, spec, numbers))
+    found = record(f, spec, numbers)
+    program, leaves, _ = lower(found.inputs, found.wanted)
     return optimize(program), numbers, [leaf.data for leaf in leaves]
 
 
@@ -38,6 +39,11 @@ def loss_and_gradient(sizes):
         return (out - y) ** 2
 
     return recorded(ng.value_and_grad(loss, wrt=model.parameters()), [0.1] * sizes[0], 1.0)
+
+
+def test_a_program_without_instructions_gives_its_inputs_back():
+    assert evaluate(vectorize(Program(2, 1, [], [], [], [1, 0])), [3.0, 4.0], [5.0]) == [4.0, 3.0]
+    assert evaluate(vectorize(Program(1, 1, [7.0], [], [], [1, -1, 0])), [3.0], [5.0]) == [5.0, 7.0, 3.0]
 
 
 @given(run=runs())

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from nodegrad.compiler.passes import Rewriter, finish
 from nodegrad.compiler.program import ConstantPool, Loop, Program, loop, result
@@ -16,27 +16,14 @@ from nodegrad.value import Value
 __all__ = ()
 
 
-class Recorded(Protocol):
-    """What is lowered: the leaves that stand for inputs, and the Values and numbers that are computed."""
-
-    @property
-    def inputs(self) -> list[Value]:
-        """The leaves that stand for arguments."""
-
-    @property
-    def wanted(self) -> list[Any]:
-        """What is computed: the results, then the guards."""
-
-
-def lower(recorded: Recorded) -> tuple[Program, list[Value], int]:
+def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list[Value], int]:
     """Return the program of a recording, its parameters (the Values closed over), and a count of operations.
 
     The program is simplified as it is written.
     """
-    inputs, outputs = recorded.inputs, recorded.wanted
-    order = topological_order(*[node for node in outputs if isinstance(node, Value)], constants=False)
+    order = topological_order(*[node for node in wanted if isinstance(node, Value)], constants=False)
     parameters = _closed_over(order, set(inputs))
-    program = _program([*inputs, *parameters], order, outputs)
+    program = _program([*inputs, *parameters], order, wanted)
     operations = sum([node.op is not None for node in order])
     return replace(program, inputs=len(inputs), parameters=len(parameters)), parameters, operations
 

@@ -85,7 +85,7 @@ class Trace:
         self.results = len(recorded.outputs)
         self.example = [leaf._data for leaf in recorded.inputs]
         with recording():
-            program, self.parameters, self.operations = lower(recorded)
+            program, self.parameters, self.operations = lower(recorded.inputs, recorded.wanted)
             recorded.forget()
             program = finish(program)
         self.program = program if len(program.ops) > UNCHECKED else check(program)
