@@ -6,7 +6,7 @@ parameters, v the results that depend on the row.
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 
 import numpy as np
 
@@ -64,25 +64,21 @@ class _Names:
         """Name a table (result, term) of slots as a matrix, with ᵀ if it is stored column by column."""
         start, _, name = self.region(uniform, int(slots.min()))
         parts = separable(slots)
-        if parts is None or slots.shape[1] == 1 or len(slots) == 1:
-            turned = False
-        else:
-            turned = abs(int(parts[0][1] - parts[0][0])) < abs(int(parts[1][1]))
+        turned = (
+            parts is not None
+            and min(slots.shape) > 1
+            and abs(int(parts[0][1] - parts[0][0])) < abs(int(parts[1][1]))
+        )
         rows, columns = slots.shape[::-1] if turned else slots.shape
         return f"{name}[{int(slots.min()) - start}: {rows}×{columns}]{'ᵀ' if turned else ''}"
 
 
 def _regions(items: list[Item], letter: str) -> Iterator[tuple[int, int, str]]:
-    number = 0
+    number = count()
     for item in items:
-        if isinstance(item, Straight):
-            for result in range(item.start, item.start + item.size):
-                yield result, 1, f"{letter}{number}"
-                number += 1
-        else:
-            size = item.size
-            yield item.start, size, f"{letter}{number}"
-            number += 1
+        size = 1 if isinstance(item, Straight) else item.size  # each scalar operation has a name
+        for start in range(item.start, item.start + item.size, size or 1):
+            yield start, size, f"{letter}{next(number)}"
 
 
 def render(program: VectorProgram) -> str:
@@ -101,18 +97,11 @@ def render(program: VectorProgram) -> str:
 
 
 def _lines(names: _Names, item: Item, uniform: bool) -> Iterator[str]:
-    if type(item) is Group:
-        target = f"{names.region(uniform, item.start)[2]}[{item.count}]"
-        yield f"  {target:<10} = {_expression(names, item)}"
-        return
-    if type(item) is Turns:
+    if not isinstance(item, Straight):
         target = f"{names.region(uniform, item.start)[2]}[{item.size}]"
-        read = [names.operand(index.uniform, index.slots) for index in item.operands]
-        read += [names.matrix(item.items.uniform, item.items.slots)] if item.items is not None else []
-        yield f"  {target:<10} = loop({', '.join(read)})"
-        yield from (f"    {line}" for line in render_turn(item.loop))
+        yield f"  {target:<10} = {_expression(names, item)}"
+        yield from (f"    {line}" for line in (render_turn(item.loop) if isinstance(item, Turns) else ()))
         return
-    assert type(item) is Straight
     found = list(scalars(item))
     for op, result, operands in found[:_LONGEST_STRAIGHT]:
         text = [names.slot(slot < 0, ~slot if slot < 0 else slot) for slot in operands]
@@ -127,7 +116,13 @@ def _spelled(name: str, symbol: str, operands: list[str]) -> str:
     return f"{name}({', '.join(operands)})"
 
 
-def _expression(names: _Names, group: Group) -> str:
+def _expression(names: _Names, group: Group | Turns) -> str:
+    operands = [
+        (names.operand if index.slots.ndim == 1 else names.matrix)(index.uniform, index.slots)
+        for index in group.reads
+    ]
+    if isinstance(group, Turns):
+        return f"loop({', '.join(operands)})"
     if group.terms:
         found = _contraction(names, group)
         if group.first is None:
@@ -137,10 +132,6 @@ def _expression(names: _Names, group: Group) -> str:
         product = _outer_product(names, *group.operands)
         if product:
             return product
-    operands = [
-        (names.operand if index.slots.ndim == 1 else names.matrix)(index.uniform, index.slots)
-        for index in group.operands
-    ]
     return _spelled(group.op.name, group.op.symbol, operands)
 
 

@@ -128,9 +128,8 @@ class NumpyBackend:
             stop = min(count, start + size)
             varying = np.empty((program.varying, stop - start))
             if blocks:
-                np.concatenate(
-                    [_columns(block[start:stop]) for block in blocks], out=varying[: program.inputs]
-                )
+                columns = [np.atleast_2d(block[start:stop].T) for block in blocks]
+                np.concatenate(columns, out=varying[: program.inputs])
             for item in program.body:
                 self._run(item, varying, varying, uniform[:, None])
             yield start, varying
@@ -162,11 +161,10 @@ class NumpyBackend:
         if len(group.operands) == 1 or self.exact:
             return _in_order(group, varying, uniform)
         a, b = group.operands
-        parts = separable(b.slots)
-        if a.uniform and not b.uniform and parts is not None and (parts[0] == parts[0][0]).all():
-            found = uniform[a.slots, 0] @ varying[b.slots[0]]
-        elif group.op is ops.strong_dot and b.uniform and not a.uniform and (a.slots == a.slots[0]).all():
-            found = uniform[b.slots, 0] @ varying[a.slots[0]]
+        for weights, x in ((a, b), (b, a)):
+            if weights.uniform and not x.uniform and (x.slots == x.slots[0]).all():
+                found = uniform[weights.slots, 0] @ varying[x.slots[0]]
+                break
         else:
             found = np.einsum("itr,itr->ir", _read(a, varying, uniform), _read(b, varying, uniform))
         if group.first is not None:
@@ -174,10 +172,6 @@ class NumpyBackend:
         if group.op is ops.strong_dot and np.isnan(found).any():
             return _in_order(group, varying, uniform)
         return found
-
-
-def _columns(block: Array) -> Array:
-    return block.T if block.ndim == 2 else block[None]
 
 
 def _read(index: Index, varying: Array, uniform: Array) -> Any:
@@ -283,7 +277,8 @@ def _fold(op: Op, operands: list[Any]) -> Any:
 def _sum_products(varying: Array, product: ProductSum) -> Any:
     """Sum products over rows: one matrix product if every a is multiplied by every b."""
     a, b = product.a, product.b
-    grid = outer(a[:, 0], b[:, 0]) if _all_separable(a, b) else None
+    regular = separable(a) is not None and separable(b) is not None
+    grid = outer(a[:, 0], b[:, 0]) if regular else None
     total: Any = 0.0
     for term in range(a.shape[1]):
         if grid is not None:
@@ -295,7 +290,3 @@ def _sum_products(varying: Array, product: ProductSum) -> Any:
         strong = EXACT[ops.strong_mul]
         return sum(strong(varying[x], varying[y]).sum(axis=1) for x, y in zip(a.T, b.T, strict=True))
     return total
-
-
-def _all_separable(*tables: Any) -> bool:
-    return all(separable(table) is not None for table in tables)
