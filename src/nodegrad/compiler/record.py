@@ -33,7 +33,7 @@ _current: ContextVar["Recorder | None"] = ContextVar("recorder", default=None)
 Way = tuple[tuple[bool, str], ...]  # the answer and the line of each branch
 
 
-# What range and lists say.
+# The errors of range and lists for a Value.
 _WHOLE = "'Value' object cannot be interpreted as an integer|indices must be integers.* not '?Value"
 
 

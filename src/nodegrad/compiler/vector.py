@@ -7,8 +7,7 @@ The prologue computes these.
 
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -67,9 +66,9 @@ class Straight:
     """
 
     start: int
-    ops: list[Op] = field(default_factory=list)
-    arity: "array[int]" = field(default_factory=partial(array, "q"))
-    operands: "array[int]" = field(default_factory=partial(array, "q"))
+    ops: list[Op]
+    arity: "array[int]"
+    operands: "array[int]"
 
     @property
     def size(self) -> int:

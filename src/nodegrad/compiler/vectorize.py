@@ -6,6 +6,7 @@ become slices, strides or tables of slots. Nothing here knows what the numbers m
 becomes a matrix times a vector because it is one.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Any
@@ -22,7 +23,6 @@ __all__ = ()
 
 # Groups with fewer results, and contractions with fewer results and terms, run as straight scalar code.
 _SMALL = 4
-_TINY = 64  # with fewer operands, sorting in Python is faster than NumPy
 _INPUT, _LEAF, _UNIFORM = -1, -2, -3  # sources that are not groups of the body
 _BODY = 1 << 40  # depths in the body start here, because the body runs after the prologue
 _COPIES = 0  # the group that runs first in the body
@@ -49,16 +49,15 @@ class _Plan:
         self.ops = list(program.ops)
         self.operands = list(program.operands)
         self.copies: dict[int, int] = {}
-        # Per slot: how deep it is, and the group it comes from. Room for copies, then the constants, which
-        # have negative slots.
-        uniform = program.parameters + len(self.ops)
-        rest = uniform + 2 * len(program.constants)
-        self.depth = [_BODY] * program.inputs + [0] * (uniform + rest)
+        # The depth of each slot and the group it comes from: inputs, parameters and instructions, as many
+        # copies as there may be, and the constants, whose slots are negative.
+        constants = len(program.constants)
+        computed = 2 * len(self.ops) + program.parameters + constants
+        self.depth = [_BODY] * program.inputs + [0] * (program.parameters + computed + constants)
         self.source = [_INPUT] * program.inputs + [_LEAF] * program.parameters
-        self.source += [_COPIES] * (len(self.depth) - len(self.source))
-        self.source[len(self.source) - len(program.constants) :] = [_LEAF] * len(program.constants)
+        self.source += [_COPIES] * computed + [_LEAF] * constants
         self.group: list[int] = []  # of each instruction
-        self.depths, self.scalar = [_BODY], [True]  # of each group; whether it may run number by number
+        self.depths, self.scalar = [_BODY], [True]  # of each group; `scalar` if it may run number by number
         self.find_groups()
         self.outputs = [self.on_rows(slot) for slot in program.outputs]
         self.group += [_COPIES] * len(self.copies)
@@ -204,11 +203,6 @@ class _Layout:
         """Lay out instructions that run one by one; a small contraction becomes several."""
         where, leaves, ops_, operands = self.where, self.leaves, self.plan.ops, self.plan.operands
         varies = self.plan.varies(slots[0])
-        items = self.items[varies]
-        if not items or type(items[-1]) is not Straight:
-            items.append(Straight(self.next[varies]))
-        straight = items[-1]
-        assert type(straight) is Straight
         run: list[tuple[Op, Sequence[int]]] = []
         first = self.next[varies] if varies else ~self.next[varies]
         step = 1 if varies else -1
@@ -230,9 +224,9 @@ class _Layout:
                 where[slot] = total
             else:
                 where[slot] = add(op, read)
-        straight.ops.extend([op for op, _ in run])
-        straight.arity.extend([len(read) for _, read in run])
-        straight.operands.extend(chain.from_iterable([read for _, read in run]))
+        arity = array("q", [len(read) for _, read in run])
+        reads = array("q", chain.from_iterable([read for _, read in run]))
+        self.items[varies].append(Straight(self.next[varies], [op for op, _ in run], arity, reads))
         self.next[varies] += len(run)
 
     def add_group(self, slots: list[int]) -> None:
@@ -298,10 +292,7 @@ class _Layout:
 def _order(table: Slots) -> Slots:
     """Sort results by the slots they read: first by the first operand, then by the next."""
     keys = np.where(table < 0, ~table, table)
-    count, width = keys.shape
-    if keys.size <= _TINY:
-        rows = keys.tolist()
-        return np.array(sorted(range(count), key=rows.__getitem__), np.int64)
+    width = keys.shape[1]
     # The terms of a contraction move together, so comparing first terms is enough.
     columns: Sequence[int] = range(width) if width <= 4 else sorted({0, width // 2, 1, width // 2 + 1})
     return np.lexsort([keys[:, column] for column in reversed(columns)])
