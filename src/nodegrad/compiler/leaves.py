@@ -24,8 +24,8 @@ __all__ = ()
 
 _data = attrgetter("_data")
 _MANY = 32  # with fewer leaves Python is as fast
-_OFTEN = 10  # reads from which on native code pays: compiling it takes as long as 300 reads of 300 leaves
-_AHEAD = 64  # a Value is fetched into the cache so many leaves before it is read
+_OFTEN = 10  # reads before native code is compiled, which takes as long as 300 reads of 300 leaves
+_AHEAD = 64  # how many leaves ahead the processor fetches Values into its cache
 
 
 class Leaves:
@@ -33,7 +33,7 @@ class Leaves:
 
     def __init__(self, leaves: Sequence[Value]) -> None:
         self.leaves = list(leaves)
-        behind = [id(leaves[-1])] * _AHEAD if leaves else []  # what the last leaves fetch
+        behind = [id(leaves[-1])] * _AHEAD if leaves else []  # for the last leaves, which have none ahead
         self.addresses = np.array([*map(id, leaves), *behind], np.int64)
         self.place = self.addresses.ctypes.data
         self.native, self.reads = False, 0
@@ -50,7 +50,7 @@ class Leaves:
     def follow(self) -> Array:
         """Return the numbers as native code finds them."""
         out: Any = np.empty(len(self.leaves))
-        # In a sixth of the time that `out.ctypes.data` takes.
+        # six times as fast as `out.ctypes.data`
         self.write(ctypes.addressof(ctypes.c_char.from_buffer(out)))
         found: Array = out
         return found

@@ -214,7 +214,7 @@ def refuse(f: Any, reads: Sequence[str]) -> None:
 
 # The self-check of a new trace.
 
-_FEW = 1_000  # operations below which further replays cost nothing
+_FEW = 1_000  # with fewer operations, a replay on each of the other rows costs little
 
 
 def verify(

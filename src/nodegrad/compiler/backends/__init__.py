@@ -12,7 +12,7 @@ from nodegrad.forks import importing
 __all__ = ()
 
 NAMES = ("llvm", "numpy")
-_OLDEST = (0, 45)  # the first llvmlite that can run passes one by one
+_OLDEST = (0, 45)  # llvmlite before it lacks what native.py calls
 
 
 def choose(name: str) -> str:

@@ -22,8 +22,8 @@ __all__ = ()
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Function = Callable[..., Any]
 
-_FEW_LANES = 8  # up to so many lanes of a loop, Python's numbers beat NumPy's arrays
-_BLOCK = 2_000_000  # numbers held at once: rows are cut into blocks of about so many slots times rows
+_FEW_LANES = 8  # a loop over at most so many lanes is faster on Python's numbers than on arrays
+_BLOCK = 2_000_000  # numbers (slots times rows) in a block; more rows are computed block by block
 
 
 def _by_number(op: Op) -> Function:
@@ -98,7 +98,7 @@ class NumpyBackend:
         return partial(self.sums, blocks, count)
 
     def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> None:
-        """Return no quick way: there is none."""
+        """Return None: NumPy has no faster way for short arrays."""
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
@@ -248,7 +248,7 @@ def _loop(loop: Loop, operands: list[Any], lanes: int, exact: bool) -> list[Any]
 
 
 def _turn(program: Program, inputs: list[Any], lanes: int, exact: bool, decisive: Any) -> list[Any]:
-    """Run a program on arrays [lane], instruction by instruction; those at the decisive slots to the bit."""
+    """Run a program on arrays [lane], one instruction after the other; decisive slots exact to the bit."""
     values: list[Any] = [*inputs, *[None] * len(program.ops), *reversed(program.constants)]
     for slot, (op, read) in enumerate(zip(program.ops, program.operands, strict=True), program.inputs):
         strict = exact or slot in decisive
@@ -267,7 +267,7 @@ def _turn(program: Program, inputs: list[Any], lanes: int, exact: bool, decisive
 
 
 def _fold(op: Op, operands: list[Any]) -> Any:
-    """Take in the terms of a contraction from left to right."""
+    """Compute a contraction of arrays from left to right."""
     if op in PRODUCTS:
         half = len(operands) // 2
         operands = list(map(EXACT[PRODUCTS[op]], operands[:half], operands[half:]))
