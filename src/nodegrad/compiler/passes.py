@@ -15,7 +15,7 @@ from graphlib import TopologicalSorter
 
 from nodegrad import ops
 from nodegrad.compiler.chains import flatten_chains
-from nodegrad.compiler.program import ConstantPool, Loop, Operands, Program, Result, result
+from nodegrad.compiler.program import ConstantPool, Loop, Operands, Program, Result, needed, result
 from nodegrad.ops import Op
 
 __all__ = ()
@@ -252,17 +252,9 @@ def _taken(program: Program, order: list[int]) -> Program:
 
 def sweep_dead(program: Program) -> Program:
     """Remove instructions that no output needs."""
-    leaves, operands = program.leaves, program.operands
-    alive = bytearray(leaves + len(operands) + len(program.constants))
-    for slot in program.outputs:
-        alive[slot] = 1
-    for index in range(len(operands) - 1, -1, -1):
-        if alive[leaves + index]:
-            for slot in operands[index]:
-                alive[slot] = 1
-    if all(alive[leaves : leaves + len(operands)]):
-        return program
-    return _taken(program, [index for index in range(len(operands)) if alive[leaves + index]])
+    found, leaves = needed(program, program.outputs), program.leaves
+    kept = [index for index in range(len(program.ops)) if leaves + index in found]
+    return program if len(kept) == len(program.ops) else _taken(program, kept)
 
 
 PASSES = (simplify, share_loops, flatten_chains, sweep_dead)

@@ -165,24 +165,24 @@ def loop(
 
 def _decisive(condition: Program, body: Program, state: int) -> frozenset[int]:
     """Return the slots of a body on which the condition depends in some later turn."""
-    asked = _needed(condition, condition.outputs)
+    asked = needed(condition, condition.outputs)
     found: set[int] = set()
     while True:
         wanted = [body.outputs[place] for place in range(state) if place in asked]
-        more = _needed(body, wanted)
+        more = needed(body, wanted)
         if more <= found:
             return frozenset(slot for slot in found if slot >= body.leaves)
         found |= more
         asked |= more
 
 
-def _needed(program: Program, outputs: Sequence[int]) -> set[int]:
-    """Return the slots that some outputs of a program are computed from."""
-    needed = set(outputs)
+def needed(program: Program, outputs: Sequence[int]) -> set[int]:
+    """Return the slots that some outputs of a program are computed from, themselves included."""
+    found = set(outputs)
     for index in range(len(program.ops) - 1, -1, -1):
-        if program.leaves + index in needed:
-            needed.update(program.operands[index])
-    return needed
+        if program.leaves + index in found:
+            found.update(program.operands[index])
+    return found
 
 
 @cache
@@ -206,18 +206,12 @@ class ConstantPool:
 
     def __init__(self, numbers: Sequence[float] = ()) -> None:
         self.numbers = list(numbers)
-        self._slots = {self._key(number): ~index for index, number in enumerate(self.numbers)}
-
-    @staticmethod
-    def _key(number: float) -> Any:
-        return number if number and number == number else repr(number)
+        self._slots = {number.hex(): ~index for index, number in enumerate(numbers)}
 
     def slot(self, number: float) -> int:
         """Return the slot of a constant; add the constant if it is new."""
-        key = self._key(number)
-        found = self._slots.get(key)
-        if found is None:
-            found = self._slots[key] = ~len(self.numbers)
+        found = self._slots.setdefault(number.hex(), ~len(self.numbers))  # tells 0.0 from -0.0, and knows nan
+        if found == ~len(self.numbers):
             self.numbers.append(number)
         return found
 

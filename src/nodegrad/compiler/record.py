@@ -79,10 +79,6 @@ class Recording:
         for nodes in (self.inputs, self.outputs, self.guards):
             nodes.clear()
 
-    def numbers(self) -> list[float]:
-        """Return the results as plain numbers."""
-        return numbers_of(self.outputs, None)
-
 
 class Recorder:
     """Notes the branches and reads of one run of a function.

@@ -13,7 +13,7 @@ from nodegrad.compiler.leaves import Leaves
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import finish, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
-from nodegrad.compiler.record import Recording, Way, named, record
+from nodegrad.compiler.record import Recording, Way, named, numbers_of, record
 from nodegrad.graph import recording
 from nodegrad.trees import Spec, builder, mapped
 
@@ -176,9 +176,7 @@ class Trace:
         return len(self.lines)
 
     def chosen(self, blocks: list[Array], count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Return which rows go this way."""
-        if not self.lines:
-            return np.ones(count, bool)
+        """Return which rows go this way; there are branches."""
         try:
             found = self.kernel("guards").rows(blocks, count, self.numbers())
         except Exception:
@@ -248,7 +246,7 @@ def agree(trace: Trace, f: Any, again: Recording | None, numbers: Sequence[float
     """Raise unless a run that went the same way gave the same results as the trace."""
     if again is not None and again.spec == trace.spec:
         found = evaluate(trace.program, numbers, [leaf._data for leaf in trace.parameters])
-        pairs = zip(again.numbers(), found[: trace.results], strict=True)
+        pairs = zip(numbers_of(again.outputs, f), found[: trace.results], strict=True)
         if all(x == y or (math.isnan(x) and math.isnan(y)) for x, y in pairs):
             return
     shown = ", ".join(f"{number:g}" for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")
