@@ -47,9 +47,8 @@ class Rewriter:
     def emit(self, op: Op, operands: Operands) -> int:
         """Return the slot of an operation's result; add an instruction only if nothing simpler gives it."""
         known = self.known[op]
-        slot = known.get(operands)
-        if slot is None and op.commutative:
-            slot = known.get(operands[::-1])
+        key = operands[::-1] if op.commutative and operands[0] > operands[1] else operands
+        slot = known.get(key)
         if slot is not None:
             return slot
         constant = not operands or min(operands) < 0
@@ -60,7 +59,7 @@ class Rewriter:
             slot = found[0](self, *operands)
             if slot is not None:
                 return slot
-        slot = known[operands] = self.leaves + len(self.ops)
+        slot = known[key] = self.leaves + len(self.ops)
         self.ops.append(op)
         self.operands.append(operands)
         return slot
