@@ -6,6 +6,7 @@ import keyword
 import math
 import platform
 import random
+import re
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -483,3 +484,15 @@ def test_products_and_sums_are_rounded_apart_where_the_processor_could_join_them
 
     assert "fmadd" not in listing.read_text()
     assert "mulsd" in listing.read_text() or "mulpd" in listing.read_text()
+
+
+def test_keywords_have_their_names_and_static_arguments_none():
+    def power(x, n=2, shift=0.0, *, scale=1.0):
+        return scale * x**n + shift
+
+    compiled = ng.compile(power, static="n")
+    compiled(2.0, 3, scale=4.0)
+
+    for text in (compiled.source("c"), compiled.source("js")):
+        assert re.findall(r"x\[\d\] = (\w+)$", text, re.MULTILINE) == ["x", "scale"]
+    assert "function power(x, scale) {" in compiled.source("js")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nodegrad.compiler.arguments import Form
 from nodegrad.compiler.program import evaluate
 from nodegrad.compiler.sources import c, javascript
 from nodegrad.compiler.sources.branches import merge
@@ -46,7 +47,7 @@ def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function
     return Function(
         name=re.sub(r"\W", "_", name, flags=re.ASCII) if name.isidentifier() else "f",
         says=(inspect.getdoc(f) or "").partition("\n")[0],
-        arguments=dict(zip(argument_names(f, len(given)), map(plain, given), strict=True)),
+        arguments=dict(zip(argument_names(f, spec[1], len(given)), map(plain, given), strict=True)),
         result=plain(build(first.spec, range(first.results))),
         results=first.results,
         branches=branches,
@@ -55,12 +56,16 @@ def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function
     )
 
 
-def argument_names(f: Callable[..., Any] | None, count: int) -> list[str]:
+def argument_names(f: Callable[..., Any] | None, form: Form | None, count: int) -> list[str]:
     """Return the names of the arguments of a function, or a0, a1 and so on where it has none."""
+    form = form or Form()
+    count -= len(form.keywords)
     numbered = [f"a{at}" for at in range(count)]
     try:
         known = list(inspect.signature(f).parameters.values()) if f is not None else []
     except (TypeError, ValueError):
-        return numbered
-    names = [each.name for each in known if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    return [*names[:count], *numbered[len(names) :]]
+        known = []
+    apart = {*form.keywords, *[name for name, _, _ in form.static]}
+    names = [x.name for x in known if x.kind in (x.POSITIONAL_ONLY, x.POSITIONAL_OR_KEYWORD)]
+    names = [name for name in names if name not in apart]
+    return [*names[:count], *numbered[len(names) :], *form.keywords]
