@@ -244,14 +244,8 @@ class Stats:
     bytes: int
 
     def __str__(self) -> str:
-        rows = [
-            ("nodes", self.nodes),
-            ("leaves", self.leaves),
-            ("constants", self.constants),
-            ("depth", self.depth),
-            ("bytes", self.bytes),
-            *((f"  {name}", count) for name, count in self.operations.items()),
-        ]
+        counts = {name: count for name, count in vars(self).items() if name != "operations"}
+        rows = [*counts.items(), *((f"  {name}", count) for name, count in self.operations.items())]
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:{width}} {count:12,}" for name, count in rows)
 

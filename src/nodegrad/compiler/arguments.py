@@ -85,39 +85,33 @@ def rows(arguments: Sequence[Any], shared: Collection[int] = ()) -> tuple[Spec, 
         TypeError: if something is not a number.
         ValueError: if rows are ragged or missing, or arguments differ in their number of rows.
     """
-    if not arguments:
-        raise ValueError("map takes at least one argument with a row per entry; got none.")
     if len({*shared}) == len(arguments):
-        raise ValueError(
-            "map takes at least one argument with a row per entry; all are in shared=. Call the function "
-            "itself."
-        )
-    blocks: list[Array] = []
-    names: list[str] = []
-    one_row: dict[int, Array] = {}  # by its place among the blocks
+        how = "all are in shared=. Call the function itself." if arguments else "got none."
+        raise ValueError(f"map takes at least one argument with a row per entry; {how}")
+    blocks: list[tuple[str, Array]] = []  # with their names
+    one_row = set()
     specs = []
     for place, argument in enumerate(arguments):
+        name = f"argument {place}"
         if place in shared:
-            leaves, spec = flatten(argument)
-            one_row[len(blocks)] = np.array([[plain(x, "map") for x in leaves]], np.float64)
-            blocks.append(one_row[len(blocks)])
-            names.append(f"argument {place}")
-            specs.append(spec)
+            numbers, spec = flatten(argument)
+            blocks.append((name, np.array([[plain(x, "map") for x in numbers]], np.float64)))
+            one_row.add(name)
         else:
-            specs.append(_spec(argument, f"argument {place}", blocks, names))
-    spec = tuple(specs)
-    count = next((len(block) for at, block in enumerate(blocks) if at not in one_row), 0)
-    for at, row in one_row.items():
-        blocks[at] = np.broadcast_to(row, (count, row.shape[1]))
-    for name, block in zip(names, blocks, strict=True):
-        if len(block) != count:
+            spec = _spec(argument, name, blocks)
+        specs.append(spec)
+    counts = [(name, len(block)) for name, block in blocks if name not in one_row]
+    first, count = counts[0] if counts else ("argument 0", 0)
+    for name, other in counts:
+        if other != count:
             raise ValueError(
-                f"map takes arguments with the same number of rows; {names[0]} has {count} and {name} has "
-                f"{len(block)}."
+                f"map takes arguments with the same number of rows; {first} has {count} and {name} has "
+                f"{other}."
             )
     if not count:
-        raise ValueError(f"map takes at least one row; {names[0] if names else 'argument 0'} has none.")
-    return (tuple, None, spec), blocks, count
+        raise ValueError(f"map takes at least one row; {first} has none.")
+    repeated = [np.broadcast_to(x, (count, x.shape[1])) if name in one_row else x for name, x in blocks]
+    return (tuple, None, tuple(specs)), repeated, count
 
 
 # Keywords, static arguments, and arguments that rows share.
@@ -248,59 +242,48 @@ def number_for(name: str, x: Any) -> float:
         ) from None
 
 
-def _spec(argument: Any, name: str, blocks: list[Array], names: list[str]) -> Spec:
-    if isinstance(argument, list):
-        return _spec_of_list(argument, name, blocks, names)
-    found = container(argument)
+def _spec(argument: Any, name: str, blocks: list[tuple[str, Array]]) -> Spec:
+    """Return the spec of a row of an argument, and add its numbers to the blocks."""
+    found = None if isinstance(argument, list) else container(argument)
     if found is not None:
         form, entries = found
         places = argument if isinstance(argument, dict) else range(len(entries))
-        return (
-            type(argument),
-            form,
-            tuple([_spec(x, f"{name}[{i!r}]", blocks, names) for i, x in zip(places, entries, strict=True)]),
-        )
-    shape = _add(_numbers(argument, name), name, blocks, names)
-    return _array(shape) if isinstance(argument, np.ndarray) else _nested(shape)
-
-
-def _spec_of_list(rows: list[Any], name: str, blocks: list[Array], names: list[str]) -> Spec:
-    first = rows[0] if rows else None
-    if type(first) is not list and container(first) is not None:
-        taken = [flatten(row) for row in rows]
-        spec = taken[0][1]
+        named = [(x, f"{name}[{i!r}]") for i, x in zip(places, entries, strict=True)]
+        return type(argument), form, tuple([_spec(*each, blocks) for each in named])
+    first = argument[0] if isinstance(argument, list) and argument else argument
+    if first is not argument and type(first) is not list and container(first) is not None:
+        taken = [flatten(row) for row in argument]
         for place, (_, other) in enumerate(taken):
-            if other != spec:
+            if other != taken[0][1]:
                 raise ValueError(
                     f"map takes rows of one structure; {name}[{place}] has another one than {name}[0]."
                 )
-        _add(_numbers([numbers for numbers, _ in taken], name), name, blocks, names)
-        return spec
-    shape = _add(_numbers(rows, name), name, blocks, names)
-    return _array(shape) if isinstance(first, np.ndarray) else _nested(shape)
-
-
-def _add(array: Array, name: str, blocks: list[Array], names: list[str]) -> tuple[int, ...]:
-    """Add an array with rows along the first axis to the blocks; return the shape of a row."""
+        blocks.append((name, _numbers([numbers for numbers, _ in taken], name)))
+        return taken[0][1]
+    array = _numbers(argument, name)
     if array.ndim == 0:
         raise ValueError(
             f"map takes arrays with rows along the first axis; {name} is the single number {array}. "
             "Name it in shared=, for all rows to share it; or let the function close over it."
         )
-    blocks.append(array.reshape(len(array), prod(array.shape[1:])))
-    names.append(name)
-    shape: tuple[int, ...] = array.shape[1:]
-    return shape
+    shape = array.shape[1:]
+    blocks.append((name, array.reshape(len(array), prod(shape))))
+    return (np.ndarray, shape, ()) if shape and isinstance(first, np.ndarray) else _nested(shape)
 
 
 def _numbers(argument: Any, name: str) -> Array:
+    """Return an argument as an array of float64."""
     if type(argument) is np.ndarray and argument.dtype == np.float64:
         return argument
-    rows = argument if isinstance(argument, list) and is_array(next(iter(argument), None)) else ()
-    for each in (argument, *rows):
-        without_mask(each, f"map, as {name},")
+    user, table = f"map, as {name},", argument
+    if not isinstance(argument, list):
+        found = as_array(argument, user)
+        table = argument if found is None else found
+    elif argument and is_array(argument[0]):
+        for row in argument:
+            without_mask(row, user)
     try:
-        array = np.asarray(argument if isinstance(argument, list) else _plain(argument, name))
+        array = np.asarray(table)
     except ValueError as error:
         raise ValueError(f"map takes rows of equal length; {name} is ragged: {error}") from error
     if array.dtype.kind not in "fiub":
@@ -310,16 +293,6 @@ def _numbers(argument: Any, name: str) -> Array:
             "(Values are for the function itself: give their data)."
         )
     return array.astype(np.float64)
-
-
-def _plain(argument: Any, name: str) -> Any:
-    """Return the array in a data frame or a masked array's refusal; anything else as it is."""
-    array = as_array(argument, f"map, as {name},")
-    return argument if array is None else array
-
-
-def _array(shape: tuple[int, ...]) -> Spec:
-    return (np.ndarray, shape, ()) if shape else LEAF
 
 
 def _nested(shape: tuple[int, ...]) -> Spec:

@@ -93,22 +93,14 @@ def compile(
         ValueError: if the backend is unknown or not installed, if `max_traces` or `threads` is not a whole
             number of at least 1, or if `f` has no argument of a name in `static`.
     """
+    options: Any = {"exact": exact, "max_traces": max_traces, "threads": threads, "static": static}
     if f is None:
-        return partial(
-            compile, static=static, backend=backend, exact=exact, max_traces=max_traces, threads=threads
-        )
+        return partial(compile, backend=backend, **options)
     if not callable(f):
         raise TypeError(f"compile takes a function; got {f!r:.60} of type {type(f).__name__}.")
     whole("compile", "max_traces", max_traces)
     whole("compile", "threads", threads, optional=True)
-    return Compiled(
-        f,
-        backend=backends.choose(backend),
-        exact=exact,
-        max_traces=max_traces,
-        threads=threads,
-        static=static,
-    )
+    return Compiled(f, backend=backends.choose(backend), **options)
 
 
 class Compiled(Recorded):

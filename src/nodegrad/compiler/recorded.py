@@ -74,13 +74,16 @@ class Recorded:
     def _ways(self, spec: Spec) -> Ways:
         """Return the ways for a structure of arguments."""
         ways = self.ways.get(spec)
-        if ways is None:
-            if self.f is None:
-                what = (
-                    "have a structure" if spec[1] is None else "are keywords or static arguments, in a form"
-                )
-                raise without_function(self._name, what)
-            ways = self._add_ways(spec)
+        if ways is None and self.f is None:
+            how = "have a structure" if spec[1] is None else "are keywords or static arguments, in a form"
+            raise without_function(self._name, how)
+        return ways or self._add_ways(spec)
+
+    def _add_ways(self, spec: Spec) -> Ways:
+        f = self._name if self.f is None else self._function(spec[1])
+        ways = self.ways.setdefault(spec, Ways(f, spec, self._make, self.max_traces))
+        if spec[1] is None and all(entry == LEAF for entry in spec[2]):
+            self._of_numbers[len(spec[2])] = ways
         return ways
 
     def _warn(self, ways: Ways, found: Any, level: int) -> None:
@@ -90,13 +93,6 @@ class Recorded:
             ways.warn(level)
         if ways.solves:
             warn_unsolved(self._name, found, level)
-
-    def _add_ways(self, spec: Spec) -> Ways:
-        f = self._name if self.f is None else self._function(spec[1])
-        ways = self.ways.setdefault(spec, Ways(f, spec, self._make, self.max_traces))
-        if spec[1] is None and all(entry == LEAF for entry in spec[2]):
-            self._of_numbers[len(spec[2])] = ways
-        return ways
 
     @property
     def _recorded(self) -> dict[Spec, Ways]:

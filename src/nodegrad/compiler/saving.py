@@ -36,17 +36,6 @@ _CONTAINERS: dict[str, Any] = {
 }
 _NAMES = {kind: name for name, kind in _CONTAINERS.items()}
 
-# What content that does not fit together leads to.
-_FAULTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-
 
 def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
     """Write a compiled function: its traces, and the numbers that the Values it closes over hold now."""
@@ -103,7 +92,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
             "traces": traces,
             **options,
         }
-    except _FAULTS as error:
+    except Exception as error:  # content that does not fit together may lead to any
         raise ValueError(f"load_compiled: {path} holds no function that can be run: {error!r}.") from error
 
 

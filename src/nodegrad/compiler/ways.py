@@ -132,7 +132,8 @@ class Ways:
     def route(self, blocks: list[Array], count: int) -> Routes:
         """Return through which traces rows go, and the results of those that run eagerly."""
         if not self.traces:  # a first way is compiled for many rows: code for a single one can wait
-            self.compile(_row(blocks, 0), _other_rows(blocks, range(1, count)))
+            others = range(1, count)[:: max(1, (count - 1) // _OTHER_ROWS)][:_OTHER_ROWS]
+            self.compile(_row(blocks, 0), [_row(blocks, row) for row in others])
         routes, left = Routes(blocks, count), np.arange(count)
         if not self.traces[0].lines:
             self.traces[0].rows += count
@@ -155,10 +156,9 @@ class Ways:
                 routes.traces.append((trace, taken))
                 trace.rows += len(taken)
                 left = np.setdiff1d(left, taken, assume_unique=True)
-                known = routes.alone.keys() & set(taken.tolist())
-                self.eager -= len(known)
-                for row in known:
-                    del routes.alone[row]
+        alone = {row: routes.alone[row] for row in routes.alone.keys() & set(left.tolist())}
+        self.eager -= len(routes.alone) - len(alone)
+        routes.alone = alone
         return left
 
     def _sample(self, routes: Routes, rows: Any) -> list[Trace]:
@@ -312,9 +312,3 @@ def warn_unsolved(name: str, found: Any, level: int) -> None:
 
 def _row(blocks: list[Array], row: int) -> list[float]:
     return [number for block in blocks for number in block[row].tolist()]
-
-
-def _other_rows(blocks: list[Array], candidates: Any) -> list[list[float]]:
-    """Return a few rows, spread over the candidates."""
-    chosen = list(candidates[:: max(1, len(candidates) // _OTHER_ROWS)])[:_OTHER_ROWS]
-    return [_row(blocks, row) for row in chosen]
