@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from nodegrad.nn.losses import LOSSES
@@ -144,15 +145,16 @@ class LevenbergMarquardt(Solver):
 
         self.settings.patience = None  # the last digits come slowly, and MINPACK knows its end
         compiled = compile(value_and_grad(residual, wrt=leaves))
-        latest: dict[str, Array] = {}
+
+        @lru_cache(maxsize=1)  # SciPy asks for the residuals and then for their gradients
+        def rows_at(*numbers: float) -> Array:
+            write(leaves, np.array(numbers))
+            value, slopes = compiled.over(known.spec, known.blocks, count)
+            return np.column_stack([value, np.asarray(slopes)])
 
         def rows(numbers: Array) -> Array:
             """Return residual and gradient for each row."""
-            if latest.get("numbers") is None or not np.array_equal(latest["numbers"], numbers):
-                write(leaves, numbers)
-                value, slopes = compiled.over(known.spec, known.blocks, count)
-                latest.update(numbers=numbers.copy(), found=np.column_stack([value, np.asarray(slopes)]))
-            return latest["found"]
+            return rows_at(*numbers.tolist())
 
         def slope(found: Array) -> Array:
             return 2.0 / count * (found[:, 0] @ found[:, 1:])
@@ -166,17 +168,9 @@ class LevenbergMarquardt(Solver):
 
         if not np.isfinite(rows(start)).all():
             jacobian(start)
-        result = least_squares(
-            lambda numbers: rows(numbers)[:, 0],
-            start,
-            jac=jacobian,
-            method="lm",
-            x_scale="jac",
-            xtol=1e-15,
-            ftol=1e-15,
-            gtol=1e-15,
-            max_nfev=20 * self.settings.epochs,
-        )
+        options: Any = dict.fromkeys(("xtol", "ftol", "gtol"), 1e-15)
+        options |= {"method": "lm", "x_scale": "jac", "max_nfev": 20 * self.settings.epochs}
+        result = least_squares(lambda numbers: rows(numbers)[:, 0], start, jac=jacobian, **options)
         self.step.point = self.step.point._replace(numbers=result.x.copy(), slope=slope(rows(result.x)))
 
 
