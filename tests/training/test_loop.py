@@ -415,6 +415,21 @@ def test_invalid_settings_are_refused_before_anything_changes(settings, message)
     assert [(p.data, p.grad) for p in model.parameters()] == before
 
 
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize(
+    ("loss", "wrong"),
+    [("binary_cross_entropy_with_logits", -0.5), ("binary_cross_entropy_with_logits", 2.0), ("hinge", 0.5)],
+)
+def test_any_target_of_an_array_that_a_loss_refuses_is_refused(loss, wrong, wide, compile):
+    np = pytest.importorskip("numpy")
+    targets = np.ones((40, 1) if wide else 40)
+    targets[23] = wrong
+
+    with pytest.raises(ValueError, match=f"targets are .*; got {wrong}"):
+        fit(line(), np.zeros((40, 1)), targets, loss, epochs=1, compile=compile)
+
+
 def test_no_callbacks_and_no_metrics_may_be_none():
     assert fit(line(), LINE_X, LINE_Y, epochs=1, callbacks=None, metrics=None).epochs == 1
 

@@ -10,7 +10,6 @@ from typing import Any, Never
 from nodegrad.data import Samples
 from nodegrad.inputs import described, meant, one_of, whole
 from nodegrad.nn.losses import chosen_loss
-from nodegrad.nn.predict import Predictor
 from nodegrad.optim import OPTIMIZERS, Optimizer
 from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, class_weights
 from nodegrad.training.history import Callback, History, Settings, checked
@@ -163,8 +162,7 @@ def fit(
         problem = Problem(model, loss_function, updates, batches.known, held_out(validation), ranks)
         problem.check()
         for name in METRICS.keys() & settings.metrics.keys():  # whether it can be found for these targets
-            output = Predictor(model)([batches.known[0][0]])
-            settings.metrics[name](output * len(batches.known), batches.known.parts[1])
+            settings.metrics[name]([problem.output] * len(batches.known), batches.known.parts[1])
         return problem, batches, settings, solver or Run
 
     problem, batches, settings, way = ranks.together(prepare)

@@ -114,10 +114,10 @@ class Problem:
 
 
 def distinct(targets: Any) -> Iterable[Any]:
-    """Return the targets to try. Of an array four are enough: a loss that refuses any refuses one of them."""
+    """Return the targets to try. Of an array four rows do: a loss that refuses any refuses one of them."""
     if not hasattr(targets, "dtype"):
         return targets if isinstance(targets[0], list) else dict.fromkeys(targets)
-    if targets.ndim > 1:
-        return [targets[0].tolist()]
-    odd = [targets[(targets != targets.round()).argmax()], targets[(abs(targets) != 1).argmax()]]
-    return [number.item() for number in (targets.min(), targets.max(), *odd)]
+    odd = (targets != targets.round()).argmax(), (abs(targets) != 1).argmax()
+    return [
+        targets[place // targets[0].size].tolist() for place in (targets.argmin(), targets.argmax(), *odd)
+    ]
