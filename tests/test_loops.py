@@ -612,3 +612,35 @@ def test_a_body_that_raises_is_an_error_even_if_the_loop_makes_no_turn(backend):
 def test_arguments_that_no_loop_takes_are_named(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+def adds_in_place(state, x):
+    state["sum"] = state["sum"] + x["by"]
+    x["by"] = 0.0
+    return state, state
+
+
+def counts_in_its_condition(state):
+    state[0] = state[0] + 1.0
+    return state[0] < 5.0
+
+
+@pytest.mark.parametrize("tier", [lambda f: f, ng.compile])
+def test_what_functions_of_a_loop_change_in_place_is_theirs_alone(tier):
+    def partial_sums(x):
+        return [y["sum"] for y in ng.scan(adds_in_place, {"sum": 0.0}, {"by": [x, 2.0 * x]})[1]]
+
+    def last(x):
+        return ng.while_loop(counts_in_its_condition, lambda state: [state[0] * x], [1.0])[0]
+
+    assert tier(partial_sums)(1.0) == [1.0, 3.0]
+    assert tier(ng.grad(lambda x: partial_sums(x)[0]))(1.0) == 1.0
+    assert tier(last)(1.5) == 1.5**4
+    assert tier(ng.grad(last))(1.5) == 4.0 * 1.5**3
+
+
+def test_the_first_state_and_the_rows_of_a_loop_stay_as_they_are():
+    state, rows = {"sum": 0.0}, [{"by": 1.0}, {"by": 2.0}]
+
+    assert ng.scan(adds_in_place, state, rows)[0] == {"sum": 3.0}
+    assert (state, rows) == ({"sum": 0.0}, [{"by": 1.0}, {"by": 2.0}])

@@ -423,3 +423,17 @@ def test_type_errors_say_what_f_is_called_with():
 def test_a_start_at_infinity_finds_nothing():
     with pytest.warns(RuntimeWarning, match=r"no solution; the result is nan. Try another start"):
         assert math.isnan(ng.root(lambda y: y - 1.0, math.inf))
+
+
+@pytest.mark.parametrize("tier", [lambda f: f, ng.compile])
+@pytest.mark.parametrize(
+    "solve",
+    [
+        lambda a: ng.root(lambda x: x - a, (2.0, 5.0)),
+        lambda a: ng.root(lambda x: [x[0] - a, x[1] * 0.0 + 1.0], [1.0, 1.0])[0],
+        lambda a: ng.fixed_point(lambda x: 2.0 * x - a, math.inf),
+    ],
+)
+def test_derivatives_of_what_is_not_found_are_nan_with_a_warning(solve, tier):
+    with pytest.warns(RuntimeWarning, match="nan"):
+        assert math.isnan(tier(ng.grad(solve))(0.5))

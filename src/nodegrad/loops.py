@@ -239,18 +239,21 @@ class _Repetition:
         return rolled or self.repeat()
 
     def repeat(self) -> tuple[Tree, list[Tree]]:
-        """Make one turn after the other."""
-        state, spec, ys = self.state, self.checked(self.state), []
+        """Make one turn after the other.
+
+        Each call gets its own containers, as when compiled: what functions change in place is theirs alone.
+        """
+        (leaves, spec), ys = self.checked(self.state), []
         for turn, x in enumerate(itertools.repeat(None) if self.rows is None else self.rows):
             if self.condition is not None:
-                if not self.answer(state):
+                if not self.answer(build(spec, leaves)):
                     break
                 if turn == self.limit:
                     raise endless(turn)
-            after, y = self.body(state, x)
-            state = self.next(spec, after)
-            ys.append(y)
-        return state, ys
+            after, y = self.body(build(spec, leaves), _copied(x))
+            leaves = self.next(spec, after)
+            ys.append(_copied(y))
+        return build(spec, leaves), ys
 
     def roll(self, roller: Roller) -> tuple[Tree, list[Tree]] | None:
         """Make it one operation; return None if it should be recorded turn by turn."""
@@ -267,15 +270,14 @@ class _Repetition:
             x = _stand_ins(items[0] if items else ())
             row = build(taken[0][1], x) if x else None
             with listen(recorder := _Turn(self.user, {*now, *x}, start)):
-                go, after, y = self.turn(build(spec, now), row)
+                go, after, y = self.turn(spec, now, row)
             left_by([*now, *x], self.user)
-            self.next(spec, after)
             given, given_spec = flatten(() if y is None else y)
             loop = Loop(
                 now,
                 x,
                 None if go is None else as_value(go),
-                [as_value(x) for x in flatten(after)[0]],
+                [as_value(x) for x in self.next(spec, after)],
                 [as_value(x, "a loop") for x in given],
                 None if self.rows is None else len(self.rows),
                 self.limit,
@@ -301,11 +303,11 @@ class _Repetition:
         last, ys = loop.made(operands)
         return build(spec, last), [None if given_spec is None else build(given_spec, y) for y in ys]
 
-    def turn(self, state: Tree, row: Tree) -> tuple[Any, Tree, Tree]:
+    def turn(self, spec: Spec, leaves: Sequence[Value], row: Tree) -> tuple[Any, Tree, Tree]:
         """Make one turn, even where the condition does not hold: its answer, the next state and y."""
-        go = None if self.condition is None else self.answer(state)
+        go = None if self.condition is None else self.answer(build(spec, leaves))
         try:
-            return go, *self.body(state, row)
+            return go, *self.body(build(spec, leaves), row)
         except Exception as error:
             if not isinstance(go, Value) or go._data:
                 raise
@@ -320,22 +322,28 @@ class _Repetition:
         go = self.condition(state)
         return go if isinstance(go, Value) else plain(go, f"{self.user}, from its condition,")
 
-    def checked(self, state: Tree) -> Spec:
-        """Return how a state is structured, if it holds numbers."""
+    def checked(self, state: Tree) -> tuple[list[Any], Spec]:
+        """Return the numbers of a state and how it is structured."""
         leaves, spec = flatten(state)
         for x in leaves:
             if not isinstance(x, Value):
                 plain(x, f"{self.user}, as its state,")
-        return spec
+        return leaves, spec
 
-    def next(self, spec: Spec, state: Tree) -> Tree:
-        """Return the next state, if it has the structure of the first."""
-        if self.checked(state) != spec:
+    def next(self, spec: Spec, state: Tree) -> list[Any]:
+        """Return the numbers of the next state, if it has the structure of the first."""
+        leaves, found = self.checked(state)
+        if found != spec:
             raise TypeError(
                 f"{self.user} takes a body that returns a state of the structure it takes; this one returned "
                 f"{described(state)}."
             )
-        return state
+        return leaves
+
+
+def _copied(tree: Tree) -> Tree:
+    leaves, spec = flatten(tree)
+    return build(spec, leaves)
 
 
 # One turn, recorded on stand-ins.

@@ -326,7 +326,7 @@ class Solution(Whole):
         return operands
 
     def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Any]]:
-        """Return -(∂f/∂x)⁻¹ ∂f/∂θ; None by the numbers that were found."""
+        """Return -(∂f/∂x)⁻¹ ∂f/∂θ, nan where x is nan; None by the numbers that were found."""
         by = [place for place in wanted if place >= self.count]
         # Numbers of a copy: this one keeps what is made here, and a circle would not be freed at once.
         x = Solution(self.name, self.variables, self.y, self.order, self.outside).nodes(tuple(operands))
@@ -339,4 +339,6 @@ class Solution(Whole):
         matrix = [row[: self.count] for row in slopes]
         columns = [[-row[self.count + at] for row in slopes] for at in range(len(by))]
         found = dict(zip(by, _linear(matrix, columns), strict=True))
-        return [[found[k][index] if k in found else None for k in wanted] for index in range(self.count)]
+        # Where nothing was found, f may have slopes nevertheless.
+        known = [where(ops.eq(each, each), 1.0, math.nan) for each in x]
+        return [[found[k][i] * known[i] if k in found else None for k in wanted] for i in range(self.count)]

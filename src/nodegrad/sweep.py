@@ -160,8 +160,10 @@ def _reverse(order: Sequence[Any], active: Collection[Any] | None) -> None:
         elif op is dot:
             operands = node.operands
             half = len(operands) // 2
-            for x, y in zip(operands[:half], operands[half:], strict=True):
+            left, right = operands[:half], operands[half:]
+            for x, y in zip(left, right, strict=True):
                 x._grad += adjoint * y._data
+            for x, y in zip(left, right, strict=True):  # apart: sums are added in the order of the operands
                 y._grad += adjoint * x._data
         elif op.arity == 1:
             (rule,) = op.float_partials

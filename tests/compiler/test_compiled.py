@@ -1013,3 +1013,10 @@ def test_a_function_whose_first_call_failed_was_not_called():
     with pytest.raises(ValueError, match="was not called yet"):
         compiled.source("c")
     assert copy.copy(compiled)(3.0) == 9.0
+
+
+def test_gradients_of_a_dot_of_one_node_are_added_in_one_order():
+    gradient = ng.grad(lambda x: ng.dot([x * x, 1.0, x], [x, x, x]))
+    x = -0.3418656206296524
+
+    assert ng.compile(gradient, exact=True)(x) == gradient(x) == gradient(ng.Value(x)).data
