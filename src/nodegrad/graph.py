@@ -144,6 +144,11 @@ def check_unchanged(nodes: Iterable[Any]) -> None:
         )
 
 
+# The blocks in which the collector runs rarely: the first sets its thresholds, the last restores them.
+_blocks: set[object] = set()
+_before = _patient = gc.get_threshold()
+
+
 @contextmanager
 def recording() -> Iterator[None]:
     """Let Python's cyclic garbage collector run rarely while a `with` block builds a graph.
@@ -161,36 +166,19 @@ def recording() -> Iterator[None]:
     >>> x.grad
     1001.0
     """
+    global _before, _patient
     block = object()
     try:
-        _patience.begin(block)
+        with noting:
+            _blocks.add(block)  # before anything is changed, so that an interrupt leaves nothing behind
+            if len(_blocks) == 1:
+                _before = gc.get_threshold()
+                _patient = (max(_before[0], 1_000_000) if _before[0] else 0, 10, 10)
+                gc.set_threshold(*_patient)
         yield
     finally:
-        _patience.end(block)
-
-
-class _Patience:
-    """The blocks in which the collector runs rarely: the first sets thresholds, the last restores them."""
-
-    def __init__(self) -> None:
-        self.blocks: set[object] = set()
-        self.before = self.patient = gc.get_threshold()
-
-    def begin(self, block: object) -> None:
         with noting:
-            first = not self.blocks
-            self.blocks.add(block)  # before anything is changed, so that an interrupt leaves nothing behind
-            if first:
-                self.before = gc.get_threshold()
-                self.patient = (max(self.before[0], 1_000_000) if self.before[0] else 0, 10, 10)
-                gc.set_threshold(*self.patient)
-
-    def end(self, block: object) -> None:
-        with noting:
-            self.blocks.discard(block)
-            unchanged = gc.get_threshold()[0] == self.patient[0]  # else someone has set others meanwhile
-            if not self.blocks and unchanged:
-                gc.set_threshold(*self.before)
-
-
-_patience = _Patience()
+            _blocks.discard(block)
+            unchanged = gc.get_threshold()[0] == _patient[0]  # else someone has set others meanwhile
+            if not _blocks and unchanged:
+                gc.set_threshold(*_before)

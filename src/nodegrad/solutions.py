@@ -201,34 +201,28 @@ def _slopes(
 
 def _newton(evaluate: Evaluate, first: list[Number]) -> tuple[list[Number], Number]:
     """Newton's method; a step is halved until the residual is smaller."""
+    size = len(first)
 
-    def state(x: list[Number], turns: Number) -> tuple[Any, ...]:
+    def state(x: list[Number], turns: Number) -> list[Number]:
         y, jacobian = evaluate(x)
-        return x, ops.sum(*map(ops.abs, y)), _linear(jacobian, [y])[0], 1.0, turns
+        return [ops.sum(*map(ops.abs, y)), 1.0, turns, *x, *_linear(jacobian, [y])[0]]
 
-    def more(now: Any) -> Number:
-        x, residual, step, share, turns = now
-        steps = [ops.abs(share * d) for d in step]
+    def more(now: list[Number]) -> Number:
+        residual, share, turns, *x_and_step = now
+        x, steps = x_and_step[:size], [ops.abs(share * d) for d in x_and_step[size:]]
         moving = [gt(d, _EPS * ops.abs(a)) * lt(d, math.inf) for a, d in zip(x, steps, strict=True)]
         return gt(residual, 0.0) * lt(turns, float(_NEWTON_TURNS)) * gt(ops.sum(*moving), 0.0)
 
-    def turn(now: Any) -> tuple[Any, ...]:
-        x, residual, step, share, turns = now
-        new = state([a - share * d for a, d in zip(x, step, strict=True)], turns + 1.0)
-        better = lt(new[1], residual)
+    def turn(now: list[Number]) -> list[Number]:
+        residual, share, turns, *x_and_step = now
+        moved = zip(x_and_step[:size], x_and_step[size:], strict=True)
+        new = state([a - share * d for a, d in moved], turns + 1.0)
+        better = lt(new[0], residual)
+        halved = residual, 0.5 * share, turns + 1.0, *x_and_step
+        return [where(better, a, b) for a, b in zip(new, halved, strict=True)]
 
-        def chosen(a: Number, b: Number) -> Number:
-            return where(better, a, b)
-
-        return (
-            list(map(chosen, new[0], x)),
-            chosen(new[1], residual),
-            list(map(chosen, new[2], step)),
-            chosen(1.0, 0.5 * share),
-            turns + 1.0,
-        )
-
-    x, residual, step, _, _ = repeat(more, turn, state(first, 0.0))
+    residual, _, _, *x_and_step = repeat(more, turn, state(first, 0.0))
+    x, step = x_and_step[:size], x_and_step[size:]
     scale = [1e-15 * ops.abs(each) for each in first]
     near = [ops.le(ops.abs(d), 1e-9 * ops.abs(a) + s) for a, d, s in zip(x, step, scale, strict=True)]
     settled = gt(ops.eq(residual, 0.0) + ops.eq(ops.sum(*near), float(len(x))), 0.0)
