@@ -25,6 +25,7 @@ CORE = [
     "patterns",
     "sweep",
     "observers",
+    "ufuncs",
     "value",
     "composites",
     "functions",

@@ -12,6 +12,7 @@ from nodegrad.inputs import is_bool, plain
 from nodegrad.observers import listeners, tell_made, tell_read
 from nodegrad.ops import COMPARISONS, Op, constant, give_operators, wrong_arity
 from nodegrad.sweep import backpropagate, chain, partials
+from nodegrad.ufuncs import apply_ufunc
 
 __all__ = ["Value"]
 
@@ -151,6 +152,24 @@ class Value(Methods):
             tell_made(out)
         return out
 
+    def backward(self, seed: float = 1.0) -> None:
+        """Fill `grad` with ∂self/∂node on every node that self was computed from.
+
+        Adjoints add over all paths. Interior nodes hold the gradients of the last call; leaves add up over
+        calls, until set to 0. Iterative, so a graph may be of any depth.
+
+        Args:
+            seed: the adjoint of self to start from.
+        """
+        tell_read(self, "calls backward(), which leaves plain numbers in .grad")
+        order, ends, adjoints = backpropagate({self: plain(seed, "backward")})
+        check_unchanged(order)
+        for leaf, adjoint in zip(ends, adjoints, strict=True):
+            if leaf.op is None:
+                leaf._grad += adjoint
+
+    # Python's operators besides those of `_operator`.
+
     def __pos__(self) -> "Value":
         return self
 
@@ -192,54 +211,9 @@ class Value(Methods):
         return answer
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        """Let NumPy apply its function to objects, as it does without this method, or say what to write."""
-        remedy = _TESTS.get(ufunc.__name__)
-        if remedy:
-            raise TypeError(f"{ufunc.__name__} takes plain numbers, not a Value. Write {remedy}.")
-        if ufunc.__name__ == "divmod":  # has no version for objects
-            return inputs[0] // inputs[1], inputs[0] % inputs[1]
-        array = sys.modules["numpy"].array
-        lifted = [array(x, object) if isinstance(x, Value) else x for x in inputs]
-        if ufunc.__name__ in _COMPARE and not any(getattr(x, "shape", ()) for x in inputs):
-            options["dtype"] = object  # of two numbers: a Value, not its truth
-        return getattr(ufunc, method)(*lifted, **options)
+        return apply_ufunc(ufunc, method, inputs, options)
 
-    def backward(self, seed: float = 1.0) -> None:
-        """Fill `grad` with ∂self/∂node on every node that self was computed from.
-
-        Adjoints add over all paths. Interior nodes hold the gradients of the last call; leaves add up over
-        calls, until set to 0. Iterative, so a graph may be of any depth.
-
-        Args:
-            seed: the adjoint of self to start from.
-        """
-        tell_read(self, "calls backward(), which leaves plain numbers in .grad")
-        order, ends, adjoints = backpropagate({self: plain(seed, "backward")})
-        check_unchanged(order)
-        for leaf, adjoint in zip(ends, adjoints, strict=True):
-            if leaf.op is None:
-                leaf._grad += adjoint
-
-    def _backward(self) -> None:
-        """Add this node's share to its operands' gradients: one step of the chain rule, as in micrograd."""
-        tell_read(self, "calls _backward(), which leaves plain numbers in .grad")
-        selects = self.op is not None and self.op.selects
-        for operand, partial in partials(self):
-            operand.grad += chain(self.grad, partial, selects)
-
-    @property
-    def _prev(self) -> set["Value"]:
-        """The operands as micrograd names them."""
-        return set(self.operands)
-
-    @property
-    def _op(self) -> str:
-        """The operation as micrograd names it: "+", "**2", "tanh"; empty for a leaf."""
-        if self.op is None:
-            return ""
-        if self.op is ops.pow and self.operands[1].op is constant:
-            return f"**{self.operands[1]._data:g}"
-        return self.op.symbol
+    # Text.
 
     def __repr__(self) -> str:
         tell_read(self, "makes text of a Value")
@@ -280,15 +254,28 @@ class Value(Methods):
             )
         return _leaf, (self._data, self._grad, self.label)
 
+    # Names of micrograd.
 
-# NumPy has no version of these tests for objects. What to write instead:
-_TESTS = {
-    "isnan": "value != value, or math.isnan(value.data)",
-    "isfinite": "abs(value) < math.inf, or math.isfinite(value.data)",
-    "isinf": "abs(value) == math.inf, or math.isinf(value.data)",
-    "signbit": "nodegrad.copysign(1.0, value) < 0",
-}
-_COMPARE = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+    def _backward(self) -> None:
+        """Add this node's share to its operands' gradients: one step of the chain rule, as in micrograd."""
+        tell_read(self, "calls _backward(), which leaves plain numbers in .grad")
+        selects = self.op is not None and self.op.selects
+        for operand, partial in partials(self):
+            operand.grad += chain(self.grad, partial, selects)
+
+    @property
+    def _prev(self) -> set["Value"]:
+        """The operands as micrograd names them."""
+        return set(self.operands)
+
+    @property
+    def _op(self) -> str:
+        """The operation as micrograd names it: "+", "**2", "tanh"; empty for a leaf."""
+        if self.op is None:
+            return ""
+        if self.op is ops.pow and self.operands[1].op is constant:
+            return f"**{self.operands[1]._data:g}"
+        return self.op.symbol
 
 
 def literal(number: Any, user: str = "an operation") -> Value:
