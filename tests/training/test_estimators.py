@@ -83,3 +83,18 @@ def test_class_weights_are_those_of_the_samples_of_a_class(weight):
     assert ours.predict_proba(X) == pytest.approx(theirs.predict_proba(X))
     plain = estimators.MLPClassifier(**given).fit(X, y)
     assert ours.predict_proba(X)[:, 0].mean() > 1.05 * plain.predict_proba(X)[:, 0].mean()
+
+
+@pytest.mark.parametrize("weight", [None, "balanced"])
+def test_sample_weights_of_another_length_are_refused(weight):
+    model = estimators.MLPClassifier(class_weight=weight)
+
+    with pytest.raises(ValueError, match=r"sample_weight.shape == \(3,\), expected \(2,\)"):
+        model.fit([[0.0], [1.0]], [0, 1], sample_weight=[1.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(("sizes", "layers"), [((), [2]), (3, [3, 2]), ([4, 3], [4, 3, 2])])
+def test_hidden_layers_may_be_none_or_a_number(sizes, layers):
+    model = estimators.MLPClassifier(sizes, epochs=1).fit([[0.0], [1.0]], [0, 1]).model_
+
+    assert [len(layer.neurons) for layer in model.layers] == layers

@@ -10,7 +10,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from nodegrad.nn import MLP, Module
 from nodegrad.training.loop import fit
@@ -25,7 +25,7 @@ Build = Callable[[int, int, int], Module]
 class _Estimator(BaseEstimator):  # type: ignore[misc]
     """The common part of classifiers and regressors: make a model, train it, keep its History."""
 
-    hidden_layer_sizes: Sequence[int] = (16,)
+    hidden_layer_sizes: Sequence[int] | int = (16,)
     activation: str = "tanh"
     optimizer: str = "adam"
     learning_rate: float | None = 0.01
@@ -42,7 +42,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.model_ = (self.build or self._mlp)(X.shape[1], outputs, seed)
         solver = self.optimizer in SOLVERS
         if weights is not None:
-            weights = np.broadcast_to(np.asarray(weights, float), len(X))
+            weights = _check_sample_weight(weights, X, dtype=float)
         self.history_ = fit(
             self.model_,
             X,
@@ -63,7 +63,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         return self
 
     def _mlp(self, inputs: int, outputs: int, seed: int) -> Module:
-        return MLP(inputs, [*self.hidden_layer_sizes, outputs], self.activation, seed=seed)
+        sizes = np.ravel(self.hidden_layer_sizes).tolist()  # a number is one layer
+        return MLP(inputs, [*sizes, outputs], self.activation, seed=seed)
 
     def _outputs(self, X: Any) -> Any:
         check_is_fitted(self)
@@ -82,7 +83,7 @@ class MLPClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     True
 
     Args:
-        hidden_layer_sizes: the number of neurons in each hidden layer.
+        hidden_layer_sizes: the number of neurons in each hidden layer; a number means one layer.
         activation: that of the hidden layers.
         optimizer: adam, adamw, rmsprop or sgd; or lbfgs, over all rows at once, which is best for few rows.
         learning_rate: that of the optimizer; None for its own.
@@ -110,7 +111,7 @@ class MLPClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
                 f"MLPClassifier takes at least two classes; y has one class, {y[:1].tolist()[0]!r}."
             )
         if self.class_weight is not None:
-            given = 1.0 if sample_weight is None else np.asarray(sample_weight, float)
+            given = _check_sample_weight(sample_weight, X, dtype=float)
             sample_weight = given * compute_sample_weight(self.class_weight, y)
         return self._train(X, encoder.transform(y), len(self.classes_), "cross_entropy", sample_weight)
 
