@@ -1,6 +1,7 @@
 """The player in a real browser: what it shows at each step, how it is steered, and that labels stay text."""
 
 import math
+import re
 
 import pytest
 
@@ -512,6 +513,9 @@ def test_a_screen_reader_finds_a_name_for_every_control_and_hears_each_step(open
 
     assert [role for role, name in seen if role in CONTROLS and not name] == []
     assert ("slider", "Step") in seen
+    openers = [name for role, name in seen if role == "button" and "click to open" in name]
+    assert all(re.match(r".*\S.*: \d+ nodes, click to open$", name) for name in openers)
+    assert ("w[0]… × 16 × 2: 32 nodes, click to open" in openers) == big
     assert run(browser, "byId('story').getAttribute('aria-live')") == "polite"
     assert run(browser, "byId('headline').textContent").startswith("Compute ")
 

@@ -13,13 +13,14 @@ Nodes that depend on parameters with other names are in other classes, so the pa
 from collections import Counter, defaultdict, deque
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from itertools import combinations
 from math import inf, prod
 from string import ascii_letters
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.graph import recording, topological_order
+from nodegrad.graph import recording
 from nodegrad.show.snapshot import Vertex
 
 __all__ = ()
@@ -51,13 +52,6 @@ class Group:
     def operands(self) -> tuple["Group", ...]:
         """The groups that feed this one."""
         return tuple(source for source, _ in self.feeds)
-
-    _second = None
-
-    @property
-    def _first(self) -> tuple["Group", ...] | None:
-        """The operands where `topological_order` reads them."""
-        return self.operands or None
 
 
 def single(order: Sequence[Vertex]) -> list[Group]:
@@ -107,7 +101,7 @@ def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> 
     >>> loss = sum([(x * w) ** 2 for w in map(Value, range(100))], start=Value(0.0))
     >>> order = flatten(snapshot([loss]), ())
     >>> [len(group.members) for group in fold(order, ())]
-    [1, 1, 100, 100, 100, 100, 1]
+    [1, 100, 1, 100, 100, 100, 1]
     """
     shapes = _shapes(order, most)  # there are as many groups as shapes at least
     members = _gather(order, shapes, apart, by_feeds=True) if shapes else {}
@@ -249,7 +243,7 @@ def _connect(members: dict[int, list[Vertex]]) -> list[Group]:
                 group.feeds += [(source, 1)] * count  # x * x has two edges
             else:
                 group.feeds.append((source, count // size if count % size == 0 else 0))
-    return topological_order(*groups.values())
+    return list(TopologicalSorter({group: group.operands for group in groups.values()}).static_order())
 
 
 def _factor(groups: Sequence[Group]) -> None:

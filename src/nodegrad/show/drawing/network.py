@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 from nodegrad.show.palette import coloured
@@ -126,13 +127,6 @@ def _undrawn(reason: str) -> TypeError:
     )
 
 
-@dataclass(frozen=True)
-class _Alone:
-    """A neuron by itself, as a layer of one."""
-
-    neurons: tuple[Any, ...]
-
-
 def _layers(model: Any) -> list[Any]:
     """List the layers that a model applies in turn.
 
@@ -142,7 +136,7 @@ def _layers(model: Any) -> list[Any]:
     if hasattr(model, "neurons"):
         return [model]
     if hasattr(model, "w") and hasattr(model, "b"):
-        return [_Alone((model,))]
+        return [SimpleNamespace(neurons=[model])]
     parts = getattr(model, "layers", getattr(model, "modules", None))
     if not isinstance(parts, list):
         if getattr(model, "parameters", list)():

@@ -17,6 +17,7 @@ from nodegrad.show.layout.ranks import WIRE_GAP, Graph, add_wires, assign_layers
 __all__ = ()
 
 Point = tuple[float, float]
+Edge = tuple[int, int]  # from one box to another, by their positions
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Layout:
 
 def lay_out(
     boxes: Sequence[Box],
-    edges: Sequence[tuple[int, int]],
+    edges: Sequence[Edge],
     rankdir: str = "LR",
     *,
     layer_gap: float = 44.0,
@@ -117,11 +118,7 @@ def _columns(graph: Graph, lengths: list[float], across: list[float], layer_gap:
 
 
 def _routes(
-    graph: Graph,
-    edges: Sequence[tuple[int, int]],
-    lengths: list[float],
-    across: list[float],
-    columns: list[_Column],
+    graph: Graph, edges: Sequence[Edge], lengths: list[float], across: list[float], columns: list[_Column]
 ) -> list[tuple[Point, ...]]:
     """Run each edge level through the layers it passes and in one curve from level to level."""
     strands, drawn, routes = Counter(edges), Counter[tuple[int, int]](), []

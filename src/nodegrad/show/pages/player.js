@@ -156,7 +156,7 @@ function rowOf(node) {
     const name = element("button", "", "name");
     const split = Math.max(0, page.names[node].length - 9);
     name.append(element("span", page.names[node].slice(0, split), "head"), page.names[node].slice(split));
-    name.title = page.names[node];
+    name.title = `${page.names[node]}: show its chain rule`;
     name.addEventListener("click", () => choose({ node }));
     const cells = ["td", "td", "td", "td", "td"].map((tag) => element(tag));
     cells[0].append(name);

@@ -176,13 +176,13 @@ class _Graph:
 
     def _node(self, group: Group) -> Node:
         first, many = group.members[0], len(group.members) > 1
-        if is_constant(first):
-            return Node((" ".join(filter(None, [number(first.data), count_of(group)])),), "", "constant")
         at = self.at[first]
         name = f"{label_of_group(group)} {count_of(group)}".strip() if many else self.names[at]
-        widest = f"{WIDEST} … {WIDEST}" if many else WIDEST
+        title = f"{name or group.symbol}: {len(group.members):,} nodes, click to open" if many else ""
         kind = kind_of(group, self.vertices[-1:]) + " fixed" * (at in self.fixed)
-        title = f"{len(group.members):,} nodes: click to open" if many else ""
+        if is_constant(first):
+            return Node((f"{number(first.data)} {count_of(group)}".strip(),), "", kind, title=title)
+        widest = f"{WIDEST} … {WIDEST}" if many else WIDEST
         return Node((f"{name}\ndata {widest}\ngrad {widest}",), group.symbol, kind, title=title)
 
     def boxes(self, pictures: Sequence[_Pictured]) -> list[dict[str, Any]]:

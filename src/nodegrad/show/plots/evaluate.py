@@ -20,16 +20,16 @@ def number(it: Any) -> float:
     return it.data if isinstance(it, Value) else float(it)
 
 
-def numbers(tree: Any, user: str) -> Row:
+def numbers(tree: Any, user: str, rule: str = "takes sequences of numbers; got") -> Row:
     """List the numbers of a sequence, an array, or a sequence of rows.
 
     Raises:
-        TypeError: if it holds something that is not a number; `user` is the function that the message names.
+        TypeError: if it holds something that is not a number; the message begins with `user` and `rule`.
     """
     try:
         return [number(it) for it in flatten(as_list(tree))[0]]
     except (TypeError, ValueError):
-        raise TypeError(f"{user} takes sequences of numbers; got {described(tree)}.") from None
+        raise TypeError(f"{user} {rule} {described(tree)}.") from None
 
 
 def evaluate(function: Callable[[Any], Any], points: Sequence[Any]) -> list[Row]:
@@ -84,9 +84,4 @@ def _quickest(
 
 
 def _row(outputs: Any) -> Row:
-    try:
-        return [number(it) for it in flatten(as_list(outputs))[0]]
-    except (TypeError, ValueError):
-        raise TypeError(
-            f"plots take functions that return numbers; this one returned {described(outputs)}."
-        ) from None
+    return numbers(outputs, "plots", "take functions that return numbers; this one returned")
