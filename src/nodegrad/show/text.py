@@ -26,6 +26,15 @@ def number(x: float) -> str:
     return rounded + "0" if rounded.endswith(".") else rounded
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun.
+
+    >>> counted(1, "node"), counted(2000, "node")
+    ('1 node', '2,000 nodes')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def plain_name(label: str) -> str:
     """Write a label so that it can stand in a formula: as it is if it is one word, in quotes otherwise.
 

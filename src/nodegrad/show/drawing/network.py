@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from nodegrad.show.palette import coloured
-from nodegrad.show.text import clean, number, part
+from nodegrad.show.text import clean, counted, number, part
 from nodegrad.show.window import Still
 
 __all__ = ["Network"]
@@ -51,7 +51,7 @@ class Network(Still):
 
     def __init__(self, layers: Sequence[Any]) -> None:
         inputs = [f"input {at}" for at in range(len(layers[0].neurons[0].w))]
-        self.columns = [Column(inputs, _count(len(inputs), "input"), "input")]
+        self.columns = [Column(inputs, counted(len(inputs), "input"), "input")]
         self.weights: list[list[list[Any]]] = []
         for layer in layers:
             self.columns.append(Column([_title(neuron) for neuron in layer.neurons], _caption(layer)))
@@ -151,11 +151,7 @@ def _title(neuron: Any) -> str:
 
 
 def _caption(layer: Any) -> str:
-    return _count(len(layer.neurons), getattr(layer.neurons[0], "name", "neuron"), "")
-
-
-def _count(count: int, noun: str, plural: str = "s") -> str:
-    return f"{count} {noun}{plural * (count != 1)}"
+    return f"{len(layer.neurons)} {getattr(layer.neurons[0], 'name', 'neuron')}"
 
 
 def curve(losses: Sequence[float]) -> str:
@@ -173,7 +169,7 @@ def curve(losses: Sequence[float]) -> str:
         f'<text class="end" x="54" y="16">{number(highest)}</text>',
         f'<text class="end" x="54" y="164">{number(lowest)}</text>',
         f'<text class="start" x="60" y="185">{"logarithmic loss" if logarithmic else "loss"}</text>',
-        f'<text class="end" x="365" y="185">{_count(len(losses), "step")}</text>',
+        f'<text class="end" x="365" y="185">{counted(len(losses), "step")}</text>',
     ]
     return _framed(380.0, 200.0, "loss by step", parts)
 

@@ -14,7 +14,7 @@ from typing import Any
 from nodegrad.show.drawing.fold import Group
 from nodegrad.show.drawing.svg import Edge, Node, Picture
 from nodegrad.show.snapshot import Vertex, is_constant
-from nodegrad.show.text import number, shorten
+from nodegrad.show.text import counted, number, shorten
 
 __all__ = ()
 
@@ -67,8 +67,7 @@ def picture(groups: Sequence[Group], outputs: Collection[Vertex], style: Style =
             label = f"{count} each" if 1 < count < len(source.members) else ""
             kind = "highlight" if (source, group) in links else ""
             edges.append(Edge(place[source], place[group], label, kind))
-    count = sum(len(group.members) for group in groups)
-    caption = f"computation graph of {count:,} node{'s' if count != 1 else ''}"
+    caption = f"computation graph of {counted(sum(len(group.members) for group in groups), 'node')}"
     return Picture(nodes, edges, caption, style.rankdir)
 
 
@@ -142,9 +141,7 @@ def _range(numbers: Sequence[float]) -> str:
 def _title(group: Group, at: int) -> str:
     """Return the tooltip: the numbers in full, or the name by which `Drawing.expand` opens the box."""
     if not group.members:
-        return (
-            f"{group.hidden:,} node{'s' if group.hidden != 1 else ''} and what they are made from, not drawn"
-        )
+        return f"{counted(group.hidden, 'node')} and what they are made from, not drawn"
     if len(group.members) > 1:
         kind = "in a loop" if group.symbol == "loop" else "of one shape"
         return f"fold {at}: {len(group.members):,} nodes {kind}"

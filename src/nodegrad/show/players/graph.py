@@ -108,9 +108,9 @@ class _Graph:
         self.kinds = {kind: at for at, kind in enumerate(kinds)}
         self.rows: list[Row] = [row_of(op, arity) for op, arity in kinds]
         self.fixed = {
-            at: _partials(vertex)
-            for at, vertex in enumerate(vertices)
-            if vertex.operands and not self.rows[self._kind(vertex)].computes(vertex)
+            at: [local_derivative(v, i) if is_smooth(v, i) else 0.0 for i in range(len(v.operands))]
+            for at, v in enumerate(vertices)
+            if v.operands and not self.rows[self._kind(v)].computes(v)
         }
 
     def _kind(self, vertex: Vertex) -> int:
@@ -198,13 +198,6 @@ class _Graph:
             boxes = [known[nodes] if found and nodes in known else nodes for nodes in members]
             found.append({"boxes": boxes, "opens": pictured.opens, "prefix": pictured.prefix})
         return found
-
-
-def _partials(vertex: Vertex) -> list[float]:
-    """Return the local derivatives of a vertex."""
-    return [
-        local_derivative(vertex, at) if is_smooth(vertex, at) else 0.0 for at in range(len(vertex.operands))
-    ]
 
 
 def _forms(vertex: Vertex) -> tuple[str | None, ...]:

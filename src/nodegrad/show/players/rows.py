@@ -69,9 +69,8 @@ class Row:
         """Return whether the formulas give what the operation itself gave at a vertex."""
         if self.op in JAVASCRIPT or self.op in ANY_NUMBER:
             return True
-        numbers = {f"x[{at}]": operand.data for at, operand in enumerate(vertex.operands)} | {
-            "out": vertex.data
-        }
+        numbers = {f"x[{at}]": operand.data for at, operand in enumerate(vertex.operands)}
+        numbers["out"] = vertex.data
         pairs = [(self.value, vertex.data)]
         pairs += [(x, local_derivative(vertex, at)) for at, x in enumerate(self.partials) if x is not None]
         return self.value is not None and all(_near(evaluate(x, numbers), number) for x, number in pairs)

@@ -110,12 +110,8 @@ def decision_boundary(
     means = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
     across, up = (marks.padded([row[feature] for row in rows]) for feature in features)
     plane = marks.Plane(across, up, resolution)
-    at = {feature: which for which, feature in enumerate(features)}  # a point's number, or else the mean
-    rows_of_plane = [
-        [point[at[column]] if column in at else mean for column, mean in enumerate(means)]
-        for point in plane.points()
-    ]
-    outputs = evaluate(model, rows_of_plane)
+    varied = [dict(zip(features, point, strict=True)) for point in plane.points()]
+    outputs = evaluate(model, [[at.get(column, mean) for column, mean in enumerate(means)] for at in varied])
     names = _class_names(labels, len(outputs[0]))
     ax = marks.axes(ax, title)
     if len(outputs[0]) == 1:
