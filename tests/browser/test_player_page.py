@@ -657,6 +657,19 @@ BUTTON_IN_CORNER = """(([button, panel]) =>
 )([byId('whole'), byId('graph')].map(it => it.getBoundingClientRect()))"""
 
 
+def test_nothing_moves_for_readers_who_want_less_motion(open_page):
+    browser = open_page(player(diamond()[0]))
+    moving = []
+    for wish in ("no-preference", "reduce"):
+        features = [{"name": "prefers-reduced-motion", "value": wish}]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        run(browser, "transport.go(8)")
+        moving.append(run(browser, "[document.getAnimations().length > 0, motion()]"))
+        run(browser, "transport.go(0)")
+
+    assert moving == [[True, "smooth"], [False, "auto"]]
+
+
 def test_a_graph_that_can_be_read_whole_has_no_button(open_page):
     browser = open_page(player((Value(2.0, label="x") * 3.0).tanh()))
 

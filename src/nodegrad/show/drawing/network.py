@@ -57,7 +57,7 @@ class Network(Still):
             self.columns.append(Column([_title(neuron) for neuron in layer.neurons], _caption(layer)))
             self.weights.append([neuron.w for neuron in layer.neurons])
         most = max(len(column.places) for column in self.columns)
-        self.height = (most + 0.8 * (most == SHOWN)) * ROW + 2 * MARGIN + 22
+        self.height = (most + 0.8 * any(column.cut for column in self.columns)) * ROW + 2 * MARGIN + 22
         width = (len(self.columns) - 1) * COLUMN + 2 * (MARGIN + 28)
         self.name = f"Network of {', '.join(str(len(column.titles)) for column in self.columns)}"
         self.svg = _framed(width, self.height, self.name, [*self._lines(), *self._circles()])
