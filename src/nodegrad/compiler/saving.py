@@ -144,28 +144,14 @@ def _written_trace(trace: Trace) -> dict[str, Any]:
 def _read_trace(content: dict[str, Any], inputs: int) -> Trace:
     _require(content["program"]["inputs"] == inputs, "not an input for each number of the arguments")
     program = check(_read(content["program"]))
-    numbers = list(map(float.fromhex, content["closed_over"]))
-    branches = [(answer, str(line)) for answer, line in content["branches"]]
-    _require(all(type(answer) is bool for answer, _ in branches), "the answer of a branch")
-    spec, results = _read_spec(content["results"]), _whole(content["result_count"])
-    _require(len(numbers) == program.parameters, "not a number for each Value closed over")
-    _require(results + len(branches) == len(program.outputs), "not an output for each result and branch")
-    _require(_leaves(spec) == results, "results of another structure")
-    trace: Trace = Trace.__new__(Trace)
-    trace.__dict__.update(
-        program=program,
-        parameters=list(map(Value, numbers)),
-        spec=spec,
-        results=results,
-        expected=[answer for answer, _ in branches],
-        lines=[line for _, line in branches],
-        operations=_whole(content["operations"]),
-        key=_key(content["program"]),
-        solves=any(isinstance(op, Loop) and op.settles for op in program.ops),
-        example=[],
-        seconds=0.0,
-        rows=0,
-    )
+    leaves = [Value(float.fromhex(number)) for number in content["closed_over"]]
+    way = tuple([(answer, str(line)) for answer, line in content["branches"]])
+    _require(all(type(answer) is bool for answer, _ in way), "the answer of a branch")
+    _require(len(leaves) == program.parameters, "not a number for each Value closed over")
+    trace = Trace(program, leaves, _read_spec(content["results"]), way, _whole(content["operations"]))
+    trace.key = _key(content["program"])
+    _require(_whole(content["result_count"]) == trace.results, "not an output for each result and branch")
+    _require(_leaves(trace.spec) == trace.results, "results of another structure")
     return trace
 
 

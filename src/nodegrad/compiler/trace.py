@@ -16,6 +16,7 @@ from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
 from nodegrad.compiler.record import Recording, Way, named, numbers_of, record
 from nodegrad.graph import recording
 from nodegrad.trees import Spec, builder, mapped
+from nodegrad.value import Value
 
 __all__ = ()
 
@@ -78,22 +79,16 @@ class Trace:
         key: the key of its native code in the user's cache; "" if it is not kept.
     """
 
-    def __init__(self, recorded: Recording, make: MakeBackend, started: float) -> None:
-        self.spec = recorded.spec
-        self.expected = [guard.answer for guard in recorded.guards]
-        self.lines = [guard.line for guard in recorded.guards]
-        self.results = len(recorded.outputs)
-        self.example = [leaf._data for leaf in recorded.inputs]
-        with recording():
-            program, self.parameters, self.operations = lower(recorded.inputs, recorded.wanted)
-            recorded.forget()
-            program = finish(program)
-        self.program = program if len(program.ops) > UNCHECKED else check(program)
-        self.seconds = perf_counter() - started
-        self.rows = 0
-        self.solves = any(isinstance(op, Loop) and op.settles for op in self.program.ops)
-        self.key = ""
-        self.reset(make)
+    def __init__(
+        self, program: Program, parameters: list[Value], spec: Spec, way: Way, operations: int
+    ) -> None:
+        self.program, self.parameters, self.spec = program, parameters, spec
+        self.expected = [answer for answer, _ in way]
+        self.lines = [line for _, line in way]
+        self.results = len(program.outputs) - len(way)
+        self.operations, self.example, self.key = operations, list[float](), ""
+        self.solves = any(isinstance(op, Loop) and op.settles for op in program.ops)
+        self.seconds, self.rows = 0.0, 0
 
     def reset(self, make: MakeBackend) -> None:
         """Forget what is compiled, and compile by `make` from now on."""
@@ -185,18 +180,25 @@ class Trace:
         return np.asarray(((found != 0.0) == np.array(self.expected)[:, None]).all(axis=0))
 
 
-def make_trace(f: Any, recorded: Recording, make: MakeBackend, started: float) -> Trace:
-    """Compile a recording of `f`.
+def make_trace(f: Any, recorded: Recording) -> Trace:
+    """Make a program of a recording of `f`.
 
     Raises:
         ValueError: if `f` took numbers out of the record. What it does with them is not recorded, and replays
             may not show it (a branch that no row at hand takes).
     """
     refuse(f, recorded.reads)
-    inputs = list(recorded.inputs)
-    trace = Trace(recorded, make, started)
-    known = {*inputs, *trace.parameters}
-    refuse(f, [line for leaf, line in recorded.elsewhere.items() if leaf in known])
+    example = [leaf._data for leaf in recorded.inputs]
+    way = tuple([(guard.answer, guard.line) for guard in recorded.guards])
+    with recording():
+        program, parameters, operations = lower(recorded.inputs, recorded.wanted)
+        known = {*recorded.inputs, *parameters}
+        refuse(f, [line for leaf, line in recorded.elsewhere.items() if leaf in known])
+        recorded.forget()
+        program = finish(program)
+    program = program if len(program.ops) > UNCHECKED else check(program)
+    trace = Trace(program, parameters, recorded.spec, way, operations)
+    trace.example = example
     return trace
 
 

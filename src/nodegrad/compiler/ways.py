@@ -214,7 +214,8 @@ class Ways:
         with recording():
             recorded = record(f, self.spec, numbers)
             assert recorded is not None, "only a replay ends early"
-            trace = make_trace(f, recorded, self.make, started)
+            trace = make_trace(f, recorded)
+            trace.reset(self.make)
             verify(trace, f, self.spec, numbers, others)
         trace.seconds = perf_counter() - started
         return self.keep(trace)
