@@ -899,6 +899,16 @@ def test_many_rows_that_go_few_ways_run_compiled(backend):
     assert sum(rows for _, rows in compiled.stats()["rows"]) == 300
 
 
+def test_rows_of_one_way_have_its_structure(backend):
+    compiled = ng.compile(lambda x: {"a": x} if x > 0 else [x, 2.0 * x], backend=backend)
+    found = [compiled(x) for x in (1.0, -1.0, -2.0)]
+
+    assert found == [{"a": 1.0}, [-1.0, -2.0], [-2.0, -4.0]]
+    assert compiled.map([-1.0, -3.0]).tolist() == [[-1.0, -2.0], [-3.0, -6.0]]
+    with pytest.raises(ValueError, match="different structures for different rows"):
+        compiled.map([1.0, -1.0])
+
+
 # Sparse results.
 
 

@@ -110,8 +110,8 @@ def rows(arguments: Sequence[Any], shared: Collection[int] = ()) -> tuple[Spec, 
             )
     if not count:
         raise ValueError(f"map takes at least one row; {first} has none.")
-    repeated = [np.broadcast_to(x, (count, x.shape[1])) if name in one_row else x for name, x in blocks]
-    return (tuple, None, tuple(specs)), repeated, count
+    arrays = [np.broadcast_to(x, (count, x.shape[1])) if name in one_row else x for name, x in blocks]
+    return (tuple, None, tuple(specs)), arrays, count
 
 
 # Keywords, static arguments, and arguments that rows share.
@@ -244,7 +244,7 @@ def number_for(name: str, x: Any) -> float:
 
 def _spec(argument: Any, name: str, blocks: list[tuple[str, Array]]) -> Spec:
     """Return the spec of a row of an argument, and add its numbers to the blocks."""
-    found = None if isinstance(argument, list) else container(argument)
+    found = None if isinstance(argument, list | np.ndarray) else container(argument)
     if found is not None:
         form, entries = found
         places = argument if isinstance(argument, dict) else range(len(entries))

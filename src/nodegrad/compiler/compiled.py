@@ -193,7 +193,8 @@ class Compiled(Recorded):
             found = self._map_like_before(arguments, reduce)
             if found is not None:
                 return found
-        one_of("map", "reduce", reduce, (None, "sum", "mean"))
+        if reduce is not None:
+            one_of("map", "reduce", reduce, (None, "sum", "mean"))
         whole("map", "shards", shards)
         if out is not None and reduce is not None:
             raise ValueError("map takes out= for results row by row; with reduce= there are none.")
@@ -230,8 +231,9 @@ class Compiled(Recorded):
         routes = ways.route(blocks, count)
         if ways.leaf is not None and (recorder := current_recorder()) is not None:
             recorder.read(ways.leaf, "maps a compiled function that closes over Values")
-        first = ways.traces[0]
-        if any(spec != first.spec for spec in routes.specs):
+        only = routes.only
+        first = only or ways.traces[0]
+        if only is None and any(spec != first.spec for spec in routes.specs):
             if reduce is out is None and all(map(is_sparse, routes.specs)):
                 self._warn(ways, (), 5)
                 return routes.listed(run)
@@ -240,7 +242,7 @@ class Compiled(Recorded):
                 "other entries). Call it for each row."
             )
         places = () if out is None else results_in(first.mapped, out, count)
-        direct = places and routes.only and run is run_here and not ways.solves
+        direct = places and only and run is run_here and not ways.solves
         if direct and not any(np.may_share_memory(x, block) for x in places for block in blocks):
             run_here(first, "rows", blocks, count, places)
             return out

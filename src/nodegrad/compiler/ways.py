@@ -141,8 +141,9 @@ class Ways:
             return routes
         ready = [trace for trace in self.traces if trace.kernels or count <= _SAMPLE[1]]
         left = self._through(ready, routes, left)
-        left = self._through(self._sample(routes, left), routes, left)
-        self._run_others(routes, np.setdiff1d(left, [*routes.alone]))
+        if len(left):
+            left = self._through(self._sample(routes, left), routes, left)
+            self._run_others(routes, np.setdiff1d(left, [*routes.alone]))
         return routes
 
     def _through(self, traces: Sequence[Trace], routes: Routes, left: Any) -> Any:
@@ -151,14 +152,15 @@ class Ways:
         Rows that ran eagerly to show their way are among them: results do not depend on who came first.
         """
         for trace in traces if len(left) else ():
-            taken = left[trace.chosen(*routes.take(left))]
-            if len(taken):
-                routes.traces.append((trace, taken))
-                trace.rows += len(taken)
-                left = np.setdiff1d(left, taken, assume_unique=True)
-        alone = {row: routes.alone[row] for row in routes.alone.keys() & set(left.tolist())}
-        self.eager -= len(routes.alone) - len(alone)
-        routes.alone = alone
+            here = trace.chosen(*routes.take(left))
+            if here.any():
+                routes.traces.append((trace, left[here]))
+                trace.rows += int(here.sum())
+                left = left[~here]
+        if routes.alone:
+            alone = {row: routes.alone[row] for row in routes.alone.keys() & set(left.tolist())}
+            self.eager -= len(routes.alone) - len(alone)
+            routes.alone = alone
         return left
 
     def _sample(self, routes: Routes, rows: Any) -> list[Trace]:
