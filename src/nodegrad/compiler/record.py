@@ -180,7 +180,7 @@ def calling_line() -> str:
     frame: Any = sys._getframe(1)
     while frame.f_back is not None and not _is_users(frame.f_code.co_filename):
         frame = frame.f_back
-    return _line(frame.f_code.co_filename, frame.f_lineno)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 @lru_cache(10_000)
@@ -189,11 +189,6 @@ def _is_users(file: str) -> bool:
     if file.startswith((_PACKAGE, "<frozen ")):
         return False
     return not file.startswith(_LIBRARY) or f"-packages{os.sep}" in file
-
-
-@lru_cache(10_000)
-def _line(file: str, number: int) -> str:
-    return f"{file}:{number}"
 
 
 def named(f: Any) -> str:

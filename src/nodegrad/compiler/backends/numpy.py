@@ -1,7 +1,8 @@
 """The NumPy backend: runs a vector program on arrays [slot, row]. It is always there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, reduce
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -191,14 +192,18 @@ def _take(index: Array, table: Any) -> Any:
 
 def _in_order(group: Group, varying: Array, uniform: Array) -> Any:
     """Add the terms of a contraction from left to right."""
-    step = EXACT[STEPS[group.op]]
-    total = None if group.first is None else _read(group.first, varying, uniform)
-    product = EXACT[PRODUCTS.get(group.op, ops.mul)]
-    for term in range(group.terms):
-        parts = [_read(Index(each.uniform, each.slots[:, term]), varying, uniform) for each in group.operands]
-        value = parts[0] if len(parts) == 1 else product(*parts)
-        total = value if total is None else step(total, value)
-    return total
+
+    def terms(index: Index) -> Iterator[Any]:
+        return (_read(Index(index.uniform, slots), varying, uniform) for slots in index.slots.T)
+
+    first = [] if group.first is None else [_read(group.first, varying, uniform)]
+    return _fold(group.op, [terms(index) for index in group.operands], first)
+
+
+def _fold(op: Op, parts: Sequence[Iterable[Any]], first: Iterable[Any] = ()) -> Any:
+    """Add or compare terms from left to right; those of a contraction are products of two parts."""
+    terms = map(EXACT[PRODUCTS[op]], *parts) if op in PRODUCTS else parts[0]
+    return reduce(EXACT[STEPS[op]], chain(first, terms))
 
 
 def _run_turns(item: Turns, varying: Array, uniform: Array, rows: int, exact: bool) -> Any:
@@ -258,20 +263,13 @@ def _turn(program: Program, inputs: list[Any], lanes: int, exact: bool, decisive
         elif isinstance(op, Loop):
             values[slot] = _loop(op, [np.broadcast_to(x, lanes) for x in operands], lanes, strict)
         elif op in STEPS:
-            values[slot] = _fold(op, operands)
+            half = len(operands) // 2
+            values[slot] = _fold(op, [operands[:half], operands[half:]] if op in PRODUCTS else [operands])
         elif not strict and is_square(program, op, read):
             values[slot] = operands[0] * operands[0]
         else:
             values[slot] = (EXACT if strict else FAST).get(op, _by_number(op))(*operands)
     return [np.broadcast_to(values[slot], lanes) for slot in program.outputs]
-
-
-def _fold(op: Op, operands: list[Any]) -> Any:
-    """Compute a contraction of arrays from left to right."""
-    if op in PRODUCTS:
-        half = len(operands) // 2
-        operands = list(map(EXACT[PRODUCTS[op]], operands[:half], operands[half:]))
-    return reduce(EXACT[STEPS[op]], operands)
 
 
 def _sum_products(varying: Array, product: ProductSum) -> Any:
