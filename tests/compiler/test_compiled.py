@@ -1030,3 +1030,12 @@ def test_gradients_of_a_dot_of_one_node_are_added_in_one_order():
     x = -0.3418656206296524
 
     assert ng.compile(gradient, exact=True)(x) == gradient(x) == gradient(ng.Value(x)).data
+
+
+def test_map_with_out_runs_the_way_that_its_rows_go(backend):
+    compiled = ng.compile(lambda x: x * 2.0 if x > 0 else x * 3.0, backend=backend)
+    for x in (1.0, -1.0, 1.0, -1.0):
+        compiled(x)
+
+    for rows in ([1.0, 2.0], [-1.0, -2.0], [-1.0, 2.0], [-1.0]):
+        assert compiled.map(rows, out=np.empty(len(rows))).tolist() == [x * (2 if x > 0 else 3) for x in rows]
