@@ -74,7 +74,7 @@ class _Look:
 
 
 class Looker:
-    """Words for a look at arrays of float64 with so many numbers in a row, 0 for one dimension."""
+    """The words of a look at float64 arrays. `widths`: numbers in a row, 0 for an array of one dimension."""
 
     def __init__(self, look: Any, widths: list[int], span: int) -> None:
         self.look, self.count = look, len(widths)
@@ -104,7 +104,7 @@ class Runner:
         span = ctypes.addressof(context) + Context.start.offset
         places = widths if how == "sums" else [*widths, 0 if outputs == 1 else outputs]
         self.looker = Looker(look, places, span)
-        context.once_count, context.uniform = self.space.prologue, self.space.address_of_uniform
+        context.once, context.uniform = self.space.once, self.space.address_of_uniform
         context.inputs, context.input_blocks = self.looker.table.ctypes.data, len(widths)
         context.result_blocks = 1
         self.sums = np.empty(part.plan.size)

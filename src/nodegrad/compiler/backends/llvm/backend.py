@@ -37,9 +37,7 @@ _BLOCK_PER_SUM = 128
 _WORK = 6_000_000
 _WORK_PER_SUM = 500
 _MOST_PIECES = 16  # pieces that rows are cut into
-_CHANGING = struct.Struct(
-    f"{len(WORDS) - WORDS.index('once_count')}q"
-)  # the words that differ from run to run
+_CHANGING = struct.Struct(f"{len(WORDS) - WORDS.index('once')}q")  # the words that differ from run to run
 CALL = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
 _drivers: set[native.Kernel] = set()  # kept for the next program: each needs them
 
@@ -54,7 +52,7 @@ class LlvmBackend:
         self.exact = exact
         self.threads = threads or _processors()
         self.lanes = 2 * native.width()
-        self.key = key  # names the program in the user's cache of native code; "": it is not kept there
+        self.key = key  # of the program in the user's cache of native code; "" if it is not kept there
         self._vector: VectorProgram | None = None
         self._parts: dict[str, Part] = {}
 
@@ -125,10 +123,10 @@ class LlvmBackend:
         room: Callable[[], Any],
         parameters: Array,
     ) -> list[Any]:
-        """Run all rows, piece by piece if they are much work; return the results of the pieces.
+        """Run all rows, in pieces if there is much work; return the results of the pieces.
 
         The cut depends on the program and the number of rows alone, so that sums do not depend on threads.
-        The caller takes pieces too: whoever helps too late finds none left.
+        The caller takes pieces too: a helper that starts late finds none left.
         """
         first = part.borrow()
         first.uniform[: len(parameters)] = parameters
@@ -142,7 +140,7 @@ class LlvmBackend:
         first.run(first, inputs, 0, 0, count, found[0])  # no rows: the prologue alone
         waiting = iter(enumerate(starts))
 
-        def work(_kept: Any = kept) -> None:  # a piece may outlast a caller who is interrupted
+        def work(_kept: Any = kept) -> None:  # a helper may still run when the caller was interrupted
             own = part.borrow()
             for place, start in waiting:
                 own.run(first, inputs, start, min(start + piece, count), count, found[place])
@@ -152,7 +150,7 @@ class LlvmBackend:
         try:
             work()
         finally:
-            for _ in waiting:  # pieces are left only if this raises: then nobody begins another
+            for _ in waiting:  # left only if `work` raised: no helper begins another piece
                 pass
             for helper in helpers:
                 if not helper.cancel():
@@ -237,7 +235,7 @@ class Part:
 
 
 class Space:
-    """Memory that one thread works in: slots, and the context of the driver; at first, that of one row."""
+    """Memory that one thread works in: slots, and the context of the driver, set up for one row at first."""
 
     def __init__(self, part: Part) -> None:
         # No reference to the part: the cycle would delay freeing it. The caller keeps it alive.
@@ -251,17 +249,14 @@ class Space:
             _bytes_of, (self.uniform, self.row, self.result)
         )
         self.address_of_uniform = address_of(self.uniform)
-        self.prologue = len(part.once[1])
+        self.once, self.end = part.once[0].ctypes.data, part.once[1]
         self.context = Context(
-            records=part.body[1].ctypes.data,
-            record_count=len(part.body[1]),
-            sum_records=part.sums[1].ctypes.data,
-            sum_count=len(part.sums[1]),
+            records=part.body[0].ctypes.data,
+            sum_records=part.sums[0].ctypes.data,
             varying=self.varying.ctypes.data,
             group_bytes=part.group_bytes,
             outputs=part.outputs.ctypes.data,
             block=part.block,
-            once=part.once[1].ctypes.data,
         )
         self.address = ctypes.addressof(self.context)
         row, result = self.row[None, : program.inputs], self.result[None, : len(part.outputs)]
@@ -269,17 +264,18 @@ class Space:
         self.place(self, self.tables[0], 0, 1, 1, self.tables[1])
 
     def place(self, first: "Space", inputs: Table, start: int, stop: int, count: int, results: Any) -> None:
-        """Set what the next run reads and writes; uniform slots are those of `first`, which computes them.
+        """Set what the next run reads and writes.
 
-        Results are an array for sums, a table of blocks for rows.
+        Uniform slots are those of `first`, which runs the prologue. Results are an array for sums, a table of
+        blocks for rows.
         """
         if type(results) is array:
             to, blocks = results.buffer_info()[0], len(results) // 4
         else:
             to, blocks = address_of(results), 0
-        words = self.prologue if first is self else 0, first.address_of_uniform, inputs.buffer_info()[0]
+        words = self.once if first is self else self.end, first.address_of_uniform, inputs.buffer_info()[0]
         more = len(inputs) // 4, to, blocks, start, stop, count
-        _CHANGING.pack_into(self.context, Context.once_count.offset, *words, *more)
+        _CHANGING.pack_into(self.context, Context.once.offset, *words, *more)
 
     def run(self, first: "Space", inputs: Table, start: int, stop: int, count: int, results: Any) -> None:
         """Run rows start..stop of `count`."""
@@ -299,7 +295,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not come along
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has no threads
 
 
 def _aligned(count: int) -> Array:
@@ -313,7 +309,7 @@ def address_of(array: Any) -> int:
     """Return where the numbers are, mostly in a fraction of the time of `array.ctypes.data`."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array)) if array.size else 0
-    except (TypeError, ValueError):  # not side by side, or not to be written to
+    except (TypeError, ValueError):  # not contiguous, or read-only
         return int(array.ctypes.data)
 
 
@@ -322,7 +318,7 @@ def _bytes_of(array: Any) -> memoryview:
 
 
 def table_of(blocks: Sequence[Array]) -> Table:
-    """Return the table of blocks that `Context` describes; one of one dimension has a number in each row."""
+    """Return the table of blocks that `Context` describes; an array of one dimension is a column."""
     table = array("q")
     for block in blocks:
         down, across = block.strides if block.ndim == 2 else (*block.strides, 8)

@@ -9,17 +9,17 @@ from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
 __all__ = ()
 
 WORDS = (
-    *("records", "record_count", "sum_records", "sum_count", "varying", "group_bytes"),
-    *("outputs", "block", "once"),
+    *("records", "sum_records", "varying", "group_bytes", "outputs", "block"),
     # These differ from run to run.
-    *("once_count", "uniform", "inputs", "input_blocks", "results", "result_blocks", "start", "stop", "rows"),
+    *("once", "uniform", "inputs", "input_blocks", "results", "result_blocks", "start", "stop", "rows"),
 )
 
 
 class Context(ctypes.Structure):
     """The words that a driver is called with.
 
-    A driver runs `once_count` records of the prologue (`once`) first.
+    A driver runs the records of the prologue (`once`) first. Records stand one behind the other; the last is
+    that of `End`.
     `inputs` and `results` lead to tables of blocks: arrays [row, number], each as (address, bytes from row to
     row, bytes from number to number, numbers in a row). For sums, `results` leads to the sums, in tiles.
     """
@@ -50,7 +50,7 @@ class Driver:
             name: body.pointer("%x", place) if name in _POINTERS else body.field("%x", place)
             for place, name in enumerate(WORDS)
         }
-        _call_records(body, words["once"], words["once_count"], words["uniform"], words["uniform"])
+        _run_records(body, words["once"], words["uniform"], words["uniform"])
         block = words["block"] * body.lanes
         counts = body.room(4, "i64")
         with body.loop(words["stop"], words["start"], step=block) as row:
@@ -61,23 +61,21 @@ class Driver:
             _gather(body, words, row, groups, self.squares)
             with body.loop(groups) as group:
                 slots = _slots_of(body, words, group)
-                _call_records(body, words["records"], words["record_count"], slots, words["uniform"])
+                _run_records(body, words["records"], slots, words["uniform"])
             if not self.sums:
                 _scatter(body, words, row, groups)
             else:
                 before = row - words["start"]
                 for place, word in enumerate((full, words["group_bytes"], rest, before)):
                     body.store("i64", word, body.at(counts, place))
-                records, count = words["sum_records"], words["sum_count"]
-                _call_records(body, records, count, words["varying"], words["results"], f", ptr {counts}")
+                _run_records(body, words["sum_records"], words["varying"], words["results"], counts)
         return "ptr %x"
 
 
-def _call_records(body: Body, records: Name, count: Name, slots: Name, uniform: Name, more: str = "") -> None:
-    with body.loop(count) as number:
-        record = body.pointer(records, number)
-        function = body.load("ptr", record)
-        body.do(f"call void {function}(ptr {slots}, ptr {uniform}, ptr {record}{more})")
+def _run_records(body: Body, records: Name, slots: Name, uniform: Name, counts: str = "null") -> None:
+    """Call the kernel of the first record. Each kernel jumps to that of the next."""
+    kernel = body.load("ptr", records)
+    body.do(f"call void {kernel}(ptr {slots}, ptr {uniform}, ptr {records}, ptr {counts})")
 
 
 def _slots_of(body: Body, words: dict[str, Any], group: Name) -> Name:

@@ -28,7 +28,7 @@ TABLE = 1 << 40  # a word from here on stands for the address of a table; no slo
 
 
 class Records:
-    """Records of kernels in one array of words, and the kernels they are of. They hold no address yet."""
+    """Records of kernels, in one array of words, and those kernels. No address is filled in yet."""
 
     def __init__(self) -> None:
         self.words = array("q")
@@ -63,13 +63,13 @@ class Records:
         return TABLE + place
 
     def link(self, kernels: Sequence[Kernel]) -> tuple[Any, Any]:
-        """Fill in addresses; return the words, to be kept alive, and the address of each record."""
-        words, starts = np.append(np.array(self.words), 0), np.array(self.starts)
+        """Fill in addresses; return the words, to be kept alive, and the address of the last record."""
+        words, starts = np.array(self.words), np.array(self.starts)
         is_table = words >= TABLE
         words[is_table] = self.tables.buffer_info()[0] + self.tables.itemsize * (words[is_table] - TABLE)
         functions = np.array([kernel.address for kernel in kernels], np.int64)
         words[starts] = functions[np.array(self.kind)]
-        return words, words.ctypes.data + 8 * starts
+        return words, words.ctypes.data + 8 * int(starts[-1])
 
 
 @dataclass(slots=True)

@@ -94,7 +94,7 @@ def _library() -> str:
 
 def _is_ours(found: os.stat_result) -> bool:
     if not hasattr(os, "getuid"):
-        return True  # on Windows a user's folder is nobody else's
+        return True  # on Windows only the user can write to it
     return found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 

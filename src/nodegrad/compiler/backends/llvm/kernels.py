@@ -1,8 +1,9 @@
 """Kernels: the loops that vector instructions run as. Each is compiled once and driven by a record of words.
 
-A kernel is called as (varying slots, uniform slots, record). Varying slots hold `lanes` rows each. What
-differs between two instructions of one kind (counts, bases, strides, tables of slots) stands in the record,
-so that a process compiles each kind once, and a program of any length costs no more than its records.
+A kernel is called as (varying slots, uniform slots, record, groups of rows). Varying slots hold `lanes` rows
+each; only sums over rows read the groups. What differs between two instructions of one kind (counts, bases,
+strides, tables of slots) stands in the record, so that a process compiles each kind once, and a program of
+any length costs no more than its records. At its end, a kernel jumps to that of the record behind its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +21,16 @@ __all__ = ()
 
 _NEUTRAL = {MAX: -inf, MIN: inf}  # what changes no other number, and gives way to nan
 Words = tuple[Name, ...]  # of a record, that a load needs
-PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r"
+_PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Returns to the driver: the kernel of the record behind all others."""
+
+    def write(self, body: Body) -> str:
+        """Write the kernel."""
+        return _PARAMETERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,7 @@ class Elementwise:
         stores = [fields.next() for step in self.steps if step.stored]
         with body.loop(count) if self.many else nullcontext(body.name("0")) as i:
             _steps(body, self.steps, i, [], loads, stores)
-        return PARAMETERS
+        return fields.go_on()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,7 @@ class Contraction:
                 for place in own:
                     store(body, total, place, i)
                 _steps(body, self.steps, i, [total], loads, stores)
-        return PARAMETERS
+        return fields.go_on()
 
     def _tile(self, body: Body, factors: list[Any], start: Name, terms: Name, first: Any) -> list[Name]:
         """Return s[start], ..., s[start + tile - 1]; sums of strong products again if any of them is nan."""
@@ -201,7 +211,7 @@ class Take:
                 entry = body.load("double", place)
                 entry = body.let(f"select i1 {inside}, double {entry}, double {literal(nan)}")
                 body.store("double", entry, body.at(result, lane, "double"))
-        return PARAMETERS
+        return fields.go_on()
 
 
 class Fields:
@@ -220,6 +230,13 @@ class Fields:
         """Load the next word, an address."""
         self.place += 1
         return self.body.pointer("%r", self.place)
+
+    def go_on(self) -> str:
+        """End the kernel by a jump to that of the next record; return its parameters."""
+        record = self.body.at("%r", self.place + 1)
+        kernel = self.body.load("ptr", record)
+        self.body.do(f"musttail call void {kernel}(ptr %v, ptr %u, ptr {record}, ptr %c)")
+        return _PARAMETERS
 
     def factor(self, columns: str) -> tuple[Name, Name]:
         """Load the words of a factor of products: its table of rows, and its stride or table of columns."""

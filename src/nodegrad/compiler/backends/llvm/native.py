@@ -44,7 +44,7 @@ class Kernel:
 
 
 class _Code:
-    """What the kernels of an engine refer to; with it goes the engine."""
+    """Referred to by the kernels of an engine, which is freed with it."""
 
 
 # A kernel stays as long as someone refers to it, and its engine as long as one of its kernels.
@@ -215,13 +215,13 @@ def machine() -> str:
 
 
 def _assembled(text: str, lean: bool) -> bytes:
-    """Compile IR to machine code as it is: no pass runs before.
+    """Compile IR to machine code without any pass before.
 
     The loops are written as they should run (vectors, tiles, addresses). LLVM's search for cheaper addresses
     takes two fifths of its time. A loop over lanes does not get faster by it, so it is left out if `lean`; a
     loop over single numbers does, by 5 %.
     """
-    # The global context never forgets a type or a constant; this one goes with its module.
+    # The global context never forgets a type or a constant; this one is freed with its module.
     with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
         module.verify()
         llvm.set_option("", f"-disable-lsr={str(lean).lower()}")  # one switch for the process

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
 from nodegrad.compiler.backends.llvm.kernels import Columns, Fields, accumulated, again_if_nan
 from nodegrad.compiler.backends.llvm.row_sums import (
-    SUM_PARAMETERS,
     Groups,
     add_to_results,
     aligned,
@@ -69,7 +68,7 @@ class OuterSums:
                 totals = self._tile(body, tables[0], tile, count, panel, notes, swapped)
                 done = (before + tile) * (len(totals) * body.lanes)
                 add_to_results(body, totals, base + done, anew)
-        return SUM_PARAMETERS
+        return fields.go_on()
 
     def _lines(self, body: Body, panel: Name, place: Name) -> Name:
         """Return where the lines of a step begin in a panel."""

@@ -8,6 +8,7 @@ import numpy as np
 from nodegrad.compiler.backends.llvm import native
 from nodegrad.compiler.backends.llvm.driver import Driver
 from nodegrad.compiler.backends.llvm.fuse import Records, fuse
+from nodegrad.compiler.backends.llvm.kernels import End
 from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Slots, Straight, Turns, VectorProgram, slots_read
@@ -15,7 +16,7 @@ from nodegrad.compiler.vector import Item, Slots, Straight, Turns, VectorProgram
 __all__ = ()
 
 _ELEMENT = 8  # the work of an operation by itself, whose numbers come and go; a term of a contraction is 1
-_SOME_TURNS = 10  # that a loop whose turns the numbers decide may make
+_SOME_TURNS = 10  # assumed for a loop that ends where the numbers say so
 # Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
 _FEW_REGISTERS = 16
 
@@ -66,11 +67,12 @@ def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, native.Wan
     read = np.concatenate([np.zeros(0, np.int64), *[slots_read(x, uniform=True) for x in program.body]])
     prologue = fuse(program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
     driver = Driver(how == "sums", squares=lanes > 1 and program.inputs >= native.width())
+    for records in (body, sums, prologue):
+        records.add(End(), [])
     kinds = ([driver], lanes), (body.kinds, lanes), (sums.kinds, native.width()), (prologue.kinds, 1)
     work = sum(map(_work, program.body)) + sum(each.a.size for each in products)
     slots = program.inputs, program.parameters, program.varying, program.uniform
-    records = body, sums, prologue
-    found = Plan(*slots, lanes, size, work, program.constants, outputs, records)
+    found = Plan(*slots, lanes, size, work, program.constants, outputs, (body, sums, prologue))
     return found, [(kernel, length) for kernels, length in kinds for kernel in kernels]
 
 

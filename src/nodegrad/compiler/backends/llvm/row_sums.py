@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name
-from nodegrad.compiler.backends.llvm.kernels import PARAMETERS, Columns, Fields, accumulated, again_if_nan
+from nodegrad.compiler.backends.llvm.kernels import Columns, Fields, accumulated, again_if_nan
 
 __all__ = ()
 
 TILE = 8  # sums that are in registers at once
-SUM_PARAMETERS = f"{PARAMETERS}, ptr noalias %c"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class RowSums:
                     body, sums, start, TILE, lambda k: self._sums(body, factors, k, 1, terms, groups, True)
                 )
             add_to_results(body, _sum_lanes(body, sums), base + start, groups.anew)
-        return SUM_PARAMETERS
+        return fields.go_on()
 
     def _sums(
         self, body: Body, factors: Any, start: Name, count: int, terms: Name, groups: "Groups", strict: bool

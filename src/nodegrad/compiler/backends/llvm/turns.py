@@ -13,7 +13,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.compiler.backends.llvm.ir import Body, Name
-from nodegrad.compiler.backends.llvm.kernels import PARAMETERS, Fields, Load, keep, kept, load, store
+from nodegrad.compiler.backends.llvm.kernels import Fields, Load, keep, kept, load, store
 from nodegrad.compiler.backends.llvm.spellings import ENDLESS, spell
 from nodegrad.compiler.passes import is_square
 from nodegrad.compiler.program import STEPS, Loop, Program, Result
@@ -58,7 +58,7 @@ class TurnsKernel:
             state, outside = first[: loop.state], first[loop.state :]
             for number, vector in enumerate(_loop(body, loop, state, outside, item, give, None)):
                 store_result(body.name(str(number)), vector)
-        return PARAMETERS
+        return fields.go_on()
 
 
 def _loop(
