@@ -78,10 +78,10 @@ class Ways:
         """Estimate how many eager runs take as long as compiling a way."""
         return _COST + _COST_OF_SMALL // max(20, self.traces[0].operations)
 
-    def pays(self, way: Way, few: int, cost: int) -> bool:
-        """Return whether a way that was met has come often enough: `few` times where ways are few."""
+    def pays(self, times: int, few: int, cost: int) -> bool:
+        """Return whether a way that came so often is worth compiling: `few` times where ways are few."""
         known = self.met.keys() | {trace.way for trace in self.traces}
-        return len(self.traces) < self.most and self.met[way][0] >= (few if len(known) <= _FEW_WAYS else cost)
+        return len(self.traces) < self.most and times >= (few if len(known) <= _FEW_WAYS else cost)
 
     def call(self, numbers: Sequence[float]) -> tuple[Build, Sequence[float]]:
         """Return what puts the results together, and the results for one row."""
@@ -111,18 +111,18 @@ class Ways:
         else:
             weight = 1 if self.eager < _WATCHED else _RARELY
             way, found = self.watch(numbers)
-            self.note(way, numbers, weight)
+            times, earlier = self.note(way, numbers, weight)
             hits, cost = sum([trace.rows for trace in self.traces]), self.cost
             recent = hits - self._hits_before
             self._hits_often = self.misses < _SAMPLE[0] or _SELDOM * recent >= self.misses
             few = weight + (1 if _OFTEN * recent >= self.misses else _AGAIN)
             # What was compiled before must have been paid for by rows that ran fast.
             spent = cost * (len(self.traces) - 1)
-            if not self.pays(way, few, cost) or spent > hits + (hits + self.eager) // _SHARE:
+            if not self.pays(times, few, cost) or spent > hits + (hits + self.eager) // _SHARE:
                 self.warns |= self.eager >= _WATCHED or len(self.traces) >= self.most
                 return found
             self.eager -= 1
-            trace = self.compile(numbers, [self.met[way][1]])
+            trace = self.compile(numbers, [earlier])
         results = trace.call(numbers)[0]
         assert results is not None, "a trace takes the row it was made from"
         trace.rows += 1
@@ -173,17 +173,19 @@ class Ways:
         else:
             step = _RARELY
             rows = rows[-self.eager % _RARELY :]
-        latest: dict[Way, list[float]] = {}
+        few, cost = 2 if step == 1 else 1, _COST_IN_MAPS * self.cost
+        ways = {}
         for row in rows[::step]:
             numbers = _row(routes.blocks, row)
             way, routes.alone[int(row)] = self.watch(numbers)
-            self.note(way, numbers, step)
-            latest[way] = numbers
+            ways[way] = *self.note(way, numbers, step), numbers
         known = {trace.way: trace for trace in self.traces}
-        few, cost = 2 if step == 1 else 1, _COST_IN_MAPS * self.cost
-        often = [(*self.met[way], way) for way in latest if self.pays(way, few, cost)]
-        often.sort(key=lambda entry: -entry[0])
-        return [known.get(way) or self.compile(latest[way], [earlier]) for _, earlier, way in often]
+        often = sorted(ways.items(), key=lambda item: -item[1][0])
+        return [
+            known.get(way) or self.compile(numbers, [earlier])
+            for way, (times, earlier, numbers) in often
+            if self.pays(times, few, cost)
+        ]
 
     def _run_others(self, routes: Routes, rows: Any) -> None:
         """Run rows eagerly."""
@@ -202,12 +204,13 @@ class Ways:
         refuse(self.f, recorder.reads)
         return recorder.way, found
 
-    def note(self, way: Way, numbers: Sequence[float], weight: int) -> None:
-        """Note that so many rows, as far as is known, go a way."""
+    def note(self, way: Way, numbers: Sequence[float], weight: int) -> tuple[int, Sequence[float]]:
+        """Note that so many rows, as far as is known, go a way; return how many did, and the first one."""
         if len(self.met) > _WATCHED:  # forget the ways that came once
-            self.met = {known: entry for known, entry in self.met.items() if entry[0] > weight}
+            self.met = {known: entry for known, entry in list(self.met.items()) if entry[0] > weight}
         times, earlier = self.met.get(way, (0, numbers))
-        self.met[way] = times + weight, earlier
+        self.met[way] = found = times + weight, earlier
+        return found
 
     def compile(self, numbers: Sequence[float], others: Sequence[Sequence[float]]) -> Trace:
         """Record a row, check the trace on others, and keep it."""
@@ -238,7 +241,9 @@ class Ways:
 
     def settle(self) -> list[Trace]:
         """Compile the ways that ran eagerly too, up to the limit; return all traces."""
-        for _, numbers in list(self.met.values())[: self.most - len(self.traces)]:
+        known = {trace.way for trace in self.traces}
+        met = [numbers for way, (_, numbers) in list(self.met.items()) if way not in known]
+        for numbers in met[: self.most - len(self.traces)]:
             self.compile(numbers, ())
         return self.traces
 
@@ -278,7 +283,7 @@ class Ways:
 
     def warn(self, level: int) -> None:
         """Warn that rows run eagerly from now on: say why, and what to do."""
-        lines = [line for way in self.met for _, line in way]
+        lines = [line for way in list(self.met) for _, line in way]
         lines += [line for trace in self.traces for line in trace.lines]
         most = max(set(lines), key=lines.count)
         text = (
