@@ -180,15 +180,23 @@ def train_test_split(
         if count == 1 < len(X):
             raise ValueError(f"train_test_split: class {label!r} has one row, for one of the two parts only.")
         left[label] = max(1, min(count - 1, round(test_size * count)))
-    kept, held = list[int](), list[int]()
-    for place in order:
-        label = labels[place]
-        (held if left[label] else kept).append(place)
-        left[label] -= left[label] > 0
+    kept: Any = []
+    held: Any = []
+    if len(left) == 1:
+        held, kept = order[: left[labels[0]]], order[left[labels[0]] :]
+    else:
+        for place in order:
+            label = labels[place]
+            (held if left[label] else kept).append(place)
+            left[label] -= left[label] > 0
     if not kept or not held:
         raise ValueError(
             f"train_test_split: {len(order)} rows leave a part empty with test_size={test_size!r}."
         )
+    if any(as_array(table) is not None for table in (X, y)):
+        import numpy as np
+
+        kept, held = np.array(kept), np.array(held)  # once for both tables
     return _chosen(X, kept), _chosen(X, held), _chosen(y, kept), _chosen(y, held)
 
 
@@ -437,7 +445,7 @@ def _check_lengths(xs: list[Any], ys: list[Any], user: str) -> None:
         raise ValueError(f"{user} takes one target per row; got {len(xs)} rows and {len(ys)} targets.")
 
 
-def _chosen(table: Any, places: list[int]) -> Any:
+def _chosen(table: Any, places: Any) -> Any:
     """Return some rows, of a frame or an array as one."""
     if as_array(table) is None:
         return [table[place] for place in places]
