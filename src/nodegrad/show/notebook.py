@@ -14,8 +14,8 @@ from nodegrad.show.window import shell
 
 __all__ = ()
 
-MOST = 5_000  # nodes; of a larger graph a Value shows its number only
-ROWS = 60  # of a table
+MOST = 5_000  # nodes; a Value with a larger graph shows only its number
+ROWS = 60  # rows of a table that are shown
 
 Bundle = dict[str, str]
 

@@ -9,7 +9,7 @@ from string import Template
 
 __all__ = ()
 
-# Of each class its colour, and its mark as matplotlib names it.
+# The colour of each class, and its mark as matplotlib names it.
 CLASSES = (
     ("#D55E00", "s"),
     ("#0072B2", "o"),
@@ -19,7 +19,7 @@ CLASSES = (
     ("#56B4E9", "P"),
     ("#000000", "X"),
 )
-# Of lines for what is negative and positive: the colours, and brighter ones for dark pages.
+# Colours of lines for negative and positive numbers, and brighter ones for dark pages.
 SIGNS = {"minus": CLASSES[0][0], "plus": CLASSES[1][0], "bright_minus": "#FB923C", "bright_plus": "#56B4E9"}
 
 

@@ -17,7 +17,7 @@ from nodegrad.value import Value
 
 __all__ = ["Path", "Paths", "paths"]
 
-IN_FULL = 40  # names or factors; of a longer path the first and the last are written
+IN_FULL = 40  # names or factors; a longer path is written without its middle
 
 
 @dataclass(frozen=True)

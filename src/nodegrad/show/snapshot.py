@@ -23,7 +23,7 @@ class Vertex:
     label: str
     operands: tuple["Vertex", ...] = field(repr=False)
     value: Any = None  # the Value; None for a product in an opened dot
-    stale: bool = False  # whether an operand holds another number by now
+    stale: bool = False  # whether an operand's number has changed since
 
 
 @recording()

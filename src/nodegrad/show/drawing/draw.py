@@ -28,7 +28,7 @@ from nodegrad.value import Value
 __all__ = ["Drawing", "draw", "draw_dot"]
 
 FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
-BOXES = 40  # a folded picture of more gets coarser
+BOXES = 40  # a folded picture with more boxes gets coarser
 OPENED = 24  # nodes that leave a box when it is opened; the rest of it stays folded
 DOT_SECONDS = 3.0  # how long to wait for Graphviz, which needs 0.1 for 30 boxes and minutes for 12,000
 PROGRAMS = ("dot", "graphviz-pure")  # the latter is a port that pip installs

@@ -16,9 +16,9 @@ from nodegrad.show.window import Still
 
 __all__ = ["Network"]
 
-SHOWN = 16  # circles of a layer; if there are more, the middle is left out
+SHOWN = 16  # circles of a layer; a longer one is drawn without its middle
 RADIUS, ROW, COLUMN, MARGIN = 11.0, 32.0, 150.0, 26.0
-WIDEST = 4.5  # of a line
+WIDEST = 4.5  # width of a line
 
 
 @dataclass(frozen=True)

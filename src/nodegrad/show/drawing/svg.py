@@ -16,7 +16,7 @@ from nodegrad.show.text import clean, part
 __all__ = ()
 
 FONT_SIZE = 12.0
-SMALL = 10.0  # of constants and edge labels
+SMALL = 10.0  # font size of constants and edge labels
 PADDING = 7.0  # beside the text of a cell
 PILL = 18.0  # height of the operator's pill
 ARROW, WING = 7, 3  # length of an arrow head, and half its width
@@ -195,7 +195,7 @@ def _colour(colour: str) -> str:
 
 
 def ink(fill: str) -> str:
-    """Return the colour of text that can be read on `fill`, black or white; empty if `fill` is no "#rrggbb".
+    """Return the colour of text that can be read on `fill`, black or white; empty if `fill` is not "#rrggbb".
 
     >>> ink("#ffffff"), ink("#08306b"), ink("red")
     ('#000000', '#ffffff', '')

@@ -18,8 +18,8 @@ from nodegrad.value import Value
 
 __all__ = ()
 
-IN_FULL = 100  # nodes; of a larger graph one node of each shape is explained
-PATHS = 6  # written out where more than that meet
+IN_FULL = 100  # nodes; in a larger graph one node of each shape is explained
+PATHS = 6  # terms of a step; if there are more, half as many are written
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from nodegrad.value import Value
 
 __all__ = ["Explanation", "explain"]
 
-RESULTS = 60  # listed at the end
+RESULTS = 60  # derivatives that are listed at the end
 LATER = NEGATIVE + 0.1  # how strongly a factor or a later term binds: a minus goes into brackets
 
 

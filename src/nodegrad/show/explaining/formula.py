@@ -100,7 +100,7 @@ class Style:
     number: Callable[[float], str]
     function: Callable[[str, str], str]
     brackets: tuple[str, str]
-    terms: int  # of a longer sum the middle is left out
+    terms: int  # a sum with more terms is written without its middle
     patterns: dict[str, tuple[str, tuple[float, ...]]]
 
 

@@ -94,12 +94,12 @@ def _mean(vertex: int, pulls: list[Pull], across: list[float]) -> float:
 
 
 def _strands(graph: Graph) -> list[list[int]]:
-    """Part the graph into paths worth drawing straight: wires, and the longest chains of boxes.
+    """Split the graph into paths worth drawing straight: wires, and the longest chains of boxes.
 
     Where three or more boxes of equal depth meet, none of them goes on: their consumer stands in the middle.
     """
     history = [0] * len(graph.layer)
-    equals = [0] * len(graph.layer)  # of the boxes that a vertex is made from, how many are the deepest
+    equals = [0] * len(graph.layer)  # how many of a vertex's operands are as deep as its deepest one
     for vertex in sorted(range(len(history)), key=graph.layer.__getitem__):
         history[vertex] = max([history[s] + 1 for s in graph.up[vertex]], default=0)
         boxes = [history[s] for s in graph.up[vertex] if s < graph.boxes]

@@ -1,7 +1,7 @@
-// The playground: trains a network in the page and shows what each neuron says.
+// The playground: trains a network in the page and shows the output of each neuron.
 //
-// PROGRAMS, written by Python, holds for each activation `step` (loss and gradient of a row) and `said` (what
-// every neuron says); UPDATE is the rule of the optimizer for one parameter, KEPT how many numbers it keeps.
+// PROGRAMS, written by Python, holds for each activation `step` (loss and gradient of a row) and `said` (the
+// output of every neuron); UPDATE is the rule of the optimizer for one parameter, KEPT how many numbers it keeps.
 
 const setup = JSON.parse(byId("data").textContent);
 const { sizes, places, names, spans, shown } = setup;
@@ -126,7 +126,7 @@ const neuronCount = sizes.slice(1).reduce((sum, size) => sum + size, 0);
 const saidX = new Float64Array(COUNT + WIDTH);
 const saidOut = new Float64Array(neuronCount);
 
-/** What all neurons say at a point of the plane; the inputs that are not shown stay at their mean. */
+/** The outputs of all neurons at a point of the plane; the inputs that are not shown stay at their mean. */
 function saidAt(point) {
   saidX.set(trainer.parameters);
   saidX.set(means, COUNT);
@@ -138,7 +138,7 @@ function saidAt(point) {
 const short = (x) => String(Number(x.toPrecision(6)));
 const between = ([low, high], share) => low + (high - low) * share;
 
-/** What neurons say over the line or the plane: a row of numbers per point, from the top left. */
+/** The outputs of neurons over the line or the plane: a row of numbers per point, from the top left. */
 function field(side) {
   const found = [];
   const rows = ONE ? 1 : side;
@@ -151,9 +151,9 @@ function field(side) {
   return found;
 }
 
-// Pictures of what neurons say.
+// Pictures of the outputs of neurons.
 
-/** The shades of what a neuron says: the last one's between the targets, or as probabilities; others' around 0. */
+/** The shades of a neuron's output: the last one's between the targets, or as probabilities; others' around 0. */
 function shades(points, which) {
   const said = points.map((numbers) => numbers[which]);
   if (which === neuronCount - 1 && setup.logits) return said.map((x) => shade(2 / (1 + Math.exp(-x)) - 1));
@@ -281,7 +281,7 @@ function drawOutput() {
 
 const isHeld = (row) => trainer.held.includes(row);
 
-/** Draw what a neuron says over the plane, and the samples. */
+/** Draw the output of a neuron over the plane, and the samples. */
 function drawOver() {
   spread(pen, plane(FINE, shades(field(FINE), looked ?? neuronCount - 1)), true);
   const up = scale(spans[1], [SIZE, 0]);
@@ -347,10 +347,10 @@ function drawLoss(now) {
 let chosen = 0; // which parameter
 let running = false;
 
-/** Show what a neuron says instead of the output; null shows the output again. */
+/** Show the output of a neuron instead of the network's; null shows the output again. */
 function look(which) {
   looked = ONE || which === neuronCount - 1 ? null : which;
-  if (!ONE) byId("output-head").textContent = looked === null ? "Output" : "What this neuron says";
+  if (!ONE) byId("output-head").textContent = looked === null ? "Output" : "Output of this neuron";
   drawOutput();
 }
 

@@ -53,7 +53,7 @@ function showBar(bar, size, most) {
   bar.style.left = `${size < 0 ? 50 - share : 50}%`;
 }
 
-// What the model says: a plane of shades, a curve, or predictions against targets.
+// The model's output: a plane of shades, a curve, or predictions against targets.
 const canvas = document.querySelector("canvas");
 const pen = canvas.getContext("2d");
 const SIDE = 680;
@@ -102,8 +102,8 @@ function show(index) {
 fitPicture();
 keepFitted(() => {});
 byId("view-head").textContent = {
-  plane: "What the model says over the plane",
-  curve: "What the model says",
+  plane: "The model's output over the plane",
+  curve: "The model's output",
   targets: "Predictions against targets",
 }[view.kind];
 if (view.names && (view.classes || view.names.length === 2)) canvas.after(makeLegend(view.names));

@@ -22,10 +22,10 @@ from nodegrad.value import Value
 __all__ = ["Player", "player"]
 
 FOLD_ABOVE = 120  # nodes; a larger graph is folded at first
-IN_FULL = 2_000  # nodes; of a larger graph there is no picture with every node
+IN_FULL = 2_000  # nodes; a larger graph has no picture with every node
 MOST = 50_000  # nodes; a page of more would take megabytes
 OPENED = 12  # nodes that leave a box when it is opened
-BOXES = 2_000  # in the pictures of opened folds together
+BOXES = 2_000  # boxes in the pictures of opened folds together
 INLINE = 200_000  # characters of a picture that the page holds as it is; a larger one is packed
 WIDEST = "-0.0003333"  # no number is wider
 LEAF, CONSTANT = -1, -2  # what a page reads instead of a row

@@ -53,7 +53,7 @@ def playground(
     """Make a page that trains a network by itself; the reader can watch it and change everything.
 
     It shows the network as circles joined by lines (their width and colour show the weight), what each
-    neuron says over the plane, the output and the loss. Learning rate, batch size, activation, noise and
+    neuron puts out over the plane, the output and the loss. Learning rate, batch size, activation, noise and
     data can be changed while it trains; a click on a line chooses its weight, a click on a neuron plays its
     graph. The steps are those of `fit`, compiled and written in JavaScript: the page needs no server and no
     network.
@@ -128,7 +128,7 @@ class _Network:
         if self.sizes[-1] != 1:
             raise ValueError(f"playground takes a model of one output; this one has {self.sizes[-1]}.")
         place = {parameter: at for at, parameter in enumerate(self.parameters)}
-        # Of each neuron the places of its weights, and of its bias or None.
+        # For each neuron: the places of its weights, and that of its bias or None.
         self.places: list[list[tuple[list[int], int | None]]] = [
             [([place[w] for w in each.w], None if each.b is None else place[each.b]) for each in layer]
             for layer in neurons
@@ -139,7 +139,7 @@ class _Network:
         self.last: Function = neurons[-1][0].activation
 
     def outputs(self, parameters: Sequence[Any], row: Sequence[Any], function: Function) -> list[list[Any]]:
-        """Return what the neurons of each layer say."""
+        """Return the outputs of the neurons, layer by layer."""
         said: list[list[Any]] = []
         for layer in self.places:
             before = said[-1] if said else list(row)
@@ -169,7 +169,7 @@ def _rule(optimizer: str | Optimizer, parameters: list[Value]) -> Optimizer:
 
 
 def _programs(network: _Network, kinds: dict[str, Function], error: Any, example: Any) -> list[str]:
-    """Write, for each activation, a step (loss and gradient of a row) and what every neuron says."""
+    """Write, for each activation, a step (loss and gradient of a row) and the output of every neuron."""
     parts = []
     for function in kinds.values():
 

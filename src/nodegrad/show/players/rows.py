@@ -16,7 +16,11 @@ from nodegrad.show.snapshot import Vertex
 
 __all__ = ()
 
-ANY_NUMBER = (ops.sum, *ops.PRODUCTS, ops.take)  # of operands: write() spells these; number.js defines take
+ANY_NUMBER = (
+    ops.sum,
+    *ops.PRODUCTS,
+    ops.take,
+)  # number of operands: write() spells these, number.js defines take
 NEAR = 1e-12  # how far a recorded operation may be from what its own code computes, relatively
 
 
@@ -88,7 +92,7 @@ def row_of(op: Op, arity: int) -> Row:
             else [rule and rule(*operands, Formula("out")) for rule in rules]
         )
         return Row(op, arity, value, tuple([None if x is None else _spelled(x) for x in found]))
-    except Exception:  # code of the user's own, which may do anything to a symbol
+    except Exception:  # the user's code, which may do anything to a symbol
         known = (1.0,) * arity if callable(rules) else [1.0 if rule else None for rule in rules]
         return Row(op, arity, None, tuple(known))
 

@@ -1,6 +1,6 @@
 """Record a training as it goes, and make a page that scrubs through it.
 
-At each step: the loss, the parameters and their gradients, the graph of one sample, and what the model says.
+At each step: the loss, the parameters and their gradients, the graph of one sample, and the model's output.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Recorder:
         )
 
     def _gradients(self, row: Any, target: Any, seed: float = 1.0) -> tuple[Any, Value, dict[Value, float]]:
-        """Return what the model says of a row, the loss of that, and the derivatives of the loss."""
+        """Return the model's output for a row, its loss, and the derivatives of the loss."""
         output = self.model(row)
         error = self.loss(output, target)
         return output, error, reverse_sweep(topological_order(error), {error: seed})
@@ -161,7 +161,7 @@ class Recorder:
         return []
 
     def _texts(self) -> tuple[str, ...]:
-        """Return what each box of the graph of the example says now; nothing if the graph has changed."""
+        """Return the text of each box of the example's graph; nothing if the graph has changed."""
         _, error, adjoints = self._gradients(*self.samples[self.example])
         order = snapshot([error])
         for vertex in order:
@@ -209,7 +209,7 @@ class TrainingPlayer(Page):
 def training_player(recorder: Recorder, *, title: str = "Training, step by step") -> TrainingPlayer:
     """Make a page that plays a recorded training: at each step the loss, every parameter and its gradient.
 
-    Beside them are the graph of one sample and what the model says: with one input a curve, with two a plane
+    Beside them are the graph of one sample and the model's output: with one input a curve, with two a plane
     with its boundary, with more the predictions against the targets.
 
     >>> import nodegrad as ng
@@ -250,7 +250,7 @@ def _frame(frame: Frame, recorder: Recorder) -> dict[str, Any]:
 
 
 def _view(recorder: Recorder) -> dict[str, Any]:
-    """Say how to show what the model says: over a line, over a plane, or against the targets."""
+    """Say how to show the model's output: over a line, over a plane, or against the targets."""
     inputs, outputs = len(recorder.inputs[0]), len(recorder.frames[0].predictions[0])
     first, last = (padded([row[min(at, inputs - 1)] for row in recorder.inputs], MARGIN) for at in (0, 1))
     if inputs == 2:

@@ -246,7 +246,7 @@ def loss_contour(
     return marks.with_legend(ax)
 
 
-# What comes in, checked.
+# Checks of arguments.
 
 
 def _styled(rule: str, series: list[Any], colours: Sequence[str], labels: Sequence[str]) -> Iterable[Any]:
@@ -345,7 +345,7 @@ def _parameter_names(loss: Callable[..., Any], parameters: Sequence[Value] | Non
         return [it.label or f"parameter {place}" for place, it in enumerate(parameters)]
     try:
         names = list(inspect.signature(loss).parameters)
-    except (TypeError, ValueError):  # Python knows no signature
+    except (TypeError, ValueError):  # a builtin without a signature
         names = []
     return names if len(names) == 2 else ["x", "y"]
 

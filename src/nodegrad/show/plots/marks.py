@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Range = tuple[float, float]
 Point = tuple[float, float]
 
-FIT, ERROR = SIGNS["plus"], SIGNS["minus"]  # of a fitted curve and of its errors
+FIT, ERROR = SIGNS["plus"], SIGNS["minus"]  # colours of a fitted curve and of its errors
 RUNS = (FIT, ERROR, *[colour for colour, _ in CLASSES[2:]])
 PATHS = ("#D55E00", "#000000", "#009E73", "#7B3294")  # dark enough for thin lines on pale blue
 LINES = ("-", "--", "-.", ":")
