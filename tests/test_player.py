@@ -4,6 +4,7 @@ import json
 import math
 import random
 import re
+import time
 import zlib
 from base64 import b64decode
 from collections import Counter
@@ -13,7 +14,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value, player
-from nodegrad.show.explaining.chain_rule import definition, local_formula, name_all
+from nodegrad.show.explaining.chain_rule import definition, local_formula, name_all, symbols
 from nodegrad.show.players.page import embed
 from nodegrad.show.snapshot import snapshot
 from nodegrad.show.text import number
@@ -148,7 +149,7 @@ def test_formulas_are_those_that_explain_writes(seed):
         assert lines[0] == f"{names[vertex]} = {definition(vertex, names).text}"
         assert lines[2] == f"{names[vertex]} = {number(vertex.data)}"
         for index, found in enumerate(locals_):
-            formula = local_formula(vertex, index, names)
+            formula = local_formula(vertex, index, symbols(vertex, names))
             assert found == (formula.text if hasattr(formula, "text") else number(formula))
 
 
@@ -192,6 +193,19 @@ def test_a_page_of_2_000_nodes_is_under_a_megabyte():
     assert len(page.html) < 1_000_000
     assert len(player(out, fold=False).html) < 1_000_000
     assert svgs_of(page)[-1].count('class="node ') == size
+
+
+def test_the_time_for_a_wide_dot_grows_with_its_width():
+    def seconds(width):
+        out = ng.dot([Value(float(at)) for at in range(width)], [Value(1.0) for _ in range(width)])
+        spent = []
+        for _ in range(3):
+            start = time.process_time()
+            player(out, fold=False)
+            spent.append(time.process_time() - start)
+        return min(spent)
+
+    assert seconds(800) < 20.0 * seconds(100)  # 8 times as wide; 64 times if each operand cost all the others
 
 
 def test_a_large_graph_is_folded_and_each_fold_opens():

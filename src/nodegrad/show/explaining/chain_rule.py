@@ -115,11 +115,11 @@ def local_derivative(consumer: Vertex, index: int) -> float:
     return float(_local(consumer, index, [operand.data for operand in consumer.operands], consumer.data))
 
 
-def local_formula(consumer: Vertex, index: int, names: dict[Vertex, str]) -> Formula | float:
-    """Return ∂consumer/∂operand as a formula; for a custom operation perhaps only as a number."""
-    operands = [_symbol(operand, names) for operand in consumer.operands]
+def local_formula(consumer: Vertex, index: int, symbols: Sequence[Formula | float]) -> Formula | float:
+    """Return ∂consumer/∂operand as a formula of `symbols`; of a custom operation perhaps only a number."""
+    *operands, out = symbols
     try:
-        formula: Formula | float = _local(consumer, index, operands, _symbol(consumer, names))
+        formula: Formula | float = _local(consumer, index, operands, out)
     except (TypeError, ValueError, AttributeError):
         formula = local_derivative(consumer, index)
     return formula
@@ -133,17 +133,18 @@ def _local(consumer: Vertex, index: int, operands: Sequence[Any], out: Any) -> A
 
 def _term(consumer: Vertex, index: int, names: dict[Vertex, str], adjoints: dict[Value, float]) -> Term:
     partial, upstream = local_derivative(consumer, index), adjoints.get(consumer.value, 0.0)
-    local = local_formula(consumer, index, names)
+    local = local_formula(consumer, index, symbols(consumer, names))
     return Term(consumer.value, local, partial, upstream, chain(upstream, partial, consumer.op.selects))
 
 
-def _symbol(vertex: Vertex, names: dict[Vertex, str]) -> Formula | float:
-    return vertex.data if is_constant(vertex) else Formula(names[vertex])
+def symbols(vertex: Vertex, names: dict[Vertex, str]) -> list[Formula | float]:
+    """Return what stands in formulas for the operands of a vertex, then for the vertex itself."""
+    return [x.data if is_constant(x) else Formula(names[x]) for x in (*vertex.operands, vertex)]
 
 
 def definition(vertex: Vertex, names: dict[Vertex, str]) -> Formula:
     """Write what a vertex computes."""
-    return Formula(vertex.op.name, vertex.op, tuple([_symbol(operand, names) for operand in vertex.operands]))
+    return Formula(vertex.op.name, vertex.op, tuple(symbols(vertex, names)[:-1]))
 
 
 def written(vertex: Vertex) -> list[Vertex]:

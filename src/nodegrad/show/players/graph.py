@@ -11,7 +11,7 @@ from nodegrad.show.drawing.fold import Group, flatten, opened, single
 from nodegrad.show.drawing.fold import fold as folded
 from nodegrad.show.drawing.picture import arrows, count_of, kind_of, label_of_group
 from nodegrad.show.drawing.svg import Node, Picture, to_svg
-from nodegrad.show.explaining.chain_rule import is_smooth, local_derivative, local_formula, name_all
+from nodegrad.show.explaining.chain_rule import is_smooth, local_derivative, local_formula, name_all, symbols
 from nodegrad.show.explaining.formula import TEXT, write
 from nodegrad.show.players.page import Page, build, packed
 from nodegrad.show.players.rows import Row, literal, row_of, script
@@ -205,13 +205,11 @@ def _forms(vertex: Vertex) -> tuple[str | None, ...]:
 
     The places {0}, {1} ... stand for the names of the operands, the one after them for the vertex itself.
     """
-    marks = {operand: f"{{{at}}}" for at, operand in enumerate(vertex.operands)}
-    names = marks | {vertex: f"{{{len(vertex.operands)}}}"}
-    found = []
-    for index in range(len(vertex.operands)):
-        formula = local_formula(vertex, index, names) if is_smooth(vertex, index) else None
-        found.append(None if formula is None else write(formula, TEXT))
-    return tuple(found)
+    places = symbols(vertex, {it: f"{{{at}}}" for at, it in enumerate((*vertex.operands, vertex))})
+    return tuple(
+        write(local_formula(vertex, index, places), TEXT) if is_smooth(vertex, index) else None
+        for index in range(len(vertex.operands))
+    )
 
 
 def _json(x: float) -> float | str:
