@@ -194,6 +194,20 @@ def test_results_do_not_depend_on_the_number_of_threads(how, monkeypatch):
     assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
 
 
+@pytest.mark.skipif("llvm" not in BACKENDS, reason="needs llvmlite")
+@pytest.mark.parametrize(("work_per_sum", "cut"), [(0, True), (10**9, False)])
+def test_rows_are_cut_into_fewer_pieces_where_adding_up_their_sums_is_more_work(
+    work_per_sum, cut, monkeypatch
+):
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._WORK", 1)
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._WORK_PER_SUM", work_per_sum)
+
+    part = backends.make(network(), name="llvm", exact=False, threads=2).part("sums")
+
+    assert (part.piece(1003) == 64) is cut
+    assert (part.piece(1003) >= 1003) is not cut
+
+
 OTHER_MACHINE = """
 from nodegrad.compiler.backends.llvm import native
 native.width, native.registers = (lambda: {width}), (lambda: {registers})

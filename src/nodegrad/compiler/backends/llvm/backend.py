@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -206,8 +206,8 @@ class Part:
         self.driver = kernels[0].function(CALL)
         start, linked = 1, []
         for records in planned.records:
-            linked.append(records.link(kernels[start : start + records.kernels]))
-            start += records.kernels
+            linked.append(records.link(kernels[start : start + len(records.kinds)]))
+            start += len(records.kinds)
         self.body, self.sums, self.once = linked
         self.outputs = np.ascontiguousarray(planned.outputs, np.int64)
         group = planned.varying * planned.lanes * 8
@@ -245,8 +245,8 @@ class Space:
         self.uniform = _aligned(program.uniform + 1)
         self.uniform[program.parameters :][: len(program.constants)] = program.constants
         self.row, self.result = np.zeros(program.inputs + 1), np.zeros(len(part.outputs) + program.lanes)
-        self.uniform_memory, self.row_memory, self.result_memory = map(
-            _bytes_of, (self.uniform, self.row, self.result)
+        self.uniform_memory, self.row_memory, self.result_memory = (
+            memoryview(cast(Any, each)).cast("B") for each in (self.uniform, self.row, self.result)
         )
         self.address_of_uniform = address_of(self.uniform)
         self.once, self.end = part.once[0].ctypes.data, part.once[1]
@@ -311,10 +311,6 @@ def address_of(array: Any) -> int:
         return ctypes.addressof(ctypes.c_char.from_buffer(array)) if array.size else 0
     except (TypeError, ValueError):  # not contiguous, or read-only
         return int(array.ctypes.data)
-
-
-def _bytes_of(array: Any) -> memoryview:
-    return memoryview(array).cast("B")
 
 
 def table_of(blocks: Sequence[Array]) -> Table:

@@ -51,11 +51,6 @@ class Records:
         self.kind.frombytes(kinds[kind].tobytes())
         self.words.frombytes(words.tobytes())
 
-    @property
-    def kernels(self) -> int:
-        """Count the kernels."""
-        return len(self.kinds)
-
     def table(self, slots: Any) -> int:
         """Keep a table of slots and return the word that stands for it."""
         place = len(self.tables)

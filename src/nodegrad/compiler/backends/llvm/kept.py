@@ -110,7 +110,7 @@ _KINDS = (np.int64, np.float64, np.int64, *_RECORDS * 3, np.uint8)
 
 def _packed(plan: Plan, code: bytes) -> bytes:
     slots = plan.inputs, plan.parameters, plan.varying, plan.uniform
-    sizes = *slots, plan.lanes, plan.size, plan.work, *(each.kernels for each in plan.records)
+    sizes = *slots, plan.lanes, plan.size, plan.work, *(len(each.kinds) for each in plan.records)
     arrays: list[Any] = [sizes, plan.constants, plan.outputs]
     for each in plan.records:
         arrays += [each.words, each.starts, each.kind, each.tables]

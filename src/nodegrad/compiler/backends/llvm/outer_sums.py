@@ -4,12 +4,7 @@ from dataclasses import dataclass
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
 from nodegrad.compiler.backends.llvm.kernels import Columns, Fields, accumulated, again_if_nan
-from nodegrad.compiler.backends.llvm.row_sums import (
-    Groups,
-    add_to_results,
-    aligned,
-    slots_of,
-)
+from nodegrad.compiler.backends.llvm.row_sums import Groups, add_to_results, aligned, slots_of
 
 __all__ = ()
 

@@ -49,7 +49,7 @@ class Plan:
     @property
     def kernels(self) -> int:
         """Count the kernels."""
-        return 1 + sum(records.kernels for records in self.records)
+        return 1 + sum(len(records.kinds) for records in self.records)
 
 
 def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, native.Wanted]:
