@@ -41,9 +41,7 @@ class Recorded:
     _signature: Signature | None
 
     def __init__(self, f: Callable[..., Any], *, static: Names = (), **options: Any) -> None:
-        self.__setstate__(
-            {"f": f, "static": check_static(f, static), "_signature": None, "traces": {}, **options}
-        )
+        self._begin({"f": f, "static": check_static(f, static), "_signature": None, "traces": {}, **options})
 
     @property
     def _name(self) -> str:
@@ -225,13 +223,16 @@ class Recorded:
         return state | {"f": self.f if saving.travels(self.f, leaves) else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        here = "auto" if state["backend"] == "llvm" else state["backend"]  # llvmlite may be missing here
+        self._begin(state | {"backend": backends.choose(here)})
+
+    def _begin(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         traces = self.__dict__.pop("traces")
         if self.f is not None:
             self._signature = None
             this: Any = self  # which can be called once it is a `Compiled`
             update_wrapper(this, self.f, updated=())
-        self.backend = backends.choose("auto") if self.backend == "llvm" else self.backend
         self.ways = {}
         self._of_numbers: dict[int, Ways] = {}  # by how many numbers the arguments are
         # The trace for all arguments of such shapes, where nothing branches: checked once, then used at once.
