@@ -330,7 +330,7 @@ def builder(spec: Spec, of_array: bool = False) -> Build:
         return lambda leaves, start, dtype: (leaves[start], start + 1)
     kind, form, entries = spec
     if is_array_type(kind):
-        return partial(_build_array, form, of_array)
+        return partial(_build_array, form, math.prod(form), of_array)
     finish, count = _finisher(kind, form), len(entries)
 
     def flat(leaves: Leaves, start: int, dtype: Any) -> tuple[Any, int]:
@@ -352,13 +352,13 @@ def builder(spec: Spec, of_array: bool = False) -> Build:
 
 
 def _build_array(
-    shape: tuple[int, ...], of_array: bool, leaves: Leaves, start: int, dtype: Any
+    shape: tuple[int, ...], size: int, of_array: bool, leaves: Leaves, start: int, dtype: Any
 ) -> tuple[Any, int]:
-    end = start + math.prod(shape)
+    end = start + size
     part = leaves[start:end]
     if not of_array or not shape:
         return _array(part, shape, dtype), end
-    if 2 * len(part) <= len(leaves):  # a view would keep the whole alive
+    if 2 * size <= len(leaves):  # a view would keep the whole alive
         part = part.copy()
     return part if len(shape) == 1 else part.reshape(shape), end
 
