@@ -54,22 +54,11 @@ def detect_anomaly() -> Iterator[None]:
     detector.finish()
 
 
-class _Place(NamedTuple):
-    """A line of the user's code."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        source = linecache.getline(self.file, self.line).strip()
-        return f"{self.file}:{self.line}" + (f": {source}" if source else "")
-
-
 class _Known(NamedTuple):
     """What is remembered of a node while it lives."""
 
     alive: ref[Value]
-    place: _Place
+    place: str  # file:line of the user's code
     origin: str  # where its value began to be nan or inf; empty for a finite one
 
 
@@ -112,12 +101,12 @@ class _Detector:
         if self.concerned and how == "reads .data":
             self.refuse(node)
 
-    def began(self, node: Value, place: _Place) -> str:
+    def began(self, node: Value, place: str) -> str:
         """Say where a value went wrong: here, or in an operand; empty if a leaf held nan or inf already."""
         wrong = [operand for operand in node.operands if not math.isfinite(operand._data)]
         if wrong:
             return next(filter(None, map(self.origin, wrong)), "")
-        return f"{_name(node)} turned {node._data} at {_numbers(node)} in {place}"
+        return f"{_name(node)} turned {node._data} at {_numbers(node)} in {_with_source(place)}"
 
     def origin(self, node: Value) -> str:
         """Return what is known of where a value began to be nan or inf."""
@@ -151,7 +140,7 @@ class _Detector:
     def place(self, node: Value) -> str:
         """Say where a node was made."""
         known = self.known.get(id(node))
-        return str(known.place) if known is not None else "code before detect_anomaly"
+        return _with_source(known.place) if known is not None else "code before detect_anomaly"
 
     def finish(self) -> None:
         """Raise if a number that is not finite was left over."""
@@ -211,7 +200,14 @@ def _numbers(node: Value) -> str:
     return ", ".join(repr(operand._data) for operand in node.operands)
 
 
-def _caller() -> tuple[_Place, bool]:
+def _with_source(place: str) -> str:
+    """Add the text of a line to its place."""
+    file, _, line = place.rpartition(":")
+    source = linecache.getline(file, int(line)).strip()
+    return f"{place}: {source}" if source else place
+
+
+def _caller() -> tuple[str, bool]:
     """Return the line of the user's code that is running, and whether a sweep is running."""
     frame, in_sweep = sys._getframe(1), False
     while frame.f_back is not None:
@@ -220,7 +216,7 @@ def _caller() -> tuple[_Place, bool]:
             break
         in_sweep = in_sweep or module == "nodegrad.sweep"
         frame = frame.f_back
-    return _Place(frame.f_code.co_filename, frame.f_lineno), in_sweep
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}", in_sweep
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The arguments of `map`: check them, and lay them out as arrays [row, number]; and where its results go."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from inspect import Parameter, Signature, signature
 from math import prod
 from typing import Any, NamedTuple
@@ -126,22 +125,16 @@ class Form(NamedTuple):
     static: tuple[tuple[str, Any, Any], ...] = ()  # name, kind, value
 
 
-@dataclass(frozen=True)
-class Bound:
-    """A function that takes its numbers by position, whatever their names, and knows its static arguments."""
+def with_form(f: Callable[..., Any], form: Form) -> Callable[..., Any]:
+    """Return a function that takes all numbers by position and calls another as the form says."""
+    static = {name: value for name, _, value in form.static}
 
-    f: Callable[..., Any]
-    form: Form
+    def by_position(*numbers: Any) -> Any:
+        first = len(numbers) - len(form.keywords)
+        return f(*numbers[:first], **dict(zip(form.keywords, numbers[first:], strict=True)), **static)
 
-    def __call__(self, *numbers: Any) -> Any:
-        """Call the function as the form says."""
-        first = len(numbers) - len(self.form.keywords)
-        named = dict(zip(self.form.keywords, numbers[first:], strict=True))
-        return self.f(*numbers[:first], **named, **{name: value for name, _, value in self.form.static})
-
-    @property
-    def __name__(self) -> str:
-        return str(getattr(self.f, "__name__", "the function"))
+    by_position.__name__ = str(getattr(f, "__name__", "the function"))
+    return by_position
 
 
 def signature_of(f: Callable[..., Any]) -> Signature:
@@ -181,13 +174,17 @@ def check_static(f: Callable[..., Any], static: Names) -> tuple[str, ...]:
 
 
 def bind(
-    known: Signature, static: tuple[str, ...], arguments: Sequence[Any], keywords: dict[str, Any]
+    known: Signature | None, static: tuple[str, ...], arguments: Sequence[Any], keywords: dict[str, Any]
 ) -> tuple[Form | None, tuple[Any, ...]]:
     """Return how a function is called, None for numbers by position, and its other arguments by position.
+
+    Without a signature, a function that was loaded takes only what was recorded as it is given.
 
     Raises:
         TypeError: if the function takes no such arguments, or a static one cannot be compared by its hash.
     """
+    if known is None:
+        return Form(tuple(keywords)), (*arguments, *keywords.values())
     bound = known.bind(*arguments, **keywords)
     values = {name: bound.arguments.pop(name) for name in static if name in bound.arguments}
     for name, value in values.items():

@@ -12,6 +12,7 @@ from nodegrad.compiler import backends, saving
 from nodegrad.compiler.arguments import (
     Array,
     Names,
+    bind,
     number_for,
     results_in,
     rows,
@@ -118,7 +119,7 @@ class Compiled(Recorded):
         """
         form = shapes = None
         if keywords or self.static:
-            form, arguments = self._bind(arguments, keywords)
+            form, arguments = bind(self.signature, self.static, arguments, keywords)
         numbers: Any = arguments
         ways = self._of_numbers.get(len(arguments)) if form is None else None
         if ways is None or [*map(type, arguments)].count(float) < len(arguments):
@@ -200,7 +201,7 @@ class Compiled(Recorded):
             raise ValueError("map takes out= for results row by row; with reduce= there are none.")
         form, places = None, set[int]()
         if keywords or self.static or shared or shared == 0:
-            form, arguments = self._bind(arguments, keywords)
+            form, arguments = bind(self.signature, self.static, arguments, keywords)
             names = list(self.signature.parameters) if self.signature else []
             places = shared_places(names, shared, form, len(arguments))
         spec, blocks, count = rows(arguments, places)

@@ -129,7 +129,7 @@ class Recorder:
                     self.other_way = True
                     raise OtherWay
             self._seen.add(node)
-            self.guards.append(Guard(node, answer, calling_line()))
+            self.guards.append(Guard(node, answer, calling_line(2)))  # beyond this method
 
     def check_left(self, results: Sequence[Any]) -> None:
         """Refuse results and branches that depend on what was kept from a turn of a loop."""
@@ -175,9 +175,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=drop_recorders)
 
 
-def calling_line() -> str:
-    """Return the innermost line of the user's that is running, as `file:line`."""
-    frame: Any = sys._getframe(1)
+def calling_line(depth: int = 1) -> str:
+    """Return the innermost line of the user's that is running, as `file:line`, so many calls further out."""
+    frame: Any = sys._getframe(depth)
     while frame.f_back is not None and not _is_users(frame.f_code.co_filename):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

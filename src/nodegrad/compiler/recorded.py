@@ -1,14 +1,14 @@
 """What was recorded of a function: traces by the structure of arguments, printed, counted, saved, pickled."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial, update_wrapper
 from inspect import Signature
 from typing import Any, Self
 
 from nodegrad.compiler import backends, saving
-from nodegrad.compiler.arguments import Bound, Form, Names, bind, check_static, signature_of
+from nodegrad.compiler.arguments import Form, Names, check_static, signature_of, with_form
 from nodegrad.compiler.printing import render
 from nodegrad.compiler.record import named
 from nodegrad.compiler.trace import Trace
@@ -54,20 +54,13 @@ class Recorded:
             self._signature = signature_of(self.f)
         return self._signature
 
-    def _bind(
-        self, arguments: Sequence[Any], keywords: dict[str, Any]
-    ) -> tuple[Form | None, tuple[Any, ...]]:
-        if self.signature is None:
-            return Form(tuple(keywords)), (*arguments, *keywords.values())
-        return bind(self.signature, self.static, arguments, keywords)
-
     def _function(self, form: Form | None) -> Callable[..., Any]:
         if self.f is None:
             raise TypeError(
                 f"{self._name} was loaded or unpickled without its function, so it takes plain numbers only "
                 "and derivatives cannot pass through it. Save or pickle compile(value_and_grad(f)) for them."
             )
-        return self.f if form is None else Bound(self.f, form)
+        return self.f if form is None else with_form(self.f, form)
 
     def _ways(self, spec: Spec) -> Ways:
         """Return the ways for a structure of arguments."""
