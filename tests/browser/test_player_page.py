@@ -610,13 +610,16 @@ def test_another_picture_shows_the_step_and_the_table_follows(open_page, at):
 
 
 @pytest.mark.parametrize("width", [1280, 900, 820, 735, 400, 370])
-def test_a_number_of_any_length_is_whole_in_its_field(open_page, width):
-    leaves = [Value(x) for x in (-0.0003333, -1.235e6, -3.333e-10)]
+def test_a_number_of_any_length_is_whole_in_its_field_beside_a_weight_s_name(open_page, width):
+    numbers = (-0.0003333, -1.235e6, -3.333e-10)
+    leaves = [Value(x, label=f"w[1][6][{at}]") for at, x in enumerate(numbers, 10)]
     browser = open_page(player(ng.sum(leaves)), width)
     fields = "[...document.querySelectorAll('#gradients input')]"
 
     assert run(browser, f"{fields}.map(field => field.value)") == [number(leaf.data) for leaf in leaves]
     assert run(browser, f"{fields}.every(field => field.scrollWidth <= field.clientWidth)")
+    names = "[...document.querySelectorAll('#gradients .name .head')]"
+    assert run(browser, f"{names}.every(head => head.scrollWidth <= head.clientWidth)")
     assert run(browser, NUMBERS_IN_VIEW)
 
 
