@@ -125,7 +125,8 @@ class Recorded:
             ValueError: if the function was not called yet, or with arguments of several structures; if it
                 uses an operation that is Python code; if there is no such language.
         """
-        from nodegrad.compiler.sources.source import describe, source
+        from nodegrad.compiler.sources.function import describe
+        from nodegrad.compiler.sources.source import source
 
         recorded = self._recorded
         if len(recorded) != 1:

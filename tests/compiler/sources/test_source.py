@@ -370,6 +370,27 @@ def test_functions_and_arguments_may_have_any_name(name, tmp_path):
     run_node(tmp_path / "f.mjs")
 
 
+def test_comments_do_not_name_arrays(tmp_path):
+    namespace = {}
+    exec(compile("def f(x):\n    return x if x > 0.0 else -x", "v.py", "exec"), namespace)
+    compiled = ng.compile(namespace["f"])
+    compiled(1.0)
+    (tmp_path / "f.c").write_text(compiled.source("c"))
+    (tmp_path / "f.mjs").write_text(compiled.source("js") + "console.log(f(2));")
+
+    assert "v.py" in compiled.source("c")
+    compile_c(needs_compiler(), tmp_path / "f.c", tmp_path / "f.o", "-c")
+    assert run_node(tmp_path / "f.mjs") == "2\n"
+
+
+def test_tables_may_be_longer_than_the_arguments_of_a_call(tmp_path):
+    count = 70_000  # JavaScript takes 65,535 arguments at most
+    table = spellings.JAVASCRIPT.define_table("double", "numbers", [0.5] * count)
+    (tmp_path / "f.mjs").write_text(f"{table}\nconsole.log(numbers.length);")
+
+    assert run_node(tmp_path / "f.mjs") == f"{count}\n"
+
+
 def test_texts_in_comments_stay_there(tmp_path):
     def f(x):
         """Compute */ #error // ??/ <script>."""
@@ -398,7 +419,7 @@ def test_look_ups_in_tables_are_choices(run):
     assert all(same(numbers, compiled(*row)) for row, (_, numbers) in zip(rows, found, strict=True))
 
 
-WRITTEN = [row for row in ROWS if row in STEPS or row in spellings.C]
+WRITTEN = [row for row in ROWS if row in STEPS or row in spellings.EXPRESSIONS]
 
 
 @settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))

@@ -38,7 +38,7 @@ def assert_same(name, rows):
 
 
 def test_every_row_of_a_fixed_number_of_operands_is_spelled():
-    assert set(SPELLED.values()) <= set(spellings.C) == set(spellings.JAVASCRIPT)
+    assert set(SPELLED.values()) <= set(spellings.EXPRESSIONS)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def in_javascript(tmp_path_factory):
     lines = []
     for name, row in SPELLED.items():
         names = "xyz"[: row.arity]
-        expression = spellings.JAVASCRIPT[row].format(*names)
+        expression = spellings.EXPRESSIONS[row].format(*names)
         lines.append(f"{name}: ({', '.join(names)}) => {expression},")
     body = f"const ROWS = {{{chr(10).join(lines)}}};\n"
     data = {name: [[repr(x) for x in point] for point in points(row)] for name, row in SPELLED.items()}
@@ -60,7 +60,7 @@ for (const [name, rows] of Object.entries({json.dumps(data)}))
 console.log(JSON.stringify(found));
 """
     path = tmp_path_factory.mktemp("rows") / "rows.js"
-    path.write_text(spellings.functions("js", body) + body + main, encoding="utf-8")
+    path.write_text(spellings.JAVASCRIPT.functions(body) + body + main, encoding="utf-8")
     return json.loads(run_node(path))
 
 
@@ -77,11 +77,11 @@ def in_c(request, tmp_path_factory):
         names = "xyz"[: row.arity]
         parameters = ", ".join(f"double {x}" for x in names)
         head = f"double test_{name}({parameters})"
-        parts.append(f"{head};\n{head} {{ return {spellings.C[row].format(*names)}; }}\n")
+        parts.append(f"{head};\n{head} {{ return {spellings.EXPRESSIONS[row].format(*names)}; }}\n")
     body = "".join(parts)
     path = tmp_path_factory.mktemp("rows") / "rows.c"
     includes = "".join(f"#include <{name}.h>\n" for name in ("math", "stdio", "stdlib", "string"))
-    path.write_text(includes + spellings.functions("c", body) + body, encoding="utf-8")
+    path.write_text(includes + spellings.C.functions(body) + body, encoding="utf-8")
     return ctypes.CDLL(
         str(compile_c(request.param, path, path.with_suffix(".so"), "-O2", "-shared", "-fPIC"))
     )
@@ -133,7 +133,7 @@ const show = (x) => (Object.is(x, -0) ? "-0" : String(x));
 console.log(JSON.stringify({ROUNDING!r}.map(([x, places]) => show(round_to(x, places)))));
 """
     path = tmp_path / "round.js"
-    path.write_text(spellings.functions("js", main) + main)
+    path.write_text(spellings.JAVASCRIPT.functions(main) + main)
 
     found = map(parse, json.loads(run_node(path)))
     assert list(map(repr, found)) == [repr(TABLE["round_to"].value(*each)) for each in ROUNDING]
@@ -151,7 +151,7 @@ def test_error_functions_of_javascript_are_within_four_ulp_of_the_truth(tmp_path
     numbers = [n * 0.0371 - 6.5 for n in range(900)]
     main = f"console.log(JSON.stringify({numbers!r}.map((x) => [erf(x), erfc(x)])));\n"
     path = tmp_path / "erf.js"
-    path.write_text(spellings.functions("js", main) + main)
+    path.write_text(spellings.JAVASCRIPT.functions(main) + main)
 
     with mpmath.workdps(40):
         for x, found in zip(numbers, json.loads(run_node(path)), strict=True):

@@ -1,13 +1,15 @@
-"""The ways through a function as one program and a tree of branches over it.
+"""The ways through a function as one program and trees of branches over it.
 
-Ways share what they have in common up to the guard where they part. A node of the tree computes some
-instructions, checks guards that have one recorded answer, and then either returns the results of a way or
-branches on a guard.
+A way is one path that was recorded, with the guards that choose it. Ways share their instructions up to the
+guard where they part:
+
+    compute, ask guards ┬ compute, ask guards ─ results of one way
+                        └ compute, ask guards ─ results of another
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from nodegrad.compiler.passes import open_tables
 from nodegrad.compiler.program import ConstantPool, Operands, Program, Result
@@ -29,36 +31,29 @@ class Way(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A guard: the slot asked, the answer it must give, the line of Python that asked."""
+    """A guard: its slot, the answer it must give, and the line of Python that asked."""
 
     slot: int
     answer: bool
-    line: str = field(compare=False)
+    line: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Node:
-    """One piece of the tree.
+    """A part of a tree.
 
     Attributes:
-        computes: the slots of the instructions computed here, in order.
-        checks: guards that lead nowhere else if they answer otherwise.
-        branch: the guard branched on, if this is not the end of a way; `yes` and `no` go on from it.
+        guards: the guards that are asked here: each must give the recorded answer, but the last one chooses
+            between the two nodes of `sides`, if there are any.
         results: at the end of a way, the slots of its results.
+        sides: the nodes for the recorded and for the other answer.
+        computes: the slots of the instructions to run, in order.
     """
 
-    checks: list[Check] = field(default_factory=list)
-    computes: list[int] = field(default_factory=list)
-    branch: Check | None = None
-    yes: "Node | None" = None
-    no: "Node | None" = None
+    guards: list[Check]
     results: Sequence[int] = ()
-
-    @property
-    def wanted(self) -> list[int]:
-        """The slots that are read here besides the operands of instructions."""
-        branch = [self.branch.slot] if self.branch else []
-        return [*(check.slot for check in self.checks), *branch, *self.results]
+    sides: tuple["Node", ...] = ()
+    computes: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +64,18 @@ class Branches:
     parameters: list[Value]
     trees: list[Node]
 
-    @property
-    def guarded(self) -> bool:
-        """Whether there are numbers that go no way known here."""
-        return len(self.trees) > 1 or any(node.checks for tree in self.trees for node in walk(tree))
-
 
 def merge(ways: Sequence[Way]) -> Branches:
-    """Put ways together: instructions that they share are written once."""
+    """Put ways together. An instruction that several ways share is there once."""
     parameters = list(dict.fromkeys(leaf for way in ways for leaf in way.parameters))
     merged = _Merged(ways[0].program.inputs, parameters)
+    left = [merged.add(way) for way in ways]
+    program = Program(merged.inputs, len(parameters), merged.pool.numbers, merged.ops, merged.operands)
     trees: list[Node] = []
-    for way in ways:
-        outputs = merged.add(way)
-        guards = [
-            Check(*guard) for guard in zip(outputs[way.results :], way.expected, way.lines, strict=True)
-        ]
-        results = outputs[: way.results]
-        if not any(_insert(tree, guards, results) for tree in trees):
-            trees.append(_chain(guards, results))
-    program = Program(
-        merged.inputs, len(parameters), merged.pool.numbers, merged.ops, merged.operands, outputs=()
-    )
-    for tree in trees:
+    while left:
+        tree, left = _tree(left)
         _schedule(program, tree)
+        trees.append(tree)
     return Branches(program, parameters, trees)
 
 
@@ -108,92 +91,67 @@ class _Merged:
         self.operands: list[Operands] = []
         self.known: dict[tuple[Op, Operands], int] = {}
 
-    def add(self, way: Way) -> list[int]:
-        """Add the instructions of a way; return the slots of its outputs."""
+    def add(self, way: Way) -> tuple[list[Check], list[int]]:
+        """Add the instructions of a way; return its guards and the slots of its results."""
         program = open_tables(way.program)
         constants = [self.pool.slot(number) for number in program.constants]
-        leaves = [*range(self.inputs), *(self.place[leaf] for leaf in way.parameters)]
-        place = [*leaves, *[0] * len(program.ops), *reversed(constants)]
-        for slot, (op, operands) in enumerate(
-            zip(program.ops, program.operands, strict=True), program.leaves
-        ):
+        place = [*range(self.inputs), *(self.place[leaf] for leaf in way.parameters)]
+        place += [*[0] * len(program.ops), *reversed(constants)]
+        for at, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
             key = op, tuple([place[each] for each in operands])
-            found = self.known.get(key)
-            if found is None:
-                found = self.known[key] = self.leaves + len(self.ops)
+            found = self.known.setdefault(key, self.leaves + len(self.ops))
+            if found == self.leaves + len(self.ops):
                 self.ops.append(op)
                 self.operands.append(key[1])
-            place[slot] = found
-        return [place[slot] for slot in program.outputs]
+            place[at] = found
+        outputs = [place[slot] for slot in program.outputs]
+        checks = zip(outputs[way.results :], way.expected, way.lines, strict=True)
+        return [Check(*each) for each in checks], outputs[: way.results]
 
 
-def _chain(guards: Iterable[Check], results: Sequence[int]) -> Node:
-    return Node(checks=list(guards), results=results)
+_Ways = list[tuple[list[Check], list[int]]]
 
 
-def _insert(node: Node, guards: list[Check], results: Sequence[int]) -> bool:
-    """Add a way to a tree, if its guards are those of the tree up to where it parts."""
-    while True:
-        shared = next(
-            (at for at, (x, y) in enumerate(zip(node.checks, guards, strict=False)) if x != y),
-            min(len(node.checks), len(guards)),
-        )
-        if shared < len(node.checks):
-            if shared == len(guards) or node.checks[shared].slot != guards[shared].slot:
-                return False
-            _split(node, shared, guards[shared:], results)
-            return True
-        guards = guards[shared:]
-        if node.branch is None or not guards or guards[0].slot != node.branch.slot:
-            return False
-        following = node.yes if guards[0].answer else node.no
-        assert following is not None
-        node, guards = following, guards[1:]
-
-
-def _split(node: Node, at: int, guards: list[Check], results: Sequence[int]) -> None:
-    """Turn a check of a node into a branch, and let a way go on from its other side."""
-    branch = node.checks[at]
-    rest = Node(node.checks[at + 1 :], branch=node.branch, yes=node.yes, no=node.no, results=node.results)
-    other = _chain(guards[1:], results)
-    node.checks, node.branch, node.results = node.checks[:at], branch, ()
-    node.yes, node.no = (rest, other) if branch.answer else (other, rest)
+def _tree(ways: _Ways, start: int = 0) -> tuple[Node, _Ways]:
+    """Return the tree of the first way and of those that part from it later, and the other ways."""
+    guards, results = ways[0]
+    others: _Ways = []
+    for at, asked in enumerate(guards[start:], start):
+        agreeing, parting = _Ways(), _Ways()
+        for way in ways:
+            alike = at < len(way[0]) and way[0][at].slot == asked.slot
+            side = agreeing if alike and way[0][at].answer == asked.answer else parting if alike else others
+            side.append(way)
+        if parting:
+            (first, more), (second, most) = _tree(agreeing, at + 1), _tree(parting, at + 1)
+            return Node(guards[start : at + 1], sides=(first, second)), [*others, *more, *most]
+        ways = agreeing
+    return Node(guards[start:], results), [*others, *ways[1:]]
 
 
 def walk(tree: Node) -> Iterator[Node]:
-    """Yield the nodes of a tree."""
+    """Yield the nodes of a tree, each before those that follow it."""
     todo = [tree]
     while todo:
         node = todo.pop()
         yield node
-        todo += [after for after in (node.no, node.yes) if after is not None]
+        todo += reversed(node.sides)
 
 
 def _schedule(program: Program, tree: Node) -> None:
-    """Give each node the instructions that it needs and no node before it computes."""
-    results: dict[int, list[int]] = {}  # of each loop; they are taken where it is run
-    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
-        if isinstance(op, Result):
-            results.setdefault(operands[0], []).append(slot)
-    todo: list[tuple[Node, Callable[[int], bool]]] = [(tree, lambda slot: False)]
+    """Give each node the instructions that it needs and no node before it runs."""
+    numbered = enumerate(zip(program.ops, program.operands, strict=True), program.leaves)
+    results = [(slot, operands[0]) for slot, (op, operands) in numbered if isinstance(op, Result)]
+    todo: list[tuple[Node, frozenset[int]]] = [(tree, frozenset())]
     while todo:
         node, known = todo.pop()
-        own = _needed(program, node.wanted, known)
-        own.update(slot for loop in own & results.keys() for slot in results[loop])
+        own = set[int]()
+        wanted = [*(check.slot for check in node.guards), *node.results]
+        while wanted:
+            slot = wanted.pop()
+            if slot >= program.leaves and slot not in own and slot not in known:
+                own.add(slot)
+                wanted += program.operands[slot - program.leaves]
+        own.update(slot for slot, loop in results if loop in own)  # all results are taken where a loop runs
         node.computes = sorted(own)
-
-        def known_after(slot: int, own: set[int] = own, known: Any = known) -> bool:
-            return slot in own or known(slot)
-
-        todo += [(after, known_after) for after in (node.no, node.yes) if after is not None]
-
-
-def _needed(program: Program, wanted: Iterable[int], known: Callable[[int], bool]) -> set[int]:
-    found = set[int]()
-    todo = list(wanted)
-    while todo:
-        slot = todo.pop()
-        if slot >= program.leaves and slot not in found and not known(slot):
-            found.add(slot)
-            todo += program.operands[slot - program.leaves]
-    return found
+        todo += [(after, known | own) for after in node.sides]

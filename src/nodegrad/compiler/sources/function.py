@@ -1,12 +1,17 @@
 """A function to be written in another language: its name, its arguments, its ways, an example."""
 
+import inspect
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from json import dumps
 from typing import Any
 
-from nodegrad.compiler.sources.branches import Branches
-from nodegrad.trees import Sparse, container
+from nodegrad.compiler.arguments import Form
+from nodegrad.compiler.program import evaluate
+from nodegrad.compiler.sources.branches import Branches, merge, walk
+from nodegrad.compiler.trace import Trace
+from nodegrad.trees import Sparse, Spec, build, container
 
 __all__ = ()
 
@@ -47,24 +52,70 @@ class Function:
         yield ""
         yield "Written by nodegrad from what was recorded of a function in Python. The numbers are those of"
         yield "nodegrad.compile(f, exact=True), the elementary functions within 4 units in the last place."
-        if self.branches.guarded:
+        guarded = (len(node.guards) > bool(node.sides) for tree in self.branches.trees for node in walk(tree))
+        if len(self.branches.trees) > 1 or any(guarded):
             yield "It branches. The ways that were recorded are here; numbers that go another are reported."
-        for name, tree in self.arguments.items():
-            for path, first, last in spans(tree):
-                yield f"  x[{_span(first, last)}] = {name}{path}"
-        for path, first, last in spans(self.result):
-            yield f"  out[{_span(first, last)}] = result{path}"
+        for array, trees in (("x", self.arguments), ("out", {"result": self.result})):
+            for name, tree in trees.items():
+                for path, (first, last) in _spans(tree, name):
+                    yield f"  {array}[{first}{f'..{last}' * (last > first)}] = {path}"
+
+
+def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function:
+    """Return what is needed to write a function, of which these ways were recorded.
+
+    Raises:
+        ValueError: if ways return different structures.
+    """
+    first = traces[0]
+    if any(trace.spec != first.spec for trace in traces):
+        raise ValueError(f"source: {name} returns different structures for different arguments.")
+    given = build(spec, range(first.program.inputs))
+    numbers = [leaf._data for leaf in first.parameters]
+    example = first.example or [0.0] * first.program.inputs
+    results = evaluate(first.program, example, numbers)
+    branches = merge(traces)
+    return Function(
+        name=re.sub(r"\W", "_", name, flags=re.ASCII) if name.isidentifier() else "f",
+        says=(inspect.getdoc(f) or "").partition("\n")[0],
+        arguments=dict(zip(_argument_names(f, spec[1], len(given)), map(_plain, given), strict=True)),
+        result=_plain(build(first.spec, range(first.results))),
+        results=first.results,
+        branches=branches,
+        parameters=[leaf._data for leaf in branches.parameters],
+        example=(example, results[: first.results]),
+    )
+
+
+def _argument_names(f: Any, form: Form | None, count: int) -> list[str]:
+    """Return the names of the arguments of a function, or a0, a1 and so on where it has none."""
+    form = form or Form()
+    count -= len(form.keywords)
+    try:
+        known = list(inspect.signature(f).parameters.values()) if f is not None else []
+    except (TypeError, ValueError):
+        known = []
+    apart = {*form.keywords, *[name for name, _, _ in form.static]}
+    names = [
+        x.name
+        for x in known
+        if x.kind in (x.POSITIONAL_ONLY, x.POSITIONAL_OR_KEYWORD) and x.name not in apart
+    ]
+    return [*names[:count], *[f"a{at}" for at in range(len(names), count)], *form.keywords]
+
+
+def unused(name: str, code: str) -> str:
+    """Return a name with as many _ behind it as it takes to be none that a code uses."""
+    while re.search(rf"\b{name}\b", code):
+        name += "_"
+    return name
 
 
 def _many(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def _span(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first}..{last}"
-
-
-def plain(tree: Any) -> Any:
+def _plain(tree: Any) -> Any:
     """Return a structure as lists and dicts with names: what JavaScript has.
 
     Raises:
@@ -75,7 +126,7 @@ def plain(tree: Any) -> Any:
     found = container(tree.tolist() if hasattr(tree, "tolist") else tree)
     assert found is not None, "a place is an int"
     form, entries = found
-    parts = [plain(entry) for entry in entries]
+    parts = [_plain(entry) for entry in entries]
     if isinstance(tree, dict):
         form = [str(key) for key in tree]
     elif form is None or isinstance(tree, list | tuple | Sparse):
@@ -85,13 +136,6 @@ def plain(tree: Any) -> Any:
     return dict(zip(form, parts, strict=True))
 
 
-def leaves(tree: Any) -> list[int]:
-    """List the places in a plain structure."""
-    if isinstance(tree, int):
-        return [tree]
-    return [place for part in (tree.values() if isinstance(tree, dict) else tree) for place in leaves(part)]
-
-
 def reached(tree: Any) -> list[tuple[str, Any]]:
     """List the parts of a plain container, each with how it is reached."""
     if isinstance(tree, dict):
@@ -99,22 +143,27 @@ def reached(tree: Any) -> list[tuple[str, Any]]:
     return [(f"[{at}]", part) for at, part in enumerate(tree)]
 
 
-def shape(tree: Any) -> tuple[int, ...]:
-    """Return the shape of a plain structure that is a regular array; () for a number and all else."""
-    if not isinstance(tree, list) or not tree:
+def shape(tree: Any) -> tuple[int, ...] | None:
+    """Return the shape of a plain structure that is a regular array, () for a number, None for all else."""
+    if isinstance(tree, int):
         return ()
-    shapes = {shape(part) if isinstance(part, list) else isinstance(part, int) for part in tree}
-    inner = shapes.pop()
-    if shapes or not inner:
-        return ()
-    return (len(tree), *(inner if isinstance(inner, tuple) else ()))
+    shapes = {shape(part) for part in tree} if isinstance(tree, list) else set()
+    inner = shapes.pop() if len(shapes) == 1 else None
+    return None if inner is None else (len(tree), *inner)
 
 
-def spans(tree: Any, path: str = "") -> Iterator[tuple[str, int, int]]:
-    """Yield the parts of a plain structure that are numbers or arrays: path, first place, last place."""
-    if isinstance(tree, int) or shape(tree):
-        places = leaves(tree)
-        yield path, places[0], places[-1]
+def span(tree: Any) -> tuple[int, int]:
+    """Return the first and the last place in a number or a regular array."""
+    first = last = tree
+    while isinstance(first, list):
+        first, last = first[0], last[-1]
+    return first, last
+
+
+def _spans(tree: Any, path: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield how each number or regular array of a plain structure is reached, and its places."""
+    if shape(tree) is not None:
+        yield path, span(tree)
         return
     for name, part in reached(tree):
-        yield from spans(part, f"{path}{name}")
+        yield from _spans(part, f"{path}{name}")

@@ -37,6 +37,58 @@ function round_to(x, places) {
   return copysign(Number(`${exact.slice(0, digits)}e${exponent - digits + 1}`), x);
 }
 
+const INFINITY = Infinity;
+
+const NAN = NaN;
+
+const fabs = Math.abs;
+
+const floor = Math.floor;
+
+const ceil = Math.ceil;
+
+const trunc = Math.trunc;
+
+const sqrt = Math.sqrt;
+
+const exp = Math.exp;
+
+const expm1 = Math.expm1;
+
+const log = Math.log;
+
+const log2 = Math.log2;
+
+const log10 = Math.log10;
+
+const log1p = Math.log1p;
+
+const sin = Math.sin;
+
+const cos = Math.cos;
+
+const tan = Math.tan;
+
+const asin = Math.asin;
+
+const acos = Math.acos;
+
+const atan = Math.atan;
+
+const atan2 = Math.atan2;
+
+const sinh = Math.sinh;
+
+const cosh = Math.cosh;
+
+const tanh = Math.tanh;
+
+const asinh = Math.asinh;
+
+const acosh = Math.acosh;
+
+const atanh = Math.atanh;
+
 function exp2(x) {
   return Math.pow(2, x);
 }

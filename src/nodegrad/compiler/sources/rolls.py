@@ -1,8 +1,9 @@
-"""Repeated instructions rolled into loops: a vector program as blocks, each run a number of times.
+"""Instructions that repeat rolled into loops: a vector program as blocks that run a number of times.
 
-A block is a list of instructions that is repeated `turns` times. What an instruction reads and writes is an
-array of cells, [turn, element] or [turn, element, term]. A cell is a number that is computed once: leaves
-first, then results in order; `~cell` is a constant.
+The numbers of a function are *cells*: inputs, leaves closed over, constants, then every result in order, each
+computed once. Two hundred steps of an integrator are one block of 200 turns:
+
+    y1 = y0 + h*f(y0); y2 = y1 + h*f(y1); ...    →    for k < 200: v[k + 1] = v[k] + h*f(v[k])
 """
 
 from bisect import bisect_right
@@ -14,36 +15,42 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.slots import affine
-from nodegrad.compiler.vector import Group, Turns, VectorProgram, scalars
+from nodegrad.compiler.vector import Item, Straight, Turns, VectorProgram, scalars
 from nodegrad.ops import Op
 
 __all__ = ()
 
 Cells = np.ndarray[Any, np.dtype[np.int64]]
 
+LONGEST = 50  # instructions of a block that runs once
 _PERIODS = 32  # how many periods are tried
-_WINDOW = 3  # instructions that must be alike for a period to be looked at
-LONGEST = 400  # instructions of a block that is not a loop
+_WINDOW = 3  # instructions that must be alike for a period to be tried
 _WORTH = 12  # instructions that a loop must save
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Instruction:
-    """An operation on elements, a contraction, or a loop instruction, over all turns of its block."""
+    """An operation on elements, a contraction, or a loop, over all turns of its block.
+
+    Attributes:
+        op: what is computed.
+        result: the cells it writes, [turn, element].
+        reads: the cells of each operand, [turn, element] or [turn, element, term]; if a contraction adds onto
+            something, that comes last.
+        terms: how many terms a contraction has; 0 for all else.
+        uses: how often its result is read as a local variable.
+        text: the variable or expression that stands for its result; None if that lies in an array.
+    """
 
     op: Op
     result: Cells
-    operands: tuple[Cells, ...]
+    reads: tuple[Cells, ...]
     terms: int = 0
-    first: Cells | None = None
-
-    @property
-    def reads(self) -> tuple[Cells, ...]:
-        """Every operand, the one that a contraction is added onto included."""
-        return self.operands if self.first is None else (*self.operands, self.first)
+    uses: int = 0
+    text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Block:
     """Instructions that run in order, `turns` times."""
 
@@ -52,68 +59,54 @@ class Block:
 
 
 def roll(
-    program: VectorProgram, cells: Cells, next_cell: int, bounds: Sequence[int]
-) -> tuple[list[Block], Cells]:
-    """Turn a vector program without parameters into blocks; return the cells of its outputs, too.
+    program: VectorProgram, spaces: tuple[Cells, Cells], bounds: Sequence[int], start: int
+) -> list[Block]:
+    """Turn a vector program into blocks.
 
     Args:
-        program: what to roll.
-        cells: the cell of each input.
-        next_cell: the first cell that is free.
-        bounds: where the cells of another array begin; a loop reads from one array what it reads at a place.
+        program: a vector program without parameters.
+        spaces: the cells of all varying and of all uniform slots; those of results are filled in.
+        bounds: the first cells of inputs, leaves closed over, constants and results. An operand reads one of
+            these in all turns of a loop.
+        start: the first free cell.
     """
-    assert not program.parameters
-    uniform = np.concatenate([~np.arange(len(program.constants)), np.zeros(program.uniform, np.int64)])
-    varying = np.concatenate([cells, np.zeros(program.varying - len(cells), np.int64)])
     found: list[Instruction] = []
-    for target, items in ((uniform, program.prologue), (varying, program.body)):
+    for space, items in ((spaces[1], program.prologue), (spaces[0], program.body)):
         for item in items:
-            for start, instruction in _instructions(item, varying, uniform):
-                count = instruction.result.shape[1]
-                instruction.result[:] = np.arange(next_cell, next_cell + count)
-                target[start : start + count] = instruction.result[0]
-                next_cell += count
-                found.append(instruction)
-    return list(_blocks(found, bounds)), varying[program.outputs]
+            for slot, each in _instructions(item, spaces):
+                size = each.result.size
+                each.result[:] = space[slot : slot + size] = np.arange(start, start + size)
+                start += size
+                found.append(each)
+    return list(_blocks(found, bounds))
 
 
-def _instructions(item: Any, varying: Cells, uniform: Cells) -> Iterator[tuple[int, Instruction]]:
-    """Yield the instructions of an item and the slots they write to; their results are not numbered yet."""
-    if type(item) is Turns:
-        reads = [(uniform if index.uniform else varying)[index.slots][None] for index in item.reads]
-        yield item.start, Instruction(item.loop, np.empty((1, item.size), np.int64), tuple(reads))
+def _instructions(item: Item, spaces: tuple[Cells, Cells]) -> Iterator[tuple[int, Instruction]]:
+    """Yield each instruction of an item with the first slot it writes; its result has no cells yet."""
+    varying, uniform = spaces
+    if isinstance(item, Straight):
+        for op, slot, slots in scalars(item):
+            reads = tuple([np.array([[uniform[~s] if s < 0 else varying[s]]], np.int64) for s in slots])
+            yield slot, Instruction(op, np.empty((1, 1), np.int64), reads)
         return
-    if type(item) is Group:
-        reads = [(uniform if index.uniform else varying)[index.slots][None] for index in item.reads]
-        first = reads.pop() if item.first is not None else None
-        result = np.empty((1, item.count), np.int64)
-        yield item.start, Instruction(item.op, result, tuple(reads), item.terms, first)
-        return
-    for op, start, slots in scalars(item):
-        operands = tuple(np.array([[uniform[~s] if s < 0 else varying[s]]], np.int64) for s in slots)
-        yield start, Instruction(op, np.empty((1, 1), np.int64), operands)
+    reads = tuple([(uniform if index.uniform else varying)[index.slots][None] for index in item.reads])
+    op, terms = (item.loop, 0) if isinstance(item, Turns) else (item.op, item.terms)
+    yield item.start, Instruction(op, np.empty((1, item.size), np.int64), reads, terms)
 
 
 def _blocks(instructions: list[Instruction], bounds: Sequence[int]) -> Iterator[Block]:
-    """Yield loops where the same instructions come again and again, and what stands between them."""
+    """Yield a loop wherever instructions repeat, and in between blocks that run once."""
     numbers: dict[Any, int] = {}
     kinds = np.array([numbers.setdefault(_kind(each, bounds), len(numbers)) for each in instructions])
-    place = pending = 0
-    repeats = _repeats(kinds)
-    while place < len(kinds):
-        period, turns = repeats(place)
-        if not period:
-            place += 1
-            continue
-        yield from _straight(instructions[pending:place])
-        stop = place + period * turns
-        rows = [instructions[place + at : stop : period] for at in range(period)]
-        if turns > 3 and _irregular(rows, 1) < _irregular(rows, 0):
-            yield from _straight([row.pop(0) for row in rows])
-            turns -= 1
+    done = 0
+    for place, period, turns in _repeats(kinds):
+        rows = [instructions[place + at : place + turns * period : period] for at in range(period)]
+        if turns > 3 and _irregular(rows, 1) < _irregular(rows, 0):  # the first turn reads from elsewhere
+            rows, turns, place = [row[1:] for row in rows], turns - 1, place + period
+        yield from _straight(instructions[done:place])
         yield Block(turns, list(map(_stacked, rows)))
-        place = pending = stop
-    yield from _straight(instructions[pending:])
+        done = place + turns * period
+    yield from _straight(instructions[done:])
 
 
 def _straight(instructions: list[Instruction]) -> Iterator[Block]:
@@ -123,56 +116,48 @@ def _straight(instructions: list[Instruction]) -> Iterator[Block]:
 
 def _kind(instruction: Instruction, bounds: Sequence[int]) -> Any:
     """Return what instructions have in common that can be turns of one loop."""
-    shapes = [
+    reads = [
         (bisect_right(bounds, cells.flat[0]), cells.size == 1 or (cells - cells.flat[0]).tobytes())
         for cells in instruction.reads
     ]
-    first = instruction.first is not None
-    return instruction.op, instruction.result.shape[1], instruction.terms, first, tuple(shapes)
+    return instruction.op, instruction.result.size, instruction.terms, tuple(reads)
 
 
-def _repeats(kinds: Any) -> Any:
-    """Return the function from a place to the (period, turns) of the loop that saves most there, or zeros."""
+def _repeats(kinds: Any) -> Iterator[tuple[int, int, int]]:
+    """Yield (place, period, turns) of each loop, in order: at each place the one that saves most."""
     last: dict[bytes, int] = {}
     distances = Counter[int]()
     for place in range(len(kinds) - _WINDOW):
-        key = kinds[place : place + _WINDOW].tobytes()
-        if key in last:
-            distances[place - last[key]] += 1
-        last[key] = place
-    alike = {}
-    for period, _ in distances.most_common(_PERIODS):
-        same = np.append(kinds[:-period] == kinds[period:], False)
-        ends = np.flatnonzero(~same)
-        alike[period] = ends[np.searchsorted(ends, np.arange(len(same)))] - np.arange(len(same))
-
-    def repeats(place: int) -> tuple[int, int]:
-        best, saved = (0, 0), _WORTH - 1
-        for period, lengths in alike.items():
-            again = int(lengths[place]) // period if place < len(lengths) else 0
-            if again > 1 and again * period > saved:
-                best, saved = (period, again + 1), again * period
-        return best
-
-    return repeats
+        window = kinds[place : place + _WINDOW].tobytes()
+        distances[place - last.get(window, place)] += 1
+        last[window] = place
+    del distances[0]
+    periods = [period for period, _ in distances.most_common(_PERIODS)]
+    saved = np.zeros((len(periods) + 1, len(kinds)), np.int64)
+    for row, period in zip(saved, periods, strict=False):
+        ends = np.append(np.flatnonzero(kinds[:-period] != kinds[period:]), len(kinds) - period)
+        places = np.arange(ends[-1] + 1)
+        again = (ends[np.searchsorted(ends, places)] - places) // period
+        row[: len(again)] = again * period * (again > 1)
+    best = saved.argmax(axis=0)
+    place = 0
+    for start in np.flatnonzero(saved.max(axis=0) >= _WORTH).tolist():
+        if start >= place:
+            period = periods[best[start]]
+            turns = int(saved[best[start], start]) // period + 1
+            yield start, period, turns
+            place = start + period * turns
 
 
 def _irregular(rows: Sequence[Sequence[Instruction]], start: int) -> int:
     """Count the operands that are not read at even steps from turn `start` on."""
-    count = 0
-    for row in rows:
-        for cells in zip(*([each.flat[0] for each in turn.reads] for turn in row[start:]), strict=True):
-            count += affine(np.array(cells)) is None
-    return count
+    firsts = [
+        zip(*([cells.flat[0] for cells in each.reads] for each in row[start:]), strict=True) for row in rows
+    ]
+    return sum(affine(np.array(cells)) is None for row in firsts for cells in row)
 
 
 def _stacked(turns: Sequence[Instruction]) -> Instruction:
-    """Put an instruction of a loop together from its turns."""
-    one = turns[0]
-    operands = tuple(np.concatenate(cells) for cells in zip(*(turn.operands for turn in turns), strict=True))
-    first = (
-        None
-        if one.first is None
-        else np.concatenate([turn.first for turn in turns if turn.first is not None])
-    )
-    return Instruction(one.op, np.concatenate([turn.result for turn in turns]), operands, one.terms, first)
+    """Make one instruction of a loop from those of its turns."""
+    reads = tuple([np.concatenate(cells) for cells in zip(*(each.reads for each in turns), strict=True)])
+    return Instruction(turns[0].op, np.concatenate([each.result for each in turns]), reads, turns[0].terms)

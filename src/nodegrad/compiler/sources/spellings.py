@@ -1,15 +1,20 @@
-"""How each row is written in C99 and in JavaScript: derived from the compiler's table of spellings.
+"""How operations are written in C99 and JavaScript, and what differs between the two languages.
 
-`C` and `JAVASCRIPT` hold an expression for each operation of a fixed number of operands, with a pair of
-braces per operand, in order. An operand must be a name, a number or in parentheses. `functions` returns the
-functions that such expressions call and the language lacks.
+An expression is the same in both. It has a pair of braces for each operand, in order: `{} + {}`, `exp({})`.
+An operand must be a name, a number, a call or in parentheses. All expressions come from the compiler's table
+of spellings. A formula there becomes a function here:
+
+    m.where(x <= 0.0, 0.0, x)    →    static double row_relu(double x) { return (x <= 0.0) ? 0.0 : x; }
+
+The functions that they call are those of C's library; libm.js has them for JavaScript.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib import resources
-from math import inf
+from textwrap import fill, indent
 from typing import Any
 
 from nodegrad import ops
@@ -19,145 +24,171 @@ from nodegrad.ops import Op
 __all__ = ()
 
 _SHOWN = 8  # numbers of an example
-_FOLDER = resources.files("nodegrad.compiler") / "sources"
-_LIBRARY = {language: (_FOLDER / f"libm.{language}").read_text(encoding="utf-8") for language in ("c", "js")}
+_SAME = ("identity", "stop_gradient", "copy")  # what gives its operand
 
 
-def number(x: float, language: str) -> str:
+@dataclass(frozen=True, eq=False)
+class Language:
+    """What differs between the languages, as templates.
+
+    Attributes:
+        name: the name of the language in `Compiled.source`, and the ending of its files.
+        loop: the head of a loop, of a variable and the number of turns.
+        constant: a local variable that keeps its number; `variable`: one that changes; `room`: an array.
+        table: a constant array, of its kind ("int" or "double"), its name, its length and its numbers.
+        function: a function, of the kind of its result, its name, its parameters (`names`, and `declared` for
+            C) and its body.
+        brackets: how an example lists numbers.
+    """
+
+    name: str
+    loop: str
+    constant: str
+    variable: str
+    room: str
+    table: str
+    function: str
+    brackets: str
+
+    def define_table(self, kind: str, name: str, numbers: Sequence[float]) -> str:
+        """Write an array of numbers."""
+        texts = ", ".join([str(x) if isinstance(x, int) else number(x) for x in numbers])
+        listed = fill(texts, 110, initial_indent="    ", subsequent_indent="    ")
+        array = {"int": "Int32Array", "double": "Float64Array"}[kind]
+        return self.table.format(kind=kind, array=array, name=name, size=len(numbers), numbers=listed)
+
+    def define(self, kind: str, name: str, parameters: Mapping[str, str], lines: Sequence[str]) -> str:
+        """Write a function; the parameters are names with their declarations in C."""
+        declared = ", ".join(parameters.values()) or "void"
+        body = indent("\n".join(lines), "    ")
+        return self.function.format(
+            kind=kind, name=name, names=", ".join(parameters), declared=declared, body=body
+        )
+
+    def example(self, numbers: Sequence[float]) -> str:
+        """Write the first numbers of an array."""
+        shown = [*map(number, numbers[:_SHOWN]), *["..."] * (len(numbers) > _SHOWN)]
+        return self.brackets.format(", ".join(shown))
+
+    def functions(self, code: str) -> str:
+        """Return the functions that a code calls and the language lacks."""
+        wanted = set[str]()
+        todo = [code]
+        while todo:
+            new = self._known.keys() & set(re.findall(r"\w+", todo.pop())) - wanted
+            wanted |= new
+            todo += [self._known[name] for name in new]
+        return "\n".join([text for name, text in self._known.items() if name in wanted])
+
+    @cached_property
+    def _known(self) -> dict[str, str]:
+        """The functions of libm.c or libm.js, and those that formulas stand for, by their names."""
+        file = resources.files("nodegrad.compiler") / "sources" / f"libm.{self.name}"
+        blocks = file.read_text(encoding="utf-8").split("\n\n")[1:]
+        head = re.compile(r"^(?:const|function|static double) (\w+)", re.MULTILINE)
+        found = {match[1]: block.strip() + "\n" for block in blocks if (match := head.search(block))}
+        rows = [op for op in SPELLINGS if EXPRESSIONS.get(op, "").startswith("row_")]
+        return found | {f"row_{op.name}": self._row(op) for op in rows}
+
+    def _row(self, op: Op) -> str:
+        """Write the function that a formula of the table of spellings stands for."""
+        formula, calls = SPELLINGS[op].formula, _Calls(self)
+        assert formula is not None
+        names = "xyz"[: op.arity]
+        text = _text(formula(calls, *map(_Term, names)))
+        lines = [*calls.lines, f"return {text[1:-1] if text.startswith('(') else text};"]
+        return self.define("double", f"row_{op.name}", {name: f"double {name}" for name in names}, lines)
+
+
+def number(x: float) -> str:
     """Write a number; a negative one in parentheses."""
-    if x != x or x in (inf, -inf):
-        name = ("NAN", "INFINITY") if language == "c" else ("NaN", "Infinity")
-        text = name[x == x]
-        return f"(-{text})" if x < 0 else text
-    return f"({x!r})" if str(x).startswith("-") else repr(x)
+    text = repr(x).replace("inf", "INFINITY").replace("nan", "NAN")
+    return f"({text})" if text.startswith("-") else text
 
 
-def listed(numbers: Sequence[float], language: str) -> str:
-    """Write the first numbers of an array, in the brackets of the language."""
-    shown = ", ".join([number(x, language) for x in numbers[:_SHOWN]]) + ", ..." * (len(numbers) > _SHOWN)
-    return f"{{{shown}}}" if language == "c" else f"[{shown}]"
+def _expression(op: Op) -> str:
+    row, braces = SPELLINGS[op], ", ".join(["{}"] * (op.arity or 0))
+    if row.formula is not None:
+        return "{}" if op.name in _SAME else f"row_{op.name}({braces})"
+    if row.c.isidentifier():
+        return f"{row.c}({braces})"
+    if op.arity == 1:
+        return f"{row.c}{{}}"
+    return f"{{}} {row.c} {{}}" if row.c in "+-*/" else f"({{}} {row.c} {{}} ? 1.0 : 0.0)"
 
 
-def _function(name: str, language: str) -> str:
-    """Return what a language calls a function of C's library."""
-    if language == "c" or f"function {name}(" in _LIBRARY["js"]:
-        return name
-    return "Math.abs" if name == "fabs" else f"Math.{name}"
+# The expression for each operation of a fixed number of operands.
+EXPRESSIONS = {op: _expression(op) for op in SPELLINGS if op.arity is not None}
+EXPRESSIONS[ops.round_to] = "round_to({}, {})"  # Python code elsewhere; both languages have it here
 
 
-class _Term:
-    """An operand of a formula as text: what is computed with it becomes longer text."""
+class _Term(str):
+    """An operand of a formula; what is computed with it becomes longer text."""
 
-    def __init__(self, writer: "_Writer", text: str) -> None:
-        self.writer, self.text = writer, text
+    __slots__ = ()
 
     def __neg__(self) -> "_Term":
-        return _Term(self.writer, f"(-{self.text})")
+        return _Term(f"(-{self})")
 
-    def __hash__(self) -> int:
-        return hash(self.text)
+
+def _text(x: Any) -> str:
+    return x if isinstance(x, str) else number(float(x))
 
 
 def _operator(symbol: str, turned: bool) -> Callable[[_Term, Any], _Term]:
     def method(self: _Term, other: Any) -> _Term:
-        x, y = self.text, self.writer.text(other)
-        return _Term(self.writer, f"({y} {symbol} {x})" if turned else f"({x} {symbol} {y})")
+        x, y = (_text(other), self) if turned else (self, _text(other))
+        return _Term(f"({x!s} {symbol} {y!s})")
 
     return method
 
 
 _NAMES = ["add", "sub", "mul", "truediv", "lt", "le", "gt", "ge", "eq", "ne", "or", "and", "xor"]
 _SYMBOLS = ["+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=", "||", "&&", "!="]
-_OPERATORS = dict(zip(_NAMES, _SYMBOLS, strict=True))
-for _name, _symbol in _OPERATORS.items():
+for _name, _symbol in zip(_NAMES, _SYMBOLS, strict=True):
     setattr(_Term, f"__{_name}__", _operator(_symbol, False))
-    if _symbol in "+-*/":
-        setattr(_Term, f"__r{_name}__", _operator(_symbol, True))
+    setattr(_Term, f"__r{_name}__", _operator(_symbol, True))
 
 
-class _Writer:
-    """The `m` of a formula: writes the function of a row. A call of the library is made once and named."""
+class _Calls:
+    """The `m` of a formula. It names what a function of the library returns, so that it is called once."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: Language) -> None:
         self.language = language
         self.lines: list[str] = []
 
-    def text(self, it: Any) -> str:
-        return it.text if isinstance(it, _Term) else number(float(it), self.language)
-
     def where(self, mask: _Term, x: Any, y: Any) -> _Term:
-        return _Term(self, f"({mask.text} ? {self.text(x)} : {self.text(y)})")
+        return _Term(f"({mask} ? {_text(x)} : {_text(y)})")
 
     def __getattr__(self, name: str) -> Callable[..., _Term]:
         return partial(self.call, name)
 
     def call(self, name: str, *operands: Any) -> _Term:
-        called = f"{_function(name, self.language)}({', '.join(map(self.text, operands))})"
+        called = _Term(f"{name}({', '.join(map(_text, operands))})")
         if name in ("fabs", "copysign"):
-            return _Term(self, called)
-        local = f"{name}_{len(self.lines) + 1}"
-        self.lines.append(f"const {'double ' * (self.language == 'c')}{local} = {called};")
-        return _Term(self, local)
+            return called
+        local = _Term(f"{name}_{len(self.lines) + 1}")
+        self.lines.append(self.language.constant.format(local, called))
+        return local
 
 
-def _written(op: Op, language: str) -> str:
-    """Write the function that a formula stands for."""
-    row = SPELLINGS[op]
-    writer = _Writer(language)
-    names = [f"{letter}" for letter in "xyz"[: op.arity]]
-    assert row.formula is not None
-    result = row.formula(writer, *[_Term(writer, name) for name in names])
-    text = writer.text(result)
-    lines = [*writer.lines, f"return {text[1:-1] if text.startswith('(') else text};"]
-    if language == "c":
-        head = f"static double row_{op.name}({', '.join(f'double {name}' for name in names)})\n{{"
-    else:
-        head = f"function row_{op.name}({', '.join(names)}) {{"
-    return "\n".join([head, *[f"    {line}" for line in lines], "}\n"])
-
-
-def _expression(op: Op, language: str) -> str:
-    """Return the expression that an operation is written as."""
-    row = SPELLINGS[op]
-    braces = ", ".join(["{}"] * (op.arity or 0))
-    if row.formula is not None:
-        return "{}" if op.name in _SAME else f"row_{op.name}({braces})"
-    if row.c.isidentifier():
-        return f"{_function(row.c, language)}({braces})"
-    if op.arity == 1:
-        return f"{row.c}{{}}"
-    infix = f"{{}} {row.c} {{}}"
-    return infix if row.c in "+-*/" else f"(double)({infix})" if language == "c" else f"+({infix})"
-
-
-_SAME = ("identity", "stop_gradient", "copy")
-_SPELLED = [op for op in SPELLINGS if op.arity is not None]
-_ROUND_TO = {ops.round_to: "round_to({}, {})"}  # Python elsewhere; both libraries here have it
-C: dict[Op, str] = {op: _expression(op, "c") for op in _SPELLED} | _ROUND_TO
-JAVASCRIPT: dict[Op, str] = {op: _expression(op, "js") for op in _SPELLED} | _ROUND_TO
-
-
-def functions(language: str, code: str) -> str:
-    """Return the functions of a language ("c" or "js") that a code calls and the language lacks."""
-    blocks = _blocks(language)
-    wanted = set[str]()
-    todo = [code]
-    while todo:
-        for name in re.findall(r"\w+", todo.pop()):
-            if name in blocks and name not in wanted:
-                wanted.add(name)
-                todo.append(blocks[name])
-    return "\n".join(text for name, text in blocks.items() if name in wanted)
-
-
-@cache
-def _blocks(language: str) -> dict[str, str]:
-    """Return what can be taken along: each name, and the text of its function with the comment above it."""
-    found = {}
-    for block in _LIBRARY[language].split("\n\n")[1:]:
-        (name,) = re.findall(r"^(?:const|function|static double) (\w+)", block, re.MULTILINE)[:1]
-        found[name] = block.strip() + "\n"
-    for op, row in SPELLINGS.items():
-        if row.formula is not None and op.name not in _SAME:
-            found[f"row_{op.name}"] = _written(op, language)
-    return found
+C = Language(
+    name="c",
+    loop="for (int {0} = 0; {0} < {1}; {0}++)",
+    constant="const double {} = {};",
+    variable="double {} = {};",
+    room="double {}[{}];",
+    table="static const {kind} {name}[{size}] = {{\n{numbers}\n}};",
+    function="static {kind} {name}({declared})\n{{\n{body}\n}}\n",
+    brackets="{{{}}}",
+)
+JAVASCRIPT = Language(
+    name="js",
+    loop="for (let {0} = 0; {0} < {1}; {0}++)",
+    constant="const {} = {};",
+    variable="let {} = {};",
+    room="const {} = new Float64Array({});",
+    table="const {name} = new {array}([\n{numbers}\n]);",  # a call would take 65,535 numbers at most
+    function="function {name}({names}) {{\n{body}\n}}\n",
+    brackets="[{}]",
+)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.compiler.sources.spellings import JAVASCRIPT, functions
+from nodegrad.compiler.sources.spellings import EXPRESSIONS, JAVASCRIPT
 from nodegrad.ops import Op
 from nodegrad.show.explaining.chain_rule import local_derivative
 from nodegrad.show.explaining.formula import ATOM, TEXT, Formula, Style, write
@@ -36,7 +36,7 @@ SCRIPT = Style(
     function="{}({})".format,
     brackets=("(", ")"),
     terms=2**62,
-    patterns={op.name: (text, (ATOM,) * text.count("{}")) for op, text in JAVASCRIPT.items()},
+    patterns={op.name: (text, (ATOM,) * text.count("{}")) for op, text in EXPRESSIONS.items()},
 )
 # What an operation looks like on {0}, {1} ...; what stands in (? ?) gets brackets if it begins with a minus.
 PATTERN = replace(TEXT, number=lambda x: f"{{{int(-x) - 1}}}", brackets=("(?", "?)"))
@@ -71,7 +71,7 @@ class Row:
 
     def computes(self, vertex: Vertex) -> bool:
         """Return whether the formulas give what the operation itself gave at a vertex."""
-        if self.op in JAVASCRIPT or self.op in ANY_NUMBER:
+        if self.op in EXPRESSIONS or self.op in ANY_NUMBER:
             return True
         numbers = {f"x[{at}]": operand.data for at, operand in enumerate(vertex.operands)}
         numbers["out"] = vertex.data
@@ -102,7 +102,7 @@ def _spelled(formula: Formula | float) -> Formula | float:
     if not isinstance(formula, Formula) or formula.op is None:
         return formula
     operands = tuple(map(_spelled, formula.operands))
-    if formula.op in JAVASCRIPT or formula.op in ANY_NUMBER:
+    if formula.op in EXPRESSIONS or formula.op in ANY_NUMBER:
         return Formula(formula.name, formula.op, operands)
     value: Any = formula.op.value
     own = formula.op.composed or value.__wrapped__  # as `custom` keeps a function over floats
@@ -125,4 +125,4 @@ def _near(x: float, y: float) -> bool:
 def script(rows: Iterable[Row]) -> str:
     """Write rows as an array of JavaScript, with the functions that they call and the language lacks."""
     array = ",\n".join(row.script for row in rows)
-    return f"{functions('js', array)}\nconst ROWS = [\n{array}\n];\n"
+    return f"{JAVASCRIPT.functions(array)}\nconst ROWS = [\n{array}\n];\n"
