@@ -1,11 +1,13 @@
 """Arguments of compiled functions: keywords, defaults, static and shared ones."""
 
 import collections
+import dataclasses
 import functools
 import math
 import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -287,3 +289,63 @@ def test_arguments_that_are_not_numbers_are_refused_with_the_remedy(x):
 def test_bad_use_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+class Named(NamedTuple):
+    content: object
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    name: str
+    factor: float = dataclasses.field(compare=False)
+
+
+class SameName:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __eq__(self, other):
+        return isinstance(other, SameName)
+
+    def __hash__(self):
+        return 1
+
+    @functools.partial(ng.compile, static="self")
+    def times(self, x):
+        return x * self.factor
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (Named(1), Named(True), Named(1.0)),
+        (Named(0.0), Named(-0.0)),
+        ((0.0, (1,)), (-0.0, (1,)), (0.0, (True,))),
+        (Setting("a", 2.0), Setting("a", 3.0)),
+        (SameName(2.0), SameName(3.0)),
+        (Named(SameName(2.0)), Named(SameName(3.0))),
+    ],
+)
+def test_static_arguments_that_compare_equal_are_told_apart(values):
+    seen = []
+    compiled = ng.compile(lambda x, n: seen.append(n) or x, static="n")
+    for value in values:
+        compiled(1.0, value)
+
+    assert all(any(each is value for each in seen) for value in values)
+
+
+def test_a_static_data_class_made_anew_is_not_recorded_again():
+    seen = []
+    compiled = ng.compile(lambda x, n: seen.append(n) or x, static="n")
+    compiled(1.0, Setting("a", 2.0))
+    recordings = len(seen)
+    compiled(1.0, Setting("a", 2.0))
+    compiled(1.0, Setting("a", 2.0))
+
+    assert len(seen) == recordings
+
+
+def test_methods_of_instances_that_compare_equal_are_compiled_apart():
+    assert (SameName(2.0).times(1.0), SameName(3.0).times(1.0)) == (2.0, 3.0)

@@ -1,8 +1,10 @@
 """The arguments of `map`: check them, and lay them out as arrays [row, number]; and where its results go."""
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from inspect import Parameter, Signature, signature
 from math import prod
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,7 +124,7 @@ class Form(NamedTuple):
     """How a function is called: which of its last arguments are keywords, and its static arguments."""
 
     keywords: tuple[str, ...] = ()
-    static: tuple[tuple[str, Any, Any], ...] = ()  # name, kind, value
+    static: tuple[tuple[str, Any, Any], ...] = ()  # name, what tells equal values apart, value
 
 
 def with_form(f: Callable[..., Any], form: Form) -> Callable[..., Any]:
@@ -189,7 +191,7 @@ def bind(
     values = {name: bound.arguments.pop(name) for name in static if name in bound.arguments}
     for name, value in values.items():
         try:
-            found = not isinstance(value, Value) and hash(value)
+            found = not isinstance(value, Value) and hash((value, content_of(value)))
         except TypeError:
             found = False
         if found is False:
@@ -197,8 +199,24 @@ def bind(
                 f"compile: the static argument {name} is {value!r:.60} of type {type(value).__name__}, which "
                 "cannot be looked up: it may change. Pass a tuple instead of a list, or close over it."
             )
-    form = Form(tuple(bound.kwargs), tuple([(name, kind_of(value), value) for name, value in values.items()]))
+    form = Form(
+        tuple(bound.kwargs), tuple([(name, content_of(value), value) for name, value in values.items()])
+    )
     return form if any(form) else None, (*bound.args, *bound.kwargs.values())
+
+
+def content_of(value: Any) -> Any:
+    """Return what tells equal static arguments apart: all that a function can read of them.
+
+    What a class of the user's compares may not be all there is, so its objects are told apart by identity,
+    but tuples and data classes by what is in them.
+    """
+    inside = container(value)
+    if inside is not None:
+        return type(value), tuple([(entry, content_of(entry)) for entry in inside[1]])
+    kind: Any = type(value)
+    known = isinstance(value, Real) or kind.__module__ in sys.stdlib_module_names
+    return kind_of(value) if known or kind.__eq__ is object.__eq__ else id(value)
 
 
 def shared_places(known: Sequence[str], shared: Names, form: Form | None, count: int) -> set[int]:

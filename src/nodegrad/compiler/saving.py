@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler import backends
-from nodegrad.compiler.arguments import Form
+from nodegrad.compiler.arguments import Form, content_of
 from nodegrad.compiler.program import MAX, MIN, Loop, Program, Result, check, loop, result
 from nodegrad.compiler.trace import Trace
 from nodegrad.files import load_json, save_json
 from nodegrad.ops import TABLE, Op
-from nodegrad.trees import LEAF, Sparse, Spec, kind_of
+from nodegrad.trees import LEAF, Sparse, Spec
 from nodegrad.value import Value
 
 __all__ = ()
@@ -272,7 +272,7 @@ def _read_form(content: Any, count: int) -> Form:
     keywords = tuple(map(str, content["keywords"]))
     _require(len(keywords) <= count, "more keywords than arguments")
     values = [(name, _read_static(value)) for name, value in content["static"].items()]
-    return Form(keywords, tuple([(name, kind_of(value), value) for name, value in values]))
+    return Form(keywords, tuple([(name, content_of(value), value) for name, value in values]))
 
 
 def _written_static(name: str, value: Any) -> Any:
