@@ -293,6 +293,23 @@ def test_scaling_can_be_applied_again_and_undone():
         data.StandardScaler([[1.0, 2.0]]).transform([[1.0, 2.0, 3.0]])
 
 
+def test_a_square_frame_is_scaled_column_by_column():
+    np = pytest.importorskip("numpy")
+    for name in ("pandas", "polars"):
+        frames = pytest.importorskip(name)
+        scaled = data.standardize(frames.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]}))
+
+        assert np.asarray(scaled).tolist() == [[-1.0, -1.0], [1.0, 1.0]], name
+
+
+def test_frames_whose_columns_have_another_order_are_refused():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]})
+
+    with pytest.raises(ValueError, match=r"columns \['a', 'b'\] and, in other rows, \['b', 'a'\]"):
+        data.StandardScaler(frame).transform(frame[["b", "a"]])
+
+
 def test_constant_columns_become_0_and_come_back():
     scaler = data.StandardScaler([[3.0], [3.0]])
 

@@ -217,11 +217,11 @@ class StandardScaler:
         X: the rows the means and deviations are taken from: those for training.
 
     Raises:
-        ValueError: if there are no rows, or a row differs in length.
+        ValueError: if there are no rows, a row differs in length, or a frame has other columns than X.
     """
 
     def __init__(self, X: Any) -> None:
-        table = _rows_of_numbers(X)
+        table, self._names = _rows_of_numbers(X), _names(X)
         if not len(table):
             raise ValueError("standardize needs at least one row; got none.")
         if hasattr(table, "dtype"):
@@ -250,6 +250,9 @@ class StandardScaler:
         table = _rows_of_numbers(X)
         if len(table) and len(table[0]) != len(self.means):
             raise ValueError(f"standardize: rows of {len(self.means)} and of {len(table[0])} numbers.")
+        names = _names(X)
+        if names and self._names and names != self._names:
+            raise ValueError(f"standardize: columns {self._names} and, in other rows, {names}.")
         if hasattr(table, "dtype"):
             return _like(X, rule(table, self.means, self.deviations))
         return _like(X, [list(map(rule, row, self.means, self.deviations)) for row in table])
@@ -464,7 +467,12 @@ def _like(table: Any, numbers: Any) -> Any:
         return found
     if hasattr(table, "iloc"):
         return type(table)(found, index=table.index, columns=table.columns)
-    return type(table)(found, schema=table.columns)
+    return type(table)(found, schema=table.columns, orient="row")
+
+
+def _names(table: Any) -> list[Any]:
+    """Return the names of a frame's columns."""
+    return list(getattr(table, "columns", ()))
 
 
 def _rows_of_numbers(X: Any) -> Any:

@@ -4,7 +4,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from operator import eq, sub
+from operator import eq, ne, sub
 from typing import Any
 
 from nodegrad.data import rows
@@ -33,7 +33,7 @@ def accuracy(predictions: Sequence[Any], targets: Sequence[Any], threshold: floa
     Raises:
         ValueError: for targets that are not classes: fractions, or more than two for a single number.
     """
-    predictions, targets = _alike(predictions, targets)
+    predictions, targets = _alike("accuracy", predictions, targets)
     labels, chosen = _labels(targets), _labels(predictions)
     if len(_columns(predictions)) > 1:
         if any(label % 1 for label in _distinct(labels)):
@@ -54,7 +54,7 @@ def r2(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
     1.0
     """
-    predictions, targets = _alike(predictions, targets)
+    predictions, targets = _alike("r2", predictions, targets)
     outputs = list(zip(_columns(predictions), _columns(targets), strict=True))
     return sum(_r2(*columns) for columns in outputs) / len(outputs)
 
@@ -70,7 +70,7 @@ def auc(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     """Return the area under the ROC curve: how often a sample of class 1 is ranked above one of class 0.
 
     Samples are ranked by the number predicted, or of two logits by their difference. Ties count half; nan
-    where there is one class only.
+    where there is one class only, or a prediction is nan.
 
     >>> auc([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
     0.75
@@ -78,7 +78,7 @@ def auc(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     Raises:
         ValueError: for more than two outputs or classes.
     """
-    predictions, targets = _alike(predictions, targets)
+    predictions, targets = _alike("auc", predictions, targets)
     labels, columns = _labels(targets), _columns(predictions)
     if len(columns) > 2:
         raise ValueError(f"auc takes predictions of one number or two logits; got {len(columns)}.")
@@ -86,6 +86,8 @@ def auc(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     if max(_distinct(labels)) > 1:
         raise ValueError("auc takes targets of the classes 0 and 1, or -1 and 1.")
     scores = columns[0] if len(columns) == 1 else _each(sub, columns[1], columns[0])
+    if _mean(_each(ne, scores, scores)):
+        return math.nan
     if hasattr(scores, "dtype"):
         above = labels > middle
         ones, zeros = scores[above], scores[~above]
@@ -127,14 +129,16 @@ def _of_lists(metric: Metric) -> Metric:
 # Columns of numbers are lists; or arrays, if predictions or targets came as an array.
 
 
-def _alike(*tables: Any) -> list[Any]:
-    """Return all tables as arrays if one of them is an array or a data frame."""
-    arrays = list(map(as_array, tables))
-    if all(array is None for array in arrays):
+def _alike(user: str, *tables: Any) -> list[Any]:
+    """Return both tables as arrays of floats if one of them is an array or a data frame."""
+    predictions, targets = map(len, tables)
+    if predictions != targets:
+        raise ValueError(f"{user} takes a target for each of {predictions} predictions; got {targets}.")
+    if all(as_array(table) is None for table in tables):
         return list(tables)
     import numpy as np
 
-    return [np.asarray(table) for table in tables]
+    return [np.asarray(table, float) for table in tables]
 
 
 def _columns(entries: Any) -> Any:
