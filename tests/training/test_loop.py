@@ -845,3 +845,46 @@ def test_a_training_whose_loss_grows_says_so():
 
     assert history.losses[-1] > history.losses[0]
     assert "because the loss grows; a smaller learning_rate may help" in repr(history)
+
+
+FOUR, SUMS = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [2.0, -1.0]], [0.5, 0.2, 1.0, 0.1]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("setting", ["momentum", "weight_decay"])
+def test_settings_of_the_rule_that_a_callback_changes_are_followed(setting, compiled):
+    if compiled:
+        pytest.importorskip("numpy")
+    model = ng.nn.MLP(2, [3, 1], seed=1)
+    optimizer = ng.optim.SGD(model.parameters(), learning_rate=0.05, momentum=0.5)
+
+    def callback(epoch, history):
+        optimizer.groups[0].settings[setting] = 0.1 * epoch
+
+    ng.fit(
+        model, FOUR, SUMS, optimizer=optimizer, epochs=8, callbacks=callback, compile=compiled, progress=False
+    )
+
+    by_hand = ng.nn.MLP(2, [3, 1], seed=1)
+    rule = ng.optim.SGD(by_hand.parameters(), learning_rate=0.05, momentum=0.5)
+    for epoch in range(1, 9):
+        rule.zero_grad()
+        loss = sum((by_hand(x) - y) ** 2 for x, y in zip(FOUR, SUMS, strict=True)) / len(FOUR)
+        loss.backward()
+        rule.step()
+        rule.groups[0].settings[setting] = 0.1 * epoch
+    found, expected = ([p.data for p in each.parameters()] for each in (model, by_hand))
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_layers_that_a_callback_freezes_are_refused(compiled):
+    if compiled:
+        pytest.importorskip("numpy")
+    model = ng.nn.MLP(2, [3, 1], seed=1)
+
+    def callback(epoch, history):
+        model.layers[0].freeze()
+
+    with pytest.raises(ValueError, match="9 parameters of the optimizer are frozen"):
+        ng.fit(model, FOUR, SUMS, epochs=3, callbacks=callback, compile=compiled, progress=False)

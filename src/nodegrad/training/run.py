@@ -178,10 +178,14 @@ class Run:
 
     def _call(self) -> bool:
         """Call the callbacks and take over what they change; return whether one asks to stop."""
-        history, callbacks = self.history, self.settings.callbacks
-        stop = self.problem.ranks.any(
-            lambda: sum([bool(each(history.epochs, history)) for each in callbacks])
-        )
+        history, problem = self.history, self.problem
+
+        def call() -> bool:
+            answers = [bool(each(history.epochs, history)) for each in self.settings.callbacks]
+            problem.optimizer.check_frozen("fit")
+            return any(answers)
+
+        stop = problem.ranks.any(call)
         self.step.pull()
         self._agree()
         return stop
