@@ -9,24 +9,14 @@ guard where they part:
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from nodegrad.compiler.passes import open_tables
 from nodegrad.compiler.program import ConstantPool, Operands, Program, Result
+from nodegrad.compiler.trace import Trace
 from nodegrad.ops import Op
 from nodegrad.value import Value
 
 __all__ = ()
-
-
-class Way(Protocol):
-    """What is known of a way: its program, whose outputs are the results and then the guards."""
-
-    program: Program
-    parameters: list[Value]
-    results: int
-    expected: list[bool]
-    lines: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +55,7 @@ class Branches:
     trees: list[Node]
 
 
-def merge(ways: Sequence[Way]) -> Branches:
+def merge(ways: Sequence[Trace]) -> Branches:
     """Put ways together. An instruction that several ways share is there once."""
     parameters = list(dict.fromkeys(leaf for way in ways for leaf in way.parameters))
     merged = _Merged(ways[0].program.inputs, parameters)
@@ -91,7 +81,7 @@ class _Merged:
         self.operands: list[Operands] = []
         self.known: dict[tuple[Op, Operands], int] = {}
 
-    def add(self, way: Way) -> tuple[list[Check], list[int]]:
+    def add(self, way: Trace) -> tuple[list[Check], list[int]]:
         """Add the instructions of a way; return its guards and the slots of its results."""
         program = open_tables(way.program)
         constants = [self.pool.slot(number) for number in program.constants]
