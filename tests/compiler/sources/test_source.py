@@ -260,6 +260,15 @@ def test_loop_that_does_not_end_is_reported(run):
     assert [status for status, _ in run(compiled, 1, [[-1.0], [1.0]])] == [0, 1]
 
 
+def test_functions_of_numbers_closed_over_are_those_of_the_library(run):
+    w = ng.Value(-4.884282731104147e16)  # gcc rounds its cube root otherwise than glibc
+    compiled = ng.compile(lambda x: ng.cbrt(w) * x, exact=True)
+    exact = compiled(1.0)
+
+    ((_, (found,)),) = run(compiled, 1, [[1.0]])
+    assert found == exact if run.language == "c" else ulps(found, exact) <= 4.0
+
+
 def test_hard_numbers_and_constants(run):
     def f(x):
         return [

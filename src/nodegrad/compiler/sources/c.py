@@ -49,7 +49,10 @@ def file(given: Function) -> str:
     arrays = {"x": "const double *x", "p": "const double *p", "out": "double *out"}
     head = f"int {name}({', '.join(arrays[each] for each in arrays if each != 'p' or known)})"
     begin = [C.room.format("v", text.workspace)] if text.workspace and not on_heap else []
-    begin += [f"if (!p) p = {name}_parameters;"] * len(known)
+    if (
+        known
+    ):  # volatile: gcc would compute functions of known numbers itself, and round them otherwise than libm
+        begin += [f"const double *volatile known = {name}_parameters;", "if (!p) p = known;"]
     begin += [f"(void){array};" for array in ("x", "out") if array not in arrays_used(lines)]
     functions = C.functions(code)
     rounds = "round_to" in functions
