@@ -52,3 +52,17 @@ def test_model_keeps_its_numbers():
 def test_what_cannot_be_shown_is_refused(arguments, options, error, says):
     with pytest.raises(error, match=says):
         playground(*arguments, **options)
+
+
+def test_optimizers_of_other_or_grouped_parameters_are_refused():
+    model = ng.nn.MLP(2, [3, 1], seed=1)
+    other = ng.nn.MLP(2, [3, 1], seed=1)
+    groups = [
+        {"parameters": layer.parameters(), "lr": 0.1 / (1 + at)} for at, layer in enumerate(model.layers)
+    ]
+    for parameters in (other.parameters(), model.layers[1].parameters(), groups):
+        with pytest.raises(ValueError, match="all the model's parameters, in one group"):
+            playground(model, X, Y, optimizer=ng.optim.SGD(parameters))
+    model.layers[0].freeze()
+    with pytest.raises(ValueError, match="some are frozen"):
+        playground(model, X, Y)

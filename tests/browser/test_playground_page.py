@@ -45,9 +45,14 @@ def optimizers(model):
     }
 
 
+def branching(prediction, target):
+    return (prediction - 1.0) ** 2 if target > 0 else (prediction + 0.5) ** 2
+
+
 @pytest.mark.parametrize(
     ("activation", "loss", "optimizer"),
     [
+        ("tanh", branching, "sgd"),
         ("tanh", "mean_squared_error", "adam"),
         ("relu", "mean_squared_error", "sgd"),
         ("sigmoid", "huber", "momentum"),

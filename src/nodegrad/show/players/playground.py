@@ -25,6 +25,7 @@ from nodegrad.value import Value
 __all__ = ["Playground", "playground"]
 
 MOST = 1000  # parameters or rows that a page can show and train smoothly
+_WAYS = 16  # different targets that the loss is recorded for
 _CHOICES = ("tanh", "relu", "sigmoid", "sin", "linear")
 
 Function = Callable[[Any], Any]
@@ -69,13 +70,15 @@ def playground(
         X: up to 1,000 rows of inputs.
         y: a target for each row, one number.
         loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
-        optimizer: "sgd", "adam", "adamw", "rmsprop", or an optimizer of the model's parameters.
+        optimizer: "sgd", "adam", "adamw", "rmsprop", or an optimizer of all the model's parameters in one
+            group; of a schedule, the page begins with the first rate and keeps it.
         inputs: which two inputs the plane shows, if there are more; the others stay at their mean.
         title: the heading of the page.
 
     Raises:
         TypeError: if the model is not an MLP.
-        ValueError: for too large a model, several outputs, or an unknown loss or optimizer.
+        ValueError: for too large a model, several outputs, frozen layers, an unknown loss or optimizer, or
+            one of other parameters.
     """
     network = _Network(model)
     rows = [(row if isinstance(row, list) else [row], target) for row, target in Samples(X, y, "playground")]
@@ -90,10 +93,11 @@ def playground(
     shown = list(inputs)[:width] if width > 1 else [0]
     if len(set(shown)) != len(shown) or not all(0 <= at < width for at in shown):
         raise ValueError(f"playground: inputs are two of the {width} inputs, counted from 0; got {inputs}.")
-    example = [0.5] * len(network.parameters), *rows[0]
+    different = {float(target): row for row, target in rows}  # a loss may take a branch for each target
+    examples = [([0.5] * len(network.parameters), row, target) for target, row in different.items()]
     own = network.activation
     kinds = {own: network.function, **{name: activations()[name] for name in _CHOICES}}
-    written = [palette.script(), *_programs(network, kinds, error, example), _update(rule)]
+    written = [palette.script(), *_programs(network, kinds, error, examples[:_WAYS]), _update(rule)]
     pages = [network.play(layer) for layer in range(len(network.sizes) - 1)]
     spans = [padded([row[at] for row, _ in rows], MARGIN) for at in shown]
     data = {
@@ -123,6 +127,8 @@ class _Network:
         if not isinstance(model, MLP):
             raise TypeError(f"playground takes a nodegrad.nn.MLP; got a {type(model).__name__}.")
         self.model, self.parameters = model, model.parameters()
+        if len(self.parameters) < len(list(model.named_parameters())):
+            raise ValueError("playground trains all layers; some are frozen. Call freeze(False) first.")
         neurons = [layer.neurons for layer in model.layers]
         self.sizes = [len(neurons[0][0].w), *map(len, neurons)]
         if self.sizes[-1] != 1:
@@ -162,13 +168,18 @@ class _Network:
 
 def _rule(optimizer: str | Optimizer, parameters: list[Value]) -> Optimizer:
     if isinstance(optimizer, Optimizer):
+        if len(optimizer.groups) > 1 or set(optimizer.parameters) != set(parameters):
+            raise ValueError(
+                "playground takes an optimizer of all the model's parameters, in one group: the page has one "
+                "rate."
+            )
         return optimizer
     kind: Any = OPTIMIZERS[one_of("playground", "optimizer", optimizer, OPTIMIZERS)]
     rule: Optimizer = kind(parameters)
     return rule
 
 
-def _programs(network: _Network, kinds: dict[str, Function], error: Any, example: Any) -> list[str]:
+def _programs(network: _Network, kinds: dict[str, Function], error: Any, examples: list[Any]) -> list[str]:
     """Write, for each activation, a step (loss and gradient of a row) and the output of every neuron."""
     parts = []
     for function in kinds.values():
@@ -179,7 +190,8 @@ def _programs(network: _Network, kinds: dict[str, Function], error: Any, example
         def said(parameters: Any, row: Any, function: Function = function) -> Any:
             return [x for layer in network.outputs(parameters, row, function) for x in layer]
 
-        parts.append(f"{{ step: {_run(value_and_grad(step), *example)}, said: {_run(said, *example[:2])} }}")
+        forward = _run(said, examples[0][:2])
+        parts.append(f"{{ step: {_run(value_and_grad(step), *examples)}, said: {forward} }}")
     return [f"const PROGRAMS = [{', '.join(parts)}];"]
 
 
@@ -191,16 +203,17 @@ def _update(rule: Optimizer) -> str:
         number, after = rule.rule(parameter, gradient, tuple(state), rate=rate)
         return [number, *after]
 
-    run = _run(update, 1.0, 0.5, [0.0] * len(kept), 0.1)
+    run = _run(update, (1.0, 0.5, [0.0] * len(kept), 0.1))
     return f"const UPDATE = {run};\nconst KEPT = {len(kept)};"
 
 
-def _run(function: Callable[..., Any], *arguments: Any) -> str:
-    """Compile a function and write it as an expression: the JavaScript function run(x, p, out)."""
+def _run(function: Callable[..., Any], *examples: Any) -> str:
+    """Compile a function for examples, and write it as an expression: the JavaScript run(x, p, out)."""
     from nodegrad.compiler import compile
 
     compiled = compile(function)
-    compiled(*arguments)
+    for arguments in examples:
+        compiled(*arguments)
     code = compiled.source("js", "f")
     code = re.sub(r"^//.*\n", "", code[: code.index("\nexport {")], flags=re.MULTILINE)
     return f"(() => {{\n{code}\nreturn run;\n}})()"
