@@ -30,7 +30,7 @@ class Routes:
     Attributes:
         blocks: the arguments, arrays [row, number].
         count: how many rows there are.
-        traces: each trace with the rows that go through it.
+        traces: each trace with the places of the rows that go through it: an array, or a range if it is all.
         alone: the results of the rows that ran eagerly.
     """
 

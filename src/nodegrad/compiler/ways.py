@@ -134,11 +134,12 @@ class Ways:
         if not self.traces:  # a first way is compiled for many rows: code for a single one can wait
             others = range(1, count)[:: max(1, (count - 1) // _OTHER_ROWS)][:_OTHER_ROWS]
             self.compile(_row(blocks, 0), [_row(blocks, row) for row in others])
-        routes, left = Routes(blocks, count), np.arange(count)
+        routes = Routes(blocks, count)
         if not self.traces[0].lines:
             self.traces[0].rows += count
-            routes.traces.append((self.traces[0], left))
+            routes.traces.append((self.traces[0], range(count)))
             return routes
+        left = np.arange(count)
         ready = [trace for trace in self.traces if trace.kernels or count <= _SAMPLE[1]]
         left = self._through(ready, routes, left)
         if len(left):
