@@ -78,7 +78,8 @@ class NumpyBackend:
             uniform = self._prologue(self.program, parameters)
             for start, varying in self._blocks(self.program, blocks, count, uniform):
                 found[:, start : start + varying.shape[1]] = varying[self.program.outputs]
-        for part, block in zip(np.split(found, np.cumsum([b.shape[1] for b in out])), out, strict=False):
+        parts = np.split(found, np.cumsum([block.shape[1] for block in out])) if out else ()
+        for part, block in zip(parts, out, strict=False):
             block[:] = part.T
         return found
 
@@ -129,7 +130,7 @@ class NumpyBackend:
             stop = min(count, start + size)
             varying = np.empty((program.varying, stop - start))
             if blocks:
-                columns = [np.atleast_2d(block[start:stop].T) for block in blocks]
+                columns = [block[start:stop].reshape(stop - start, -1).T for block in blocks]
                 np.concatenate(columns, out=varying[: program.inputs])
             for item in program.body:
                 self._run(item, varying, varying, uniform[:, None])
