@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import eq
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -139,8 +140,8 @@ class Trace:
         """Read the leaves closed over."""
         return self.leaves.read()
 
-    def call(self, numbers: Sequence[float]) -> tuple[list[float] | None, int]:
-        """Return the results for one row; None if it goes another way, and how many guards it passes."""
+    def call(self, numbers: Sequence[float]) -> tuple[list[float] | None, list[bool]]:
+        """Return the results for one row; None if it goes another way, and its answers until it does."""
         kernel = self.kernels.get("all") or self.kernel("all")
         try:
             found = kernel.one(numbers, [leaf._data for leaf in self.parameters])
@@ -148,13 +149,13 @@ class Trace:
             passed = self.passed(numbers)
             if passed == len(self.lines):
                 raise
-            return None, passed
+            return None, [*self.expected[:passed], not self.expected[passed]]
         if not self.lines:
-            return found, 0
-        answers = [number != 0.0 for number in found[self.results :]]
+            return found, []
+        answers = [*map(bool, found[self.results :])]
         if answers == self.expected:
-            return found[: self.results], len(answers)
-        return None, next(i for i, answer in enumerate(answers) if answer != self.expected[i])
+            return found[: self.results], answers
+        return None, answers[: [*map(eq, answers, self.expected)].index(False) + 1]
 
     def passed(self, numbers: Sequence[float]) -> int:
         """Return how many guards a row passes. Stop at the first one that fails.

@@ -89,13 +89,12 @@ class Ways:
             traces = self.traces
             while traces:
                 trace = traces[0]
-                results, passed = trace.call(numbers)
+                results, answers = trace.call(numbers)
                 if results is not None:
                     trace.rows += 1
                     return trace.build, results
                 # Ways are the same up to the branch at which they part.
-                part = [*trace.expected[:passed], not trace.expected[passed]]
-                traces = [other for other in traces[1:] if other.expected[: passed + 1] == part]
+                traces = [other for other in traces[1:] if other.expected[: len(answers)] == answers]
             self.misses += 1
             spec, found = self.meet(numbers)
         else:
@@ -154,9 +153,10 @@ class Ways:
         """
         for trace in traces if len(left) else ():
             here = trace.chosen(*routes.take(left))
-            if here.any():
-                routes.traces.append((trace, left[here]))
-                trace.rows += int(here.sum())
+            rows = left[here]
+            if len(rows):
+                routes.traces.append((trace, rows))
+                trace.rows += len(rows)
                 left = left[~here]
         if routes.alone:
             alone = {row: routes.alone[row] for row in routes.alone.keys() & set(left.tolist())}
