@@ -131,12 +131,13 @@ class LlvmBackend:
         first = part.borrow()
         first.uniform[: len(parameters)] = parameters
         piece = part.piece(count)
-        starts = range(0, max(1, count), piece)
-        found = [room() for _ in starts]
-        if len(found) == 1:
-            first.run(first, inputs, 0, count, count, found[0])
+        if piece >= count:
+            results = room()
+            first.run(first, inputs, 0, count, count, results)
             part.spaces.append(first)
-            return found
+            return [results]
+        starts = range(0, count, piece)
+        found = [room() for _ in starts]
         first.run(first, inputs, 0, 0, count, found[0])  # no rows: the prologue alone
         waiting = iter(enumerate(starts))
 
@@ -214,7 +215,7 @@ class Part:
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
         self.block = max(1, min(64, (_BLOCK + _BLOCK_PER_SUM * planned.size) // self.group_bytes))
         work = _WORK + _WORK_PER_SUM * planned.size
-        self.most = 2 * work // max(1, planned.work)  # from so many rows on, threads share them
+        self.most = max(1, 2 * work // max(1, planned.work))  # from so many rows on, threads share them
         self.parameters = struct.Struct(f"{planned.parameters}d")
         self.numbers = struct.Struct(f"{planned.inputs}d")
         self.results = struct.Struct(f"{len(self.outputs)}d")
@@ -222,9 +223,11 @@ class Part:
 
     def piece(self, count: int) -> int:
         """Return how many rows a thread takes at once."""
-        pieces = max(1, min(_MOST_PIECES, 2 * count // max(1, self.most)))
+        if count < self.most:
+            return count
+        pieces = min(_MOST_PIECES, 2 * count // self.most)
         pieces = 1 << pieces.bit_length() - 1  # two or four threads take as many each
-        return -(-max(1, count) // (pieces * self.plan.lanes)) * self.plan.lanes
+        return -(-count // (pieces * self.plan.lanes)) * self.plan.lanes
 
     def borrow(self) -> "Space":
         """Return memory to work in; append it to `spaces` when done."""
