@@ -47,6 +47,8 @@ def test_model_keeps_its_numbers():
         ((ng.nn.MLP(2, [1]), X, Y, "mse2"), {}, ValueError, "takes loss from mean_squared_error"),
         ((ng.nn.MLP(2, [1]), X, Y), {"optimizer": "newton"}, ValueError, "takes optimizer from sgd, adam"),
         ((ng.nn.MLP(2, [1]), X, Y), {"inputs": (0, 2)}, ValueError, "inputs are two of the 2 inputs"),
+        ((ng.nn.MLP(2, [1]), X, Y), {"inputs": (0,)}, ValueError, "inputs are two of the 2 inputs"),
+        ((ng.nn.MLP(2, [1]), X, Y), {"loss": "hinge"}, ValueError, "-1 or 1"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(arguments, options, error, says):

@@ -888,3 +888,27 @@ def test_layers_that_a_callback_freezes_are_refused(compiled):
 
     with pytest.raises(ValueError, match="9 parameters of the optimizer are frozen"):
         ng.fit(model, FOUR, SUMS, epochs=3, callbacks=callback, compile=compiled, progress=False)
+
+
+def test_parameters_that_have_taken_other_numbers_of_steps_are_trained_eagerly():
+    pytest.importorskip("numpy")
+
+    def trained(compiled):
+        model = ng.nn.MLP(2, [3, 1], seed=1)
+        optimizer = ng.optim.Adam(model.parameters(), learning_rate=0.1)
+        for layers in (model.layers[1:], model.layers[1:], model.layers):
+            for parameter in model.parameters():
+                parameter.grad = None
+            for layer in layers:
+                for parameter in layer.parameters():
+                    parameter.grad = 0.1 + parameter.data
+            optimizer.step()
+        options = {"optimizer": optimizer, "epochs": 400, "patience": None, "progress": False}
+        return ng.fit(model, FOUR, SUMS, compile=compiled, **options), model
+
+    (found, model), (_, eager) = trained(None), trained(False)
+
+    assert "has not taken the same number of steps" in found.eager_because
+    assert model.state_dict() == eager.state_dict()
+    with pytest.raises(ValueError, match="the same number of steps"):
+        trained(True)

@@ -231,7 +231,12 @@ def gathered(states: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
 
     >>> gathered([(3, 0.5), (3, 0.25)])
     (3, array([0.5 , 0.25]))
+
+    Raises:
+        ValueError: if they differ in their numbers of steps, as where `grad = None` left some parameters out.
     """
+    if len({tuple(each for each in state if type(each) is int) for state in states}) > 1:
+        raise ValueError("the optimizer has not taken the same number of steps for all parameters")
     return tuple(
         entries[0] if isinstance(entries[0], int) else np.array(entries, float)
         for entries in zip(*states, strict=True)

@@ -154,7 +154,7 @@ function rowOf(node) {
   if (!rows.has(node)) {
     const line = element("tr");
     const name = element("button", "", "name");
-    const split = Math.max(0, page.names[node].length - 9);
+    const split = Math.max(0, page.names[node].length - 5);
     name.append(element("span", page.names[node].slice(0, split), "head"), page.names[node].slice(split));
     name.title = `${page.names[node]}: show its chain rule`;
     name.addEventListener("click", () => choose({ node }));

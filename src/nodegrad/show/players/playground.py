@@ -90,11 +90,14 @@ def playground(
     error = chosen_loss("playground", loss)
     rule = _rule(optimizer, network.parameters)
     width = network.sizes[0]
-    shown = list(inputs)[:width] if width > 1 else [0]
-    if len(set(shown)) != len(shown) or not all(0 <= at < width for at in shown):
+    shown = list(inputs) if width > 1 else [0]
+    if len({*shown}) != min(2, width) or not all(0 <= at < width for at in shown):
         raise ValueError(f"playground: inputs are two of the {width} inputs, counted from 0; got {inputs}.")
+    numbers = [p.data for p in network.parameters]
     different = {float(target): row for row, target in rows}  # a loss may take a branch for each target
-    examples = [([0.5] * len(network.parameters), row, target) for target, row in different.items()]
+    for target, row in different.items():
+        error(network.outputs(numbers, row, network.function)[-1][0], target)  # refuses what it does not take
+    examples = [(numbers, row, target) for target, row in different.items()]
     own = network.activation
     kinds = {own: network.function, **{name: activations()[name] for name in _CHOICES}}
     written = [palette.script(), *_programs(network, kinds, error, examples[:_WAYS]), _update(rule)]
@@ -104,7 +107,7 @@ def playground(
         "sizes": network.sizes,
         "places": network.places,
         "names": parameter_names(network.parameters),
-        "parameters": [p.data for p in network.parameters],
+        "parameters": numbers,
         "rows": [row for row, _ in rows],
         "targets": [float(target) for _, target in rows],
         "sets": _sets(spans, [float(target) for _, target in rows]) if width < 3 else {},
