@@ -903,7 +903,7 @@ def test_parameters_that_have_taken_other_numbers_of_steps_are_trained_eagerly()
                 for parameter in layer.parameters():
                     parameter.grad = 0.1 + parameter.data
             optimizer.step()
-        options = {"optimizer": optimizer, "epochs": 400, "patience": None, "progress": False}
+        options = {"optimizer": optimizer, "epochs": 600, "patience": None, "progress": False}
         return ng.fit(model, FOUR, SUMS, compile=compiled, **options), model
 
     (found, model), (_, eager) = trained(None), trained(False)
