@@ -102,6 +102,35 @@ def test_finished_training_is_not_continued(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("reason", "settings", "others"),
+    [
+        ("tolerance", {"tolerance": 0.9, "patience": 2}, {"patience": 4}),
+        ("tolerance", {"tolerance": 0.9, "patience": 2}, {"tolerance": 1e-9, "patience": 2}),
+        ("tolerance", {"tolerance": 0.9, "patience": 2, "validation": (X[:9], Y[:9])}, {"patience": None}),
+        ("tolerance", {"tolerance": 0.9, "patience": 2, "restore_best": True}, {"patience": None}),
+        ("target loss", {"target_loss": 0.6}, {"target_loss": 0.0}),
+        ("gradient", {"gradient_tolerance": 1e3}, {"gradient_tolerance": 0.0}),
+        ("callback", {"callbacks": [lambda epoch, history: epoch > 2]}, {"callbacks": []}),
+    ],
+)
+def test_training_that_had_a_reason_to_stop_goes_on_only_if_that_is_gone(tmp_path, reason, settings, others):
+    def part(**settings):
+        model, history, optimizer = run(tmp_path / "file.json", 8, **settings)
+        return model.state_dict(), history.history, history.reason, optimizer.state_dict()
+
+    stopped = part(**settings)
+
+    assert stopped[2] == reason
+    assert len(stopped[1]["loss"]) < 8
+    for _ in range(3):
+        assert part(resume=True, **settings) == stopped
+    onward = part(resume=True, **settings | others)
+    (tmp_path / "file.json").unlink()
+    assert onward == part(**settings | others)
+    assert len(onward[1]["loss"]) > len(stopped[1]["loss"])
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"batch_size": 8}, "batch size is 7 there and 8 here"),

@@ -14,10 +14,10 @@ __all__ = ()
 if TYPE_CHECKING:
     from nodegrad.training.run import Run
 
-KIND, VERSION = "nodegrad checkpoint", 4
+KIND, VERSION = "nodegrad checkpoint", 5
 _PIECE = 4096  # rows read at once
 _TRIED = 4  # samples at most
-_HISTORY = ("losses", "validation_losses", "gradient_norms", "metrics", "seconds", "best_epoch")
+_HISTORY = ("losses", "validation_losses", "gradient_norms", "metrics", "reason", "seconds", "best_epoch")
 
 
 def save_checkpoint(run: "Run") -> None:
@@ -29,7 +29,9 @@ def save_checkpoint(run: "Run") -> None:
         "optimizer": run.problem.optimizer.state_dict(),
         "history": {name: getattr(run.history, name) for name in _HISTORY},
         "best": run.best,
-        "callbacks": [call.state_dict() if hasattr(call, "state_dict") else None for call in _called(run)],
+        "callbacks": [
+            call.state_dict() if hasattr(call, "state_dict") else None for call in run.settings.callbacks
+        ],
     }
     save_json(run.settings.checkpoint, KIND, VERSION, written(content))
 
@@ -63,14 +65,9 @@ def load_checkpoint(run: "Run") -> None:
         setattr(run.history, name, content["history"][name])
     run.best = tuple(content["best"])
     settings.seed = run.batches.seed = content["seed"]
-    for call, state in zip(_called(run), content["callbacks"], strict=False):
+    for call, state in zip(settings.callbacks, content["callbacks"], strict=False):
         if state is not None and hasattr(call, "load_state_dict"):
             call.load_state_dict(state)
-
-
-def _called(run: "Run") -> list[Any]:
-    """Return what is called after each epoch, the criteria for stopping among it."""
-    return [run.criteria, *run.settings.callbacks]
 
 
 def description(run: "Run") -> dict[str, Any]:

@@ -113,9 +113,12 @@ def fit(
         callbacks: more of them; `nodegrad.training.callbacks` has some.
         checkpoint: a file in which to keep what a further run needs to go on exactly as if never stopped. It
             needs the same data, weights, loss and settings; `epochs`, what else ends a training, `callbacks`
-            and `progress` may differ.
+            and `progress` may differ. For equal bits `compile` is True or False: by default it depends on
+            `epochs`.
         checkpoint_every: how many epochs apart it is written.
-        resume: go on from the file of `checkpoint` if it is there (True), or from another file.
+        resume: go on from the file of `checkpoint` if it is there (True), or from another file. A training
+            that had a reason to stop stays as it is, unless more `epochs` or other criteria leave it none; one
+            that a callback stopped goes on without callbacks.
         combine: a function from an array to its sum over all ranks, such as one that calls MPI's Allreduce.
             Each rank calls `fit` with its own rows, an equal model, and the same seed and settings; callbacks
             and the checkpoint may be those of one rank.

@@ -48,15 +48,16 @@ class Run:
             self.described |= checksums(self)
         problem.ranks.together(lambda: load_checkpoint(self) if settings.resume else None)
         self.done = self.history.epochs  # whose numbers are complete
+        self.history.reason = self._finished()
         names = ("epochs", "tolerance", "patience", "target_loss", "gradient_tolerance", "compile")
         problem.ranks.same(
             self.described
             | {name: getattr(settings, name) for name in (*names, "checkpoint_every")}
             | {"method": type(self).__name__, "epochs in the checkpoint": self.history.epochs}
+            | {"end of the checkpoint": self.history.reason}
             | {"start of the parameters": [leaf.data for leaf in problem.optimizer.parameters]}
         )
         started = time.perf_counter() - self.history.seconds
-        self.history.reason = "" if self.done < settings.epochs else "max epochs"
         try:
             with problem.ranks.interrupted_together():
                 if step is None:
@@ -86,6 +87,16 @@ class Run:
     @classmethod
     def check(cls, problem: Problem, settings: Settings) -> None:
         """Refuse what this way of training cannot do."""
+
+    def _finished(self) -> str:
+        """Return why the training of the checkpoint is at its end by these settings, or an empty text."""
+        history, met = self.history, ""
+        for loss, norm in zip(
+            history.validation_losses or history.losses, history.gradient_norms, strict=True
+        ):
+            met = self.criteria.met(loss, norm)
+        called = history.reason if history.reason == "callback" and self.calls else ""
+        return met or called or ("max epochs" if self.done >= self.settings.epochs else "")
 
     # The loop.
 
