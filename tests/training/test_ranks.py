@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import nodegrad as ng
-from nodegrad import data
+from nodegrad import data, optim
 from nodegrad.nn import MLP
+from nodegrad.training.callbacks import ReduceOnPlateau
 
 np = pytest.importorskip("numpy")
 
@@ -56,6 +57,12 @@ def on_ranks(ranks, work):
     for thread in threads:
         thread.join()
     return found
+
+
+def grouped(count):
+    model = MLP(2, [4, 1], seed=1)
+    parts = model.parameters()[:count], model.parameters()[count:]
+    return {"model": model, "optimizer": optim.SGD([{"parameters": part} for part in parts], 0.01)}
 
 
 def rows(rank):
@@ -275,11 +282,16 @@ def test_nan_on_one_rank_stops_all_with_the_same_reason(compile):
         (lambda rank: {"lr": 0.1 + rank}, "the same learning rates; here it is"),
         (lambda rank: {"loss": ("huber", "hinge")[rank], "y": 2 * Y - 1}, "the same loss; here it is"),
         (lambda rank: {"optimizer": ("adam", "sgd")[rank]}, "the same optimizer; here it is"),
+        (lambda rank: {"lr": optim.exponential(0.1, (0.1, 0.3)[rank])}, "the same schedules; here it is"),
+        (lambda rank: {"lr": optim.cosine(0.1, 50 + rank)}, "the same schedules; here it is"),
+        (lambda rank: grouped((3, 4)[rank]), "the same groups; here it is"),
         (
             lambda rank: {"optimizer": ("lbfgs", "sgd")[rank], "lr": (None, 0.01)[rank]},
             "the same method; here",
         ),
         (lambda rank: {"compile": rank > 0}, "the same compile; here it is"),
+        (lambda rank: {"class_weight": (None, "balanced")[rank]}, "the same class_weight; here it is"),
+        (lambda rank: {"class_weight": {0: 1.0, 1: 2.0 + rank}}, "the same class_weight; here it is"),
         (
             lambda rank: {"model": MLP(2, [4, 1], ("relu", "tanh")[rank], seed=1)},
             "the same model; here it is",
@@ -294,6 +306,103 @@ def test_ranks_that_differ_are_refused(settings, message):
     for error in on_ranks(2, work):
         assert isinstance(error, ValueError)
         assert message in str(error)
+
+
+def set_to(number):
+    def change(epoch, history):
+        history.model.parameters()[0].data = number
+
+    return change
+
+
+def set_rate(rate):
+    def change(epoch, history):
+        history.optimizer.learning_rate = rate
+
+    return change
+
+
+def set_momentum(epoch, history):
+    history.optimizer.groups[0].settings["momentum"] = 0.5
+
+
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize(
+    ("callbacks", "what"),
+    [
+        ([[], [ReduceOnPlateau(patience=1, tolerance=0.9)]], "learning rates"),
+        ([[set_rate(0.01)], [set_rate(0.02)]], "learning rates"),
+        ([[], [set_rate(optim.exponential(0.1, 0.5))]], "learning rates"),
+        ([[set_rate(optim.exponential(0.1, factor))] for factor in (0.5, 0.6)], "schedules"),
+        ([[], [set_momentum]], "settings"),
+        ([[], [set_to(0.5)]], "parameters"),
+        ([[set_to(0.5)], [set_to(0.25)]], "parameters"),
+    ],
+)
+def test_callbacks_that_leave_ranks_different_are_refused(callbacks, what, compile):
+    def work(rank, combine):
+        model = MLP(2, [4, 1], "tanh", seed=1)
+        rule = optim.SGD(model.parameters(), 0.1, momentum=0.9)
+        settings = {"callbacks": callbacks[rank], "epochs": 4, "combine": combine, "compile": compile}
+        return ng.fit(model, X[rows(rank)], Y[rows(rank)], optimizer=rule, **settings)
+
+    for error in on_ranks(2, work):
+        assert isinstance(error, ValueError), error
+        assert f"all ranks need the same {what} after the callbacks; here it is" in str(error)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_callbacks_that_change_every_rank_alike_train_as_one_process_does(compile):
+    def work(rank, combine, own=None):
+        own = rows(rank) if own is None else own
+        model = MLP(2, [4, 1], "tanh", seed=1)
+        rule = optim.SGD(model.parameters(), 0.1, momentum=0.9)
+        callbacks = [ReduceOnPlateau(patience=1, tolerance=0.9), set_momentum, set_to(0.5)]
+        settings = {"callbacks": callbacks, "epochs": 5, "combine": combine, "compile": compile}
+        history = ng.fit(model, X[own], Y[own], optimizer=rule, **settings)
+        return history.losses, model.state_dict(), rule.learning_rate
+
+    first, second = on_ranks(2, work)
+    losses, state, rate = work(0, None, slice(None))
+
+    assert first == second
+    assert first[0] == pytest.approx(losses, rel=1e-10)
+    assert first[1] == pytest.approx(state, rel=1e-8)
+    assert first[2] == rate < 0.1
+
+
+@pytest.mark.parametrize("labels", [Y, 2 * Y - 1, np.arange(60) % 7 * (np.arange(60) > 30) - 3])
+def test_balanced_classes_are_counted_over_all_ranks(labels):
+    def work(rank, combine, own=None):
+        own = rows(rank) if own is None else own
+        model = MLP(2, [4, 1], "tanh", seed=1)
+        settings = {"class_weight": "balanced", "epochs": 5, "combine": combine}
+        history = ng.fit(model, X[own], labels[own], **settings)
+        return history.losses, model.state_dict()
+
+    first, second = on_ranks(2, work)
+    losses, state = work(0, None, slice(None))
+
+    assert np.mean(labels[rows(0)]) != np.mean(labels)
+    assert first == second
+    assert first[0] == pytest.approx(losses, rel=1e-10)
+    assert first[1] == pytest.approx(state, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(Y + 0.5, "whole numbers"), (1e9 * Y, "up to 1,048,576"), (Y[:, None, None], "takes")],
+)
+def test_classes_that_ranks_cannot_count_are_refused(labels, message):
+    def work(rank, combine):
+        own = labels if rank else Y
+        return ng.fit(MLP(2, [4, 1], seed=1), X, own, class_weight="balanced", combine=combine)
+
+    good, bad = on_ranks(2, work)
+
+    assert isinstance(bad, ValueError)
+    assert message in str(bad)
+    assert "another rank failed" in str(good)
 
 
 def test_one_rank_may_log_and_keep_the_checkpoint(tmp_path):

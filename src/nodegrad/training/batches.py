@@ -11,6 +11,8 @@ from nodegrad.training.ranks import Ranks
 
 __all__ = ()
 
+_MOST_CLASSES = 2**20  # the largest number of a class that ranks count
+
 
 class Batches:
     """The batches of every epoch."""
@@ -106,22 +108,54 @@ class StreamBatches(Batches):
         return Samples(X, y, "fit", ("X of a batch", "y of a batch"), *weights)
 
 
-def class_weights(given: str | Mapping[Any, float] | None, y: Any, weights: Any) -> Any:
+def balanced(y: Any, ranks: Ranks) -> dict[Any, float]:
+    """Return weights that make all classes weigh the same, by their rows on all ranks.
+
+    >>> balanced([0, 1, 1], Ranks(None))
+    {0: 1.5, 1: 0.75}
+    """
+    labels = ranks.together(lambda: _labels(y))
+    counts = Counter(labels) if ranks.combine is None else _counts(labels, ranks)
+    return {label: sum(counts.values()) / (len(counts) * count) for label, count in counts.items()}
+
+
+def _counts(labels: list[Any], ranks: Ranks) -> dict[Any, float]:
+    """Return how many rows of all ranks each class has."""
+    import numpy as np
+
+    size = 1
+
+    def outside() -> bool:
+        if not all(label == label // 1 and abs(label) <= _MOST_CLASSES for label in labels):
+            raise ValueError(
+                'fit: with combine, class_weight="balanced" takes classes that are whole numbers up to '
+                f"{_MOST_CLASSES:,}. Otherwise give a dict of weights."
+            )
+        return max(map(abs, labels), default=0) > size
+
+    while ranks.any(outside):
+        size *= 2
+    places = np.array(labels, int) + size
+    counts = ranks.sum(np.bincount(places, minlength=2 * size + 1))
+    return {place - size: float(counts[place]) for place in np.flatnonzero(counts).tolist()}
+
+
+def _labels(y: Any) -> list[Any]:
+    labels = [label[0] if isinstance(label, list) and len(label) == 1 else label for label in rows(y)]
+    if any(isinstance(label, list) for label in labels):
+        raise ValueError("fit: class_weight takes the number of a class as the target of each row.")
+    return labels
+
+
+def class_weights(given: Any, y: Any, weights: Any) -> Any:
     """Return the weights of samples times those of their classes.
 
     >>> class_weights({0: 1.0, 1: 3.0}, [0, 1, 1], None)
     [1.0, 3.0, 3.0]
-    >>> class_weights("balanced", [0, 1, 1], None)
-    [1.5, 0.75, 0.75]
     """
     if given is None:
         return weights
-    labels = [label[0] if isinstance(label, list) and len(label) == 1 else label for label in rows(y)]
-    if any(isinstance(label, list) for label in labels):
-        raise ValueError("fit: class_weight takes the number of a class as the target of each row.")
-    if given == "balanced":
-        counts = Counter(labels)
-        given = {label: len(labels) / (len(counts) * count) for label, count in counts.items()}
+    labels = _labels(y)
     if not isinstance(given, Mapping):
         raise ValueError(f'fit: class_weight is "balanced", or a dict of weights; got {given!r}.')
     if missing := set(labels) - set(given):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from nodegrad.files import load_json, read, save_json, written
+from nodegrad.optim import Optimizer
 from nodegrad.trees import flatten
 
 __all__ = ()
@@ -75,9 +76,9 @@ def description(run: "Run") -> dict[str, Any]:
     optimizer, batches, problem = run.problem.optimizer, run.batches, run.problem
     return {
         "optimizer": type(optimizer).__name__,
-        "settings": [repr(group.settings) for group in optimizer.groups],
         "parameters": len(optimizer.parameters),
-        "learning rates": optimizer.state_dict()["learning_rates"],
+        "groups": [len(group.parameters) for group in optimizer.groups],
+        **changeable(optimizer),
         "rows": batches.total,
         "batch size": getattr(batches, "size", 0),
         "limit": run.settings.max_gradient_norm,
@@ -88,9 +89,17 @@ def description(run: "Run") -> dict[str, Any]:
     }
 
 
+def changeable(optimizer: Optimizer) -> dict[str, Any]:
+    """Return what callbacks may change of an optimizer."""
+    return {
+        "settings": [repr(group.settings) for group in optimizer.groups],
+        "learning rates": optimizer.state_dict()["learning_rates"],
+    }
+
+
 def rates(run: "Run", steps: int) -> list[list[float]]:
-    """Return some of the learning rates that schedules have given in so many steps."""
-    places = (0, steps // 2, max(0, steps - 1))
+    """Return some of the learning rates that schedules give in so many steps, more of them at the start."""
+    places = sorted({steps >> halvings for halvings in range(1, 64)} | {max(0, steps - 1)})
     groups = run.problem.optimizer.groups
     return [[group.rate(step) for step in places] for group in groups if callable(group.learning_rate)]
 

@@ -11,7 +11,7 @@ from nodegrad.data import Samples
 from nodegrad.inputs import described, meant, one_of, whole
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, Optimizer
-from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, class_weights
+from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, balanced, class_weights
 from nodegrad.training.history import Callback, History, Settings, checked
 from nodegrad.training.metrics import METRICS, Metric, chosen_metrics
 from nodegrad.training.problem import Loss, Problem
@@ -93,7 +93,8 @@ def fit(
         parameters: what an optimizer given by name updates; None for all parameters of the model.
         learning_rate: that of an optimizer given by name: a number or a schedule. `lr` is the same.
         sample_weight: a weight for each row; the mean loss is weighted by them.
-        class_weight: a weight for each class in y by its number, or "balanced" for classes of one weight.
+        class_weight: a weight for each class in y by its number, or "balanced" for classes of one weight
+            (counted over all ranks, with `combine`).
         validation: rows and targets to measure, not to train on, maybe with weights; their loss decides about
             `target_loss`, `tolerance` and `restore_best` then.
         metrics: what to measure after each epoch: accuracy, r2, auc, or functions of lists of predictions and
@@ -117,16 +118,18 @@ def fit(
             `epochs`.
         checkpoint_every: how many epochs apart it is written.
         resume: go on from the file of `checkpoint` if it is there (True), or from another file. A training
-            that had a reason to stop stays as it is, unless more `epochs` or other criteria leave it none; one
-            that a callback stopped goes on without callbacks.
+            that had a reason to stop stays as it is, unless more `epochs` or other criteria leave it none;
+            one that a callback stopped goes on without callbacks.
         combine: a function from an array to its sum over all ranks, such as one that calls MPI's Allreduce.
-            Each rank calls `fit` with its own rows, an equal model, and the same seed and settings; callbacks
-            and the checkpoint may be those of one rank.
+            Each rank calls `fit` with its own rows, an equal model, and the same seed and settings. The
+            checkpoint may be that of one rank, and so may callbacks that stop the training or change nothing;
+            those that change the optimizer or the parameters do it alike on every rank.
 
     Raises:
         ValueError: for empty, uneven, or mismatched data, for nan or inf in them, for weights that sum to 0,
             for settings out of range, for an optimizer of parameters that the loss does not depend on, and
-            for a checkpoint of another training; nothing has changed then.
+            for a checkpoint of another training; nothing has changed then. And for ranks that differ, at the
+            start or after callbacks.
         TypeError: for data that are not numbers, or a loss that is not one Value.
         FileNotFoundError: if the folder of the checkpoint is missing.
         RuntimeError: if another rank failed.
@@ -160,7 +163,7 @@ def fit(
                 raise ValueError("fit: without y, the weights of rows come third in each batch.")
             batches = StreamBatches(X, combine)
         else:
-            weights = class_weights(class_weight, y, sample_weight)
+            weights = class_weights(classes, y, sample_weight)
             batches = ArrayBatches(Samples(X, y, "fit", weights=weights), size, settings.seed, ranks)
         problem = Problem(model, loss_function, updates, batches.known, held_out(validation), ranks)
         problem.check()
@@ -168,7 +171,11 @@ def fit(
             settings.metrics[name]([problem.output] * len(batches.known), batches.known.parts[1])
         return problem, batches, settings, solver or Run
 
+    classes: Any = class_weight
+    if ranks.any(lambda: class_weight == "balanced" and y is not None):
+        classes = balanced(y, ranks)
     problem, batches, settings, way = ranks.together(prepare)
+    ranks.same({"class_weight": class_weight})
     problem.weigh()
     batches.start(problem)
     ranks.together(lambda: way.check(problem, settings))

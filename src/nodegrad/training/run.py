@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 from nodegrad.inputs import plain
 from nodegrad.nn.predict import Predictor
 from nodegrad.training.batches import Batches
-from nodegrad.training.checkpoint import checksums, description, load_checkpoint, save_checkpoint
+from nodegrad.training.checkpoint import (
+    changeable,
+    checksums,
+    description,
+    load_checkpoint,
+    rates,
+    save_checkpoint,
+)
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import Criteria, History, Settings
 from nodegrad.training.problem import Batch, NotFinite, Problem, Taken
@@ -56,6 +63,7 @@ class Run:
             | {"method": type(self).__name__, "epochs in the checkpoint": self.history.epochs}
             | {"end of the checkpoint": self.history.reason}
             | {"start of the parameters": [leaf.data for leaf in problem.optimizer.parameters]}
+            | {"schedules": self._planned_rates()}
         )
         started = time.perf_counter() - self.history.seconds
         try:
@@ -97,6 +105,13 @@ class Run:
             met = self.criteria.met(loss, norm)
         called = history.reason if history.reason == "callback" and self.calls else ""
         return met or called or ("max epochs" if self.done >= self.settings.epochs else "")
+
+    def _planned_rates(self) -> Any:
+        """Return rates of schedules in the steps from here on, for ranks to compare."""
+        if self.problem.ranks.combine is None or self.batches.steps is None:
+            return None
+        left = max(0, self.settings.epochs - self.done) * self.batches.steps
+        return self.problem.ranks.together(lambda: rates(self, self.problem.optimizer.steps + left))
 
     # The loop.
 
@@ -188,15 +203,26 @@ class Run:
             history.best_epoch = history.epochs
 
     def _call(self) -> bool:
-        """Call the callbacks and take over what they change; return whether one asks to stop."""
-        history, problem = self.history, self.problem
+        """Call the callbacks and take over what they change; return whether one asks to stop.
+
+        Raises:
+            ValueError: if they leave ranks with different parameters or settings.
+        """
+        history, problem, optimizer = self.history, self.problem, self.problem.optimizer
+
+        def numbers() -> list[float]:
+            return [leaf.data for leaf in optimizer.parameters]
 
         def call() -> bool:
             answers = [bool(each(history.epochs, history)) for each in self.settings.callbacks]
-            problem.optimizer.check_frozen("fit")
+            optimizer.check_frozen("fit")
             return any(answers)
 
+        before = numbers()
         stop = problem.ranks.any(call)
+        after = changeable(optimizer) | {"schedules": self._planned_rates()}
+        after["parameters"] = None if numbers() == before else numbers()
+        problem.ranks.same({f"{name} after the callbacks": fact for name, fact in after.items()})
         self.step.pull()
         self._agree()
         return stop
