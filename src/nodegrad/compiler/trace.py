@@ -144,7 +144,7 @@ class Trace:
         """Return the results for one row; None if it goes another way, and its answers until it does."""
         kernel = self.kernels.get("all") or self.kernel("all")
         try:
-            found = kernel.one(numbers, [leaf._data for leaf in self.parameters])
+            found = kernel.one(numbers, [leaf._data for leaf in self.parameters] if self.parameters else ())
         except Exception:
             passed = self.passed(numbers)
             if passed == len(self.lines):

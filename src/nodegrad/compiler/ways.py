@@ -86,15 +86,14 @@ class Ways:
     def call(self, numbers: Sequence[float]) -> tuple[Build, Sequence[float]]:
         """Return what puts the results together, and the results for one row."""
         if self._hits_often or self.looks:
-            traces = self.traces
-            while traces:
-                trace = traces[0]
-                results, answers = trace.call(numbers)
-                if results is not None:
-                    trace.rows += 1
-                    return trace.build, results
+            answers: list[bool] = []
+            for trace in self.traces:
                 # Ways are the same up to the branch at which they part.
-                traces = [other for other in traces[1:] if other.expected[: len(answers)] == answers]
+                if not answers or trace.expected[: len(answers)] == answers:
+                    results, answers = trace.call(numbers)
+                    if results is not None:
+                        trace.rows += 1
+                        return trace.build, results
             self.misses += 1
             spec, found = self.meet(numbers)
         else:
