@@ -77,10 +77,11 @@ class NumpyBackend:
         with np.errstate(all="ignore"):
             uniform = self._prologue(self.program, parameters)
             for start, varying in self._blocks(self.program, blocks, count, uniform):
-                found[:, start : start + varying.shape[1]] = varying[self.program.outputs]
-        parts = np.split(found, np.cumsum([block.shape[1] for block in out])) if out else ()
-        for part, block in zip(parts, out, strict=False):
-            block[:] = part.T
+                found[:, start : start + varying.shape[1]] = varying.take(self.program.outputs, 0)
+        if out:
+            parts = np.split(found, np.cumsum([block.shape[1] for block in out]))
+            for part, block in zip(parts, out, strict=False):
+                block[:] = part.T
         return found
 
     def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
@@ -104,13 +105,11 @@ class NumpyBackend:
 
     def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
         """Return the outputs for one row."""
-        found = self.rows([np.array([numbers], float)], 1, np.array(parameters, float))[:, 0].tolist()
-        return list(found)
+        return list(self.rows([np.array([numbers], float)], 1, np.array(parameters, float))[:, 0].tolist())
 
     def row(self, parts: Sequence[Any], parameters: Array) -> Array:
         """Return the outputs for one row that is given in parts: numbers, lists and arrays of them."""
-        blocks = [np.reshape(part, (1, -1)) for part in parts]
-        return self.rows(blocks, 1, parameters)[:, 0]
+        return self.rows([np.reshape(part, (1, -1)) for part in parts], 1, parameters)[:, 0]
 
     def keep(self, key: str) -> None:
         """Do nothing: there is no native code."""
@@ -118,7 +117,7 @@ class NumpyBackend:
     def _prologue(self, program: VectorProgram, parameters: Array) -> Array:
         uniform = np.empty(program.uniform)
         uniform[: program.parameters] = parameters
-        uniform[program.parameters :][: len(program.constants)] = program.constants
+        uniform[program.parameters : program.parameters + len(program.constants)] = program.constants
         column = uniform[:, None]
         for item in program.prologue:
             self._run(item, column, column, column)
@@ -156,8 +155,7 @@ class NumpyBackend:
         target[item.start : item.start + item.count] = found
 
     def _function(self, op: Op) -> Function:
-        found = self.table.get(op)
-        return _by_number(op) if found is None else found
+        return self.table.get(op) or _by_number(op)
 
     def _contract(self, group: Group, varying: Array, uniform: Array) -> Any:
         if len(group.operands) == 1 or self.exact:
