@@ -189,7 +189,8 @@ class Compiled(Recorded):
             ValueError: if rows are ragged, missing or unequal in number, if the function cannot be compiled,
                 or if `out` does not fit or is given with `reduce`.
         """
-        plain = not (keywords or self.static or shared or shared == 0) and executor is out is None
+        bare = not (keywords or self.static or shared or shared == 0)
+        plain = bare and executor is out is None
         if plain:
             found = self._map_like_before(arguments, reduce)
             if found is not None:
@@ -200,13 +201,14 @@ class Compiled(Recorded):
         if out is not None and reduce is not None:
             raise ValueError("map takes out= for results row by row; with reduce= there are none.")
         form, places = None, set[int]()
-        if keywords or self.static or shared or shared == 0:
+        if not bare:
             form, arguments = bind(self.signature, self.static, arguments, keywords)
             names = list(self.signature.parameters) if self.signature else []
             places = shared_places(names, shared, form, len(arguments))
         spec, blocks, count = rows(arguments, places)
         ways = self._ways((tuple, form, spec[2]))
-        if plain and (trace := ways.straight) is not None and trace.rows:  # not the first map
+        if plain and self.backend == "llvm" and (trace := ways.straight) is not None and trace.rows:
+            # Not at the first map.
             self._prepare_map(arguments, reduce, trace)
         run = run_here if executor is None else partial(map_shards, executor, self, shards)
         return self._mapped(ways, blocks, count, reduce, run, out)
