@@ -281,6 +281,28 @@ def test_arrays_and_frames_keep_their_type():
         assert np.asarray(scaled).mean(axis=0) == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("given", "scaled"), [("f4", "f4"), ("f2", "f2"), ("f8", "f8"), ("i1", "f8"), ("?", "f8")]
+)
+def test_scaled_floats_keep_their_precision(given, scaled):
+    np = pytest.importorskip("numpy")
+    pandas = pytest.importorskip("pandas")
+    polars = pytest.importorskip("polars")
+    array = np.array([[0, 1], [1, 0], [1, 1]], given)
+    right = np.array(data.standardize(array.tolist()))
+    frame = pandas.DataFrame(array, columns=["a", "b"])
+    tables = [array, frame]
+    if given in ("f4", "f8", "i1"):
+        tables.append(polars.from_pandas(frame))
+    for table in tables:
+        scaler = data.StandardScaler(table)
+        found = scaler.transform(table)
+        again = np.asarray(scaler.inverse_transform(found))
+        assert np.asarray(found).dtype == again.dtype == scaled
+        assert np.asarray(found) == pytest.approx(right, rel=1e-3 if scaled == "f2" else 1e-7)
+        assert again == pytest.approx(array.astype(float), abs=1e-3 if scaled == "f2" else 1e-6)
+
+
 def test_scaling_can_be_applied_again_and_undone():
     for name, table, fits in table_forms():
         scaler = data.StandardScaler(table)

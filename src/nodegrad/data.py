@@ -456,13 +456,13 @@ def _chosen(table: Any, places: Any) -> Any:
 
 
 def _like(table: Any, numbers: Any) -> Any:
-    """Return rows of numbers as an array or a frame if `table` is one."""
+    """Return rows of numbers as an array or a frame if `table` is one; floats keep their precision."""
     array = as_array(table)
     if array is None:
         return numbers
     import numpy as np
 
-    found = np.asarray(numbers, float)
+    found = np.asarray(numbers, array.dtype if array.dtype.kind == "f" else float)
     if array is table:
         return found
     if hasattr(table, "iloc"):
@@ -495,6 +495,8 @@ def _weights(weights: Any, count: int, user: str) -> Any:
     least, most = (found.min(), found.max()) if hasattr(found, "dtype") else (min(found), max(found))
     if not least >= 0.0 or not most > 0.0:
         raise ValueError(f"{user}: weights are at least 0, and not all are zero.")
+    if not float(most) * count < math.inf:
+        raise ValueError(f"{user}: the sum of the weights is too large for a float; the largest is {most}.")
     return found if hasattr(found, "dtype") else [float(weight) for weight in found]
 
 

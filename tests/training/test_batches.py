@@ -189,6 +189,16 @@ def test_invalid_weights_are_refused(settings, message):
         run(settings.pop("X", X), settings.pop("y", Y), **settings)
 
 
+@pytest.mark.parametrize("large", [1.7e308, 1e307])
+def test_weights_whose_sum_is_too_large_are_refused(large):
+    np = pytest.importorskip("numpy")
+    for weights in ([large] * 30, np.full(30, large), [large] * 10 + [0.0] * 20):
+        with pytest.raises(ValueError, match="sum of the weights is too large for a float; the largest is"):
+            run(X, Y, sample_weight=weights)
+
+    assert run(X, Y, sample_weight=[1e306] * 30)[0].losses == pytest.approx(run(X, Y)[0].losses, rel=1e-9)
+
+
 def test_weights_of_an_array_are_one_number_a_row():
     np = pytest.importorskip("numpy")
     with pytest.raises(ValueError, match="a number as the weight of each row; got a list of 1"):
