@@ -44,7 +44,16 @@ SETTINGS = [
     {"metrics": ["accuracy"], "sample_weight": [1.0 + i % 3 for i in range(40)], "seed": None},
     {"model": lambda: Sequential(Layer(2, 5, "tanh", seed=1), Dropout(0.3), Layer(5, 1, None, seed=2))},
     {"callbacks": lambda: [ReduceOnPlateau(patience=1, tolerance=0.5)]},
+    {"callbacks": lambda: [ramp]},
+    {"callbacks": lambda: [ramp], "optimizer": lambda parameters: SGD(parameters, 0.1, momentum=0.9)},
 ]
+
+
+def ramp(epoch, history):
+    settings = history.optimizer.groups[0].settings
+    settings.update(momentum=0.9 - 0.05 * epoch) if "momentum" in settings else settings.update(
+        betas=(0.8, 0.99)
+    )
 
 
 @pytest.mark.parametrize("compile", [False, True])
@@ -208,6 +217,7 @@ def test_a_checkpoint_fits_the_same_numbers_in_an_array_and_the_optimizer_that_w
     def part(epochs, **more):
         def slower(epoch, history):
             optimizer.learning_rate = 0.01
+            optimizer.settings["weight_decay"] = 0.1
 
         return run(
             tmp_path / "file.json", epochs, model, optimizer=lambda _: optimizer, callback=slower, **more
@@ -217,6 +227,9 @@ def test_a_checkpoint_fits_the_same_numbers_in_an_array_and_the_optimizer_that_w
     assert part(4, resume=True, X=np.array(X, "f8"), y=np.array(Y))[1].epochs == 4
     optimizer.learning_rate = 0.5
     with pytest.raises(ValueError, match="learning rates is"):
+        part(5, resume=True)
+    optimizer.learning_rate, optimizer.settings["weight_decay"] = 0.01, 0.2
+    with pytest.raises(ValueError, match="settings is"):
         part(5, resume=True)
 
 

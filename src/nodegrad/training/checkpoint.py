@@ -28,6 +28,8 @@ def save_checkpoint(run: "Run") -> None:
         "seed": run.settings.seed,
         "numbers": [leaf.data for leaf in run.problem.optimizer.parameters],
         "optimizer": run.problem.optimizer.state_dict(),
+        "changed": changeable(run.problem.optimizer),
+        "settings": [numbers_of(group.settings) for group in run.problem.optimizer.groups],
         "history": {name: getattr(run.history, name) for name in _HISTORY},
         "best": run.best,
         "callbacks": [
@@ -49,8 +51,9 @@ def load_checkpoint(run: "Run") -> None:
     kept = content["training"] | {"seed": content["seed"]}
     own = run.described | {"schedules": rates(run, content["optimizer"]["steps"])}
     own["seed"] = settings.seed if settings.seeded else kept["seed"]
-    if own["learning rates"] == content["optimizer"]["learning_rates"]:
-        own["learning rates"] = kept["learning rates"]  # the same optimizer, whose rates a callback changed
+    for name, changed in content["changed"].items():
+        if own[name] == changed:
+            own[name] = kept[name]  # the same optimizer, which a callback changed
     for name, here in own.items():
         found = kept.get(name)
         if found != here:
@@ -60,6 +63,8 @@ def load_checkpoint(run: "Run") -> None:
             )
     run.described = {name: kept[name] for name in run.described}
     optimizer.load_state_dict(content["optimizer"])
+    for group, found in zip(optimizer.groups, content["settings"], strict=True):
+        group.settings.update(numbers_of(found))
     for leaf, number in zip(optimizer.parameters, content["numbers"], strict=True):
         leaf.data = number
     for name in _HISTORY:
@@ -95,6 +100,16 @@ def changeable(optimizer: Optimizer) -> dict[str, Any]:
         "settings": [repr(group.settings) for group in optimizer.groups],
         "learning rates": optimizer.state_dict()["learning_rates"],
     }
+
+
+def numbers_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that are numbers or tuples of them: those that a checkpoint keeps.
+
+    >>> numbers_of({"betas": [0.9, 0.99], "nesterov": True, "rule": max})
+    {'betas': (0.9, 0.99), 'nesterov': True}
+    """
+    tuples = {name: tuple(one) if isinstance(one, list) else one for name, one in settings.items()}
+    return {name: one for name, one in tuples.items() if isinstance(one, int | float | tuple)}
 
 
 def rates(run: "Run", steps: int) -> list[list[float]]:

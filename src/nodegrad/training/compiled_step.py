@@ -155,7 +155,6 @@ class CompiledStep(ArrayStep):
             error = self.error if problem.held_out_as_known() else compile(problem.held_out_error)
             self.held_out = RowSum(error, self.leaves, *self._laid_out(problem.held_out))
         self._native: dict[int, NativeSteps | None] = {}
-        self._settings = self._settings_now()
 
     def _laid_out(self, samples: Samples) -> tuple[Any, list[Any]]:
         """Return the spec of a sample, and all samples as arrays [row, number]."""
@@ -188,8 +187,8 @@ class CompiledStep(ArrayStep):
         """Return native steps for these batches, or None if the compiler cannot make them."""
         if self.problem.ranks.combine is not None or any(hasattr(batch, "parts") for batch in batches):
             return None
-        if self._settings_now() != self._settings:  # a callback has changed what native steps were made with
-            return None
+        if [group.settings for group in self.optimizer.groups] != self.problem.settings:
+            return None  # a callback has changed what native steps are made with
         size = max([self.known.count if batch is None else len(batch) for batch in batches[:1]])
         if size not in self._native:
             if self.known.only is None or not NativeSteps.ready(self):
@@ -197,9 +196,6 @@ class CompiledStep(ArrayStep):
             self._native[size] = NativeSteps.make(self, size, limit, batches[0] is None)
             self.native = self.native or self._native[size] is not None
         return self._native[size]
-
-    def _settings_now(self) -> list[dict[str, Any]]:
-        return [{**group.settings} for group in self.optimizer.groups]
 
     def validate(self) -> float:
         """Return the sum of the losses of the samples held out."""

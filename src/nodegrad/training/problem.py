@@ -41,6 +41,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         self.modules, self.weighted = modules_of(self.model), len(self.known.parts) > 2
+        self.settings = [{**group.settings} for group in self.optimizer.groups]  # at the start
 
     def error(self, row: Any, target: Any, *more: Any) -> Any:
         """Return the loss of one sample, whose weight and random numbers come after its target."""
