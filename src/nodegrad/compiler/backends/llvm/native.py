@@ -158,7 +158,6 @@ def _most_engines() -> float:
     return mappings // 3  # each takes two, and the process needs some
 
 
-@in_llvm_thread
 def compile_kernels(wanted: Wanted, exact: bool) -> list[Kernel]:
     """Return every wanted kernel; those that someone uses in this process are not compiled again.
 
@@ -166,11 +165,16 @@ def compile_kernels(wanted: Wanted, exact: bool) -> list[Kernel]:
         wanted: objects whose `write` writes a kernel's body and returns its parameters, with vector lengths.
         exact: whether products and sums must be rounded apart.
     """
+    found = [_kernels.get((each, exact)) for each in wanted]
+    return [kernel for kernel in found if kernel is not None] if all(found) else _compiled(wanted, exact)
+
+
+@in_llvm_thread
+def _compiled(wanted: Wanted, exact: bool) -> list[Kernel]:
     found: dict[Any, Any] = {(each, exact): _kernels.get((each, exact)) for each in wanted}
     missing = [each for (each, _), kernel in found.items() if kernel is None]
-    if missing:
-        for each, kernel in zip(missing, load_kernels(*machine_code(missing, exact)), strict=True):
-            found[each, exact] = _kernels[each, exact] = kernel
+    for each, kernel in zip(missing, load_kernels(*machine_code(missing, exact)), strict=True):
+        found[each, exact] = _kernels[each, exact] = kernel
     return [found[each, exact] for each in wanted]
 
 
