@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,6 +147,21 @@ def test_targets_that_are_not_classes_are_refused_before_training(metric, output
     with pytest.raises(ValueError, match="targets of two classes|as targets; got fractions"):
         run(model=model, y=[x[0] for x in X], loss=loss, metrics=metric)
     assert model.state_dict() == before
+
+
+def test_metrics_of_scikit_learn_are_given_the_targets_first():
+    scores = pytest.importorskip("sklearn.metrics")
+
+    class Score:
+        def __call__(self, y_true, y_pred):
+            return scores.r2_score(y_true, y_pred)
+
+    theirs = [scores.r2_score, Score(), partial(scores.r2_score), scores.roc_auc_score]
+    found = run(metrics=["r2", "auc", *theirs])[0].metrics
+
+    for name in ("r2_score", "metric", "metric_2"):
+        assert found[name] == pytest.approx(found["r2"]), name
+    assert found["roc_auc_score"] == pytest.approx(found["auc"])
 
 
 def test_metrics_of_one_name_are_numbered_and_return_numbers():

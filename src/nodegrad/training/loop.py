@@ -98,7 +98,8 @@ def fit(
         validation: rows and targets to measure, not to train on, maybe with weights; their loss decides about
             `target_loss`, `tolerance` and `restore_best` then.
         metrics: what to measure after each epoch: accuracy, r2, auc, or functions of lists of predictions and
-            targets that return a number.
+            targets that return a number. One whose first argument is y_true, as in scikit-learn, is given the
+            targets first.
         tolerance: the relative improvement that counts as negligible.
         patience: how many epochs without that improvement end the training; None for any number.
         target_loss: the loss that is small enough.

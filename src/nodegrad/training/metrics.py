@@ -3,6 +3,8 @@
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from inspect import signature
 from itertools import count
 from operator import eq, ne, sub
 from typing import Any
@@ -123,6 +125,12 @@ def chosen_metrics(metrics: Iterable[str | Metric], loss: Any) -> dict[str, Metr
 
 
 def _of_lists(metric: Metric) -> Metric:
+    """Return a function of your own or scikit-learn's, which takes the targets first, as one of ours."""
+    first = ""
+    with suppress(ValueError, TypeError):  # some built-in functions do not tell
+        first = next(iter(signature(metric).parameters), "")
+    if first == "y_true":
+        return lambda predictions, targets: metric(rows(targets), rows(predictions))
     return lambda predictions, targets: metric(rows(predictions), rows(targets))
 
 
