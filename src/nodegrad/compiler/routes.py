@@ -19,7 +19,7 @@ Run = Callable[[Trace, str, Sequence[Array], int], Array]  # runs the "rows" or 
 
 def run_here(trace: Trace, how: str, blocks: Sequence[Array], count: int, *out: Sequence[Array]) -> Array:
     """Run a trace in this process."""
-    found: Array = getattr(trace.kernel("results"), how)(blocks, count, trace.numbers(), *out)
+    found: Array = getattr(trace.kernel("results"), how)(blocks, count, trace.leaves.read(), *out)
     return found
 
 

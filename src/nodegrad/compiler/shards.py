@@ -35,7 +35,7 @@ def map_shards(
     """Run a trace's "rows" or "sums" over at most so many shards of rows on an executor, in order."""
     token, payload = _shipped.get(trace) or _shipped.setdefault(trace, _packed(trace, compiled))
     size = max(_SMALLEST, -(-count // most))
-    numbers = trace.numbers()
+    numbers = trace.leaves.read()
     shards = [[block[start : start + size] for block in blocks] for start in range(0, count, size)]
     found: dict[int, Array] = {}
     carriers = 0  # how many shards bring the program with them

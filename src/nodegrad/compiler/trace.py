@@ -136,10 +136,6 @@ class Trace:
         for part, kernel in self.kernels.items():
             kernel.keep(f"{key} {part}")
 
-    def numbers(self) -> Array:
-        """Read the leaves closed over."""
-        return self.leaves.read()
-
     def call(self, numbers: Sequence[float]) -> tuple[list[float] | None, list[bool]]:
         """Return the results for one row; None if it goes another way, and its answers until it does."""
         kernel = self.kernels.get("all") or self.kernel("all")
@@ -174,7 +170,7 @@ class Trace:
     def chosen(self, blocks: list[Array], count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which rows go this way; there are branches."""
         try:
-            found = self.kernel("guards").rows(blocks, count, self.numbers())
+            found = self.kernel("guards").rows(blocks, count, self.leaves.read())
         except Exception:
             table = np.concatenate(blocks, axis=1)
             return np.array([self.passed(row.tolist()) == len(self.lines) for row in table])

@@ -73,7 +73,7 @@ class RowSum:
         found: Array = numbers.take(self.places)
         others = self.places < 0
         if others.any():
-            found[others] = self.only.numbers()[others]
+            found[others] = self.only.leaves.read()[others]
         return found
 
 

@@ -202,7 +202,7 @@ class NativeSteps:
                 array[:] = entry
         if self.others.any():
             assert step.known.only is not None
-            self.fixed[:] = step.known.only.numbers()[self.others]
+            self.fixed[:] = step.known.only.leaves.read()[self.others]
 
     def _found(self, step: "CompiledStep") -> Any:
         states = [

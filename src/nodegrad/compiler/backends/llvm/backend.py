@@ -27,6 +27,7 @@ __all__ = ()
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Blocks = Sequence[Array]
 Table = Any  # an array of words
+Room = Callable[[], Any]  # makes memory for the results of a piece
 
 # Bytes of slots in a block of groups. They stay in the first cache: 2**14 take 30 % longer for a*b + a.
 # Every block reads and writes all sums over rows, so it is larger where there are more of them.
@@ -115,13 +116,7 @@ class LlvmBackend:
         return sums
 
     def _run(
-        self,
-        part: "Part",
-        kept: Blocks,
-        inputs: Table,
-        count: int,
-        room: Callable[[], Any],
-        parameters: Array,
+        self, part: "Part", kept: Blocks, inputs: Table, count: int, room: Room, parameters: Array
     ) -> list[Any]:
         """Run all rows, in pieces if there is much work; return the results of the pieces.
 
