@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -40,6 +40,8 @@ class Leaves:
 
     def read(self) -> Array:
         """Return the numbers."""
+        if not self.leaves:
+            return np.empty(0)
         if self.native:
             return self.follow()
         self.reads += 1
@@ -49,11 +51,10 @@ class Leaves:
 
     def follow(self) -> Array:
         """Return the numbers as native code finds them."""
-        out: Any = np.empty(len(self.leaves))
+        out = np.empty(len(self.leaves))
         # six times as fast as `out.ctypes.data`
-        self.write(ctypes.addressof(ctypes.c_char.from_buffer(out)))
-        found: Array = out
-        return found
+        self.write(ctypes.addressof(ctypes.c_char.from_buffer(cast(Any, out))))
+        return out
 
     def write(self, address: int) -> None:
         """Write the numbers to memory, as native code finds them."""
