@@ -157,7 +157,7 @@ def test_keywords_defaults_and_static_arguments_are_saved(tmp_path):
         again(2.0, 3, scale=1.0)
 
 
-@pytest.mark.parametrize("key", ["text", None, 7, True, -0.0, math.inf, (1, (2.5, "a"), None)])
+@pytest.mark.parametrize("key", ["text", None, 7, True, -0.0, math.inf, (1, (2.5, "a"), None), 10**400, -3])
 def test_static_arguments_come_back_with_their_types(key, tmp_path):
     compiled = ng.compile(lambda x, key: x * (2.0 if key else 3.0), static="key")
     expected = compiled(5.0, key)

@@ -280,7 +280,9 @@ def _written_static(name: str, value: Any) -> Any:
         return [_written_static(name, each) for each in value]
     if type(value) is float:
         return {"float": value.hex()}
-    if value is not None and type(value) not in (str, int, bool):
+    if type(value) is int:
+        return {"int": hex(value)}
+    if value is not None and type(value) not in (str, bool):
         raise ValueError(
             f"save: the static argument {name} is {value!r:.60}; objects of type {type(value).__name__} are "
             "Python code, which is not saved. Use text, numbers, None and tuples of them."
@@ -291,7 +293,9 @@ def _written_static(name: str, value: Any) -> Any:
 def _read_static(content: Any) -> Any:
     if type(content) is list:
         return tuple(map(_read_static, content))
-    return float.fromhex(content["float"]) if type(content) is dict else content
+    if type(content) is not dict:
+        return content
+    return int(content["int"], 16) if "int" in content else float.fromhex(content["float"])
 
 
 def _written_signature(signature: Signature | None) -> Any:
