@@ -293,10 +293,8 @@ def _reduced(trace: Trace, reduce: str, total: Array, count: int) -> Any:
 
 def _write(places: Sequence[Array], found: Array) -> None:
     """Copy results [result, row] to blocks."""
-    start = 0
     for place in places:
-        place[:] = found[start : start + place.shape[1]].T
-        start += place.shape[1]
+        place[:], found = found[: place.shape[1]].T, found[place.shape[1] :]
 
 
 def load_compiled(path: str | os.PathLike[str]) -> Compiled:

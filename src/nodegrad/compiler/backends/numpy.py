@@ -78,10 +78,9 @@ class NumpyBackend:
             uniform = self._prologue(self.program, parameters)
             for start, varying in self._blocks(self.program, blocks, count, uniform):
                 found[:, start : start + varying.shape[1]] = varying.take(self.program.outputs, 0)
-        if out:
-            parts = np.split(found, np.cumsum([block.shape[1] for block in out]))
-            for part, block in zip(parts, out, strict=False):
-                block[:] = part.T
+        left = found
+        for block in out:
+            block[:], left = left[: block.shape[1]].T, left[block.shape[1] :]
         return found
 
     def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
