@@ -428,7 +428,8 @@ def test_look_ups_in_tables_are_choices(run):
     assert all(same(numbers, compiled(*row)) for row, (_, numbers) in zip(rows, found, strict=True))
 
 
-WRITTEN = [row for row in ROWS if row in STEPS or row in spellings.EXPRESSIONS]
+# Without copysign: the sign of a nan is not promised. The tests of single rows try it.
+WRITTEN = [row for row in ROWS if row in STEPS or row in spellings.EXPRESSIONS if row is not ng.copysign]
 
 
 @settings(max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
