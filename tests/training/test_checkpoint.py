@@ -291,3 +291,25 @@ def test_a_killed_training_resumes_from_a_complete_checkpoint(tmp_path):
 
     assert killed
     assert resumed == whole != ""
+
+
+def test_a_checkpoint_runs_the_model_with_parameters_of_the_training_only(tmp_path):
+    model, seen = make(), []
+
+    def watched(row):
+        seen.append([parameter.data for parameter in model.parameters()])
+        return model(row)
+
+    def part(epochs, **options):
+        return ng.fit(
+            watched, X, Y, optimizer=Adam(model.parameters(), 0.02), epochs=epochs, compile=False, **options
+        )
+
+    start = model.state_dict()
+    part(4)
+    reached = [*seen, [parameter.data for parameter in model.parameters()]]
+    for epochs in (2, 4):
+        model.load_state_dict(start)
+        part(epochs, checkpoint=tmp_path / "file.json", resume=True)
+
+    assert all(numbers in reached for numbers in seen)

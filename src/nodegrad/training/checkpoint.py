@@ -1,6 +1,5 @@
 """Checkpoints: what a further run needs to go on exactly as if the first had never stopped."""
 
-import math
 import zlib
 from array import array
 from collections.abc import Sequence
@@ -15,16 +14,17 @@ __all__ = ()
 if TYPE_CHECKING:
     from nodegrad.training.run import Run
 
-KIND, VERSION = "nodegrad checkpoint", 5
+KIND, VERSION = "nodegrad checkpoint", 6
 _PIECE = 4096  # rows read at once
 _TRIED = 4  # samples at most
 _HISTORY = ("losses", "validation_losses", "gradient_norms", "metrics", "reason", "seconds", "best_epoch")
 
 
-def save_checkpoint(run: "Run") -> None:
-    """Write the state of a training to the file that its settings name."""
+def save_checkpoint(run: "Run", trial: str) -> None:
+    """Write the state of a training, and what `trial_of` gives for it, to the file that its settings name."""
     content = {
         "training": run.described | {"schedules": rates(run, run.problem.optimizer.steps)},
+        "trial": trial,
         "seed": run.settings.seed,
         "numbers": [leaf.data for leaf in run.problem.optimizer.parameters],
         "optimizer": run.problem.optimizer.state_dict(),
@@ -39,15 +39,15 @@ def save_checkpoint(run: "Run") -> None:
     save_json(run.settings.checkpoint, KIND, VERSION, written(content))
 
 
-def load_checkpoint(run: "Run") -> None:
-    """Set a training to the state in the file that its settings name.
+def read_checkpoint(run: "Run") -> dict[str, Any]:
+    """Return what is in the file that the settings of a training name.
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is damaged, or that of another training; nothing has changed then.
+        ValueError: if it is damaged, or that of another training.
     """
     path, settings, optimizer = run.settings.resume, run.settings, run.problem.optimizer
-    content = read(load_json(path, "fit", KIND, VERSION))
+    content: dict[str, Any] = read(load_json(path, "fit", KIND, VERSION))
     kept = content["training"] | {"seed": content["seed"]}
     own = run.described | {"schedules": rates(run, content["optimizer"]["steps"])}
     own["seed"] = settings.seed if settings.seeded else kept["seed"]
@@ -55,13 +55,21 @@ def load_checkpoint(run: "Run") -> None:
         if own[name] == changed:
             own[name] = kept[name]  # the same optimizer, which a callback changed
     for name, here in own.items():
-        found = kept.get(name)
-        if found != here:
-            raise ValueError(
-                f"fit: {path} is the checkpoint of another training: {name} is {found!r:.60} there and "
-                f"{here!r:.60} here."
-            )
-    run.described = {name: kept[name] for name in run.described}
+        _check_same(run, name, kept.get(name), here)
+    if len(content["numbers"]) != len(optimizer.parameters):
+        raise ValueError(f"fit: {path} is damaged: it has not a number for each parameter.")
+    return content
+
+
+def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> None:
+    """Set a training to a state that was read, if it gives the same in a trial.
+
+    Raises:
+        ValueError: if it is that of another training; nothing has changed then.
+    """
+    settings, optimizer = run.settings, run.problem.optimizer
+    _check_same(run, "loss of a trial", content["trial"], trial)
+    run.described = {name: content["training"][name] for name in run.described}
     optimizer.load_state_dict(content["optimizer"])
     for group, found in zip(optimizer.groups, content["settings"], strict=True):
         group.settings.update(numbers_of(found))
@@ -74,6 +82,14 @@ def load_checkpoint(run: "Run") -> None:
     for call, state in zip(settings.callbacks, content["callbacks"], strict=False):
         if state is not None and hasattr(call, "load_state_dict"):
             call.load_state_dict(state)
+
+
+def _check_same(run: "Run", name: str, there: Any, here: Any) -> None:
+    if there != here:
+        raise ValueError(
+            f"fit: {run.settings.resume} is the checkpoint of another training: {name} is {there!r:.60} "
+            f"there and {here!r:.60} here."
+        )
 
 
 def description(run: "Run") -> dict[str, Any]:
@@ -127,26 +143,32 @@ def checksums(run: "Run") -> dict[str, Any]:
     weights = problem.known.parts[2:3] if problem.weighted else []
     held_out = [] if problem.held_out is None else problem.held_out.parts
     codes = [_checksum(parts) for parts in (problem.known.parts[:2], weights, held_out)]
-    data, weight, validation, trial = problem.ranks.sum([*codes, _loss_of_a_trial(run)])
-    named = {"data": data, "weights": weight, "validation data": validation}
-    return {name: float(code) for name, code in named.items()} | {"loss of a trial": f"{trial:.6g}"}
+    names = "data", "weights", "validation data"
+    return dict(zip(names, map(float, problem.ranks.sum(codes)), strict=True))
 
 
-def _loss_of_a_trial(run: "Run") -> float:
-    """Return the loss of some samples at parameters that every run tries: it tells functions apart."""
+def trial_of(run: "Run", numbers: Sequence[float]) -> str:
+    """Return the loss of some samples of all ranks with parameters that training reached.
+
+    It tells functions apart that look alike; "" for batches, which may be shuffled.
+    """
+    if run.batches.steps is None:
+        return ""
     problem, leaves = run.problem, run.problem.optimizer.parameters
     count = len(problem.known)
-    samples = [problem.known[place] for place in range(0, count, -(-count // _TRIED))]
-    before = [leaf.data for leaf in leaves]
-    try:
-        for place, leaf in enumerate(leaves):
-            leaf.data = math.sin(place + 1.0)
-        return math.fsum(problem.held_out_error(*sample[:2]).data for sample in samples)
-    except Exception:  # of a model that such parameters are not for
-        return 0.0
-    finally:
-        for leaf, number in zip(leaves, before, strict=True):
-            leaf.data = number
+
+    def compute() -> list[float]:
+        samples = [problem.known[place] for place in range(0, count, -(-count // _TRIED))]
+        before = [leaf.data for leaf in leaves]
+        try:
+            for leaf, number in zip(leaves, numbers, strict=True):
+                leaf.data = number
+            return [sum(problem.held_out_error(*sample[:2]).data for sample in samples)]
+        finally:
+            for leaf, number in zip(leaves, before, strict=True):
+                leaf.data = number
+
+    return f"{problem.ranks.summed(compute, 1)[0]:.6g}"
 
 
 def _checksum(parts: Sequence[Any]) -> float:

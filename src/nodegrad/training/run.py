@@ -17,9 +17,11 @@ from nodegrad.training.checkpoint import (
     changeable,
     checksums,
     description,
-    load_checkpoint,
+    go_on_from,
     rates,
+    read_checkpoint,
     save_checkpoint,
+    trial_of,
 )
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import Criteria, History, Settings
@@ -53,15 +55,15 @@ class Run:
         self.described = description(self)
         if self.saves or resumes:
             self.described |= checksums(self)
-        problem.ranks.together(lambda: load_checkpoint(self) if settings.resume else None)
+        if resumes:
+            self._resume()
         self.done = self.history.epochs  # whose numbers are complete
         self.history.reason = self._finished()
         names = ("epochs", "tolerance", "patience", "target_loss", "gradient_tolerance", "compile")
         problem.ranks.same(
             self.described
             | {name: getattr(settings, name) for name in (*names, "checkpoint_every")}
-            | {"method": type(self).__name__, "epochs in the checkpoint": self.history.epochs}
-            | {"end of the checkpoint": self.history.reason}
+            | {"method": type(self).__name__, "end of the checkpoint": self.history.reason}
             | {"start of the parameters": [leaf.data for leaf in problem.optimizer.parameters]}
             | {"schedules": self._planned_rates()}
         )
@@ -112,6 +114,15 @@ class Run:
             return None
         left = max(0, self.settings.epochs - self.done) * self.batches.steps
         return self.problem.ranks.together(lambda: rates(self, self.problem.optimizer.steps + left))
+
+    def _resume(self) -> None:
+        """Go on from a checkpoint of the same epoch on every rank."""
+        ranks, resumes = self.problem.ranks, self.settings.resume
+        content = ranks.together(lambda: read_checkpoint(self) if resumes else None)
+        ranks.same({"epochs in the checkpoint": len(content["history"]["losses"]) if content else 0})
+        if content is not None:
+            trial = trial_of(self, content["numbers"])
+            ranks.together(lambda: go_on_from(self, content, trial))
 
     # The loop.
 
@@ -186,7 +197,10 @@ class Run:
         history.reason = reason or ("max epochs" if history.epochs >= settings.epochs else "")
         if self.saves and (history.reason or history.epochs % settings.checkpoint_every == 0):
             self._push()
-            problem.ranks.together(lambda: save_checkpoint(self) if settings.checkpoint is not None else None)
+            trial = trial_of(self, [leaf.data for leaf in problem.optimizer.parameters])
+            problem.ranks.together(
+                lambda: save_checkpoint(self, trial) if settings.checkpoint is not None else None
+            )
 
     def _look(self, watched: float) -> None:
         """Compute metrics, and keep the parameters if they are the best so far."""
