@@ -23,7 +23,7 @@ from nodegrad.inputs import described, endless, plain, whole
 from nodegrad.observers import listen
 from nodegrad.ops import constant, identity
 from nodegrad.sweep import forward_sweep
-from nodegrad.trees import LEAF, Number, Spec, Tree, build, container, flatten
+from nodegrad.trees import LEAF, Number, Spec, Tree, build, builder, container, flatten
 from nodegrad.value import Value, as_value, literal, stand_in
 
 __all__ = ["fori_loop", "scan", "while_loop"]
@@ -244,16 +244,17 @@ class _Repetition:
         Each call gets its own containers, as when compiled: what functions change in place is theirs alone.
         """
         (leaves, spec), ys = self.checked(self.state), []
+        put = builder(spec)
         for turn, x in enumerate(itertools.repeat(None) if self.rows is None else self.rows):
             if self.condition is not None:
-                if not self.answer(build(spec, leaves)):
+                if not self.answer(put(leaves, 0, None)[0]):
                     break
                 if turn == self.limit:
                     raise endless(turn)
-            after, y = self.body(build(spec, leaves), _copied(x))
+            after, y = self.body(put(leaves, 0, None)[0], _copied(x))
             leaves = self.next(spec, after)
             ys.append(_copied(y))
-        return build(spec, leaves), ys
+        return put(leaves, 0, None)[0], ys
 
     def roll(self, roller: Roller) -> tuple[Tree, list[Tree]] | None:
         """Make it one operation; return None if it should be recorded turn by turn."""
@@ -342,8 +343,10 @@ class _Repetition:
 
 
 def _copied(tree: Tree) -> Tree:
+    if tree is None:  # as in every turn of a while_loop
+        return None
     leaves, spec = flatten(tree)
-    return build(spec, leaves)
+    return tree if spec == LEAF else build(spec, leaves)
 
 
 # One turn, recorded on stand-ins.

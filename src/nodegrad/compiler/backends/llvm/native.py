@@ -165,8 +165,8 @@ def compile_kernels(wanted: Wanted, exact: bool) -> list[Kernel]:
         wanted: objects whose `write` writes a kernel's body and returns its parameters, with vector lengths.
         exact: whether products and sums must be rounded apart.
     """
-    found = [_kernels.get((each, exact)) for each in wanted]
-    return [kernel for kernel in found if kernel is not None] if all(found) else _compiled(wanted, exact)
+    found = [kernel for each in wanted if (kernel := _kernels.get((each, exact))) is not None]
+    return found if len(found) == len(wanted) else _compiled(wanted, exact)
 
 
 @in_llvm_thread
