@@ -269,6 +269,14 @@ def test_functions_of_numbers_closed_over_are_those_of_the_library(run):
     assert found == exact if run.language == "c" else ulps(found, exact) <= 4.0
 
 
+def test_functions_of_numbers_that_are_chosen_are_those_of_the_library(run):
+    compiled = ng.compile(lambda x, c: ng.cbrt(ng.where(c, -0.43945520831273566, x)), exact=True)
+    exact = compiled(2.0, 1.0)
+
+    ((_, (found,)),) = run(compiled, 1, [[2.0, 1.0]])
+    assert found == exact if run.language == "c" else ulps(found, exact) <= 4.0
+
+
 def test_hard_numbers_and_constants(run):
     def f(x):
         return [

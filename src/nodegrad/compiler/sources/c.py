@@ -26,6 +26,10 @@ _HEAD = """\
 #if defined __GNUC__ && !defined __clang__ && defined __OPTIMIZE__ && !defined __OPTIMIZE_SIZE__
 #pragma GCC optimize ("O3,no-tree-vrp")
 #endif
+/* gcc would compute functions of known numbers itself, and round some otherwise than the C library. */
+#if defined __GNUC__ && !defined __clang__
+#pragma GCC optimize ("rounding-math")
+#endif
 /* Contracting a*b + c into one operation would change the numbers. gcc does not with -std=c99. */
 #ifdef __clang__
 #pragma STDC FP_CONTRACT OFF
@@ -49,10 +53,7 @@ def file(given: Function) -> str:
     arrays = {"x": "const double *x", "p": "const double *p", "out": "double *out"}
     head = f"int {name}({', '.join(arrays[each] for each in arrays if each != 'p' or known)})"
     begin = [C.room.format("v", text.workspace)] if text.workspace and not on_heap else []
-    if (
-        known
-    ):  # volatile: gcc would compute functions of known numbers itself, and round them otherwise than libm
-        begin += [f"const double *volatile known = {name}_parameters;", "if (!p) p = known;"]
+    begin += [f"if (!p) p = {name}_parameters;"] * len(known)
     begin += [f"(void){array};" for array in ("x", "out") if array not in arrays_used(lines)]
     functions = C.functions(code)
     rounds = "round_to" in functions
