@@ -425,15 +425,26 @@ def test_a_start_at_infinity_finds_nothing():
         assert math.isnan(ng.root(lambda y: y - 1.0, math.inf))
 
 
-@pytest.mark.parametrize("tier", [lambda f: f, ng.compile])
+@pytest.mark.parametrize("order", [1, 2, 3])
 @pytest.mark.parametrize(
     "solve",
     [
         lambda a: ng.root(lambda x: x - a, (2.0, 5.0)),
-        lambda a: ng.root(lambda x: [x[0] - a, x[1] * 0.0 + 1.0], [1.0, 1.0])[0],
-        lambda a: ng.fixed_point(lambda x: 2.0 * x - a, math.inf),
+        lambda a: ng.root(lambda x: x * 0.0 + a * (a < 1.0) + (x - a) * (a > 1.0), 1.0),
+        lambda a: ng.root(lambda x: [x[0] - a, (x[1] - 1.0) * (a > 1.0) + (a < 1.0)], [1.0, 1.0])[0],
+        lambda a: ng.fixed_point(lambda x: 0.5 * (x + a), ng.where(a > 1.0, 3.0, math.inf)),
     ],
 )
-def test_derivatives_of_what_is_not_found_are_nan_with_a_warning(solve, tier):
+def test_derivatives_of_what_is_not_found_are_nan_to_any_order(solve, order, backend):
+    reverse, forward = solve, lambda a: ng.jvp(reverse_below, (a,), (1.0,))[1]
+    for _ in range(order):
+        reverse_below, reverse = reverse, ng.grad(reverse)
+    found = [4.0, 1.0, 0.0, 0.0][order]  # at 4.0, where it is there: x = a
+
+    for derivative in (reverse, forward, ng.compile(reverse, backend=backend), ng.compile(forward)):
+        with pytest.warns(RuntimeWarning, match="nan"):
+            assert math.isnan(derivative(0.5))
+        assert derivative(4.0) == found
     with pytest.warns(RuntimeWarning, match="nan"):
-        assert math.isnan(tier(ng.grad(solve))(0.5))
+        mapped = ng.compile(reverse, backend=backend).map([0.5, 4.0])
+    np.testing.assert_array_equal(mapped, [math.nan, found])

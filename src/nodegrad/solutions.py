@@ -333,6 +333,10 @@ class Solution(Whole):
         matrix = [row[: self.count] for row in slopes]
         columns = [[-row[self.count + at] for row in slopes] for at in range(len(by))]
         found = dict(zip(by, _linear(matrix, columns), strict=True))
-        # Where nothing was found, f may have slopes nevertheless.
-        known = [where(ops.eq(each, each), 1.0, math.nan) for each in x]
-        return [[found[k][i] * known[i] if k in found else None for k in wanted] for i in range(self.count)]
+
+
+        def checked(partial: Number, of: Value) -> Number:
+            # Where nothing was found, f may have slopes nevertheless. The nan of x has nan for derivatives.
+            return where(ops.eq(of, of), partial, of)
+
+        return [[checked(found[k][i], of) if k in found else None for k in wanted] for i, of in enumerate(x)]
