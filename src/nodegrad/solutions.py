@@ -334,7 +334,6 @@ class Solution(Whole):
         columns = [[-row[self.count + at] for row in slopes] for at in range(len(by))]
         found = dict(zip(by, _linear(matrix, columns), strict=True))
 
-
         def checked(partial: Number, of: Value) -> Number:
             # Where nothing was found, f may have slopes nevertheless. The nan of x has nan for derivatives.
             return where(ops.eq(of, of), partial, of)

@@ -2,9 +2,13 @@
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
+from copy import deepcopy
+from functools import partial, update_wrapper
+from inspect import Signature, signature
+from numbers import Real
 from types import MethodType
 from typing import Any, TypedDict, Unpack, overload
+from weakref import ref
 
 import numpy as np
 
@@ -27,7 +31,7 @@ from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.ways import Ways
 from nodegrad.inputs import one_of, whole
-from nodegrad.trees import LEAF, Spec, flatten, is_sparse, stack
+from nodegrad.trees import LEAF, Spec, container, flatten, is_sparse, stack
 from nodegrad.value import Value
 
 __all__ = ["Compiled", "compile", "load_compiled"]
@@ -80,7 +84,8 @@ def compile(
             computes from its arguments and from Values it closes over is recorded. Without it, a decorator
             is returned.
         static: the name or names of arguments that are not numbers to compute with (text, None, an int for
-            `range`, the `self` of a method). The function is recorded again for each of their values.
+            `range`). The function is recorded again for each of their values. The `self` of a method is
+            static without being named.
         backend: "llvm" (native code), "numpy", or "auto": llvm where llvmlite is installed.
         exact: compute every row to the bit as eager code does. Otherwise operations may be contracted
             (a·b + c rounded once) and elementary functions be off by up to 4 ulp.
@@ -145,7 +150,24 @@ class Compiled(Recorded):
         return build(found, 0, float)[0]
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else MethodType(self, instance)  # like any function in a class
+        """Return the function with its first argument given, like any function in a class.
+
+        An instance is static: it has recordings of its own, which are freed with it. One that consists of
+        numbers (a data class) or cannot be referred to weakly is an argument like others.
+        """
+        if instance is None:
+            return self
+        numbers = isinstance(instance, Value | Real) or container(instance) is not None
+        if numbers or self.f is None or not type(instance).__weakrefoffset__:
+            return _WithFirst(self, instance)
+        known, place = self._instances, id(instance)
+        if place not in known:
+            alive = ref(instance, lambda _: known.pop(place))
+            first = [*self.signature.parameters][:1] if self.static and self.signature else []
+            static = [name for name in self.static if name not in first]
+            options = {name: getattr(self, name) for name in saving.OPTIONS}
+            known.setdefault(place, Compiled(_OfInstance(self.f, alive), static=static, **options))
+        return _Method(known[place], instance)
 
     def map(
         self,
@@ -280,6 +302,46 @@ class Compiled(Recorded):
         run = trace.kernel("results").over("rows" if reduce is None else "sums", shapes)
         if run is not None:
             self._prepared[len(arguments), reduce] = trace, run, shapes
+
+
+class _Method(Compiled):
+    """A compiled function of an instance. It keeps the instance alive, and is pickled as methods are."""
+
+    __slots__ = ("__self__",)
+
+    def __init__(self, shared: Compiled, instance: Any) -> None:
+        self.__dict__, self.__self__ = shared.__dict__, instance
+
+    def __reduce__(self) -> Any:
+        return getattr, (self.__self__, self._name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return getattr(deepcopy(self.__self__, memo), self._name)
+
+
+class _WithFirst(_Method):
+    """A compiled function whose first argument is given: an instance that consists of numbers."""
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return super().__call__(self.__self__, *arguments, **keywords)
+
+    def map(self, *arguments: Any, **options: Any) -> Any:
+        return super().map(self.__self__, *arguments, **options)
+
+
+class _OfInstance:
+    """A function with its first argument given, which it does not keep alive."""
+
+    def __init__(self, f: Callable[..., Any], alive: Callable[[], Any]) -> None:
+        self.f, self.alive = f, alive
+        update_wrapper(self, f, updated=())
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return self.f(self.alive(), *arguments, **keywords)
+
+    @property
+    def __signature__(self) -> Signature:
+        return signature(MethodType(self.f, self.alive()))
 
 
 _NOTHING: Any = (None, None, None)

@@ -232,6 +232,7 @@ class Recorded:
         # The trace for all arguments of such shapes, where nothing branches: checked once, then used at once.
         self._straight: dict[Any, Trace] = {}
         self._prepared: dict[Any, Any] = {}  # by how many arrays are mapped and how: trace, function, shapes
+        self._instances: dict[int, Any] = {}  # the functions of instances, by their ids
         self._warned = False  # that rows run eagerly
         self._make = partial(backends.make, name=self.backend, exact=self.exact, threads=self.threads)
         for spec, found in traces.items():
