@@ -23,7 +23,9 @@ CORE = [
     "special",
     "graph",
     "patterns",
+    "products",
     "sweep",
+    "backward",
     "observers",
     "ufuncs",
     "value",
@@ -38,7 +40,7 @@ CORE = [
     "check",
 ]
 ABOVE = ["nn", "optim", "data", "training", "show", "compiler", "diagnose"]
-CORE_ONLY = {"optim": [], "data": [], "compiler": [], "nn": ["data", "compiler"]}  # and what else they know
+CORE_ONLY = {"optim": [], "data": [], "compiler": [], "nn": ["data", "optim", "compiler"]}  # besides the core
 ASKED_FOR = {
     ("trees", "scipy.sparse.csr_array")
 }  # what the core imports on a call that is about it: sparse=True

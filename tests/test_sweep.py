@@ -9,7 +9,8 @@ from nodegrad import Value, ops
 from nodegrad.functions import dot
 from nodegrad.graph import dependents, topological_order
 from nodegrad.ops import TABLE, constant
-from nodegrad.sweep import chain, forward_sweep, partials, reverse_sweep
+from nodegrad.products import chain
+from nodegrad.sweep import forward_sweep, partials, reverse_sweep
 
 
 def example():

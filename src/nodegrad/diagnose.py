@@ -16,7 +16,8 @@ from nodegrad.graph import recording, topological_order
 from nodegrad.inputs import described
 from nodegrad.observers import listen
 from nodegrad.ops import constant
-from nodegrad.sweep import chain, partials, watchers
+from nodegrad.products import chain
+from nodegrad.sweep import partials, watchers
 from nodegrad.value import Value
 
 __all__ = ["Stats", "detect_anomaly", "stats"]

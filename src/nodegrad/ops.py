@@ -217,9 +217,12 @@ direction = Op("direction", "x/hypot", floats.direction, (lambda x, y, out: div(
                                                        lambda x, y, out: -div(out * direction(y, x), hypot(x, y))),
                                                       (_POSITIVE, _REAL))
 
-# Products of the chain rule, which sweeps over Values record. strong_mul(a, p) is 0 if the adjoint a is 0, even if the
-# partial p is inf or nan. Its derivative by a is p, but 0 if a is 0 and p is not finite (strong_factor): so x·exp(x)
-# keeps its second derivative at 0. zero_mul is 0 if either factor is. strong_dot adds up many strong products.
+# What sweeps over Values record in place of mul, so that some zeros win over inf and nan (see `products`):
+#   mul(0, inf) = mul(inf, 0) = nan            IEEE 754
+#   strong_mul(0, inf) = 0                     a is an adjoint; where it is 0, nothing is passed on
+#   zero_mul(0, inf) = zero_mul(inf, 0) = 0    p is the partial of an operation that selects
+#   strong_factor(a, p) = p, or 0 where a = 0 and p is inf or nan: the partial of strong_mul by a
+#   strong_dot                                 the sum of many strong_mul
 strong_mul = Op("strong_mul", "*",  floats.strong_mul, (lambda a, p, out: strong_factor(a, p), lambda a, p, out: a),
                                                       _RR, selects=True)
 strong_dot = Op("strong_dot", "·",  floats.strong_dot, lambda operands, out: _strong_factors(operands),

@@ -10,10 +10,11 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 from nodegrad import ops
 from nodegrad.inputs import described, plain, positive, whole
-from nodegrad.value import FROZEN, NO_GRADIENT, RESET, Value
+from nodegrad.value import NO_GRADIENT, RESET, Value
 
 __all__ = [
     "SGD",
@@ -37,6 +38,9 @@ __all__ = [
     "step_decay",
     "warmup",
 ]
+
+# The parameters that no optimizer may update, by their ids: see `Module.freeze`.
+FROZEN: WeakValueDictionary[int, Value] = WeakValueDictionary()
 
 Number = Any  # a float, a NumPy array or a Value
 State = tuple[Any, ...]

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
 
+from nodegrad.backward import backpropagate
 from nodegrad.graph import check_left, check_unchanged, clock, dependents, topological_order
 from nodegrad.inputs import described, plain
 from nodegrad.observers import observers
 from nodegrad.ops import constant, identity
 from nodegrad.patterns import groups, pattern
-from nodegrad.sweep import backpropagate, forward_sweep, reverse_sweep, watchers
+from nodegrad.sweep import forward_sweep, reverse_sweep, watchers
 from nodegrad.trees import Number, Sparse, Spec, Tree, build, flatten
 from nodegrad.value import Value, literal, stand_in
 
@@ -65,7 +66,7 @@ class Run(NamedTuple):
         """Sweep from the outputs to the variables."""
         symbolic_before = any(x.op is constant for x in self.variables[:1])
         if self.floats and not symbolic_before:
-            _, ends, adjoints = backpropagate(seeds, self.active)
+            _, ends, adjoints = backpropagate(seeds)
             return dict(zip(ends, adjoints, strict=True))
         return reverse_sweep(self.order, seeds, self.active, self.floats)
 
@@ -95,7 +96,7 @@ class Run(NamedTuple):
         walked, everything = 0, _steps(self.order)
         for output in self.outputs:
             if self.floats:
-                order, ends, numbers = backpropagate({output: 1.0}, self.active)
+                order, ends, numbers = backpropagate({output: 1.0})
                 adjoints = dict(zip(ends, numbers, strict=True))
             else:
                 order = topological_order(output, since=self.start, constants=False)

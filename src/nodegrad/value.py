@@ -4,14 +4,15 @@ import sys
 from collections.abc import Callable
 from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn, overload
-from weakref import WeakValueDictionary
 
 from nodegrad import ops, special  # noqa: F401  # special for its rows, which join the table
+from nodegrad.backward import backpropagate
 from nodegrad.graph import GIVEN, check_unchanged, clock
 from nodegrad.inputs import is_bool, plain
 from nodegrad.observers import listeners, tell_made, tell_read
 from nodegrad.ops import COMPARISONS, Op, constant, give_operators, wrong_arity
-from nodegrad.sweep import backpropagate, chain, partials
+from nodegrad.products import chain
+from nodegrad.sweep import partials
 from nodegrad.ufuncs import apply_ufunc
 
 __all__ = ["Value"]
@@ -26,8 +27,6 @@ _new: Any = object.__new__
 # Two zeros that are told apart by identity. `_grad` is one of them until a sweep reaches the node:
 # NO_GRADIENT since it was made or its gradient was set to None, RESET since `zero_grad`.
 NO_GRADIENT, RESET = float("0"), float("0")
-# The parameters that no optimizer may update, by their ids: see `Module.freeze`.
-FROZEN: "WeakValueDictionary[int, Value]" = WeakValueDictionary()
 
 
 class Value(Methods):

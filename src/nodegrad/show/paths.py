@@ -10,9 +10,10 @@ from itertools import groupby, islice
 
 from nodegrad.graph import dependents, topological_order
 from nodegrad.inputs import whole
+from nodegrad.products import chain
 from nodegrad.show.snapshot import label_of, values
 from nodegrad.show.text import number, plain_name
-from nodegrad.sweep import chain, partials, reverse_sweep
+from nodegrad.sweep import partials, reverse_sweep
 from nodegrad.value import Value
 
 __all__ = ["Path", "Paths", "paths"]

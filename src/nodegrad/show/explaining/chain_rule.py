@@ -9,11 +9,11 @@ from itertools import count
 from typing import Any
 
 from nodegrad import ops
+from nodegrad.products import chain
 from nodegrad.show.drawing.fold import alike
 from nodegrad.show.explaining.formula import TEXT, Formula, ends
 from nodegrad.show.snapshot import Vertex, is_constant
 from nodegrad.show.text import indexed, number, on_the_line, plain_name
-from nodegrad.sweep import chain
 from nodegrad.value import Value
 
 __all__ = ()

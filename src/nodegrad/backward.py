@@ -1,0 +1,122 @@
+"""The reverse sweep over floats, twice as fast as the one in `sweep`: nodes keep their adjoints themselves.
+
+The chain rule is the same; `sweep` is the place to read it. What differs is the bookkeeping.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nodegrad.forks import sweeping
+from nodegrad.ops import add, constant, dot, mul
+from nodegrad.sweep import partials, tell_watchers, watchers
+
+__all__ = ()
+
+
+def backpropagate(seeds: Mapping[Any, float]) -> tuple[list[Any], list[Any], list[float]]:
+    """Carry adjoints from the seeded outputs back to every node they depend on.
+
+    Returns:
+        The nodes that operations made, in topological order, each with its adjoint left in `grad`; the nodes
+        without operands, whose `grad` is as it was; and the adjoints of these.
+    """
+    ends: list[Any] = []
+    before: list[float] = []
+    with sweeping:  # graphs may share leaves
+        try:
+            order = _zeroed(seeds, ends, before)
+            for node, seed in seeds.items():
+                node._grad += seed
+            _reverse(order)
+            adjoints = [leaf._grad for leaf in ends]
+        finally:
+            for leaf, grad in zip(ends, before, strict=False):
+                leaf._grad = grad
+    if watchers:
+        found = dict(zip(ends, adjoints, strict=True)) | {node: node._grad for node in order}
+        tell_watchers("reverse", [*ends, *order], seeds, found)
+    return order, ends, adjoints
+
+
+def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[Any]:
+    """List the nodes that operations made, as `topological_order` does, and set every gradient to 0.
+
+    A node is marked as listed by its gradient: it is the object `zero`, which only this walk uses. A set of
+    the listed nodes would take half as long again. Leaves go to `ends`, and their gradients to `before`.
+    Constants are left out: nobody reads their gradients.
+    """
+    zero = float("0")  # a new object; the literal 0.0 is shared with other zeros
+    order: list[Any] = []
+    stack = list(reversed(list(seeds)))
+    push, pop, place = stack.append, stack.pop, order.append  # these save a third of the time
+    while stack:
+        node = pop()
+        if node is None:  # the operands of the node below this mark are all in place
+            place(pop())
+            continue
+        while node._grad is not zero:
+            first = node._first
+            if first is None:
+                if node.op is not constant:
+                    before.append(node._grad)
+                    ends.append(node)
+                    node._grad = zero
+                break
+            node._grad = zero
+            push(node)
+            push(None)
+            second = node._second
+            if second is not None:
+                push(second)
+            elif type(first) is tuple:
+                stack += [x for x in first[::-1] if x._grad is not zero and x.op is not constant]
+                break
+            node = first
+    return order
+
+
+def _reverse(order: Sequence[Any]) -> None:
+    """Apply the chain rule to each node, outputs first.
+
+    The last two lines would do for every operation. The others are for speed: a third of the time for one
+    operand, half of it for two.
+    """
+    for node in reversed(order):
+        adjoint = node._grad
+        if not adjoint:
+            continue
+        op = node.op
+        if op is add:
+            x, y = node._first, node._second
+            x._grad += adjoint
+            y._grad += adjoint
+        elif op is mul:
+            x, y = node._first, node._second
+            x._grad += adjoint * y._data
+            y._grad += adjoint * x._data
+        elif op is dot:
+            operands = node.operands
+            half = len(operands) // 2
+            left, right = operands[:half], operands[half:]
+            for x, y in zip(left, right, strict=True):
+                x._grad += adjoint * y._data
+            for x, y in zip(left, right, strict=True):  # apart: sums are added in the order of the operands
+                y._grad += adjoint * x._data
+        elif op.arity == 1:
+            (rule,) = op.float_partials
+            if rule is not None:
+                x = node._first
+                partial = rule(x._data, node._data)
+                x._grad += adjoint * partial if partial or not op.selects else 0.0
+        elif op.arity == 2:
+            x, y = node._first, node._second
+            by_x, by_y = op.float_partials
+            if by_x is not None and x.op is not constant:
+                partial = by_x(x._data, y._data, node._data)
+                x._grad += adjoint * partial if partial or not op.selects else 0.0
+            if by_y is not None and y.op is not constant:
+                partial = by_y(x._data, y._data, node._data)
+                y._grad += adjoint * partial if partial or not op.selects else 0.0
+        else:
+            for operand, partial in partials(node):
+                operand._grad += adjoint * partial if partial or not op.selects else 0.0

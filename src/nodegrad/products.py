@@ -1,0 +1,92 @@
+"""Products of the chain rule, and which zeros in them are strong.
+
+What does not influence the output contributes nothing, even where another factor is inf or nan. So in a
+product (downstream · upstream, downstream being nearer to the output) a zero downstream gives 0, and so does
+a zero partial of an operation that selects (`where`, `relu` ...). Any other zero keeps IEEE 754: 0 · inf is
+nan. Products of floats are computed; products of Values are recorded, by the rows at the end of the table.
+"""
+
+import operator
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+from nodegrad import ops
+from nodegrad.ops import COMPARISONS, strong_factor, strong_mul, where, zero_mul
+
+__all__ = ()
+
+Number = Any  # a float or a Value
+
+_MANY = 8  # terms that are recorded as one operation; of fewer, pictures show each product and sum
+
+
+def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number:
+    """Multiply two factors of the chain rule: downstream · upstream, 0 wherever downstream is 0.
+
+    A factor that is a plain float is known for good, so no strong zero need be recorded for it.
+
+    Args:
+        downstream: the factor nearer to the output.
+        upstream: the other factor.
+        selects: upstream is a partial that selects: the product is 0 wherever it is 0, too.
+    """
+    if selects and not _is_finite(downstream):
+        if type(upstream) is not float:
+            if upstream.op in COMPARISONS:
+                return where(upstream, downstream, 0.0)
+            return zero_mul(downstream, upstream)
+        if upstream == 0.0:
+            return 0.0
+    if type(downstream) is float:
+        if downstream == 0.0:
+            return 0.0
+        return upstream if downstream == 1.0 else downstream * upstream
+    if _is_finite(upstream):
+        return downstream if upstream == 1.0 else -downstream if upstream == -1.0 else downstream * upstream
+    if hasattr(downstream, "apply_op"):
+        return downstream.apply_op(strong_mul, (downstream, upstream))
+    if hasattr(upstream, "apply_op"):
+        return strong_mul(downstream, upstream)
+    return downstream * upstream  # an array of numbers, which are not finite now: its maker looks at them
+
+
+def total(terms: Sequence[tuple[Number, Number, bool]]) -> Number:
+    """Add up what has come to a node: an adjoint and a partial along each path, and whether that selects.
+
+    Many products of Values become one operation, which costs less to record and to compile.
+    """
+    if len(terms) >= _MANY:
+        whole = [not selects and hasattr(x, "apply_op") and hasattr(y, "apply_op") for x, y, selects in terms]
+        if 2 * sum(whole) >= len(terms):
+            zipped = zip(terms, whole, strict=True)
+            pairs = [term[:2] if is_whole else (1.0, chain(*term)) for term, is_whole in zipped]
+            return ops.strong_dot(*[x for x, _ in pairs], *[y for _, y in pairs])
+    return reduce(operator.add, (chain(*term) for term in terms))
+
+
+def masked(partial: Number, mask: Number | None, selects: bool) -> tuple[Number, Number | None]:
+    """Return a partial, to be multiplied by its operand's tangent, and the mask of that product.
+
+    A tangent has a mask if an operation that selects passed it on: a Value that is 0 where another operand
+    was selected, so that there is no tangent. It is recorded, because later runs may select another one.
+    """
+    passed = mask
+    if selects and type(partial) is not float:
+        passed = partial if mask is None else where(mask, partial, 0.0)
+    if mask is not None and not _is_finite(partial):
+        partial = strong_factor(mask, partial)
+    return partial, passed
+
+
+def union(masks: Sequence[Any]) -> Any:
+    """Return a mask that is not 0 where one of these is not."""
+    first, *others = dict.fromkeys(masks)
+    if not others:
+        return first
+    return ops.sum(*[mask if mask.op in COMPARISONS else ops.ne(mask, 0.0) for mask in (first, *others)])
+
+
+def _is_finite(factor: Number) -> bool:
+    """Return whether a factor is a plain float, known for good, that turns no zero into nan."""
+    return type(factor) is float and factor - factor == 0.0
