@@ -23,7 +23,7 @@ from nodegrad.inputs import described, endless, plain, whole
 from nodegrad.observers import listen
 from nodegrad.ops import constant, identity
 from nodegrad.sweep import forward_sweep
-from nodegrad.trees import LEAF, Number, Spec, Tree, build, builder, container, flatten
+from nodegrad.trees import LEAF, NUMBERS, Number, Spec, Tree, build, builder, container, flatten
 from nodegrad.value import Value, as_value, literal, stand_in
 
 __all__ = ["fori_loop", "scan", "while_loop"]
@@ -243,7 +243,7 @@ class _Repetition:
 
         Each call gets its own containers, as when compiled: what functions change in place is theirs alone.
         """
-        (leaves, spec), ys = self.checked(self.state), []
+        (leaves, spec), ys = self.numbers(self.state), []
         put = builder(spec)
         for turn, x in enumerate(itertools.repeat(None) if self.rows is None else self.rows):
             if self.condition is not None:
@@ -252,7 +252,7 @@ class _Repetition:
                 if turn == self.limit:
                     raise endless(turn)
             after, y = self.body(put(leaves, 0, None)[0], _copied(x))
-            leaves = self.next(spec, after)
+            leaves, _ = self.numbers(after, spec)
             ys.append(_copied(y))
         return put(leaves, 0, None)[0], ys
 
@@ -278,7 +278,7 @@ class _Repetition:
                 now,
                 x,
                 None if go is None else as_value(go),
-                [as_value(x) for x in self.next(spec, after)],
+                [as_value(x) for x in self.numbers(after, spec)[0]],
                 [as_value(x, "a loop") for x in given],
                 None if self.rows is None else len(self.rows),
                 self.limit,
@@ -321,32 +321,28 @@ class _Repetition:
         """Return whether there is another turn, as the condition says it."""
         assert self.condition is not None
         go = self.condition(state)
-        return go if isinstance(go, Value) else plain(go, f"{self.user}, from its condition,")
+        known = isinstance(go, bool | float | Value)
+        return go if known else plain(go, f"{self.user}, from its condition,")
 
-    def checked(self, state: Tree) -> tuple[list[Any], Spec]:
-        """Return the numbers of a state and how it is structured."""
-        leaves, spec = flatten(state)
+    def numbers(self, state: Tree, spec: Spec = None) -> tuple[list[Any], Spec]:
+        """Return the numbers of a state and its structure, which is that of the first state."""
+        leaves, found = flatten(state)
         for x in leaves:
-            if not isinstance(x, Value):
+            if type(x) is not float and not isinstance(x, Value):
                 plain(x, f"{self.user}, as its state,")
-        return leaves, spec
-
-    def next(self, spec: Spec, state: Tree) -> list[Any]:
-        """Return the numbers of the next state, if it has the structure of the first."""
-        leaves, found = self.checked(state)
-        if found != spec:
+        if spec is not None and found != spec:
             raise TypeError(
                 f"{self.user} takes a body that returns a state of the structure it takes; this one returned "
                 f"{described(state)}."
             )
-        return leaves
+        return leaves, found
 
 
 def _copied(tree: Tree) -> Tree:
-    if tree is None:  # as in every turn of a while_loop
-        return None
+    if tree is None or type(tree) in NUMBERS:  # as in most turns
+        return tree
     leaves, spec = flatten(tree)
-    return tree if spec == LEAF else build(spec, leaves)
+    return build(spec, leaves)
 
 
 # One turn, recorded on stand-ins.

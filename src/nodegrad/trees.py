@@ -205,17 +205,17 @@ def _finish(kind: Any, base: Any, form: Any, entries: list[Any]) -> Any:
 # Taking apart.
 
 
-_NUMBERS = frozenset([float, int, Value])  # what most leaves are
+NUMBERS = frozenset([float, int, Value])  # what most leaves are
 
 
 def _spec(tree: Any, leaves: list[Any], result: bool) -> Spec:
     kind = type(tree)
-    if kind is list and _NUMBERS.issuperset(map(type, tree)):
-        leaves += tree
-        return list, None, (LEAF,) * len(tree)
-    if kind in _NUMBERS:
+    if kind in NUMBERS:
         leaves.append(tree)
         return LEAF
+    if kind in (list, tuple) and NUMBERS.issuperset(map(type, tree)):
+        leaves += tree
+        return kind, None, (LEAF,) * len(tree)
     if is_array(tree):
         without_mask(tree)
         leaves += tree.ravel().tolist() if tree.dtype != object else list(tree.flat)
