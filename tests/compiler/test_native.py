@@ -11,7 +11,9 @@ import pytest
 import nodegrad as ng
 from nodegrad.compiler import backends
 
-native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="needs llvmlite")
+pytest.importorskip("llvmlite")
+
+from nodegrad.compiler.backends.llvm import native, thread
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="this platform has no /proc and no prctl")
 
@@ -63,6 +65,18 @@ def test_many_different_functions_in_turn_need_no_more_memory_mappings():
     assert mappings() < before + 20
 
 
+def test_a_function_whose_kernels_are_there_is_compiled_without_llvm(monkeypatch):
+    kept = compiled_and_called(3)
+    jobs = []
+    later = thread.later
+    monkeypatch.setattr(thread, "later", lambda job: (jobs.append(job), later(job))[1])
+
+    again = compiled_and_called(3)
+
+    assert again is not kept
+    assert not jobs
+
+
 WITHOUT_EXECUTABLE_MEMORY = """
 import ctypes, warnings
 import numpy as np
@@ -92,6 +106,36 @@ def test_numpy_serves_where_memory_may_not_become_executable(run_python):
     assert float(x) == pytest.approx(2.0 * np.sin(2.0))
     assert json.loads(rows) == pytest.approx([2.0 * np.sin(2.0), 3.0 * np.sin(3.0)])
     assert found[-1].count("memory may not become executable") == 1
+
+
+NO_MORE_EXECUTABLE_MEMORY = """
+import ctypes
+import nodegrad as ng
+
+compiled = ng.compile(lambda x: x * ng.sin(x))
+compiled(2.0)
+PR_SET_MDWE, REFUSE_EXEC_GAIN = 65, 1
+if ctypes.CDLL(None).prctl(PR_SET_MDWE, REFUSE_EXEC_GAIN, 0, 0, 0):
+    print("no such prctl")
+else:
+    try:
+        ng.compile(lambda x: ng.exp(x) + ng.cos(x))(1.0)
+    except OSError as error:
+        print(error.strerror)
+    print(compiled(0.0))
+    print(ng.compile(lambda x: ng.exp(x) + ng.cos(x), backend="numpy")(0.0))
+"""
+
+
+@LINUX
+def test_native_code_runs_on_where_memory_may_no_longer_become_executable(run_python):
+    found = run_python("-c", NO_MORE_EXECUTABLE_MEMORY).splitlines()
+    if found == ["no such prctl"]:
+        pytest.skip("this platform has no PR_SET_MDWE")
+    error, *numbers = found
+
+    assert "cannot allocate executable memory" in error
+    assert numbers == ["0.0", "2.0"]
 
 
 def test_numpy_serves_where_more_code_would_exhaust_the_memory_mappings(monkeypatch):

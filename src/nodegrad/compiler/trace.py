@@ -15,7 +15,6 @@ from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import finish, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
 from nodegrad.compiler.record import Recording, Way, named, numbers_of, record
-from nodegrad.graph import recording
 from nodegrad.trees import Spec, builder, mapped
 from nodegrad.value import Value
 
@@ -122,12 +121,11 @@ class Trace:
             spans = {"all": slice(None), "results": slice(self.results), "guards": slice(self.results, None)}
             program: Program = replace(self.program, outputs=outputs[spans[part]])
             program = sweep_dead(program) if self.lines and part != "all" else program
-            with recording():
-                # Guards are computed to the bit: with other rounding, a row close to a branch could take
-                # another branch than eager code.
-                exact = {"exact": True} if self.lines and part != "results" else {}
-                key = {"key": f"{self.key} {part}"} if self.key else {}
-                found = self.kernels[part] = self.make(program, **exact, **key)
+            # Guards are computed to the bit: with other rounding, a row close to a branch could take another
+            # branch than eager code.
+            exact = {"exact": True} if self.lines and part != "results" else {}
+            key = {"key": f"{self.key} {part}"} if self.key else {}
+            found = self.kernels[part] = self.make(program, **exact, **key)
             self.seconds += perf_counter() - started
         return found
 
@@ -187,12 +185,11 @@ def make_trace(f: Any, recorded: Recording) -> Trace:
     refuse(f, recorded.reads)
     example = [leaf._data for leaf in recorded.inputs]
     way = tuple([(guard.answer, guard.line) for guard in recorded.guards])
-    with recording():
-        program, parameters, operations = lower(recorded.inputs, recorded.wanted)
-        known = {*recorded.inputs, *parameters}
-        refuse(f, [line for leaf, line in recorded.elsewhere.items() if leaf in known])
-        recorded.forget()
-        program = finish(program)
+    program, parameters, operations = lower(recorded.inputs, recorded.wanted)
+    known = {*recorded.inputs, *parameters}
+    refuse(f, [line for leaf, line in recorded.elsewhere.items() if leaf in known])
+    recorded.forget()
+    program = finish(program)
     program = program if len(program.ops) > UNCHECKED else check(program)
     trace = Trace(program, parameters, recorded.spec, way, operations)
     trace.example = example

@@ -17,6 +17,7 @@ from nodegrad import ops
 from nodegrad.compiler.passes import relax
 from nodegrad.compiler.program import COPY, STEPS, UNCHECKED, Loop, Operands, Program, Result
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, VectorProgram, check
+from nodegrad.graph import recording
 from nodegrad.ops import PRODUCTS, Op
 
 __all__ = ()
@@ -28,6 +29,7 @@ _BODY = 1 << 40  # depths in the body start here, because the body runs after th
 _COPIES = 0  # the group that runs first in the body
 
 
+@recording()
 def vectorize(program: Program, exact: bool = True) -> VectorProgram:
     """Group a program's instructions into vector instructions. Relax the program first unless it is exact."""
     plan = _Plan(program if exact else relax(program))

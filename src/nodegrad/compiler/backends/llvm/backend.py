@@ -20,7 +20,6 @@ from nodegrad.compiler.program import Program
 from nodegrad.compiler.reduction import added
 from nodegrad.compiler.vector import VectorProgram
 from nodegrad.compiler.vectorize import vectorize
-from nodegrad.graph import recording
 
 __all__ = ()
 
@@ -69,7 +68,6 @@ class LlvmBackend:
         for how in self._parts:
             self._kept(how, key)
 
-    @recording()
     def _plan(self, how: str) -> tuple[Plan, native.Wanted]:
         if self._vector is None:  # not cached_property, whose lock a fork may find held
             self._vector = vectorize(self.program, self.exact)

@@ -4,6 +4,7 @@ import ctypes
 import ctypes.util
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -90,10 +91,6 @@ def _machine() -> Any:
     _find_vector_functions()
     _add_missing_functions()
     llvm.add_symbol(ENDLESS, ctypes.cast(call_endless, ctypes.c_void_p).value)
-    return _new_machine()
-
-
-def _new_machine() -> Any:
     target = llvm.Target.from_triple(llvm.get_process_triple())
     return target.create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=_features(), opt=1, codemodel="jitdefault", jit=True
@@ -136,14 +133,21 @@ def _add_missing_functions() -> None:
             llvm.add_symbol(name, address)
 
 
+@cache
 @in_llvm_thread
+def _begin() -> bool:
+    """Prepare LLVM; return whether memory may become executable."""
+    _machine()
+    with suppress(OSError):  # SELinux, prctl(PR_SET_MDWE)
+        llvm.check_jit_execution()
+        return True
+    return False
+
+
 def refusal() -> str | None:
     """Return why no more native code can be loaded into this process; None if it can."""
-    try:
-        llvm.check_jit_execution()
-    except OSError:  # SELinux, prctl(PR_SET_MDWE)
+    if not _begin():
         return "memory may not become executable in this process"
-    _machine()
     if len(_engines) >= _most_engines():
         return f"{len(_engines):,} compiled programs are in use, and more would exhaust the memory mappings"
     return None
@@ -198,8 +202,15 @@ def load_kernels(code: bytes, callbacks: Sequence[dict[Any, Any]]) -> list[Kerne
 
     An engine of its own is what can be freed; LLVM's newer interface keeps 10 kB of each library that is
     removed. It gets machine code: with IR it would take 390 kB instead of 75.
+
+    Raises:
+        OSError: if memory may no longer become executable. LLVM itself would end the process.
     """
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _new_machine())
+    llvm.check_jit_execution()
+    empty = llvm.parse_assembly("")
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    engine = llvm.create_mcjit_compiler(empty, target.create_target_machine(jit=True))
+    engine.remove_module(empty)  # it would be compiled, which takes half a millisecond
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     kept = _kept(engine)
@@ -228,8 +239,10 @@ def _assembled(text: str, lean: bool) -> bytes:
     # The global context never forgets a type or a constant; this one is freed with its module.
     with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
         module.verify()
-        llvm.set_option("", f"-disable-lsr={str(lean).lower()}")  # one switch for the process
+        if lean:
+            llvm.set_option("", "-disable-lsr=true")  # one switch for the process, and 0.1 ms to turn
         try:
             return cast(bytes, _machine().emit_object(module))
         finally:
-            llvm.set_option("", "-disable-lsr=false")
+            if lean:
+                llvm.set_option("", "-disable-lsr=false")
