@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 import nodegrad as ng
+from nodegrad import ops
 from nodegrad.compiler import backends
 
 pytest.importorskip("llvmlite")
 
 from nodegrad.compiler.backends.llvm import native, thread
+from nodegrad.compiler.backends.llvm.driver import OneRow
+from nodegrad.compiler.backends.llvm.ir import Body
+from nodegrad.compiler.backends.llvm.kernels import Elementwise, Load, Step
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="this platform has no /proc and no prctl")
 
@@ -75,6 +79,22 @@ def test_a_function_whose_kernels_are_there_is_compiled_without_llvm(monkeypatch
 
     assert again is not kept
     assert not jobs
+
+
+def test_the_driver_of_one_row_is_short():
+    body = Body(1, exact=False)
+
+    OneRow().write(body)
+
+    assert len(body.lines) < 40
+
+
+def test_numbers_of_one_lane_are_no_vectors():
+    body = Body(1, exact=False)
+
+    Elementwise(True, (Step(ops.tanh, (Load(True, "one"),), False), Step(ops.lt, (0, 0), True))).write(body)
+
+    assert not [line for line in body.lines if "<" in line or "splat" in line]
 
 
 WITHOUT_EXECUTABLE_MEMORY = """

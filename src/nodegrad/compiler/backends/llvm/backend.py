@@ -164,7 +164,7 @@ class LlvmBackend:
         space = part.borrow()
         if parameters:
             part.parameters.pack_into(space.uniform_memory, 0, *parameters)
-        part.numbers.pack_into(space.row_memory, 0, *numbers)
+        part.numbers.pack_into(space.varying_memory, 0, *numbers)
         part.driver(space.address)
         raise_held()
         found = part.results.unpack_from(space.result_memory)
@@ -178,11 +178,11 @@ class LlvmBackend:
         start = 0
         for each in parts:
             if type(each) is float:
-                space.row[start] = each
+                space.varying[start] = each
                 start += 1
             else:
                 numbers = each.reshape(-1) if type(each) is np.ndarray else array("d", each)
-                space.row[start : start + len(numbers)] = numbers
+                space.varying[start : start + len(numbers)] = numbers
                 start += len(numbers)
         space.uniform[: len(parameters)] = parameters
         part.driver(space.address)
@@ -231,7 +231,7 @@ class Part:
 
 
 class Space:
-    """Memory that one thread works in: slots, and the context of the driver, set up for one row at first."""
+    """Memory that one thread works in: slots, and the context of the driver, set up for a single row."""
 
     def __init__(self, part: Part) -> None:
         # No reference to the part: the cycle would delay freeing it. The caller keeps it alive.
@@ -240,24 +240,25 @@ class Space:
         self.varying = _aligned(part.block * part.group_bytes // 8 + 16)
         self.uniform = _aligned(program.uniform + 1)
         self.uniform[program.parameters :][: len(program.constants)] = program.constants
-        self.row, self.result = np.zeros(program.inputs + 1), np.zeros(len(part.outputs) + program.lanes)
-        self.uniform_memory, self.row_memory, self.result_memory = (
-            memoryview(cast(Any, each)).cast("B") for each in (self.uniform, self.row, self.result)
+        self.result = np.zeros(len(part.outputs) + 1)
+        self.uniform_memory, self.varying_memory, self.result_memory = (
+            memoryview(cast(Any, each)).cast("B") for each in (self.uniform, self.varying, self.result)
         )
         self.address_of_uniform = address_of(self.uniform)
         self.once, self.end = part.once[0].ctypes.data, part.once[1]
         self.context = Context(
+            once=self.once,
             records=part.body[0].ctypes.data,
             sum_records=part.sums[0].ctypes.data,
             varying=self.varying.ctypes.data,
+            uniform=self.address_of_uniform,
             group_bytes=part.group_bytes,
             outputs=part.outputs.ctypes.data,
             block=part.block,
+            results=address_of(self.result),
+            result_blocks=len(part.outputs),
         )
         self.address = ctypes.addressof(self.context)
-        row, result = self.row[None, : program.inputs], self.result[None, : len(part.outputs)]
-        self.tables = table_of([row]), table_of([result])
-        self.place(self, self.tables[0], 0, 1, 1, self.tables[1])
 
     def place(self, first: "Space", inputs: Table, start: int, stop: int, count: int, results: Any) -> None:
         """Set what the next run reads and writes.

@@ -30,6 +30,32 @@ class Context(ctypes.Structure):
 _POINTERS = {"once", "records", "sum_records", "varying", "uniform", "inputs", "outputs", "results"}
 
 
+def _words(body: Body, *names: str) -> dict[str, Any]:
+    return {
+        name: (body.pointer if name in _POINTERS else body.field)("%x", WORDS.index(name)) for name in names
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class OneRow:
+    """Takes the row that is in the first slots through the kernels; there are `result_blocks` results.
+
+    for each record of the prologue, then of the body: call its kernel
+    results[number] = v[output slot]
+    """
+
+    def write(self, body: Body) -> str:
+        """Write the driver."""
+        words = _words(body, "once", "records", "varying", "uniform", "outputs", "results", "result_blocks")
+        varying, uniform = words["varying"], words["uniform"]
+        _run_records(body, words["once"], uniform, uniform)
+        _run_records(body, words["records"], varying, uniform)
+        with body.loop(words["result_blocks"]) as number:
+            slot = body.at(varying, body.field(words["outputs"], number), "double")
+            body.store("double", body.load("double", slot), body.at(words["results"], number, "double"))
+        return "ptr %x"
+
+
 @dataclass(frozen=True, slots=True)
 class Driver:
     """Takes rows start..stop through the kernels, a block of groups at a time; a group has `lanes` rows.
@@ -46,10 +72,7 @@ class Driver:
 
     def write(self, body: Body) -> str:
         """Write the driver."""
-        words: dict[str, Any] = {
-            name: body.pointer("%x", place) if name in _POINTERS else body.field("%x", place)
-            for place, name in enumerate(WORDS)
-        }
+        words = _words(body, *WORDS)
         _run_records(body, words["once"], words["uniform"], words["uniform"])
         block = words["block"] * body.lanes
         counts = body.room(4, "i64")
@@ -119,7 +142,7 @@ def _gather(body: Body, words: dict[str, Any], row: Name, groups: Name, squares:
     are turned in registers. The rest, and the last rows, go number by number.
     """
     before: list[Any] = ["0"]  # numbers in the blocks before
-    width = max(1, body.lanes // 2)  # what a vector register holds
+    width = body.lanes // 2  # what a vector register holds
     vector, lanes = f"<{width} x double>", str(body.lanes)
     with body.loop(words["input_blocks"], carried=before, kind="i64") as number:
         rows = _Rows(body, words, words["inputs"], number, row)

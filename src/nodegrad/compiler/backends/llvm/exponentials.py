@@ -75,7 +75,7 @@ def _rest(body: Body, r: Name) -> Name:
 
 def _power(body: Body, k: Name, more: int) -> Name:
     """Write 2ᵏ⁺ᵐᵒʳᵉ, putting k where a double keeps its exponent."""
-    whole = f"<{body.lanes} x i64>"
-    shift, bias = (f"<{', '.join([f'i64 {n}'] * body.lanes)}>" for n in (52, (1023 + more) << 52))
+    whole = body.kind("i64")
+    shift, bias = (body.repeated("i64", str(n)) for n in (52, (1023 + more) << 52))
     bits = body.let(f"shl {whole} {body.let(f'bitcast {body.vector} {k} to {whole}')}, {shift}")
     return body.let(f"bitcast {whole} {body.let(f'add {whole} {bits}, {bias}')} to {body.vector}")

@@ -42,15 +42,22 @@ class Body:
     def __init__(self, lanes: int, exact: bool) -> None:
         self.lanes = lanes
         self.exact = exact
-        self.vector = f"<{lanes} x double>"
-        self.mask = f"<{lanes} x i1>"
-        self.suffix = f"v{lanes}f64"
+        self.vector, self.mask = self.kind("double"), self.kind("i1")
+        self.suffix = "f64" if lanes == 1 else f"v{lanes}f64"
         self.lines: list[str] = []
         self.stack: list[str] = []
         self.block = "0"  # the basic block that is being written; the first has no label
         self.declarations: set[str] = set()
         self.callbacks: dict[Any, Any] = {}  # functions of Python that are called, by operation
         self.count = 0
+
+    def kind(self, element: str) -> str:
+        """Return the type of one element a lane; a single lane needs no vector."""
+        return element if self.lanes == 1 else f"<{self.lanes} x {element}>"
+
+    def repeated(self, element: str, constant: str) -> Name:
+        """Spell a constant in every lane."""
+        return self.name(constant if self.lanes == 1 else f"splat ({element} {constant})")
 
     def fresh(self, stem: str = "t") -> str:
         """Return a name that is not yet used."""
@@ -195,7 +202,7 @@ class Body:
 
     def number(self, number: float) -> Name:
         """Spell a vector of one number in every lane."""
-        return self.name(f"splat (double {literal(number)})")
+        return self.repeated("double", literal(number))
 
     def compare(self, predicate: str, x: Name, y: Name) -> Name:
         """Compare lane by lane; the predicate says what nan does (olt, uno, ...)."""
@@ -211,6 +218,8 @@ class Body:
 
     def splat(self, scalar: Name) -> Name:
         """Put one double into every lane."""
+        if self.lanes == 1:
+            return scalar
         first = self.let(f"insertelement {self.vector} poison, double {scalar}, i32 0")
         zeros = f"<{self.lanes} x i32> zeroinitializer"
         return self.let(f"shufflevector {self.vector} {first}, {self.vector} poison, {zeros}")
@@ -223,6 +232,8 @@ class Body:
 
     def any(self, mask: Name) -> Name:
         """Return whether any lane of a mask is set."""
+        if self.lanes == 1:
+            return mask
         bits = self.let(f"bitcast {self.mask} {mask} to i{self.lanes}")
         return self.let(f"icmp ne i{self.lanes} {bits}, 0")
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import native
-from nodegrad.compiler.backends.llvm.driver import Driver
+from nodegrad.compiler.backends.llvm.driver import Driver, OneRow
 from nodegrad.compiler.backends.llvm.fuse import Records, fuse
 from nodegrad.compiler.backends.llvm.kernels import End
 from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
@@ -66,14 +67,16 @@ def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, native.Wan
     body = fuse(program.body, needed, program.varying, registers)
     read = np.concatenate([np.zeros(0, np.int64), *[slots_read(x, uniform=True) for x in program.body]])
     prologue = fuse(program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
-    driver = Driver(how == "sums", squares=lanes > 1 and program.inputs >= native.width())
     for records in (body, sums, prologue):
         records.add(End(), [])
+    rows = Driver(how == "sums", squares=program.inputs >= native.width())
+    driver: Any = OneRow() if how == "one" else rows
     kinds = ([driver], lanes), (body.kinds, lanes), (sums.kinds, native.width()), (prologue.kinds, 1)
     work = sum(map(_work, program.body)) + sum(each.a.size for each in products)
     slots = program.inputs, program.parameters, program.varying, program.uniform
     found = Plan(*slots, lanes, size, work, program.constants, outputs, (body, sums, prologue))
-    return found, [(kernel, length) for kernels, length in kinds for kernel in kernels]
+    wanted = [(kernel, length) for kernels, length in kinds for kernel in kernels]
+    return found, [(kernel, 1 if kernel == End() else length) for kernel, length in wanted]
 
 
 def _work(item: Item) -> int:

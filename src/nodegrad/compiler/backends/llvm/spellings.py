@@ -125,9 +125,7 @@ def _call_vector(body: Body, symbol: str, width: int, operands: tuple[Name, ...]
 def _by_lane(body: Body, target: str, stem: str, operands: Sequence[Name]) -> Name:
     """Call a function over doubles for every lane, in a loop that is written once for a module."""
     if body.lanes == 1:
-        scalars = [body.let(f"extractelement {body.vector} {x}, i32 0") for x in operands]
-        result = body.let(f"call double {target}({', '.join(f'double {x}' for x in scalars)}) #1")
-        return body.let(f"insertelement {body.vector} poison, double {result}, i32 0")
+        return body.let(f"call double {target}({', '.join(f'double {x}' for x in operands)}) #1")
     symbol = f"@each_{stem}_{body.lanes}"
     body.declarations.add(_lane_loop(body, target, symbol, len(operands)))
     return body.let(f"call {body.vector} {symbol}({', '.join(f'{body.vector} {x}' for x in operands)})")

@@ -76,7 +76,7 @@ def _loop(
         return state
     head, inside, done = map(body.fresh, ("loop", "more", "done"))
     body.do(f"br label %{head}")
-    everyone = active or f"<{', '.join(['i1 true'] * body.lanes)}>"
+    everyone = active or body.repeated("i1", "true")
     kinds = ["i64", body.mask, *[body.vector] * loop.state]
     with body.again(head, kinds, ["0", everyone, *first]) as now:
         turns, mask, *state = now
