@@ -1,6 +1,7 @@
 """How the browser tests steer a page and read what it shows."""
 
 KEYS = {"right": "\ue014", "left": "\ue012", "home": "\ue011", "end": "\ue010", "space": " "}
+KEYS |= {"up": "\ue013", "down": "\ue015", "enter": "\ue007"}
 SET = """(([name, key, to, event]) => {
     const field = document.getElementById(name);
     field[key] = to;
@@ -8,6 +9,11 @@ SET = """(([name, key, to, event]) => {
 })(arguments)"""
 NUMBERS_IN_VIEW = """[...document.querySelectorAll('td')].every(cell =>
     cell.getBoundingClientRect().right <= cell.closest('.scroll').getBoundingClientRect().right + 1)"""
+ROOM = """(select => {
+    const pen = document.createElement('canvas').getContext('2d');
+    pen.font = getComputedStyle(select).font;
+    return select.clientWidth - pen.measureText(select.selectedOptions[0].text).width;
+})(document.getElementById(arguments[0]))"""
 BOX = """(name => [...document.querySelectorAll('#graph .node')].find(
     node => node.querySelector('tspan')?.textContent === name))(arguments[0])"""
 TYPE = """(([name, to]) => {

@@ -113,7 +113,7 @@ def place(picture: Picture) -> Layout:
     labels = [text_width(edge.label, SMALL) for edge in picture.edges if edge.label]
     boxes = [measure(node, picture.rankdir) for node in picture.nodes]
     ends = [(edge.source, edge.target) for edge in picture.edges]
-    return lay_out(boxes, ends, picture.rankdir, layer_gap=max([36.0, *(width + 24 for width in labels)]))
+    return lay_out(boxes, ends, picture.rankdir, layer_gap=max([28.0, *(width + 24 for width in labels)]))
 
 
 def measure(node: Node, rankdir: str = "LR") -> Box:

@@ -40,6 +40,9 @@ function number(x) {
   return Number(exact) === Number(general(x, 12)) ? exact : general(x, count, true);
 }
 
+/** Write what a node computes: as `write` has it, but with the sign of -0, which 1/x tells from 0. */
+const datum = (x, write = number) => (Object.is(x, -0) ? "-0" : write(x));
+
 /** Read a number that someone typed; undefined if it is none. */
 function parsed(text) {
   const plain = text.trim().toLowerCase().replace("−", "-").replace(",", ".");

@@ -2,7 +2,7 @@
 
 const panel = byId("graph");
 const whole = byId("whole");
-const LEAST = 0.75; // of its size: text of 9 pixels; a smaller picture could not be read
+const LEAST = 2 / 3; // of its size: text of 8 pixels; a smaller picture could not be read
 
 /** Write a text into one line of a node of the picture. */
 function setLine(node, line, text) {
@@ -27,8 +27,8 @@ function reveal(nodes, isNew = false) {
 }
 
 /**
- * Fit the picture into the panel if it can be read then. If not, it keeps a size that can be read, the panel scrolls,
- * and a button in its corner shows all of it at once, however small.
+ * Show the whole graph if its text is then at least 8 pixels high. If not, it keeps a size that can be read, the panel
+ * scrolls, and a button shows all of it at once, however small.
  */
 function fitPicture() {
   const drawing = panel.querySelector("svg");
@@ -48,8 +48,7 @@ function keepFitted(follow) {
     fitPicture();
     follow();
   });
-  whole.addEventListener("click", (event) => {
-    event.stopPropagation(); // a click beside the nodes chooses nothing
+  whole.addEventListener("click", () => {
     whole.setAttribute("aria-pressed", whole.getAttribute("aria-pressed") !== "true");
     fitPicture();
     follow();

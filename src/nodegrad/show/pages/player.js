@@ -45,11 +45,13 @@ function makePicture({ boxes: held, prefix, opens }) {
     if (!boxOf.has(node)) boxOf.set(node, boxOf.get(graph.consumers[node][0][0]));
   const shapes = boxes.map((_, box) => {
     const shape = byId(`${prefix}node-${box}`);
-    if (box in opens) for (const [name, to] of [["tabindex", 0], ["role", "button"]]) shape.setAttribute(name, to);
+    const lines = shape.querySelectorAll("tspan");
     const side = (name) => Number(shape.querySelector(".body").getAttribute(name));
+    const right = side("x") + side("width");
+    const room = lines.length ? 2 * (right - lines[0].getAttribute("x")) - 8 : 0; // for a line of text
     return {
-      shape, lines: shape.querySelectorAll("tspan"), texts: [], state: shape.getAttribute("class"), now: "",
-      left: side("x"), top: side("y"), right: side("x") + side("width"), bottom: side("y") + side("height"),
+      shape, lines, room, texts: [], state: shape.getAttribute("class"), now: "", name: (lines[0] ?? shape.querySelector("text")).textContent,
+      left: side("x"), top: side("y"), right, bottom: side("y") + side("height"),
     };
   });
   const edgeOf = (node, index) => {
@@ -58,7 +60,22 @@ function makePicture({ boxes: held, prefix, opens }) {
     const parallel = operands[node].slice(0, index).filter((other) => other === operand).length;
     return byId(`${ends}-${parallel}`) ?? byId(`${ends}-0`);
   };
-  return { boxes, boxOf, shapes, edgeOf, opens, lit: [] };
+  return { boxes, boxOf, shapes, edgeOf, opens, lit: [], parts: makeParts(shapes) };
+}
+
+/** The numbers in the id of a part of the picture: that of a box; of an edge the two boxes, and which of several it is. */
+const numbersOf = (part) => part.id.split(/node-|edge-/)[1].split("-").map(Number);
+
+/** List what can be chosen, each box after the edges into it, and give all of it names for screen readers. */
+function makeParts(shapes) {
+  const place = ([box, target = box + 0.5]) => target;
+  const found = [...svgs[shown].querySelectorAll(".node:not(.constant), .edge")].map((part) => [part, numbersOf(part)]);
+  return found.sort(([, a], [, b]) => place(a) - place(b)).map(([part, [box, target]]) => {
+    const own = part.getAttribute("aria-label") ?? shapes[box].name;
+    const name = target === undefined ? own : `from ${shapes[box].name} to ${shapes[target].name}`;
+    for (const [key, to] of [["tabindex", -1], ["role", "button"], ["aria-label", name]]) part.setAttribute(key, to);
+    return part;
+  });
 }
 
 const views = page.pictures;
@@ -94,16 +111,22 @@ function write(box, line, text) {
   if (box.texts[line] === text) return;
   box.texts[line] = text;
   box.lines[line].textContent = text;
+  if (widthOf(text) < box.room) return box.lines[line].removeAttribute("textLength");
+  box.lines[line].setAttribute("lengthAdjust", "spacingAndGlyphs"); // narrow letters, for which there is room
+  box.lines[line].setAttribute("textLength", box.room);
 }
+
+/** Estimate the width of a number in a picture. */
+const widthOf = (text) => 6.7 * text.length - 3.2 * (text.match(/[ .t-]/g) ?? []).length;
 
 function showBox(box, members, step, right, atEnd) {
   const [node] = members;
   if (row[node] === CONSTANT) return;
   const isKnown = operands[node].length === 0 || step.lastComputed >= node;
   const many = members.length > 1;
-  const show = (numbers) => (many ? range(members.map((member) => numbers[member])) : number(numbers[node]));
-  write(box, 1, isKnown ? `data ${show(data)}` : "");
-  write(box, 2, step.grads ? `grad ${show(step.grads)}` : "");
+  const show = (numbers, one) => (many ? range(members.map((member) => numbers[member])) : one(numbers[node]));
+  write(box, 1, isKnown ? `data ${show(data, datum)}` : "");
+  write(box, 2, step.grads ? `grad ${show(step.grads, number)}` : "");
   const off = atEnd && members.some((member) => !same(step.grads[member], right[member]));
   const here = (node) => !chosen && members.includes(node);
   const marks = { waiting: !isKnown, at: here(step.at), to: here(step.to), off };
@@ -205,7 +228,7 @@ function makeField(leaf) {
   field.autocomplete = "off";
   field.spellcheck = false;
   field.addEventListener("focus", () => {
-    field.value = String(data[leaf]);
+    field.value = datum(data[leaf], String);
     field.select();
   });
   field.addEventListener("blur", () => render());
@@ -221,7 +244,7 @@ function makeField(leaf) {
     if (turns === undefined) return;
     event.preventDefault();
     change(leaf, moved(data[leaf], turns * (event.shiftKey ? 1 : 10)));
-    field.value = String(data[leaf]);
+    field.value = datum(data[leaf], String);
   });
   makeDraggable(field, () => leaf);
   return field;
@@ -230,7 +253,7 @@ function makeField(leaf) {
 function showRow(line, step, right, atEnd) {
   const { node, cells, texts, field } = line;
   const isKnown = operands[node].length === 0 || step.lastComputed >= node;
-  const shown = [isKnown ? number(data[node]) : "", step.grads ? number(step.grads[node]) : "", number(right[node])];
+  const shown = [isKnown ? datum(data[node]) : "", step.grads ? number(step.grads[node]) : "", number(right[node])];
   if (field && document.activeElement !== field) field.value = shown[0];
   if (field) field.setAttribute("aria-valuenow", data[node]);
   const agrees = atEnd ? (same(step.grads[node], right[node]) ? "✓" : "✗") : "";
@@ -336,13 +359,10 @@ function makeDraggable(target, leafAt) {
   target.addEventListener("pointercancel", () => (drag = null));
 }
 
-const boxAt = (event) => {
-  const shape = event.target.closest?.(".node");
-  return shape ? picture.boxes[Number(shape.id.split("-").at(-1))] : undefined;
-};
+const membersAt = (part) => (part?.matches(".node") ? picture.boxes[numbersOf(part)[0]] : undefined);
 
-makeDraggable(panel, (event) => {
-  const members = boxAt(event);
+makeDraggable(panel, ({ target }) => {
+  const members = membersAt(target.closest(".node"));
   return members?.length === 1 && row[members[0]] === LEAF ? members[0] : undefined;
 });
 
@@ -358,25 +378,36 @@ function edgeNear(x, y) {
   return null;
 }
 
-panel.addEventListener("click", (event) => {
-  const members = boxAt(event);
-  if (members?.length > 1) return open(picture.opens[picture.boxes.indexOf(members)], members);
+/** Show the chain rule of a node or an edge of the picture, or open a box of several nodes. */
+function pick(part) {
+  const members = membersAt(part);
+  if (members?.length > 1) return open(picture.opens[numbersOf(part)[0]], members);
   if (members) return row[members[0]] === CONSTANT ? undefined : choose({ node: members[0] });
-  const edge = edgeNear(event.clientX, event.clientY);
-  if (!edge) return choose(null);
-  const [source, target, parallel] = edge.id.split("-").slice(-3).map(Number);
+  if (!part) return choose(null);
+  const [source, target, parallel] = numbersOf(part);
   const uses = picture.boxes[target].flatMap((node) =>
     operands[node].flatMap((operand, index) => (picture.boxOf.get(operand) === source ? [{ node, index }] : [])),
   );
   return choose(uses[parallel] ?? uses[0]);
-});
+}
 
-panel.addEventListener("keydown", (event) => {
-  const members = ["Enter", " "].includes(event.key) ? boxAt(event) : undefined;
-  if (!members) return;
+panel.addEventListener("click", ({ target, clientX, clientY }) =>
+  pick(target.closest(".node, .edge") ?? edgeNear(clientX, clientY)),
+);
+
+// In the graph ↑ and ↓ go through the edges and nodes, from the one chosen or at work; Enter does what a click does.
+panel.addEventListener("keydown", async (event) => {
+  const { parts } = picture;
+  const active = document.activeElement;
+  const here = chosen?.node ?? stepAt(transport.index()).at;
+  const at = parts.indexOf(active === panel && here !== null ? shapeOf(here) : active);
+  const turn = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!turn && !(["Enter", " "].includes(event.key) && parts.includes(active))) return;
   event.preventDefault();
   event.stopPropagation(); // the space bar would play
-  open(picture.opens[picture.boxes.indexOf(members)], members).then(() => panel.focus());
+  if (turn) return parts[Math.max(0, Math.min(parts.length - 1, at + turn))].focus();
+  await pick(active);
+  if (!active.isConnected) panel.focus();
 });
 
 /** Show another picture at the current step: the nodes of the fold that it opens, or those of the step. */

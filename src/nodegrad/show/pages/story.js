@@ -32,15 +32,15 @@ function makeStory(graph, { names, patterns, forms, form }) {
       headline: "Only the leaves hold numbers",
       lines: [
         "Drag a leaf sideways, or type a number in the table: everything computed from it follows.",
-        `Click a node or an edge to see its chain rule.${folds}`,
+        `Click a node or an edge, or reach it by ↑ and ↓, to see its chain rule.${folds}`,
       ],
       plain: true,
     };
   }
 
   function computed(node) {
-    const numbers = applied(node, operands[node].map((operand) => number(data[operand])));
-    const sides = [definition(node), numbers, number(data[node])];
+    const numbers = applied(node, operands[node].map((operand) => datum(data[operand])));
+    const sides = [definition(node), numbers, datum(data[node])];
     return {
       phase: "forward",
       headline: `Compute ${names[node]}`,
@@ -82,7 +82,7 @@ function makeStory(graph, { names, patterns, forms, form }) {
     const share = ([consumer, index]) =>
       chain(grads[consumer], graph.partial(consumer, index), graph.selects(consumer));
     const made = operands[node].length ? definition(node) : "";
-    const lines = [`${names[node]} = ${equation(made, number(data[node]))}`];
+    const lines = [`${names[node]} = ${equation(made, datum(data[node]))}`];
     for (const [consumer, index] of shown) {
       const chained = `${derivative(root, consumer)} · ${derivative(consumer, node)}`;
       const numbers = `${factor(grads[consumer])} · ${factor(graph.partial(consumer, index))}`;

@@ -27,7 +27,7 @@ MOST = 50_000  # nodes; a page of more would take megabytes
 OPENED = 12  # nodes that leave a box when it is opened
 BOXES = 2_000  # boxes in the pictures of opened folds together
 INLINE = 200_000  # characters of a picture that the page holds as it is; a larger one is packed
-WIDEST = "-0.0003333"  # no number is wider
+USUAL = "-0.3333"  # a box has room for such numbers; longer ones are written narrower
 LEAF, CONSTANT = -1, -2  # what a page reads instead of a row
 
 
@@ -170,7 +170,7 @@ class _Graph:
         return pictures + full
 
     def _pictured(self, groups: Sequence[Group], prefix: str) -> _Pictured:
-        """Draw groups with room in every line for the widest number that can stand there."""
+        """Draw groups with room for the numbers that usually stand there."""
         picture = Picture(list(map(self._node, groups)), arrows(groups))
         return _Pictured(groups, prefix, to_svg(picture, prefix))
 
@@ -182,7 +182,7 @@ class _Graph:
         kind = kind_of(group, self.vertices[-1:]) + " fixed" * (at in self.fixed)
         if is_constant(first):
             return Node((f"{number(first.data)} {count_of(group)}".strip(),), "", kind, title=title)
-        widest = f"{WIDEST} … {WIDEST}" if many else WIDEST
+        widest = f"{USUAL} … {USUAL}" if many else USUAL
         return Node((f"{name}\ndata {widest}\ngrad {widest}",), group.symbol, kind, title=title)
 
     def boxes(self, pictures: Sequence[_Pictured]) -> list[dict[str, Any]]:
