@@ -77,13 +77,21 @@ class Clock:
     def __init__(self) -> None:
         self.now = self.assigned = 0
 
-    def tick(self, assigned: bool = False) -> int:
+    def tick(self) -> int:
         """Count one more event, and return its time."""
         with noting:
             self.now += 1
-            if assigned:
-                self.assigned = self.now
             return self.now
+
+    def assign(self, node: Any, number: float) -> None:
+        """Assign a number to a Value.
+
+        Tick before and after, so that a number read while this thread is interrupted here counts as old.
+        """
+        with noting:
+            self.assigned = self.now = self.now + 1
+            node._data = number
+            node._time = self.assigned = self.now = self.now + 1
 
 
 clock = Clock()

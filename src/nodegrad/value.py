@@ -114,7 +114,7 @@ class Value(Methods):
                 "compiled. Compute a new Value from it."
             )
         if number != self._data:
-            self._data, self._time = number, clock.tick(assigned=True)
+            clock.assign(self, number)
 
     # Recording. `apply_op` records any operation; `_operator`, below the class, makes +, * and the like.
 

@@ -284,7 +284,7 @@ class Compiled(Recorded):
         trace, run, _ = self._prepared.get(key, _NOTHING)
         if trace is None or (trace.parameters and current_recorder() is not None):
             return None
-        found = run(arguments, trace.leaves)
+        found = run(arguments, trace.leaves.read())
         if found is None:
             return None
         count = len(arguments[0])

@@ -22,7 +22,7 @@ __all__ = ()
 
 
 class Backend(Protocol):
-    """Runs a program."""
+    """Runs a program. Its parameters are arrays that never change: another array comes with other numbers."""
 
     name: str
 
@@ -38,17 +38,14 @@ class Backend(Protocol):
     def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
 
-    def bound(self, blocks: Sequence[Array], count: int) -> Callable[[Array], Array]:
-        """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
-
     def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[[Any, Any], Any] | None:
         """Return a fast function that runs "rows" or "sums" over arrays with rows of these shapes, or None.
 
-        It takes the arrays and the `Leaves` of the parameters. It returns None for other arrays and for
+        It takes the arrays and the parameters. It returns None for other arrays and for
         long ones.
         """
 
-    def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
+    def one(self, numbers: Sequence[float], parameters: Any) -> list[float]:
         """Return the outputs for one row."""
 
     def row(self, parts: Sequence[Any], parameters: Array) -> Array:
@@ -138,7 +135,7 @@ class Trace:
         """Return the results for one row; None if it goes another way, and its answers until it does."""
         kernel = self.kernels.get("all") or self.kernel("all")
         try:
-            found = kernel.one(numbers, [leaf._data for leaf in self.parameters] if self.parameters else ())
+            found = kernel.one(numbers, self.leaves.read() if self.parameters else ())
         except Exception:
             passed = self.passed(numbers)
             if passed == len(self.lines):
@@ -157,7 +154,7 @@ class Trace:
         Kernels compute all guards at once, where a custom operation may raise for numbers that eager code
         would never give it.
         """
-        parameters = [leaf._data for leaf in self.parameters]
+        parameters = self.leaves.read().tolist()
         outputs = self.program.outputs[self.results :]
         for place, (slot, answer) in enumerate(zip(outputs, self.expected, strict=True)):
             asked = sweep_dead(replace(self.program, outputs=[slot]))
@@ -241,7 +238,7 @@ def verify(
 def agree(trace: Trace, f: Any, again: Recording | None, numbers: Sequence[float]) -> None:
     """Raise unless a run that went the same way gave the same results as the trace."""
     if again is not None and again.spec == trace.spec:
-        found = evaluate(trace.program, numbers, [leaf._data for leaf in trace.parameters])
+        found = evaluate(trace.program, numbers, trace.leaves.read().tolist())
         pairs = zip(numbers_of(again.outputs, f), found[: trace.results], strict=True)
         if all(x == y or (math.isnan(x) and math.isnan(y)) for x, y in pairs):
             return

@@ -95,14 +95,10 @@ class NumpyBackend:
                 total = total + np.concatenate(parts)
         return np.asarray(total[plan.take])
 
-    def bound(self, blocks: Sequence[Array], count: int) -> Callable[[Array], Array]:
-        """Return `sums` over these rows as a function of the parameters. The rows may change in place."""
-        return partial(self.sums, blocks, count)
-
     def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> None:
         """Return None: NumPy has no faster way for short arrays."""
 
-    def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
+    def one(self, numbers: Sequence[float], parameters: Any) -> list[float]:
         """Return the outputs for one row."""
         return list(self.rows([np.array([numbers], float)], 1, np.array(parameters, float))[:, 0].tolist())
 

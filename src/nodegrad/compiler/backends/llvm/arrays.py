@@ -110,11 +110,8 @@ class Runner:
         self.sums = np.empty(part.plan.size)
         context.results = (self.sums if how == "sums" else self.looker.table[4 * len(widths) :]).ctypes.data
 
-    def run(self, arrays: Any, count: int, leaves: Any) -> Array | None:
-        """Return the sums, or the outputs as [output, row]; None if the arrays are of another form.
-
-        `leaves` gives the parameters.
-        """
+    def run(self, arrays: Any, count: int, parameters: Array) -> Array | None:
+        """Return the sums, or the outputs as [output, row]; None if the arrays are of another form."""
         shape = self.shape
         if shape is None:
             if not self.looker.fit(count, *arrays):
@@ -123,10 +120,7 @@ class Runner:
             found = np.empty((*shape, count))
             if not self.looker.fit(count, *arrays, found.T):
                 return None
-        if leaves.native:
-            leaves.write(self.space.address_of_uniform)
-        elif leaves.leaves:
-            self.space.uniform[: len(leaves.leaves)] = leaves.read()
+        self.space.give(parameters)
         self.part.driver(self.space.address)
         if RAISED:
             raise_held()
@@ -140,13 +134,13 @@ def runs_over(part: Any, how: str, look: Any, widths: list[int]) -> Callable[[An
     """
     waiting: list[Runner] = []
 
-    def run(arrays: Any, leaves: Any) -> Array | None:
+    def run(arrays: Any, parameters: Array) -> Array | None:
         first = arrays[0]
         if type(first) is not np.ndarray or not first.shape or not 0 < len(first) < part.most:
             return None
         count = len(first)
         runner = waiting.pop() if waiting else Runner(part, how, look, widths)
-        found = runner.run(arrays, count, leaves)
+        found = runner.run(arrays, count, parameters)
         waiting.append(runner)
         return found
 

@@ -101,17 +101,9 @@ class LlvmBackend:
 
     def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
-        return self.bound(blocks, count)(parameters)
-
-    def bound(self, blocks: Sequence[Array], count: int) -> Callable[[Array], Array]:
-        """Return `sums` over these rows as a function of the parameters; the rows may change in place."""
-        part, inputs = self.part("sums"), table_of(blocks)
+        part = self.part("sums")
         room = partial(np.empty, part.plan.size)
-
-        def sums(parameters: Array) -> Array:
-            return added(self._run(part, blocks, inputs, count, room, parameters)).take(part.outputs)
-
-        return sums
+        return added(self._run(part, blocks, table_of(blocks), count, room, parameters)).take(part.outputs)
 
     def _run(
         self, part: "Part", kept: Blocks, inputs: Table, count: int, room: Room, parameters: Array
@@ -122,7 +114,7 @@ class LlvmBackend:
         The caller takes pieces too: a helper that starts late finds none left.
         """
         first = part.borrow()
-        first.uniform[: len(parameters)] = parameters
+        first.give(parameters)
         piece = part.piece(count)
         if piece >= count:
             results = room()
@@ -158,12 +150,11 @@ class LlvmBackend:
             return None
         return runs_over(self.part(how), how, looking(), [*map(sum, shapes)])
 
-    def one(self, numbers: Sequence[float], parameters: Sequence[float]) -> list[float]:
+    def one(self, numbers: Sequence[float], parameters: Any) -> list[float]:
         """Return the outputs for one row."""
         part = self._parts.get("one") or self.part("one")
         space = part.borrow()
-        if parameters:
-            part.parameters.pack_into(space.uniform_memory, 0, *parameters)
+        space.give(parameters)
         part.numbers.pack_into(space.varying_memory, 0, *numbers)
         part.driver(space.address)
         raise_held()
@@ -184,7 +175,7 @@ class LlvmBackend:
                 numbers = each.reshape(-1) if type(each) is np.ndarray else array("d", each)
                 space.varying[start : start + len(numbers)] = numbers
                 start += len(numbers)
-        space.uniform[: len(parameters)] = parameters
+        space.give(parameters)
         part.driver(space.address)
         raise_held()
         found = space.result[: len(part.outputs)].copy()
@@ -209,7 +200,6 @@ class Part:
         self.block = max(1, min(64, (_BLOCK + _BLOCK_PER_SUM * planned.size) // self.group_bytes))
         work = _WORK + _WORK_PER_SUM * planned.size
         self.most = max(1, 2 * work // max(1, planned.work))  # from so many rows on, threads share them
-        self.parameters = struct.Struct(f"{planned.parameters}d")
         self.numbers = struct.Struct(f"{planned.inputs}d")
         self.results = struct.Struct(f"{len(self.outputs)}d")
         self.spaces: list[Space] = []
@@ -241,8 +231,9 @@ class Space:
         self.uniform = _aligned(program.uniform + 1)
         self.uniform[program.parameters :][: len(program.constants)] = program.constants
         self.result = np.zeros(len(part.outputs) + 1)
-        self.uniform_memory, self.varying_memory, self.result_memory = (
-            memoryview(cast(Any, each)).cast("B") for each in (self.uniform, self.varying, self.result)
+        self.parameters: Any = ()  # those that stand in the uniform slots
+        self.varying_memory, self.result_memory = (
+            memoryview(cast(Any, each)).cast("B") for each in (self.varying, self.result)
         )
         self.address_of_uniform = address_of(self.uniform)
         self.once, self.end = part.once[0].ctypes.data, part.once[1]
@@ -259,6 +250,12 @@ class Space:
             result_blocks=len(part.outputs),
         )
         self.address = ctypes.addressof(self.context)
+
+    def give(self, parameters: Any) -> None:
+        """Write the parameters to their slots, unless they are there already."""
+        if parameters is not self.parameters:
+            self.uniform[: len(parameters)] = parameters
+            self.parameters = parameters
 
     def place(self, first: "Space", inputs: Table, start: int, stop: int, count: int, results: Any) -> None:
         """Set what the next run reads and writes.

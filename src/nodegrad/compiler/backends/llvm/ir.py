@@ -146,11 +146,6 @@ class Body:
         """Return the smaller of two whole numbers."""
         return self.let(f"select i1 {self.let(f'icmp slt i64 {x}, {y}')}, i64 {x}, i64 {y}")
 
-    def fetch(self, address: str) -> None:
-        """Ask for memory that will be read soon."""
-        self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        self.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 3, i32 1)")
-
     @contextmanager
     def when(self, condition: str, carried: Carried = None, kind: str = "") -> Iterator[None]:
         """Run the code written inside if the condition holds, which is rare; it may change `carried`."""
