@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nodegrad import ops
-from nodegrad.compiler import Compiled, compile
+from nodegrad.compiler import compile
+from nodegrad.compiler.trace import Trace
 from nodegrad.optim import Optimizer
 from nodegrad.training.problem import Batch, Taken
 from nodegrad.value import Value
@@ -92,47 +93,24 @@ class NativeSteps:
             sequence.take(numbers, read, places)
         sequence.run_program(error)
         sequence.take(error.results, self.losses, _ZERO, advance=(0, 0, 1))
-        totals = error.results[1:]
-
-        # The squared norm of the mean gradient.
-        count, square, rate = Value(1.0), Value(1.0), Value(0.0)
-        shared = {count: (self.counts, 1), square: (self.squares, 1)}
-        squares = self._placed(compile(lambda total: (total / count) ** 2), [totals], shared)
-        sequence.take(squares.results, self.squares, _ZERO, advance=(0, 0, 1))
+        totals = error.results[1 : parameters + 1]
+        square = np.zeros(1)  # the squared norm of the mean gradient
+        sequence.squares(totals, self.counts, square)
+        sequence.take(square, self.squares, _ZERO, advance=(0, 0, 1))
         sequence.check(error.results)
-        sequence.check(squares.results)
+        sequence.check(square)
 
         # The update of each group of parameters.
         self.state: list[list[Array]] = []
         for place, span in enumerate(spans(step.optimizer)):
-            own = shared | {rate: (self.rates[place], 1)}
-            self._add_rule(step, place, span, totals[span], limit, own)
+            self._add_rule(step, place, span, totals[span], limit)
         _recent.append([sequence.at, *[use.part.kernels for use in sequence.kept if isinstance(use, Placed)]])
 
-    def _placed(
-        self, compiled: Compiled, columns: list[Array], shared: Any, out: list[Array] | None = None
-    ) -> Any:
-        """Add to the sequence: run a compiled function with a row for each parameter, and shared numbers."""
+    def _add_rule(self, step: "CompiledStep", place: int, span: slice, totals: Array, limit: float) -> None:
+        """Add to the sequence: update a group of parameters, its state and its gradient where they are."""
         from nodegrad.compiler.backends.llvm.sequence import Placed
 
-        compiled.map(*columns, reduce="sum" if out is None else None)
-        (trace,) = [trace for traces in compiled.traces.values() for trace in traces]
-        if trace.lines:
-            raise ValueError("the rule branches")
-        kernel: Any = trace.kernel("results")
-        blocks = None if out is None else [column[:, None] for column in out]
-        found = Placed(kernel, [column[:, None] for column in columns], len(columns[0]), blocks)
-        for place, leaf in enumerate(trace.parameters):
-            source, advance = shared[leaf]
-            self.sequence.take(source, found.parameters[place:], _ZERO, advance=(advance, 0, 0))
-        self.sequence.run_program(found)
-        return found
-
-    def _add_rule(
-        self, step: "CompiledStep", place: int, span: slice, totals: Array, limit: float, shared: Any
-    ) -> None:
-        """Add to the sequence: update a group of parameters, its state and its gradient where they are."""
-        count, square, rate = shared
+        count, square, rate = Value(1.0), Value(1.0), Value(0.0)
         entries = step.point.state[place]
         whole = [type(entry) is int for entry in entries]
         state = [np.array(entry, float).reshape(-1).copy() for entry in entries]
@@ -151,11 +129,18 @@ class NativeSteps:
             return [number, slope, *kept, *[entry for entry, one in zip(own, whole, strict=True) if one]]
 
         numbers, slope = self.numbers[span], self.slope[span]
-        shared = shared | {leaf: (entry, 0) for leaf, entry in zip(steps, counters, strict=True)}
         counted = [np.zeros(len(numbers)) for _ in counters]  # a row for each parameter, all alike
-        self._placed(
-            compile(update), [numbers, totals, *moments], shared, [numbers, slope, *moments, *counted]
-        )
+        columns = [column[:, None] for column in (numbers, totals, *moments)]
+        out = [column[:, None] for column in (numbers, slope, *moments, *counted)]
+        trace = trace_of(update, columns)
+        kernel: Any = trace.kernel("results")
+        placed = Placed(kernel, columns, len(numbers), out)
+        shared = {count: (self.counts, 1), square: (self.squares, 1), rate: (self.rates[place], 1)}
+        shared |= {leaf: (entry, 0) for leaf, entry in zip(steps, counters, strict=True)}
+        for number, leaf in enumerate(trace.parameters):
+            source, advance = shared[leaf]
+            self.sequence.take(source, placed.parameters[number:], _ZERO, advance=(advance, 0, 0))
+        self.sequence.run_program(placed)
         for source, target in zip(counted, counters, strict=True):
             self.sequence.take(source, target, _ZERO)
         self.state.append(state)
@@ -213,6 +198,20 @@ class NativeSteps:
             for own, state in zip(self.state, step.point.state, strict=True)
         ]
         return Point(self.numbers.copy(), self.slope.copy(), states, self.steps)
+
+
+def trace_of(rule: Any, columns: list[Array]) -> Trace:
+    """Record a function of the numbers in columns.
+
+    Raises:
+        ValueError: if it branches, or cannot be recorded.
+    """
+    compiled = compile(rule)
+    compiled.map(*[column[:, 0] for column in columns])
+    (trace,) = [trace for traces in compiled.traces.values() for trace in traces]
+    if trace.lines:
+        raise ValueError("the rule branches")
+    return trace
 
 
 def spans(optimizer: Optimizer) -> list[slice]:

@@ -97,8 +97,36 @@ class _Check:
         return _PARAMETERS
 
 
+@dataclass(frozen=True, slots=True)
+class _Squares:
+    """Adds up the squares of means: target[0] = sum over i of (sums[i] / rows[turn])².
+
+    Past the last sum, zeros fill up a vector. Record: itself, sums, how many, rows, target.
+    """
+
+    def write(self, body: Body) -> str:
+        """Write the function."""
+        sums, rows, target = (body.pointer("%r", place) for place in (1, 3, 4))
+        count = body.splat(body.load("double", body.at(rows, "%turn", "double")))
+        factor = body.arithmetic("fdiv", body.number(1.0), count)
+        total = [body.number(0.0)]
+        with body.loop(body.field("%r", 2), step=body.lanes, carried=total) as i:
+            mean = body.arithmetic("fmul", body.load(body.vector, body.at(sums, i, "double"), 8), factor)
+            total[0] = body.intrinsic("fmuladd", mean, mean, total[0])
+        add = f"@llvm.vector.reduce.fadd.{body.suffix}"
+        body.declarations.add(f"declare double {add}(double, {body.vector})")
+        found = body.let(f"call reassoc double {add}(double 0.0, {body.vector} {total[0]})")
+        body.store("double", found, target)
+        return _PARAMETERS
+
+
 def _is_zero(body: Body, place: str) -> str:
     return body.let(f"icmp eq i64 {body.load('i64', place)}, 0")
+
+
+def _wide() -> int:
+    """Return the lanes of `_Squares`: several registers, so that additions need not wait for each other."""
+    return 4 * native.width()
 
 
 class Placed:
@@ -114,7 +142,8 @@ class Placed:
         self.part = backend.part("sums" if out is None else "rows")
         self.space = self.part.borrow()  # and never given back: a sequence may run at any time
         self.kept = blocks, out
-        self.sums, self.results = np.zeros(self.part.plan.size), np.zeros(len(self.part.outputs))
+        self.sums = np.zeros(self.part.plan.size)
+        self.results = np.zeros(len(self.part.outputs) + _wide())  # `Sequence.squares` reads whole vectors
         self.tables = table_of(blocks), self.sums if out is None else table_of(out)
         self.parameters = self.space.uniform
         self.space.place(self.space, self.tables[0], 0, count, count, self.tables[1])
@@ -126,8 +155,9 @@ class Sequence:
     """Stages, in the order in which they are added, and how to run them."""
 
     def __init__(self) -> None:
-        kinds = (_Loop(), _Call(), _Take(False), _Take(True), _Check())
-        made = native.compile_kernels([(kind, 1) for kind in kinds], exact=False)
+        kinds = (_Loop(), _Call(), _Take(False), _Take(True), _Check(), _Squares())
+        lanes = [1] * 5 + [_wide()]
+        made = native.compile_kernels([*zip(kinds, lanes, strict=True)], exact=False)
         self.at = dict[Any, native.Kernel](zip(kinds, made, strict=True))
         self.words, self.starts = array("q"), array("q")
         self.kept: list[Any] = []  # memory that stages point into
@@ -139,6 +169,11 @@ class Sequence:
         self._add(_Call(), placed.part.kernels[0].address, placed.space.address)
         if len(placed.sums):
             self.take(placed.sums, placed.results, placed.part.outputs)
+
+    def squares(self, sums: Array, rows: Array, target: Array) -> None:
+        """Add: target[0] = the squared norm of the sums divided by rows[turn]; zeros follow the sums."""
+        self.kept += [sums, rows, target]
+        self._add(_Squares(), sums.ctypes.data, len(sums), rows.ctypes.data, target.ctypes.data)
 
     def check(self, number: Array) -> None:
         """Add: end the sequence if the first number of an array is not finite."""
