@@ -1,4 +1,4 @@
-"""Leaves: the numbers of the Values that a trace closes over, kept until a number is assigned to some Value."""
+"""Leaves: the numbers of the Values that a trace closes over, kept until one is assigned to any Value."""
 
 from collections.abc import Sequence
 from operator import attrgetter

@@ -26,6 +26,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 _TURNS = 2048  # steps in a call at most
 _ENTRIES = 2**22  # row numbers that a call is given at most
+_UPDATE = 1000  # what NumPy needs to update a parameter, as work of threads (see `Plan.work`)
 _ZERO = np.zeros(1, np.int64)
 # The native code of the last trainings: the next one often has the same network, with other rows or numbers.
 _recent: deque[list[Any]] = deque(maxlen=4)
@@ -55,7 +56,10 @@ class NativeSteps:
         known = step.known
         assert known.only is not None
         kernel: Any = known.only.kernel("results")
-        if kernel.name != "llvm" or not known.as_they_are or kernel.part("sums").piece(size) < size:
+        if kernel.name != "llvm" or not known.as_they_are:
+            return None
+        part = kernel.part("sums")
+        if part.piece(size) < size and part.plan.work * size > _UPDATE * len(step.leaves):
             return None
         try:
             return cls(step, kernel, size, limit, whole)
@@ -208,6 +212,7 @@ def trace_of(rule: Any, columns: list[Array]) -> Trace:
     """
     compiled = compile(rule)
     compiled.map(*[column[:, 0] for column in columns])
+    trace: Trace
     (trace,) = [trace for traces in compiled.traces.values() for trace in traces]
     if trace.lines:
         raise ValueError("the rule branches")
