@@ -372,6 +372,19 @@ def test_a_pickle_of_a_differentiated_argument_is_refused():
         ng.grad(lambda x: pickle.loads(pickle.dumps(x)) ** 2)(3.0)
 
 
+def test_a_zero_of_the_other_sign_is_another_number():
+    w = Value(0.0)
+    inverse = ng.compile(lambda x: x / w)
+    assert inverse(1.0) == math.inf
+    w.data = -0.0
+    assert math.copysign(1.0, w.data) == -1.0
+    assert inverse(1.0) == -math.inf
+    out = 1.0 / w
+    w.data = 0.0
+    with pytest.raises(RuntimeError, match="changed after"):
+        out.backward()
+
+
 def test_the_number_of_a_differentiated_argument_is_not_assigned():
     def f(x):
         x.data = 1.0

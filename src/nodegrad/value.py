@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from math import copysign
 from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
@@ -113,7 +114,7 @@ class Value(Methods):
                 "Value.data cannot be assigned on an argument of a function that is differentiated or "
                 "compiled. Compute a new Value from it."
             )
-        if number != self._data:
+        if number != self._data or copysign(1.0, number) != copysign(1.0, self._data):
             clock.assign(self, number)
 
     # Recording. `apply_op` records any operation; `_operator`, below the class, makes +, * and the like.
