@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from math import copysign
 from operator import index
-from typing import TYPE_CHECKING, Any, NoReturn, overload
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nodegrad import ops, special  # noqa: F401  # special for its rows, which join the table
 from nodegrad.backward import backpropagate
@@ -62,13 +62,8 @@ class Value(Methods):
     label: str
     op: Op | None
 
-    @overload
-    def __init__(self, data: Any, label: str = "") -> None: ...
-    @overload  # as in micrograd, where only operations give operands and a symbol
-    def __init__(self, data: Any, _children: tuple[()], _op: str = "", label: str = "") -> None: ...
-    def __init__(  # type: ignore[misc]  # the second argument is a label or operands
-        self, data: Any, _children: Any = "", _op: str = "", label: str = ""
-    ) -> None:
+    # The second argument is a label. Micrograd's signature, (data, operands, symbol, label), is taken too.
+    def __init__(self, data: Any, _children: str | tuple[()] = "", _op: str = "", label: str = "") -> None:
         self._data = data if type(data) is float else plain(data, "Value")
         self._first = self._second = None
         self._grad = NO_GRADIENT
@@ -173,10 +168,19 @@ class Value(Methods):
     def __pos__(self) -> "Value":
         return self
 
+    # A whole number of Python is never -0.0: round(-0.1) is the int 0.
+
+    def __floor__(self) -> "Value":
+        return self.floor() + 0.0
+
+    def __ceil__(self) -> "Value":
+        return self.ceil() + 0.0
+
+    def __trunc__(self) -> "Value":
+        return self.trunc() + 0.0
+
     def __round__(self, ndigits: int | None = None) -> "Value":
-        if ndigits is None:
-            return _to_integer(ops.round)(self)
-        return Value.apply_op(ops.round_to, (self, index(ndigits)))
+        return self.round() + 0.0 if ndigits is None else Value.apply_op(ops.round_to, (self, index(ndigits)))
 
     def __divmod__(self, other: Any) -> tuple["Value", "Value"]:
         return self // other, self % other
@@ -395,16 +399,6 @@ def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
     return operator
 
 
-def _to_integer(op: Op) -> Callable[[Value], Value]:
-    """Return the method that rounds to a whole number, never -0.0: Python's round(-0.1) is the int 0."""
-
-    def method(self: Value) -> Value:
-        return Value.apply_op(op, (self,)) + 0.0
-
-    method.__name__ = op.name
-    return method
-
-
 def _method(op: Op) -> Callable[..., Value]:
     def method(self: Value, *others: Any) -> Value:
         return Value.apply_op(op, (self, *others))
@@ -416,8 +410,6 @@ def _method(op: Op) -> Callable[..., Value]:
 
 # Operators and methods derived from the table.
 give_operators(Value, *COMPARISONS, ops.neg, ops.abs, operator=_operator)
-for _name in ("floor", "ceil", "trunc"):
-    setattr(Value, f"__{_name}__", _to_integer(ops.TABLE[_name]))
 for _name in ("__float__", "__int__", "__complex__", "as_integer_ratio"):  # what Python asks a number for
     setattr(Value, _name, _refusal(_name.strip("_")))
 for _op in ops.TABLE.values():
