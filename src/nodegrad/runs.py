@@ -6,7 +6,7 @@ the function was given Values or closes over some, so that the derivatives can b
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from itertools import repeat
+from itertools import accumulate, repeat
 from typing import Any, NamedTuple
 
 from nodegrad.backward import backpropagate
@@ -16,7 +16,7 @@ from nodegrad.observers import observers
 from nodegrad.ops import constant, identity
 from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import forward_sweep, reverse_sweep, watchers
-from nodegrad.trees import Number, Sparse, Spec, Tree, build, flatten
+from nodegrad.trees import Number, Spec, Tree, build, flatten, sparse
 from nodegrad.value import Value, literal, stand_in
 
 __all__ = ()
@@ -130,7 +130,9 @@ class Run(NamedTuple):
             group_of = {place: number for number, group in enumerate(shared) for place in group}
             entries = [swept[group_of[place]][row] for row, places in enumerate(rows) for place in places]
         numbers = [float(x) if self.floats else x for x in entries]
-        return Sparse.of(rows, len(self.variables), numbers)
+        starts = tuple(accumulate(map(len, rows), initial=0))
+        columns = tuple([column for row in rows for column in row])
+        return sparse(((len(rows), len(self.variables)), starts, columns), numbers)
 
     def _swept(self, sweep: Any, sources: list[list[Value]], targets: list[Value]) -> Any:
         """Sweep over all nodes from each group of sources; return what comes to the targets, a row per sweep.

@@ -8,10 +8,9 @@ keys and the attributes of what was taken apart. A spec can be compared, hashed 
 import math
 import sys
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import fields, is_dataclass
 from functools import lru_cache, partial
-from itertools import accumulate
 from typing import Any
 
 from nodegrad.inputs import is_array, without_mask
@@ -22,7 +21,8 @@ __all__ = ()
 Number = Any  # a float or a Value
 Tree = Any  # a number, or numbers in containers
 Spec = Any  # LEAF, or (type, form, specs of the entries): see `container`
-Make = Callable[[Any], Any]  # from the shape of an array, or None for a leaf, to what stands there
+# From the shape of an array, or None for a leaf, and the places (first, end) of its numbers to what it is.
+Make = Callable[[Any, int, int], Any]
 
 LEAF = "*"  # the spec of one number
 
@@ -63,23 +63,14 @@ class Sparse:
         self.form, self.entries = form, entries
 
     @staticmethod
-    def of(rows: Sequence[Sequence[int]], width: int, entries: list[Any]) -> Any:
-        """Return the matrix with these columns in each row: SciPy's if all numbers are floats."""
-        starts = tuple(accumulate(map(len, rows), initial=0))
-        return _sparse(
-            ((len(rows), width), starts, tuple([column for row in rows for column in row])), entries
-        )
-
-    @staticmethod
-    def from_scipy(x: Any) -> Any:
-        """Return the matrix that a SciPy array of our kind holds; anything else as it is."""
-        if type(x).__name__ != "csr_array":
-            return x
+    def from_scipy(x: Any) -> "Sparse":
+        """Return the matrix that a SciPy array of our kind holds."""
         form = tuple([tuple(map(int, numbers)) for numbers in (x.shape, x.indptr, x.indices)])
         return Sparse(form, x.data.tolist())
 
 
-def _sparse(form: Any, entries: list[Any]) -> Any:
+def sparse(form: Any, entries: list[Any]) -> Any:
+    """Return a sparse matrix: SciPy's if all its numbers are floats."""
     if not all(type(x) is float for x in entries):
         return Sparse(form, entries)
     try:
@@ -179,7 +170,7 @@ def _finisher(kind: Any, form: Any) -> Callable[[list[Any]], Any]:
     if kind in (list, tuple):
         return kind  # type: ignore[no-any-return]
     if kind is Sparse:
-        return partial(_sparse, form)
+        return partial(sparse, form)
     if kind is dict:
         return partial(_dict, tuple([key for key, _ in form]))
     return partial(_finish, kind, next(base for base in _BASES if issubclass(kind, base)), form)
@@ -220,7 +211,8 @@ def _spec(tree: Any, leaves: list[Any], result: bool) -> Spec:
         without_mask(tree)
         leaves += tree.ravel().tolist() if tree.dtype != object else list(tree.flat)
         return sys.modules["numpy"].ndarray, tree.shape, ()
-    tree = Sparse.from_scipy(tree) if result else tree
+    if result and kind.__name__ == "csr_array":
+        tree = Sparse.from_scipy(tree)
     found = container(tree)
     if found is None:
         leaves.append(tree)
@@ -244,12 +236,17 @@ def is_array_type(kind: Any) -> bool:
 
 def assemble(spec: Spec, make: Make, finisher: Any = _finisher) -> Tree:
     """Put together, from left to right, what `make` gives for each leaf and array."""
-    if spec == LEAF:
-        return make(None)
-    kind, form, entries = spec
-    if is_array_type(kind):
-        return make(form)
-    return finisher(kind, form)([assemble(entry, make, finisher) for entry in entries])
+    place = 0
+
+    def part(spec: Spec) -> Any:
+        nonlocal place
+        kind, form, entries = (None, None, ()) if spec == LEAF else spec
+        if kind is None or is_array_type(kind):
+            start, place = place, place + math.prod(form or ())
+            return make(form, start, place)
+        return finisher(kind, form)(list(map(part, entries)))
+
+    return part(spec)
 
 
 def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:
@@ -257,23 +254,17 @@ def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:
 
     The matrix is an array of floats, or a list of rows.
     """
-    rows = 0
-    values = not is_array(matrix) and any(map(len, matrix))
+    dtype = object if not is_array(matrix) and any(map(len, matrix)) else float
 
-    def block(shape: Any) -> Tree:
-        nonlocal rows
-        own = matrix[rows : rows + math.prod(shape or ())]
-        rows += len(own)
+    def block(shape: Any, first: int, end: int) -> Tree:
+        own = matrix[first:end]
         if shape is None:
-            return builder(inner, is_array(matrix))(own[0], 0, object if values else float)[0]
-        columns = 0
+            return builder(inner, is_array(matrix))(own[0], 0, dtype)[0]
 
-        def entries(of: Any) -> Any:
-            nonlocal columns
-            start, columns = columns, columns + math.prod(of or ())
+        def entries(of: Any, left: int, right: int) -> Any:
             if is_array(matrix):
-                return own[:, start:columns].reshape(shape + (of or ()))
-            return _array([x for row in own for x in row[start:columns]], shape + (of or ()), None)
+                return own[:, left:right].reshape(shape + (of or ()))
+            return _array([x for row in own for x in row[left:right]], shape + (of or ()), None)
 
         return assemble(inner, entries)
 
@@ -285,18 +276,14 @@ def stack(spec: Spec, columns: Any) -> Tree:
 
     Of sparse matrices there is a list, with one for each row.
     """
-    if spec == LEAF:
-        return columns[0]
-    place, rows = 0, columns.shape[1]
+    rows = columns.shape[1]
 
-    def part(shape: Any) -> Any:
-        nonlocal place
-        start, place = place, place + math.prod(shape or ())
-        return columns[start] if shape is None else columns[start:place].T.reshape(rows, *shape)
+    def part(shape: Any, start: int, end: int) -> Any:
+        return columns[start] if shape is None else columns[start:end].T.reshape(rows, *shape)
 
     def matrices(form: Any, entries: list[Any]) -> list[Any]:
         by_row = sys.modules["numpy"].reshape(entries, (len(entries), rows)).T
-        return [_sparse(form, row) for row in by_row.tolist()]
+        return [sparse(form, row) for row in by_row.tolist()]
 
     def finisher(kind: Any, form: Any) -> Any:
         return partial(matrices, form) if kind is Sparse else _finisher(kind, form)
