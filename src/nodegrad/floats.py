@@ -145,15 +145,17 @@ def sum(*operands: float) -> float:
     return reduce(operator.add, operands) if operands else 0.0
 
 
-def dot(*operands: float) -> float:
+def _contraction(multiply: Callable[[float, float], float]) -> Callable[..., float]:
     """Multiply the first half of the operands by the second half and add up, from left to right."""
-    half = len(operands) // 2
-    return reduce(operator.add, map(operator.mul, operands[:half], operands[half:])) if half else 0.0
+
+    def value(*operands: float) -> float:
+        half = len(operands) // 2
+        return reduce(operator.add, map(multiply, operands[:half], operands[half:])) if half else 0.0
+
+    return value
 
 
-def strong_dot(*operands: float) -> float:
-    half = len(operands) // 2
-    return reduce(operator.add, map(strong_mul, operands[:half], operands[half:])) if half else 0.0
+dot, strong_dot = _contraction(operator.mul), _contraction(strong_mul)
 
 
 def take(index: float, *table: float) -> float:

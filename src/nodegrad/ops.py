@@ -72,18 +72,15 @@ class Op:
 
     def __call__(self, *operands: Any) -> Any:
         """Apply to numbers: floats give a float, Values a Value."""
+        all_floats = True
         for operand in operands:
             if type(operand) is not float:
-                break
-        else:
-            if len(operands) == self.arity:
-                return self.value(*operands)  # as below, in half the time
-        for operand in operands:
-            if hasattr(operand, "apply_op"):
-                return operand.apply_op(self, operands)
+                if hasattr(operand, "apply_op"):
+                    return operand.apply_op(self, operands)
+                all_floats = False
         if self.arity is not None and len(operands) != self.arity:
             raise wrong_arity(self, len(operands))
-        return self.value(*[plain(operand, self.name) for operand in operands])
+        return self.value(*(operands if all_floats else [plain(x, self.name) for x in operands]))
 
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
