@@ -110,16 +110,21 @@ def while_loop(
     """
     for name, function in (("condition", condition), ("body", body)):
         _check_function("while_loop", name, function)
-    limit = whole("while_loop", "limit", limit, 0)
-    return _Repetition("while_loop", condition, lambda now, _: (body(now), None), state, None, limit).run()[0]
+    return repeat(condition, body, state, "while_loop", whole("while_loop", "limit", limit, 0))
 
 
-def repeat(condition: Callable[[Tree], Any], body: Callable[[Tree], Tree], state: Tree) -> Tree:
-    """Repeat until an iteration settles: a `while_loop` where one turn more or less makes no difference.
+def repeat(
+    condition: Callable[[Tree], Any],
+    body: Callable[[Tree], Tree],
+    state: Tree,
+    user: str = "root",
+    limit: int | None = None,
+) -> Tree:
+    """Repeat as a `while_loop`; without a limit, until an iteration settles.
 
-    So tiers whose last bits differ may make different numbers of turns.
+    Then one turn more or less makes no difference: tiers whose last bits differ may make different numbers.
     """
-    return _Repetition("root", condition, lambda now, _: (body(now), None), state, None, None).run()[0]
+    return _Repetition(user, condition, lambda now, _: (body(now), None), state, None, limit).run()[0]
 
 
 def scan(
@@ -190,12 +195,11 @@ def _rows(xs: Tree, length: int | None) -> list[Tree]:
     """Return what each turn takes."""
     if xs is None:
         return [None] * whole("scan", "xs, or length=", length, 0)
-    if not isinstance(xs, tuple | dict):
+    found = container(xs) if isinstance(xs, tuple | dict) else None
+    if found is None:
         if not hasattr(xs, "__iter__"):
             raise TypeError(f"scan takes xs as a list or array, or several; got {described(xs)}.")
         return list(xs)
-    found = container(xs)
-    assert found is not None, "a tuple or dict is a container"
     columns = [_rows(entry, None) for entry in found[1]]
     if len({len(column) for column in columns}) != 1:
         raise ValueError(f"scan takes xs of one length; got {[len(column) for column in columns]}.")
@@ -235,8 +239,13 @@ class _Repetition:
     def run(self) -> tuple[Tree, list[Tree]]:
         """Return the last state, and what each turn gave out."""
         roller = _roller.get()
-        rolled = roller and (self.rows is None or len(self.rows) > 1) and self.roll(roller)
+        rolled = None if roller is None or self.turns in (0, 1) else self.roll(roller)
         return rolled or self.repeat()
+
+    @property
+    def turns(self) -> int | None:
+        """The number of turns, if it is given."""
+        return None if self.rows is None else len(self.rows)
 
     def repeat(self) -> tuple[Tree, list[Tree]]:
         """Make one turn after the other.
@@ -273,18 +282,11 @@ class _Repetition:
             with listen(recorder := _Turn(self.user, {*now, *x}, start)):
                 go, after, y = self.turn(spec, now, row)
             left_by([*now, *x], self.user)
-            given, given_spec = flatten(() if y is None else y)
-            loop = Loop(
-                now,
-                x,
-                None if go is None else as_value(go),
-                [as_value(x) for x in self.numbers(after, spec)[0]],
-                [as_value(x, "a loop") for x in given],
-                None if self.rows is None else len(self.rows),
-                self.limit,
-                roller,
-                start,
-            )
+            go = None if go is None else as_value(go)
+            state = [as_value(x) for x in self.numbers(after, spec)[0]]
+            numbers, given_spec = flatten(() if y is None else y)
+            given = [as_value(x, "a loop") for x in numbers]
+            loop = Loop(now, x, go, state, given, self.turns, self.limit, roller, start)
             return loop, recorder.answers, None if y is None else given_spec
 
         loop, answers, given_spec = record()

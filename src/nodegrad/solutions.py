@@ -241,12 +241,9 @@ def _bracketed(evaluate: Evaluate, low: Number, high: Number) -> tuple[list[Numb
         return y, slope
 
     low, high = [ops.maximum(ops.minimum(x, _LARGEST), -_LARGEST) for x in (low, high)]  # inf has no middle
-    (at_low, _), (at_high, _) = value(low), value(high)
+    (at_low, _), (at_high, slope) = value(low), value(high)
     below = lt(at_low, 0.0)
     a, b = where(below, low, high), where(below, high, low)  # f(a) < 0 <= f(b)
-    middle = 0.5 * a + 0.5 * b
-    at_middle, slope_at_middle = value(middle)
-    a, b = where(lt(at_middle, 0.0), middle, a), where(lt(at_middle, 0.0), b, middle)
 
     def more(now: Any) -> Number:
         _, _, x, y, _, move, _, turns = now
@@ -264,7 +261,17 @@ def _bracketed(evaluate: Evaluate, low: Number, high: Number) -> tuple[list[Numb
         move = ops.abs(new - x)
         return *ends, new, y_new, slope_new, move, where(taken, move, math.inf), turns + 1.0
 
-    _, _, x, y, *_ = repeat(more, turn, (a, b, middle, at_middle, slope_at_middle, math.inf, math.inf, 0.0))
+    first = (
+        a,
+        b,
+        high,
+        at_high,
+        slope,
+        math.inf,
+        0.0,
+        0.0,
+    )  # no step is shorter than 0: a bisection comes first
+    _, _, x, y, *_ = repeat(more, turn, first)
     x = where(ops.eq(at_low, 0.0), low, where(ops.eq(at_high, 0.0), high, x))
     largest = ops.maximum(ops.abs(at_low), ops.abs(at_high))
     return [x], ops.le(ops.sign(at_low) * ops.sign(at_high), 0.0) * ops.le(ops.abs(y), largest)
