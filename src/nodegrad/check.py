@@ -119,34 +119,34 @@ def _difference(
     return [(x - y) / width for x, y in pairs], rounding
 
 
-def _suspect(outputs: Sequence[Any], order: int, tolerance: float) -> Value | None:
-    """Find the first operation under the outputs whose own derivatives differ from differences."""
-    checked = set()
-    for node in topological_order(*(x for x in outputs if isinstance(x, Value))):
-        numbers = tuple(operand.data for operand in node.operands)
-        if node.op is None or not numbers or (node.op, numbers) in checked:
-            continue
-        checked.add((node.op, numbers))
-        function = _flat(node.op, numbers)
+def _suspect(outputs: Sequence[Any], order: int, tolerance: float) -> tuple[str, str] | None:
+    """Find the first operation under the outputs whose own derivatives differ from differences.
+
+    Returns:
+        Its name and its operands as text.
+    """
+    nodes = topological_order(*[x for x in outputs if isinstance(x, Value)])
+    for op, numbers in dict.fromkeys(
+        (x.op, tuple([y.data for y in x.operands])) for x in nodes if x.operands
+    ):
+        function = _flat(op, numbers)
         for _ in range(order):
             if _fault(function, numbers, tolerance) is not None:
-                suspect: Value = node
-                return suspect
+                return op.name, f"({', '.join(map(repr, numbers))})"
             function = _derivative(function)
     return None
 
 
-def _error(fault: _Fault, order: int, name: str, suspect: Value | None) -> Exception:
-    at = ", ".join(repr(operand.data) for operand in suspect.operands) if suspect is not None else ""
+def _error(fault: _Fault, order: int, name: str, suspect: tuple[str, str] | None) -> Exception:
     if not fault.settled:
-        where = f" ({suspect.op.name} at ({at}))" if suspect is not None and suspect.op is not None else ""
+        where = " ({} at {})".format(*suspect) if suspect else ""
         return ValueError(
             f"check_grad cannot judge the derivative of order {order} by {name}: differences do not settle. "
             f"There is a kink, a jump or a nan too near{where}; choose another point."
         )
     hint = "The operations it is made of are right by themselves: the function may leave the record (.data)."
-    if suspect is not None and suspect.op is not None:
-        hint = f"Suspect the operation {suspect.op.name}: at ({at}) its own derivatives differ."
+    if suspect:
+        hint = "Suspect the operation {}: at {} its own derivatives differ.".format(*suspect)
     return AssertionError(
         f"the derivative of order {order} by {name} is {fault.found:.12g} in {fault.direction}, "
         f"but differences give {fault.expected:.12g}.\n{hint}"

@@ -17,7 +17,7 @@ from nodegrad.ops import constant, identity
 from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import forward_sweep, reverse_sweep, watchers
 from nodegrad.trees import Number, Spec, Tree, build, flatten, sparse
-from nodegrad.value import Value, literal, stand_in
+from nodegrad.value import Value, as_value, stand_in
 
 __all__ = ()
 
@@ -51,9 +51,9 @@ class Run(NamedTuple):
 
     def number(self, x: Number) -> Number:
         """Convert a result to what this run returns: a float or a Value."""
-        if self.floats:
-            return x._data if isinstance(x, Value) else x
-        return x if isinstance(x, Value) else literal(x)
+        if not self.floats:
+            return as_value(x)
+        return x._data if isinstance(x, Value) else x
 
     def numbers(self, tree: Tree) -> Tree:
         """Convert every Value in a structure to what this run returns."""
@@ -249,10 +249,8 @@ def places_of(argnums: Argnums, count: int, user: str) -> list[int]:
 
 def checked(x: Any, what: str, user: str) -> Number:
     """Return a number to differentiate by, or along, or raise."""
-    if isinstance(x, Value):
-        return x
     try:
-        return plain(x, user)
+        return x if isinstance(x, Value) else plain(x, user)
     except TypeError:
         raise TypeError(
             f"{user} takes numbers, and lists, tuples, dicts, data classes and NumPy arrays of them; {what} "
@@ -271,10 +269,8 @@ def _checked_variable(x: Any, user: str) -> Value:
 
 
 def _output(x: Any, user: str) -> Value:
-    if isinstance(x, Value):
-        return x
     try:
-        return literal(plain(x, user))
+        return as_value(x, user)
     except TypeError:
         raise TypeError(
             f"{user} expects a function that returns numbers; this one returned {described(x)}."
