@@ -90,12 +90,11 @@ class Recorder:
     def __init__(self, inputs: Collection[Value] = (), expected: Sequence[bool] | None = None) -> None:
         # A replay records turns once more than the first recording did: if Python counts them, it finds out.
         self._roller = Roller(lower_loop, set(inputs), calling_line, 2 if expected is None else 3)
-        self.guards: list[Guard] = []
+        self.branches: dict[Value, tuple[bool, str]] = {}  # what was branched on: the answer, and the line
         self.reads: list[str] = []
         self.elsewhere: dict[Value, str] = {}  # leaves that other threads branched on or read, with the line
         self.other_way = False
         self._expected = expected
-        self._seen: set[Value] = set()
         self._thread = get_ident()
 
     @contextmanager
@@ -111,7 +110,7 @@ class Recorder:
     @property
     def way(self) -> Way:
         """The answers and lines of all branches, which identify this way through the function."""
-        return tuple([(guard.answer, guard.line) for guard in self.guards])
+        return tuple(self.branches.values())
 
     @property
     def is_of_this_thread(self) -> bool:
@@ -122,20 +121,23 @@ class Recorder:
         """Note a guard."""
         if get_ident() != self._thread:
             self._note_elsewhere(node, "branches on a Value in another thread")
-        elif node not in self._seen and current_recorder() is self and not self._roller.again:
+        elif (
+            node not in self.branches
+            and (_current.get() or current_recorder()) is self  # mostly found without a call
+            and not self._roller.again
+        ):
             if self._expected is not None:
-                place = len(self.guards)
+                place = len(self.branches)
                 if self._expected[place : place + 1] != [answer]:
                     self.other_way = True
                     raise OtherWay
-            self._seen.add(node)
-            self.guards.append(Guard(node, answer, calling_line(2)))  # beyond this method
+            self.branches[node] = answer, calling_line(2)  # beyond this method
 
     def check_left(self, results: Sequence[Any]) -> None:
         """Refuse results and branches that depend on what was kept from a turn of a loop."""
         if self._roller.loops:
-            wanted = [*results, *(guard.node for guard in self.guards)]
-            check_left(topological_order(*[x for x in wanted if isinstance(x, Value)]))
+            wanted = [x for x in (*results, *self.branches) if isinstance(x, Value)]
+            check_left(topological_order(*wanted))
 
     def read(self, node: Value, how: str) -> None:
         """Note that a number left the record."""
@@ -222,12 +224,13 @@ def record(
                 "value. To look up what is computed, write nodegrad.take(table, index)."
             ) from error
         raise
-    if recorder.other_way or (expected is not None and len(recorder.guards) < len(expected)):
+    if recorder.other_way or (expected is not None and len(recorder.branches) < len(expected)):
         return None
     leaves, out_spec = flatten(result, result=True)
     recorder.check_left(leaves)
     outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
-    return Recording(inputs, outputs, out_spec, recorder.guards, recorder.reads, recorder.elsewhere)
+    guards = [Guard(node, *found) for node, found in recorder.branches.items()]
+    return Recording(inputs, outputs, out_spec, guards, recorder.reads, recorder.elsewhere)
 
 
 def _arguments(f: Any, spec: Spec, inputs: Sequence[Value]) -> Sequence[Any]:
