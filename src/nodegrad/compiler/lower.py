@@ -85,7 +85,7 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
             else:
                 slots[node] = inline(op, read, [x._data for x in node.operands], node._data)
     outputs = [place(node) if isinstance(node, Value) else constant_slot(node) for node in wanted]
-    return Program(len(inputs), 0, rewriter.constants, rewriter.ops, rewriter.operands, outputs)
+    return rewriter.program(len(inputs), outputs)
 
 
 class _Slots(dict[Value, int]):

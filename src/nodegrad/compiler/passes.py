@@ -9,13 +9,22 @@ relax           replaces x**2 by x·x
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from graphlib import TopologicalSorter
 
 from nodegrad import ops
 from nodegrad.compiler.chains import flatten_chains
-from nodegrad.compiler.program import ConstantPool, Loop, Operands, Program, Result, needed, result
+from nodegrad.compiler.program import (
+    ConstantPool,
+    Loop,
+    Operands,
+    Program,
+    Result,
+    interpret,
+    needed,
+    result,
+)
 from nodegrad.ops import Op
 
 __all__ = ()
@@ -34,10 +43,10 @@ def finish(program: Program) -> Program:
 class Rewriter:
     """Builds a program instruction by instruction; simplifies each by `rules`, and writes none twice."""
 
-    def __init__(self, leaves: int, constants: Sequence[float] = (), rules: "Rules | None" = None) -> None:
+    def __init__(self, leaves: int, rules: "Rules | None" = None) -> None:
         self.rules = _RULES if rules is None else rules
         self.leaves = leaves
-        self.pool = ConstantPool(constants)
+        self.pool = ConstantPool()
         self.constants = self.pool.numbers
         self.ops: list[Op] = []
         self.operands: list[Operands] = []
@@ -63,6 +72,15 @@ class Rewriter:
         self.ops.append(op)
         self.operands.append(operands)
         return slot
+
+    def add(self, program: Program, leaves: Iterable[int]) -> list[int]:
+        """Add a program whose leaves are these slots; return the slots of its outputs."""
+        constants = list(map(self.pool.slot, program.constants))
+        return interpret(program, leaves, constants, lambda _, op, read: self.emit(op, tuple(read)))
+
+    def program(self, inputs: int, outputs: Sequence[int] = ()) -> Program:
+        """Return what was built as a program; the leaves that are not inputs are its parameters."""
+        return Program(inputs, self.leaves - inputs, self.constants, self.ops, self.operands, outputs)
 
     def number(self, slot: int) -> float | None:
         """Return the constant in a slot, or None if it holds no constant."""
@@ -168,25 +186,8 @@ _RULES: Rules = {
 
 def simplify(program: Program, rules: Rules | None = None) -> Program:
     """Fold constants, remove identities, and write every expression once."""
-    rewriter = Rewriter(program.leaves, program.constants, rules)
-    place = _places(program)
-    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
-        place[slot] = rewriter.emit(op, tuple([place[each] for each in operands]))
-    return Program(
-        program.inputs,
-        program.parameters,
-        rewriter.constants,
-        rewriter.ops,
-        rewriter.operands,
-        [place[slot] for slot in program.outputs],
-    )
-
-
-def open_tables(program: Program) -> Program:
-    """Replace look-ups in tables by choices, for languages that have no tables of computed numbers."""
-    if ops.take not in program.ops:
-        return program
-    return simplify(program, {**_RULES, ops.take: (_choices, False)})
+    rewriter = Rewriter(program.leaves, rules)
+    return rewriter.program(program.inputs, rewriter.add(program, range(program.leaves)))
 
 
 def _choices(to: Rewriter, index: int, *table: int) -> int:
@@ -197,10 +198,8 @@ def _choices(to: Rewriter, index: int, *table: int) -> int:
     return found
 
 
-def _places(program: Program) -> list[int]:
-    """Map slots to slots, as a list: inputs, parameters and constants (from the end) to themselves."""
-    constants = len(program.constants)
-    return [*range(program.leaves), *[0] * len(program.ops), *range(-constants, 0)]
+# Choices replace look-ups in tables, for languages that have no tables of computed numbers.
+WITHOUT_TABLES: Rules = {**_RULES, ops.take: (_choices, False)}
 
 
 def share_loops(program: Program) -> Program:
@@ -238,7 +237,8 @@ def _in_order(program: Program) -> Program:
 
 def _taken(program: Program, order: list[int]) -> Program:
     """Return a program of some instructions, in an order in which each reads what stands before it."""
-    place = _places(program)
+    # Leaves and constants stay; the slots of constants count from the end.
+    place = [*range(program.leaves), *[0] * len(program.ops), *range(-len(program.constants), 0)]
     for slot, index in enumerate(order, program.leaves):
         place[program.leaves + index] = slot
     return replace(

@@ -8,9 +8,10 @@ A loop is one instruction (`Loop`); its slot stands for all its results together
 read such a slot: `%1 = loop(x0, p0)`, `%2 = result[0](%1)`. See `Loop` for what it computes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, reduce
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -63,6 +64,12 @@ class Program:
     def leaves(self) -> int:
         """How many slots inputs and parameters take: the slot of the first instruction."""
         return self.inputs + self.parameters
+
+    @property
+    def instructions(self) -> Iterator[tuple[int, Op, Operands]]:
+        """Each instruction in order: its slot, its operation, its operands."""
+        slots = range(self.leaves, self.leaves + len(self.ops))
+        return zip(slots, self.ops, self.operands, strict=True)
 
     def __str__(self) -> str:
         return render(self)
@@ -227,7 +234,7 @@ def check(program: Program) -> Program:
     loops: dict[int, Loop] = {}  # by their slots
     if len(program.ops) != len(program.operands):
         raise AssertionError("one tuple of operands per operation")
-    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), leaves):
+    for slot, op, operands in program.instructions:
         broken = _broken_rule(op, operands) or _broken_reading(op, operands, slot, constants, loops)
         if broken:
             raise AssertionError(f"%{slot - leaves} = {op.name}{tuple(operands)}: {broken}")
@@ -295,9 +302,9 @@ def name(program: Program, slot: int) -> str:
 def render(program: Program, limit: int = 200) -> str:
     """Print the first `limit` instructions, one per line, and the parts of a loop below it."""
     lines = []
-    for index, (op, operands) in enumerate(zip(program.ops[:limit], program.operands[:limit], strict=True)):
-        shown = [name(program, slot) for slot in operands[:limit]] + ["..."] * (len(operands) > limit)
-        lines.append(f"%{index} = {op.name}({', '.join(shown)})")
+    for slot, op, operands in islice(program.instructions, limit):
+        shown = [name(program, each) for each in operands[:limit]] + ["..."] * (len(operands) > limit)
+        lines.append(f"{name(program, slot)} = {op.name}({', '.join(shown)})")
         if isinstance(op, Loop):
             lines += [f"  {line}" for line in render_turn(op, limit)]
     if len(program.ops) > limit:
@@ -317,13 +324,28 @@ def render_turn(loop: Loop, limit: int = 200) -> list[str]:
     return lines
 
 
+def interpret(
+    program: Program, leaves: Iterable[Any], constants: Sequence[Any], apply: Callable[..., Any]
+) -> list[Any]:
+    """Run a program over anything that stands for numbers: floats, arrays, texts, slots of another program.
+
+    Args:
+        program: the program.
+        leaves: what stands for the inputs and the parameters.
+        constants: what stands for the constants.
+        apply: returns the result of an instruction; it takes the slot, the operation and the operands.
+    """
+    # Python's negative indices make slot -1 the first constant, -2 the second, and so on.
+    values = [*leaves, *[None] * len(program.ops), *reversed(constants)]
+    for slot, op, operands in program.instructions:
+        values[slot] = apply(slot, op, [values[operand] for operand in operands])
+    return [values[slot] for slot in program.outputs]
+
+
 def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[float]) -> list[float]:
     """Run a program on one row with the table's operations: the reference for all backends."""
-    values = [*inputs, *parameters, *[0.0] * len(program.ops), *reversed(program.constants)]
-    # Python's negative indices make slot -1 the first constant, -2 the second, and so on.
-    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
-        values[slot] = op.value(*[values[operand] for operand in operands])
-    return [values[slot] for slot in program.outputs]
+    leaves = [*inputs, *parameters]
+    return interpret(program, leaves, program.constants, lambda _, op, operands: op.value(*operands))
 
 
 _INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*"}  # faster than calls of the table's functions
@@ -332,19 +354,17 @@ _INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*"}  # faster than calls of the 
 def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
     """Return a program without parameters as a Python function. It runs ten times as fast as `evaluate`."""
     known: dict[str, Any] = {f"c{index}": number for index, number in enumerate(program.constants)}
-    names = [f"x{index}" for index in range(program.inputs)]
+    leaves = [f"x{index}" for index in range(program.inputs)]
+    lines = [f"def function({', '.join(leaves)}):"]
 
-    def named(slot: int) -> str:
-        return names[slot] if slot >= 0 else f"c{~slot}"
+    def write(slot: int, op: Op, read: list[str]) -> str:
+        known[f"f{slot}"] = op.value
+        call = f" {_INFIX[op]} ".join(read) if op in _INFIX else f"f{slot}({', '.join(read)})"
+        lines.append(f"    v{slot} = {call}")
+        return f"v{slot}"
 
-    lines = [f"def function({', '.join(names)}):"]
-    for index, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True)):
-        known[f"f{index}"] = op.value
-        read = [named(slot) for slot in operands]
-        call = f" {_INFIX[op]} ".join(read) if op in _INFIX else f"f{index}({', '.join(read)})"
-        names.append(f"v{index}")
-        lines.append(f"    v{index} = {call}")
-    lines.append(f"    return ({''.join(f'{named(slot)}, ' for slot in program.outputs)})")
+    results = interpret(program, leaves, [*known], write)
+    lines.append(f"    return ({''.join(f'{name}, ' for name in results)})")
     exec("\n".join(lines), known)  # it contains only names and numbers that we wrote
     made: Callable[..., tuple[float, ...]] = known["function"]
     return made

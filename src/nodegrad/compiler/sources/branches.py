@@ -10,10 +10,9 @@ guard where they part:
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nodegrad.compiler.passes import open_tables
-from nodegrad.compiler.program import ConstantPool, Operands, Program, Result
+from nodegrad.compiler.passes import WITHOUT_TABLES, Rewriter
+from nodegrad.compiler.program import Program, Result
 from nodegrad.compiler.trace import Trace
-from nodegrad.ops import Op
 from nodegrad.value import Value
 
 __all__ = ()
@@ -58,45 +57,21 @@ class Branches:
 def merge(ways: Sequence[Trace]) -> Branches:
     """Put ways together. An instruction that several ways share is there once."""
     parameters = list(dict.fromkeys(leaf for way in ways for leaf in way.parameters))
-    merged = _Merged(ways[0].program.inputs, parameters)
-    left = [merged.add(way) for way in ways]
-    program = Program(merged.inputs, len(parameters), merged.pool.numbers, merged.ops, merged.operands)
+    inputs = ways[0].program.inputs
+    slots = {leaf: slot for slot, leaf in enumerate(parameters, inputs)}
+    merged = Rewriter(inputs + len(parameters), WITHOUT_TABLES)
+    left: _Ways = []
+    for way in ways:
+        outputs = merged.add(way.program, [*range(inputs), *[slots[leaf] for leaf in way.parameters]])
+        checks = zip(outputs[way.results :], way.expected, way.lines, strict=True)
+        left.append(([Check(*each) for each in checks], outputs[: way.results]))
+    program = merged.program(inputs)
     trees: list[Node] = []
     while left:
         tree, left = _tree(left)
         _schedule(program, tree)
         trees.append(tree)
     return Branches(program, parameters, trees)
-
-
-class _Merged:
-    """The instructions of all ways, each once."""
-
-    def __init__(self, inputs: int, parameters: Sequence[Value]) -> None:
-        self.inputs = inputs
-        self.leaves = inputs + len(parameters)
-        self.place = {leaf: slot for slot, leaf in enumerate(parameters, inputs)}
-        self.pool = ConstantPool()
-        self.ops: list[Op] = []
-        self.operands: list[Operands] = []
-        self.known: dict[tuple[Op, Operands], int] = {}
-
-    def add(self, way: Trace) -> tuple[list[Check], list[int]]:
-        """Add the instructions of a way; return its guards and the slots of its results."""
-        program = open_tables(way.program)
-        constants = [self.pool.slot(number) for number in program.constants]
-        place = [*range(self.inputs), *(self.place[leaf] for leaf in way.parameters)]
-        place += [*[0] * len(program.ops), *reversed(constants)]
-        for at, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
-            key = op, tuple([place[each] for each in operands])
-            found = self.known.setdefault(key, self.leaves + len(self.ops))
-            if found == self.leaves + len(self.ops):
-                self.ops.append(op)
-                self.operands.append(key[1])
-            place[at] = found
-        outputs = [place[slot] for slot in program.outputs]
-        checks = zip(outputs[way.results :], way.expected, way.lines, strict=True)
-        return [Check(*each) for each in checks], outputs[: way.results]
 
 
 _Ways = list[tuple[list[Check], list[int]]]
@@ -130,8 +105,7 @@ def walk(tree: Node) -> Iterator[Node]:
 
 def _schedule(program: Program, tree: Node) -> None:
     """Give each node the instructions that it needs and no node before it runs."""
-    numbered = enumerate(zip(program.ops, program.operands, strict=True), program.leaves)
-    results = [(slot, operands[0]) for slot, (op, operands) in numbered if isinstance(op, Result)]
+    results = [(slot, read[0]) for slot, op, read in program.instructions if isinstance(op, Result)]
     todo: list[tuple[Node, frozenset[int]]] = [(tree, frozenset())]
     while todo:
         node, known = todo.pop()

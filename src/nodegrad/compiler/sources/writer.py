@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.passes import open_tables
+from nodegrad.compiler.passes import WITHOUT_TABLES, simplify
 from nodegrad.compiler.program import STEPS, Loop, Program
 from nodegrad.compiler.slots import affine
 from nodegrad.compiler.sources.branches import Branches, Check, Node
@@ -254,7 +254,7 @@ class _Writer:
         """Write a program of a loop as a function, once; return its call and the size of its `w`."""
         calls = self.text.calls
         if id(program) not in calls:
-            opened = open_tables(program)
+            opened = simplify(program, WITHOUT_TABLES)
             computes = list(range(opened.leaves, opened.leaves + len(opened.ops)))
             branches = Branches(opened, [], [Node([], opened.outputs, computes=computes)])
             shared = Text(self.text.parts, self.text.names, calls)
