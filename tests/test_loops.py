@@ -644,3 +644,12 @@ def test_the_first_state_and_the_rows_of_a_loop_stay_as_they_are():
 
     assert ng.scan(adds_in_place, state, rows)[0] == {"sum": 3.0}
     assert (state, rows) == ({"sum": 0.0}, [{"by": 1.0}, {"by": 2.0}])
+
+
+def test_comparisons_in_a_loop_add_up(backend):
+    compiled = ng.compile(
+        lambda x: ng.fori_loop(0, 3, lambda _, s: s + (s < 1.0) + ((s < 2.0) + (s < 3.0)), x), backend=backend
+    )
+    rows = [0.25 * k for k in range(20)]
+
+    assert compiled.map(rows).tolist() == [compiled.f(x) for x in rows]

@@ -10,7 +10,7 @@ import numpy as np
 
 from nodegrad import ops
 from nodegrad.compiler.passes import is_square
-from nodegrad.compiler.program import STEPS, Loop, Program, Result
+from nodegrad.compiler.program import STEPS, Loop, Program, Result, interpret
 from nodegrad.compiler.reduction import ProductSum, Reduction, plan_reduction
 from nodegrad.compiler.slots import outer, separable
 from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS
@@ -58,6 +58,10 @@ def _functions(exact: bool) -> dict[Op, Function]:
 EXACT, FAST = _functions(exact=True), _functions(exact=False)
 
 
+def _function(op: Op, exact: bool) -> Function:
+    return (EXACT if exact else FAST).get(op) or _by_number(op)
+
+
 class NumpyBackend:
     """Runs one vector program: every row, or the sums over rows."""
 
@@ -66,7 +70,6 @@ class NumpyBackend:
     def __init__(self, program: VectorProgram, exact: bool = False) -> None:
         self.program = program
         self.exact = exact
-        self.table = EXACT if exact else FAST
         self._reduction: Reduction | None = None
 
     def rows(
@@ -134,7 +137,7 @@ class NumpyBackend:
         if type(item) is Straight:
             for op, result, slots in scalars(item):
                 operands = [uniform[~slot] if slot < 0 else varying[slot] for slot in slots]
-                target[result] = self._function(op)(*operands)
+                target[result] = _function(op, self.exact)(*operands)
             return
         if type(item) is Turns:
             found = _run_turns(item, varying, uniform, target.shape[1], self.exact)
@@ -146,11 +149,8 @@ class NumpyBackend:
         elif item.op is ops.take:
             found = _take(*[_read(index, varying, uniform) for index in item.operands])
         else:
-            found = self._function(item.op)(*[_read(index, varying, uniform) for index in item.operands])
+            found = _function(item.op, self.exact)(*[_read(index, varying, uniform) for index in item.reads])
         target[item.start : item.start + item.count] = found
-
-    def _function(self, op: Op) -> Function:
-        return self.table.get(op) or _by_number(op)
 
     def _contract(self, group: Group, varying: Array, uniform: Array) -> Any:
         if len(group.operands) == 1 or self.exact:
@@ -203,36 +203,33 @@ def _fold(op: Op, parts: Sequence[Iterable[Any]], first: Iterable[Any] = ()) -> 
 def _run_turns(item: Turns, varying: Array, uniform: Array, rows: int, exact: bool) -> Any:
     """Run loops on all rows at once; each element of each row is a lane. Return [result and element, row]."""
     loop, lanes = item.loop, item.count * rows
-
-    def lanes_of(slots: Any, index: Index) -> Any:
-        read = _read(Index(index.uniform, slots), varying, uniform)
-        return np.broadcast_to(read, (item.count, rows)).reshape(lanes)
-
-    first = [lanes_of(index.slots, index) for index in item.operands]
-    items = [] if item.items is None else [lanes_of(slots, item.items) for slots in item.items.slots.T]
-    if lanes <= _FEW_LANES:
-        columns = [array.tolist() for array in (*first, *items)]
-        found = np.array([loop.value(*numbers) for numbers in zip(*columns, strict=True)], float)
-        return found.reshape(item.count, rows, -1).transpose(2, 0, 1).reshape(item.size, rows)
-    return np.array(_loop(loop, [*first, *items], lanes, exact)).reshape(item.size, rows)
+    operands = [_read(index, varying, uniform) for index in item.operands]
+    if item.items is not None:
+        operands += list(_read(item.items, varying, uniform).swapaxes(0, 1))
+    columns = [np.broadcast_to(each, (item.count, rows)).reshape(lanes) for each in operands]
+    if lanes > _FEW_LANES:
+        return np.array(_loop(loop, exact, columns, lanes)).reshape(item.size, rows)
+    numbers = zip(*[column.tolist() for column in columns], strict=True)
+    found = np.array([loop.value(*each) for each in numbers], float)
+    return found.reshape(item.count, rows, -1).transpose(2, 0, 1).reshape(item.size, rows)
 
 
-def _loop(loop: Loop, operands: list[Any], lanes: int, exact: bool) -> list[Any]:
+def _loop(loop: Loop, exact: bool, operands: Sequence[Any], lanes: int) -> list[Any]:
     """Run a loop on arrays [lane] and return its results. Lanes that are done are taken out."""
     fixed = loop.state + loop.outside
     state, outside = operands[: loop.state], operands[loop.state : fixed]
     if loop.condition is None:
         given: list[Any] = []
         for turn in range(loop.turns or 0):
-            items = operands[fixed + turn * loop.items : fixed + (turn + 1) * loop.items]
-            found = _turn(loop.body, [*state, *outside, *items], lanes, exact, frozenset())
+            items = operands[fixed + turn * loop.items :][: loop.items]
+            found = _turn(loop.body, [*state, *outside, *items], lanes, exact)
             state, given = found[: loop.state], given + found[loop.state :]
         return [*state, *given]
-    done = [np.array(np.broadcast_to(number, lanes), float) for number in state]
+    done = [np.array(number, float) for number in state]
     left = np.arange(lanes)
     turns = 0
     while len(left):
-        (go,) = _turn(loop.condition, [*state, *outside], len(left), True, frozenset())
+        (go,) = _turn(loop.condition, [*state, *outside], len(left), True)
         more = go != 0.0
         if not more.all():
             for result, number in zip(done, state, strict=True):
@@ -246,24 +243,26 @@ def _loop(loop: Loop, operands: list[Any], lanes: int, exact: bool) -> list[Any]
     return done
 
 
-def _turn(program: Program, inputs: list[Any], lanes: int, exact: bool, decisive: Any) -> list[Any]:
+def _turn(
+    program: Program, inputs: list[Any], lanes: int, exact: bool, decisive: frozenset[int] = frozenset()
+) -> list[Any]:
     """Run a program on arrays [lane], one instruction after the other; decisive slots exact to the bit."""
-    values: list[Any] = [*inputs, *[None] * len(program.ops), *reversed(program.constants)]
-    for slot, (op, read) in enumerate(zip(program.ops, program.operands, strict=True), program.inputs):
+
+    def apply(slot: int, op: Op, operands: list[Any]) -> Any:
         strict = exact or slot in decisive
-        operands = [values[each] for each in read]
+        if isinstance(op, Loop):
+            return _loop(op, strict, [np.broadcast_to(x, lanes) for x in operands], lanes)
         if isinstance(op, Result):
-            values[slot] = operands[0][op.index]
-        elif isinstance(op, Loop):
-            values[slot] = _loop(op, [np.broadcast_to(x, lanes) for x in operands], lanes, strict)
-        elif op in STEPS:
+            return op.value(*operands)
+        if op in STEPS:
             half = len(operands) // 2
-            values[slot] = _fold(op, [operands[:half], operands[half:]] if op in PRODUCTS else [operands])
-        elif not strict and is_square(program, op, read):
-            values[slot] = operands[0] * operands[0]
-        else:
-            values[slot] = (EXACT if strict else FAST).get(op, _by_number(op))(*operands)
-    return [np.broadcast_to(values[slot], lanes) for slot in program.outputs]
+            return _fold(op, [operands[:half], operands[half:]] if op in PRODUCTS else [operands])
+        if not strict and is_square(program, op, program.operands[slot - program.leaves]):
+            return operands[0] * operands[0]
+        # Comparisons give truth values, of which NumPy would make no 2 = 1 + 1.
+        return np.asarray(_function(op, strict)(*operands), float)
+
+    return [np.broadcast_to(x, lanes) for x in interpret(program, inputs, program.constants, apply)]
 
 
 def _sum_products(varying: Array, product: ProductSum) -> Any:
