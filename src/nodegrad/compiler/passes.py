@@ -198,7 +198,7 @@ def _choices(to: Rewriter, index: int, *table: int) -> int:
     return found
 
 
-# Choices replace look-ups in tables, for languages that have no tables of computed numbers.
+# Choices in place of look-ups in tables, for languages that have no tables of computed numbers.
 WITHOUT_TABLES: Rules = {**_RULES, ops.take: (_choices, False)}
 
 

@@ -1,17 +1,15 @@
-"""The ways through a function as one program and trees of branches over it.
+"""The ways through a function as programs over the same leaves.
 
-A way is one path that was recorded, with the guards that choose it. Ways share their instructions up to the
-guard where they part:
-
-    compute, ask guards ┬ compute, ask guards ─ results of one way
-                        └ compute, ask guards ─ results of another
+A way is one path that was recorded, with the guards that choose it. It becomes a function of its own, which
+asks the guards as soon as it can and leaves at the first that answers otherwise. The ways are tried one after
+the other.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from nodegrad.compiler.passes import WITHOUT_TABLES, Rewriter
-from nodegrad.compiler.program import Program, Result
+from nodegrad.compiler.passes import WITHOUT_TABLES, Rewriter, sweep_dead
+from nodegrad.compiler.program import Program
 from nodegrad.compiler.trace import Trace
 from nodegrad.value import Value
 
@@ -19,103 +17,43 @@ __all__ = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """A guard: its slot, the answer it must give, and the line of Python that asked."""
+class Guard:
+    """The answer that a guard must give, and the line of Python that asked."""
 
-    slot: int
     answer: bool
     line: str
 
 
-@dataclass(slots=True, eq=False)
-class Node:
-    """A part of a tree.
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A program without look-ups in tables, and its guards, which are its last outputs."""
 
-    Attributes:
-        guards: the guards that are asked here: each must give the recorded answer, but the last one chooses
-            between the two nodes of `sides`, if there are any.
-        results: at the end of a way, the slots of its results.
-        sides: the nodes for the recorded and for the other answer.
-        computes: the slots of the instructions to run, in order.
-    """
-
-    guards: list[Check]
-    results: Sequence[int] = ()
-    sides: tuple["Node", ...] = ()
-    computes: list[int] = field(default_factory=list)
+    program: Program
+    guards: Sequence[Guard] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Branches:
-    """All ways: one program without outputs, the leaves it closes over, and a tree for each group of ways."""
+    """All ways, and the leaves that they close over: the parameters of each program."""
 
-    program: Program
+    ways: list[Way]
     parameters: list[Value]
-    trees: list[Node]
 
 
-def merge(ways: Sequence[Trace]) -> Branches:
-    """Put ways together. An instruction that several ways share is there once."""
-    parameters = list(dict.fromkeys(leaf for way in ways for leaf in way.parameters))
-    inputs = ways[0].program.inputs
+def merge(traces: Sequence[Trace]) -> Branches:
+    """Write the programs of some traces over the leaves of all."""
+    parameters = list(dict.fromkeys(leaf for trace in traces for leaf in trace.parameters))
+    inputs = traces[0].program.inputs
     slots = {leaf: slot for slot, leaf in enumerate(parameters, inputs)}
-    merged = Rewriter(inputs + len(parameters), WITHOUT_TABLES)
-    left: _Ways = []
-    for way in ways:
-        outputs = merged.add(way.program, [*range(inputs), *[slots[leaf] for leaf in way.parameters]])
-        checks = zip(outputs[way.results :], way.expected, way.lines, strict=True)
-        left.append(([Check(*each) for each in checks], outputs[: way.results]))
-    program = merged.program(inputs)
-    trees: list[Node] = []
-    while left:
-        tree, left = _tree(left)
-        _schedule(program, tree)
-        trees.append(tree)
-    return Branches(program, parameters, trees)
+    ways = []
+    for trace in traces:
+        leaves = [*range(inputs), *[slots[leaf] for leaf in trace.parameters]]
+        guards = [*map(Guard, trace.expected, trace.lines)]
+        ways.append(Way(open_tables(trace.program, leaves, len(parameters)), guards))
+    return Branches(ways, parameters)
 
 
-_Ways = list[tuple[list[Check], list[int]]]
-
-
-def _tree(ways: _Ways, start: int = 0) -> tuple[Node, _Ways]:
-    """Return the tree of the first way and of those that part from it later, and the other ways."""
-    guards, results = ways[0]
-    others: _Ways = []
-    for at, asked in enumerate(guards[start:], start):
-        agreeing, parting = _Ways(), _Ways()
-        for way in ways:
-            alike = at < len(way[0]) and way[0][at].slot == asked.slot
-            side = agreeing if alike and way[0][at].answer == asked.answer else parting if alike else others
-            side.append(way)
-        if parting:
-            (first, more), (second, most) = _tree(agreeing, at + 1), _tree(parting, at + 1)
-            return Node(guards[start : at + 1], sides=(first, second)), [*others, *more, *most]
-        ways = agreeing
-    return Node(guards[start:], results), [*others, *ways[1:]]
-
-
-def walk(tree: Node) -> Iterator[Node]:
-    """Yield the nodes of a tree, each before those that follow it."""
-    todo = [tree]
-    while todo:
-        node = todo.pop()
-        yield node
-        todo += reversed(node.sides)
-
-
-def _schedule(program: Program, tree: Node) -> None:
-    """Give each node the instructions that it needs and no node before it runs."""
-    results = [(slot, read[0]) for slot, op, read in program.instructions if isinstance(op, Result)]
-    todo: list[tuple[Node, frozenset[int]]] = [(tree, frozenset())]
-    while todo:
-        node, known = todo.pop()
-        own = set[int]()
-        wanted = [*(check.slot for check in node.guards), *node.results]
-        while wanted:
-            slot = wanted.pop()
-            if slot >= program.leaves and slot not in own and slot not in known:
-                own.add(slot)
-                wanted += program.operands[slot - program.leaves]
-        own.update(slot for slot, loop in results if loop in own)  # all results are taken where a loop runs
-        node.computes = sorted(own)
-        todo += [(after, known | own) for after in node.sides]
+def open_tables(program: Program, leaves: Sequence[int], parameters: int) -> Program:
+    """Return a program with choices in place of look-ups in tables, and its leaves at other slots."""
+    rewriter = Rewriter(program.inputs + parameters, WITHOUT_TABLES)
+    return sweep_dead(rewriter.program(program.inputs, rewriter.add(program, leaves)))

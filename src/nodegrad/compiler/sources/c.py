@@ -44,8 +44,8 @@ def file(given: Function) -> str:
     """Write the file."""
     text = write(given.branches, C)
     on_heap = text.workspace > _ON_STACK
-    lines = text.trees[0]
-    if len(text.trees) > 1 or on_heap or any("return 1;" in line for line in lines):
+    lines = text.ways[0]
+    if len(text.ways) > 1 or on_heap or any("return 1;" in line for line in lines):
         lines = _choosing(text.add_ways(C), given.results, text.workspace)
     code = "\n".join([*lines, *text.parts])
     name = unused(given.name + "_" * (given.name in _TAKEN.split()), code)

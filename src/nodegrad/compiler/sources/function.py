@@ -9,7 +9,7 @@ from typing import Any
 
 from nodegrad.compiler.arguments import Form
 from nodegrad.compiler.program import evaluate
-from nodegrad.compiler.sources.branches import Branches, merge, walk
+from nodegrad.compiler.sources.branches import Branches, merge
 from nodegrad.compiler.trace import Trace
 from nodegrad.trees import Sparse, Spec, build, container
 
@@ -43,7 +43,7 @@ class Function:
     @property
     def inputs(self) -> int:
         """How many numbers the arguments hold."""
-        return self.branches.program.inputs
+        return self.branches.ways[0].program.inputs
 
     def comment(self) -> Iterator[str]:
         """Yield lines that say what is computed, and where numbers stand in `x` and `out`."""
@@ -52,8 +52,7 @@ class Function:
         yield ""
         yield "Written by nodegrad from what was recorded of a function in Python. The numbers are those of"
         yield "nodegrad.compile(f, exact=True), the elementary functions within 4 units in the last place."
-        guarded = (len(node.guards) > bool(node.sides) for tree in self.branches.trees for node in walk(tree))
-        if len(self.branches.trees) > 1 or any(guarded):
+        if self.branches.ways[0].guards:
             yield "It branches. The ways that were recorded are here; numbers that go another are reported."
         for array, trees in (("x", self.arguments), ("out", {"result": self.result})):
             for name, tree in trees.items():

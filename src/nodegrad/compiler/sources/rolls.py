@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.slots import affine
+from nodegrad.compiler.sources.branches import Guard
 from nodegrad.compiler.vector import Item, Straight, Turns, VectorProgram, scalars
 from nodegrad.ops import Op
 
@@ -30,11 +31,11 @@ _WORTH = 12  # instructions that a loop must save
 
 @dataclass(slots=True, eq=False)
 class Instruction:
-    """An operation on elements, a contraction, or a loop, over all turns of its block.
+    """An operation on elements, a contraction, a loop or a guard, over all turns of its block.
 
     Attributes:
-        op: what is computed.
-        result: the cells it writes, [turn, element].
+        op: what is computed, or the guard.
+        result: the cells it writes, [turn, element]; a guard writes none.
         reads: the cells of each operand, [turn, element] or [turn, element, term]; if a contraction adds onto
             something, that comes last.
         terms: how many terms a contraction has; 0 for all else.
@@ -42,7 +43,7 @@ class Instruction:
         text: the variable or expression that stands for its result; None if that lies in an array.
     """
 
-    op: Op
+    op: Op | Guard
     result: Cells
     reads: tuple[Cells, ...]
     terms: int = 0
@@ -58,16 +59,12 @@ class Block:
     instructions: list[Instruction]
 
 
-def roll(
-    program: VectorProgram, spaces: tuple[Cells, Cells], bounds: Sequence[int], start: int
-) -> list[Block]:
-    """Turn a vector program into blocks.
+def instructions(program: VectorProgram, spaces: tuple[Cells, Cells], start: int) -> list[Instruction]:
+    """List the instructions of a vector program without parameters.
 
     Args:
-        program: a vector program without parameters.
+        program: the vector program.
         spaces: the cells of all varying and of all uniform slots; those of results are filled in.
-        bounds: the first cells of inputs, leaves closed over, constants and results. An operand reads one of
-            these in all turns of a loop.
         start: the first free cell.
     """
     found: list[Instruction] = []
@@ -78,7 +75,7 @@ def roll(
                 each.result[:] = space[slot : slot + size] = np.arange(start, start + size)
                 start += size
                 found.append(each)
-    return list(_blocks(found, bounds))
+    return found
 
 
 def _instructions(item: Item, spaces: tuple[Cells, Cells]) -> Iterator[tuple[int, Instruction]]:
@@ -94,8 +91,12 @@ def _instructions(item: Item, spaces: tuple[Cells, Cells]) -> Iterator[tuple[int
     yield item.start, Instruction(op, np.empty((1, item.size), np.int64), reads, terms)
 
 
-def _blocks(instructions: list[Instruction], bounds: Sequence[int]) -> Iterator[Block]:
-    """Yield a loop wherever instructions repeat, and in between blocks that run once."""
+def roll(instructions: list[Instruction], bounds: Sequence[int]) -> Iterator[Block]:
+    """Yield a loop wherever instructions repeat, and in between blocks that run once.
+
+    The bounds are the first cells of inputs, leaves closed over, constants and results: an operand reads one
+    of these in all turns of a loop.
+    """
     numbers: dict[Any, int] = {}
     kinds = np.array([numbers.setdefault(_kind(each, bounds), len(numbers)) for each in instructions])
     done = 0

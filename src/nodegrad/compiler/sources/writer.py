@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.passes import WITHOUT_TABLES, simplify
 from nodegrad.compiler.program import STEPS, Loop, Program
 from nodegrad.compiler.slots import affine
-from nodegrad.compiler.sources.branches import Branches, Check, Node
-from nodegrad.compiler.sources.places import OUT, SPACE, C, Piece, Places
+from nodegrad.compiler.sources.branches import Branches, Guard, Way, open_tables
+from nodegrad.compiler.sources.places import OUT, SPACE, C, Places
 from nodegrad.compiler.sources.rolls import Block, Cells, Instruction
 from nodegrad.compiler.sources.spellings import EXPRESSIONS, Language, number
 from nodegrad.ops import PRODUCTS, Op
@@ -45,72 +44,60 @@ class Text:
         parts: tables, functions for parts and functions for loops, each before what uses it.
         names: the names of tables by their numbers, and of functions.
         calls: how the programs of loops are called, and how many numbers each needs room for.
-        trees: the statements of each tree; they return 1 if the numbers go another way.
+        ways: the statements of each way; they return 1 if the numbers go another.
         workspace: the size of `v`.
     """
 
     parts: list[str] = field(default_factory=list)
     names: dict[Any, str] = field(default_factory=dict)
     calls: dict[int, tuple[str, int]] = field(default_factory=dict)
-    trees: list[list[str]] = field(default_factory=list)
+    ways: list[list[str]] = field(default_factory=list)
     workspace: int = 0
 
     def add_ways(self, language: Language) -> str:
-        """Write each tree as a function; return the condition that the numbers go no way."""
-        calls = [self.add_function(language, "int", "way", lines) for lines in self.trees]
+        """Write each way as a function; return the condition that the numbers go none."""
+        calls = [self.add_function(language, "way", lines) for lines in self.ways]
         return " && ".join(calls)
 
-    def add_function(self, language: Language, kind: str, name: str, lines: Sequence[str]) -> str:
-        """Write a function of some statements; return its call."""
+    def add_function(self, language: Language, name: str, lines: Sequence[str]) -> str:
+        """Write a function that returns 1 if the numbers go another way; return its call."""
         used = arrays_used(lines)
         name = self.names[name, len(self.names)] = f"{name}{len(self.names)}"
-        self.parts.append(language.define(kind, name, used, lines))
+        self.parts.append(language.define("int", name, used, lines))
         return f"{name}({', '.join(used)})"
 
 
-def write(branches: Branches, language: Language, text: Text | None = None) -> Text:
-    """Write a function; the program of a loop adds to the text of the function that it is part of."""
-    return _Writer(branches, language, text or Text()).write()
+def write(branches: Branches, language: Language) -> Text:
+    """Write the ways of a function."""
+    text = Text()
+    for way in branches.ways:
+        writer = _Writer(way, language, text)
+        text.ways.append(writer.write())
+        text.workspace = max(text.workspace, writer.places.workspace)
+    return text
 
 
 class _Writer:
-    """Writes statements for the blocks of a function."""
+    """Writes the statements of a way; functions that these call are added to the text."""
 
-    def __init__(self, branches: Branches, language: Language, text: Text) -> None:
-        self.places = Places(branches)
-        self.constants = np.array(branches.program.constants)
+    def __init__(self, way: Way, language: Language, text: Text) -> None:
+        self.places = Places(way)
+        self.constants = np.array(way.program.constants)
         self.language, self.text = language, text
 
-    def write(self) -> Text:
-        copies = [self._copy(*each) for each in self.places.copies]
-        self.text.trees = [[*copies, *self._tree(tree)] for tree in self.places.trees]
-        self.text.workspace = self.places.workspace
-        return self.text
+    def write(self) -> list[str]:
+        lines = [self._copy(*each) for each in self.places.copies]
+        lines += [line for block in self.places.blocks for line in self._block(block)]
+        return [*lines, *self._results(self.places.results), "return 0;"]
 
-    def _tree(self, piece: Piece) -> Iterator[str]:
-        """Write a piece and what follows it: the smaller side of a branch in braces, the larger behind it."""
-        for block in piece.blocks:
-            yield from self._block(block)
-        checks = piece.guards[: len(piece.guards) - bool(piece.sides)]
-        for check in checks:
-            yield f"if ({self._condition(check.slot, not check.answer)}) return 1; {_comment(check)}"
-        if not piece.sides:
-            yield from self._results(piece.results)
-            yield "return 0;"
-            return
-        branch, first = piece.guards[-1], piece.sides[0]
-        inside, behind = sorted(piece.sides, key=lambda side: sum(1 for _ in side.all))
-        condition = self._condition(branch.slot, branch.answer == (inside is first))
-        yield from _braced(f"if ({condition})", [_comment(branch), *self._tree(inside)])
-        yield from self._tree(behind)
-
-    def _condition(self, cell: int, answer: bool) -> str:
-        """Write the condition that a guard gives an answer: `!(x[0] > 0.0)`, or `t4 == 0.0`."""
-        text = self._operand(None, np.array([[cell]]))
+    def _guard(self, text: str, guard: Guard) -> str:
+        """Write what leaves the way if a guard answers otherwise: `if (!(x[0] > 0.0)) return 1;`."""
         comparison = re.fullmatch(r"\(([^()]*) \? 1.0 : 0.0\)", text)
         if comparison:
-            return comparison[1] if answer else f"!({comparison[1]})"
-        return f"{_atom(text)} {'!=' if answer else '=='} 0.0"
+            condition = f"!({comparison[1]})" if guard.answer else comparison[1]
+        else:
+            condition = f"{_atom(text)} {'==' if guard.answer else '!='} 0.0"
+        return f"if ({condition}) return 1; {_comment(guard.line)}"
 
     def _results(self, cells: Sequence[int]) -> Iterator[str]:
         """Write what puts results into `out` that are not there yet."""
@@ -137,13 +124,17 @@ class _Writer:
     def _block(self, block: Block) -> list[str]:
         lines = [line for each in block.instructions for line in self._instruction(block, each)]
         lines = _nested(self._heads(k=block.turns), lines)
-        if not self.places.in_parts or any(isinstance(each.op, Loop) for each in block.instructions):
-            return lines  # a loop that does not end returns from the function that it stands in
-        return [self.text.add_function(self.language, "void", "part", lines) + ";"]
+        if not self.places.in_parts:
+            return lines
+        call = self.text.add_function(self.language, "part", [*lines, "return 0;"])
+        return [f"if ({call}) return 1;"]
 
     def _instruction(self, block: Block, each: Instruction) -> Iterator[str]:
         if isinstance(each.op, Loop):
             yield from self._loop(block, each, each.op)
+            return
+        if isinstance(each.op, Guard):
+            yield self._guard(self._operand(block, each.reads[0]), each.op)
             return
         count, width = each.result.shape[1], self._width(each)
         heads = self._heads(i=count // width, j=width)
@@ -171,14 +162,15 @@ class _Writer:
         self, each: Instruction, heads: list[str], target: str, read: Callable[..., str]
     ) -> Iterator[str]:
         """Write a sum of terms (or their maximum): few terms in one expression, more in a loop over t."""
-        factors = 2 if each.op in PRODUCTS else 1
+        op: Any = each.op
+        factors = 2 if op in PRODUCTS else 1
 
         def term(start: int, stop: int, name: str) -> str:
             parts = [read(cells[..., start:stop], name) for cells in each.reads[:factors]]
-            return self._spelled(PRODUCTS[each.op], parts) if factors == 2 else parts[0]
+            return self._spelled(PRODUCTS[op], parts) if factors == 2 else parts[0]
 
         def added(total: str, text: str) -> str:
-            return self._spelled(STEPS[each.op], [total, text])
+            return self._spelled(STEPS[op], [total, text])
 
         begun = [read(cells) for cells in each.reads[factors:]]
         written = each.terms if each.terms <= _FEW else 1 - len(begun)
@@ -254,13 +246,10 @@ class _Writer:
         """Write a program of a loop as a function, once; return its call and the size of its `w`."""
         calls = self.text.calls
         if id(program) not in calls:
-            opened = simplify(program, WITHOUT_TABLES)
-            computes = list(range(opened.leaves, opened.leaves + len(opened.ops)))
-            branches = Branches(opened, [], [Node([], opened.outputs, computes=computes)])
-            shared = Text(self.text.parts, self.text.names, calls)
-            inner = write(branches, self.language, shared)
-            call = shared.add_function(self.language, "int", "turn", inner.trees[0])
-            calls[id(program)] = re.sub(r"\w+(?=[,)])", lambda name: _OF_TURN[name[0]], call), inner.workspace
+            inner = _Writer(Way(open_tables(program, range(program.inputs), 0)), self.language, self.text)
+            call = self.text.add_function(self.language, "turn", inner.write())
+            call = re.sub(r"\w+(?=[,)])", lambda name: _OF_TURN[name[0]], call)
+            calls[id(program)] = call, inner.places.workspace
         return calls[id(program)]
 
     def _spelled(self, op: Op, operands: Sequence[str]) -> str:
@@ -344,9 +333,9 @@ def arrays_used(lines: Iterable[str]) -> dict[str, str]:
     return {name: declared for name, declared in PARAMETERS.items() if re.search(rf"\b{name}\b", code)}
 
 
-def _comment(check: Check) -> str:
+def _comment(line: str) -> str:
     """Write the line of Python that asked, without its folder and what could end the comment."""
-    line = re.split(r"[\\/]", check.line)[-1]
+    line = re.split(r"[\\/]", line)[-1]
     return f"/* {re.sub(r'[^a-zA-Z0-9_ .:-]', '_', line)} */"
 
 
