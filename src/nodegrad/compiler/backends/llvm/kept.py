@@ -85,9 +85,8 @@ def _folder() -> Path:
 
 @cache
 def _library() -> str:
-    """Tell this library from an edited one or another version."""
-    root = Path(__file__).parents[3]
-    folders = [str(root), *[folder for folder, _, _ in os.walk(root / "compiler")]]
+    """Tell this compiler from an edited one or another version."""
+    folders = Path(__file__).parents[:3]
     files = [file for folder in folders for file in os.scandir(folder) if file.name.endswith(".py")]
     return repr(sorted([(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]))
 

@@ -4,7 +4,6 @@ import ctypes
 import ctypes.util
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -135,18 +134,23 @@ def _add_missing_functions() -> None:
 
 @cache
 @in_llvm_thread
-def _begin() -> bool:
-    """Prepare LLVM; return whether memory may become executable."""
-    _machine()
-    with suppress(OSError):  # SELinux, prctl(PR_SET_MDWE)
+def machine() -> str | None:
+    """Prepare LLVM, and say what machine code depends on: processor, LLVM, the functions it calls.
+
+    None if memory may not become executable.
+    """
+    try:
         llvm.check_jit_execution()
-        return True
-    return False
+    except OSError:  # SELinux, prctl(PR_SET_MDWE)
+        return None
+    _machine()
+    processor = llvm.get_process_triple(), llvm.get_host_cpu_name(), _features()
+    return repr((processor, llvm.llvm_version_info, sorted(VECTOR_FUNCTIONS.items())))
 
 
 def refusal() -> str | None:
     """Return why no more native code can be loaded into this process; None if it can."""
-    if not _begin():
+    if machine() is None:
         return "memory may not become executable in this process"
     if len(_engines) >= _most_engines():
         return f"{len(_engines):,} compiled programs are in use, and more would exhaust the memory mappings"
@@ -218,15 +222,6 @@ def load_kernels(code: bytes, callbacks: Sequence[dict[Any, Any]]) -> list[Kerne
         Kernel(engine.get_function_address(f"kernel{number}"), kept, each)
         for number, each in enumerate(callbacks)
     ]
-
-
-@cache
-@in_llvm_thread
-def machine() -> str:
-    """Say what machine code depends on besides the program: processor, LLVM and the functions it calls."""
-    _machine()
-    processor = llvm.get_process_triple(), llvm.get_host_cpu_name(), _features()
-    return repr((processor, llvm.llvm_version_info, sorted(VECTOR_FUNCTIONS.items())))
 
 
 def _assembled(text: str, lean: bool) -> bytes:
