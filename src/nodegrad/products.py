@@ -6,9 +6,7 @@ a zero partial of an operation that selects (`where`, `relu` ...). Any other zer
 nan. Products of floats are computed; products of Values are recorded, by the rows at the end of the table.
 """
 
-import operator
 from collections.abc import Sequence
-from functools import reduce
 from typing import Any
 
 from nodegrad import ops
@@ -42,7 +40,7 @@ def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number
         if downstream == 0.0:
             return 0.0
         return upstream if downstream == 1.0 else downstream * upstream
-    if _is_finite(upstream):
+    if type(upstream) is float and upstream - upstream == 0.0:  # `_is_finite`, in half the time
         return downstream if upstream == 1.0 else -downstream if upstream == -1.0 else downstream * upstream
     if hasattr(downstream, "apply_op"):
         return downstream.apply_op(strong_mul, (downstream, upstream))
@@ -62,7 +60,10 @@ def total(terms: Sequence[tuple[Number, Number, bool]]) -> Number:
             zipped = zip(terms, whole, strict=True)
             pairs = [term[:2] if is_whole else (1.0, chain(*term)) for term, is_whole in zipped]
             return ops.strong_dot(*[x for x, _ in pairs], *[y for _, y in pairs])
-    return reduce(operator.add, (chain(*term) for term in terms))
+    found = chain(*terms[0])
+    for term in terms[1:]:
+        found = found + chain(*term)
+    return found
 
 
 def masked(partial: Number, mask: Number | None, selects: bool) -> tuple[Number, Number | None]:

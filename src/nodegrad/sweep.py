@@ -6,6 +6,7 @@ treats 0, inf and nan is the business of `products`.
 """
 
 import operator
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -38,15 +39,16 @@ def reverse_sweep(
         The adjoints by node. A node that is absent has adjoint 0.
     """
     adjoints: dict[Any, Number] = {}
-    arrived: dict[Any, list[Any]] = {node: [(seed, 1.0, False)] for node, seed in seeds.items()}
+    arrived = defaultdict[Any, list[Any]](list, {node: [(seed, 1.0, False)] for node, seed in seeds.items()})
     for node in reversed(order):
-        if node.op is None or node not in arrived:
+        op = node.op
+        if op is None or node not in arrived:
             continue
         adjoint = adjoints[node] = total(arrived.pop(node))
         if type(adjoint) is float and adjoint == 0.0:
             continue
         for operand, partial in partials(node, active, floats):
-            arrived.setdefault(operand, []).append((adjoint, partial, node.op.selects))
+            arrived[operand].append((adjoint, partial, op.selects))
     adjoints.update({leaf: total(terms) for leaf, terms in arrived.items()})
     tell_watchers("reverse", order, seeds, adjoints)
     return adjoints

@@ -10,7 +10,9 @@ from nodegrad import Value
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.program import render
 from nodegrad.compiler.record import record
+from nodegrad.compiler.ways import Ways
 from nodegrad.observers import observers
+from nodegrad.sweep import watchers
 from nodegrad.trees import flatten
 
 
@@ -42,6 +44,28 @@ def test_reads_name_the_line():
     assert found.reads[0].startswith(__file__)
 
 
+def replay(f, spec, numbers, expected):
+    return Ways(f, spec, make=None, most=1).replay(numbers, expected)
+
+
+def test_a_replay_gives_the_results_of_a_run_that_answers_as_expected():
+    _, spec = flatten((2.0,))
+
+    assert replay(lambda x: [x * 2.0, 1.0] if x > 0 else x, spec, [3.0], [True])[1] == [6.0, 1.0]
+    assert replay(lambda x: x, spec, [3.0], [True]) is None  # a branch too few
+
+
+def test_a_new_trace_is_checked_by_a_sweep_over_floats():
+    adjoints = []
+    watchers.append(lambda *told: adjoints.append(told[-1].values()))
+    try:
+        ng.compile(ng.value_and_grad(lambda x: x * ng.sin(x)))(2.0)
+    finally:
+        watchers.pop()
+
+    assert [{type(x) for x in each} for each in adjoints] == [{Value, float}, {float}]
+
+
 def test_a_replay_ends_at_the_first_branch_that_answers_otherwise():
     ran = []
 
@@ -56,7 +80,7 @@ def test_a_replay_ends_at_the_first_branch_that_answers_otherwise():
     first = record(f, spec, numbers)
     ran.clear()
 
-    again = record(f, spec, [1.5], [guard.answer for guard in first.guards])
+    again = replay(f, spec, [1.5], [guard.answer for guard in first.guards])
 
     assert again is None
     assert ran == [0, 1, 2]
@@ -74,7 +98,7 @@ def test_a_replay_ends_at_one_branch_too_many():
     numbers, spec = flatten((3.0,))
     answers = [guard.answer for guard in record(f, spec, numbers).guards]
 
-    assert record(f, spec, [math.inf], [*answers[:-1], True]) is None
+    assert replay(f, spec, [math.inf], [*answers[:-1], True]) is None
     assert len(turns) < 10
 
 
@@ -89,8 +113,8 @@ def test_an_except_clause_of_the_function_does_not_stop_the_end_of_a_replay():
 
     _, spec = flatten((2.0,))
 
-    assert record(f, spec, [-2.0], [True]) is None
-    assert record(lambda x: swallow(lambda: x > 0), spec, [-2.0], [True]) is None
+    assert replay(f, spec, [-2.0], [True]) is None
+    assert replay(lambda x: swallow(lambda: x > 0), spec, [-2.0], [True]) is None
 
 
 def swallow(decide):

@@ -97,6 +97,11 @@ class Recorder:
         self._expected = expected
         self._thread = get_ident()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the run went the way that was expected to its end."""
+        return not self.other_way and len(self.branches) == len(self._expected or self.branches)
+
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Record while a block runs, instead of the recorder that is active in this thread."""
@@ -198,24 +203,17 @@ def named(f: Any) -> str:
     return str(getattr(f, "__name__", "the function"))
 
 
-def record(
-    f: Callable[..., Any], spec: Spec, numbers: Sequence[float], expected: Sequence[bool] | None = None
-) -> Recording | None:
+def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recording:
     """Run `f` on new Values that hold `numbers`, put together as `spec` says.
-
-    Returns:
-        The recording; None if its branches did not answer as `expected`.
 
     Raises:
         TypeError: if `f` returns anything but numbers and Values in nested lists, tuples, dicts or arrays.
     """
     inputs = [stand_in(number) for number in numbers]
-    recorder = Recorder(inputs, expected)
+    recorder = Recorder(inputs)
     try:
         with recorder.at_work():
             result = f(*_arguments(f, spec, inputs))
-    except OtherWay:
-        return None
     except TypeError as error:
         if re.search(_WHOLE, str(error)):
             raise TypeError(
@@ -224,8 +222,6 @@ def record(
                 "value. To look up what is computed, write nodegrad.take(table, index)."
             ) from error
         raise
-    if recorder.other_way or (expected is not None and len(recorder.branches) < len(expected)):
-        return None
     leaves, out_spec = flatten(result, result=True)
     recorder.check_left(leaves)
     outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]

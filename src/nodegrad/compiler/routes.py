@@ -8,12 +8,11 @@ import numpy as np
 
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.reduction import added
-from nodegrad.compiler.trace import Trace
+from nodegrad.compiler.trace import Found, Trace
 from nodegrad.trees import Spec, build, stack
 
 __all__ = ()
 
-Found = tuple[Spec, Sequence[float]]  # how results are put together, and the results
 Run = Callable[[Trace, str, Sequence[Array], int], Array]  # runs the "rows" or the "sums" of a trace
 
 

@@ -14,7 +14,7 @@ from nodegrad.compiler.leaves import Leaves
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import finish, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
-from nodegrad.compiler.record import Recording, Way, named, numbers_of, record
+from nodegrad.compiler.record import Recording, Way, named
 from nodegrad.trees import Spec, builder, mapped
 from nodegrad.value import Value
 
@@ -55,6 +55,7 @@ class Backend(Protocol):
         """Keep native code of what is compiled, for other processes of this user."""
 
 
+Found = tuple[Spec, Sequence[float]]  # how results are put together, and the results
 MakeBackend = Callable[..., Backend]  # (program); and exact=True, to the bit whatever was chosen
 
 
@@ -211,35 +212,35 @@ _FEW = 1_000  # with fewer operations, a replay on each of the other rows costs 
 def verify(
     trace: Trace,
     f: Callable[..., Any],
-    spec: Spec,
+    replay: Callable[[Sequence[float], Sequence[bool]], Found | None],
     numbers: Sequence[float],
     others: Sequence[Sequence[float]],
 ) -> None:
     """Run `f` again on given rows, and compare with the trace to the bit.
 
-    This finds what recording cannot see: random numbers and state outside. A replay stops where it goes
-    another way. If all rows do so, the recorded row is run again.
+    This finds what recording cannot see: random numbers and state outside. A replay (of a row and the answers
+    expected) stops where it goes another way. If all rows do so, the recorded row is run again.
 
     Raises:
         ValueError: saying that `f` is not a function of its arguments.
     """
     replays = 0
     for candidate in others:
-        again = record(f, spec, candidate, trace.expected)
+        again = replay(candidate, trace.expected)
         if again is not None:
             agree(trace, f, again, candidate)
             replays += 1
             if trace.operations >= _FEW:
                 break
     if not replays:
-        agree(trace, f, record(f, spec, numbers, trace.expected), numbers)
+        agree(trace, f, replay(numbers, trace.expected), numbers)
 
 
-def agree(trace: Trace, f: Any, again: Recording | None, numbers: Sequence[float]) -> None:
+def agree(trace: Trace, f: Any, again: Found | None, numbers: Sequence[float]) -> None:
     """Raise unless a run that went the same way gave the same results as the trace."""
-    if again is not None and again.spec == trace.spec:
+    if again is not None and again[0] == trace.spec:
         found = evaluate(trace.program, numbers, trace.leaves.read().tolist())
-        pairs = zip(numbers_of(again.outputs, f), found[: trace.results], strict=True)
+        pairs = zip(again[1], found[: trace.results], strict=True)
         if all(x == y or (math.isnan(x) and math.isnan(y)) for x, y in pairs):
             return
     shown = ", ".join(f"{number:g}" for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")

@@ -8,15 +8,16 @@ seconds, so that a program gives the same numbers each time it runs.
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler.arguments import Array
-from nodegrad.compiler.record import Recorder, Way, current_recorder, named, numbers_of, record
-from nodegrad.compiler.routes import Found, Routes
-from nodegrad.compiler.trace import MakeBackend, Trace, make_trace, refuse, verify
+from nodegrad.compiler.record import OtherWay, Recorder, Way, current_recorder, named, numbers_of, record
+from nodegrad.compiler.routes import Routes
+from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace, refuse, verify
 from nodegrad.forks import keeping
 from nodegrad.graph import recording
 from nodegrad.transforms import plain_places
@@ -217,11 +218,9 @@ class Ways:
         started = perf_counter()
         f = self.function()
         with recording():
-            recorded = record(f, self.spec, numbers)
-            assert recorded is not None, "only a replay ends early"
-            trace = make_trace(f, recorded)
+            trace = make_trace(f, record(f, self.spec, numbers))
             trace.reset(self.make)
-            verify(trace, f, self.spec, numbers, others)
+            verify(trace, f, self.replay, numbers, others)
         trace.seconds = perf_counter() - started
         return self.keep(trace)
 
@@ -247,10 +246,22 @@ class Ways:
             self.compile(numbers, ())
         return self.traces
 
+    def replay(self, numbers: Sequence[float], expected: Sequence[bool]) -> Found | None:
+        """Run a row eagerly; return its results, or None if its branches do not answer as expected."""
+        recorder = Recorder(expected=expected)
+        with suppress(OtherWay), recorder.at_work():
+            found = self.results(numbers)
+            return found if recorder.ended else None
+        return None
+
     def run(self, numbers: Sequence[float]) -> Found:
+        """Run a row eagerly, and count it."""
+        self.eager += 1
+        return self.results(numbers)
+
+    def results(self, numbers: Sequence[float]) -> Found:
         """Run the function on Values and return its results as numbers."""
         f = self.function()
-        self.eager += 1
         leaves, spec = flatten(f(*self.arguments(numbers)), result=True)
         if (recorder := current_recorder()) is not None:
             recorder.check_left(leaves)
