@@ -94,15 +94,22 @@ class Body:
 
     @contextmanager
     def loop(
-        self, count: str, start: str = "0", step: int | str = 1, carried: Carried = None, kind: str = ""
+        self,
+        count: str,
+        start: str = "0",
+        step: int | str = 1,
+        carried: Carried = None,
+        kind: str = "",
+        runs: bool = False,
     ) -> Iterator[Name]:
         """Run the code written inside for i = start, start + step, ... below count.
 
-        `carried` are the numbers that change from turn to turn: vectors, unless `kind` says otherwise.
+        `carried` are the numbers that change from turn to turn: vectors, unless `kind` says otherwise. It
+        must run at least once if `runs` says so, or if start and count are known.
         """
         carried, kinds = (carried or []), ["i64", *[kind or self.vector] * len(carried or [])]
         inside, done = self.fresh("loop"), self.fresh("done")
-        runs = start.isdigit() and count.isdigit()  # at least once: numbers are known, and start is below
+        runs = runs or (start.isdigit() and count.isdigit())
         more = "true" if runs else self.let(f"icmp slt i64 {start}, {count}")
         self.do(f"br label %{inside}" if runs else f"br i1 {more}, label %{inside}, label %{done}")
         first, before = [start, *carried], self.block

@@ -68,7 +68,7 @@ class Elementwise:
         count = fields.next()
         loads = _take_fields(fields, self.steps)
         stores = [fields.next() for step in self.steps if step.stored]
-        with body.loop(count) if self.many else nullcontext(body.name("0")) as i:
+        with body.loop(count, runs=True) if self.many else nullcontext(body.name("0")) as i:
             _steps(body, self.steps, i, [], loads, stores)
         return fields.go_on()
 
@@ -115,7 +115,7 @@ class Contraction:
         loads = _take_fields(fields, self.steps)
         own = [fields.next()] if self.stored else []
         stores = [fields.next() for step in self.steps if step.stored]
-        with body.loop(tiles) as number:
+        with body.loop(tiles, runs=True) as number:
             start = body.entry(starts, number)
             for lane, total in enumerate(self._tile(body, factors, start, terms, first)):
                 i = start + lane
@@ -156,7 +156,7 @@ class Contraction:
             size = 8 if factor.uniform else 8 * body.lanes
             columns.append(Columns(body, factor.columns, word, size))
         extreme = STEPS[self.op] if self.op in _NEUTRAL else None
-        with body.loop(terms, carried=sums) as t:
+        with body.loop(terms, carried=sums, runs=True) as t:
             loaded = []
             for (factor, _, _), of_rows, column in zip(factors, rows, columns, strict=True):
                 offset = column.offset(t)
@@ -312,20 +312,25 @@ def accumulated(
 def again_if_nan(
     body: Body, sums: list[Name], start: Name, count: int, write: Callable[[Name], list[Name]]
 ) -> None:
-    """If a sum is nan, or infinities of both signs meet, replace the sums by those that `write` returns.
+    """If a sum is nan, replace the sums by those that `write` returns.
 
     It writes those of one i, in a loop over `count` i from `start` on: little code for rare cases.
     """
-    together = sums[0]
-    for total in sums[1:]:
-        together = body.arithmetic("fadd", together, total)
-    with body.when(body.any(body.compare("uno", together, together)), sums):
+    with body.when(any_nan(body, sums), sums):
         room = body.room(len(sums), body.vector)
         with body.loop(str(count)) as lane:
             first = lane * (len(sums) // count)
             for place, vector in enumerate(write(start + lane)):
                 keep(body, vector, room, first + place)
         sums[:] = [kept(body, room, place) for place in range(len(sums))]
+
+
+def any_nan(body: Body, sums: list[Name]) -> Name:
+    """Return whether a sum is nan, or infinities of both signs meet."""
+    together = sums[0]
+    for total in sums[1:]:
+        together = body.arithmetic("fadd", together, total)
+    return body.any(body.compare("uno", together, together))
 
 
 def keep(body: Body, vector: Name, room: Name, place: Name | int) -> None:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
-from nodegrad.compiler.backends.llvm.kernels import Columns, Fields, accumulated, again_if_nan
+from nodegrad.compiler.backends.llvm.kernels import Columns, Fields, accumulated, any_nan, keep, kept
 from nodegrad.compiler.backends.llvm.row_sums import Groups, add_to_results, aligned, slots_of
 
 __all__ = ()
 
+TILE = 4  # slots of the left side whose sums are in registers at once
 VECTORS = 2  # that a row of a panel has
 _STEPS = 16  # groups of rows that a panel holds, so that it stays in the first cache
 
@@ -18,11 +19,10 @@ class OuterSums:
 
     The right side is cut into panels that are two vectors wide. The numbers of a panel are copied so that
     those of a row lie side by side. Then one number of the left side multiplies whole vectors of the right,
-    and the sums of a tile (`left` i, a panel of j) stay in registers. Called like RowSums.
+    and the sums of a tile (`TILE` i, a panel of j) stay in registers. Called like RowSums.
     """
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
-    left: int  # slots in a tile
     columns: tuple[str, ...]
     strong: bool
 
@@ -45,9 +45,9 @@ class OuterSums:
         steps = terms * groups.count
         panel = body.room(_STEPS * self.lanes * VECTORS, body.vector)
         notes = body.room(2 * _STEPS, "i64")  # of each step: where it reads the left side, and how many rows
-        with body.loop(panels) as number, body.loop(steps, step=_STEPS) as first:
+        with body.loop(panels, runs=True) as number, body.loop(steps, step=_STEPS, runs=True) as first:
             count = body.smaller(steps - first, str(_STEPS))
-            with body.loop(count) as place:
+            with body.loop(count, runs=True) as place:
                 step = first + place
                 term = body.let(f"sdiv i64 {step}, {groups.count}")
                 group = body.let(f"srem i64 {step}, {groups.count}")
@@ -59,10 +59,11 @@ class OuterSums:
                 self._lay_out(body, tables[1], number, right, self._lines(body, panel, place))
             anew = body.let(f"icmp eq i64 {body.let(f'or i64 {groups.before}, {first}')}, 0")
             before = number * tiles
-            with body.loop(tiles) as tile:
-                totals = self._tile(body, tables[0], tile, count, panel, notes, swapped)
-                done = (before + tile) * (len(totals) * body.lanes)
-                add_to_results(body, totals, base + done, anew)
+            with body.loop(tiles, runs=True) as tile:
+                totals = self._tile(body, tables[0], tile * TILE, count, panel, notes, swapped)
+                start = base + (before + tile) * (TILE * VECTORS * body.lanes)
+                with body.loop(str(TILE * VECTORS)) as k:
+                    add_to_results(body, [kept(body, totals, k)], start + k * body.lanes, anew)
         return fields.go_on()
 
     def _lines(self, body: Body, panel: Name, place: Name) -> Name:
@@ -83,20 +84,21 @@ class OuterSums:
                     body.store(body.vector, numbers, target, 8 * body.lanes)
 
     def _tile(
-        self, body: Body, table: Name, tile: Name, count: Name, panel: Name, notes: Name, swapped: Name
-    ) -> list[Name]:
-        """Return the sums of a tile over the steps of a panel; of strong products if one of them is nan."""
-        start = tile * self.left
-        slots = slots_of(body, table, start, self.left, self.lanes)
+        self, body: Body, table: Name, start: Name, count: Name, panel: Name, notes: Name, swapped: Name
+    ) -> Name:
+        """Return where the sums of a tile over the steps of a panel are; strong ones if one is nan."""
+        room = body.room(TILE * VECTORS, body.vector)
+        slots = slots_of(body, table, start, TILE, self.lanes)
         sums = self._sums(body, slots, count, panel, notes, None)
+        for place, total in enumerate(sums):
+            keep(body, total, room, place)
         if self.strong:
-            second = body.let(f"icmp ne i64 {swapped}, 0")  # the left side is the second factor
-
-            def again(k: Name) -> list[Name]:
-                return self._sums(body, slots_of(body, table, k, 1, self.lanes), count, panel, notes, second)
-
-            again_if_nan(body, sums, start, self.left, again)
-        return sums
+            with body.when(any_nan(body, sums)), body.loop(str(TILE)) as k:
+                second = body.let(f"icmp ne i64 {swapped}, 0")  # the left side is the second factor
+                slot = slots_of(body, table, start + k, 1, self.lanes)
+                for place, total in enumerate(self._sums(body, slot, count, panel, notes, second)):
+                    keep(body, total, room, k * VECTORS + place)
+        return room
 
     def _sums(
         self, body: Body, slots: list[Name], count: Name, panel: Name, notes: Name, swapped: Name | None
@@ -106,11 +108,11 @@ class OuterSums:
         Products are strong if `swapped` is given; it says whether b is then the first factor.
         """
         sums = [body.number(0.0)] * (len(slots) * VECTORS)
-        with body.loop(count, carried=sums) as step:
+        with body.loop(count, carried=sums, runs=True) as step:
             note = body.at(notes, step, "[2 x i64]")
             offset, rows, lines = body.field(note, 0), body.field(note, 1), self._lines(body, panel, step)
             places = [body.at(slot, offset, "i8") for slot in slots]
-            with body.loop(rows, carried=sums) as row:
+            with body.loop(rows, carried=sums, runs=True) as row:
                 begin = row * (VECTORS * body.lanes * 8)
                 ats = (begin + 8 * k * body.lanes if k else begin for k in range(VECTORS))
                 vectors = [aligned(body, lines, at) for at in ats]

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from nodegrad.compiler.backends.llvm import outer_sums, row_sums
 from nodegrad.compiler.backends.llvm.fuse import Records
-from nodegrad.compiler.backends.llvm.outer_sums import VECTORS, OuterSums
-from nodegrad.compiler.backends.llvm.row_sums import TILE, RowSums
 from nodegrad.compiler.reduction import Reduction
 from nodegrad.compiler.slots import affine, outer, separable
 from nodegrad.compiler.vector import Slots
@@ -32,21 +31,22 @@ def plan_sums(plan: Reduction, lanes: int, width: int) -> tuple[Records, Slots, 
         terms = operands[0].shape[1]
         if grid is None:
             count = len(operands[0])
-            tiles = -(-count // TILE)
+            tile = row_sums.TILE
+            tiles = -(-count // tile)
             words = [tiles, terms]
-            kinds = _add_factors(records, words, factors, [TILE] * len(factors))
-            records.add(RowSums(lanes, kinds, strong), [*words, size])
+            kinds = _add_factors(records, words, factors, [tile] * len(factors))
+            records.add(row_sums.RowSums(lanes, kinds, strong), [*words, size])
             places.append(size + np.arange(count))
-            size += TILE * tiles
+            size += tile * tiles
             continue
-        panel = VECTORS * width
-        swapped, tile = _cut(len(grid[0]), len(grid[1]), panel)
+        tile, panel = outer_sums.TILE, outer_sums.VECTORS * width
+        swapped = _padded(grid[1], grid[0], tile, panel) < _padded(grid[0], grid[1], tile, panel)
         sides = [(rows, columns) for rows, (_, columns) in zip(grid, factors, strict=True)]
         left, right = sides[::-1] if swapped else sides
         tiles, panels = -(-len(left[0]) // tile), -(-len(right[0]) // panel)
         words = [panels, tiles, terms]
         kinds = _add_factors(records, words, [left, right], [tile, panel])
-        records.add(OuterSums(lanes, tile, kinds, strong), [*words, int(swapped), size])
+        records.add(outer_sums.OuterSums(lanes, kinds, strong), [*words, int(swapped), size])
         i, j = np.indices((len(grid[0]), len(grid[1]))).reshape(2, -1)
         i, j = (j, i) if swapped else (i, j)
         places.append(size + ((j // panel * tiles + i // tile) * tile + i % tile) * panel + j % panel)
@@ -54,19 +54,9 @@ def plan_sums(plan: Reduction, lanes: int, width: int) -> tuple[Records, Slots, 
     return records, np.concatenate([np.zeros(0, np.int64), *places])[plan.take], size
 
 
-def _cut(x: int, y: int, panel: int) -> tuple[bool, int]:
-    """Cut sums of so many x times so many y with the least of padding.
-
-    Larger tiles pay where there are many, and are one more kernel to compile.
-
-    Returns:
-        Whether y is the left side, and how many slots the tiles of the left side have.
-    """
-    cuts = []
-    for swapped, left, right in ((False, x, y), (True, y, x)):
-        tile = 8 if panel >= 16 and min(left, right) >= 32 else 4
-        cuts.append((-(-left // tile) * tile * -(-right // panel), right, (swapped, tile)))
-    return min(cuts)[2]
+def _padded(left: Slots, right: Slots, tile: int, panel: int) -> tuple[int, int]:
+    """Return how many sums there are, those that fill tiles included, and how many slots are laid out."""
+    return -(-len(left) // tile) * tile * -(-len(right) // panel), len(right)
 
 
 def _add_factors(records: Records, words: list[int], factors: Any, sizes: list[int]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class RowSums:
         factors = [fields.factor(columns) for columns in self.columns]
         base = fields.next()
         groups = Groups(body, self.lanes)
-        with body.loop(tiles) as number:
+        with body.loop(tiles, runs=True) as number:
             start = number * TILE
             sums = self._sums(body, factors, start, TILE, terms, groups, strict=False)
             if self.strong:
@@ -54,12 +54,12 @@ class RowSums:
         ]
         sums = [body.number(0.0)] * count
         with (
-            body.loop(groups.count, carried=sums) as group,
+            body.loop(groups.count, carried=sums, runs=True) as group,
             body.loop(str(self.lanes), step=body.lanes, carried=sums) as first,
         ):
             mask = _below(body, groups.rows(group) - first)
             offset = group * groups.stride + first * 8
-            with body.loop(terms, carried=sums) as t:
+            with body.loop(terms, carried=sums, runs=True) as t:
                 loaded = []
                 for each, column in zip(slots, columns, strict=True):
                     at = offset + column.offset(t)
