@@ -268,3 +268,23 @@ def test_the_larger_part_of_an_array_is_not_copied_and_smaller_ones_do_not_keep_
     assert (one, large.tolist(), small.tolist(), end) == (0.0, [[1, 2, 3], [4, 5, 6]], [7, 8], 9)
     assert np.shares_memory(large, numbers)
     assert not np.shares_memory(small, numbers)
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"), [(list, None), (tuple, None), (dict, ("a", "b", "c"))], ids=["list", "tuple", "dict"]
+)
+@pytest.mark.parametrize("shape", [(), (2,), (2, 2)], ids=str)
+def test_arrays_of_one_shape_are_built_as_each_by_itself(kind, form, shape):
+    size = int(np.prod(shape))
+    numbers = np.arange(1.0 + 3 * size)
+    apart = [numbers[1 + i * size : 1 + (i + 1) * size].reshape(shape) for i in range(3)]
+    _, (_, found_form, _) = flatten(dict.fromkeys(form, 1.0) if form else kind([1.0] * 3))
+
+    (one, found), end = builder(
+        (tuple, None, (LEAF, (kind, found_form, ((np.ndarray, shape, ()),) * 3))), True
+    )(numbers.copy(), 0, float)
+
+    assert (one, end, type(found)) == (0.0, len(numbers), kind)
+    entries = list(found.values() if form else found)
+    assert [entry.tolist() for entry in entries] == [entry.tolist() for entry in apart]
+    assert all(type(entry) is np.ndarray for entry in entries)

@@ -328,6 +328,15 @@ def builder(spec: Spec, of_array: bool = False) -> Build:
 
     if all(entry == LEAF for entry in entries):
         return flat
+    if of_array and len({*entries}) == 1 and is_array_type(entries[0][0]) and entries[0][1]:
+        # Arrays of one shape are the rows of one array: a quarter of the time, for a matrix as a list.
+        block = builder((entries[0][0], (count, *entries[0][1]), ()), True)
+
+        def rows(leaves: Leaves, start: int, dtype: Any) -> tuple[Any, int]:
+            built, end = block(leaves, start, dtype)
+            return finish(list(built)), end
+
+        return rows
     parts = [builder(entry, of_array) for entry in entries]
 
     def nested(leaves: Leaves, start: int, dtype: Any) -> tuple[Any, int]:
