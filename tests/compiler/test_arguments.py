@@ -71,12 +71,34 @@ def test_results_are_written_to_arrays_that_are_given(backend, rows):
         assert (room[1][1::2] == -7.0).all()
 
 
+def test_single_results_are_written_to_an_array_at_every_call(backend):
+    compiled = ng.compile(lambda x, y: x * y, backend=backend)
+    x, y = np.random.default_rng(0).normal(size=(2, 7))
+    room = np.full(21, -7.0)
+    out = room[1::3]
+    read_only = np.empty(7)
+    read_only.flags.writeable = False
+
+    for _ in range(4):
+        out[:] = 0.0
+        assert compiled.map(x, y, out=out) is out
+        assert np.array_equal(out, x * y)
+        for wrong in (np.empty(6), np.empty((7, 1)), np.empty(7, np.float32), read_only, [0.0] * 7):
+            with pytest.raises(ValueError, match="out should be one of shape"):
+                compiled.map(x, y, out=wrong)
+        assert np.array_equal(compiled.map(x, y), x * y)
+        with pytest.raises(ValueError, match="with reduce= there are none"):
+            compiled.map(x, y, reduce="sum", out=out)
+        compiled.map(x, y, reduce="sum")
+    assert (room.reshape(7, 3)[:, [0, 2]] == -7.0).all()
+
+
 def test_results_may_be_written_over_the_arguments(backend):
     compiled = ng.compile(lambda x, y: x - y, backend=backend)
     numbers = np.arange(101.0) ** 2
     expected = np.diff(numbers)
 
-    for _ in range(2):
+    for _ in range(4):
         own = numbers.copy()
         compiled.map(own[1:], own[:-1], out=own[1:])
 

@@ -212,9 +212,9 @@ class Compiled(Recorded):
                 or if `out` does not fit or is given with `reduce`.
         """
         bare = not (keywords or self.static or shared or shared == 0)
-        plain = bare and executor is out is None
+        plain = bare and executor is None
         if plain:
-            found = self._map_like_before(arguments, reduce)
+            found = self._map_like_before(arguments, reduce, out)
             if found is not None:
                 return found
         if reduce is not None:
@@ -278,13 +278,15 @@ class Compiled(Recorded):
         _write(places, found)
         return stack(first.mapped, found) if out is None else out
 
-    def _map_like_before(self, arguments: Sequence[Any], reduce: Any) -> Any:
+    def _map_like_before(self, arguments: Sequence[Any], reduce: Any, out: Any) -> Any:
         """Return the results of a map of few rows that is like the last one; None if it is not."""
-        key = (len(arguments), reduce) if reduce is None or type(reduce) is str else None
+        key = (len(arguments), reduce) if reduce is None or (type(reduce) is str and out is None) else None
         trace, run, _ = self._prepared.get(key, _NOTHING)
         if trace is None or (trace.parameters and current_recorder() is not None):
             return None
-        found = run(arguments, trace.leaves.read())
+        if out is not None and (trace.spec != LEAF or type(out) is not np.ndarray or not out.flags.writeable):
+            return None
+        found = run(arguments, trace.leaves.read(), out)
         if found is None:
             return None
         count = len(arguments[0])

@@ -110,16 +110,21 @@ class Runner:
         self.sums = np.empty(part.plan.size)
         context.results = (self.sums if how == "sums" else self.looker.table[4 * len(widths) :]).ctypes.data
 
-    def run(self, arrays: Any, count: int, parameters: Array) -> Array | None:
-        """Return the sums, or the outputs as [output, row]; None if the arrays are of another form."""
+    def run(self, arrays: Any, count: int, parameters: Array, out: Any) -> Array | None:
+        """Return the sums, or the outputs as [output, row]; None if the arrays are of another form.
+
+        A single output goes to the array `out`, if that is not None.
+        """
         shape = self.shape
         if shape is None:
             if not self.looker.fit(count, *arrays):
                 return None
         else:
-            found = np.empty((*shape, count))
+            found = np.empty((*shape, count)) if out is None else out
             if not self.looker.fit(count, *arrays, found.T):
                 return None
+            if out is not None and any(np.may_share_memory(out, x) for x in arrays):
+                return None  # a row would be read after another was written
         self.space.give(parameters)
         self.part.driver(self.space.address)
         if RAISED:
@@ -127,20 +132,20 @@ class Runner:
         return self.sums.take(self.part.outputs) if shape is None else found
 
 
-def runs_over(part: Any, how: str, look: Any, widths: list[int]) -> Callable[[Any, Any], Array | None]:
+def runs_over(part: Any, how: str, look: Any, widths: list[int]) -> Callable[..., Array | None]:
     """Return what runs maps over arrays of one form, in any number of threads.
 
     It does what `Runner.run` does, and returns None also where there are no rows, or many.
     """
     waiting: list[Runner] = []
 
-    def run(arrays: Any, parameters: Array) -> Array | None:
+    def run(arrays: Any, parameters: Array, out: Any) -> Array | None:
         first = arrays[0]
         if type(first) is not np.ndarray or not first.shape or not 0 < len(first) < part.most:
             return None
         count = len(first)
         runner = waiting.pop() if waiting else Runner(part, how, look, widths)
-        found = runner.run(arrays, count, parameters)
+        found = runner.run(arrays, count, parameters, out)
         waiting.append(runner)
         return found
 

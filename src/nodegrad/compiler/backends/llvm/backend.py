@@ -144,7 +144,7 @@ class LlvmBackend:
         part.spaces.append(first)
         return found
 
-    def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[[Any, Any], Any] | None:
+    def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any] | None:
         """Return what runs maps of few rows of these shapes; see `Backend`."""
         if looking() is None or any(len(shape) > 1 or 0 in shape for shape in shapes):
             return None
