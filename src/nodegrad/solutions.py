@@ -122,18 +122,15 @@ class _Search:
         self.start, self.spec = flatten(start)
 
     def number(self, x: Any) -> Number:
-        """Return a number to start from; compiled, a Value stays one."""
-        if not isinstance(x, Value):
-            return plain(x, self.user)
+        """Return a number to start from."""
+        return self.used(x) if isinstance(x, Value) else plain(x, self.user)
+
+    def used(self, x: Value) -> Number:
+        """Return what the search works on: a number, of which observers hear; compiled, the Value itself."""
         if rolling():
             return x
-        self.tell_used(x)
+        tell_read(x, f"calls {self.user}() where it cannot be compiled")
         return x._data
-
-    def tell_used(self, x: Value) -> None:
-        """Tell observers that the search looked at a number; compiled, it is a loop that looks at none."""
-        if not rolling():
-            tell_read(x, f"calls {self.user}() where it cannot be compiled")
 
     def solve(self, find: Callable[[list[Number]], tuple[list[Number], Number]]) -> Tree:
         """Find a solution, of which `find` also says whether it is one, and make it operations."""
@@ -181,7 +178,7 @@ class _Search:
         inside = {*variables, *[node for node in walk if node.op is not None and node._time >= since]}
         solution = Solution(self.user, variables, y, *split(walk, y, inside))
         for each in solution.outside:
-            self.tell_used(each)
+            self.used(each)
         if not solution.outside and not any(isinstance(each, Value) for each in x):
             return x
         return solution.nodes((*given, *solution.outside))

@@ -5,10 +5,8 @@ numbers; over Values each product is recorded, so that the result can be differe
 treats 0, inf and nan is the business of `products`.
 """
 
-import operator
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 from nodegrad.ops import constant
@@ -71,16 +69,16 @@ def forward_sweep(
     for node in order:
         if node in seeds or tangents.keys().isdisjoint(node.operands):
             continue
-        terms, passed = [], []
+        selects, passed = node.op.selects, []
         for operand, partial in partials(node, active, floats):
-            if operand not in tangents or (node.op.selects and type(partial) is float and partial == 0.0):
+            if operand not in tangents or (selects and type(partial) is float and partial == 0.0):
                 continue
-            if not strong:
-                partial, mask = masked(partial, masks.get(operand), node.op.selects)
-                passed.append(mask)
-            terms.append(chain(partial, tangents[operand], strong))
-        if terms:
-            tangents[node] = reduce(operator.add, terms)
+            mask = masks.get(operand)
+            if (selects or mask is not None) and not strong:
+                partial, mask = masked(partial, mask, selects)
+            term = chain(partial, tangents[operand], strong)
+            tangents[node] = tangents[node] + term if node in tangents else term
+            passed.append(mask)
         if passed and None not in passed:
             masks[node] = union(passed)
     tell_watchers("forward", order, seeds, tangents)
