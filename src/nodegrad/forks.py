@@ -15,13 +15,8 @@ compiling = RLock()  # while LLVM works, which one thread calls
 importing = RLock()  # for imports after the first: the lock of a half-imported module is not ours to free
 noting = RLock()  # for a few lines that count or list something
 
-_ORDER: tuple[Any, ...] = (
-    sweeping,
-    keeping,
-    compiling,
-    importing,
-    noting,
-)  # a thread that holds one takes only later ones
+# A thread that holds one of these takes only later ones.
+_ORDER: tuple[Any, ...] = (sweeping, keeping, compiling, importing, noting)
 _held: list[Any] = []
 
 

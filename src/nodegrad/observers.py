@@ -1,6 +1,6 @@
 """Observers: who hears of the operations that are recorded, the branches taken on them, the numbers read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -33,14 +33,12 @@ class Listeners:
     __slots__ = ("all", "made")
 
     def __init__(self) -> None:
-        self.all: tuple[Observer, ...] = ()
-        self.made: tuple[Callable[[Any], None], ...] = ()
+        self.set(())
 
-    def change(self, change: Callable[[tuple[Observer, ...]], tuple[Observer, ...]]) -> None:
-        """Let others listen."""
-        with noting:
-            self.all = change(self.all)
-            self.made = tuple([each.made for each in self.all if hasattr(each, "made")])
+    def set(self, all: tuple[Observer, ...]) -> None:
+        """Let these listen."""
+        self.all = all
+        self.made = tuple([each.made for each in all if hasattr(each, "made")])
 
 
 listeners = Listeners()
@@ -50,7 +48,8 @@ listeners = Listeners()
 def listen(observer: Observer) -> Iterator[None]:
     """Let an observer hear of everything that happens to Values, in any thread, while a block runs."""
     try:
-        listeners.change(lambda before: (*before, observer))
+        with noting:
+            listeners.set((*listeners.all, observer))
         yield
     finally:
         stop_listening(observer)
@@ -58,7 +57,8 @@ def listen(observer: Observer) -> Iterator[None]:
 
 def stop_listening(observer: Observer) -> None:
     """Let an observer hear no more."""
-    listeners.change(lambda before: tuple([each for each in before if each is not observer]))
+    with noting:
+        listeners.set(tuple([each for each in listeners.all if each is not observer]))
 
 
 def observers() -> tuple[Observer, ...]:

@@ -258,16 +258,8 @@ def _bracketed(evaluate: Evaluate, low: Number, high: Number) -> tuple[list[Numb
         move = ops.abs(new - x)
         return *ends, new, y_new, slope_new, move, where(taken, move, math.inf), turns + 1.0
 
-    first = (
-        a,
-        b,
-        high,
-        at_high,
-        slope,
-        math.inf,
-        0.0,
-        0.0,
-    )  # no step is shorter than 0: a bisection comes first
+    # No step is shorter than 0, so a bisection comes first.
+    first = (a, b, high, at_high, slope, math.inf, 0.0, 0.0)
     _, _, x, y, *_ = repeat(more, turn, first)
     x = where(ops.eq(at_low, 0.0), low, where(ops.eq(at_high, 0.0), high, x))
     largest = ops.maximum(ops.abs(at_low), ops.abs(at_high))

@@ -207,7 +207,7 @@ def _spec(tree: Any, leaves: list[Any], result: bool) -> Spec:
     if kind in (list, tuple) and NUMBERS.issuperset(map(type, tree)):
         leaves += tree
         return kind, None, (LEAF,) * len(tree)
-    if is_array(tree):
+    if kind not in (list, tuple, dict) and is_array(tree):  # the question takes a while
         without_mask(tree)
         leaves += tree.ravel().tolist() if tree.dtype != object else list(tree.flat)
         return sys.modules["numpy"].ndarray, tree.shape, ()
