@@ -192,14 +192,14 @@ def interp(x: Number, xs: Sequence[Number], ys: Sequence[Number], method: str = 
     slopes = [ops.div(ops.sub(b, a), width) for (a, b), width in zip(pairwise(ys), widths, strict=True)]
     piece = ops.sum(*[ge(x, place) for place in xs[1:-1]])
     u = ops.sub(clip(x, xs[0], xs[-1]) if method == "linear" else x, take(xs[:-1], piece))
-    if method == "linear":
-        return take(ys[:-1], piece) + u * take(slopes, piece)
-    bends = _natural_spline(widths, slopes)
-    ends = list(zip(slopes, widths, pairwise(bends), strict=True))
-    steepness = [slope - width * ((2.0 * a + b) / 6.0) for slope, width, (a, b) in ends]
-    thirds = [ops.div(b - a, 6.0 * width) for _, width, (a, b) in ends]
-    inner = take(bends[:-1], piece) / 2.0 + u * take(thirds, piece)
-    return take(ys[:-1], piece) + u * (take(steepness, piece) + u * inner)
+    coefficients = [ys[:-1], slopes]
+    if method == "cubic":
+        bends = _natural_spline(widths, slopes)
+        ends = list(zip(slopes, widths, pairwise(bends), strict=True))
+        steepness = [slope - width * ((2.0 * a + b) / 6.0) for slope, width, (a, b) in ends]
+        thirds = [ops.div(b - a, 6.0 * width) for _, width, (a, b) in ends]
+        coefficients = [ys[:-1], steepness, [bend / 2.0 for bend in bends[:-1]], thirds]
+    return special.polynomial(u, [take(each, piece) for each in coefficients])
 
 
 def _natural_spline(widths: Sequence[Number], slopes: Sequence[Number]) -> list[Number]:
