@@ -68,7 +68,12 @@ class Value(Methods):
         self._first = self._second = None
         self._grad = NO_GRADIENT
         self._time = clock.now
-        self.label = label if not _children and not _op else _label(_children, _op, label)
+        if _children and (_op or label or not isinstance(_children, str)):
+            raise TypeError(
+                "Value takes a number and a label; operands and operations come from computing with Values. "
+                "For an operation of your own write nodegrad.custom."
+            )
+        self.label = _children or label
         self.op = None
 
     @property
@@ -355,18 +360,6 @@ def _refusal(conversion: str) -> Callable[[Value], NoReturn]:
         )
 
     return method
-
-
-def _label(children: Any, op: str, label: str) -> str:
-    """Return the label, given by our signature (label) or by micrograd's (operands, symbol, label)."""
-    if not children:
-        return label  # a symbol without operands says nothing
-    if isinstance(children, str) and not op and not label:
-        return children
-    raise TypeError(
-        "Value takes a number and a label; operands and operations come from computing with Values. For an "
-        "operation of your own write nodegrad.custom."
-    )
 
 
 def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
