@@ -98,22 +98,29 @@ clock = Clock()
 
 
 GIVEN = -1  # the time of the leaves that stand for a function's arguments
+_PAST = -3  # that of these leaves when the call has ended
 _LEFT = -2  # the time of the leaves that stood for the state of a loop, when its turn has been recorded
 
 
-def leave(stand_ins: Iterable[Any], loop: str) -> None:
-    """Mark what stood for the state of a loop, so that its use outside is noticed."""
+def leave(stand_ins: Iterable[Any], loop: str = "") -> None:
+    """Mark what stood for the state of a loop, or for arguments, so that its use afterwards is noticed."""
     for x in stand_ins:
-        x._time, x.label = _LEFT, loop
+        x._time, x.label = (_LEFT, loop) if loop else (_PAST, x.label)
 
 
 def check_left(nodes: Iterable[Any]) -> None:
-    """Refuse to go on with what was computed from a Value of a compiled loop, outside of that loop.
+    """Refuse what was computed from a Value of a compiled loop outside of that loop, or of an earlier call.
 
     Raises:
-        ValueError: naming the loop.
+        ValueError: saying what keeps the Value.
     """
     for node in nodes:
+        if node._time == _PAST:
+            raise ValueError(
+                "compile: a function keeps a Value that it computed from the arguments of one call, and uses it "
+                "in another (a cache, a sum over calls, a default that is changed). Compiled, it would stay "
+                "that of the call that was recorded: pass it as an argument, and return it."
+            )
         if node._time == _LEFT:
             raise ValueError(
                 f"{node.label} was given a function that keeps a Value of one turn, and that Value is used "

@@ -42,7 +42,6 @@ class Roller:
         inputs: the arguments of the function that is compiled, which nobody differentiates by.
         line: names the line of the user's that is running.
         times: how often to record a turn: whatever makes the second one differ is refused.
-        loops: how many turns were recorded.
         again: whether a turn is recorded that was recorded before.
     """
 
@@ -50,7 +49,6 @@ class Roller:
     inputs: Collection[Value]
     line: Callable[[], str]
     times: int
-    loops: int = 0
     again: bool = False
 
 
@@ -76,7 +74,6 @@ def left_by(stand_ins: Sequence[Value], user: str) -> None:
     """Mark what stood for numbers while a user's function was recorded, if loops are made operations now."""
     roller = _roller.get()
     if roller is not None:
-        roller.loops += 1
         leave(stand_ins, f"{user} at {roller.line()}")
 
 

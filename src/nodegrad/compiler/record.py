@@ -13,7 +13,7 @@ from threading import get_ident
 from typing import Any, NamedTuple
 
 from nodegrad.compiler.lower import lower_loop
-from nodegrad.graph import check_left, topological_order
+from nodegrad.graph import check_left, leave, topological_order
 from nodegrad.inputs import plain
 from nodegrad.loops import Roller, rolled
 from nodegrad.observers import listen, observers, stop_listening
@@ -139,10 +139,9 @@ class Recorder:
             self.branches[node] = answer, calling_line(2)  # beyond this method
 
     def check_left(self, results: Sequence[Any]) -> None:
-        """Refuse results and branches that depend on what was kept from a turn of a loop."""
-        if self._roller.loops:
-            wanted = [x for x in (*results, *self.branches) if isinstance(x, Value)]
-            check_left(topological_order(*wanted))
+        """Refuse results and branches that depend on what was kept from a turn of a loop, or from a call."""
+        wanted = [x for x in (*results, *self.branches) if isinstance(x, Value)]
+        check_left(topological_order(*wanted))
 
     def read(self, node: Value, how: str) -> None:
         """Note that a number left the record."""
@@ -224,6 +223,7 @@ def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recor
         raise
     leaves, out_spec = flatten(result, result=True)
     recorder.check_left(leaves)
+    leave(inputs)
     outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
     guards = [Guard(node, *found) for node, found in recorder.branches.items()]
     return Recording(inputs, outputs, out_spec, guards, recorder.reads, recorder.elsewhere)

@@ -19,7 +19,7 @@ from nodegrad.compiler.record import OtherWay, Recorder, Way, current_recorder, 
 from nodegrad.compiler.routes import Routes
 from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace, refuse, verify
 from nodegrad.forks import keeping
-from nodegrad.graph import recording
+from nodegrad.graph import leave, recording
 from nodegrad.transforms import plain_places
 from nodegrad.trees import LEAF, Build, Spec, builder, flatten
 from nodegrad.value import Value, literal, stand_in
@@ -262,21 +262,23 @@ class Ways:
     def results(self, numbers: Sequence[float]) -> Found:
         """Run the function on Values and return its results as numbers."""
         f = self.function()
-        leaves, spec = flatten(f(*self.arguments(numbers)), result=True)
+        values = [*map(stand_in, numbers)]
+        leaves, spec = flatten(f(*self.arguments(values)), result=True)
         if (recorder := current_recorder()) is not None:
             recorder.check_left(leaves)
+        leave(values)
         return spec, numbers_of(leaves, f)
 
-    def arguments(self, numbers: Sequence[float]) -> Sequence[Any]:
+    def arguments(self, values: list[Value]) -> Sequence[Any]:
         """Return the arguments for an eager run: Values, so that branches are seen.
 
         Arguments that a transform differentiates by stay plain, since the transform makes Values of them. The
         others are constants then, so that it can sweep over floats.
         """
         if not self._plain:
-            values = [*map(stand_in, numbers)]
             return values if self._flat else self._put(values, 0, None)[0]
-        by_number: Sequence[Any] = self._put([*numbers], 0, None)[0]
+        numbers = [x._data for x in values]
+        by_number: Sequence[Any] = self._put(numbers, 0, None)[0]
         if len(self._plain) == len(by_number):
             return by_number
         given = self._put([*map(literal, numbers)], 0, None)[0]
