@@ -222,6 +222,8 @@ def test_observer_and_watcher_before_hear_everything_and_are_restored():
 
     assert left == ((witness,), [witness.swept])
     assert witness.heard == [
+        "read",  # by each of the blocks, which look at every number
+        "read",
         ("made", "mul"),
         ("made", "gt"),
         ("decided", True),

@@ -9,6 +9,7 @@ The file is long because its three parts are read together: the loops, one recor
 """
 
 import itertools
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -384,8 +385,11 @@ class _Turn:
                 )
 
     def read(self, node: Value, how: str) -> None:
-        """Refuse to let numbers out: those of one recorded turn say nothing about the others."""
-        if get_ident() == self.thread and self._depends(node):
+        """Refuse to let numbers out: those of one recorded turn say nothing about the others.
+
+        An error under way goes on: if nobody catches it, it is the user's to see.
+        """
+        if get_ident() == self.thread and sys.exc_info()[0] is None and self._depends(node):
             raise ValueError(
                 f"{self.user} was given a function that {how}, of a Value of the loop. Compiled, one "
                 "recorded turn stands for all: compute and choose with the Values themselves."

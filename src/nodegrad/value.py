@@ -92,10 +92,13 @@ class Value(Methods):
 
         Assigning None, as users of PyTorch reset a gradient, sets it to 0.
         """
+        if listeners.all:
+            tell_read(self, "reads .grad")
         return self._grad if self.op is not constant else 0.0
 
     @grad.setter
     def grad(self, number: Any) -> None:
+        tell_read(self, "assigns .grad")
         self._grad = NO_GRADIENT if number is None else plain(number, "Value.grad")
 
     @property
@@ -135,15 +138,20 @@ class Value(Methods):
             raise wrong_arity(op, count)
         out: Value = _new(Value)
         out._second = None
-        if count == 1:
-            out._first = x = operands[0]
-            out._data = op.value(x._data)
-        elif count == 2:
-            out._first, out._second = x, y = operands
-            out._data = op.value(x._data, y._data)
-        else:
-            out._first = operands or None
-            out._data = op.value(*[operand._data for operand in operands])
+        try:
+            if count == 1:
+                out._first = x = operands[0]
+                out._data = op.value(x._data)
+            elif count == 2:
+                out._first, out._second = x, y = operands
+                out._data = op.value(x._data, y._data)
+            else:
+                out._first = operands or None
+                out._data = op.value(*[operand._data for operand in operands])
+        except Exception:  # of a custom operation, or of a loop without end
+            for operand in operands[:1]:
+                tell_read(operand, f"catches an error of {op.name}, which not all numbers raise")
+            raise
         out._grad = NO_GRADIENT
         out._time = clock.now
         out.label = ""
