@@ -282,6 +282,8 @@ def test_conditions_may_be_numpys_booleans():
         (np.isinf, r"abs\(value\) == math.inf"),
         (np.signbit, "copysign"),
         (math.isnan, "value != value"),
+        (math.isinf, "value.data"),
+        (math.isfinite, "value.data"),
     ],
 )
 def test_isnan_and_the_like_say_what_to_write(test, remedy):
@@ -297,6 +299,19 @@ def test_what_to_write_for_isnan_and_the_like_is_right():
         assert bool(abs(value) < math.inf) == np.isfinite(x)
         assert bool(abs(value) == math.inf) == np.isinf(x)
         assert bool(ng.copysign(1.0, value) < 0) == np.signbit(x)
+
+
+def test_what_to_write_for_isnan_works_on_arrays_where_numpy_refuses_the_test_itself():
+    numbers = np.array([math.nan, math.inf, -math.inf, 1.0])
+    values = np.array([*map(Value, numbers)], object)
+
+    for test in (np.isnan, np.isfinite, np.isinf):
+        with pytest.raises(TypeError):
+            test(values)
+    assert (values != values).tolist() == np.isnan(numbers).tolist()
+    with np.errstate(invalid="ignore"):
+        assert (abs(values) < math.inf).tolist() == np.isfinite(numbers).tolist()
+    assert (abs(values) == math.inf).tolist() == np.isinf(numbers).tolist()
 
 
 def test_numpys_functions_of_one_value_give_a_value():

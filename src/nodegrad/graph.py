@@ -117,9 +117,9 @@ def check_left(nodes: Iterable[Any]) -> None:
     for node in nodes:
         if node._time == _PAST:
             raise ValueError(
-                "compile: a function keeps a Value that it computed from the arguments of one call, and uses it "
-                "in another (a cache, a sum over calls, a default that is changed). Compiled, it would stay "
-                "that of the call that was recorded: pass it as an argument, and return it."
+                "compile: a function keeps a Value that it computed from the arguments of one call, and uses "
+                "it in another (a cache, a sum over calls, a default that is changed). Compiled, it would "
+                "stay that of the call that was recorded: pass it as an argument, and return it."
             )
         if node._time == _LEFT:
             raise ValueError(

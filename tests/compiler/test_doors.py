@@ -1,22 +1,39 @@
 """Every door out of the record we can think of, one a line: followed or refused, never silently wrong."""
 
+import array
 import asyncio
+import bisect
+import collections
 import contextvars
 import copy
+import ctypes
 import dataclasses
+import decimal
+import fractions
 import functools
+import heapq
+import inspect
 import io
 import itertools
 import json
 import logging
 import math
 import operator
+import os
 import pickle
 import random
 import re
 import reprlib
+import signal
 import statistics
+import struct
+import subprocess
+import sys
+import tempfile
 import threading
+import time
+import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -198,6 +215,209 @@ class Point:
     x: object
 
 
+# Doors between one call and the next.
+
+CACHE, BY_BRANCH, LAST = {}, {}, [1.0]
+EXTERNAL = Value(2.0)
+context_variable = contextvars.ContextVar("before", default=1.0)
+calls, every_other, kept_numbers = itertools.count(1), itertools.cycle([1.0, 2.0]), iter(range(1, 1000))
+here = threading.local()
+settle = ng.nn.Dropout(0.5)
+model = ng.nn.MLP(1, [1], seed=0)
+optimizer = ng.optim.SGD(model.parameters(), 0.1)
+twice_by_number = functools.lru_cache(lambda k: k * 2.0)
+
+
+def default_changed(x, seen=[]):  # noqa: B006
+    seen.append(x)
+    return sum(seen)
+
+
+def times_previous(x):
+    LAST.append(x)
+    return x * LAST[-2]
+
+
+def branch_on_the_previous(x):
+    LAST.append(x)
+    return either(LAST[-2] > 2.0, x)
+
+
+def times_previous_in_context(x):
+    before = context_variable.get()
+    context_variable.set(x)
+    return x * before
+
+
+def times_first_in_thread(x):
+    here.x = getattr(here, "x", x)
+    return x * here.x
+
+
+def adding():
+    total = 0.0
+    while True:
+        x = yield total
+        total = total + x
+
+
+def stepped(x):
+    with warnings.catch_warnings(action="ignore"):  # that there is no gradient
+        optimizer.step()
+    return x * model.parameters()[0]
+
+
+class Counts:
+    total = 0.0
+
+    def add(self, x):
+        self.total = self.total + x
+        return self.total
+
+    @classmethod
+    def count(cls, x):
+        cls.total += 1.0
+        return cls.total * x
+
+
+adder, counts = adding(), Counts()
+next(adder)
+
+
+def in_environment(x):
+    os.environ["NODEGRAD_DOOR"] = str(1 + int(os.environ.get("NODEGRAD_DOOR", "0")))
+    return x * float(os.environ["NODEGRAD_DOOR"])
+
+
+def pullback_of_the_first_call(x):
+    CACHE.setdefault("pullback", ng.vjp(lambda y: y * x, x)[1])
+    return CACHE["pullback"](x)[0]
+
+
+def kept_leaf(x):
+    CACHE.setdefault("leaf", Value(2.0))
+    return CACHE["leaf"] * x
+
+
+# Doors of Python's library, and errors that are caught.
+
+
+def seeded(x):
+    random.seed(0)
+    return x * random.random()
+
+
+def shuffled(x):
+    numbers = [x, 2.0 * x, 3.0 * x]
+    random.shuffle(numbers)
+    return numbers[0]
+
+
+def executed(x):
+    names = {"x": x}
+    exec("y = x * 2.0 if x > 2.0 else x", names)
+    return names["y"]
+
+
+def written_to(array, x):
+    array[0] = x
+    return array[0] * x
+
+
+def objects(*numbers):
+    return np.array(numbers, object)
+
+
+def added_in_place(x):
+    array = np.zeros(3, object)
+    array[0] = x
+    array += 1.0
+    array[1] *= x
+    return array.sum()
+
+
+def changed_list(x):
+    numbers = [x, 1.0]
+    numbers[0] *= 2.0
+    numbers.append(numbers[0])
+    return sum(numbers)
+
+
+def by_signal(f):
+    got = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: got.append(f()))
+    try:
+        signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    return got[0]
+
+
+seen_dying = []
+
+
+class Dying:
+    def __init__(self, x):
+        self.x = x
+
+    def __del__(self):
+        seen_dying.append(self.x.data)
+
+
+def read_by_a_finalizer(x):
+    Dying(x)
+    return either(seen_dying[-1] > 2.0, x)
+
+
+def read_by_a_tracer(x):
+    seen, before = [], sys.gettrace()
+
+    def look(frame, *_):
+        seen.append(frame.f_locals["v"].data if "v" in frame.f_locals else 0.0)
+
+    sys.settrace(look)
+    try:
+        (lambda v: v)(x)
+    finally:
+        sys.settrace(before)
+    return either(max(seen) > 2.0, x)
+
+
+def caught(f, x, *errors):
+    try:
+        return f(x)
+    except errors:
+        return x * 0.0 - 1.0
+
+
+def in_detector(f, x):
+    with ng.detect_anomaly():
+        return f(x)
+
+
+def fails_beyond(limit):
+    def value(x):
+        if x > limit:
+            raise KeyError(x)
+        return x * 2.0
+
+    return ng.custom("limited", value, lambda x, out: 2.0, domain=[(0.0, limit)])
+
+
+limited = fails_beyond(0.6)
+
+
+def grown_file(x):
+    with tempfile.TemporaryFile() as file:
+        file.write(b"x" * next(calls))
+        return x * file.tell()
+
+
+def with_own_gradient(x):
+    x.grad = 1.0
+    return x * x.grad
+
+
 # fmt: off
 # ruff: noqa: UP031, UP032  # text is made in every way there is
 FOLLOWED = {
@@ -261,6 +481,33 @@ FOLLOWED = {
     "a loop in a loop": lambda x: scanned(lambda c: until_100(lambda s: s * 2.0 + c * c, c + x), x),
     "a log of turns": lambda x: seeing(lambda seen: scanned(lambda c: seen.append(1) or c * 0.5, x)),
     "dataclasses.replace": lambda x: dataclasses.replace(Point(1.0), x=x).x * 2.0,
+    "a leaf kept from the first call": kept_leaf,
+    "functools.lru_cache of a Value": lambda x: twice_by_number(x),
+    "functools.lru_cache of a number": lambda x: twice_by_number(3.0) * x,
+    "functools.singledispatch": lambda x: functools.singledispatch(lambda v: v * 2.0)(x),
+    "recursion": lambda x: x if x > 9.0 else FOLLOWED["recursion"](x * 2.0),
+    "itertools.takewhile": lambda x: len(list(itertools.takewhile(lambda k: k < x, itertools.count()))) * x,
+    "collections.Counter of answers": lambda x: collections.Counter([bool(x > 2.0), True])[True] * x,
+    "bisect": lambda x: bisect.bisect(FOUR, x) * x,
+    "heapq": lambda x: heapq.nsmallest(2, [x, 2.0, 3.0])[1] * x,
+    "eval": lambda x: eval("x * 2.0 if x > 2.0 else x", {"x": x}),
+    "exec": executed,
+    "a constant in os.environ": lambda x: x * float(os.environ.get("NODEGRAD_NOT_SET", "2")),
+    "random numbers from a seed": seeded,
+    "weakref": lambda x: weakref.ref(x)() * 2.0,
+    "an object by its address": lambda x: ctypes.cast(id(x), ctypes.py_object).value * 2.0,
+    "a branch in a signal's handler": lambda x: either(by_signal(lambda: bool(x > 2.0)), x),
+    "ZeroDivisionError": lambda x: caught(lambda x: 1.0 / (x - 3.0), x, ZeroDivisionError),
+    "a TypeError of math, caught": lambda x: caught(math.exp, x, TypeError),
+    "arrays changed in place": added_in_place,
+    "lists changed in place": changed_list,
+    "np.argsort, np.argmax": lambda x: int(np.argsort(np.array([x, 2.0, 2.7], object))[0]) * x,
+    "np.searchsorted, np.digitize": lambda x: (np.searchsorted(FOUR, x) + np.digitize(x, FOUR)) * x,
+    "np.sign, np.clip, np.round": lambda x: np.sign(np.clip(np.round(objects(x)), 1, 3) - 2.0)[0] * x,
+    "np.any, np.all": lambda x: either(np.any(np.array([x - 3.0, 0.0], object)), x),
+    "np.unique": lambda x: len(np.unique(np.array([x, 3.0], object))) * x,
+    "a mask of an array": lambda x: np.sum(objects(x, 1.0, 3.0)[objects(x, 1.0, 3.0) > 2]),
+    "np.array_equal": lambda x: either(np.array_equal(np.array([x], object), np.array([3.0])), x),
 }
 
 REFUSED = {
@@ -354,6 +601,65 @@ REFUSED = {
     "text in the body of a loop": lambda x: scanned(lambda c: c + len(f"{c}"), x),
     "a picture in the body of a loop": lambda x: scanned(lambda c: c + len(ng.draw(c).dot), x),
     "backward in the body of a loop": lambda x: scanned(lambda c: c + after_backward(c), x),
+    "a Value in a cache": lambda x: CACHE.setdefault("x", x * x) + x,
+    "a Value in a cache for each branch": lambda x: BY_BRANCH.setdefault(bool(x > 2.0), x * 2.0) + x,
+    "a Value in a default": default_changed,
+    "a Value of the previous call": times_previous,
+    "a branch on a Value of the previous call": branch_on_the_previous,
+    "a Value in a context variable": times_previous_in_context,
+    "a Value of this thread's first call": times_first_in_thread,
+    "a Value in an attribute": counts.add,
+    "a Value in a generator": adder.send,
+    "a derivative of the first call": pullback_of_the_first_call,
+    "a count in a class": Counts.count,
+    "itertools.count": lambda x: next(calls) * x,
+    "itertools.cycle": lambda x: next(every_other) * x,
+    "an iterator closed over": lambda x: next(kept_numbers) * x,
+    "a number in os.environ": in_environment,
+    "a file that grows": grown_file,
+    "time": lambda x: x * time.perf_counter(),
+    "random numbers": lambda x: x * random.random(),
+    "random numbers of NumPy": lambda x: x * np.random.random(),
+    "a branch on a random number": lambda x: x * 2.0 if random.random() < 0.01 else x * 3.0,
+    "a branch on a random number of NumPy": lambda x: either(np.random.random() < 0.01, x),
+    "random.choice": lambda x: x * random.choice([2.0, 3.0]),
+    "random.shuffle": shuffled,
+    "dropout in training": lambda x: sum(settle([x, 2.0 * x])),
+    ".grad": lambda x: x * (1.0 + x.grad),
+    ".grad of a leaf closed over": lambda x: x * (1.0 + EXTERNAL.grad),
+    "assigning .grad": with_own_gradient,
+    "a step of an optimizer": stepped,
+    "predict": lambda x: model.predict([[x]])[0] * x,
+    "state_dict": lambda x: x * len(str(model.state_dict())),
+    "detect_anomaly": lambda x: in_detector(ng.log, x),
+    "an anomaly that is caught": lambda x: caught(lambda x: in_detector(ng.log, x - 9.0), x, Exception),
+    "an error of a custom operation, caught": lambda x: caught(limited, x, KeyError),
+    "an error of a custom operation in a loop": lambda x: caught(lambda x: scanned(limited, x), x, KeyError),
+    "a loop without end, caught": lambda x: caught(
+        lambda x: ng.while_loop(lambda s: s < 9.0, lambda s: s + x, x, limit=1), x, RuntimeError
+    ),
+    ".data by operator.attrgetter": lambda x: operator.attrgetter("data")(x) * x,
+    ".data by the property": lambda x: Value.data.fget(x) * x,
+    ".data by a frame": lambda x: inspect.currentframe().f_locals["x"].data * x,
+    ".data by a tracer": read_by_a_tracer,
+    ".data by a finalizer": read_by_a_finalizer,
+    ".data by a signal's handler": lambda x: either(by_signal(lambda: x.data) > 2.0, x),
+    "__reduce_ex__": lambda x: x.__reduce_ex__(2)[1][0] * x,
+    "an array of floats, written to": lambda x: written_to(np.zeros(3), x),
+    "array.array, written to": lambda x: written_to(array.array("d", [0.0]), x),
+    "memoryview": lambda x: written_to(memoryview(array.array("d", [0.0])), x),
+    "ctypes": lambda x: ctypes.c_double(x).value * x,
+    "struct": lambda x: struct.unpack("d", struct.pack("d", x))[0] * x,
+    "decimal": lambda x: float(decimal.Decimal(x)) * x,
+    "fractions": lambda x: float(fractions.Fraction(x)) * x,
+    "json": lambda x: json.loads(json.dumps(x)) * x,
+    "an argument of a process": lambda x: len(subprocess.list2cmdline([f"{x}"])) * x,
+    "operator.index": lambda x: operator.index(x) * x,
+    "math.fsum, math.dist": lambda x: math.fsum([x]) * math.dist([x], [1.0]),
+    "np.isclose": lambda x: either(np.isclose(x, 3.0), x),
+    "np.interp": lambda x: np.interp(x, [0.0, 9.0], [0.0, 1.0]) * x,
+    "astype(int)": lambda x: np.array([x], object).astype(int)[0] * x,
+    "astype(str)": lambda x: either(np.array([x], object).astype(str)[0] == "3.0", x),
     "map of a function that closes over x": lambda x: float(ng.compile(lambda v: v * x).map([2.0])[0]) * x,
 }
 
@@ -401,9 +707,9 @@ def test_is_refused(door):
     compiled = ng.compile(REFUSED[door], backend="numpy")
 
     for x in (1.0, 3.0):
-        with pytest.raises((ValueError, TypeError)):
+        with pytest.raises((ValueError, TypeError, struct.error)):
             compiled(x)
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises((ValueError, TypeError, struct.error)):
         compiled.map(GIVEN)
 
 
@@ -434,6 +740,88 @@ def test_private_names_are_not_watched(door):
     assert compiled(0.5) == 1.0 != eager(f, 0.5)  # as for 3.0, which it was recorded with
     with pytest.raises(ValueError, match="gives another result"):
         ng.compile(f, backend="numpy").map([3.0, 0.5, 4.5])
+
+
+# What the value of a custom operation does with its number: it runs natively, or it is called.
+CUSTOM = {
+    "branch": lambda x: x * 2.0 if x > 2.0 else x * 3.0 + 1.0,
+    "truth": lambda x: x * 2.0 if x - 3.0 else x * 3.0 + 1.0,
+    "equality": lambda x: x * 2.0 if x == 3.0 else x * 3.0 + 1.0,
+    "in a list": lambda x: x * 2.0 if x in [3.0, 9.0] else x * 3.0 + 1.0,
+    "in a set": lambda x: x * 2.0 if x in {3.0, 9.0} else x * 3.0 + 1.0,
+    "a key in a dict": lambda x: {3.0: x * 2.0}.get(x, x * 3.0 + 1.0),
+    "text": lambda x: x * 2.0 if str(x) == "3.0" else x * 3.0 + 1.0,
+    "text of a list": lambda x: x * 2.0 if "3.0" in repr([x]) else x * 3.0 + 1.0,
+    "f-string": lambda x: x * 2.0 if f"{x}" == "3.0" else x * 3.0 + 1.0,
+    "type": lambda x: x * 2.0 if isinstance(x, float) else x * 3.0 + 1.0,
+    "a method of floats": lambda x: x * 2.0 if hasattr(x, "hex") and x.hex() == (3.0).hex() else x * 3.0,
+    "an attribute of Values": lambda x: x * 2.0 if getattr(x, "data", x) > 2.0 else x * 3.0 + 1.0,
+    "a TypeError, caught": lambda x: caught(math.exp, x, TypeError),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("door", CUSTOM)
+def test_the_value_of_a_custom_operation_is_followed(door, backend):
+    operation = ng.custom("door", CUSTOM[door], lambda x, out: 2.0)
+
+    for rows in (GIVEN, GIVEN[::-1]):
+        compiled = ng.compile(lambda x: operation(x), backend=backend, exact=True)
+        assert [compiled(x) for x in rows] == [operation(x) for x in rows]
+        assert compiled.map(rows).tolist() == [operation(x) for x in rows]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_solution_that_is_not_found_is_nan_where_its_warning_would_be_caught(backend):
+    def f(x):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = ng.root(lambda y: y * y - x + 2.0, 1.0)
+        return x * 0.0 if caught else found
+
+    compiled = ng.compile(f, backend=backend)
+
+    assert compiled(3.0) == f(Value(3.0)).data == 1.0
+    with pytest.warns(RuntimeWarning, match="may have found no solution"):
+        assert math.isnan(compiled(0.5))
+
+
+def test_state_that_shows_later_than_in_the_runs_compared_is_not_noticed():
+    runs = itertools.count(1)
+    compiled = ng.compile(lambda x: either(next(runs) < 3, x), backend="numpy")
+    turns = itertools.count(1)
+    loop = ng.compile(lambda x: scanned(lambda c: c + x if next(turns) < 7 else c, x), backend="numpy")
+
+    assert [compiled(3.0) for _ in range(4)] == [6.0] * 4  # it is recorded and replayed, which is all
+    assert [loop(1.0) for _ in range(2)] == [5.0] * 2  # a turn is recorded twice, and three times in a replay
+
+
+def test_random_numbers_that_another_thread_draws_are_no_fault():
+    stop = threading.Event()
+
+    def draw():
+        while not stop.is_set():
+            random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        found = [ng.compile(lambda x: x * 2.0, backend="numpy")(3.0) for _ in range(20)]
+    finally:
+        stop.set()
+        thread.join()
+
+    assert found == [6.0] * 20
+
+
+def test_what_the_value_of_a_custom_operation_keeps_is_not_followed():
+    seen = []
+    operation = ng.custom("keeps", lambda x: seen.append(x) or float(x) * 2.0, lambda x, out: 2.0)
+    f = ng.compile(lambda x: operation(x) + seen[-1], backend="numpy")
+
+    assert [f(3.0), f(4.5)] == [9.0, 12.0]  # 4.5 * 2 + 3: a number that never was a Value
+    with pytest.raises(ValueError, match="gives another result"):
+        ng.compile(lambda x: operation(x) + seen[-1], backend="numpy").map([3.0, 4.5])
 
 
 def test_a_branch_in_a_thread_on_what_nothing_else_uses_is_not_noticed():

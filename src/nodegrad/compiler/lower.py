@@ -50,8 +50,8 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
     # The functions below refer to each other: no circle may hold the Values.
 
     def write(op: Op, numbers: Sequence[Any]) -> "_Number":
-        data = [x.data if isinstance(x, _Number) else x for x in numbers]
-        read = tuple([x.slot if isinstance(x, _Number) else constant_slot(x) for x in numbers])
+        data = [x._data if isinstance(x, _Number) else x for x in numbers]
+        read = tuple([x._slot if isinstance(x, _Number) else constant_slot(x) for x in numbers])
         value = op.value(*data)
         return _Number(inline(op, read, data, value), value, write)
 
@@ -63,9 +63,9 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
                 found = op.composed(*numbers)
             except Exception:  # it branches, or takes floats only: the user's own
                 found = None
-            value = found.data if isinstance(found, _Number) else found
+            value = found._data if isinstance(found, _Number) else found
             if isinstance(value, float) and (value == expected or (value != value and expected != expected)):
-                return found.slot if isinstance(found, _Number) else constant_slot(value)
+                return found._slot if isinstance(found, _Number) else constant_slot(value)
         return emit(op, read)
 
     for node in order:
@@ -104,16 +104,21 @@ class _Number:
     """A number in a program that is written: operations on it become instructions."""
 
     def __init__(self, slot: int, data: float, write: Callable[[Op, Sequence[Any]], "_Number"]) -> None:
-        self.slot, self.data, self.write = slot, data, write
+        self._slot, self._data, self._write = slot, data, write
 
     @staticmethod
     def apply_op(op: Op, operands: Sequence[Any]) -> "_Number":
         """Add an instruction; plain numbers among the operands become constants."""
-        (writer, *_) = [x.write for x in operands if isinstance(x, _Number)]
+        (writer, *_) = [x._write for x in operands if isinstance(x, _Number)]
         return writer(op, [x if isinstance(x, _Number) else plain(x, op.name) for x in operands])
 
-    def __bool__(self) -> bool:
-        raise TypeError("an instruction has no answer yet")
+    def _refuse(self, *_: Any) -> Any:
+        raise TypeError("an instruction has no answer yet, no text and no place in a set")
+
+    __bool__ = __repr__ = __format__ = __hash__ = _refuse
+
+    def __getattr__(self, name: str) -> Any:
+        raise (TypeError if hasattr(float, name) else AttributeError)(name)  # `hasattr` must not say no
 
     def __round__(self, ndigits: int | None = None) -> Any:
         return TABLE["round"](self) if ndigits is None else TABLE["round_to"](self, ndigits)

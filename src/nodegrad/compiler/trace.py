@@ -1,10 +1,11 @@
 """Trace: one way through a function, compiled: its program, its guards, the leaves it reads."""
 
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import eq
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any, Protocol
 
 import numpy as np
@@ -224,7 +225,7 @@ def verify(
     Raises:
         ValueError: saying that `f` is not a function of its arguments.
     """
-    replays = 0
+    started, chance, replays = perf_counter(), _chance(), 0
     for candidate in others:
         again = replay(candidate, trace.expected)
         if again is not None:
@@ -234,6 +235,20 @@ def verify(
                 break
     if not replays:
         agree(trace, f, replay(numbers, trace.expected), numbers)
+    after = _chance()
+    if chance != after:
+        sleep(perf_counter() - started)
+        if after == _chance():  # no other thread draws some, too
+            raise ValueError(
+                f"compile: {named(f)} draws random numbers, which would stay as they were when it was "
+                "recorded. Pass them as arguments."
+            )
+
+
+def _chance() -> Any:
+    """Return the state of the random numbers that all share: Python's and NumPy's."""
+    state: Any = np.random.get_state(legacy=False)
+    return random.getstate(), state["state"]["key"].tobytes(), state["state"]["pos"]
 
 
 def agree(trace: Trace, f: Any, again: Found | None, numbers: Sequence[float]) -> None:

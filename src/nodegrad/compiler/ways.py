@@ -251,6 +251,7 @@ class Ways:
         recorder = Recorder(expected=expected)
         with suppress(OtherWay), recorder.at_work():
             found = self.results(numbers)
+            refuse(self.f, recorder.reads)
             return found if recorder.ended else None
         return None
 
