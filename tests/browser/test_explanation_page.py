@@ -23,16 +23,16 @@ def test_each_step_is_marked_and_lit(open_page):
     browser = open_page(explanation_page(explanation))
 
     assert count(browser) == len(explanation.steps)
-    assert lit(browser, "at") == []
+    assert lit(browser, "to") == []
     for step in explanation.steps:
         press(browser, "right")
-        (node,) = lit(browser, "at")
+        (node,) = lit(browser, "to")
         assert node == explanation.names[step.node]
         now = run(browser, "document.querySelector('.step.now').textContent")
         assert explanation.names[step.node] in now
         assert run(browser, "document.querySelector('[aria-live]#said').textContent") in now
         consumers = {term.consumer for term in step.terms}
-        assert len(lit(browser, "to")) == len(consumers)
+        assert len(lit(browser, "at")) == len(consumers)
         assert run(browser, "document.querySelectorAll('#graph .lit').length") == len(consumers)
 
 

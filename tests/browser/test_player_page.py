@@ -382,7 +382,7 @@ def test_a_click_on_an_edge_shows_its_local_derivative(open_page):
 
     assert text(browser, "headline") == f"From {names[source]} to {names[target]}"
     assert texts(browser, "#lines", "p")[0][0].startswith(f"∂{names[target]}/∂{names[source]} = ")
-    assert run(browser, "document.querySelectorAll('#graph .flow').length") == 1
+    assert run(browser, "document.querySelectorAll('#graph .lit').length") == 1
 
 
 def test_folds_open_by_a_click_and_close_again(open_page):

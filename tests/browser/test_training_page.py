@@ -46,6 +46,25 @@ def test_the_boundary_moves_with_the_training(open_page):
     assert step(browser) == count(browser)
 
 
+def test_a_curve_far_from_its_targets_is_in_view(open_page):
+    X, y = [[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]
+    model = ng.nn.MLP(1, [1], seed=1)
+    model.parameters()[0].data, model.parameters()[1].data = -0.5, 0.0
+    browser = open_page(training_player(Recorder(model, X, y)))
+    low, high = run(browser, "view.y")
+
+    assert low < -1.0 < 2.0 < high
+
+
+@pytest.mark.parametrize("loss", ["nan", "inf"])
+def test_a_training_without_a_finite_loss_is_shown(open_page, loss):
+    model = ng.nn.MLP(1, [1], seed=1)
+    model.parameters()[0].data = float(loss)
+    browser = open_page(training_player(Recorder(model, [[0.5], [1.0]], [0.0, 1.0])))
+
+    assert text(browser, "loss-now") == f"{loss} at step 0"
+
+
 def test_the_marker_stands_on_the_curve(open_page):
     recorder = recorded()
     browser = open_page(training_player(recorder))

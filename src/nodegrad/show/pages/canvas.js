@@ -87,6 +87,17 @@ function drawCurve(pen, points, width, colour = line()) {
   pen.stroke();
 }
 
+/** Map losses to heights, logarithmic where they span more than a factor of 30; tell their range too. */
+function lossScale(losses, ends) {
+  const known = losses.filter(Number.isFinite);
+  const low = known.reduce((x, y) => Math.min(x, y), Infinity);
+  const high = known.reduce((x, y) => Math.max(x, y), -Infinity);
+  const logarithmic = low > 0 && high / low > 30;
+  const height = (loss) => (logarithmic ? Math.log(loss) : loss);
+  const up = scale([height(low), height(high)], ends);
+  return { low, high, logarithmic, up: (loss) => up(height(loss)) };
+}
+
 /** Make an element of SVG with attributes and text. */
 function shape(tag, attributes, text = "") {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);

@@ -11,8 +11,8 @@ function show(index) {
   const about = new Set([step.at, ...step.to].map((box) => `node-${box}`).concat(step.edges));
   for (const shape of shapes) {
     shape.classList.toggle("dim", index > 0 && !about.has(shape.id));
-    shape.classList.toggle("at", shape.id === `node-${step.at}`);
-    shape.classList.toggle("to", step.to.some((box) => shape.id === `node-${box}`));
+    shape.classList.toggle("at", step.to.some((box) => shape.id === `node-${box}`)); // they hand back to it
+    shape.classList.toggle("to", shape.id === `node-${step.at}`);
     shape.classList.toggle("lit", step.edges.includes(shape.id));
   }
   sections.forEach((section, at) => section.classList.toggle("now", at === index - 1));

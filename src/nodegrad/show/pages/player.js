@@ -140,11 +140,11 @@ function showBox(box, members, step, right, atEnd) {
 const same = (x, y) => x === y || number(x) === number(y);
 
 function light(step) {
-  picture.lit.forEach((edge) => edge.classList.remove("flow", "forward"));
+  picture.lit.forEach((edge) => edge.classList.remove("lit", "forward"));
   const edges = chosen ? ("index" in chosen ? [[chosen.node, chosen.index]] : graph.consumers[chosen.node]) : step.edges;
   picture.lit = edges.map(([node, index]) => picture.edgeOf(node, index)).filter((edge) => edge !== null);
   for (const edge of picture.lit) {
-    edge.classList.add("flow");
+    edge.classList.add("lit");
     edge.classList.toggle("forward", Boolean(step.forward) && !chosen);
   }
 }

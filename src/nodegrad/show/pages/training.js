@@ -4,24 +4,19 @@ const { parameters, frames, view } = JSON.parse(byId("data").textContent);
 const nodes = frames[0].texts.map((_, at) => byId(`node-${at}`));
 const CHART = { left: 66, right: 350, top: 12, bottom: 262 };
 
-// The loss, on a logarithmic scale where it spans more than a factor of 30.
-const known = frames.map((frame) => frame.loss).filter((loss) => loss !== null);
-const lowest = Math.min(...known);
-const highest = Math.max(...known);
-const logarithmic = lowest > 0 && highest / lowest > 30;
-const height = (loss) => (logarithmic ? Math.log(loss) : loss);
-const lossAt = scale([height(lowest), height(highest)], [CHART.bottom, CHART.top]);
+// The loss.
+const { low, high, logarithmic, up: lossAt } = lossScale(frames.map((frame) => frame.loss), [CHART.bottom, CHART.top]);
 const stepAt = scale([0, frames.length - 1], [CHART.left, CHART.right]);
 const marker = shape("circle", { r: 5 });
 
 function drawLoss() {
-  const points = frames.flatMap(({ loss }, at) => (loss === null ? [] : `${stepAt(at)} ${lossAt(height(loss))}`));
-  const text = (of) => frames.find((frame) => frame.loss === of).lossText;
+  const points = frames.flatMap(({ loss }, at) => (loss === null ? [] : `${stepAt(at)} ${lossAt(loss)}`));
+  const text = (of) => frames.find((frame) => frame.loss === of)?.lossText ?? "";
   document.querySelector(".chart").append(
     shape("path", { class: "axis", d: `M${CHART.left} ${CHART.top}V${CHART.bottom}H${CHART.right}` }),
-    shape("path", { d: `M${points.join("L")}` }),
-    shape("text", { x: CHART.left - 5, y: CHART.top + 4, "text-anchor": "end" }, text(highest)),
-    shape("text", { x: CHART.left - 5, y: CHART.bottom + 4, "text-anchor": "end" }, text(lowest)),
+    shape("path", { d: points.length ? `M${points.join("L")}` : "" }),
+    shape("text", { x: CHART.left - 5, y: CHART.top + 4, "text-anchor": "end" }, text(high)),
+    shape("text", { x: CHART.left - 5, y: CHART.bottom + 4, "text-anchor": "end" }, text(low)),
     shape("text", { x: CHART.left, y: CHART.bottom + 18 }, `step ${frames[0].step}`),
     shape("text", { x: CHART.right, y: CHART.bottom + 18, "text-anchor": "end" }, `${frames.at(-1).step}`),
     shape("text", { x: CHART.right, y: CHART.top + 4, "text-anchor": "end" }, logarithmic ? "logarithmic" : ""),
@@ -86,7 +81,7 @@ function show(index) {
   const frame = frames[index];
   byId("loss-now").textContent = `${frame.lossText} at step ${frame.step}`;
   marker.setAttribute("cx", stepAt(index));
-  marker.setAttribute("cy", frame.loss === null ? CHART.top : lossAt(height(frame.loss)));
+  marker.setAttribute("cy", frame.loss === null ? CHART.top : lossAt(frame.loss));
   rows.forEach((row, at) => {
     row.value.textContent = frame.values[at];
     row.gradient.textContent = frame.gradients[at];

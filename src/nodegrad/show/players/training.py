@@ -261,7 +261,10 @@ def _view(recorder: Recorder) -> dict[str, Any]:
         return view | {"classes": outputs > 1, "names": names}
     targets = [float(target) for target in recorder.targets] if outputs == 1 else []
     seen = [x for frame in recorder.frames for row in frame.predictions for x in row if finite(x) is not None]
-    up = padded([*targets, *(seen if inputs > 1 else [])] or [0.0], MARGIN)
+    if inputs == 1 and targets:  # a curve may go beyond them by as much as they span
+        low, high = min(targets), max(targets)
+        seen = [min(2.0 * high - low, max(2.0 * low - high, x)) for x in seen]
+    up = padded([*targets, *seen] or [0.0], MARGIN)
     if inputs == 1:
         points = [[row[0], target, None] for row, target in zip(recorder.inputs, targets, strict=False)]
         at = [point[0] if isinstance(point, list) else point for point in recorder.points]
