@@ -3,7 +3,7 @@
 import pytest
 
 import nodegrad as ng
-from browser_steps import press, run, text
+from browser_steps import press, run, text, texts
 from nodegrad import playground
 from test_dot import HOSTILE
 
@@ -135,8 +135,8 @@ def test_controls_change_what_is_trained(open_page):
     assert run(browser, TRAIN, 10)[-1] > 0.0
 
 
-def trained_in_python(model, X, y, held, penalty, steps):
-    """Train as the page does, by SGD with an L2 penalty; return the losses and that of the rows held out."""
+def trained_in_python(model, X, y, held, l1, l2, steps):
+    """Train as the page does, by SGD with penalties; return the losses and that of the rows held out."""
     weights = {w for layer in model.layers for neuron in layer.neurons for w in neuron.w}
     rate = optimizers(model)["sgd"].rate
     used = [at for at in range(len(X)) if at not in held]
@@ -151,21 +151,30 @@ def trained_in_python(model, X, y, held, penalty, steps):
         now.backward()
         losses.append(now.data)
         for p in model.parameters():
-            p.data -= rate * (p.grad + penalty * p.data * (p in weights))
+            before = p.data
+            l1_pull = l1 * ((before > 0.0) - (before < 0.0)) if before else min(l1, max(-l1, -p.grad))
+            p.data -= rate * (p.grad + (l1_pull + l2 * before) * (p in weights))
+            if l1 and p in weights and p.data * before < 0.0:
+                p.data = 0.0
     return losses, loss(held).data if held else None
 
 
-@pytest.mark.parametrize("penalty", [0.0, 0.03])
+@pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.0, 0.03), (0.3, 0.0)])
 @pytest.mark.parametrize("share", ["0", "0.2"])
-def test_rows_held_out_are_not_trained_on_and_a_penalty_pulls_the_weights(open_page, share, penalty):
+def test_rows_held_out_are_not_trained_on_and_a_penalty_pulls_the_weights(open_page, share, l1, l2):
     X, y = moons(40)
     model = network(hidden=(4,))
     browser = open_page(playground(model, X, y, optimizer=optimizers(model)["sgd"]))
     run(browser, TYPE, "share", share)
-    run(browser, TYPE, "penalty", str(penalty))
+    run(browser, TYPE, "l1", str(l1))
+    run(browser, TYPE, "l2", str(l2))
     held = run(browser, "trainer.held")
     losses = run(browser, TRAIN, 50)
-    expected, held_loss = trained_in_python(model, X, y, held, penalty, 50)
+    expected, held_loss = trained_in_python(model, X, y, held, l1, l2, 50)
+    numbers = [p.data for p in model.parameters()]
+
+    assert run(browser, "[...trainer.parameters]") == pytest.approx(numbers, rel=1e-9, abs=1e-12)
+    assert (0.0 in [w.data for layer in model.layers for n in layer.neurons for w in n.w]) == (l1 > 0.0)
 
     assert len(set(held)) == round(40 * float(share))
     assert losses == pytest.approx(expected, rel=1e-9)
@@ -216,6 +225,36 @@ def test_one_input_shows_the_curve_and_its_squares(open_page):
     assert run(browser, "document.getElementById('output').toDataURL()") != before
 
 
+SQUARES = """(drawn => {
+    const { fillRect } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillRect = function (...square) { drawn.push(square); };
+    drawOutput();
+    CanvasRenderingContext2D.prototype.fillRect = fillRect;
+    return drawn;
+})([])"""
+
+
+@pytest.mark.parametrize("target", [lambda x: 2.0 * x + 0.5, lambda x: 4.0 * x**2, lambda x: -3.0 * x])
+def test_the_squares_of_errors_are_not_cut(open_page, target):
+    X = [[x / 10.0 - 1.0] for x in range(21)]
+    browser = open_page(playground(network(columns=1, hidden=(4,)), X, [target(x[0]) for x in X]))
+    for _ in range(3):
+        squares = run(browser, SQUARES)
+        assert len(squares) == len(X)
+        assert all(wide == high for _, _, wide, high in squares)
+        assert all(left >= 0.0 and left + wide <= 840.0 for left, _, wide, _ in squares)
+        run(browser, TRAIN, 60)
+
+
+def test_axes_have_names_and_ends(open_page):
+    browser = open_page(line_fit())
+
+    assert texts(browser, "#across", "span") == [["-1.3", "x", "1.3"]]
+    low, name, high = texts(browser, "#up", "span")[0]
+    assert name == "y"
+    assert [float(low), float(high)] == pytest.approx(run(browser, "heights"), rel=0.01)
+
+
 def test_four_inputs_show_two_of_them(open_page):
     X = [[(7 * row + 3 * column) % 11 / 5.0 - 1.0 for column in range(4)] for row in range(30)]
     page = playground(network(columns=4, hidden=(4,)), X, [row[1] for row in X], inputs=(1, 3))
@@ -224,6 +263,8 @@ def test_four_inputs_show_two_of_them(open_page):
 
     assert losses[-1] < losses[0]
     assert run(browser, "setup.shown") == [1, 3]
+    assert texts(browser, "#up, #across", "span") == [["-1.3", name, "1.3"] for name in ("x[3]", "x[1]")]
+    assert text(browser, "output-head") == "Output, the other inputs at their mean"
 
 
 def test_a_class_has_one_colour_in_the_playground_the_training_player_and_the_plots(open_page):
@@ -317,7 +358,7 @@ def test_a_training_that_diverges_stops_and_says_so(open_page, again):
 
 @pytest.mark.parametrize(
     ("field", "wrong"),
-    [("rate", "-1"), ("rate", "abc"), ("penalty", "-1"), ("value", "abc"), ("value", "")],
+    [("rate", "-1"), ("rate", "abc"), ("l1", "-1"), ("value", "abc"), ("value", "")],
 )
 def test_a_number_that_is_refused_is_put_back(open_page, field, wrong):
     from selenium.webdriver.common.keys import Keys

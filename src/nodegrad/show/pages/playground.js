@@ -25,7 +25,7 @@ function makeTrainer() {
   const after = new Float64Array(1 + KEPT);
   const trainer = {
     parameters, losses: [], rows: setup.rows, targets: setup.targets, program: 0, rate: setup.rate, batch: 0,
-    penalty: 0, used: [], held: [], heldLosses: [], order: [], place: 0, epochs: 0, random: makeRandom(1),
+    l1: 0, l2: 0, used: [], held: [], heldLosses: [], order: [], place: 0, epochs: 0, random: makeRandom(1),
   };
   const isWeight = new Set(places.flat().flatMap(([weights]) => weights));
 
@@ -61,15 +61,22 @@ function makeTrainer() {
     return rows;
   }
 
+  /** The derivative of the penalties on a weight; where L1 has none, at 0, what keeps the weight there if it can. */
+  function pull(weight, slope) {
+    const { l1, l2 } = trainer;
+    return l2 * weight + (weight ? l1 * Math.sign(weight) : Math.max(-l1, Math.min(l1, -slope)));
+  }
+
   trainer.step = () => {
     trainer.losses.push(measure(next()));
     for (let i = 0; i < COUNT; i++) {
-      given[0] = parameters[i];
-      given[1] = gradient[i] + (isWeight.has(i) ? trainer.penalty * parameters[i] : 0);
+      const before = (given[0] = parameters[i]);
+      given[1] = gradient[i] + (isWeight.has(i) ? pull(before, gradient[i]) : 0);
       for (let k = 0; k < KEPT; k++) given[2 + k] = kept[i * KEPT + k];
       given[2 + KEPT] = trainer.rate;
       UPDATE(given, [], after);
-      parameters[i] = after[0];
+      const crosses = trainer.l1 > 0 && isWeight.has(i) && before * after[0] < 0;
+      parameters[i] = crosses ? 0 : after[0]; // L1 stops a weight at 0
       for (let k = 0; k < KEPT; k++) kept[i * KEPT + k] = after[1 + k];
     }
   };
@@ -172,6 +179,7 @@ function paintCurve(canvas, points, which) {
 // The network.
 
 const holder = byId("network");
+const nameOf = (input) => (ONE ? "x" : `x[${input}]`);
 const tallest = Math.max(...sizes.map((size, layer) => (layer ? size : shownInputs().length)));
 const wires = []; // by parameter: {wire, hit} or undefined
 const neurons = []; // {canvas, button, which}
@@ -182,17 +190,17 @@ function shownInputs() {
 }
 
 function makeNetwork() {
-  const height = Math.max(3, tallest) * 52 + 30;
+  const height = Math.max(3, tallest) * 52;
   holder.style.height = `${height}px`;
   const columns = sizes.length;
   const left = (layer) => 7 + (86 * layer) / (columns - 1);
-  const top = (layer, at, count) => 30 + ((height - 30) * (at + 0.5)) / count;
+  const top = (at, count) => (height * (at + 0.5)) / count;
   const svg = shape("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
   holder.append(svg);
   const inputs = shownInputs();
   inputs.forEach((at) => {
-    const made = element("div", WIDTH > 1 ? `x[${at}]` : "x", "input");
-    place(made, left(0), top(0, at, inputs.length));
+    const made = element("div", nameOf(at), "input");
+    place(made, left(0), top(at, inputs.length));
     holder.append(made);
   });
   let which = 0;
@@ -201,7 +209,7 @@ function makeNetwork() {
     layer.forEach(([weights], at) => {
       weights.slice(0, counts[0]).forEach((parameter, from) => {
         const [x0, x1] = [left(index), left(index + 1)];
-        const [y0, y1] = [top(index, from, counts[0]), top(index + 1, at, counts[1])];
+        const [y0, y1] = [top(from, counts[0]), top(at, counts[1])];
         const d = `M${x0} ${y0}C${(x0 + x1) / 2} ${y0} ${(x0 + x1) / 2} ${y1} ${x1} ${y1}`;
         const stroke = { d, "vector-effect": "non-scaling-stroke" };
         const pair = { wire: shape("path", { ...stroke, class: "wire" }), hit: shape("path", { ...stroke, class: "hit" }) };
@@ -222,7 +230,7 @@ function makeNetwork() {
       button.addEventListener("click", () => playNeuron(index, at, own));
       for (const [event, seen] of [["mouseenter", own], ["focus", own], ["mouseleave", null], ["blur", null]])
         button.addEventListener(event, () => look(seen));
-      place(button, left(index + 1), top(index + 1, at, counts[1]));
+      place(button, left(index + 1), top(at, counts[1]));
       holder.append(button);
       neurons.push({ canvas, button, which: own });
     });
@@ -291,24 +299,40 @@ function drawOver() {
   );
 }
 
-/** Draw the fitted curve, the samples, and each error that counts as a square on the free side of the curve. */
+/**
+ * Draw the fitted curve, the samples, and each error that counts as a square: on the free side of the curve if there is
+ * room for it, else where there is more room.
+ */
 function drawFit() {
   const up = scale(heights, [SIZE, 0]);
   const said = (x) => saidAt([x])[neuronCount - 1];
   const rising = said(spans[0][1]) >= said(spans[0][0]);
+  pen.strokeStyle = `rgba(${CLASSES[0].colour}, 0.5)`;
+  pen.fillStyle = `rgba(${CLASSES[0].colour}, ${Math.min(0.2, 1.5 / trainer.used.length)})`; // many overlap
+  pen.lineWidth = 2;
   trainer.used.forEach((at) => {
     const row = trainer.rows[at];
     const [x, y] = [across(row[0]), up(trainer.targets[at])];
-    const off = up(said(row[0])) - y; // the side of the square whose area is the loss of the row
-    const left = off > 0 === rising ? x - Math.abs(off) : x;
-    pen.fillStyle = pen.strokeStyle = `rgba(${CLASSES[0].colour}, 0.2)`;
-    pen.lineWidth = 3;
-    pen.fillRect(left, Math.min(y, y + off), Math.abs(off), Math.abs(off));
-    pen.strokeRect(left, Math.min(y, y + off), Math.abs(off), Math.abs(off));
+    const off = up(said(row[0])) - y;
+    const side = Math.abs(off); // of the square whose area is the loss of the row
+    const isFreeLeft = off > 0 === rising;
+    const isLeft = side <= (isFreeLeft ? x : SIZE - x) ? isFreeLeft : 2 * x > SIZE;
+    const square = [isLeft ? x - side : x, Math.min(y, y + off), side, side];
+    pen.fillRect(...square);
+    pen.strokeRect(...square);
   });
   trainer.rows.forEach((row, at) => drawSample(pen, across(row[0]), up(trainer.targets[at]), null, 10, isHeld(at)));
   const xs = Array.from({ length: 121 }, (_, at) => between(spans[0], at / 120));
   drawCurve(pen, xs.map((x) => [across(x), up(said(x))]), 8);
+}
+
+/** Write the names and the ends of the axes beside the picture. */
+function labelAxes() {
+  const ranges = { across: [nameOf(shown[0]), spans[0]], up: ONE ? ["y", heights] : [nameOf(shown[1]), spans[1]] };
+  for (const [id, [name, ends]] of Object.entries(ranges)) {
+    const [low, high] = ends.map((x) => String(Number(x.toPrecision(3))));
+    byId(id).replaceChildren(...[low, name, high].map((text) => element("span", text)));
+  }
 }
 
 /** Draw the losses by step, up to `now`, and those of the rows held out as a dashed line. */
@@ -318,23 +342,19 @@ function drawLoss(now) {
   const tall = (canvas.height = 2 * canvas.clientHeight);
   const pen = canvas.getContext("2d");
   const curves = [[...trainer.losses, now].map((loss, at) => [at, loss]), trainer.heldLosses];
-  const known = curves.flat().map(([, loss]) => loss).filter(Number.isFinite);
-  if (known.length === 0) return;
-  const high = known.reduce((x, y) => Math.max(x, y));
-  const low = known.reduce((x, y) => Math.min(x, y));
-  const logarithmic = low > 0 && high / low > 30;
-  const height = (x) => (logarithmic ? Math.log(x) : x);
-  const up = scale([height(low), height(high)], [tall - 24, high > low ? 34 : tall - 24]);
+  const losses = curves.flat().map(([, loss]) => loss);
+  if (!losses.some(Number.isFinite)) return;
+  const { high, logarithmic, up } = lossScale(losses, [tall - 24, 34]);
   const along = scale([0, Math.max(1, trainer.losses.length)], [8, wide - 12]);
   curves.forEach((curve, isHeldOut) => {
     const every = Math.max(1, Math.floor(curve.length / 800));
     const points = curve.filter((_, at) => at % every === 0 || at === curve.length - 1);
     pen.setLineDash(isHeldOut ? [12, 8] : []);
-    drawCurve(pen, points.map(([at, loss]) => [along(at), up(height(loss))]), 4, isHeldOut ? flow() : line());
+    drawCurve(pen, points.map(([at, loss]) => [along(at), up(loss)]), 4, isHeldOut ? flow() : line());
   });
   pen.fillStyle = line();
   pen.beginPath();
-  pen.arc(along(trainer.losses.length), up(height(now)), 8, 0, 7);
+  pen.arc(along(trainer.losses.length), up(now), 8, 0, 7);
   pen.fill();
   pen.font = "24px system-ui, sans-serif";
   pen.fillStyle = soft();
@@ -350,7 +370,8 @@ let running = false;
 /** Show the output of a neuron instead of the network's; null shows the output again. */
 function look(which) {
   looked = ONE || which === neuronCount - 1 ? null : which;
-  if (!ONE) byId("output-head").textContent = looked === null ? "Output" : "Output of this neuron";
+  const title = ONE ? "The curve, and the squares of its errors" : looked === null ? "Output" : "Output of this neuron";
+  byId("output-head").textContent = title + (WIDTH > 2 ? ", the other inputs at their mean" : "");
   drawOutput();
 }
 
@@ -479,6 +500,7 @@ function holdOut() {
 function startOver() {
   tell("");
   if (ONE) takeHeights();
+  labelAxes();
   draw();
 }
 
@@ -520,7 +542,7 @@ byId("reset").addEventListener("click", () => {
   trainer.reset();
   startOver();
 });
-for (const name of ["rate", "penalty"]) {
+for (const name of ["rate", "l1", "l2"]) {
   byId(name).value = trainer[name];
   takeNumber(name, (x) => x >= 0, (x) => (trainer[name] = x), () => (byId(name).value = trainer[name]));
 }
@@ -546,13 +568,15 @@ addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-byId("output-head").textContent = ONE ? "The curve, and the squares of its errors" : "Output";
 output.setAttribute("aria-label", ONE ? "Fitted curve with squared errors" : "Output over the plane, with the data");
 const classes = [...new Set(setup.targets)].sort((a, b) => a - b);
-if (!ONE && classes.length === 2) output.after(makeLegend(classes));
+const middle = short((ends()[0] + ends()[1]) / 2);
+const legend = classes.length === 2 ? classes : [`below ${middle}`, `${middle} and above`];
+if (!ONE) byId("plot").after(makeLegend(legend));
 document.querySelector("main").classList.toggle("tall", tallest > 5); // then the loss stands below the output
 makeNetwork();
 trainer.holdOut(0);
 choose(0);
+look(null);
 startOver();
 dark.addEventListener("change", draw);
