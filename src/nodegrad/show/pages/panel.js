@@ -33,7 +33,8 @@ function reveal(nodes, isNew = false) {
 function fitPicture() {
   const drawing = panel.querySelector("svg");
   const { width, height } = drawing.viewBox.baseVal;
-  const [across, down] = [(panel.clientWidth - 14) / width, (panel.clientHeight - 14) / height];
+  const around = 2 * parseFloat(getComputedStyle(panel).padding) + 1;
+  const [across, down] = [(panel.clientWidth - around) / width, (panel.clientHeight - around) / height];
   const best = Math.min(1.35, across, down);
   whole.hidden = best >= LEAST;
   const isWhole = whole.hidden || whole.getAttribute("aria-pressed") === "true";
