@@ -225,6 +225,19 @@ def test_one_input_shows_the_curve_and_its_squares(open_page):
     assert run(browser, "document.getElementById('output').toDataURL()") != before
 
 
+def test_of_many_inputs_those_of_the_plane_are_drawn(open_page):
+    X = [[(7 * row + 3 * column) % 11 / 5.0 - 1.0 for column in range(20)] for row in range(30)]
+    model = network(columns=20, hidden=(2,))
+    browser = open_page(playground(model, X, [row[1] for row in X], inputs=(17, 3)))
+    names = run(browser, "[...document.querySelectorAll('.input')].map(it => it.textContent)")
+    weights = model.layers[0].neurons[0].w
+    drawn = run(browser, "names.filter((_, at) => wires[at])")
+
+    assert names == [f"x[{at}]" for at in (*range(11), 17)]
+    assert text(browser, "network-head") == "Network, with 12 of its 20 inputs"
+    assert [w.label in drawn for w in weights] == [at in (*range(11), 17) for at in range(20)]
+
+
 SQUARES = """(drawn => {
     const { fillRect } = CanvasRenderingContext2D.prototype;
     CanvasRenderingContext2D.prototype.fillRect = function (...square) { drawn.push(square); };

@@ -180,14 +180,11 @@ function paintCurve(canvas, points, which) {
 
 const holder = byId("network");
 const nameOf = (input) => (ONE ? "x" : `x[${input}]`);
-const tallest = Math.max(...sizes.map((size, layer) => (layer ? size : shownInputs().length)));
+const every = Array.from({ length: WIDTH }, (_, at) => at);
+const drawn = [...shown, ...every.filter((at) => !shown.includes(at))].slice(0, 12).sort((a, b) => a - b); // inputs
+const tallest = Math.max(drawn.length, ...sizes.slice(1));
 const wires = []; // by parameter: {wire, hit} or undefined
 const neurons = []; // {canvas, button, which}
-
-/** The inputs that are drawn: the first twelve at most. */
-function shownInputs() {
-  return Array.from({ length: Math.min(WIDTH, 12) }, (_, at) => at);
-}
 
 function makeNetwork() {
   const height = Math.max(3, tallest) * 52;
@@ -197,17 +194,18 @@ function makeNetwork() {
   const top = (at, count) => (height * (at + 0.5)) / count;
   const svg = shape("svg", { viewBox: `0 0 100 ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
   holder.append(svg);
-  const inputs = shownInputs();
-  inputs.forEach((at) => {
-    const made = element("div", nameOf(at), "input");
-    place(made, left(0), top(at, inputs.length));
+  drawn.forEach((input, at) => {
+    const made = element("div", nameOf(input), "input");
+    place(made, left(0), top(at, drawn.length));
     holder.append(made);
   });
+  if (drawn.length < WIDTH) byId("network-head").textContent = `Network, with ${drawn.length} of its ${WIDTH} inputs`;
   let which = 0;
   places.forEach((layer, index) => {
-    const counts = [index ? sizes[index] : inputs.length, sizes[index + 1]];
+    const counts = [index ? sizes[index] : drawn.length, sizes[index + 1]];
     layer.forEach(([weights], at) => {
-      weights.slice(0, counts[0]).forEach((parameter, from) => {
+      const sources = index ? weights : drawn.map((input) => weights[input]);
+      sources.forEach((parameter, from) => {
         const [x0, x1] = [left(index), left(index + 1)];
         const [y0, y1] = [top(from, counts[0]), top(at, counts[1])];
         const d = `M${x0} ${y0}C${(x0 + x1) / 2} ${y0} ${(x0 + x1) / 2} ${y1} ${x1} ${y1}`;
