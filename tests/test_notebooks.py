@@ -1,6 +1,7 @@
 """The notebooks are the tutorials, and they run."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "docs"))
-from notebooks import COLAB, INSTALL, LINK, NOTEBOOKS, TUTORIALS, address, notebook, written  # noqa: E402  # beside the pages
+from notebooks import INSTALL, LINK, NOTEBOOKS, SOURCE, TUTORIALS, address, notebook, written  # noqa: E402  # beside the pages
 
 
 @pytest.mark.parametrize("name", TUTORIALS)
@@ -46,12 +47,29 @@ def test_the_link_on_the_page_opens_its_notebook(name):
     assert page.index(address(name)) < 200  # below the title
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=str)
-def test_links_to_notebooks_lead_to_files_that_exist(page):
-    links = re.findall(r"\((https://colab[^)]*)\)", page.read_text(encoding="utf-8"))
+# As Colab's own page has it, https://colab.research.google.com/github/googlecolab/colabtools/blob/main/notebooks/colab-github-demo.ipynb
+FORM = re.compile(
+    r"https://colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/blob/main/([\w./-]+\.ipynb)"
+)
 
-    assert all((ROOT / link.removeprefix(COLAB)).is_file() for link in links)
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=str)
+def test_links_to_notebooks_have_colab_s_form_and_lead_to_files_of_the_repository(page):
+    links = re.findall(r"\((https?://[^)]*(?:colab|\.ipynb)[^)]*)\)", page.read_text(encoding="utf-8"))
+    found = [FORM.fullmatch(link) for link in links]
+
+    assert all(found), links
+    assert {match[1] for match in found} <= {SOURCE.removeprefix("https://github.com/")}
+    assert {match[2] for match in found} <= in_repository("examples/notebooks")
     assert links or page.name != "README.md"
+
+
+def in_repository(folder):
+    """List the files that git tracks below a folder; where there is no git, those that are there."""
+    if not (ROOT / ".git").exists():
+        return {str(path.relative_to(ROOT)) for path in (ROOT / folder).iterdir()}
+    command = ["git", "-C", str(ROOT), "ls-files", folder]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines())
 
 
 def test_prompts_answers_and_made_files_become_cells():
