@@ -161,10 +161,17 @@ class Run(NamedTuple):
 
 
 def run(
-    user: str, f: Function, args: Sequence[Any], kwargs: Mapping[str, Any], argnums: Argnums, wrt: Tree
+    user: str,
+    f: Function,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    argnums: Argnums,
+    wrt: Tree,
+    plain: bool = False,
 ) -> Run:
     """Run `f` on fresh variables in place of the numbers to differentiate by; with `wrt`, as it is.
 
+    If derivatives are wanted as `plain` numbers, they are swept over floats, even by Values.
     What was made before the call depends on no fresh variable: it is not walked through, so that a derivative
     inside a loop costs what its function costs, not all that the loop has done so far.
     """
@@ -192,7 +199,8 @@ def run(
     found = Run(argument, variables, own, result, outputs, order, start)
     known = set(made) | own
     floats = len(own) == len(variables) and all(node.op is constant or node in known for node in order)
-    return found if floats else found.symbolic()
+    plain = plain and all(x.op is None for x in variables)
+    return found if floats or plain else found.symbolic()
 
 
 def _steps(order: Sequence[Value]) -> int:

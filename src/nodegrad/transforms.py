@@ -6,6 +6,7 @@ closes over some, so that the derivatives can be differentiated again.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import update_wrapper
 from types import MethodType
 from typing import Any
@@ -202,7 +203,13 @@ def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
 
 
 class _Transformed:
-    """A function made from another. It has the name, the docstring and the signature of that one."""
+    """A function made from another. It has the name, the docstring and the signature of that one.
+
+    Attributes:
+        plain: whether it returns plain numbers, even where it differentiates by Values.
+    """
+
+    plain = False
 
     def __init__(self, user: str, f: Function, argnums: Argnums, wrt: Tree, option: Any) -> None:
         _check_function(f, user)
@@ -221,7 +228,7 @@ class _Transformed:
 
     def record(self, f: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "Run":
         """Run `f` on fresh variables."""
-        return run(self.user, f, args, kwargs, self.argnums, self.wrt)
+        return run(self.user, f, args, kwargs, self.argnums, self.wrt, self.plain)
 
 
 def plain_places(f: Any, count: int) -> frozenset[int]:
@@ -229,6 +236,15 @@ def plain_places(f: Any, count: int) -> frozenset[int]:
     if not isinstance(f, _Transformed) or f.wrt is not None:
         return frozenset()
     return frozenset(places_of(f.argnums, count, f.user))
+
+
+def in_numbers(f: Any) -> Any:
+    """Return a transform that returns plain numbers, which takes less time; another function as it is."""
+    if not isinstance(f, _Transformed):
+        return f
+    made = copy(f)
+    made.plain = True
+    return made
 
 
 class _ValueAndGradient(_Transformed):

@@ -15,6 +15,8 @@ from nodegrad.observers import observers
 from nodegrad.sweep import watchers
 from nodegrad.trees import flatten
 
+WEIGHT = Value(0.5)
+
 
 def recorded(f, *arguments):
     numbers, spec = flatten(arguments)
@@ -55,15 +57,25 @@ def test_a_replay_gives_the_results_of_a_run_that_answers_as_expected():
     assert replay(lambda x: x, spec, [3.0], [True]) is None  # a branch too few
 
 
-def test_a_new_trace_is_checked_by_a_sweep_over_floats():
+@pytest.mark.parametrize("wrt", [None, [WEIGHT]])
+def test_a_new_trace_is_checked_by_a_sweep_over_floats(wrt):
     adjoints = []
     watchers.append(lambda *told: adjoints.append(told[-1].values()))
     try:
-        ng.compile(ng.value_and_grad(lambda x: x * ng.sin(x)))(2.0)
+        ng.compile(ng.value_and_grad(lambda x: x * ng.sin(x) * WEIGHT, wrt=wrt))(2.0)
     finally:
         watchers.pop()
 
     assert [{type(x) for x in each} for each in adjoints] == [{Value, float}, {float}]
+
+
+def test_a_run_by_values_that_were_computed_sweeps_over_values():
+    _, spec = flatten((2.0,))
+    doubled = WEIGHT * 2.0
+
+    found = replay(ng.grad(lambda x: x * doubled * WEIGHT, wrt=[doubled, WEIGHT]), spec, [3.0], [])
+
+    assert found[1] == [1.5, 6.0]
 
 
 def test_a_replay_ends_at_the_first_branch_that_answers_otherwise():

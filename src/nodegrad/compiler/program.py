@@ -185,10 +185,11 @@ def _decisive(condition: Program, body: Program, state: int) -> frozenset[int]:
 
 def needed(program: Program, outputs: Sequence[int]) -> set[int]:
     """Return the slots that some outputs of a program are computed from, themselves included."""
-    found = set(outputs)
-    for index in range(len(program.ops) - 1, -1, -1):
-        if program.leaves + index in found:
-            found.update(program.operands[index])
+    found, slot = set(outputs), program.leaves + len(program.ops)
+    for operands in reversed(program.operands):
+        slot -= 1
+        if slot in found:
+            found.update(operands)
     return found
 
 

@@ -20,7 +20,7 @@ from nodegrad.compiler.routes import Routes
 from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace, refuse, verify
 from nodegrad.forks import keeping
 from nodegrad.graph import leave, recording
-from nodegrad.transforms import plain_places
+from nodegrad.transforms import in_numbers, plain_places
 from nodegrad.trees import LEAF, Build, Spec, builder, flatten
 from nodegrad.value import Value, literal, stand_in
 
@@ -262,7 +262,7 @@ class Ways:
 
     def results(self, numbers: Sequence[float]) -> Found:
         """Run the function on Values and return its results as numbers."""
-        f = self.function()
+        f = in_numbers(self.function())
         values = [*map(stand_in, numbers)]
         leaves, spec = flatten(f(*self.arguments(values)), result=True)
         if (recorder := current_recorder()) is not None:

@@ -217,9 +217,10 @@ class CompiledStep(ArrayStep):
 
 
 def write(leaves: Sequence[Value], numbers: Array) -> None:
-    """Set the leaves to the numbers."""
+    """Set the leaves to the numbers. Most hold theirs already, and assigning takes many times as long."""
     for leaf, number in zip(leaves, numbers.tolist(), strict=True):
-        leaf.data = number
+        if leaf._data != number or number == 0.0:  # which may be -0.0 now
+            leaf.data = number
 
 
 def gathered(states: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
