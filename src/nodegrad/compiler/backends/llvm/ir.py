@@ -187,7 +187,7 @@ class Body:
         """Load a word of a record that is an address."""
         return self.load("ptr", self.at(record, index))
 
-    def entry(self, table: str, index: str) -> Name:
+    def entry(self, table: str, index: str | int) -> Name:
         """Load an entry of a table of slots."""
         return self.let(f"sext i32 {self.load('i32', self.at(table, index, 'i32'))} to i64")
 

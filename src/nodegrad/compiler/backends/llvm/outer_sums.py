@@ -78,9 +78,9 @@ class OuterSums:
             with body.loop(str(self.lanes), step=body.lanes) as piece:
                 at = offset + piece * 8
                 block = [aligned(body, slot, at) for slot in slots]
-                first = vector + piece * VECTORS
+                first = body.at(lines, vector + piece * VECTORS, body.vector)
                 for row, numbers in enumerate(transposed(body, block)):
-                    target = body.at(lines, first + row * VECTORS, body.vector)
+                    target = body.at(first, row * VECTORS, body.vector)
                     body.store(body.vector, numbers, target, 8 * body.lanes)
 
     def _tile(
@@ -113,9 +113,8 @@ class OuterSums:
             offset, rows, lines = body.field(note, 0), body.field(note, 1), self._lines(body, panel, step)
             places = [body.at(slot, offset, "i8") for slot in slots]
             with body.loop(rows, carried=sums, runs=True) as row:
-                begin = row * (VECTORS * body.lanes * 8)
-                ats = (begin + 8 * k * body.lanes if k else begin for k in range(VECTORS))
-                vectors = [aligned(body, lines, at) for at in ats]
+                line = body.at(lines, row * VECTORS, body.vector)
+                vectors = [aligned(body, line, 8 * k * body.lanes) for k in range(VECTORS)]
                 for k, slot in enumerate(places):
                     number = body.splat(body.load("double", body.at(slot, row, "double")))
                     for j, vector in enumerate(vectors, k * VECTORS):

@@ -88,14 +88,15 @@ class Groups:
 
 def slots_of(body: Body, table: Name, start: Name, count: int, lanes: int) -> list[Name]:
     """Return the addresses of the slots table[start], table[start + 1], ... in the first group."""
-    slots = (body.entry(table, start + place) for place in range(count))
-    return [body.at("%v", slot * (8 * lanes), "i8") for slot in slots]
+    first = body.at(table, start, "i32")
+    return [body.at("%v", body.entry(first, place), f"[{lanes} x double]") for place in range(count)]
 
 
 def add_to_results(body: Body, sums: list[Name], place: Name, anew: Name) -> None:
     """Write results[place + k] += sums[k], or = sums[k] if the rows are the first (`anew`)."""
+    first = body.at("%u", place, "double")
     for k, total in enumerate(sums):
-        address = body.at("%u", place + k * body.lanes, "double")
+        address = body.at(first, k, body.vector)
         after = body.arithmetic("fadd", body.load(body.vector, address, 8), total)
         body.store(body.vector, body.either(anew, total, after), address, 8)
 
@@ -109,7 +110,7 @@ def _below(body: Body, limit: Name) -> Name:
     return body.let(f"icmp slt {lanes} <{numbers}>, {limits}")
 
 
-def aligned(body: Body, start: Name, at: Name) -> Name:
+def aligned(body: Body, start: Name, at: Name | int) -> Name:
     """Load a vector so many bytes from an address, where vectors of one register begin."""
     return body.load(body.vector, body.at(start, at, "i8"), 8 * body.lanes)
 
