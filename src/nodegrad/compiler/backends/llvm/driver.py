@@ -68,7 +68,7 @@ class Driver:
     """
 
     sums: bool
-    squares: bool  # whether a row may have so many numbers that they fill a vector register
+    squares: bool  # whether a row of inputs may have so many numbers that they fill a vector register
 
     def write(self, body: Body) -> str:
         """Write the driver."""
@@ -81,12 +81,12 @@ class Driver:
             full, rest = (body.let(f"{each} i64 {taken}, {body.lanes}") for each in ("sdiv", "srem"))
             some = body.let(f"icmp sgt i64 {rest}, 0")
             groups = full + body.let(f"zext i1 {some} to i64")
-            _gather(body, words, row, groups, self.squares)
-            with body.loop(groups) as group:
+            _copy(body, words, row, groups, gather=True, squares=self.squares)
+            with body.loop(groups, runs=True) as group:
                 slots = _slots_of(body, words, group)
                 _run_records(body, words["records"], slots, words["uniform"])
             if not self.sums:
-                _scatter(body, words, row, groups)
+                _copy(body, words, row, groups, gather=False)
             else:
                 before = row - words["start"]
                 for place, word in enumerate((full, words["group_bytes"], rest, before)):
@@ -135,60 +135,51 @@ class _Rows:
         return found if row is None else self.body.at(found, row * self.down, "i8")
 
 
-def _gather(body: Body, words: dict[str, Any], row: Name, groups: Name, squares: bool) -> None:
-    """Write v[group, slot, lane] = inputs[row, number]; past the last row, that row again.
+def _copy(
+    body: Body, words: dict[str, Any], row: Name, groups: Name, gather: bool, squares: bool = False
+) -> None:
+    """Write v[group, slot, lane] = inputs[row, number], or results[row, number] = v[group, output, lane].
 
     Where the numbers of a slot lie side by side they are one vector. Where those of a row do, squares of them
-    are turned in registers. The rest, and the last rows, go number by number.
+    are turned in registers. The rest, and the last rows, go number by number. Past the last row, inputs are
+    that row again, and results are not written.
     """
     before: list[Any] = ["0"]  # numbers in the blocks before
-    width = body.lanes // 2  # what a vector register holds
-    vector, lanes = f"<{width} x double>", str(body.lanes)
-    with body.loop(words["input_blocks"], carried=before, kind="i64") as number:
-        rows = _Rows(body, words, words["inputs"], number, row)
+    width, lanes = body.lanes // 2, str(body.lanes)  # a vector register holds half a slot
+    table, blocks = ("inputs", "input_blocks") if gather else ("results", "result_blocks")
+    with body.loop(words[blocks], carried=before, kind="i64") as number:
+        rows = _Rows(body, words, words[table], number, row)
         (start,) = before
-        with body.loop(groups) as group:
+        outputs = body.at(words["outputs"], start)
+
+        def move(kind: str, outside: list[Name], inside: list[Name]) -> None:
+            sources, targets = (outside, inside) if gather else (inside, outside)
+            found = transposed(body, [body.load(kind, source, 8) for source in sources])
+            for each, target in zip(found, targets, strict=True):
+                body.store(kind, each, target, 8)
+
+        with body.loop(groups, runs=True) as group:
             left = rows.move(group)
-            first = body.at(_slots_of(body, words, group), start, body.vector)
+            slots = body.at(_slots_of(body, words, group), start if gather else "0", body.vector)
+
+            def slot(column: Name, lane: Name | str = "0") -> Name:
+                place = column if gather else body.field(outputs, column)
+                return body.at(body.at(slots, place, body.vector), lane, "double")
+
             done = rows.if_whole(rows.down, rows.width)
             with body.loop(done) as column:
-                found = body.load(body.vector, rows.address(column), 8)
-                body.store(body.vector, found, body.at(first, column, body.vector), 8)
+                move(body.vector, [rows.address(column)], [slot(column)])
             if squares:
                 more = rows.width - done
                 whole = more - body.let(f"srem i64 {more}, {width}")
                 squared = rows.if_whole(rows.across, whole)
                 with body.loop(squared, step=width) as column, body.loop(lanes, step=width) as part:
-                    lines = [body.load(vector, rows.address(column, part + line), 8) for line in range(width)]
-                    for line, numbers in enumerate(transposed(body, lines)):
-                        slot = body.at(first, column + line, body.vector)
-                        body.store(vector, numbers, body.at(slot, part, "double"), 8)
+                    places = [(column + line, part + line) for line in range(width)]
+                    outside = [rows.address(column, line) for _, line in places]
+                    move(f"<{width} x double>", outside, [slot(line, part) for line, _ in places])
                 done = done + squared
-            last = left - 1
-            with body.loop(rows.width, done) as column, body.loop(lanes) as lane:
-                found = body.load("double", rows.address(column, body.smaller(lane, last)))
-                slot = body.at(first, column, body.vector)
-                body.store("double", found, body.at(slot, lane, "double"))
-        before[0] = start + rows.width
-
-
-def _scatter(body: Body, words: dict[str, Any], row: Name, groups: Name) -> None:
-    """Write results[row, number] = v[group, output slot, lane]; past the last row, nothing."""
-    before: list[Any] = ["0"]
-    with body.loop(words["result_blocks"], carried=before, kind="i64") as number:
-        rows = _Rows(body, words, words["results"], number, row)
-        (start,) = before
-        outputs = body.at(words["outputs"], start)
-        with body.loop(groups) as group:
-            lanes = body.smaller(str(body.lanes), rows.move(group))
-            slots = _slots_of(body, words, group)
-            done = rows.if_whole(rows.down, rows.width)
-            with body.loop(done) as column:
-                slot = body.at(slots, body.field(outputs, column), body.vector)
-                value = body.load(body.vector, slot, 8 * min(body.lanes, 8))
-                body.store(body.vector, value, rows.address(column), 8)
-            with body.loop(rows.width, done) as column, body.loop(lanes) as lane:
-                slot = body.at(slots, body.field(outputs, column), body.vector)
-                found = body.load("double", body.at(slot, lane, "double"))
-                body.store("double", found, rows.address(column, lane))
+            last, written = left - 1, lanes if gather else body.smaller(lanes, left)
+            with body.loop(rows.width, done) as column, body.loop(written, runs=True) as lane:
+                place = body.smaller(lane, last) if gather else lane
+                move("double", [rows.address(column, place)], [slot(column, lane)])
         before[0] = start + rows.width
