@@ -756,6 +756,18 @@ def test_a_graph_that_can_be_read_opens_whole(open_page, make, width):
     assert run(browser, "panel.scrollWidth <= panel.clientWidth && panel.scrollHeight <= panel.clientHeight")
 
 
+def test_a_window_may_change_before_the_picture_is_unpacked(open_page, chromium):
+    early = "document.addEventListener('DOMContentLoaded', () => dispatchEvent(new Event('resize')))"
+    added = chromium.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": early})
+    try:
+        browser = open_page(player(big_graph(1_000), fold=False))
+    finally:
+        chromium.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+    assert run(browser, "page.packed[0] !== null")
+    assert run(browser, "document.querySelectorAll('#graph .node').length") > 900
+
+
 def test_nothing_moves_for_readers_who_want_less_motion(open_page):
     browser = open_page(player(diamond()[0]))
     moving = []

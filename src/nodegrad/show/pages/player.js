@@ -446,8 +446,8 @@ function use(which) {
 MODES.forEach(({ name }, at) => byId("mode").append(new Option(name, at)));
 byId("mode").addEventListener("change", () => use(MODES[Number(byId("mode").value)]));
 
-keepFitted(() => follow(true));
 showPicture(0).then(() => {
   use(MODES[0]);
   fitPicture(); // again: the panel has the room that story and table leave
+  keepFitted(() => follow(true));
 });
