@@ -62,21 +62,18 @@ class Run(NamedTuple):
             return tree
         return build(spec, [self.number(x) if isinstance(x, Value) else x for x in leaves])
 
-    def reverse(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
-        """Sweep from the outputs to the variables."""
-        symbolic_before = any(x.op is constant for x in self.variables[:1])
-        if self.floats and not symbolic_before:
-            _, ends, adjoints = backpropagate(seeds)
-            return dict(zip(ends, adjoints, strict=True))
-        return reverse_sweep(self.order, seeds, self.active, self.floats)
-
     def forward(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
         """Sweep from the variables to the outputs."""
         return forward_sweep(self.order, seeds, self.active, self.floats)
 
     def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
         """Return the adjoints of the variables in the structure of the argument."""
-        adjoints = self.reverse(seeds)
+        symbolic_before = any(x.op is constant for x in self.variables[:1])
+        if self.floats and not symbolic_before:
+            _, ends, found = backpropagate(seeds)
+            adjoints = dict(zip(ends, found, strict=True))
+        else:
+            adjoints = reverse_sweep(self.order, seeds, self.active, self.floats)
         numbers = [self.number(adjoints.get(x, 0.0)) for x in self.variables]
         return build(self.argument, numbers, float if self.floats else object)
 

@@ -94,15 +94,11 @@ class _Attributes(dict[str, Any]):
         return hash(tuple(self))
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _Attributes)
-            and self.keys() == other.keys()
-            and all(x is other[name] or _same_plain(x, other[name]) for name, x in self.items())
-        )
-
-
-def _same_plain(x: Any, y: Any) -> bool:
-    return type(x) is type(y) and isinstance(x, str | bytes | int | float) and bool(x == y)
+        if not isinstance(other, _Attributes) or self.keys() != other.keys():
+            return False
+        pairs = [(x, other[name]) for name, x in self.items()]
+        plain = str, bytes, int, float
+        return all(x is y or (type(x) is type(y) and isinstance(x, plain) and x == y) for x, y in pairs)
 
 
 def container(tree: Any) -> tuple[Any, Any] | None:
