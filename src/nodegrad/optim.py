@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 from nodegrad import ops
 from nodegrad.inputs import described, plain, positive, whole
-from nodegrad.value import NO_GRADIENT, RESET, Value
+from nodegrad.value import NO_GRADIENT, Value
 
 __all__ = [
     "SGD",
@@ -39,6 +39,7 @@ __all__ = [
     "warmup",
 ]
 
+RESET = float("0")  # the gradient since `zero_grad`, told from other zeros by identity
 # The parameters that no optimizer may update, by their ids: see `Module.freeze`.
 FROZEN: WeakValueDictionary[int, Value] = WeakValueDictionary()
 

@@ -25,9 +25,9 @@ else:
 
 _new: Any = object.__new__
 
-# Two zeros that are told apart by identity. `_grad` is one of them until a sweep reaches the node:
-# NO_GRADIENT since it was made or its gradient was set to None, RESET since `zero_grad`.
-NO_GRADIENT, RESET = float("0"), float("0")
+# The gradient of a Value that no sweep has reached, or whose gradient was set to None. It is told from other
+# zeros by identity.
+NO_GRADIENT = float("0")
 
 
 class Value(Methods):

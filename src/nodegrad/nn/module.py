@@ -14,8 +14,8 @@ from nodegrad.files import load_json, read, save_json, written
 from nodegrad.graph import recording
 from nodegrad.inputs import plain
 from nodegrad.nn.predict import Predictor, evaluating, modules_of
-from nodegrad.optim import FROZEN
-from nodegrad.value import RESET, Value
+from nodegrad.optim import FROZEN, RESET
+from nodegrad.value import Value
 
 __all__ = ["Module", "load"]
 
