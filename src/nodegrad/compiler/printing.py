@@ -116,7 +116,7 @@ def _spelled(name: str, symbol: str, operands: list[str]) -> str:
     return f"{name}({', '.join(operands)})"
 
 
-def _expression(names: _Names, group: Group | Turns) -> str:
+def _expression(names: _Names, group: Group) -> str:
     operands = [
         (names.operand if index.slots.ndim == 1 else names.matrix)(index.uniform, index.slots)
         for index in group.reads

@@ -12,17 +12,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.slots import separable
-from nodegrad.compiler.vector import (
-    Group,
-    Index,
-    Item,
-    Slots,
-    Straight,
-    Turns,
-    VectorProgram,
-    check,
-    slots_read,
-)
+from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check, slots_read
 from nodegrad.ops import dot, mul, strong_dot, strong_mul
 
 __all__ = ()
@@ -109,14 +99,11 @@ def _close_up(program: VectorProgram, gone: list[Group]) -> Slots:
 def _moved(item: Item, move: Slots) -> Item:
     start = int(move[item.start])
     if isinstance(item, Straight):
-        operands = np.array(item.operands)
-        operands[operands >= 0] = move[operands[operands >= 0]]
-        return replace(item, start=start, operands=array("q", operands.tobytes()))
-    moved = tuple([_moved_index(index, move) for index in item.operands])
-    if type(item) is Turns:
-        return replace(item, start=start, operands=moved, items=_moved_index(item.items, move))
-    assert type(item) is Group
-    return replace(item, start=start, operands=moved, first=_moved_index(item.first, move))
+        slots = np.array(item.operands)
+        slots[slots >= 0] = move[slots[slots >= 0]]
+        return replace(item, start=start, operands=array("q", slots.tobytes()))
+    operands = tuple([_moved_index(index, move) for index in item.operands])
+    return replace(item, start=start, operands=operands, first=_moved_index(item.first, move))
 
 
 def _moved_index(index: Any, move: Slots) -> Any:

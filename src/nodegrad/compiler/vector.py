@@ -35,7 +35,7 @@ class Group:
 
     A contraction (`terms` > 0) with operands `(a, b)` is Σₜ a[i,t]·b[i,t]; with operands `(a,)` it is Σₜ
     a[i,t], or the largest or smallest a[i,t]. Terms are added from left to right, starting with `first` (an
-    operand, or None). The operands of `take` are the index and the table, (result, entry).
+    operand, or None). The operands of `take` are the index and the table, (result, entry). A loop is `Turns`.
     """
 
     op: Op
@@ -77,31 +77,27 @@ class Straight:
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
-    """A loop instruction on `count` independent elements; result r of element i is slot start + r·count + i.
+class Turns(Group):
+    """A loop on `count` independent elements; result r of element i is slot start + r·count + i.
 
-    `operands` are the first state and what is read from outside, one slot per element each; `items` are those
-    of all turns: (element, turn after turn), or None.
+    The operands are the first state, then what is read from outside, then the items of all turns, if there
+    are any: (element, turn after turn).
     """
 
-    loop: Loop
-    start: int
-    count: int
-    operands: tuple[Index, ...]
-    items: Index | None = None
+    op: Loop
 
     @property
-    def reads(self) -> tuple[Index, ...]:
-        """Every operand, the items included."""
-        return self.operands if self.items is None else (*self.operands, self.items)
+    def loop(self) -> Loop:
+        """The loop."""
+        return self.op
 
     @property
     def size(self) -> int:
         """How many slots are written."""
-        return self.count * self.loop.results
+        return self.count * self.op.results
 
 
-Item = Group | Straight | Turns
+Item = Group | Straight
 
 
 def slots_read(item: Item, uniform: bool) -> Slots:
@@ -147,47 +143,40 @@ def check(program: VectorProgram) -> VectorProgram:
     varying[: program.inputs] = True
     for target, items in ((uniform, program.prologue), (varying, program.body)):
         for item in items:
-            if type(item) is Straight:
+            if isinstance(item, Straight):
                 _check_straight(item, varying, uniform, target)
-            elif type(item) is Group:
+            else:
                 _check_group(item, varying, uniform, target)
-            elif type(item) is Turns:
-                _check_turns(item, varying, uniform, target)
     assert varying[program.outputs].all(), "an output is not written"
     return program
 
 
+def _shapes(group: Group) -> list[tuple[int, ...]]:
+    """Return the shapes of slots that the operands must have."""
+    op, count = group.op, group.count
+    if isinstance(op, Loop):
+        items = op.items * (op.turns or 0)
+        return [(count,)] * (op.state + op.outside) + [(count, items)] * (items > 0)
+    if op is take:
+        return [(count,), (count, group.operands[-1].slots.shape[-1])]
+    if group.terms:
+        return [(count, group.terms)] * len(group.operands)
+    return [(count,)] * (op.arity or 0)
+
+
 def _check_group(group: Group, varying: Any, uniform: Any, target: Any) -> None:
-    what = f"{group.op.name} at {group.start}"
-    arity = group.op.arity
-    if not group.terms and group.op is not take:
-        assert arity == len(group.operands), f"{what}: takes {arity} operands"
-    shape = (group.count, group.terms) if group.terms else (group.count,)
-    for index in group.operands[:1] if group.op is take else group.operands:
+    what, shapes = f"{group.op.name} at {group.start}", _shapes(group)
+    assert len(group.operands) == len(shapes), f"{what}: takes {len(shapes)} operands"
+    for index, shape in zip(group.operands, shapes, strict=True):
         assert index.slots.shape == shape, f"{what}: an operand has shape {index.slots.shape}, not {shape}"
-    _check_slots(group, what, varying, uniform, target)
-
-
-def _check_turns(item: Turns, varying: Any, uniform: Any, target: Any) -> None:
-    what, loop = f"loop at {item.start}", item.loop
-    taken = loop.state + loop.outside
-    assert len(item.operands) == taken, f"{what}: takes {taken} operands"
-    assert all(index.slots.shape == (item.count,) for index in item.operands), f"{what}: an operand's shape"
-    shape = None if item.items is None else item.items.slots.shape
-    size = loop.items * (loop.turns or 0)
-    assert shape == ((item.count, size) if size else None), f"{what}: items of shape {shape}"
-    _check_slots(item, what, varying, uniform, target)
-
-
-def _check_slots(item: Group | Turns, what: str, varying: Any, uniform: Any, target: Any) -> None:
-    for index in item.reads:
+    for index in group.reads:
         space = uniform if index.uniform else varying
         assert index.slots.min() >= 0, f"{what}: reads a negative slot"
         assert index.slots.max() < len(space), f"{what}: reads past the end"
         assert space[index.slots].all(), f"{what}: reads a slot before it is written"
         assert index.uniform or target is varying, f"{what}: the prologue reads a varying slot"
-    written = target[item.start : item.start + item.size]
-    assert len(written) == item.size, f"{what}: writes past the end"
+    written = target[group.start : group.start + group.size]
+    assert len(written) == group.size, f"{what}: writes past the end"
     assert not written.any(), f"{what}: writes a slot again"
     written[:] = True
 

@@ -9,7 +9,6 @@ becomes a matrix times a vector because it is one.
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
-from typing import Any
 
 import numpy as np
 
@@ -123,9 +122,7 @@ class _Plan:
         """Make the halves of a contraction, and the items of a loop, vary as a whole or not at all."""
         if op in PRODUCTS:
             return self.halves(op, operands)
-        if op in STEPS:
-            return self.alike(operands)
-        fixed = op.state + op.outside if isinstance(op, Loop) else 1
+        fixed = 0 if op in STEPS else _fixed(op)
         return (*operands[:fixed], *self.alike(operands[fixed:]))
 
     def halves(self, op: Op, operands: Operands) -> Operands:
@@ -189,17 +186,7 @@ class _Layout:
         ]
         self.next = [uniform, program.inputs]  # uniform, varying
         self.items: tuple[list[Item], list[Item]] = ([], [])
-        self.elements: dict[int, tuple[Turns, int]] = {}  # of each loop instruction, which element it became
-
-    def allocate(self, slots: Sequence[int]) -> int:
-        """Give some slots of the plan consecutive places, and return the first place."""
-        varies = self.plan.varies(slots[0])
-        start = self.next[varies]
-        self.next[varies] += len(slots)
-        place = range(start, start + len(slots)) if varies else range(~start, ~start - len(slots), -1)
-        for slot, at in zip(slots, place, strict=True):
-            self.where[slot] = at
-        return start
+        self.counts: dict[int, int] = {}  # of each loop instruction, how many elements its group has
 
     def add_scalars(self, slots: list[int]) -> None:
         """Lay out instructions that run one by one; a small contraction becomes several."""
@@ -233,47 +220,40 @@ class _Layout:
 
     def add_group(self, slots: list[int]) -> None:
         """Lay out one group as a vector instruction."""
-        plan, varies = self.plan, self.plan.varies(slots[0])
-        op = plan.ops[slots[0] - self.leaves]
+        plan, varies, where = self.plan, self.plan.varies(slots[0]), self.where
+        op, step = plan.ops[slots[0] - self.leaves], 1 if varies else -1
         rows = [plan.operands[slot - self.leaves] for slot in slots]
-        if isinstance(op, Loop):
-            self.add_loop(op, slots, rows)
-            return
         if isinstance(op, Result):
             for slot, (loop,) in zip(slots, rows, strict=True):
-                item, element = self.elements[loop]
-                place = item.start + op.index * item.count + element
-                self.where[slot] = place if varies else ~place
+                where[slot] = where[loop] + step * op.index * self.counts[loop]
             return
         terms = len(rows[0]) // (2 if op in PRODUCTS else 1) if op in STEPS else 0
         carried = [plan.carried(op, row) for row in rows] if terms else [None]
-        read = map(self.where.__getitem__, chain.from_iterable(rows))
+        read = map(where.__getitem__, chain.from_iterable(rows))
         table = np.fromiter(read, np.int64, len(rows) * len(rows[0])).reshape(len(rows), -1)
         order = _order(table)
-        start = self.allocate([slots[index] for index in order.tolist()])
-        table = table[order]
+        table, slots = table[order], [slots[index] for index in order.tolist()]
         first = None
         if None not in carried:
             first = _index(table[:, terms])
             table = np.delete(table, (0, terms), axis=1)
             terms -= 1
-        parts: Any = np.split(table, table.shape[1] // terms, axis=1) if terms else table.T
-        if op is ops.take:
-            parts = (table[:, 0], table[:, 1:])
-        operands = tuple([_index(part) for part in parts])
-        self.items[varies].append(Group(op, start, len(slots), operands, terms, first))
-
-    def add_loop(self, loop: Loop, slots: list[int], rows: list[Operands]) -> None:
-        """Lay out the loops of one group."""
-        varies = self.plan.varies(slots[0])
-        table = np.array([[self.where[each] for each in row] for row in rows], np.int64)
-        fixed = loop.state + loop.outside
-        operands = tuple([_index(column) for column in table[:, :fixed].T])
-        items = _index(table[:, fixed:]) if table.shape[1] > fixed else None
-        item = Turns(loop, self.next[varies], len(slots), operands, items)
-        self.next[varies] += item.size
+        if terms:
+            parts = np.split(table, table.shape[1] // terms, axis=1)
+        else:
+            fixed = _fixed(op)
+            parts = [*table[:, :fixed].T, *([table[:, fixed:]] if table.shape[1] > fixed else [])]
+        operands, start = tuple(map(_index, parts)), self.next[varies]
+        if isinstance(op, Loop):
+            item: Group = Turns(op, start, len(slots), operands)
+            self.counts.update(dict.fromkeys(slots, len(slots)))
+        else:
+            item = Group(op, start, len(slots), operands, terms, first)
         self.items[varies].append(item)
-        self.elements.update({slot: (item, element) for element, slot in enumerate(slots)})
+        self.next[varies] += item.size
+        places = range(start, start + len(slots)) if varies else range(~start, ~start - len(slots), -1)
+        for slot, place in zip(slots, places, strict=True):
+            where[slot] = place
 
     def finish(self) -> VectorProgram:
         outputs = np.array([self.where[slot] for slot in self.plan.outputs], np.int64)
@@ -289,6 +269,13 @@ class _Layout:
             varying=self.next[1],
             uniform=self.next[0],
         )
+
+
+def _fixed(op: Op) -> int:
+    """Return how many operands of an operation are read one by one; those that follow are a table."""
+    if isinstance(op, Loop):
+        return op.state + op.outside
+    return 1 if op is ops.take else op.arity or 0
 
 
 def _order(table: Slots) -> Slots:

@@ -203,9 +203,8 @@ def _fold(op: Op, parts: Sequence[Iterable[Any]], first: Iterable[Any] = ()) -> 
 def _run_turns(item: Turns, varying: Array, uniform: Array, rows: int, exact: bool) -> Any:
     """Run loops on all rows at once; each element of each row is a lane. Return [result and element, row]."""
     loop, lanes = item.loop, item.count * rows
-    operands = [_read(index, varying, uniform) for index in item.operands]
-    if item.items is not None:
-        operands += list(_read(item.items, varying, uniform).swapaxes(0, 1))
+    read = [_read(index, varying, uniform) for index in item.operands]
+    operands = [x for each in read for x in ([each] if each.ndim == 2 else each.swapaxes(0, 1))]
     columns = [np.broadcast_to(each, (item.count, rows)).reshape(lanes) for each in operands]
     if lanes > _FEW_LANES:
         return np.array(_loop(loop, exact, columns, lanes)).reshape(item.size, rows)

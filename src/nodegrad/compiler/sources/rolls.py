@@ -16,7 +16,7 @@ import numpy as np
 
 from nodegrad.compiler.slots import affine
 from nodegrad.compiler.sources.branches import Guard
-from nodegrad.compiler.vector import Item, Straight, Turns, VectorProgram, scalars
+from nodegrad.compiler.vector import Item, Straight, VectorProgram, scalars
 from nodegrad.ops import Op
 
 __all__ = ()
@@ -87,8 +87,7 @@ def _instructions(item: Item, spaces: tuple[Cells, Cells]) -> Iterator[tuple[int
             yield slot, Instruction(op, np.empty((1, 1), np.int64), reads)
         return
     reads = tuple([(uniform if index.uniform else varying)[index.slots][None] for index in item.reads])
-    op, terms = (item.loop, 0) if isinstance(item, Turns) else (item.op, item.terms)
-    yield item.start, Instruction(op, np.empty((1, item.size), np.int64), reads, terms)
+    yield item.start, Instruction(item.op, np.empty((1, item.size), np.int64), reads, item.terms)
 
 
 def roll(instructions: list[Instruction], bounds: Sequence[int]) -> Iterator[Block]:

@@ -253,10 +253,10 @@ class _Fuser:
         self.records.add(Take(found, not self.varies(table)), fields)
 
     def write_turns(self, item: Turns) -> None:
-        fields = [item.count]
-        loads = tuple([self.load(index, fields) for index in item.operands])
-        items = None if item.items is None else self.load(item.items, fields)
-        self.records.add(TurnsKernel(item.loop, loads, items), [*fields, item.start])
+        fields, fixed = [item.count], item.loop.state + item.loop.outside
+        loads = [self.load(index, fields) for index in item.operands]
+        kernel = TurnsKernel(item.loop, tuple(loads[:fixed]), loads[fixed] if loads[fixed:] else None)
+        self.records.add(kernel, [*fields, item.start])
 
     def write_straight(self, straight: Straight) -> None:
         """Write a record per scalar operation: 1, its operands, its result."""
