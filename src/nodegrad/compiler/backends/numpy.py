@@ -76,11 +76,12 @@ class NumpyBackend:
         self, blocks: Sequence[Array], count: int, parameters: Array, out: Sequence[Array] = ()
     ) -> Array:
         """Return the outputs as an array [output, row], or write them to `out`, as `Backend` says."""
-        found = np.empty((len(self.program.outputs), count))
+        program, found, start = self.program, np.empty((len(self.program.outputs), count)), 0
         with np.errstate(all="ignore"):
-            uniform = self._prologue(self.program, parameters)
-            for start, varying in self._blocks(self.program, blocks, count, uniform):
-                found[:, start : start + varying.shape[1]] = varying.take(self.program.outputs, 0)
+            for varying in self._blocks(program, blocks, count, parameters):
+                stop = start + varying.shape[1]
+                found[:, start:stop] = varying.take(program.outputs, 0)
+                start = stop
         left = found
         for block in out:
             block[:], left = left[: block.shape[1]].T, left[block.shape[1] :]
@@ -91,8 +92,7 @@ class NumpyBackend:
         plan = self._reduction = self._reduction or plan_reduction(self.program)
         total: Any = 0.0
         with np.errstate(all="ignore"):
-            uniform = self._prologue(plan.program, parameters)
-            for _, varying in self._blocks(plan.program, blocks, count, uniform):
+            for varying in self._blocks(plan.program, blocks, count, parameters):
                 parts = [varying[plan.slots].sum(axis=1)]
                 parts += [_sum_products(varying, product) for product in plan.products]
                 total = total + np.concatenate(parts)
@@ -103,7 +103,7 @@ class NumpyBackend:
 
     def one(self, numbers: Sequence[float], parameters: Any) -> list[float]:
         """Return the outputs for one row."""
-        return list(self.rows([np.array([numbers], float)], 1, np.array(parameters, float))[:, 0].tolist())
+        return list(self.row([numbers], np.array(parameters, float)).tolist())
 
     def row(self, parts: Sequence[Any], parameters: Array) -> Array:
         """Return the outputs for one row that is given in parts: numbers, lists and arrays of them."""
@@ -112,16 +112,13 @@ class NumpyBackend:
     def keep(self, key: str) -> None:
         """Do nothing: there is no native code."""
 
-    def _prologue(self, program: VectorProgram, parameters: Array) -> Array:
-        uniform = np.empty(program.uniform)
-        uniform[: program.parameters] = parameters
-        uniform[program.parameters : program.parameters + len(program.constants)] = program.constants
-        column = uniform[:, None]
+    def _blocks(self, program: VectorProgram, blocks: Sequence[Array], count: int, parameters: Array) -> Any:
+        """Run the prologue once, then the body block by block; yield the slots [slot, row] of each block."""
+        uniform = np.empty((program.uniform, 1))
+        known = np.concatenate([parameters, program.constants])
+        uniform[: len(known), 0] = known
         for item in program.prologue:
-            self._run(item, column, column, column)
-        return uniform
-
-    def _blocks(self, program: VectorProgram, blocks: Sequence[Array], count: int, uniform: Array) -> Any:
+            self._run(item, uniform, uniform, uniform)
         size = max(16, _BLOCK // max(1, program.varying))
         for start in range(0, count, size):
             stop = min(count, start + size)
@@ -130,27 +127,24 @@ class NumpyBackend:
                 columns = [block[start:stop].reshape(stop - start, -1).T for block in blocks]
                 np.concatenate(columns, out=varying[: program.inputs])
             for item in program.body:
-                self._run(item, varying, varying, uniform[:, None])
-            yield start, varying
+                self._run(item, varying, varying, uniform)
+            yield varying
 
     def _run(self, item: Item, target: Array, varying: Array, uniform: Array) -> None:
-        if type(item) is Straight:
+        if isinstance(item, Straight):
             for op, result, slots in scalars(item):
                 operands = [uniform[~slot] if slot < 0 else varying[slot] for slot in slots]
                 target[result] = _function(op, self.exact)(*operands)
             return
-        if type(item) is Turns:
-            found = _run_turns(item, varying, uniform, target.shape[1], self.exact)
-            target[item.start : item.start + item.size] = found
-            return
-        assert type(item) is Group
         if item.terms:
             found = self._contract(item, varying, uniform)
-        elif item.op is ops.take:
-            found = _take(*[_read(index, varying, uniform) for index in item.operands])
         else:
-            found = _function(item.op, self.exact)(*[_read(index, varying, uniform) for index in item.reads])
-        target[item.start : item.start + item.count] = found
+            operands = [_read(index, varying, uniform) for index in item.operands]
+            if isinstance(item, Turns):
+                found = _run_turns(item, operands, target.shape[1], self.exact)
+            else:
+                found = (_take if item.op is ops.take else _function(item.op, self.exact))(*operands)
+        target[item.start : item.start + item.size] = found
 
     def _contract(self, group: Group, varying: Array, uniform: Array) -> Any:
         if len(group.operands) == 1 or self.exact:
@@ -200,10 +194,9 @@ def _fold(op: Op, parts: Sequence[Iterable[Any]], first: Iterable[Any] = ()) -> 
     return reduce(EXACT[STEPS[op]], chain(first, terms))
 
 
-def _run_turns(item: Turns, varying: Array, uniform: Array, rows: int, exact: bool) -> Any:
+def _run_turns(item: Turns, read: Sequence[Any], rows: int, exact: bool) -> Any:
     """Run loops on all rows at once; each element of each row is a lane. Return [result and element, row]."""
     loop, lanes = item.loop, item.count * rows
-    read = [_read(index, varying, uniform) for index in item.operands]
     operands = [x for each in read for x in ([each] if each.ndim == 2 else each.swapaxes(0, 1))]
     columns = [np.broadcast_to(each, (item.count, rows)).reshape(lanes) for each in operands]
     if lanes > _FEW_LANES:
