@@ -33,7 +33,7 @@ _ARRAYS = ("x", "p", "", "v", "out")  # by the number of an array in `places`
 _FEW = 3  # terms of a contraction that are written out
 _SHORT = 60  # characters of an expression that may become part of a longer one
 _SCALAR = re.compile(r"\w+|\(?-?[\w.]+\)?")  # a name or a number
-_ATOM = re.compile(r"[\w.]+|\(")  # how a name, a number, a call, an element and parentheses begin
+_ANSWER = " ? 1.0 : 0.0)"  # how a comparison ends, written as a number
 
 
 @dataclass(slots=True)
@@ -92,11 +92,11 @@ class _Writer:
 
     def _guard(self, text: str, guard: Guard) -> str:
         """Write what leaves the way if a guard answers otherwise: `if (!(x[0] > 0.0)) return 1;`."""
-        comparison = re.fullmatch(r"\(([^()]*) \? 1.0 : 0.0\)", text)
-        if comparison:
-            condition = f"!({comparison[1]})" if guard.answer else comparison[1]
+        if text.endswith(_ANSWER):
+            condition = text.removesuffix(_ANSWER)[1:]
+            condition = f"!({condition})" if guard.answer else condition
         else:
-            condition = f"{_atom(text)} {'==' if guard.answer else '!='} 0.0"
+            condition = f"{text} {'==' if guard.answer else '!='} 0.0"
         return f"if ({condition}) return 1; {_comment(guard.line)}"
 
     def _results(self, cells: Sequence[int]) -> Iterator[str]:
@@ -105,7 +105,7 @@ class _Writer:
         for at, (cell, address) in enumerate(zip(cells, self.places.address[cells].tolist(), strict=True)):
             local = self.places.local(None, np.array([cell]))
             if local is not None and local.text is not None:
-                yield f"out[{at}] = {local.text};"
+                yield f"out[{at}] = {_bare(local.text)};"
             elif address < OUT * SPACE:
                 found.setdefault(address // SPACE, []).append((address, OUT * SPACE + at))
         for pairs in found.values():
@@ -151,12 +151,12 @@ class _Writer:
     def _assign(self, each: Instruction, heads: list[str], target: str, text: str) -> Iterator[str]:
         """Write a number to its array, or name it; a name or what is read once needs no new name."""
         if target:
-            yield " ".join([*heads, f"{target} = {text};"])
+            yield " ".join([*heads, f"{target} = {_bare(text)};"])
         elif _SCALAR.fullmatch(text) or (each.uses == 1 and len(text) <= _SHORT):
             each.text = text
         else:
             each.text = f"t{each.result[0, 0]}"
-            yield self.language.constant.format(each.text, text)
+            yield self.language.constant.format(each.text, _bare(text))
 
     def _contraction(
         self, each: Instruction, heads: list[str], target: str, read: Callable[..., str]
@@ -180,13 +180,13 @@ class _Writer:
             return
         more, rest = self._heads(t=each.terms - written), term(written, each.terms, "t")
         if target and self._by_column(each):
-            yield " ".join([*heads, f"{target} = {total};"])
-            yield " ".join([*more, *heads, f"{target} = {added(target, rest)};"])
+            yield " ".join([*heads, f"{target} = {_bare(total)};"])
+            yield " ".join([*more, *heads, f"{target} = {_bare(added(target, rest))};"])
             return
         name = f"t{each.result[0, 0]}"
         lines = [
-            self.language.variable.format(name, total),
-            " ".join([*more, f"{name} = {added(name, rest)};"]),
+            self.language.variable.format(name, _bare(total)),
+            " ".join([*more, f"{name} = {_bare(added(name, rest))};"]),
         ]
         if target:
             yield from _nested(heads, [*lines, f"{target} = {name};"])
@@ -237,7 +237,8 @@ class _Writer:
                 turn.insert(2, f"if (turn == {loop.limit}) return 1;")
         sizes = {"s": max(1, fixed + loop.items), "n": max(1, loop.state + loop.given), "w": room}
         lines = [self.language.room.format(name, size) for name, size in sizes.items() if size]
-        lines += [f"s[{at}] = {self._operand(block, cells)};" for at, cells in enumerate(each.reads[:fixed])]
+        read = [_bare(self._operand(block, cells)) for cells in each.reads[:fixed]]
+        lines += [f"s[{at}] = {text};" for at, text in enumerate(read)]
         lines += _braced(head, turn)
         lines += moved(loop.state, element(result[:, : loop.state], 0, 2, 1), "s[a]")
         yield from _braced(" ".join(self._heads(i=count)), lines)
@@ -253,13 +254,17 @@ class _Writer:
         return calls[id(program)]
 
     def _spelled(self, op: Op, operands: Sequence[str]) -> str:
-        """Write an operation on expressions."""
+        """Write an operation on expressions: a name, a number, a call, an element, or all in parentheses."""
         if op not in EXPRESSIONS:
             raise ValueError(
                 f"source: {op.name} is an operation in Python, which cannot be written in another language. "
                 "Compose it of nodegrad's functions."
             )
-        return EXPRESSIONS[op].format(*map(_atom, operands))
+        form = EXPRESSIONS[op]
+        if form[0].isalpha():  # a call
+            return form.format(*map(_bare, operands))
+        text = form.format(*operands)
+        return f"({text})" if form.startswith(("{} ", "-")) else text
 
     def _width(self, each: Instruction) -> int:
         """Return the length of the rows that the elements of an instruction form; 1 if they form one line."""
@@ -351,15 +356,9 @@ def _nested(heads: list[str], lines: list[str]) -> list[str]:
     return _braced(" ".join(heads), lines) if heads else lines
 
 
-def _atom(text: str) -> str:
-    """Return an expression as an operand: in parentheses if it is more than a name, a number or a call."""
-    head = _ATOM.match(text)
-    depth = 0
-    for at, mark in enumerate(text):
-        depth += (mark in "([") - (mark in ")]")
-        if depth == 0 and head is not None and head.end() <= at < len(text) - 1:
-            head = None
-    return text if head is not None else f"({text})"
+def _bare(text: str) -> str:
+    """Return an expression without the parentheses around it."""
+    return text[1:-1] if text.startswith("(") else text
 
 
 def _sum(base: int, *parts: str) -> str:

@@ -77,7 +77,6 @@ class _Loop:
     # (operation, first slot of the result, operands: an index, or the number of a result in the loop)
     steps: list[tuple[Op, int, list[Index | int]]] = field(default_factory=list)
     places: dict[int, int] = field(default_factory=dict)  # first slot -> number of the result in the loop
-    written: list[tuple[int, int]] = field(default_factory=list)  # spans of slots
 
 
 class _Fuser:
@@ -142,7 +141,6 @@ class _Fuser:
 
     def wrote(self, loop: _Loop, start: int) -> None:
         loop.places[start] = len(loop.places)
-        loop.written.append((start, start + loop.count))
         self.writer[start : start + loop.count] = loop.place
 
     def varies(self, index: Index) -> bool:
@@ -174,10 +172,7 @@ class _Fuser:
         return place
 
     def touches(self, loop: _Loop, index: Index) -> bool:
-        if not self.varies(index):
-            return False
-        low, high = int(index.slots.min()), int(index.slots.max())
-        return any(start <= high and low < stop for start, stop in loop.written)
+        return self.varies(index) and bool((self.writer[index.slots] == loop.place).any())
 
     # Writing records.
 
