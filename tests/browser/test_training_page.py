@@ -106,3 +106,14 @@ def test_nothing_overlaps_or_is_cut_off(open_page, width, dark):
     )
     assert max(names) < 60
     assert run(browser, NUMBERS_IN_VIEW)
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_button_for_the_whole_graph_brings_it_into_view(open_page, width):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser = open_page(training_player(recorded(hidden=6)), width)
+    run(browser, "byId('whole').click()")
+
+    inside = "(({ top, bottom }) => top >= 0 && bottom <= byId('transport').getBoundingClientRect().top)"
+    WebDriverWait(browser, 10).until(lambda browser: run(browser, f"{inside}(panel.getBoundingClientRect())"))

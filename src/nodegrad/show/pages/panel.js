@@ -53,5 +53,6 @@ function keepFitted(follow) {
     whole.setAttribute("aria-pressed", whole.getAttribute("aria-pressed") !== "true");
     fitPicture();
     follow();
+    panel.scrollIntoView({ block: "nearest", behavior: motion() });
   });
 }
