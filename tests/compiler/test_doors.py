@@ -713,6 +713,17 @@ def test_is_refused(door):
         compiled.map(GIVEN)
 
 
+@pytest.mark.parametrize("generator", [np.random.MT19937, np.random.PCG64, np.random.Philox])
+def test_a_branch_on_any_generator_that_numpy_shares_is_refused(generator):
+    before = np.random.get_bit_generator()
+    np.random.set_bit_generator(generator(0))
+    try:
+        with pytest.raises(ValueError, match="draws random numbers"):
+            ng.compile(lambda x: either(np.random.random() < 1e-9, x), backend="numpy")(3.0)
+    finally:
+        np.random.set_bit_generator(before)
+
+
 async def text(x):
     return x * len(f"{x}")
 
