@@ -11,13 +11,19 @@ from nodegrad.compiler.vectorize import vectorize
 if backends.choose("auto") != "llvm":
     pytest.skip("needs llvmlite", allow_module_level=True)
 
-from nodegrad.compiler.backends.llvm.fuse import fuse
+from nodegrad.compiler.backends.llvm.fuse import Records, fuse
 from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, Load, Step
 
 
 def kernels(program):
     vector = vectorize(program)
-    return list(fuse(vector.body, vector.outputs, vector.varying, registers=32).kinds)
+    return [kernel for kernel, _ in planned(vector, vector.outputs).kinds]
+
+
+def planned(vector, outputs):
+    records = Records()
+    fuse(records, vector.body, outputs, vector.varying, registers=32)
+    return records
 
 
 def each(count, *ops_and_operands):
@@ -108,7 +114,7 @@ def test_many_scalars_are_records_of_few_kernels():
     operands = [(k,) if k % 2 == 0 else (k, 0) for k in range(1400)]
     vector = vectorize(Program(1, 0, (), names, operands, [1400]))
 
-    records = fuse(vector.body, np.array([1400]), vector.varying, registers=32)
+    records = planned(vector, np.array([1400]))
 
     assert len(records.kinds) == 2
     assert len(records.starts) == 1400

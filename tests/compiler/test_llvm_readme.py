@@ -26,15 +26,16 @@ MEANINGS = (
 
 def made():
     """Return the blocks of the page: printed program, kernel, record, and the IR in four parts."""
-    from nodegrad.compiler.backends.llvm.fuse import fuse
+    from nodegrad.compiler.backends.llvm.fuse import Records, fuse
     from nodegrad.compiler.backends.llvm.ir import Body
 
     compiled = ng.compile(ng.nn.Layer(4, 4, activation="relu", seed=0), backend="numpy")
     compiled([1.0] * 4)
     (trace,) = next(iter(compiled.traces.values()))
     program = vectorize(trace.program)
-    records = fuse(program.body, program.outputs, program.varying, registers=8)
-    (kernel,) = records.kinds
+    records = Records()
+    fuse(records, program.body, program.outputs, program.varying, registers=8)
+    ((kernel, _),) = records.kinds
     return [render(program) + "\n", described(kernel), record(records), *parts(kernel, Body(2, exact=False))]
 
 

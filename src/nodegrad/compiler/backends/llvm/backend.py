@@ -68,14 +68,14 @@ class LlvmBackend:
         for how in self._parts:
             self._kept(how, key)
 
-    def _plan(self, how: str) -> tuple[Plan, native.Wanted]:
+    def _plan(self, how: str) -> Plan:
         if self._vector is None:  # not cached_property, whose lock a fork may find held
             self._vector = vectorize(self.program, self.exact)
         return plan(self._vector, how, 1 if how == "one" else self.lanes)  # a single row takes less memory
 
     def _made(self, how: str) -> "Part":
-        planned, wanted = self._plan(how)
-        kernels = native.compile_kernels(wanted, self.exact)
+        planned = self._plan(how)
+        kernels = native.compile_kernels([*planned.records.kinds], self.exact)
         _drivers.add(kernels[0])
         return Part(planned, kernels)
 
@@ -84,12 +84,12 @@ class LlvmBackend:
         key = f"{key} {how} {self.exact}"
         found = kept.read(key)
         if found is None:
-            planned, wanted = self._plan(how)
-            code, _ = native.machine_code(wanted, self.exact)
+            planned = self._plan(how)
+            code, _ = native.machine_code([*planned.records.kinds], self.exact)
             kept.write(key, planned, code)
         else:
             planned, code = found
-        return Part(planned, native.load_kernels(code, [{}] * planned.kernels))
+        return Part(planned, native.load_kernels(code, [{}] * len(planned.records.kinds)))
 
     def rows(self, blocks: Blocks, count: int, parameters: Array, out: Blocks = ()) -> Array:
         """Return the outputs as an array [output, row], or write them to `out`, as `Backend` says."""
@@ -189,11 +189,9 @@ class Part:
     def __init__(self, planned: Plan, kernels: Sequence[native.Kernel]) -> None:
         self.plan, self.kernels = planned, kernels
         self.driver = kernels[0].function(CALL)
-        start, linked = 1, []
-        for records in planned.records:
-            linked.append(records.link(kernels[start : start + len(records.kinds)]))
-            start += len(records.kinds)
-        self.body, self.sums, self.once = linked
+        self.words = planned.records.link(kernels)
+        first = self.words.ctypes.data
+        self.sums, self.body, self.once, self.end = (first + 8 * start for start in planned.starts)
         self.outputs = np.ascontiguousarray(planned.outputs, np.int64)
         group = planned.varying * planned.lanes * 8
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
@@ -236,11 +234,11 @@ class Space:
             memoryview(cast(Any, each)).cast("B") for each in (self.varying, self.result)
         )
         self.address_of_uniform = address_of(self.uniform)
-        self.once, self.end = part.once[0].ctypes.data, part.once[1]
+        self.once, self.end = part.once, part.end
         self.context = Context(
             once=self.once,
-            records=part.body[0].ctypes.data,
-            sum_records=part.sums[0].ctypes.data,
+            records=part.body,
+            sum_records=part.sums,
             varying=self.varying.ctypes.data,
             uniform=self.address_of_uniform,
             group_bytes=part.group_bytes,

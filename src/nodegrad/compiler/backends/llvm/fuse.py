@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, Factor, Load, Step, Take
+from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, End, Factor, Load, Step, Take
 from nodegrad.compiler.backends.llvm.native import Kernel
 from nodegrad.compiler.backends.llvm.spellings import LONG
 from nodegrad.compiler.backends.llvm.turns import TurnsKernel
@@ -28,25 +28,41 @@ TABLE = 1 << 40  # a word from here on stands for the address of a table; no slo
 
 
 class Records:
-    """Records of kernels, in one array of words, and those kernels. No address is filled in yet."""
+    """Records of kernels, in one array of words, and those kernels. No address is filled in yet.
+
+    Attributes:
+        kinds: the number of each kernel, by what writes it and its vector length.
+        length: the vector length of the kernels that are added.
+    """
 
     def __init__(self) -> None:
         self.words = array("q")
         self.starts = array("q")
-        self.kinds: dict[Any, int] = {}
+        self.kinds: dict[tuple[Any, int], int] = {}
         self.kind = array("q")
         self.tables = array("i")  # slots, one table after the other
+        self.length = 1
+
+    def number(self, kernel: Any, length: int) -> int:
+        """Return the number of a kernel; the kernel is new or was added before."""
+        return self.kinds.setdefault((kernel, length), len(self.kinds))
 
     def add(self, kernel: Any, fields: Sequence[int]) -> None:
         """Append a record."""
         self.starts.append(len(self.words))
-        self.kind.append(self.kinds.setdefault(kernel, len(self.kinds)))
+        self.kind.append(self.number(kernel, self.length))
         self.words.append(0)
         self.words.extend(fields)
 
+    def end(self) -> int:
+        """Append the record that ends those before it; return where it is."""
+        self.length = 1
+        self.add(End(), [])
+        return self.starts[-1]
+
     def extend(self, kernels: Sequence[Any], kind: list[int], starts: Any, words: Any) -> None:
         """Append many records, which begin at `starts` among the words; record i is of kernel `kind[i]`."""
-        kinds = np.array([self.kinds.setdefault(kernel, len(self.kinds)) for kernel in kernels], np.int64)
+        kinds = np.array([self.number(kernel, self.length) for kernel in kernels], np.int64)
         self.starts.frombytes((len(self.words) + starts).tobytes())
         self.kind.frombytes(kinds[kind].tobytes())
         self.words.frombytes(words.tobytes())
@@ -57,14 +73,14 @@ class Records:
         self.tables.frombytes(np.ascontiguousarray(slots, np.int32).tobytes())
         return TABLE + place
 
-    def link(self, kernels: Sequence[Kernel]) -> tuple[Any, Any]:
-        """Fill in addresses; return the words, to be kept alive, and the address of the last record."""
+    def link(self, kernels: Sequence[Kernel]) -> Any:
+        """Return the words, with addresses filled in."""
         words, starts = np.array(self.words), np.array(self.starts)
         is_table = words >= TABLE
         words[is_table] = self.tables.buffer_info()[0] + self.tables.itemsize * (words[is_table] - TABLE)
         functions = np.array([kernel.address for kernel in kernels], np.int64)
         words[starts] = functions[np.array(self.kind)]
-        return words, words.ctypes.data + 8 * int(starts[-1])
+        return words
 
 
 @dataclass(slots=True)
@@ -87,16 +103,15 @@ class _Fuser:
     """
 
     def __init__(
-        self, items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool
+        self, items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool, records: Records
     ) -> None:
-        self.registers, self.alone = registers, alone
+        self.registers, self.alone, self.records = registers, alone, records
         self.outside = np.zeros(slots, bool)  # slots read from outside the loop that writes them
         self.outside[outputs] = True
         self.writer = np.full(slots, -1, np.int32)  # which of the plan writes a slot
         self.fused = sum(item.size for item in items if type(item) is Straight) <= _MANY_SCALARS
         self.plan: list[_Loop | Item] = []
         self.current: _Loop | None = None
-        self.records = Records()
         for item in items:
             self.take(item)
         writers: dict[Any, Any] = {
@@ -275,6 +290,8 @@ class _Fuser:
         self.records.extend(kernels, kind, starts, words)
 
 
-def fuse(items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool = False) -> Records:
-    """Return the records that run vector instructions; `alone` for those of the prologue."""
-    return _Fuser(items, outputs, slots, registers, alone).records
+def fuse(
+    records: Records, items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool = False
+) -> None:
+    """Add the records that run vector instructions; `alone` for those of the prologue."""
+    _Fuser(items, outputs, slots, registers, alone, records)

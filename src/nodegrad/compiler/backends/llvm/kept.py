@@ -13,7 +13,7 @@ from array import array
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -103,17 +103,14 @@ def _checksum(key: str, content: bytes) -> bytes:
 
 # A file: the checksum, the sizes of all arrays that follow, the arrays.
 
-_RECORDS = (np.int64, np.int64, np.int64, np.int32)
-_KINDS = (np.int64, np.float64, np.int64, *_RECORDS * 3, np.uint8)
+_KINDS = (np.int64, np.float64, np.int64, np.int64, np.int64, np.int64, np.int32, np.uint8)
 
 
 def _packed(plan: Plan, code: bytes) -> bytes:
-    slots = plan.inputs, plan.parameters, plan.varying, plan.uniform
-    sizes = *slots, plan.lanes, plan.size, plan.work, *(len(each.kinds) for each in plan.records)
+    slots, records = (plan.inputs, plan.parameters, plan.varying, plan.uniform), plan.records
+    sizes = *slots, plan.lanes, plan.size, plan.work, len(records.kinds), *plan.starts
     arrays: list[Any] = [sizes, plan.constants, plan.outputs]
-    for each in plan.records:
-        arrays += [each.words, each.starts, each.kind, each.tables]
-    arrays.append(np.frombuffer(code, np.uint8))
+    arrays += [records.words, records.starts, records.kind, records.tables, np.frombuffer(code, np.uint8)]
     found = [np.array(each, kind) for each, kind in zip(arrays, _KINDS, strict=True)]
     return np.array([*map(len, found)], np.int64).tobytes() + b"".join(each.tobytes() for each in found)
 
@@ -125,15 +122,10 @@ def _unpacked(content: bytes) -> tuple[Plan, bytes]:
         arrays.append(np.frombuffer(content, kind, count, start))
         start += arrays[-1].nbytes
     sizes, constants, outputs, *rest, code = arrays
-    records = [_records(count, rest[4 * k : 4 * k + 4]) for k, count in enumerate(sizes.tolist()[7:])]
-    make: Any = Plan
-    return make(*sizes.tolist()[:7], constants.tolist(), outputs, tuple(records)), code.tobytes()
-
-
-def _records(kernels: int, arrays: Any) -> Records:
-    found = Records()
-    found.words, found.starts, found.kind, found.tables = (
-        array(code, each.tobytes()) for code, each in zip("qqqi", arrays, strict=True)
+    *sizes, kernels, sums, body, once, last = sizes.tolist()
+    records, make = Records(), cast(Any, Plan)
+    records.kinds = dict.fromkeys([(None, number) for number in range(kernels)], 0)
+    records.words, records.starts, records.kind, records.tables = (
+        array(code, each.tobytes()) for code, each in zip("qqqi", rest, strict=True)
     )
-    found.kinds = dict.fromkeys(range(kernels), 0)
-    return found
+    return make(*sizes, constants.tolist(), outputs, records, (sums, body, once, last)), code.tobytes()

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import native
 from nodegrad.compiler.backends.llvm.driver import Driver, OneRow
 from nodegrad.compiler.backends.llvm.fuse import Records, fuse
-from nodegrad.compiler.backends.llvm.kernels import End
 from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Slots, Straight, Turns, VectorProgram, slots_read
@@ -24,7 +22,7 @@ _FEW_REGISTERS = 16
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a program needs besides native code. Its kernels are the driver, then those of records.
+    """What a program needs besides native code. The first kernel of its records is the driver.
 
     Attributes:
         inputs, parameters, varying, uniform: how many numbers and slots of each kind there are.
@@ -33,7 +31,8 @@ class Plan:
         work: how much work a row is.
         constants: the numbers in the uniform slots after the parameters.
         outputs: where each result is found: a slot, or a place among the sums.
-        records: those of the body, of the sums and of the prologue.
+        records: those of the sums, of the body and of the prologue.
+        starts: where each of these begins among the words, and where the last record is.
     """
 
     inputs: int
@@ -45,38 +44,34 @@ class Plan:
     work: int
     constants: Sequence[float]
     outputs: Slots
-    records: tuple[Records, Records, Records]
-
-    @property
-    def kernels(self) -> int:
-        """Count the kernels."""
-        return 1 + sum(len(records.kinds) for records in self.records)
+    records: Records
+    starts: Sequence[int]
 
 
-def plan(program: VectorProgram, how: str, lanes: int) -> tuple[Plan, native.Wanted]:
-    """Plan a program for "rows", "one" row or "sums"; return what writes its kernels, too, in their order."""
-    sums, size, products = Records(), 0, []
+def plan(program: VectorProgram, how: str, lanes: int) -> Plan:
+    """Plan a program for "rows", "one" row or "sums"."""
+    rows = Driver(how == "sums", squares=program.inputs >= native.width())
+    records, size, products = Records(), 0, []
+    records.number(OneRow() if how == "one" else rows, lanes)
     outputs = needed = program.outputs
     if how == "sums":
         reduction = plan_reduction(program)
         program, products = reduction.program, reduction.products
-        sums, outputs, size = plan_sums(reduction, lanes, native.width())
+        outputs, size = plan_sums(records, reduction, lanes, native.width())
         factors = [slots.ravel() for each in products for slots in (each.a, each.b)]
         needed = np.concatenate([reduction.slots, *factors])
+    body = records.end() + 1
+    records.length = lanes
     registers = native.registers() if lanes > 1 else _FEW_REGISTERS
-    body = fuse(program.body, needed, program.varying, registers)
-    read = np.concatenate([np.zeros(0, np.int64), *[slots_read(x, uniform=True) for x in program.body]])
-    prologue = fuse(program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
-    for records in (body, sums, prologue):
-        records.add(End(), [])
-    rows = Driver(how == "sums", squares=program.inputs >= native.width())
-    driver: Any = OneRow() if how == "one" else rows
-    kinds = ([driver], lanes), (body.kinds, lanes), (sums.kinds, native.width()), (prologue.kinds, 1)
+    fuse(records, program.body, needed, program.varying, registers)
+    once = records.end() + 1
+    if program.prologue:
+        read = np.concatenate([slots_read(item, uniform=True) for item in program.body])
+        fuse(records, program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
     work = sum(map(_work, program.body)) + sum(each.a.size for each in products)
     slots = program.inputs, program.parameters, program.varying, program.uniform
-    found = Plan(*slots, lanes, size, work, program.constants, outputs, (body, sums, prologue))
-    wanted = [(kernel, length) for kernels, length in kinds for kernel in kernels]
-    return found, [(kernel, 1 if kernel == End() else length) for kernel, length in wanted]
+    starts = 0, body, once, records.end()
+    return Plan(*slots, lanes, size, work, program.constants, outputs, records, starts)
 
 
 def _work(item: Item) -> int:

@@ -13,13 +13,13 @@ from nodegrad.compiler.vector import Slots
 __all__ = ()
 
 
-def plan_sums(plan: Reduction, lanes: int, width: int) -> tuple[Records, Slots, int]:
-    """Lay out sums over rows in tiles whose sums stay in registers.
+def plan_sums(records: Records, plan: Reduction, lanes: int, width: int) -> tuple[Slots, int]:
+    """Lay out sums over rows in tiles whose sums stay in registers, and add their records.
 
     Returns:
-        The records; for each result where it is among the sums; and how many sums there are.
+        For each result where it is among the sums, and how many sums there are.
     """
-    records = Records()
+    records.length = width
     places: list[Slots] = []
     size = 0
     wanted: list[tuple[bool, tuple[Slots, ...]]] = [(each.strong, (each.a, each.b)) for each in plan.products]
@@ -51,7 +51,7 @@ def plan_sums(plan: Reduction, lanes: int, width: int) -> tuple[Records, Slots, 
         i, j = (j, i) if swapped else (i, j)
         places.append(size + ((j // panel * tiles + i // tile) * tile + i % tile) * panel + j % panel)
         size += tiles * tile * panels * panel
-    return records, np.concatenate([np.zeros(0, np.int64), *places])[plan.take], size
+    return np.concatenate([np.zeros(0, np.int64), *places])[plan.take], size
 
 
 def _padded(left: Slots, right: Slots, tile: int, panel: int) -> tuple[int, int]:
