@@ -138,16 +138,16 @@ class Run(NamedTuple):
         an array cannot. That matters where a result is not finite: then each sweep is done by itself.
         """
         numpy: Any = sys.modules.get("numpy")
-        width = _ENTRIES // max(1, sum(node.op is not constant for node in self.order))
+        width = _ENTRIES // (len(self.order) + 1)
         if self.floats and numpy is not None and not watchers and min(width, len(sources)) >= _FEW:
             found = numpy.zeros((len(sources), len(targets)))
             with numpy.errstate(all="ignore"):
                 for first in range(0, len(sources), width):
                     part = sources[first : first + width]
                     seeds: dict[Value, Any] = {}
-                    for place, group in enumerate(part):
+                    for unit, group in zip(numpy.eye(len(part)), part, strict=True):
                         for source in group:
-                            seeds[source] = seeds.get(source, 0.0) + numpy.eye(1, len(part), place)[0]
+                            seeds[source] = seeds.get(source, 0.0) + unit
                     swept = sweep(self.order, seeds, self.active, True)
                     for column, target in enumerate(targets):
                         found[first : first + len(part), column] = swept.get(target, 0.0)

@@ -13,6 +13,9 @@ _REMEDIES = {
     "isinf": "abs(value) == math.inf, or math.isinf(value.data)",
     "signbit": "nodegrad.copysign(1.0, value) < 0",
 }
+# NumPy's functions call the methods of the objects in an array by NumPy's names.
+_ARCS = {f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")}
+METHODS = {**_ARCS, "rint": "round", "fabs": "abs", "conjugate": "__pos__"}
 _COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 
 

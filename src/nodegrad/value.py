@@ -14,7 +14,7 @@ from nodegrad.observers import listeners, tell_made, tell_read
 from nodegrad.ops import COMPARISONS, Op, constant, give_operators, wrong_arity
 from nodegrad.products import chain
 from nodegrad.sweep import partials
-from nodegrad.ufuncs import apply_ufunc
+from nodegrad.ufuncs import METHODS, apply_ufunc
 
 __all__ = ["Value"]
 
@@ -149,8 +149,8 @@ class Value(Methods):
                 out._first = operands or None
                 out._data = op.value(*[operand._data for operand in operands])
         except Exception:  # of a custom operation, or of a loop without end
-            for operand in operands[:1]:
-                tell_read(operand, f"catches an error of {op.name}, which not all numbers raise")
+            if operands:
+                tell_read(operands[0], f"catches an error of {op.name}, which not all numbers raise")
             raise
         out._grad = NO_GRADIENT
         out._time = clock.now
@@ -416,7 +416,5 @@ for _name in ("__float__", "__int__", "__complex__", "as_integer_ratio"):  # wha
 for _op in ops.TABLE.values():
     if _op.arity == 1 or _op in (ops.atan2, ops.hypot, ops.maximum, ops.minimum, ops.copysign):
         setattr(Value, _op.name, _method(_op))
-# NumPy's functions call the methods of the objects in an array by NumPy's names.
-_names = {f"arc{_name}": f"a{_name}" for _name in ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")}
-for _name, _known in {**_names, "rint": "round", "fabs": "abs", "conjugate": "__pos__"}.items():
+for _name, _known in METHODS.items():
     setattr(Value, _name, getattr(Value, _known))
