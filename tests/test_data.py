@@ -84,7 +84,9 @@ def test_blobs_gather_around_their_centres():
 
 @pytest.mark.parametrize("centers", [0, []])
 def test_blobs_need_a_centre(centers):
-    with pytest.raises(ValueError, match="make_blobs needs at least one centre"):
+    with pytest.raises(
+        ValueError, match="make_blobs takes (centers as a whole number of|at least one centre)"
+    ):
         data.make_blobs(10, centers=centers)
 
 
@@ -118,9 +120,8 @@ def test_split_can_keep_the_shares_of_classes():
     assert (y_train.count(0), y_train.count(1)) == (24, 8)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_split_takes_the_labels_and_leaves_none_out(share):
-    X, labels = [[i] for i in range(24)], ["a", "b", "b"] * 7 + ["c", "c", "c"]
+def test_split_takes_the_labels():
+    X, labels, share = [[i] for i in range(24)], ["a", "b", "b"] * 7 + ["c", "c", "c"], 0.5
 
     *_, train, test = data.train_test_split(X, labels, share, seed=1, stratify=labels)
 
@@ -131,12 +132,59 @@ def test_split_takes_the_labels_and_leaves_none_out(share):
         data.train_test_split(X, labels, share, stratify=[1, 2, 3])
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_split_holds_out_as_many_of_each_class_as_scikit_learn(seed):
+    split = pytest.importorskip("sklearn.model_selection").train_test_split
+    generator = random.Random(seed)
+    sizes, share = [generator.choice([2, 3, 5, 8, 13, 21]) for _ in range(4)], generator.uniform(0.05, 0.95)
+    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
+    places = [[place] for place in range(len(labels))]
+
+    def counts(train_test_split, **settings):
+        try:
+            *_, train, test = train_test_split(places, labels, test_size=share, stratify=labels, **settings)
+        except ValueError:
+            return None
+        assert sorted(train + test) == labels
+        return len(test), [test.count(label) for label in range(4)]
+
+    ours, theirs = counts(data.train_test_split, seed=seed), counts(split, random_state=seed)
+
+    assert (ours is None) == (theirs is None)
+    if ours:
+        exact = [size * ours[0] / len(labels) for size in sizes]
+        rounding = [
+            sorted(abs(n - x) for n, x in zip(found[1], exact, strict=True)) for found in (ours, theirs)
+        ]
+        assert ours[0] == theirs[0]
+        assert rounding[0] == pytest.approx(rounding[1])  # where classes are equally near, scikit-learn draws
+
+
+def test_split_takes_labels_of_several_numbers():
+    one_hot = [[1, 0], [0, 1]] * 6
+
+    *_, test = data.train_test_split(list(range(12)), one_hot, 0.5, seed=1, stratify=True)
+
+    assert test.count([1, 0]) == test.count([0, 1]) == 3
+
+
+def test_large_data_are_split_alike_as_lists_and_arrays():
+    np = pytest.importorskip("numpy")
+    X, y = np.arange(150_000.0), np.arange(150_000) % 3
+
+    for stratify in (False, True):
+        arrays = data.train_test_split(X, y, seed=1, stratify=stratify)
+        lists = data.train_test_split(X.tolist(), y.tolist(), seed=1, stratify=stratify)
+        assert [part.tolist() for part in arrays] == list(lists)
+    assert lists[3].count(0) == 12_500
+
+
 @pytest.mark.parametrize(
     ("X", "y", "share", "message"),
     [
         ([[1], [2]], [1], 0.5, "2 rows and 1 targets"),
-        ([[1], [2]], [1, 2], 0.0, "a share between 0 and 1"),
-        ([[1], [2]], [1, 2], 1.0, "a share between 0 and 1"),
+        ([[1], [2]], [1, 2], 0.0, "test_size as a number above 0 and below 1"),
+        ([[1], [2]], [1, 2], 1.0, "test_size as a number above 0 and below 1"),
         ([[1]], [1], 0.5, "leave a part empty"),
         ([], [], 0.5, "leave a part empty"),
     ],
@@ -196,7 +244,7 @@ def test_standardize_checks_its_rows():
         data.standardize([])
     with pytest.raises(ValueError, match="rows of 2 and of 1 numbers"):
         data.standardize([[1.0, 2.0]], [[1.0]])
-    with pytest.raises(TypeError, match=r"standardize: X\[0\]\[0\] takes a real number; got 'a'"):
+    with pytest.raises(TypeError, match=r"standardize: X\[0\]\[0\] is the text 'a'"):
         data.standardize([["a"]])
     with pytest.raises(ValueError, match=r"standardize: X\[1\]\[0\] is nan. Remove or fill in"):
         data.standardize([[1.0], [math.nan]])
@@ -341,5 +389,5 @@ def test_constant_columns_become_0_and_come_back():
 
 @pytest.mark.parametrize("table", [None, 3.0])
 def test_data_that_are_not_rows_are_named(table):
-    with pytest.raises(TypeError, match="Data are rows in a list, an array or a data frame; got"):
+    with pytest.raises(TypeError, match="fit takes X as rows in a list, an array or a data frame; got"):
         ng.fit(ng.nn.MLP(2, [1], seed=1), table, [1.0])

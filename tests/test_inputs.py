@@ -7,7 +7,7 @@ import numpy.ma as ma
 import pytest
 
 import nodegrad as ng
-from nodegrad.inputs import as_array, as_list, one_of, positive, whole
+from nodegrad.inputs import as_array, as_list, in_range, one_of, whole
 
 
 @pytest.mark.parametrize("given", [3, np.int64(3), np.uint8(3), np.array(3)])
@@ -33,13 +33,13 @@ def test_none_is_taken_where_it_is_optional():
 @pytest.mark.parametrize("given", [0, -1.0, math.nan, -math.inf])
 def test_what_is_not_positive_is_refused(given):
     with pytest.raises(ValueError, match="^f takes x as a number above 0; got"):
-        positive("f", "x", given)
+        in_range("f", "x", given)
 
 
-def test_positive_numbers_come_out_as_floats():
-    assert type(positive("f", "x", np.float32(2.0))) is float
+def test_numbers_in_range_come_out_as_floats():
+    assert type(in_range("f", "x", np.float32(2.0))) is float
     with pytest.raises(TypeError, match="f: x takes a real number; got 'a'"):
-        positive("f", "x", "a")
+        in_range("f", "x", "a")
 
 
 @pytest.mark.parametrize("given", ["c", 1, True, None, np.array([1]), ["a"]])

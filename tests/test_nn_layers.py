@@ -129,14 +129,15 @@ def test_layers_that_do_not_fit_together_are_noticed():
         lambda: Layer(2, 0),
         lambda: Layer(2, True),
         lambda: MLP(2, []),
-        lambda: MLP(2, 3),
         lambda: MLP(2, [3, -1]),
         lambda: MLP("2", [3]),
     ],
 )
 def test_sizes_are_checked(make):
-    with pytest.raises(ValueError, match=r"as a whole number of at least 1|list of layer sizes"):
+    with pytest.raises(ValueError, match=r"as a whole number of at least 1|sizes as a list"):
         make()
+    with pytest.raises(TypeError, match=r"MLP takes sizes as a list such as .*; got 3 of type int"):
+        MLP(2, 3)
 
 
 def test_seed_decides_the_weights():

@@ -8,10 +8,10 @@ seed, the global generator draws.
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
-from nodegrad.inputs import as_array, described, plain, positive, whole
+from nodegrad.inputs import as_array, described, in_range, listed, one_of, plain, whole
 from nodegrad.trees import build, flatten, is_structure
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
 
 Row = list[float]
 DataSet = tuple[list[Row], list[int]]
+_MANY = 10_000  # rows: for so many NumPy is worth loading
 _PIECE = 2**20  # numbers looked at together
 
 
@@ -61,9 +62,10 @@ def make_circles(
     >>> X[0], X[2]
     ([1.0, 0.0], [0.5, 0.0])
     """
+    inner = in_range("make_circles", "factor", factor, "a finite number")
 
     def point(label: int, share: float, generator: random.Random) -> Row:
-        radius, angle = factor if label else 1.0, 2.0 * math.pi * share
+        radius, angle = inner if label else 1.0, 2.0 * math.pi * share
         return [radius * math.cos(angle), radius * math.sin(angle)]
 
     return _two_classes(point, n_samples, noise, seed, "make_circles", closed=True)
@@ -78,6 +80,7 @@ def make_spirals(
     >>> [[round(x, 6) + 0.0 for x in row] for row in X[1::2]]
     [[-1.0, 0.0], [1.0, 0.0]]
     """
+    turns = in_range("make_spirals", "turns", turns, "a finite number")
 
     def point(label: int, share: float, generator: random.Random) -> Row:
         radius, angle = (0.1 + 0.9 * share), 2.0 * math.pi * turns * share + math.pi * label
@@ -121,12 +124,17 @@ def make_blobs(
         ValueError: if there is no centre.
     """
     generator = _generator(seed, n_samples, spread, "make_blobs")
-    if isinstance(centers, int):
-        centers = [[generator.uniform(-10.0, 10.0), generator.uniform(-10.0, 10.0)] for _ in range(centers)]
-    if not centers:
-        raise ValueError("make_blobs needs at least one centre; got none.")
-    labels = [index * len(centers) // n_samples for index in range(n_samples)]
-    return [[generator.gauss(x, spread) for x in centers[label]] for label in labels], labels
+    if hasattr(centers, "__iter__"):
+        places = _table(centers, "centers", "make_blobs")
+        if not len(places) or not hasattr(places[0], "__len__"):
+            raise ValueError(
+                f"make_blobs takes at least one centre, a row of numbers; got {described(centers)}."
+            )
+    else:
+        numbers = range(whole("make_blobs", "centers", centers))
+        places = [[generator.uniform(-10.0, 10.0), generator.uniform(-10.0, 10.0)] for _ in numbers]
+    labels = [index * len(places) // n_samples for index in range(n_samples)]
+    return [[generator.gauss(x, spread) for x in places[label]] for label in labels], labels
 
 
 def make_line(
@@ -142,6 +150,8 @@ def make_line(
     ([[0.0], [5.0], [10.0]], [1.0, 11.0, 21.0])
     """
     generator = _generator(seed, n_samples, noise, "make_line")
+    slope = in_range("make_line", "slope", slope, "a finite number")
+    intercept = in_range("make_line", "intercept", intercept, "a finite number")
     xs = [10.0 * index / max(1, n_samples - 1) for index in range(n_samples)]
     return [[x] for x in xs], [slope * x + intercept + _jitter(generator, noise) for x in xs]
 
@@ -160,44 +170,55 @@ def train_test_split(
         test_size: the share of the rows that is held out, above 0 and below 1.
         seed: what the split is drawn with.
         stratify: keep the shares of the classes in y (True), or of other labels, one for each row.
+            As in scikit-learn, classes of few rows may be missing in the test part.
 
     Raises:
-        ValueError: if the lengths differ, a part would be empty, or a class has a single row.
+        ValueError: if the lengths differ, a part would be empty, or there are too few rows of a class.
     """
-    X, y = [table if hasattr(table, "__len__") else rows(table) for table in (X, y)]
+    test_size = in_range("train_test_split", "test_size", test_size, "a number above 0 and below 1")
+    X, y = _sequence(X, "train_test_split", "X"), _sequence(y, "train_test_split", "y")
     _check_lengths(X, y, "train_test_split")
-    if not 0.0 < test_size < 1.0:
-        raise ValueError(f"train_test_split: test_size is a share between 0 and 1; got {test_size!r}.")
-    order = list(range(len(X)))
-    generator_for(seed).shuffle(order)
+    order = _order(len(X), seed, "train_test_split")
+    size = math.ceil(test_size * len(X))
     if stratify is None or stratify is False:
-        labels = [0] * len(X)
+        held, kept = order[:size], order[size:]
     else:
-        labels = rows(y if stratify is True else stratify)
-    _check_lengths(order, labels, "train_test_split")
-    left = {}  # how many rows of each class are still to be held out
-    for label, count in Counter(labels).items():
-        if count == 1 < len(X):
-            raise ValueError(f"train_test_split: class {label!r} has one row, for one of the two parts only.")
-        left[label] = max(1, min(count - 1, round(test_size * count)))
-    kept: Any = []
-    held: Any = []
-    if len(left) == 1:
-        held, kept = order[: left[labels[0]]], order[left[labels[0]] :]
-    else:
-        for place in order:
-            label = labels[place]
-            (held if left[label] else kept).append(place)
-            left[label] -= left[label] > 0
-    if not kept or not held:
-        raise ValueError(
-            f"train_test_split: {len(order)} rows leave a part empty with test_size={test_size!r}."
-        )
+        labels = rows(y if stratify is True else stratify, "train_test_split", "stratify")
+        _check_lengths(X, labels, "train_test_split")
+        held, kept = _stratified(order, labels, size)
+    if not len(kept):
+        raise ValueError(f"train_test_split: {len(X)} rows leave a part empty with test_size={test_size!r}.")
     if any(as_array(table) is not None for table in (X, y)):
         import numpy as np
 
-        kept, held = np.array(kept), np.array(held)  # once for both tables
+        kept, held = np.asarray(kept), np.asarray(held)  # once for both tables
     return _chosen(X, kept), _chosen(X, held), _chosen(y, kept), _chosen(y, held)
+
+
+def _stratified(order: Sequence[int], labels: list[Any], size: int) -> tuple[list[int], list[int]]:
+    """Part the rows in an order so that `size` are held out: of each class its share, rounded."""
+    labels = [label if isinstance(label, Hashable) else repr(label) for label in labels]
+    counts = Counter(labels)
+    rarest, count = counts.most_common()[-1]
+    if count < 2:
+        raise ValueError(f"train_test_split: class {rarest!r} has one row, for one of the two parts only.")
+    if min(size, len(order) - size) < len(counts):
+        raise ValueError(
+            f"train_test_split: {len(counts)} classes need as many rows in each part; got {size} of "
+            f"{len(order)} to hold out. Change test_size."
+        )
+    exact = {label: size * count / len(order) for label, count in counts.items()}
+    left = {label: int(share) for label, share in exact.items()}  # how many are still to be held out
+    nearest = sorted(exact, key=lambda label: left[label] - exact[label])
+    for label in nearest[: size - sum(left.values())]:
+        left[label] += 1
+    held: list[int] = []
+    kept: list[int] = []
+    for place in order:
+        label = labels[place]
+        (held if left[label] else kept).append(place)
+        left[label] -= left[label] > 0
+    return held, kept
 
 
 class StandardScaler:
@@ -224,19 +245,11 @@ class StandardScaler:
         table, self._names = _rows_of_numbers(X), _names(X)
         if not len(table):
             raise ValueError("standardize needs at least one row; got none.")
-        if hasattr(table, "dtype"):
-            self.means = table.mean(axis=0, dtype=float).tolist()
-            deviations = table.std(axis=0, dtype=float).tolist()
-            constant = (table.max(axis=0) == table.min(axis=0)).tolist()  # rounding gives some a deviation
-        else:
-            columns = list(zip(*table, strict=True))
-            self.means = [math.fsum(column) / len(column) for column in columns]
-            deviations = [
-                math.sqrt(math.fsum((x - mean) ** 2 for x in column) / len(column))
-                for column, mean in zip(columns, self.means, strict=True)
-            ]
-            constant = [max(column) == min(column) for column in columns]
-        self.deviations = [1.0 if same else s for same, s in zip(constant, deviations, strict=True)]
+        moments = _moments_of_array if hasattr(table, "dtype") else _moments_of_lists
+        self.means, self.deviations = moments(table)
+        for place, number in enumerate(self.means):
+            if not math.isfinite(number):
+                raise ValueError(f"standardize: the numbers in column {place} are too large to add up.")
 
     def transform(self, X: Any) -> Any:
         """Scale the rows of X; an array or a frame stays one."""
@@ -255,7 +268,40 @@ class StandardScaler:
             raise ValueError(f"standardize: columns {self._names} and, in other rows, {names}.")
         if hasattr(table, "dtype"):
             return _like(X, rule(table, self.means, self.deviations))
-        return _like(X, [list(map(rule, row, self.means, self.deviations)) for row in table])
+        return [list(map(rule, row, self.means, self.deviations)) for row in table]
+
+
+def _moments_of_lists(table: list[Row]) -> tuple[Row, Row]:
+    """Return means and standard deviations of columns; 1 as the deviation of a constant one."""
+    columns = list(zip(*table, strict=True))
+    means = [_sum(column) / len(column) for column in columns]
+    deviations = [
+        1.0 if max(column) == min(column) else math.hypot(*[x - mean for x in column]) / len(column) ** 0.5
+        for column, mean in zip(columns, means, strict=True)
+    ]
+    return means, deviations
+
+
+def _sum(numbers: Sequence[float]) -> float:
+    try:
+        return math.fsum(numbers)
+    except OverflowError:
+        return math.inf
+
+
+def _moments_of_array(table: Any) -> tuple[Row, Row]:
+    """Return what `_moments_of_lists` does."""
+    import numpy as np
+
+    most, least = table.max(axis=0), table.min(axis=0)
+    with np.errstate(all="ignore"):
+        means, deviations = table.mean(axis=0, dtype=float), table.std(axis=0, dtype=float)
+        if not np.logical_and(deviations > 0.0, deviations < math.inf).all():  # squares may leave the range
+            unit = np.maximum(abs(most.astype(float)), abs(least.astype(float)))
+            deviations = (table / unit).std(axis=0) * unit
+    return means.tolist(), np.where(
+        most == least, 1.0, deviations
+    ).tolist()  # rounding gives some a deviation
 
 
 def standardize(X: Any, *others: Any) -> Any:
@@ -294,12 +340,11 @@ def minibatches(
     Raises:
         ValueError: if the lengths differ or the batch size is not positive.
     """
-    xs, ys = rows(X), rows(y)
+    xs, ys = rows(X, "minibatches"), rows(y, "minibatches", "y")
     _check_lengths(xs, ys, "minibatches")
     whole("minibatches", "batch_size", batch_size)
-    order = list(range(len(xs)))
-    if shuffle:
-        generator_for(seed).shuffle(order)
+    shuffle = one_of("minibatches", "shuffle", shuffle, (False, True))
+    order = _order(len(xs), seed, "minibatches") if shuffle else range(len(xs))
     batches = (order[start : start + batch_size] for start in range(0, len(order), batch_size))
     return (([xs[i] for i in batch], [ys[i] for i in batch]) for batch in batches)
 
@@ -337,27 +382,30 @@ def _seeded(*seed: int) -> Any:
     return default_rng(seed)
 
 
-def generator_for(seed: Any) -> Any:
+def generator_for(seed: Any, user: str) -> Any:
     """Return a new generator for a seed; None gives the global one, and a generator is returned as it is.
 
-    >>> generator_for(1).random() == random.Random(1).random()
+    >>> generator_for(1, "make_moons").random() == random.Random(1).random()
     True
     """
     if seed is None:
         return random
-    return seed if hasattr(seed, "random") else random.Random(seed)
+    if isinstance(seed, random.Random):
+        return seed
+    if hasattr(seed, "random") and not isinstance(seed, type):
+        return random.Random(float(seed.random()))  # NumPy's generators have other methods
+    return random.Random(whole(user, "seed", seed, least=0, optional=True))
 
 
-def rows(table: Any) -> list[Any]:
+def rows(table: Any, user: str = "data", name: str = "X") -> list[Any]:
     """List the entries of a sequence, an array or a data frame, as plain Python objects.
 
     >>> rows((1, 2))
     [1, 2]
     """
-    found = as_array(table)
-    if found is None and not isinstance(table, Iterable):
-        raise TypeError(f"Data are rows in a list, an array or a data frame; got {described(table)}.")
-    return list(table if found is None else found.tolist())
+    found = as_array(table, user)
+    table = table if found is None else found.tolist()
+    return listed(user, name, table, "rows in a list, an array or a data frame")
 
 
 class Samples(Sequence[tuple[Any, ...]]):
@@ -438,14 +486,31 @@ def _jitter(generator: random.Random, noise: float) -> float:
 
 def _generator(seed: int | None, n_samples: int, noise: float, user: str) -> random.Random:
     whole(user, "n_samples", n_samples)
-    positive(user, "noise", noise, or_zero=True)
-    generator: random.Random = generator_for(seed)
+    in_range(user, "noise", noise, "a finite number of at least 0")
+    generator: random.Random = generator_for(seed, user)
     return generator
 
 
 def _check_lengths(xs: list[Any], ys: list[Any], user: str) -> None:
     if len(xs) != len(ys):
         raise ValueError(f"{user} takes one target per row; got {len(xs)} rows and {len(ys)} targets.")
+
+
+def _sequence(table: Any, user: str, name: str) -> Any:
+    """Return an array, a frame or a list as it is, anything else as a list of rows."""
+    array = as_array(table, user)
+    kept = isinstance(table, list | tuple) if array is None else array.ndim
+    return table if kept else rows(table, user, name)
+
+
+def _order(count: int, seed: Any, user: str) -> Any:
+    """Return the numbers below `count` in random order; of many rows in NumPy's, which is faster."""
+    generator = generator_for(seed, user)
+    if count >= _MANY:
+        return shuffled(count, generator.getrandbits(32))
+    order = list(range(count))
+    generator.shuffle(order)
+    return order
 
 
 def _chosen(table: Any, places: Any) -> Any:
@@ -456,18 +521,14 @@ def _chosen(table: Any, places: Any) -> Any:
 
 
 def _like(table: Any, numbers: Any) -> Any:
-    """Return rows of numbers as an array or a frame if `table` is one; floats keep their precision."""
+    """Return an array of rows as a list or a frame if `table` is one; floats keep their precision."""
     array = as_array(table)
     if array is None:
-        return numbers
-    import numpy as np
-
-    found = np.asarray(numbers, array.dtype if array.dtype.kind == "f" else float)
-    if array is table:
-        return found
+        return numbers.tolist()
+    found = numbers.astype(array.dtype) if array.dtype.kind == "f" else numbers
     if hasattr(table, "iloc"):
         return type(table)(found, index=table.index, columns=table.columns)
-    return type(table)(found, schema=table.columns, orient="row")
+    return type(table)(found, schema=table.columns, orient="row") if hasattr(table, "columns") else found
 
 
 def _names(table: Any) -> list[Any]:
@@ -477,8 +538,9 @@ def _names(table: Any) -> list[Any]:
 
 def _rows_of_numbers(X: Any) -> Any:
     table = _table(X, "X", "standardize")
-    if len(table) and (not hasattr(table[0], "__len__") or getattr(table, "ndim", 2) != 2):
-        raise TypeError(f"standardize takes rows of numbers; got {described(table)}.")
+    first = next(iter(table), [0.0])
+    if not hasattr(first, "__len__") or any(hasattr(entry, "__len__") for entry in first):
+        raise TypeError(f"standardize takes rows of numbers; got {described(X)}.")
     return table
 
 
@@ -502,10 +564,14 @@ def _weights(weights: Any, count: int, user: str) -> Any:
 
 def _table(table: Any, name: str, user: str) -> Any:
     array = as_array(table, f"{user}: {name}")
-    if _is_numeric(array) and array.ndim:
+    found: list[Any] = []
+    if not _is_numeric(array) or not array.ndim:
+        found = rows(table, user, name)
+        array = _array_of(found)
+    if array is not None:
         _check_finite(array, name, user)
         return array
-    checked = [_finite(entry, f"{user}: {name}[{index}]") for index, entry in enumerate(rows(table))]
+    checked = [_finite(entry, f"{user}: {name}[{index}]") for index, entry in enumerate(found)]
     for index, entry in enumerate(checked):
         if _extent(entry) != _extent(checked[0]):
             raise ValueError(
@@ -513,6 +579,19 @@ def _table(table: Any, name: str, user: str) -> Any:
                 f"and {name}[{index}] is {_extent(entry)}."
             )
     return checked
+
+
+def _array_of(entries: list[Any]) -> Any:
+    """Return many rows of plain numbers as NumPy's array, which is checked at once; None for others."""
+    if len(entries) < _MANY or any(map(is_structure, {type(entry): entry for entry in entries}.values())):
+        return None
+    try:
+        import numpy as np
+
+        array = np.asarray(entries)
+    except (ImportError, ValueError):  # rows of several lengths
+        return None
+    return array if _is_numeric(array) else None
 
 
 def _check_finite(array: Any, name: str, user: str) -> None:
@@ -541,6 +620,8 @@ def _finite(entry: Any, place: str) -> Any:
         return build(spec, [_finite(leaf, f"{place}, number {index}") for index, leaf in enumerate(leaves)])
     if hasattr(entry, "__iter__") and not isinstance(entry, str):
         return [_finite(inner, f"{place}[{index}]") for index, inner in enumerate(entry)]
+    if isinstance(entry, str):
+        raise TypeError(f"{place} is the text {entry!r:.60}. Data are numbers; number classes from 0 on.")
     number = plain(entry, place)
     if not math.isfinite(number):
         raise ValueError(f"{place} is {number}. Remove or fill in what is missing first.")

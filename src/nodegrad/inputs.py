@@ -4,8 +4,9 @@ Arrays and data frames become arrays or lists of plain numbers here, and nowhere
 """
 
 import math
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Real
 from operator import index
 from typing import Any
@@ -75,21 +76,76 @@ def whole(user: str, argument: str, given: Any, least: int = 1, optional: bool =
     return number
 
 
-def positive(user: str, argument: str, given: Any, or_zero: bool = False) -> float:
-    """Return a real number above 0, or 0 too with `or_zero`, as a float; inf only without it.
+_RANGES: dict[str, Callable[[float], bool]] = {
+    "a number": lambda x: x == x,
+    "a finite number": math.isfinite,
+    "a number above 0": lambda x: x > 0.0,
+    "a finite number of at least 0": lambda x: 0.0 <= x < math.inf,
+    "a number of at least 0 and below 1": lambda x: 0.0 <= x < 1.0,
+    "a number above 0 and below 1": lambda x: 0.0 < x < 1.0,
+}
 
-    >>> positive("huber", "delta", 2), positive("fit", "tolerance", 0, or_zero=True)
-    (2.0, 0.0)
+
+def in_range(user: str, argument: str, given: Any, wanted: str = "a number above 0") -> float:
+    """Return a real number as a float, if it is what is wanted: a key of `_RANGES`.
+
+    >>> in_range("huber", "delta", 2)
+    2.0
 
     Raises:
         ValueError: if it is not, or nan.
         TypeError: if it is not a real number.
     """
     number = plain(given, f"{user}: {argument}")
-    if not (0.0 <= number < math.inf if or_zero else number > 0.0):
-        wanted = "a finite number of at least 0" if or_zero else "a number above 0"
+    if not _RANGES[wanted](number):
         raise ValueError(f"{user} takes {argument} as {wanted}; got {given!r:.60}.")
     return number
+
+
+def function(user: str, argument: str, given: Any, wanted: str = "a function") -> Any:
+    """Return what can be called.
+
+    Raises:
+        TypeError: if it cannot, or is a class: calling it would only make an instance.
+    """
+    if isinstance(given, type):
+        name = given.__name__
+        raise TypeError(f"{user} takes {argument} as {wanted}; got the class {name}. Write {name}(...).")
+    if not callable(given):
+        raise TypeError(f"{user} takes {argument} as {wanted}; got {described(given)}.")
+    return given
+
+
+def listed(user: str, argument: str, given: Any, wanted: str) -> list[Any]:
+    """Return the entries of an iterable as a list.
+
+    Raises:
+        TypeError: for what is not one, or a text.
+    """
+    if isinstance(given, str | bytes | dict | type) or not hasattr(given, "__iter__") or _is_number(given):
+        raise TypeError(f"{user} takes {argument} as {wanted}; got {described(given)}.")
+    return list(given)
+
+
+def _is_number(given: Any) -> bool:
+    """Return whether this is one number, though it has `__iter__`: a Value, or an array without axes."""
+    return hasattr(given, "apply_op") or getattr(given, "shape", None) == ()
+
+
+def file_path(user: str, argument: str, given: Any) -> str:
+    """Return the path of a file as a text.
+
+    Raises:
+        TypeError: if it is not a path.
+        ValueError: if it is empty or a folder.
+    """
+    try:
+        path = os.fsdecode(given)
+    except TypeError as error:
+        raise TypeError(f"{user} takes {argument} as the path of a file; got {described(given)}.") from error
+    if not path or os.path.isdir(path):
+        raise ValueError(f"{user} takes {argument} as the path of a file; got the folder {path!r}.")
+    return path
 
 
 def one_of(user: str, argument: str, given: Any, known: Iterable[Any], remedy: str = "") -> Any:
@@ -143,13 +199,15 @@ def as_array(table: Any, user: str = "data") -> Any:
     """
     if hasattr(table, "toarray"):
         raise TypeError(f"{user} takes dense arrays; got a sparse one. Write array.toarray().")
+    if getattr(table, "requires_grad", False):
+        raise TypeError(f"{user} takes tensors without a gradient. Write tensor.detach().")
+    if isinstance(table, type) or hasattr(table, "apply_op"):
+        return None
     if hasattr(table, "to_numpy"):
         table = table.to_numpy()
-    elif hasattr(table, "__array__") and not hasattr(table, "apply_op"):
-        table = table if hasattr(table, "tolist") else table.__array__()
-    else:
-        return None
-    return without_mask(table, user)
+    elif hasattr(table, "__array__") and not hasattr(table, "__array_interface__"):
+        table = table.__array__()  # of JAX or PyTorch
+    return without_mask(table, user) if hasattr(table, "__array_interface__") else None
 
 
 def without_mask(array: Any, user: str = "nodegrad") -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from nodegrad import ops
-from nodegrad.inputs import described, plain, positive, whole
+from nodegrad.inputs import described, function, in_range, listed, one_of, plain, whole
 from nodegrad.value import NO_GRADIENT, Value
 
 __all__ = [
@@ -196,8 +196,8 @@ class Optimizer:
         if lr is not None and learning_rate != default:
             raise TypeError(f"{user} got both lr and learning_rate, which are the same.")
         rate = learning_rate if lr is None else lr
-        self.groups = [Group(user, entry, rate, settings) for entry in _groups(parameters)]
-        self.parameters = _leaves([leaf for group in self.groups for leaf in group.parameters], user)
+        self.groups = [Group(user, entry, rate, settings) for entry in _groups(parameters, user)]
+        self.parameters = list(dict.fromkeys(leaf for group in self.groups for leaf in group.parameters))
         self._places = [place for place, group in enumerate(self.groups) for _ in group.parameters]
         if len(self.parameters) < len(self._places):
             raise ValueError(f"{user}: a parameter stands in two groups; each belongs to one.")
@@ -311,21 +311,15 @@ class Optimizer:
         user = f"{type(self).__name__}.load_state_dict"
         if not isinstance(state, Mapping):
             raise TypeError(f"{user} takes what state_dict() returned; got {described(state)}.")
-        name, states, steps = (state.get(key) for key in ("optimizer", "states", "steps"))
-        if name != type(self).__name__:
-            raise ValueError(f"{user}: the state is that of {name!r}.")
-        if not isinstance(states, list | tuple) or len(states) != len(self.parameters):
-            raise ValueError(
-                f"{user} takes states of {len(self.parameters)} parameters; got "
-                f"{len(states) if isinstance(states, list | tuple) else repr(states)}."
-            )
-        if not isinstance(steps, int):
-            raise TypeError(f"{user}: steps is a whole number; got {steps!r}.")
-        rates = state.get("learning_rates", [None] * len(self.groups))
-        if len(rates) != len(self.groups):
-            raise ValueError(f"{user} takes rates of {len(self.groups)} groups; got {len(rates)}.")
+        one_of(user, "optimizer", state.get("optimizer"), [type(self).__name__])
+        states = [_state(entry, user) for entry in listed(user, "states", state.get("states"), "a list")]
+        steps = whole(user, "steps", state.get("steps"), least=0)
+        rates = listed(user, "rates", state.get("learning_rates", [None] * len(self.groups)), "a list")
+        for what, found, own in (("states", states, self.parameters), ("rates", rates, self.groups)):
+            if len(found) != len(own):
+                raise ValueError(f"{user} takes {len(own)} {what}, as this optimizer has; got {len(found)}.")
         checked = [rate if rate is None else _checked_rate(user, rate) for rate in rates]
-        self.states, self.steps = [_state(entry, user) for entry in states], steps
+        self.states, self.steps = states, steps
         for group, rate in zip(self.groups, checked, strict=True):
             if rate is not None and not callable(group.learning_rate):
                 group.learning_rate = rate
@@ -357,19 +351,16 @@ class Group:
                 f"got {', '.join(entry)}."
             )
         self.parameters = _leaves(found, user)
-        self.learning_rate = _checked_rate(user, rate)
-        self.settings = settings | own
-        for name, setting in self.settings.items():
-            if isinstance(setting, list):
-                self.settings[name] = setting = tuple(setting)
-            _check_setting(user, name, setting)
+        self.learning_rate: Rate = _checked_rate(user, rate)
+        self.settings = {
+            name: _checked_setting(user, name, setting) for name, setting in (settings | own).items()
+        }
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
         if not callable(self.learning_rate):
             return self.learning_rate
-        rate = self.learning_rate(step)
-        return positive(f"{self.user}, step {step}", "learning_rate", rate, or_zero=True)
+        return in_range(f"{self.user}, step {step}", "learning_rate", self.learning_rate(step), _AMOUNT)
 
 
 def decay_weights_only(model: Any, weight_decay: float = 0.01) -> list[dict[str, Any]]:
@@ -382,6 +373,8 @@ def decay_weights_only(model: Any, weight_decay: float = 0.01) -> list[dict[str,
     """
     weights: list[Value] = []
     others: list[Value] = []
+    if not hasattr(model, "named_parameters") or isinstance(model, type):
+        raise TypeError(f"decay_weights_only takes a model; got {described(model)}.")
     trained = set(model.parameters())
     for name, parameter in model.named_parameters():
         last = [part for part in name.split(".") if not part.isdigit()][-1]
@@ -418,10 +411,10 @@ class SGD(Optimizer):
         *,
         lr: Rate | None = None,
     ) -> None:
+        settings = {"momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov}
+        super().__init__(parameters, learning_rate, lr=lr, **settings)
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov needs a momentum above 0.")
-        settings = {"momentum": momentum, "weight_decay": weight_decay, "nesterov": bool(nesterov)}
-        super().__init__(parameters, learning_rate, lr=lr, **settings)
 
 
 class Adam(Optimizer):
@@ -506,6 +499,7 @@ def constant(rate: float) -> Schedule:
     >>> constant(0.1)(5)
     0.1
     """
+    (rate,) = _numbers("constant", rate=rate)
     return lambda step: rate
 
 
@@ -515,6 +509,7 @@ def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
     >>> [round(step_decay(1.0, every=2)(step), 3) for step in range(5)]
     [1.0, 1.0, 0.1, 0.1, 0.01]
     """
+    rate, factor = _numbers("step_decay", rate=rate, factor=factor)
     whole("step_decay", "every", every)
     return lambda step: rate * factor ** (step // every)
 
@@ -525,6 +520,7 @@ def exponential(rate: float, factor: float) -> Schedule:
     >>> [exponential(1.0, 0.5)(step) for step in range(3)]
     [1.0, 0.5, 0.25]
     """
+    rate, factor = _numbers("exponential", rate=rate, factor=factor)
     return lambda step: rate * factor**step
 
 
@@ -534,6 +530,7 @@ def linear(rate: float, steps: int, final: float = 0.0) -> Schedule:
     >>> [linear(1.0, 4)(step) for step in (0, 1, 4, 9)]
     [1.0, 0.75, 0.0, 0.0]
     """
+    rate, final = _numbers("linear", rate=rate, final=final)
     whole("linear", "steps", steps)
     return lambda step: rate + (final - rate) * min(step / steps, 1.0)
 
@@ -544,6 +541,7 @@ def cosine(rate: float, steps: int, final: float = 0.0) -> Schedule:
     >>> [round(cosine(1.0, 4)(step), 3) for step in (0, 1, 2, 4, 9)]
     [1.0, 0.854, 0.5, 0.0, 0.0]
     """
+    rate, final = _numbers("cosine", rate=rate, final=final)
     whole("cosine", "steps", steps)
     return lambda step: final + (rate - final) * 0.5 * (1.0 + math.cos(math.pi * min(step / steps, 1.0)))
 
@@ -555,8 +553,13 @@ def warmup(schedule: Rate, steps: int) -> Schedule:
     [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
     whole("warmup", "steps", steps)
-    follow = schedule if callable(schedule) else constant(schedule)
+    rate = _checked_rate("warmup", schedule)
+    follow: Schedule = rate if callable(rate) else constant(rate)
     return lambda step: follow(0) * (step + 1) / steps if step < steps else follow(step - steps)
+
+
+def _numbers(user: str, **given: Any) -> list[float]:
+    return [in_range(user, name, number, _AMOUNT) for name, number in given.items()]
 
 
 class by_epoch:
@@ -567,7 +570,8 @@ class by_epoch:
     """
 
     def __init__(self, schedule: Schedule) -> None:
-        self.schedule, self.steps_in_epoch = schedule, 0
+        self.schedule: Schedule = function("by_epoch", "schedule", schedule)
+        self.steps_in_epoch = 0
 
     def __call__(self, step: int) -> float:
         """Return the rate of a step; `fit` has set how many steps an epoch has."""
@@ -597,8 +601,8 @@ def clip_grad_norm(parameters: Iterable[Value], limit: float) -> float:
     Raises:
         ValueError: if the limit is not positive.
     """
-    positive("clip_grad_norm", "limit", limit)
-    parameters = [parameter for parameter in parameters if _has_gradient(parameter)]
+    in_range("clip_grad_norm", "limit", limit)
+    parameters = _with_gradients(parameters, "clip_grad_norm")
     norm = math.hypot(*[parameter.grad for parameter in parameters])
     if limit < norm < math.inf:
         for parameter in parameters:
@@ -618,67 +622,69 @@ def clip_grad_value(parameters: Iterable[Value], limit: float) -> None:
     Raises:
         ValueError: if the limit is not positive.
     """
-    positive("clip_grad_value", "limit", limit)
-    for parameter in parameters:
-        if _has_gradient(parameter) and math.fabs(parameter.grad) > limit:
+    in_range("clip_grad_value", "limit", limit)
+    for parameter in _with_gradients(parameters, "clip_grad_value"):
+        if math.fabs(parameter.grad) > limit:
             parameter.grad = math.copysign(limit, parameter.grad)
+
+
+def _with_gradients(parameters: Any, user: str) -> list[Value]:
+    found = listed(user, "parameters", parameters, "a list of Values")
+    for parameter in found:
+        if not isinstance(parameter, Value):
+            raise TypeError(f"{user} takes parameters as a list of Values; got {described(parameter)} in it.")
+    return [parameter for parameter in found if _has_gradient(parameter)]
 
 
 def _has_gradient(parameter: Value) -> bool:
     return parameter._grad is not NO_GRADIENT
 
 
-# The range of a setting: its least number, its end, and both in words.
-_SHARE, _AMOUNT = (0.0, 1.0, "at least 0 and below 1"), (0.0, math.inf, "at least 0")
-_RANGES = {
-    "momentum": _SHARE,
-    "decay": _SHARE,
-    "betas": _SHARE,
-    "weight_decay": _AMOUNT,
-    "epsilon": (5e-324, math.inf, "above 0"),
-}
+_SHARE, _AMOUNT = "a number of at least 0 and below 1", "a finite number of at least 0"
+_RANGES = {"momentum": _SHARE, "decay": _SHARE, "weight_decay": _AMOUNT, "epsilon": "a number above 0"}
 
 
-def _check_setting(user: str, name: str, setting: Any) -> None:
+def _checked_setting(user: str, name: str, setting: Any) -> Any:
     if name in _RANGES:
-        least, end, words = _RANGES[name]
-        pair = isinstance(setting, tuple) and len(setting) == 2
-        numbers = (setting,) if name != "betas" else setting if pair else (None,)
-        if not all(isinstance(x, int | float) and least <= x < end for x in numbers):
-            raise ValueError(f"{user}: {name} is {words}; got {setting!r}.")
+        return in_range(user, name, setting, _RANGES[name])
+    if name == "betas":
+        pair = listed(user, name, setting, "a pair of numbers")
+        if len(pair) != 2:
+            raise ValueError(f"{user} takes betas as a pair of numbers; got {described(pair)}.")
+        return tuple([in_range(user, name, beta, _SHARE) for beta in pair])
+    return one_of(user, name, setting, (False, True)) if name == "nesterov" else setting
 
 
-def _checked_rate(user: str, rate: Rate) -> Rate:
-    return rate if callable(rate) else positive(user, "learning_rate", rate, or_zero=True)
+def _checked_rate(user: str, rate: Any) -> Any:
+    if callable(rate):
+        return function(user, "learning_rate", rate, "a number or a function of the step")
+    return in_range(user, "learning_rate", rate, _AMOUNT)
 
 
 def _state(entry: Any, user: str) -> State:
     """Return the state of one parameter, or refuse what is not a list of numbers."""
-    if not isinstance(entry, list | tuple):
-        raise TypeError(f"{user}: the state of a parameter is a list of numbers; got {described(entry)}.")
-    for number in entry:
+    numbers = listed(user, "the state of a parameter", entry, "a list of numbers")
+    for number in numbers:
         plain(number, user)
-    return tuple(entry)
+    return tuple(numbers)
 
 
-def _groups(parameters: Any) -> list[Mapping[str, Any]]:
+def _groups(parameters: Any, user: str) -> list[Mapping[str, Any]]:
     """List groups of parameters; a plain list of parameters is one."""
-    if hasattr(parameters, "__iter__") and not isinstance(parameters, Value):
-        parameters = list(parameters)
-        if parameters and all(isinstance(entry, Mapping) for entry in parameters):
-            return list(parameters)
-    return [{"parameters": parameters}]
+    if hasattr(parameters, "parameters"):
+        raise TypeError(f"{user} takes model.parameters(); got {type(parameters).__name__}.")
+    found = listed(user, "parameters", parameters, "a list of Values or of groups")
+    if found and all(isinstance(entry, Mapping) for entry in found):
+        return found
+    return [{"parameters": found}]
 
 
 def _leaves(parameters: Any, user: str) -> list[Value]:
     """List the parameters, each once, or refuse what are not leaf Values."""
-    if isinstance(parameters, Value) or not hasattr(parameters, "__iter__"):
-        remedy = "model.parameters()" if hasattr(parameters, "parameters") else "a list of Values"
-        raise TypeError(f"{user} takes {remedy}; got {type(parameters).__name__}.")
-    leaves = list(dict.fromkeys(parameters))
+    leaves = listed(user, "parameters", parameters, "a list of Values")
     if not leaves:
         raise ValueError(f"{user} got no parameters: there is nothing to update.")
     for leaf in leaves:
         if not isinstance(leaf, Value) or leaf.op is not None:
             raise TypeError(f"{user} updates Values made from numbers; got {leaf!r:.60}.")
-    return leaves
+    return list(dict.fromkeys(leaves))

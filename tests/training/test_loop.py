@@ -359,9 +359,9 @@ def test_validation_decides_about_stopping():
         ([[1.0], [2.0]], [1.0, [2.0]], r"y\[0\] is a number and y\[1\] is a list of 1"),
         ([[1.0, 2.0]], [1.0], r"takes 1 inputs; got 2"),
         ([[1.0]], [[1.0, 2.0]], "one shape; got a single number and a list of 2"),
-        ([["a"]], [1.0], r"fit: X\[0\] takes a real number|X\[0\]\[0\] takes a real number; got 'a'"),
+        ([["a"]], [1.0], r"fit: X\[0\]\[0\] is the text 'a'\. Data are numbers"),
         ([[None]], [1.0], r"X\[0\]\[0\] takes a real number; got None"),
-        (["ab"], [1.0], r"X\[0\] takes a real number; got 'ab'"),
+        (["ab"], [1.0], r"X\[0\] is the text 'ab'"),
     ],
 )
 def test_invalid_data_are_refused_before_anything_changes(X, y, message):
@@ -390,12 +390,15 @@ def test_invalid_data_are_refused_before_anything_changes(X, y, message):
         ),
         ({"optimizer": "sdg"}, "fit takes optimizer from sgd, adam.*; got 'sdg'"),
         ({"optimizer": Adam([Value(1.0)])}, "depends on none of the optimizer's parameters. Make the"),
-        ({"callback": 3}, "callback is a function of epochs and History; got 3 of type int"),
+        ({"callback": 3}, "callback as a function of epochs and History; got 3 of type int"),
         ({"optimizer": Adam}, r"fit takes optimizer from .*Adam.* Or give an Optimizer: .*parameters\(\)"),
         ({"seed": "one"}, "seed as a whole number of at least 0, or None; got 'one'"),
         ({"seed": -1}, "seed as a whole number of at least 0, or None; got -1"),
-        ({"validation": [[1.0], [2.0], [3.0]]}, "validation is a pair, rows and targets; got a list of 3"),
-        ({"validation": "no"}, "validation is a pair, rows and targets; got 'no'"),
+        (
+            {"validation": [[1.0], [2.0], [3.0]]},
+            "validation as a pair, rows and targets, or a triple with weights; got a list of 3",
+        ),
+        ({"validation": "no"}, "validation as a pair, rows and targets, or a triple with weights; got 'no'"),
         ({"optimizer": Adam([Value(1.0)]), "learning_rate": 0.1}, "has its own learning_rate"),
         ({"compile": "yes"}, "fit takes compile from None, False, True; got 'yes'"),
         ({"progress": 0}, "fit takes progress from None, False, True; got 0"),
@@ -435,7 +438,7 @@ def test_no_callbacks_and_no_metrics_may_be_none():
 
 
 def test_the_class_of_a_model_is_refused():
-    with pytest.raises(TypeError, match=r"fit takes a model, not its class: MLP\(\.\.\.\)"):
+    with pytest.raises(TypeError, match=r"got the class MLP\. Write MLP\(\.\.\.\)"):
         fit(MLP, LINE_X, LINE_Y)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from nodegrad import functions, ops
 from nodegrad.data import generator_for
-from nodegrad.inputs import as_list, one_of, plain, whole
+from nodegrad.inputs import as_list, function, in_range, listed, one_of, plain, whole
 from nodegrad.nn.module import Module
 from nodegrad.value import Value, literal
 
@@ -93,10 +93,10 @@ class Neuron(Module):
         seed: Seed = None,
         n_outputs: int = 1,
     ) -> None:
-        size = whole("Neuron", "n_inputs", n_inputs)
+        size, outputs = whole("Neuron", "n_inputs", n_inputs), whole("Neuron", "n_outputs", n_outputs)
         self.activation = _function(activation)
-        limit = math.sqrt(6.0 / (size if self.name in _RELU_LIKE else size + n_outputs))
-        generator = generator_for(seed)
+        limit = math.sqrt(6.0 / (size if self.name in _RELU_LIKE else size + outputs))
+        bias, generator = one_of("Neuron", "bias", bias, (False, True)), generator_for(seed, "Neuron")
         self.w = [Value((2.0 * generator.random() - 1.0) * limit) for _ in range(size)]
         self.b = Value(0.0) if bias else None
         self._label("")
@@ -166,7 +166,7 @@ class Layer(Module):
         bias: bool = True,
         seed: Seed = None,
     ) -> None:
-        generator, size = generator_for(seed), whole("Layer", "n_outputs", n_outputs)
+        generator, size = generator_for(seed, "Layer"), whole("Layer", "n_outputs", n_outputs)
         self.neurons = [
             Neuron(n_inputs, activation, bias=bias, seed=generator, n_outputs=size) for _ in range(size)
         ]
@@ -234,9 +234,13 @@ class MLP(Module):
         bias: bool = True,
         seed: Seed = None,
     ) -> None:
-        if not isinstance(sizes, Sequence) or isinstance(sizes, str) or not sizes:
-            raise ValueError(f"MLP: sizes is a list of layer sizes such as [16, 16, 1]; got {sizes!r}.")
-        generator = generator_for(seed)
+        sizes, generator = (
+            listed("MLP", "sizes", sizes, "a list such as [16, 16, 1]"),
+            generator_for(seed, "MLP"),
+        )
+        if not sizes:
+            raise ValueError("MLP takes sizes as a list such as [16, 16, 1]; got an empty one.")
+        _function(activation)  # also where there is no hidden layer
         kinds = [activation] * (len(sizes) - 1) + [output_activation]
         self.layers = [
             Layer(before, size, kind, bias=bias, seed=generator)
@@ -279,7 +283,7 @@ class Sequential(Module):
     """
 
     def __init__(self, *modules: Callable[[Any], Any]) -> None:
-        self.modules = list(modules)
+        self.modules = [function("Sequential", "each module", module) for module in modules]
 
     def forward(self, x: Any) -> Any:
         """Apply all modules, the first one first."""
@@ -307,9 +311,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0.0 <= p < 1.0:
-            raise ValueError(f"Dropout: p is a probability from 0 to below 1; got {p!r}.")
-        self.p = p
+        self.p = in_range("Dropout", "p", p, "a number of at least 0 and below 1")
 
     def forward(self, x: Any) -> Any:
         """Drop some of a sequence of numbers, or a single one."""
@@ -342,7 +344,7 @@ class LayerNorm(Module):
 
     def __init__(self, size: int, epsilon: float = _EPSILON) -> None:
         count = whole("LayerNorm", "size", size)
-        self.epsilon = epsilon
+        self.epsilon = in_range("LayerNorm", "epsilon", epsilon, "a finite number of at least 0")
         self.gain = [Value(1.0, f"gain[{index}]") for index in range(count)]
         self.bias = [Value(0.0, f"bias[{index}]") for index in range(count)]
 
@@ -378,7 +380,7 @@ class Embedding(Module):
     """
 
     def __init__(self, count: int, size: int, *, seed: Seed = None) -> None:
-        generator, places = generator_for(seed), range(whole("Embedding", "size", size))
+        generator, places = generator_for(seed, "Embedding"), range(whole("Embedding", "size", size))
         self.w = [
             [Value(generator.gauss(0.0, 1.0), f"w[{row}][{place}]") for place in places]
             for row in range(whole("Embedding", "count", count))
@@ -386,7 +388,11 @@ class Embedding(Module):
 
     def forward(self, symbol: Any) -> list[Any]:
         """Return the row of a symbol; for a sequence of symbols, a list of rows."""
-        if hasattr(symbol, "__iter__"):
+        if (
+            hasattr(symbol, "__iter__")
+            and not isinstance(symbol, str | dict)
+            and getattr(symbol, "shape", True)
+        ):
             return [self.forward(each) for each in symbol]
         if not hasattr(symbol, "apply_op"):
             if symbol not in range(len(self.w)):
@@ -423,7 +429,8 @@ def _function(activation: Activation) -> Callable[[Any], Any]:
     if activation is True:
         return ops.relu
     if callable(activation):
-        return activation
+        found: Callable[[Any], Any] = function("nn", "activation", activation)
+        return found
     known = activations()
     one_of("nn", "activation", activation, sorted(known), "Or give a function of one number.")
     return known[activation]

@@ -10,7 +10,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.functions import log_softmax, mean
-from nodegrad.inputs import as_lists, one_of, positive
+from nodegrad.inputs import as_lists, function, in_range, one_of
 from nodegrad.value import Value
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 Number = Any  # a float or a Value
+Loss = Callable[[Any, Any], Any]
 
 
 def mean_squared_error(predictions: Any, targets: Any) -> Number:
@@ -59,7 +60,7 @@ def huber(predictions: Any, targets: Any, delta: float = 1.0) -> Number:
     Raises:
         ValueError: if the shapes differ, there is nothing to average, or delta is not positive.
     """
-    positive("huber", "delta", delta)
+    delta = in_range("huber", "delta", delta)
 
     def loss(prediction: Number, target: Number) -> Number:
         distance = ops.abs(ops.sub(prediction, target))
@@ -154,21 +155,19 @@ def cross_entropy(predictions: Any, targets: Any) -> Number:
 
 
 # The functions above, in their order.
-LOSSES: dict[str, Callable[[Any, Any], Number]] = {
-    name: loss for name, loss in globals().copy().items() if name in __all__
-}
+LOSSES: dict[str, Loss] = {name: loss for name, loss in globals().copy().items() if name in __all__}
 
 
-def chosen_loss(user: str, loss: str | Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def chosen_loss(user: str, loss: str | Loss) -> Loss:
     """Return a loss that came by its name or as a function.
 
     Raises:
         ValueError: for an unknown name; `user` is the function that the message names.
     """
     if callable(loss):
-        return loss
-    remedy = "Or give a function of a prediction and a target."
-    return LOSSES[one_of(user, "loss", loss, LOSSES, remedy)]
+        given: Loss = function(user, "loss", loss, "a name or a function of a prediction and a target")
+        return given
+    return LOSSES[one_of(user, "loss", loss, LOSSES, "Or give a function of a prediction and a target.")]
 
 
 def _cross_entropy(logits: list[Number], target: Any) -> Number:

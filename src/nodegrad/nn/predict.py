@@ -23,12 +23,11 @@ class Predictor:
     def __call__(self, X: Any) -> Any:
         """Return an output per row: an array where X is an array, otherwise a list."""
         array = as_array(X, "predict")
-        table = X if array is None else array
+        table = array if getattr(array, "ndim", 0) else rows(X, "predict")
         found = self._compiled(table) if len(table) >= _WORTH_COMPILING else None
         if found is None:
-            table = rows(table)
             try:
-                found = [plain_numbers(self._output(row)) for row in table]
+                found = [plain_numbers(self._output(row)) for row in rows(table)]
             except ValueError as error:
                 if hasattr(table[0], "__iter__"):
                     raise

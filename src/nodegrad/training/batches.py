@@ -1,11 +1,12 @@
 """Batches: the rows of each step, drawn from arrays or taken from an iterator."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
 from nodegrad.data import Samples, noise, rows, shuffled
+from nodegrad.inputs import described, function, plain
 from nodegrad.training.problem import Batch, Problem
 from nodegrad.training.ranks import Ranks
 
@@ -70,6 +71,13 @@ class StreamBatches(Batches):
     def __init__(self, source: Any, combine: Any) -> None:
         if combine is not None:
             raise ValueError("fit: with combine each rank gives X and y; batches might differ in number.")
+        if callable(source):
+            function("fit", "X", source)
+        elif not hasattr(source, "__iter__"):
+            raise TypeError(
+                "fit takes y as a target for each row, or X as batches or as a function that returns them; "
+                f"got {described(source)} as X, and no y."
+            )
         self.source: Callable[[], Iterable[Any]] = source if callable(source) else lambda: source
         if iter(self.source()) is self.source():
             raise ValueError(
@@ -102,10 +110,20 @@ class StreamBatches(Batches):
             )
 
     def _samples(self, batch: Any) -> Samples:
-        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
-            raise ValueError("fit: without y, X yields pairs of rows and targets, or triples with weights.")
-        X, y, *weights = batch
-        return Samples(X, y, "fit", ("X of a batch", "y of a batch"), *weights)
+        names = "X of a batch", "y of a batch"
+        return samples_of("fit", "a batch of X (there is no y)", batch, names, (tuple, list))
+
+
+def samples_of(user: str, argument: str, given: Any, names: tuple[str, str], triples: Any = tuple) -> Samples:
+    """Return what is in a pair of rows and targets, or in a triple with weights: a list may be three rows."""
+    pair = isinstance(given, tuple | list) and len(given) == 2
+    if not pair and not (isinstance(given, triples) and len(given) == 3):
+        raise ValueError(
+            f"{user} takes {argument} as a pair, rows and targets, or a triple with weights; "
+            f"got {described(given)}."
+        )
+    X, y, *weights = given
+    return Samples(X, y, user, names, *weights)
 
 
 def balanced(y: Any, ranks: Ranks) -> dict[Any, float]:
@@ -141,8 +159,10 @@ def _counts(labels: list[Any], ranks: Ranks) -> dict[Any, float]:
 
 
 def _labels(y: Any) -> list[Any]:
-    labels = [label[0] if isinstance(label, list) and len(label) == 1 else label for label in rows(y)]
-    if any(isinstance(label, list) for label in labels):
+    labels = [
+        label[0] if isinstance(label, list) and len(label) == 1 else label for label in rows(y, "fit", "y")
+    ]
+    if not all(isinstance(label, Hashable) for label in labels):
         raise ValueError("fit: class_weight takes the number of a class as the target of each row.")
     return labels
 
@@ -155,12 +175,18 @@ def class_weights(given: Any, y: Any, weights: Any) -> Any:
     """
     if given is None:
         return weights
-    labels = _labels(y)
     if not isinstance(given, Mapping):
-        raise ValueError(f'fit: class_weight is "balanced", or a dict of weights; got {given!r}.')
+        raise ValueError(
+            f'fit takes class_weight as "balanced" or a dict of weights; got {described(given)}.'
+        )
+    labels = _labels(y)
     if missing := set(labels) - set(given):
         raise ValueError(f"fit: class_weight has no weight for the classes {sorted(missing)}.")
-    factors = [float(given[label]) for label in labels]
+    known = {label: plain(weight, "fit: class_weight") for label, weight in given.items()}
+    factors = [known[label] for label in labels]
     if weights is None:
         return factors
-    return [float(weight) * factor for weight, factor in zip(rows(weights), factors, strict=True)]
+    own = rows(weights, "fit", "sample_weight")
+    if len(own) != len(labels):
+        raise ValueError(f"fit takes one weight per row; got {len(own)} weights for {len(labels)} rows.")
+    return [plain(weight, "fit: sample_weight") * factor for weight, factor in zip(own, factors, strict=True)]

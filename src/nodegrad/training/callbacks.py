@@ -1,8 +1,8 @@
 """Callbacks for `fit`: a log as CSV, and a learning rate that falls where the loss no longer does."""
 
 import os
-from pathlib import Path
 
+from nodegrad.inputs import file_path, in_range, whole
 from nodegrad.training.history import History, Plateau
 
 __all__ = ()
@@ -20,7 +20,7 @@ class CSVLog:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = file_path("CSVLog", "path", path)
 
     def __call__(self, epoch: int, history: History) -> None:
         """Write the line of an epoch. The first epoch begins a new file."""
@@ -54,10 +54,11 @@ class ReduceOnPlateau(Plateau):
     def __init__(
         self, factor: float = 0.5, patience: int = 5, tolerance: float = 1e-4, minimum: float = 0.0
     ) -> None:
-        if not 0.0 < factor < 1.0:
-            raise ValueError(f"ReduceOnPlateau: factor is above 0 and below 1; got {factor!r}.")
-        super().__init__(tolerance)
-        self.factor, self.patience, self.minimum = factor, patience, minimum
+        user, amount = "ReduceOnPlateau", "a finite number of at least 0"
+        super().__init__(in_range(user, "tolerance", tolerance, amount))
+        self.factor = in_range(user, "factor", factor, "a number above 0 and below 1")
+        self.patience = whole(user, "patience", patience)
+        self.minimum = in_range(user, "minimum", minimum, amount)
 
     def __call__(self, epoch: int, history: History) -> None:
         """Look at the loss of an epoch."""

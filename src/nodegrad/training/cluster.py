@@ -1,6 +1,5 @@
 """Training on a Dask cluster: partitions stay on the workers, and only sums of gradients travel."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
@@ -10,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from nodegrad.data import Samples, shuffled
-from nodegrad.inputs import one_of
+from nodegrad.inputs import described, listed, one_of
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, SGD, Optimizer
-from nodegrad.training.batches import Batches
+from nodegrad.training.batches import Batches, samples_of
 from nodegrad.training.compiled_step import ArrayStep, CompiledStep, write
 from nodegrad.training.eager_step import EagerStep
-from nodegrad.training.history import Callback, History, checked
-from nodegrad.training.loop import chosen_optimizer, fit, held_out
+from nodegrad.training.history import History, checked
+from nodegrad.training.loop import chosen_optimizer, fit, held_out, refuse_unknown
 from nodegrad.training.problem import Batch, Loss, Problem
 from nodegrad.training.ranks import Ranks
 from nodegrad.training.run import Run
@@ -25,14 +24,18 @@ from nodegrad.training.run import Run
 __all__ = ["dask_fit"]
 
 _LOST = 20  # times that a step may be tried while workers are lost
+_OF_FIT_ONLY = {
+    *("X", "y", "sample_weight", "class_weight", "metrics", "compile", "checkpoint", "checkpoint_every"),
+    *("resume", "combine", "unknown"),
+}
 
 
 class Partition:
     """Rows on a worker, and the model that is trained on them."""
 
     def __init__(self, model: Any, loss: Loss, parameters: list[Any], source: Any) -> None:
-        X, y, *weights = source() if callable(source) else source
-        known = Samples(X, y, "dask_fit", ("X of a partition", "y of a partition"), *weights)
+        names = "X of a partition", "y of a partition"
+        known = samples_of("dask_fit", "a partition", source() if callable(source) else source, names)
         self.problem = Problem(model, loss, SGD(parameters), known, None, Ranks(None))
         self.problem.check()
         self.step: Any = EagerStep(self.problem)
@@ -182,16 +185,7 @@ def dask_fit(
     optimizer: str | Optimizer = "adam",
     epochs: int = 100,
     batch_size: int | None = None,
-    *,
-    learning_rate: Any = None,
-    validation: tuple[Any, ...] | None = None,
-    tolerance: float = 1e-6,
-    patience: int | None = 10,
-    target_loss: float = -math.inf,
-    max_gradient_norm: float = math.inf,
-    seed: int | None = None,
-    progress: bool | None = None,
-    callbacks: Iterable[Callback] = (),
+    **settings: Any,
 ) -> History:
     """Train a model on data that lie on the workers of a Dask cluster.
 
@@ -206,22 +200,40 @@ def dask_fit(
             arguments that returns one, run on the worker; or a Dask future of one. What is sent from here
             stays with the scheduler, so let large data be read by functions.
         loss: as for `fit`, and so are all that follow; batches are drawn within the partitions.
+        **settings: other arguments of `fit`: learning_rate or lr, parameters, validation, seed, progress,
+            callbacks, what ends the training, max_gradient_norm and restore_best.
 
     Raises:
         ValueError: as `fit` does, for the data of any partition.
+        TypeError: as `fit` does, and for what is not a client.
     """
     defaults = {name: each.default for name, each in signature(fit).parameters.items()}
-    settings, loss_function = checked(**defaults | locals()), chosen_loss("dask_fit", loss)
-    sources = list(partitions)
+    refuse_unknown("dask_fit", settings, [name for name in defaults if name not in _OF_FIT_ONLY])
+    given: dict[str, Any] = defaults | settings
+    given |= {
+        "model": model,
+        "loss": loss,
+        "optimizer": optimizer,
+        "epochs": epochs,
+        "batch_size": batch_size,
+    }
+    if isinstance(client, type) or not hasattr(client, "scheduler_info"):
+        raise TypeError(f"dask_fit takes client as a dask.distributed.Client; got {described(client)}.")
+    checked_settings, loss_function = checked("dask_fit", **given), chosen_loss("dask_fit", loss)
+    wanted = "a list with a pair (X, y), a function or a future for each partition"
+    sources = listed("dask_fit", "partitions", partitions, wanted)
+    for source in sources:
+        if not callable(source) and not isinstance(source, tuple | list) and not hasattr(source, "key"):
+            raise TypeError(f"dask_fit takes partitions as {wanted}; got {described(source)} in it.")
     if not sources:
         raise ValueError("dask_fit needs at least one partition; got none.")
     if isinstance(optimizer, str):
         one_of("dask_fit", "optimizer", optimizer, OPTIMIZERS)  # no solvers of SciPy
-    updates = chosen_optimizer(optimizer, model, None, learning_rate)
+    updates, validation = chosen_optimizer("dask_fit", **given), held_out("dask_fit", given["validation"])
     cluster = _Cluster(client, model, loss_function, updates.parameters, sources)
-    batches = _ClusterBatches(cluster, batch_size, settings.seed)
-    problem = Problem(model, loss_function, updates, batches.known, held_out(validation), Ranks(None))
+    batches = _ClusterBatches(cluster, batch_size, checked_settings.seed)
+    problem = Problem(model, loss_function, updates, batches.known, validation, Ranks(None))
     problem.check()
     if problem.dropout:
         raise ValueError("dask_fit: models with dropout are trained by fit.")
-    return Run(problem, batches, settings, _ClusterStep(problem, cluster)).history
+    return Run(problem, batches, checked_settings, _ClusterStep(problem, cluster)).history

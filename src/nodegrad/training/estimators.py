@@ -12,6 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from nodegrad.inputs import described
 from nodegrad.nn import MLP, Module
 from nodegrad.training.loop import fit
 from nodegrad.training.solvers import SOLVERS
@@ -39,15 +40,19 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _train(self, X: Any, y: Any, outputs: int, loss: str, weights: Any) -> Self:
         seed = int(check_random_state(self.random_state).randint(2**31))
-        self.model_ = (self.build or self._mlp)(X.shape[1], outputs, seed)
-        solver = self.optimizer in SOLVERS
+        build = self._mlp if self.build is None else self.build
+        self.model_ = made = build(X.shape[1], outputs, seed) if callable(build) else build
+        if not isinstance(made, Module):
+            wanted = f"{type(self).__name__} takes build as a function that returns a Module"
+            raise TypeError(f"{wanted}; got {described(made)}.")
+        solver = isinstance(self.optimizer, str) and self.optimizer in SOLVERS
         if weights is not None:
             weights = _check_sample_weight(weights, X, dtype=float)
         self.history_ = fit(
             self.model_,
             X,
             y,
-            self.loss or loss,
+            loss if self.loss is None else self.loss,
             self.optimizer,
             self.epochs,
             None if solver else self.batch_size,

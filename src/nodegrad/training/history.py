@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from nodegrad.inputs import described, one_of, positive, whole
+from nodegrad.inputs import file_path, function, in_range, listed, one_of, whole
 
 __all__ = ["History"]
 
@@ -100,32 +100,51 @@ class History:
 Settings = SimpleNamespace
 
 
-def checked(**given: Any) -> Settings:
+_RANGES = {
+    "tolerance": "a finite number of at least 0",
+    "gradient_tolerance": "a number",
+    "target_loss": "a number",
+    "max_gradient_norm": "a number above 0",
+}
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "compile": (None, False, True),
+    "progress": (None, False, True),
+    "restore_best": (False, True),
+}
+
+
+def checked(user: str, **given: Any) -> Settings:
     """Return the arguments of `fit` as attributes of the same names.
 
     Raises:
         ValueError: for what is out of range.
-        TypeError: for a callback that cannot be called.
+        TypeError: for what is of another type, such as a callback that cannot be called.
     """
     settings = Settings(**given)
-    settings.epochs = whole("fit", "epochs", settings.epochs)
-    settings.checkpoint_every = whole("fit", "checkpoint_every", settings.checkpoint_every)
-    settings.max_gradient_norm = positive("fit", "max_gradient_norm", settings.max_gradient_norm)
-    for name in ("compile", "progress"):
-        one_of("fit", name, getattr(settings, name), (None, False, True))
-    whole("fit", "patience", settings.patience, optional=True)
-    positive("fit", "tolerance", settings.tolerance, or_zero=True)
-    seed = whole("fit", "seed", settings.seed, least=0, optional=True)
+    for name in ("epochs", "checkpoint_every"):
+        setattr(settings, name, whole(user, name, given[name]))
+    for name in ("patience", "batch_size"):
+        setattr(settings, name, whole(user, name, given[name], optional=True))
+    for name, wanted in _RANGES.items():
+        setattr(settings, name, in_range(user, name, given[name], wanted))
+    for name, choices in _CHOICES.items():
+        one_of(user, name, given[name], choices)
+    seed = whole(user, "seed", settings.seed, least=0, optional=True)
     settings.seed, settings.seeded = (random.getrandbits(32) if seed is None else seed), seed is not None
-    more = [settings.callbacks] if callable(settings.callbacks) else settings.callbacks or ()
-    settings.callbacks = [*([] if settings.callback is None else [settings.callback]), *more]
-    for callback in settings.callbacks:
-        if not callable(callback):
-            raise TypeError(f"fit: callback is a function of epochs and History; got {described(callback)}.")
+    more = given["callbacks"]
+    more = [more] if callable(more) else [] if more is None else listed(user, "callbacks", more, "a list")
+    settings.callbacks = [
+        function(user, "callback", each, "a function of epochs and History")
+        for each in ([] if given["callback"] is None else [given["callback"]]) + more
+    ]
+    if settings.checkpoint is not None:
+        settings.checkpoint = file_path(user, "checkpoint", settings.checkpoint)
     if settings.resume is True:
         if settings.checkpoint is None:
-            raise ValueError("fit: resume=True goes on from the file of checkpoint=: say which that is.")
+            raise ValueError(f"{user}: resume=True goes on from the file of checkpoint=: say which that is.")
         settings.resume = os.path.exists(settings.checkpoint) and settings.checkpoint
+    elif settings.resume is not False:
+        settings.resume = file_path(user, "resume", settings.resume)
     # Whether callbacks, metrics or the best epoch need the model after each epoch.
     settings.watched = bool(settings.callbacks or settings.metrics or settings.restore_best)
     return settings

@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any, Never
 
 from nodegrad.data import Samples
-from nodegrad.inputs import described, meant, one_of, whole
+from nodegrad.inputs import function, meant, one_of
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, Optimizer
-from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, balanced, class_weights
+from nodegrad.training.batches import (
+    ArrayBatches,
+    Batches,
+    StreamBatches,
+    balanced,
+    class_weights,
+    samples_of,
+)
 from nodegrad.training.history import Callback, History, Settings, checked
 from nodegrad.training.metrics import METRICS, Metric, chosen_metrics
 from nodegrad.training.problem import Loss, Problem
@@ -139,16 +146,12 @@ def fit(
 
     def prepare() -> tuple[Problem, Batches, Settings, type[Run]]:
         """Check all arguments; whatever is wrong here ends the other ranks, too."""
-        for name in unknown:
-            known = [each for each in inspect.signature(fit).parameters if each != "unknown"]
-            likely = {"verbose": "progress"}.get(name) or meant(name, known)
-            raise TypeError(f"fit has no argument {name!r}." + f" Write {likely!r}." * bool(likely))
-        if lr is not None and learning_rate is not None:
-            raise TypeError("fit got both lr and learning_rate, which are the same.")
+        refuse_unknown("fit", unknown, inspect.signature(fit).parameters)
         loss_function = chosen_loss("fit", loss)
-        settings = checked(**given | {"metrics": chosen_metrics(metrics or (), loss_function)})
-        updates = chosen_optimizer(optimizer, model, parameters, learning_rate if lr is None else lr)
-        size = whole("fit", "batch_size", batch_size, optional=True)
+        known = () if metrics is None else metrics
+        settings = checked("fit", **given | {"metrics": chosen_metrics(known, loss_function)})
+        updates = chosen_optimizer("fit", **given)
+        size = settings.batch_size
         solver = SOLVERS.get(optimizer) if isinstance(optimizer, str) else None
         if solver is not None and (size is not None or y is None):
             raise ValueError(f"fit: optimizer={optimizer!r} takes all rows at once: leave batches out.")
@@ -156,7 +159,8 @@ def fit(
             raise ValueError("fit: metrics are those of one process. Leave them out with combine.")
         if combine is None and checkpoint is None and checkpoint_every != 1:
             raise ValueError("fit: checkpoint_every needs the file of checkpoint=: say which that is.")
-        if checkpoint is not None and not (folder := Path(checkpoint).resolve().parent).is_dir():
+        file = settings.checkpoint
+        if file is not None and not (folder := Path(file).resolve().parent).is_dir():
             raise FileNotFoundError(f"fit: there is no folder {str(folder)!r} for the checkpoint.")
         batches: Batches
         if y is None:
@@ -166,14 +170,14 @@ def fit(
         else:
             weights = class_weights(classes, y, sample_weight)
             batches = ArrayBatches(Samples(X, y, "fit", weights=weights), size, settings.seed, ranks)
-        problem = Problem(model, loss_function, updates, batches.known, held_out(validation), ranks)
+        problem = Problem(model, loss_function, updates, batches.known, held_out("fit", validation), ranks)
         problem.check()
         for name in METRICS.keys() & settings.metrics.keys():  # whether it can be found for these targets
             settings.metrics[name]([problem.output] * len(batches.known), batches.known.parts[1])
         return problem, batches, settings, solver or Run
 
     classes: Any = class_weight
-    if ranks.any(lambda: class_weight == "balanced" and y is not None):
+    if ranks.any(lambda: isinstance(class_weight, str) and class_weight == "balanced" and y is not None):
         classes = balanced(y, ranks)
     problem, batches, settings, way = ranks.together(prepare)
     ranks.same({"class_weight": class_weight})
@@ -186,39 +190,51 @@ def fit(
 # Checks before anything runs.
 
 
-def held_out(validation: Any) -> Samples | None:
-    """Return the validation data of `fit`."""
+def held_out(user: str, validation: Any) -> Samples | None:
+    """Return the validation data."""
     if validation is None:
         return None
-    triple = isinstance(validation, tuple) and len(validation) == 3
-    if not triple and (not isinstance(validation, tuple | list) or len(validation) != 2):
-        raise ValueError(
-            f"fit: validation is a pair, rows and targets; got {described(validation)}. "
-            "Write validation=(X_test, y_test)."
-        )
-    inputs, targets, *weights = validation
-    return Samples(inputs, targets, "fit", ("validation[0]", "validation[1]"), *weights)
+    return samples_of(user, "validation", validation, ("validation[0]", "validation[1]"))
+
+
+def refuse_unknown(user: str, unknown: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names of arguments that there are not, and say what was likely meant."""
+    names = [name for name in known if name != "unknown"]
+    for name in [name for name in unknown if name not in names]:
+        likely = {"verbose": "progress"}.get(name) or meant(name, names)
+        raise TypeError(f"{user} has no argument {name!r}." + f" Write {likely!r}." * bool(likely))
 
 
 def chosen_optimizer(
-    optimizer: str | Optimizer, model: Any, parameters: Any, learning_rate: Any
+    user: str,
+    *,
+    optimizer: str | Optimizer,
+    model: Any,
+    parameters: Any,
+    learning_rate: Any,
+    lr: Any,
+    **others: Any,
 ) -> Optimizer:
     """Return an optimizer by its name; for a solver, one that holds the parameters and takes no step."""
+    function(user, "model", model, "a Module or a function of a row")
+    if lr is not None and learning_rate is not None:
+        raise TypeError(f"{user} got both lr and learning_rate, which are the same.")
+    learning_rate = lr if learning_rate is None else learning_rate
     if isinstance(optimizer, Optimizer):
         if learning_rate is not None or parameters is not None:
-            raise ValueError("fit: an Optimizer has its own learning_rate and parameters: give them there.")
+            raise ValueError(
+                f"{user}: an Optimizer has its own learning_rate and parameters: give them there."
+            )
         return optimizer
     remedy = "Or give an Optimizer: nodegrad.optim.SGD(model.parameters(), 0.01)."
-    one_of("fit", "optimizer", optimizer, [*OPTIMIZERS, *SOLVERS], remedy)
-    if isinstance(model, type):
-        raise TypeError(f"fit takes a model, not its class: {model.__name__}(...).")
-    if parameters is None and not hasattr(model, "parameters"):
+    one_of(user, "optimizer", optimizer, [*OPTIMIZERS, *SOLVERS], remedy)
+    if parameters is None and not callable(getattr(model, "parameters", None)):
         raise TypeError(
-            f"fit: {getattr(model, '__name__', type(model).__name__)} has no parameters(). Say what to "
-            "update: fit(..., parameters=[...]), or optimizer=nodegrad.optim.SGD([...], 0.01)."
+            f"{user}: {getattr(model, '__name__', type(model).__name__)} has no parameters(). Say what to "
+            f"update: {user}(..., parameters=[...]), or optimizer=nodegrad.optim.SGD([...], 0.01)."
         )
     if optimizer in SOLVERS and learning_rate is not None:
-        raise ValueError(f"fit: optimizer={optimizer!r} finds its own steps: leave learning_rate out.")
+        raise ValueError(f"{user}: optimizer={optimizer!r} finds its own steps: leave learning_rate out.")
     settings = {} if learning_rate is None else {"learning_rate": learning_rate}
     update = OPTIMIZERS["sgd" if optimizer in SOLVERS else optimizer]
     return update(model.parameters() if parameters is None else parameters, **settings)

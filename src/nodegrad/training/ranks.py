@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from nodegrad.inputs import described, function
+
 __all__ = ()
 
 Combine = Callable[[Any], Any]
@@ -27,6 +29,8 @@ class Ranks:
     """
 
     def __init__(self, combine: Combine | None) -> None:
+        if combine is not None:
+            function("fit", "combine", combine, "a function that sums an array over ranks")
         self.combine, self.finite, self.interrupted = combine, True, False
 
     def sum(self, numbers: Any) -> Any:
@@ -37,7 +41,13 @@ class Ranks:
 
         given = np.array(numbers, float)
         found = self.combine(given)
-        return given if found is None else np.asarray(found, float)  # one that adds in place returns None
+        if found is None:  # it adds in place
+            return given
+        if getattr(found, "shape", None) != given.shape:
+            raise TypeError(
+                f"fit takes combine as a function that returns an array; it gave {described(found)}."
+            )
+        return np.asarray(found, float)
 
     def summed(self, compute: Callable[[], Any], size: int) -> Any:
         """Return the sum over all ranks of the `size` numbers that each computes.
