@@ -7,20 +7,19 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Self
+from typing import Any
 
 from nodegrad import ops
 from nodegrad.files import load_json, read, save_json, written
 from nodegrad.graph import recording
-from nodegrad.inputs import plain
+from nodegrad.inputs import described, file_path, is_array, listed, one_of, plain
 from nodegrad.nn.predict import Predictor, evaluating, modules_of
 from nodegrad.optim import FROZEN, RESET
 from nodegrad.value import Value
 
 __all__ = ["Module", "load"]
 
-FORMAT, VERSION = "nodegrad model", 2
-_MADE_WITH = "_made_with"
+FORMAT, VERSION = "nodegrad model", 3
 
 
 class Module:
@@ -45,12 +44,6 @@ class Module:
 
     training = True  # whether dropout drops: `train` and `eval` set it
     frozen = False
-
-    def __new__(cls, *arguments: Any, **options: Any) -> Self:
-        """Note the arguments, from which `load` makes such a module again."""
-        made = super().__new__(cls)
-        made.__dict__[_MADE_WITH] = arguments, options
-        return made
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Apply the module to its inputs."""
@@ -77,6 +70,7 @@ class Module:
         >>> len(model.parameters()), len(model.named_parameters())
         (4, 13)
         """
+        one_of("freeze", "frozen", frozen, (False, True))
         for name in self._frozen():
             del dict(self.named_modules())[name].frozen
         self.frozen = frozen
@@ -103,6 +97,7 @@ class Module:
 
     def train(self, training: bool = True) -> None:
         """Switch dropout in this module on; `train(False)` and `eval()` switch it off."""
+        one_of("train", "training", training, (False, True))
         for _, module in self.named_modules():
             module.training = training
 
@@ -173,12 +168,16 @@ class Module:
 
         It is written to another file first, which then takes the place of `path` in one step, so that no one
         reads a part of it. Floats are written so that reading gives the same bits.
+
+        Raises:
+            OSError: if the file cannot be written.
+            TypeError: if the path is not one.
         """
+        path = file_path(f"{type(self).__name__}.save", "path", path)
         with recording():
             content = {
-                "made_with": _description(self),
+                "model": _described(self, "", {}),
                 "modules": {name: module.summary() for name, module in self.named_modules()},
-                "frozen": self._frozen(),
                 "parameters": written(self.state_dict()),
             }
             save_json(path, FORMAT, VERSION, content)
@@ -191,15 +190,15 @@ class Module:
             ValueError: if it is damaged or was saved from a different model; no parameter has changed then.
             TypeError: if it is called on a class.
         """
-        if not path or not isinstance(self, Module):
+        if not isinstance(self, Module) or (isinstance(path, str) and not path):
             raise TypeError(
                 "load sets the parameters of a model: model.load(path). To make the model, too, write "
                 "nodegrad.nn.load(path)."
             )
         with recording():
-            self._load(path, _content(path))
+            self._take_over(path, _content(path))
 
-    def _load(self, path: str | os.PathLike[str], content: dict[str, Any]) -> None:
+    def _take_over(self, path: str | os.PathLike[str], content: dict[str, Any]) -> None:
         modules, parameters = content["modules"], content["parameters"]
         own = {name: module.summary() for name, module in self.named_modules()}
         for name in dict.fromkeys((*own, *modules)):
@@ -253,7 +252,7 @@ def _contents(holder: Any, name: str, found: dict[int, tuple[str, Any]]) -> dict
                 stacklevel=4,
             )
     elif isinstance(holder, Module):
-        members = [item for item in vars(holder).items() if item[0] != _MADE_WITH]
+        members = vars(holder).items()
     elif isinstance(holder, list | tuple):
         members = enumerate(holder)
     elif isinstance(holder, Mapping):
@@ -293,13 +292,14 @@ def _number(name: str, number: Any) -> float:
     return plain(number, f"load_state_dict: {name}")
 
 
-# Files of models.
+# Files of models. They hold what the attributes of modules hold, with all that was changed after a module
+# was made. Modules are made again without calling their classes.
 
 
 def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> Module:
     """Make the model that `Module.save` wrote to a file, without code that says how it is built.
 
-    What was frozen is frozen again.
+    Layers that were replaced, added, removed or shared are as they were, and what was frozen is frozen again.
 
     >>> import nodegrad as ng, tempfile
     >>> path = tempfile.mkdtemp() + "/model.json"
@@ -313,54 +313,113 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is damaged, was made with arguments that a file cannot hold (functions, say), or
-            names a class that is not known.
+        ValueError: if it is damaged, names a class that is not known, or the model holds what a file cannot
+            hold: functions other than activations, say.
+        TypeError: if the path is not one, or `classes` are not classes of modules.
     """
     content = _content(path)
-    layers = [each for each in vars(sys.modules[__package__]).values() if isinstance(each, type)]
-    known = {kind.__name__: kind for kind in (*layers, *classes)}
-    model = _made(content.get("made_with"), known, path)
-    if not isinstance(model, Module):
+    for kind in listed("load", "classes", classes, "a list of classes of modules"):
+        if not isinstance(kind, type) or not issubclass(kind, Module):
+            raise TypeError(
+                f"load takes classes as a list of classes of modules; got {described(kind)} in it."
+            )
+    known = {kind.__name__: kind for kind in (*_layers(), *classes)}
+    try:
+        model = _made(content.get("model"), [], known)
+    except _Unknown as error:
         raise ValueError(
-            f"load: {path} does not say how to make its model. Make it yourself, then call model.load(path)."
-        )
-    model._load(path, content)
-    model._freeze_again(content.get("frozen", {}))
+            f"load: {path} cannot hold {error}. Give classes of your own as classes=[...]; or make the model "
+            "yourself, then call model.load(path)."
+        ) from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"load: {path} is damaged: it does not say how to make its model.") from error
+    if not isinstance(model, Module):
+        raise ValueError(f"load: {path} is damaged: it does not say how to make its model.")
+    model._take_over(path, content)
     return model
 
 
-def _description(made: Any) -> Any:
-    """Return what JSON can hold of an argument or a module, from which `_made` makes it again; else None."""
-    if isinstance(made, Module):
-        arguments, options = vars(made).get(_MADE_WITH, ((), {}))
-        options = {name: _description(option) for name, option in options.items() if name != "seed"}
-        return {"class": type(made).__name__, "arguments": _description(arguments), "options": options}
-    if isinstance(made, list | tuple):
-        return [_description(entry) for entry in made]
-    if made is None or isinstance(made, bool | str) or (type(made) in (int, float) and math.isfinite(made)):
-        return made
-    return {"unknown": f"{made!r:.60}"}
+class _Unknown(Exception):
+    """Something that a file cannot hold; the message says what and where."""
 
 
-def _made(described: Any, known: Mapping[str, type[Module]], path: Any) -> Any:
-    if isinstance(described, list):
-        return [_made(entry, known, path) for entry in described]
-    if not isinstance(described, dict):
-        return described
-    name = str(described.get("class", ""))
-    if name not in known:
-        what = f"the class {name}" if name else f"the argument {described.get('unknown')}"
-        raise ValueError(
-            f"load: {path} was made with {what}, which a file cannot hold. Give classes of your own as "
-            f"classes=[...]; or make the model yourself, then call model.load(path)."
-        )
-    options = {key: _made(option, known, path) for key, option in described["options"].items()}
-    return known[name](*_made(described["arguments"], known, path), **options)
+def _layers() -> list[type[Module]]:
+    names = vars(sys.modules[__package__])
+    return [each for each in names.values() if isinstance(each, type) and issubclass(each, Module)]
+
+
+def _activations() -> dict[str, Any]:
+    found: dict[str, Any] = vars(sys.modules[__package__])["activations"]()
+    return found
+
+
+def _described(thing: Any, place: str, found: dict[int, int]) -> Any:
+    """Return what JSON can hold of an attribute of a module, from which `_made` makes it again."""
+    if getattr(thing, "shape", None) == ():
+        thing = thing.item()  # a number of NumPy
+    if thing is None or isinstance(thing, bool | int | str):
+        return thing
+    if isinstance(thing, float):
+        return thing if math.isfinite(thing) else {"float": str(thing)}
+    if isinstance(thing, list):
+        return [_described(entry, f"{place}.{key}", found) for key, entry in enumerate(thing)]
+    if isinstance(thing, Value) and thing.op is not None:
+        return None  # an output that was kept
+    if isinstance(thing, Value | Module):
+        if id(thing) in found:
+            return {"same": found[id(thing)]}
+        found[id(thing)] = len(found)
+        if isinstance(thing, Value):
+            return {"value": thing.label}
+        attributes = {key: _described(entry, f"{place}.{key}", found) for key, entry in vars(thing).items()}
+        return {"class": type(thing).__name__, "attributes": attributes}
+    if type(thing) is tuple:
+        return {"tuple": _described([*thing], place, found)}
+    if type(thing) is dict:
+        return {"dict": _described([[*item] for item in thing.items()], place, found)}
+    if is_array(thing):
+        entries = _described(thing.ravel().tolist(), place, found)
+        return {"array": entries, "shape": [*thing.shape], "dtype": thing.dtype.str}
+    names = [name for name, function in _activations().items() if function is thing]
+    return {"activation": names[0]} if names else {"unknown": f"{thing!r:.60} as {place[1:]}"}
+
+
+def _made(tree: Any, found: list[Any], known: Mapping[str, type[Module]]) -> Any:
+    match tree:
+        case list():
+            return [_made(entry, found, known) for entry in tree]
+        case {"float": text}:
+            return float(text)
+        case {"same": number}:
+            return found[number]
+        case {"value": label}:
+            found.append(Value(0.0, label))
+            return found[-1]
+        case {"class": name, "attributes": attributes}:
+            if name not in known:
+                raise _Unknown(f"the class {name}")
+            module = known[name].__new__(known[name])
+            found.append(module)
+            module.__setstate__({key: _made(entry, found, known) for key, entry in attributes.items()})
+            return module
+        case {"tuple": entries}:
+            return tuple(_made(entries, found, known))
+        case {"dict": items}:
+            return dict(_made(items, found, known))
+        case {"array": entries, "shape": shape, "dtype": kind}:
+            import numpy as np
+
+            return np.array(_made(entries, found, known), np.dtype(kind)).reshape(shape)
+        case {"activation": name}:
+            return _activations()[name]
+        case {"unknown": what}:
+            raise _Unknown(what)
+    return tree
 
 
 def _content(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a model file, or say what is wrong with it."""
-    content = load_json(path, "load", FORMAT, VERSION)
+    content = load_json(file_path("load", "path", path), "load", FORMAT, VERSION)
     if not isinstance(content.get("modules"), dict) or not isinstance(content.get("parameters"), dict):
         raise ValueError(f"load: {path} is damaged: it has no 'modules' or no 'parameters'.")
     return content
