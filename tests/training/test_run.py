@@ -106,6 +106,7 @@ def test_validation_that_is_nan_in_every_epoch_gives_a_warning():
 
 
 def test_metrics_are_those_of_the_predictions():
+    pytest.importorskip("numpy")
     history, model = run(
         metrics=["accuracy", "auc", "r2", lambda predictions, targets: len(targets)],
         validation=(X[:10], Y[:10]),
@@ -125,6 +126,7 @@ def test_metrics_are_those_of_the_predictions():
 
 
 def test_accuracy_is_by_the_middle_of_two_labels():
+    pytest.importorskip("numpy")
     signs = [2 * label - 1 for label in Y]
     history, model = run(y=signs, metrics="accuracy")
 
@@ -138,6 +140,7 @@ def test_accuracy_is_by_the_middle_of_two_labels():
 @pytest.mark.parametrize("metric", ["accuracy", "auc"])
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_targets_that_are_not_classes_are_refused_before_training(metric, outputs):
+    pytest.importorskip("numpy")
     model = MLP(2, [4, outputs], seed=1)
     before = model.state_dict()
 
@@ -227,6 +230,16 @@ def test_the_area_under_the_curve_of_a_nan_is_nan():
         assert math.isnan(metrics.auc(form([0.1, math.nan, 0.3]), form([0, 1, 0])))
 
 
+def test_metrics_by_name_say_what_to_install_where_there_is_no_numpy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numpy", None)
+
+    for name in metrics.METRICS:
+        with pytest.raises(ImportError, match=f"{name} needs NumPy: pip install numpy, or give a metric"):
+            run(metrics=name, compile=False)
+    own = run(metrics=lambda predictions, targets: len(targets), compile=False)[0]
+    assert own.metrics == {"<lambda>": [30.0] * 5}
+
+
 def test_r2_of_several_outputs_is_their_mean():
     pytest.importorskip("sklearn")
     from sklearn.metrics import r2_score
@@ -251,6 +264,7 @@ def test_area_under_the_curve_ranks_two_logits_by_their_difference():
 
 
 def test_log_has_a_line_for_each_epoch(tmp_path):
+    pytest.importorskip("numpy")
     history, _ = run(epochs=3, metrics="accuracy", callbacks=[CSVLog(tmp_path / "log.csv")])
 
     lines = (tmp_path / "log.csv").read_text().splitlines()
@@ -429,7 +443,7 @@ def test_dropped_numbers_keep_their_mean():
 
     assert {float(out) for out in outputs} == {0.0, 1.0 / 0.75}
     assert sum(outputs) / 4000 == pytest.approx(1.0, abs=0.03)
-    with pytest.raises(ValueError, match="Dropout: p is a probability"):
+    with pytest.raises(ValueError, match="Dropout takes p as a number of at least 0 and below 1"):
         Dropout(1.0)
 
 

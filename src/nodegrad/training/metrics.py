@@ -1,27 +1,25 @@
-"""Metrics: how good predictions are, in numbers that people know."""
+"""Metrics: how good predictions are, in numbers that people know. Those with a name need NumPy."""
 
 import math
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from inspect import signature
 from itertools import count
-from operator import eq, ne, sub
 from typing import Any
 
 from nodegrad.data import rows
-from nodegrad.inputs import as_array, one_of
+from nodegrad.inputs import as_array, described, function, in_range, listed, one_of
 from nodegrad.nn.losses import binary_cross_entropy_with_logits, hinge
 
 __all__ = ()
 
-Metric = Callable[[Sequence[Any], Sequence[Any]], float]
+Metric = Callable[[Any, Any], float]
 
 # A single number above this predicts class 1, by the loss that the model was trained with.
 _THRESHOLDS: dict[Any, float] = {binary_cross_entropy_with_logits: 0.0, hinge: 0.0}
 
 
-def accuracy(predictions: Sequence[Any], targets: Sequence[Any], threshold: float | None = None) -> float:
+def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> float:
     """Return the share of samples whose class is predicted.
 
     Of several numbers, the largest is the class predicted. A single one means the upper of two labels above
@@ -35,20 +33,19 @@ def accuracy(predictions: Sequence[Any], targets: Sequence[Any], threshold: floa
     Raises:
         ValueError: for targets that are not classes: fractions, or more than two for a single number.
     """
-    predictions, targets = _alike("accuracy", predictions, targets)
+    predictions, targets = _tables("accuracy", predictions, targets)
     labels, chosen = _labels(targets), _labels(predictions)
-    if len(_columns(predictions)) > 1:
-        if any(label % 1 for label in _distinct(labels)):
+    if predictions.shape[1] > 1:
+        if (labels % 1).any():
             raise ValueError("accuracy takes the numbers of classes as targets; got fractions.")
     else:
-        middle = _middle(labels, "accuracy")
-        limit = middle if threshold is None else threshold
-        labels = _each(lambda label: label > middle, labels)
-        chosen = _each(lambda number: number > limit, chosen)
-    return _mean(_each(eq, chosen, labels))
+        middle = _middle("accuracy", labels)
+        limit = middle if threshold is None else in_range("accuracy", "threshold", threshold, "a number")
+        labels, chosen = labels > middle, chosen > limit
+    return float((chosen == labels).mean())
 
 
-def r2(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
+def r2(predictions: Any, targets: Any) -> float:
     """Return the coefficient of determination, 1 - Σ(t - p)² / Σ(t - mean)²; nan for constant targets.
 
     Of several outputs, the mean of theirs.
@@ -56,19 +53,18 @@ def r2(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
     1.0
     """
-    predictions, targets = _alike("r2", predictions, targets)
-    outputs = list(zip(_columns(predictions), _columns(targets), strict=True))
-    return sum(_r2(*columns) for columns in outputs) / len(outputs)
+    predictions, targets = _tables("r2", predictions, targets)
+    import numpy as np
+
+    if predictions.shape != targets.shape:
+        outputs, wanted = predictions.shape[1], targets.shape[1]
+        raise ValueError(f"r2 takes as many outputs as targets in each row; got {outputs} and {wanted}.")
+    with np.errstate(all="ignore"):
+        missed, spread = ((targets - predictions) ** 2).mean(axis=0), targets.var(axis=0)
+        return float(np.where(spread > 0.0, 1.0 - missed / spread, math.nan).mean())
 
 
-def _r2(predictions: Any, targets: Any) -> float:
-    mean = _mean(targets)
-    spread = _mean(_each(lambda t: (t - mean) ** 2, targets))
-    missed = _mean(_each(lambda p, t: (t - p) ** 2, predictions, targets))
-    return 1.0 - missed / spread if spread else math.nan
-
-
-def auc(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
+def auc(predictions: Any, targets: Any) -> float:
     """Return the area under the ROC curve: how often a sample of class 1 is ranked above one of class 0.
 
     Samples are ranked by the number predicted, or of two logits by their difference. Ties count half; nan
@@ -80,44 +76,39 @@ def auc(predictions: Sequence[Any], targets: Sequence[Any]) -> float:
     Raises:
         ValueError: for more than two outputs or classes.
     """
-    predictions, targets = _alike("auc", predictions, targets)
-    labels, columns = _labels(targets), _columns(predictions)
-    if len(columns) > 2:
-        raise ValueError(f"auc takes predictions of one number or two logits; got {len(columns)}.")
-    middle = _middle(labels, "auc")
-    if max(_distinct(labels)) > 1:
+    predictions, targets = _tables("auc", predictions, targets)
+    outputs = predictions.shape[1]
+    if outputs > 2:
+        raise ValueError(f"auc takes predictions of one number or two logits; got {outputs}.")
+    labels, scores = _labels(targets), predictions[:, -1] - (predictions[:, 0] if outputs == 2 else 0.0)
+    above = labels > _middle("auc", labels)
+    if labels.max() > 1:
         raise ValueError("auc takes targets of the classes 0 and 1, or -1 and 1.")
-    scores = columns[0] if len(columns) == 1 else _each(sub, columns[1], columns[0])
-    if _mean(_each(ne, scores, scores)):
+    ones, zeros = scores[above], scores[~above]
+    if not len(ones) or not len(zeros) or (scores != scores).any():
         return math.nan
-    if hasattr(scores, "dtype"):
-        above = labels > middle
-        ones, zeros = scores[above], scores[~above]
-        zeros.sort()
-        pairs = float((zeros.searchsorted(ones) + zeros.searchsorted(ones, "right")).sum())
-    else:
-        ones = [score for score, label in zip(scores, labels, strict=True) if label > middle]
-        zeros = sorted(score for score, label in zip(scores, labels, strict=True) if label <= middle)
-        pairs = sum(bisect_left(zeros, one) + bisect_right(zeros, one) for one in ones)
-    return pairs / (2 * len(ones) * len(zeros)) if len(ones) and len(zeros) else math.nan
+    zeros.sort()
+    ranks = zeros.searchsorted(ones) + zeros.searchsorted(ones, "right")
+    return float(ranks.sum(dtype=float)) / (2 * len(ones) * len(zeros))
 
 
 METRICS: dict[str, Callable[..., float]] = {"accuracy": accuracy, "r2": r2, "auc": auc}
 
 
-def chosen_metrics(metrics: Iterable[str | Metric], loss: Any) -> dict[str, Metric]:
+def chosen_metrics(metrics: Any, loss: Any) -> dict[str, Metric]:
     """Return metrics by name, with the threshold that goes with a loss."""
     threshold = _THRESHOLDS.get(loss)
     found: dict[str, Metric] = {}
-    for metric in [metrics] if isinstance(metrics, str) else metrics:
-        if metric == "accuracy":
+    one = isinstance(metrics, str) or callable(metrics)
+    for metric in [metrics] if one else listed("fit", "metrics", metrics, "names or functions"):
+        if isinstance(metric, str) and metric == "accuracy":
             found["accuracy"] = lambda predictions, targets: accuracy(predictions, targets, threshold)
         elif callable(metric):
             name = own = getattr(metric, "__name__", "metric")
             numbers = count(2)
             while name in found:
                 name = f"{own}_{next(numbers)}"
-            found[name] = _of_lists(metric)
+            found[name] = _of_lists(function("fit", "metrics", metric, "names or functions"))
         else:
             one_of("fit", "metrics", metric, METRICS, "Or give a function.")
             found[metric] = METRICS[metric]
@@ -134,62 +125,47 @@ def _of_lists(metric: Metric) -> Metric:
     return lambda predictions, targets: metric(rows(predictions), rows(targets))
 
 
-# Columns of numbers are lists; or arrays, if predictions or targets came as an array.
+def _tables(user: str, predictions: Any, targets: Any) -> tuple[Any, Any]:
+    """Return predictions and targets as arrays of floats [row, output]."""
+    found = _table(user, "predictions", predictions), _table(user, "targets", targets)
+    rows, wanted = map(len, found)
+    if rows != wanted:
+        raise ValueError(f"{user} takes a target for each of {rows} predictions; got {wanted}.")
+    return found
 
 
-def _alike(user: str, *tables: Any) -> list[Any]:
-    """Return both tables as arrays of floats if one of them is an array or a data frame."""
-    predictions, targets = map(len, tables)
-    if predictions != targets:
-        raise ValueError(f"{user} takes a target for each of {predictions} predictions; got {targets}.")
-    if all(as_array(table) is None for table in tables):
-        return list(tables)
+def _table(user: str, name: str, given: Any) -> Any:
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise ImportError(f"{user} needs NumPy: pip install numpy, or give a metric of your own.") from error
+    array, wanted = as_array(given, user), "rows of numbers of one length"
+    try:
+        array = np.asarray(listed(user, name, given, wanted) if array is None else array)
+    except ValueError:  # rows of several lengths
+        array = np.array(None)
+    if array.dtype.kind not in "fiub" or array.ndim not in (1, 2):
+        raise TypeError(f"{user} takes {name} as {wanted}; got {described(given)}.")
+    if not array.size:
+        raise ValueError(f"{user} takes {name} as {wanted}; got none.")
+    if name == "targets" and not np.isfinite(array).all():
+        raise ValueError(f"{user} takes {name} as finite numbers; got nan or inf among them.")
+    return array.reshape(len(array), -1).astype(float)
+
+
+def _labels(table: Any) -> Any:
+    """Return a column: the place of the largest of several numbers; a single one as it is."""
+    return table.argmax(axis=1) if table.shape[1] > 1 else table[:, 0]
+
+
+def _middle(user: str, labels: Any) -> float:
+    """Return the number midway between two labels; of a single one, between 0 and 1, or -1 and 1."""
     import numpy as np
 
-    return [np.asarray(table, float) for table in tables]
-
-
-def _columns(entries: Any) -> Any:
-    """Return a column for each of the numbers that an entry has."""
-    if hasattr(entries, "dtype"):
-        return entries.reshape(len(entries), -1).T
-    lists = [entry if isinstance(entry, list | tuple) else [entry] for entry in entries]
-    return list(zip(*lists, strict=True))
-
-
-def _labels(entries: Any) -> Any:
-    """Return a column: the place of the largest of several numbers; a single one as it is."""
-    columns = _columns(entries)
-    if len(columns) == 1:
-        return columns[0]
-    if hasattr(columns, "dtype"):
-        return columns.argmax(axis=0)
-    return [numbers.index(max(numbers)) for numbers in zip(*columns, strict=True)]
-
-
-def _each(function: Callable[..., Any], *columns: Any) -> Any:
-    """Apply a function to the numbers of one place after the other; to whole arrays at once."""
-    return function(*columns) if hasattr(columns[0], "dtype") else list(map(function, *columns))
-
-
-def _mean(column: Any) -> float:
-    return float(column.mean()) if hasattr(column, "dtype") else math.fsum(column) / len(column)
-
-
-def _distinct(column: Any) -> list[Any]:
-    if hasattr(column, "dtype"):
-        import numpy as np
-
-        column = np.unique(column).tolist()
-    return sorted(set(column))
-
-
-def _middle(labels: Any, user: str) -> float:
-    """Return the number midway between two labels; of a single one, between 0 and 1, or -1 and 1."""
-    least, *more = _distinct(labels)
+    least, *more = np.unique(labels).tolist()
     if len(more) > 1:
         raise ValueError(
             f"{user} takes targets of two classes here; got {len(more) + 1} different ones, such as "
             f"{', '.join(f'{label:.6g}' for label in (least, *more[:2]))}."
         )
-    return float(least + more[0]) / 2 if more else 0.5 * (least >= 0)
+    return float((least + more[0]) / 2 if more else 0.5 * (least >= 0))
