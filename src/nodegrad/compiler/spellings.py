@@ -11,6 +11,7 @@ the C library that a row names. Each language brings its own operands and its ow
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf, nan
+from types import SimpleNamespace
 from typing import Any
 
 from nodegrad import ops
@@ -142,5 +143,7 @@ SPELLINGS: dict[Op, Spelling] = {
 }
 # fmt: on
 
-# The rows that name a function of the C library, by that name: what formulas find in `m`.
+# The rows that name a function of the C library, by that name.
 FUNCTIONS = {row.c: op for op, row in SPELLINGS.items() if row.c.isidentifier()}
+# The `m` of a language whose operands have `apply_op`, which rows and operators call, and whose masks have `where`.
+ROWS = SimpleNamespace(where=lambda mask, x, y: mask.where(x, y), **FUNCTIONS)

@@ -11,15 +11,15 @@ The functions that they call are those of C's library; libm.js has them for Java
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import resources
 from textwrap import fill, indent
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.compiler.spellings import SPELLINGS
-from nodegrad.ops import Op
+from nodegrad.compiler.spellings import ROWS, SPELLINGS
+from nodegrad.ops import COMPARISONS, Op, give_operators
 
 __all__ = ()
 
@@ -92,11 +92,10 @@ class Language:
 
     def _row(self, op: Op) -> str:
         """Write the function that a formula of the table of spellings stands for."""
-        formula, calls = SPELLINGS[op].formula, _Calls(self)
+        formula, names, lines = SPELLINGS[op].formula, "xyz"[: op.arity], list[str]()
         assert formula is not None
-        names = "xyz"[: op.arity]
-        text = _text(formula(calls, *map(_Term, names)))
-        lines = [*calls.lines, f"return {text[1:-1] if text.startswith('(') else text};"]
+        text = _text(formula(ROWS, *[_Term(name, self, lines) for name in names]))
+        lines.append(f"return {bare(text)};")
         return self.define("double", f"row_{op.name}", {name: f"double {name}" for name in names}, lines)
 
 
@@ -104,6 +103,11 @@ def number(x: float) -> str:
     """Write a number; a negative one in parentheses."""
     text = repr(x).replace("inf", "INFINITY").replace("nan", "NAN")
     return f"({text})" if text.startswith("-") else text
+
+
+def bare(text: str) -> str:
+    """Return an expression without the parentheses around it."""
+    return text[1:-1] if text.startswith("(") else text
 
 
 def _expression(op: Op) -> str:
@@ -122,54 +126,51 @@ EXPRESSIONS = {op: _expression(op) for op in SPELLINGS if op.arity is not None}
 EXPRESSIONS[ops.round_to] = "round_to({}, {})"  # Python code elsewhere; both languages have it here
 
 
-class _Term(str):
-    """An operand of a formula; what is computed with it becomes longer text."""
+def _logic(symbol: str) -> Callable[["_Term", "_Term"], "_Term"]:
+    return lambda x, y: x.made(f"({x.text} {symbol} {y.text})")
 
-    __slots__ = ()
 
-    def __neg__(self) -> "_Term":
-        return _Term(f"(-{self})")
+@dataclass(eq=False)
+class _Term:
+    """An operand of a formula, or a mask, as text.
+
+    A result of a function of the library gets a name on a line before, so that it is called once.
+    """
+
+    text: str
+    language: Language
+    lines: list[str]
+
+    @staticmethod
+    def apply_op(op: Op, operands: Sequence[Any]) -> "_Term":
+        """Write an operation without its formula; a comparison gives a mask."""
+        (first, *_) = [x for x in operands if isinstance(x, _Term)]
+        name, texts = SPELLINGS[op].c, [*map(_text, operands)]
+        if not name.isidentifier():
+            return first.made(f"({f' {name} '.join(texts)})" if len(texts) > 1 else f"({name}{texts[0]})")
+        called = f"{name}({', '.join(texts)})"
+        if name in ("fabs", "copysign"):
+            return first.made(called)
+        local = f"{name}_{len(first.lines) + 1}"
+        first.lines.append(first.language.constant.format(local, called))
+        return first.made(local)
+
+    def made(self, text: str) -> "_Term":
+        """Return another operand of the same formula."""
+        return replace(self, text=text)
+
+    def where(self, x: Any, y: Any) -> "_Term":
+        """Choose by a mask."""
+        return self.made(f"({self.text} ? {_text(x)} : {_text(y)})")
+
+    __or__, __and__, __xor__ = map(_logic, ("||", "&&", "!="))
+
+
+give_operators(_Term, *COMPARISONS, ops.neg)
 
 
 def _text(x: Any) -> str:
-    return x if isinstance(x, str) else number(float(x))
-
-
-def _operator(symbol: str, turned: bool) -> Callable[[_Term, Any], _Term]:
-    def method(self: _Term, other: Any) -> _Term:
-        x, y = (_text(other), self) if turned else (self, _text(other))
-        return _Term(f"({x!s} {symbol} {y!s})")
-
-    return method
-
-
-_NAMES = ["add", "sub", "mul", "truediv", "lt", "le", "gt", "ge", "eq", "ne", "or", "and", "xor"]
-_SYMBOLS = ["+", "-", "*", "/", "<", "<=", ">", ">=", "==", "!=", "||", "&&", "!="]
-for _name, _symbol in zip(_NAMES, _SYMBOLS, strict=True):
-    setattr(_Term, f"__{_name}__", _operator(_symbol, False))
-    setattr(_Term, f"__r{_name}__", _operator(_symbol, True))
-
-
-class _Calls:
-    """The `m` of a formula. It names what a function of the library returns, so that it is called once."""
-
-    def __init__(self, language: Language) -> None:
-        self.language = language
-        self.lines: list[str] = []
-
-    def where(self, mask: _Term, x: Any, y: Any) -> _Term:
-        return _Term(f"({mask} ? {_text(x)} : {_text(y)})")
-
-    def __getattr__(self, name: str) -> Callable[..., _Term]:
-        return partial(self.call, name)
-
-    def call(self, name: str, *operands: Any) -> _Term:
-        called = _Term(f"{name}({', '.join(map(_text, operands))})")
-        if name in ("fabs", "copysign"):
-            return called
-        local = _Term(f"{name}_{len(self.lines) + 1}")
-        self.lines.append(self.language.constant.format(local, called))
-        return local
+    return x.text if isinstance(x, _Term) else number(float(x))
 
 
 C = Language(

@@ -17,7 +17,7 @@ from nodegrad.compiler.slots import affine
 from nodegrad.compiler.sources.branches import Branches, Guard, Way, open_tables
 from nodegrad.compiler.sources.places import OUT, SPACE, C, Places
 from nodegrad.compiler.sources.rolls import Block, Cells, Instruction
-from nodegrad.compiler.sources.spellings import EXPRESSIONS, Language, number
+from nodegrad.compiler.sources.spellings import EXPRESSIONS, Language, bare, number
 from nodegrad.ops import PRODUCTS, Op
 
 __all__ = ()
@@ -105,7 +105,7 @@ class _Writer:
         for at, (cell, address) in enumerate(zip(cells, self.places.address[cells].tolist(), strict=True)):
             local = self.places.local(None, np.array([cell]))
             if local is not None and local.text is not None:
-                yield f"out[{at}] = {_bare(local.text)};"
+                yield f"out[{at}] = {bare(local.text)};"
             elif address < OUT * SPACE:
                 found.setdefault(address // SPACE, []).append((address, OUT * SPACE + at))
         for pairs in found.values():
@@ -151,12 +151,12 @@ class _Writer:
     def _assign(self, each: Instruction, heads: list[str], target: str, text: str) -> Iterator[str]:
         """Write a number to its array, or name it; a name or what is read once needs no new name."""
         if target:
-            yield " ".join([*heads, f"{target} = {_bare(text)};"])
+            yield " ".join([*heads, f"{target} = {bare(text)};"])
         elif _SCALAR.fullmatch(text) or (each.uses == 1 and len(text) <= _SHORT):
             each.text = text
         else:
             each.text = f"t{each.result[0, 0]}"
-            yield self.language.constant.format(each.text, _bare(text))
+            yield self.language.constant.format(each.text, bare(text))
 
     def _contraction(
         self, each: Instruction, heads: list[str], target: str, read: Callable[..., str]
@@ -180,13 +180,13 @@ class _Writer:
             return
         more, rest = self._heads(t=each.terms - written), term(written, each.terms, "t")
         if target and self._by_column(each):
-            yield " ".join([*heads, f"{target} = {_bare(total)};"])
-            yield " ".join([*more, *heads, f"{target} = {_bare(added(target, rest))};"])
+            yield " ".join([*heads, f"{target} = {bare(total)};"])
+            yield " ".join([*more, *heads, f"{target} = {bare(added(target, rest))};"])
             return
         name = f"t{each.result[0, 0]}"
         lines = [
-            self.language.variable.format(name, _bare(total)),
-            " ".join([*more, f"{name} = {_bare(added(name, rest))};"]),
+            self.language.variable.format(name, bare(total)),
+            " ".join([*more, f"{name} = {bare(added(name, rest))};"]),
         ]
         if target:
             yield from _nested(heads, [*lines, f"{target} = {name};"])
@@ -237,7 +237,7 @@ class _Writer:
                 turn.insert(2, f"if (turn == {loop.limit}) return 1;")
         sizes = {"s": max(1, fixed + loop.items), "n": max(1, loop.state + loop.given), "w": room}
         lines = [self.language.room.format(name, size) for name, size in sizes.items() if size]
-        read = [_bare(self._operand(block, cells)) for cells in each.reads[:fixed]]
+        read = [bare(self._operand(block, cells)) for cells in each.reads[:fixed]]
         lines += [f"s[{at}] = {text};" for at, text in enumerate(read)]
         lines += _braced(head, turn)
         lines += moved(loop.state, element(result[:, : loop.state], 0, 2, 1), "s[a]")
@@ -262,7 +262,7 @@ class _Writer:
             )
         form = EXPRESSIONS[op]
         if form[0].isalpha():  # a call
-            return form.format(*map(_bare, operands))
+            return form.format(*map(bare, operands))
         text = form.format(*operands)
         return f"({text})" if form.startswith(("{} ", "-")) else text
 
@@ -354,11 +354,6 @@ def _braced(head: str, lines: Sequence[str]) -> list[str]:
 
 def _nested(heads: list[str], lines: list[str]) -> list[str]:
     return _braced(" ".join(heads), lines) if heads else lines
-
-
-def _bare(text: str) -> str:
-    """Return an expression without the parentheses around it."""
-    return text[1:-1] if text.startswith("(") else text
 
 
 def _sum(base: int, *parts: str) -> str:

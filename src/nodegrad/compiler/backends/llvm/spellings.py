@@ -9,9 +9,9 @@ from typing import Any
 from nodegrad import ops
 from nodegrad.compiler.backends.llvm import exponentials
 from nodegrad.compiler.backends.llvm.ir import Body, Name
-from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS, Spelling
+from nodegrad.compiler.spellings import ROWS, SPELLINGS, Spelling
 from nodegrad.inputs import endless
-from nodegrad.ops import Op
+from nodegrad.ops import COMPARISONS, Op, give_operators
 
 __all__ = ()
 
@@ -33,7 +33,7 @@ def spell(body: Body, op: Op, operands: list[Name]) -> Name:
         return _INLINE[op](body, *operands)
     if row.formula is None:
         return _direct(body, row, *operands)
-    return _name(body, row.formula(_Functions(body), *map(Lanes, operands)))
+    return _name(body, row.formula(ROWS, *map(Lanes, operands)))
 
 
 def _direct(body: Body, row: Spelling, *operands: Name) -> Name:
@@ -51,55 +51,33 @@ def _name(body: Body, operand: Any) -> Name:
     return operand.name if isinstance(operand, Lanes) else body.number(operand)
 
 
-def _arithmetic(instruction: str, swapped: bool = False) -> Callable[..., "Lanes"]:
-    def method(self: "Lanes", other: Any) -> "Lanes":
-        operands = [self.name, _name(self.body, other)]
-        return Lanes(self.body.arithmetic(instruction, *operands[:: -1 if swapped else 1]))
-
-    return method
-
-
-def _comparison(predicate: str) -> Callable[..., "Lanes"]:
-    return lambda self, other: Lanes(self.body.compare(predicate, self.name, _name(self.body, other)))
-
-
 def _logic(instruction: str) -> Callable[..., "Lanes"]:
     return lambda x, y: Lanes(x.body.let(f"{instruction} {x.body.mask} {x.name}, {y.name}"))
 
 
 class Lanes:
-    """A vector of numbers, or a mask, in IR, with the operators that formulas are written in."""
+    """A vector of numbers, or a mask, in IR: what formulas compute with."""
 
     def __init__(self, name: Name) -> None:
         self.body, self.name = name.body, name
 
-    __add__, __radd__ = _arithmetic("fadd"), _arithmetic("fadd", swapped=True)
-    __sub__, __rsub__ = _arithmetic("fsub"), _arithmetic("fsub", swapped=True)
-    __mul__, __rmul__ = _arithmetic("fmul"), _arithmetic("fmul", swapped=True)
-    __truediv__, __rtruediv__ = _arithmetic("fdiv"), _arithmetic("fdiv", swapped=True)
-    __lt__, __le__, __gt__, __ge__ = map(_comparison, ("olt", "ole", "ogt", "oge"))
-    __eq__, __ne__ = _comparison("oeq"), _comparison("une")  # type: ignore[assignment]
-    __or__, __and__, __xor__ = map(_logic, ("or", "and", "xor"))
-    __hash__ = None  # type: ignore[assignment]
+    @staticmethod
+    def apply_op(op: Op, operands: Sequence[Any]) -> "Lanes":
+        """Write an operation without its formula; a comparison gives a mask."""
+        (body, *_) = [x.body for x in operands if isinstance(x, Lanes)]
+        row, names = SPELLINGS[op], [_name(body, x) for x in operands]
+        if op in COMPARISONS:
+            return Lanes(body.compare(row.llvm.removeprefix("fcmp "), *names))
+        return Lanes(_direct(body, row, *names))
 
-    def __neg__(self) -> "Lanes":
-        return Lanes(self.body.arithmetic("fneg", self.name))
-
-
-class _Functions:
-    """What formulas find in `m`: `where`, and the C library's functions by name."""
-
-    def __init__(self, body: Body) -> None:
-        self.body = body
-
-    def where(self, mask: Lanes, x: Any, y: Any) -> Lanes:
+    def where(self, x: Any, y: Any) -> "Lanes":
         """Choose lane by lane."""
-        body = self.body
-        return Lanes(body.choose(mask.name, _name(body, x), _name(body, y)))
+        return Lanes(self.body.choose(self.name, _name(self.body, x), _name(self.body, y)))
 
-    def __getattr__(self, name: str) -> Callable[..., Lanes]:
-        body, row = self.body, SPELLINGS[FUNCTIONS[name]]
-        return lambda *operands: Lanes(_direct(body, row, *[_name(body, x) for x in operands]))
+    __or__, __and__, __xor__ = map(_logic, ("or", "and", "xor"))
+
+
+give_operators(Lanes, *COMPARISONS, ops.neg)
 
 
 def call(body: Body, name: str, *operands: Name) -> Name:
