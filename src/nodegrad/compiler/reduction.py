@@ -56,29 +56,26 @@ def plan_reduction(program: VectorProgram) -> Reduction:
         read[slots_read(item, uniform=False)] = True
     wanted = np.zeros(program.varying, bool)
     wanted[program.outputs] = True
+    stays = np.ones(program.varying, bool)
     body: list[Item] = []
     products: list[Group] = []
     for item in program.body:
         if type(item) is Group and _only_summed(item, read, wanted):
             products.append(item)
-            wanted[item.start : item.start + item.count] = False
+            stays[item.start : item.start + item.count] = False
         else:
             body.append(item)
-    slots = np.flatnonzero(wanted)
-    place = np.zeros(program.varying, np.int64)
-    place[slots] = np.arange(len(slots))
-    end = len(slots)
+    move = np.cumsum(stays) - 1  # the new place of each slot that stays
+    slots = np.flatnonzero(wanted & stays)
+    summed = np.concatenate([slots, *[range(each.start, each.start + each.count) for each in products]])
+    place = np.zeros(program.varying, np.int64)  # among the sums
+    place[summed] = np.arange(len(summed))
     sums = []
-    for group in products:
-        place[group.start : group.start + group.count] = np.arange(end, end + group.count)
-        end += group.count
-        a, b = (index.slots.reshape(group.count, -1) for index in group.operands)
-        sums.append(ProductSum(_STRONG[group.op], a, b))
-    move = _close_up(program, products)
-    moved = [_moved(item, move) for item in body] if products else body
-    sums = [replace(each, a=move[each.a], b=move[each.b]) for each in sums]
-    left = program.varying - sum(group.count for group in products)
-    smaller = replace(program, body=moved, outputs=move[slots], varying=left)
+    for each in products:
+        a, b = (move[index.slots.reshape(each.count, -1)] for index in each.operands)
+        sums.append(ProductSum(_STRONG[each.op], a, b))
+    left = [_moved(item, move) for item in body] if products else body
+    smaller = replace(program, body=left, outputs=move[slots], varying=int(stays.sum()))
     return Reduction(check(smaller), move[slots], sums, place[program.outputs])
 
 
@@ -86,14 +83,6 @@ def added(sums: Sequence[Sums]) -> Sums:
     """Add up sums over parts of the rows, in order, without a warning on overflow."""
     with np.errstate(all="ignore"):
         return np.asarray(sum(sums[1:], start=sums[0]))
-
-
-def _close_up(program: VectorProgram, gone: list[Group]) -> Slots:
-    """Return the new place of each slot after the slots of some groups are removed."""
-    keep = np.ones(program.varying, np.int64)
-    for group in gone:
-        keep[group.start : group.start + group.count] = 0
-    return np.cumsum(keep) - 1
 
 
 def _moved(item: Item, move: Slots) -> Item:

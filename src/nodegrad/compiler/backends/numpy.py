@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, reduce
 from itertools import chain
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -38,21 +38,16 @@ def _by_number(op: Op) -> Function:
     return function
 
 
-def _spelled(op: Op, exact: bool) -> Function:
-    """Return NumPy's function for an operation, or Python's, number by number, if NumPy's differs."""
-    row = SPELLINGS.get(op)
-    if row is None or not row.numpy or (exact and not row.exact):
-        return _by_number(op)
-    return cast(Function, getattr(np, row.numpy))
-
-
 def _functions(exact: bool) -> dict[Op, Function]:
-    """Return the function of every operation in the table of spellings."""
-    m = SimpleNamespace(where=np.where, **{name: _spelled(op, exact) for name, op in FUNCTIONS.items()})
-    return {
-        op: partial(row.formula, m) if row.formula is not None else _spelled(op, exact)
-        for op, row in SPELLINGS.items()
+    """Return the function of every operation that is written in NumPy; the others run number by number."""
+    rows = SPELLINGS.items()
+    found: dict[Op, Function] = {
+        op: getattr(np, row.numpy) for op, row in rows if row.numpy and (row.exact or not exact)
     }
+    m = SimpleNamespace(
+        where=np.where, **{name: found.get(op) or _by_number(op) for name, op in FUNCTIONS.items()}
+    )
+    return found | {op: partial(row.formula, m) for op, row in rows if row.formula is not None}
 
 
 EXACT, FAST = _functions(exact=True), _functions(exact=False)
