@@ -32,9 +32,9 @@ Room = Callable[[], Any]  # makes memory for the results of a piece
 # Every block reads and writes all sums over rows, so it is larger where there are more of them.
 _BLOCK = 2**13
 _BLOCK_PER_SUM = 128
-# The work of a piece of rows, as `Plan.work` counts it: 0.3 ms at least, as starting a thread costs 0.05.
+# The work of a piece of rows, as `Plan.work` counts it: 0.25 ms at least, as a second thread costs 0.1.
 # Every piece has sums of its own, added up afterwards, 2 ns each, so it is larger where there are more.
-_WORK = 6_000_000
+_WORK = 5_000_000
 _WORK_PER_SUM = 50
 _MOST_PIECES = 16  # pieces that rows are cut into
 _CHANGING = struct.Struct(f"{len(WORDS) - WORDS.index('once')}q")  # the words that differ from run to run
