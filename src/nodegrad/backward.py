@@ -69,7 +69,15 @@ def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[
             if second is not None:
                 push(second)
             elif type(first) is tuple:
-                stack += [x for x in first[::-1] if x._grad is not zero and x.op is not constant]
+                for x in reversed(first):
+                    if x._grad is zero or x.op is constant:
+                        continue
+                    if x._first is not None:
+                        push(x)
+                    else:  # a leaf, which most of many operands are: as above, without the stack
+                        before.append(x._grad)
+                        ends.append(x)
+                        x._grad = zero
                 break
             node = first
     return order
