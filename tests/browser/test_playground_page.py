@@ -183,6 +183,21 @@ def test_rows_held_out_are_not_trained_on_and_a_penalty_pulls_the_weights(open_p
     assert text(browser, "held-now") == (f"held out {held_loss:.5}" if held else "")
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "rmsprop"])
+def test_a_large_l1_penalty_brings_every_weight_to_0_and_keeps_it_there(open_page, optimizer):
+    X, y = moons(20)
+    model = network(hidden=(3,))
+    browser = open_page(playground(model, X, y, optimizer=optimizers(model)[optimizer]))
+    run(browser, TYPE, "l1", "5")
+    run(browser, TRAIN, 200)
+
+    for _ in range(3):
+        run(browser, TRAIN, 1)
+        assert run(
+            browser, "places.flat().flatMap(([weights]) => weights).every(i => trainer.parameters[i] === 0)"
+        )
+
+
 def test_batches_leave_out_the_rows_held_out(open_page):
     browser = open_page(playground(network(hidden=(2,)), *moons(40)))
     run(browser, TYPE, "share", "0.5")

@@ -75,8 +75,8 @@ function makeTrainer() {
       for (let k = 0; k < KEPT; k++) given[2 + k] = kept[i * KEPT + k];
       given[2 + KEPT] = trainer.rate;
       UPDATE(given, [], after);
-      const crosses = trainer.l1 > 0 && isWeight.has(i) && before * after[0] < 0;
-      parameters[i] = crosses ? 0 : after[0]; // L1 stops a weight at 0
+      const isHeld = before * after[0] < 0 || (before === 0 && given[1] === 0);
+      parameters[i] = isHeld && trainer.l1 > 0 && isWeight.has(i) ? 0 : after[0]; // by L1, at 0, against momentum too
       for (let k = 0; k < KEPT; k++) kept[i * KEPT + k] = after[1 + k];
     }
   };
