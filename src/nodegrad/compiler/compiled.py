@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial, update_wrapper
-from inspect import Signature, signature
+from inspect import signature
 from numbers import Real
 from types import MethodType
 from typing import Any, TypedDict, Unpack, overload
@@ -166,7 +166,7 @@ class Compiled(Recorded):
             first = [*self.signature.parameters][:1] if self.static and self.signature else []
             static = [name for name in self.static if name not in first]
             options = {name: getattr(self, name) for name in saving.OPTIONS}
-            known.setdefault(place, Compiled(_OfInstance(self.f, alive), static=static, **options))
+            known.setdefault(place, Compiled(_of_instance(self.f, alive), static=static, **options))
         return _Method(known[place], instance)
 
     def map(
@@ -331,19 +331,15 @@ class _WithFirst(_Method):
         return super().map(self.__self__, *arguments, **options)
 
 
-class _OfInstance:
-    """A function with its first argument given, which it does not keep alive."""
+def _of_instance(f: Callable[..., Any], alive: Callable[[], Any]) -> Callable[..., Any]:
+    """Return a function with its first argument given, which it does not keep alive."""
 
-    def __init__(self, f: Callable[..., Any], alive: Callable[[], Any]) -> None:
-        self.f, self.alive = f, alive
-        update_wrapper(self, f, updated=())
+    def method(*arguments: Any, **keywords: Any) -> Any:
+        return f(alive(), *arguments, **keywords)
 
-    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        return self.f(self.alive(), *arguments, **keywords)
-
-    @property
-    def __signature__(self) -> Signature:
-        return signature(MethodType(self.f, self.alive()))
+    made: Any = update_wrapper(method, f, updated=())
+    made.__signature__ = signature(MethodType(f, alive))
+    return made  # type: ignore[no-any-return]
 
 
 _NOTHING: Any = (None, None, None)
