@@ -119,6 +119,22 @@ def test_a_page_says_that_polygamma_stays_as_it_was_computed(op):
     assert answers[0]["data"][-1] == op(2.5)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda x: x * 2.0 if x > 2.0 else x * 3.0,
+        lambda x: x * 2.0 if str(x) == "3.0" else x * 3.0,
+        lambda x: x * 2.0 if f"{x}" == "3.0" else x * 3.0,
+        lambda x: x * 2.0 if "3.0" in repr([x]) else x * 3.0,
+        lambda x: {3.0: x * 2.0}.get(x, x * 3.0),
+        lambda x: x * 2.0 if x in {3.0, 9.0} else x * 3.0,
+        lambda x: x * 2.0 if hasattr(x, "hex") and x.hex() == (3.0).hex() else x * 3.0,
+    ],
+)
+def test_a_value_that_its_number_decides_is_not_written_as_a_formula(value):
+    assert row_of(ng.custom("decided", value, lambda x, out: 2.0), 1).value is None
+
+
 def test_an_operation_that_records_other_numbers_than_it_computes_is_not_trusted():
     calls = []
 

@@ -115,6 +115,23 @@ class IEEE(float):
 give_operators(IEEE, ops.neg, ops.abs)
 
 
+class Symbol:
+    """A number not known yet, for which a value is written down. It refuses all that floats could answer.
+
+    So a function that branches on it, makes text of it or looks it up is called with floats instead.
+    """
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any) -> Any:
+        raise TypeError("a symbol is neither true nor false, has no text and is no key; choose with where.")
+
+    __bool__ = __repr__ = __format__ = __hash__ = _refuse
+
+    def __getattr__(self, name: str) -> Any:
+        raise (TypeError if hasattr(float, name) else AttributeError)(name)  # `hasattr` must not say no
+
+
 def _data(number: Any) -> Any:
     return number._data if isinstance(number, Value) else number
 

@@ -7,6 +7,7 @@ from typing import Any
 from nodegrad.compiler.passes import Rewriter, finish
 from nodegrad.compiler.program import ConstantPool, Loop, Program, loop, result
 from nodegrad.composites import Composite
+from nodegrad.extend import Symbol
 from nodegrad.graph import topological_order
 from nodegrad.inputs import plain
 from nodegrad.loops import Loop as RecordedLoop
@@ -100,7 +101,7 @@ class _Slots(dict[Value, int]):
         return slot
 
 
-class _Number:
+class _Number(Symbol):
     """A number in a program that is written: operations on it become instructions."""
 
     def __init__(self, slot: int, data: float, write: Callable[[Op, Sequence[Any]], "_Number"]) -> None:
@@ -111,14 +112,6 @@ class _Number:
         """Add an instruction; plain numbers among the operands become constants."""
         (writer, *_) = [x._write for x in operands if isinstance(x, _Number)]
         return writer(op, [x if isinstance(x, _Number) else plain(x, op.name) for x in operands])
-
-    def _refuse(self, *_: Any) -> Any:
-        raise TypeError("an instruction has no answer yet, no text and no place in a set")
-
-    __bool__ = __repr__ = __format__ = __hash__ = _refuse
-
-    def __getattr__(self, name: str) -> Any:
-        raise (TypeError if hasattr(float, name) else AttributeError)(name)  # `hasattr` must not say no
 
     def __round__(self, ndigits: int | None = None) -> Any:
         return TABLE["round"](self) if ndigits is None else TABLE["round_to"](self, ndigits)

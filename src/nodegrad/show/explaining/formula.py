@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nodegrad import ops
+from nodegrad.extend import Symbol
 from nodegrad.ops import Op
 from nodegrad.show.text import number, on_the_line
 
@@ -22,8 +23,8 @@ def _operator(op: Op) -> tuple[Any, Any]:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Formula:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Formula(Symbol):
     """A symbol, or an operation on formulas and numbers. Rows of the table take it as an operand.
 
     >>> x, y = Formula("x"), Formula("y")
@@ -52,10 +53,6 @@ class Formula:
     __le__, __ge__ = _operator(ops.le)[0], _operator(ops.ge)[0]
     __eq__, __ne__ = _operator(ops.eq)[0], _operator(ops.ne)[0]
     __neg__, __abs__ = _operator(ops.neg)[0], _operator(ops.abs)[0]
-    __hash__ = object.__hash__
-
-    def __bool__(self) -> bool:
-        raise TypeError("a formula is neither true nor false; write where(condition, x, y).")
 
     @property
     def text(self) -> str:
