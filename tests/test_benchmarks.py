@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 
 import numpy as np
@@ -456,6 +457,15 @@ def test_what_a_new_way_costs_is_measured_beside_another_checkout(capsys):
     for line, column in zip(lines, bench_compile.COLUMNS, strict=True):
         assert line.startswith(f"{case:45} {column}")
         assert "ratio" in line
+
+
+def test_the_first_call_of_a_saved_function_is_measured_beside_compiling(capsys):
+    bench_compile.show_loading(rounds=1)
+
+    (line,) = capsys.readouterr().out.splitlines()
+    loaded, compiled, ratio = map(float, re.findall(r"\d+\.\d+", line))
+    assert 0.0 < loaded < compiled
+    assert ratio == pytest.approx(loaded / compiled, abs=0.02)
 
 
 @pytest.mark.parametrize("name", ["Newton's method", "2-16-16-1 with a branch"])

@@ -3,8 +3,9 @@
 The first way is compiled by the call that meets it. Another way runs eagerly until it has come often enough
 to be compiled. So three calls tell the cost: the first, the one that meets another way, and the dearest of
 the 40 that go this way. Each function runs in a process of its own, after a first small compile that loads
-what is needed. Times are of the processor: the least of some rounds. With the folder of another checkout,
-its processes take turns with this one's, and a column compares the two.
+what is needed. Times are of the processor: the least of some rounds. With the folder of another checkout, its
+processes take turns with this one's, and a column compares the two. The last line is the first call of a
+function that another process saved.
 `PYTHONPATH=src:tests python tests/benchmarks/bench_compile.py [folder]`
 """
 
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
 
@@ -138,6 +140,37 @@ def measure(name: str, checkout: Path) -> list[float]:
     return [float(number) for number in json.loads(found)]
 
 
+def first_call(path: Path) -> float:
+    """Call a network for the first time, loaded if it was saved, else compiled and saved; return seconds."""
+    ng.compile(ng.sin)(1.0)
+    model = problems.perceptron([2, 16, 16, 1], "relu")
+    loads = path.exists()
+    gradient = ng.value_and_grad(lambda x: model(x) ** 2, wrt=model.parameters())
+    function = ng.load_compiled(path) if loads else ng.compile(gradient)
+    started = process_time()
+    function([0.5, -1.0])
+    seconds = process_time() - started
+    if not loads:
+        function.save(path)
+    return seconds
+
+
+def measure_loading() -> list[float]:
+    """Return the seconds of the first call in a process that compiles, and in one that loads the same."""
+    with TemporaryDirectory() as folder:
+        path = os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])
+        env = os.environ | {"PYTHONPATH": path, "XDG_CACHE_HOME": folder}
+        command = [sys.executable, __file__, "--first-call", str(Path(folder) / "network.json")]
+        return [float(subprocess.check_output(command, env=env, timeout=LONGEST)) for _ in range(2)]
+
+
+def show_loading(rounds: int = 3) -> None:
+    """Print what the first call costs of a function that was saved, beside compiling it."""
+    compiled, loaded = np.min([measure_loading() for _ in range(rounds)], axis=0).tolist()
+    costs = f"{1e3 * loaded:9.1f} ms   {1e3 * compiled:9.1f} ms   ratio {loaded / compiled:.3f}"
+    print(f"{'2-16-16-1 with gradient, loaded or compiled':45} {'first call':12} {costs}", flush=True)
+
+
 def show(others: list[Path], names: list[str], rounds: int = 3) -> None:
     """Print what each function costs, beside what it costs in another checkout."""
     checkouts = [TESTS.parent, *others]
@@ -153,7 +186,11 @@ def show(others: list[Path], names: list[str], rounds: int = 3) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--cost"]:
         print(json.dumps(cost(sys.argv[2])))
+    elif sys.argv[1:2] == ["--first-call"]:
+        print(first_call(Path(sys.argv[2])))
     else:
         folders = [Path(each) for each in sys.argv[1:] if Path(each).is_dir()]
         wanted = [each for each in sys.argv[1:] if not Path(each).is_dir()]
         show(folders, [name for name in CASES if all(part in name for part in wanted)])
+        if not wanted:
+            show_loading()

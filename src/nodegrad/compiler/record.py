@@ -93,14 +93,13 @@ class Recorder:
         self.branches: dict[Value, tuple[bool, str]] = {}  # what was branched on: the answer, and the line
         self.reads: list[str] = []
         self.elsewhere: dict[Value, str] = {}  # leaves that other threads branched on or read, with the line
-        self.other_way = False
         self._expected = expected
         self._thread = get_ident()
 
     @property
     def ended(self) -> bool:
         """Whether the run went the way that was expected to its end."""
-        return not self.other_way and len(self.branches) == len(self._expected or self.branches)
+        return [answer for answer, _ in self.branches.values()] == self._expected
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -131,12 +130,10 @@ class Recorder:
             and (_current.get() or current_recorder()) is self  # mostly found without a call
             and not self._roller.again
         ):
-            if self._expected is not None:
-                place = len(self.branches)
-                if self._expected[place : place + 1] != [answer]:
-                    self.other_way = True
-                    raise OtherWay
+            place = len(self.branches)
             self.branches[node] = answer, calling_line(2)  # beyond this method
+            if self._expected is not None and self._expected[place : place + 1] != [answer]:
+                raise OtherWay
 
     def check_left(self, results: Sequence[Any]) -> None:
         """Refuse results and branches that depend on what was kept from a turn of a loop, or from a call."""
