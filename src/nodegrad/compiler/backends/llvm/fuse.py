@@ -165,11 +165,15 @@ class _Fuser:
     def joined(self, op: Op, count: int, operands: list[Index]) -> _Loop | None:
         """Return the loop an instruction joins: that of its last operand, if it fits, or the current one."""
         own = [index.slots for index in operands if self.varies(index)]
-        last = max([int(self.writer[slots].max()) for slots in own], default=-1)
+        last = max([self.last_writer(slots) for slots in own], default=-1)
         for loop in (self.plan[last] if last >= 0 else None, self.current):
             if type(loop) is _Loop and self.fits(loop, op, count, operands):
                 return loop
         return None
+
+    def last_writer(self, slots: Slots) -> int:
+        """Return which of the plan is the last that writes one of the slots; of one slot in less time."""
+        return int(self.writer.item(slots.item()) if slots.size == 1 else self.writer[slots].max())
 
     def fits(self, loop: _Loop, op: Op, count: int, operands: list[Index]) -> bool:
         tiled = loop.head is not None and loop.count > 1
@@ -187,6 +191,8 @@ class _Fuser:
         return place
 
     def touches(self, loop: _Loop, index: Index) -> bool:
+        if index.slots.size == 1:
+            return self.varies(index) and self.last_writer(index.slots) == loop.place
         return self.varies(index) and bool((self.writer[index.slots] == loop.place).any())
 
     # Writing records.
