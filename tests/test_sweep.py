@@ -5,11 +5,10 @@ import math
 import pytest
 
 import nodegrad as ng
-from nodegrad import Value, ops
+from nodegrad import Value
 from nodegrad.functions import dot
 from nodegrad.graph import dependents, topological_order
 from nodegrad.ops import TABLE, constant
-from nodegrad.products import chain
 from nodegrad.sweep import forward_sweep, partials, reverse_sweep
 
 
@@ -184,68 +183,6 @@ def test_partials_of_a_dot_are_the_other_half():
 
     assert [operand for operand, _ in found] == [*xs, *ys]
     assert [partial for _, partial in found] == [4.0, 5.0, 6.0, 1.0, 2.0, 3.0]
-
-
-# The product of the chain rule.
-
-
-@pytest.mark.parametrize("upstream", [math.inf, -math.inf, math.nan, 5.0, 0.0])
-def test_zero_downstream_is_a_strong_zero(upstream):
-    assert chain(0.0, upstream) == 0.0
-    assert chain(0.0, Value(upstream)) == 0.0
-    assert chain(Value(0.0), upstream).data == 0.0
-    assert chain(Value(0.0), Value(upstream)).data == 0.0
-
-
-@pytest.mark.parametrize("downstream", [1.0, -1.0, 2.5, -3.0, math.inf])
-@pytest.mark.parametrize("upstream", [1.0, -1.0, 0.5, -2.0, -math.inf])
-def test_other_products_are_products(downstream, upstream):
-    expected = downstream * upstream
-
-    assert chain(downstream, upstream) == expected
-    assert chain(downstream, Value(upstream)).data == expected
-    assert chain(Value(downstream), upstream).data == expected
-    assert chain(Value(downstream), Value(upstream)).data == expected
-
-
-def test_zero_upstream_is_not_a_strong_zero():
-    assert math.isnan(chain(math.inf, 0.0))
-    assert math.isnan(chain(Value(math.inf), Value(0.0)).data)
-
-
-def test_factors_equal_to_one_are_not_recorded():
-    x = Value(3.0)
-
-    assert chain(1.0, x) is x
-    assert chain(x, 1.0) is x
-    assert chain(x, -1.0).op is ng.neg
-    assert chain(x, 2.0).op is ng.mul
-    assert chain(x, math.inf).op is ops.strong_mul
-    assert chain(x, Value(2.0)).op is ops.strong_mul
-
-
-INFINITE = [math.inf, -math.inf, math.nan]
-
-
-@pytest.mark.parametrize("adjoint", [0.0, 1.0, -1.0, 2.5, -3.0])
-@pytest.mark.parametrize("partial", [5.0, 0.0, -1.0, 1.0, *INFINITE])
-def test_rows_of_the_strong_product(adjoint, partial):
-    product = adjoint * partial if adjoint else 0.0
-    kept = partial if adjoint or math.isfinite(partial) else 0.0
-
-    for found, expected in [
-        (ops.strong_mul(adjoint, partial), product),
-        (ops.zero_mul(adjoint, partial), product if partial else 0.0),
-        (ops.zero_mul(partial, adjoint), product if partial else 0.0),
-        (ops.strong_factor(adjoint, partial), kept),
-        (ng.grad(ops.zero_mul, 0)(adjoint, partial), kept),
-        (ng.grad(ops.zero_mul, 1)(adjoint, partial), adjoint),
-        (ng.grad(ops.strong_mul, 0)(adjoint, partial), kept),
-        (ng.grad(ops.strong_mul, 1)(adjoint, partial), adjoint),
-        (ng.grad(ops.strong_factor, 0)(adjoint, partial), 0.0),
-        (ng.grad(ops.strong_factor, 1)(adjoint, partial), 1.0 if adjoint or math.isfinite(partial) else 0.0),
-    ]:
-        assert found == expected or (math.isnan(found) and math.isnan(expected))
 
 
 @pytest.mark.parametrize("floats", [True, False])
