@@ -43,6 +43,7 @@ RESET = float("0")  # the gradient since `zero_grad`, told from other zeros by i
 # The parameters that no optimizer may update, by their ids: see `Module.freeze`.
 FROZEN: WeakValueDictionary[int, Value] = WeakValueDictionary()
 
+_REMEMBERED = 2**17  # rates of a schedule, more than the steps that `fit` takes at once
 Number = Any  # a float, a NumPy array or a Value
 State = tuple[Any, ...]
 Schedule = Callable[[int], float]
@@ -213,7 +214,7 @@ class Optimizer:
     @learning_rate.setter
     def learning_rate(self, rate: Rate) -> None:
         for group in self.groups:
-            group.learning_rate = _checked_rate(type(self).__name__, rate)
+            group.learning_rate = rate
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -351,16 +352,35 @@ class Group:
                 f"got {', '.join(entry)}."
             )
         self.parameters = _leaves(found, user)
-        self.learning_rate: Rate = _checked_rate(user, rate)
+        self.learning_rate = rate
         self.settings = {
             name: _checked_setting(user, name, setting) for name, setting in (settings | own).items()
         }
 
+    @property
+    def learning_rate(self) -> Rate:
+        """The learning rate or its schedule."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: Rate) -> None:
+        self._learning_rate: Rate = _checked_rate(self.user, rate)
+        self._rates: dict[int, float] = {}
+
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step."""
+        """Return the learning rate of a step.
+
+        A schedule is asked once for each step: one that counts its calls gives the same rates eager and
+        compiled, though compiled steps ask for many rates at once, and some are repeated.
+        """
         if not callable(self.learning_rate):
             return self.learning_rate
-        return in_range(f"{self.user}, step {step}", "learning_rate", self.learning_rate(step), _AMOUNT)
+        if step not in self._rates:
+            if len(self._rates) == _REMEMBERED:
+                del self._rates[next(iter(self._rates))]
+            user = f"{self.user}, step {step}"
+            self._rates[step] = in_range(user, "learning_rate", self.learning_rate(step), _AMOUNT)
+        return self._rates[step]
 
 
 def decay_weights_only(model: Any, weight_decay: float = 0.01) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Steps on flat arrays: sums over rows agree with map, wherever the parameters and the rows are."""
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from nodegrad.compiler.arguments import rows
 from nodegrad.compiler.backends import choose
 from nodegrad.data import Samples
 from nodegrad.nn import MLP, mean_squared_error
-from nodegrad.optim import SGD, Adam
+from nodegrad.optim import SGD, Adam, by_epoch
 from nodegrad.training.compiled_step import CompiledStep, RowSum, gathered, scattered
 from nodegrad.training.problem import Problem
 from nodegrad.training.ranks import Ranks
@@ -171,3 +172,52 @@ def test_states_are_gathered_and_scattered():
 
     assert scattered(gathered(states), 2) == states
     assert scattered(gathered([(), ()]), 2) == [(), ()]
+
+
+def counting(rates):
+    """Return a schedule that ignores the step and gives the rates one after the other."""
+    remaining = iter(rates)
+    return lambda step: next(remaining)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"epochs": 40, "batch_size": 10},
+        {"epochs": 40, "batch_size": 10, "callbacks": lambda epoch, history: None},
+        {"epochs": 300, "patience": 3, "tolerance": 0.02},
+        {"epochs": 40, "batch_size": 10, "max_gradient_norm": 0.5, "checkpoint": "run.json"},
+    ],
+)
+def test_a_schedule_that_counts_its_calls_gives_the_rates_of_a_loop(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    generator = random.Random(1)
+    X = [[generator.uniform(-1.0, 1.0), generator.uniform(-1.0, 1.0)] for _ in range(40)]
+    y = [a * b for a, b in X]
+
+    def trained(compile):
+        model = MLP(2, [4, 1], "tanh", seed=1)
+        rates = counting(0.1 / (1 + 0.01 * place) for place in range(10_000))
+        history = ng.fit(
+            model, X, y, optimizer="sgd", lr=rates, seed=1, compile=compile, **({"patience": None} | settings)
+        )
+        return model.state_dict(), history.epochs
+
+    eager, epochs = trained(False)
+    compiled, same = trained(True)
+
+    assert same == epochs
+    assert compiled == pytest.approx(eager, rel=1e-9)
+
+
+def test_a_schedule_by_epochs_follows_the_batches_of_each_training():
+    X = [[0.1 * place] for place in range(40)]
+
+    def trained(compile):
+        model = MLP(1, [1], seed=1)
+        optimizer = SGD(model.parameters(), by_epoch(lambda epoch: 0.1 / (1 + epoch)))
+        for size in (20, 10):
+            ng.fit(model, X, X, optimizer=optimizer, epochs=30, batch_size=size, seed=1, compile=compile)
+        return model.state_dict()
+
+    assert trained(True) == pytest.approx(trained(False), rel=1e-9)

@@ -282,8 +282,11 @@ def test_nan_on_one_rank_stops_all_with_the_same_reason(compile):
         (lambda rank: {"lr": 0.1 + rank}, "the same learning rates; here it is"),
         (lambda rank: {"loss": ("huber", "hinge")[rank], "y": 2 * Y - 1}, "the same loss; here it is"),
         (lambda rank: {"optimizer": ("adam", "sgd")[rank]}, "the same optimizer; here it is"),
-        (lambda rank: {"lr": optim.exponential(0.1, (0.1, 0.3)[rank])}, "the same schedules; here it is"),
-        (lambda rank: {"lr": optim.cosine(0.1, 50 + rank)}, "the same schedules; here it is"),
+        (
+            lambda rank: {"lr": optim.exponential(0.1, (0.1, 0.3)[rank])},
+            "the same learning rates in each step",
+        ),
+        (lambda rank: {"lr": optim.cosine(0.1, 50 + rank)}, "the same learning rates in each step; here ["),
         (lambda rank: grouped((3, 4)[rank]), "the same groups; here it is"),
         (
             lambda rank: {"optimizer": ("lbfgs", "sgd")[rank], "lr": (None, 0.01)[rank]},
@@ -308,6 +311,23 @@ def test_ranks_that_differ_are_refused(settings, message):
         assert message in str(error)
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_rate_that_differs_in_one_step_is_found_before_that_step(compile):
+    models = [MLP(2, [4, 1], seed=1) for _ in range(2)]
+
+    def work(rank, combine):
+        schedule = lambda step: 0.1 + 0.01 * (rank and step == 77)  # noqa: E731
+        settings = {"lr": schedule, "optimizer": "sgd", "epochs": 100, "patience": None, "compile": compile}
+        return ng.fit(models[rank], X[rows(rank)], Y[rows(rank)], combine=combine, seed=1, **settings)
+
+    first, second = on_ranks(2, work)
+
+    assert "the same learning rates in each step; here [0.1] came" in str(first)
+    assert "the same learning rates in each step; here [0.11] came" in str(second)
+    if not compile:
+        assert models[0].state_dict() == models[1].state_dict()
+
+
 def set_to(number):
     def change(epoch, history):
         history.model.parameters()[0].data = number
@@ -330,13 +350,16 @@ def set_momentum(epoch, history):
 @pytest.mark.parametrize(
     ("callbacks", "what"),
     [
-        ([[], [ReduceOnPlateau(patience=1, tolerance=0.9)]], "learning rates"),
-        ([[set_rate(0.01)], [set_rate(0.02)]], "learning rates"),
-        ([[], [set_rate(optim.exponential(0.1, 0.5))]], "learning rates"),
-        ([[set_rate(optim.exponential(0.1, factor))] for factor in (0.5, 0.6)], "schedules"),
-        ([[], [set_momentum]], "settings"),
-        ([[], [set_to(0.5)]], "parameters"),
-        ([[set_to(0.5)], [set_to(0.25)]], "parameters"),
+        ([[], [ReduceOnPlateau(patience=1, tolerance=0.9)]], "learning rates after the callbacks"),
+        ([[set_rate(0.01)], [set_rate(0.02)]], "learning rates after the callbacks"),
+        ([[], [set_rate(optim.exponential(0.1, 0.5))]], "learning rates after the callbacks"),
+        (
+            [[set_rate(optim.exponential(0.1, factor))] for factor in (0.5, 0.6)],
+            "learning rates in each step",
+        ),
+        ([[], [set_momentum]], "settings after the callbacks"),
+        ([[], [set_to(0.5)]], "parameters after the callbacks"),
+        ([[set_to(0.5)], [set_to(0.25)]], "parameters after the callbacks"),
     ],
 )
 def test_callbacks_that_leave_ranks_different_are_refused(callbacks, what, compile):
@@ -348,7 +371,7 @@ def test_callbacks_that_leave_ranks_different_are_refused(callbacks, what, compi
 
     for error in on_ranks(2, work):
         assert isinstance(error, ValueError), error
-        assert f"all ranks need the same {what} after the callbacks; here it is" in str(error)
+        assert f"all ranks need the same {what}; here" in str(error)
 
 
 @pytest.mark.parametrize("compile", [False, True])

@@ -130,6 +130,11 @@ class ArrayStep(EagerStep):
             self.point = self._updated(slope * (limit / norm) if norm > limit else slope)
         return loss, norm, count
 
+    def rates(self) -> list[float]:
+        """Return the learning rates of the next step, which all ranks must share."""
+        self.optimizer.steps = self.point.steps
+        return super().rates()
+
     def _updated(self, slope: Array) -> Point:
         """Return the point after a step by a gradient."""
         self.optimizer.steps = self.point.steps

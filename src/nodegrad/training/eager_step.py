@@ -34,7 +34,7 @@ class EagerStep:
         taken: list[Taken] = []
         for batch in batches:
             size = len(self.optimizer.parameters) + 2
-            total = self.problem.ranks.summed(partial(self.sums, batch), size)
+            total = self.problem.ranks.summed(partial(self.sums, batch), size, self.rates)
             taken.append(self.update(total, limit))
             if not all(map(math.isfinite, taken[-1])):
                 break
@@ -63,6 +63,10 @@ class EagerStep:
                 error.backward()
                 total += error.data
         return [total, *[parameter.grad for parameter in self.optimizer.parameters], float(len(samples))]
+
+    def rates(self) -> list[float]:
+        """Return the learning rates of the next step, which all ranks must share."""
+        return [group.rate(self.optimizer.steps) for group in self.optimizer.groups]
 
     def validate(self) -> float:
         """Return the sum of the losses of the samples held out."""

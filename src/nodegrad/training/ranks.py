@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -49,10 +49,11 @@ class Ranks:
             )
         return np.asarray(found, float)
 
-    def summed(self, compute: Callable[[], Any], size: int) -> Any:
+    def summed(self, compute: Callable[[], Any], size: int, rates: Callable[[], Any] | None = None) -> Any:
         """Return the sum over all ranks of the `size` numbers that each computes.
 
         Raises:
+            ValueError: on all ranks, if they differ in the learning rates of this step.
             Exception: what was raised here; on the other ranks a RuntimeError that quotes it.
             KeyboardInterrupt: on all ranks, if one was interrupted.
         """
@@ -61,15 +62,17 @@ class Ranks:
         import numpy as np
 
         caught: BaseException | None = None
-        numbers = np.zeros(size + 2)
+        numbers = np.zeros(size + 5)
         try:
+            own = rates() if rates else None
+            numbers[size + 2 :] = _codes([own])
             numbers[:size] = compute()
         except BaseException as error:
             caught = error
             numbers[:] = 0.0
             numbers[size] = not isinstance(error, KeyboardInterrupt)
         numbers[size + 1] = self.interrupted or isinstance(caught, KeyboardInterrupt)
-        self.finite = bool(np.isfinite(numbers).all())
+        self.finite = bool(np.isfinite(numbers[:size]).all())
         total = self.sum(numbers)
         if total[size]:
             message = self.told("" if caught is None else f"{_name()}: {type(caught).__name__}: {caught}")
@@ -78,6 +81,8 @@ class Ranks:
             raise RuntimeError(f"fit: another rank failed, so this one stops, too. {message}")
         if total[size + 1]:
             raise KeyboardInterrupt
+        if any(_differ(total[size + 2 :])):
+            raise ValueError(f"fit: all ranks need the same learning rates in each step; here {own} came.")
         return total[:size]
 
     @contextmanager
@@ -107,12 +112,10 @@ class Ranks:
         """
         if self.combine is None:
             return
-        import numpy as np
-
-        codes = np.array([zlib.crc32(repr(fact).encode()) % 2**20 for fact in facts.values()], float)
-        *total, count = self.sum(np.concatenate([codes, codes * codes, [1.0]]))
-        for place, (name, fact) in enumerate(facts.items()):
-            if total[len(facts) + place] * count != total[place] ** 2:  # the variance is not 0
+        for (name, fact), differ in zip(
+            facts.items(), _differ(self.sum(_codes(facts.values()))), strict=True
+        ):
+            if differ:
                 raise ValueError(f"fit: all ranks need the same {name}; here it is {fact!r:.60}.")
 
     def not_finite(self) -> str:
@@ -144,6 +147,21 @@ class Ranks:
 
         self.summed(compute, 0)
         return results[0]
+
+
+def _codes(facts: Iterable[Any]) -> Any:
+    """Return a number for each fact, their squares, and 1, for `_differ` to read their sums."""
+    import numpy as np
+
+    codes = np.array([zlib.crc32(repr(fact).encode()) % 2**20 for fact in facts], float)
+    return np.concatenate([codes, codes * codes, [1.0]])
+
+
+def _differ(total: Any) -> Any:
+    """Return for each fact whether ranks differ in it: whether the variance of its number is not 0."""
+    *sums, count = total
+    half = len(sums) // 2
+    return [square * count != plain**2 for plain, square in zip(sums[:half], sums[half:], strict=True)]
 
 
 def _name() -> str:

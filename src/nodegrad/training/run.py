@@ -18,7 +18,6 @@ from nodegrad.training.checkpoint import (
     checksums,
     description,
     go_on_from,
-    rates,
     read_checkpoint,
     save_checkpoint,
     trial_of,
@@ -65,7 +64,6 @@ class Run:
             | {name: getattr(settings, name) for name in (*names, "checkpoint_every")}
             | {"method": type(self).__name__, "end of the checkpoint": self.history.reason}
             | {"start of the parameters": [leaf.data for leaf in problem.optimizer.parameters]}
-            | {"schedules": self._planned_rates()}
         )
         started = time.perf_counter() - self.history.seconds
         try:
@@ -107,13 +105,6 @@ class Run:
             met = self.criteria.met(loss, norm)
         called = history.reason if history.reason == "callback" and self.calls else ""
         return met or called or ("max epochs" if self.done >= self.settings.epochs else "")
-
-    def _planned_rates(self) -> Any:
-        """Return rates of schedules in the steps from here on, for ranks to compare."""
-        if self.problem.ranks.combine is None or self.batches.steps is None:
-            return None
-        left = max(0, self.settings.epochs - self.done) * self.batches.steps
-        return self.problem.ranks.together(lambda: rates(self, self.problem.optimizer.steps + left))
 
     def _resume(self) -> None:
         """Go on from a checkpoint of the same epoch on every rank."""
@@ -234,8 +225,7 @@ class Run:
 
         before = numbers()
         stop = problem.ranks.any(call)
-        after = changeable(optimizer) | {"schedules": self._planned_rates()}
-        after["parameters"] = None if numbers() == before else numbers()
+        after = changeable(optimizer) | {"parameters": None if numbers() == before else numbers()}
         problem.ranks.same({f"{name} after the callbacks": fact for name, fact in after.items()})
         self.step.pull()
         self._agree()
