@@ -78,10 +78,10 @@ class Straight:
 
 @dataclass(frozen=True, slots=True)
 class Turns(Group):
-    """A loop on `count` independent elements; result r of element i is slot start + r·count + i.
+    """A loop, of which `count` is 1; its results are consecutive slots from `start`.
 
     The operands are the first state, then what is read from outside, then the items of all turns, if there
-    are any: (element, turn after turn).
+    are any: one row, turn after turn.
     """
 
     op: Loop
@@ -94,7 +94,7 @@ class Turns(Group):
     @property
     def size(self) -> int:
         """How many slots are written."""
-        return self.count * self.op.results
+        return self.op.results
 
 
 Item = Group | Straight

@@ -186,7 +186,6 @@ class _Layout:
         ]
         self.next = [uniform, program.inputs]  # uniform, varying
         self.items: tuple[list[Item], list[Item]] = ([], [])
-        self.counts: dict[int, int] = {}  # of each loop instruction, how many elements its group has
 
     def add_scalars(self, slots: list[int]) -> None:
         """Lay out instructions that run one by one; a small contraction becomes several."""
@@ -225,7 +224,11 @@ class _Layout:
         rows = [plan.operands[slot - self.leaves] for slot in slots]
         if isinstance(op, Result):
             for slot, (loop,) in zip(slots, rows, strict=True):
-                where[slot] = where[loop] + step * op.index * self.counts[loop]
+                where[slot] = where[loop] + step * op.index
+            return
+        if isinstance(op, Loop) and len(slots) > 1:
+            for slot in slots:
+                self.add_group([slot])
             return
         terms = len(rows[0]) // (2 if op in PRODUCTS else 1) if op in STEPS else 0
         carried = [plan.carried(op, row) for row in rows] if terms else [None]
@@ -245,8 +248,7 @@ class _Layout:
             parts = [*table[:, :fixed].T, *([table[:, fixed:]] if table.shape[1] > fixed else [])]
         operands, start = tuple(map(_index, parts)), self.next[varies]
         if isinstance(op, Loop):
-            item: Group = Turns(op, start, len(slots), operands)
-            self.counts.update(dict.fromkeys(slots, len(slots)))
+            item: Group = Turns(op, start, 1, operands)
         else:
             item = Group(op, start, len(slots), operands, terms, first)
         self.items[varies].append(item)

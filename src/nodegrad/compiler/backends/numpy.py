@@ -136,7 +136,7 @@ class NumpyBackend:
         else:
             operands = [_read(index, varying, uniform) for index in item.operands]
             if isinstance(item, Turns):
-                found = _run_turns(item, operands, target.shape[1], self.exact)
+                found = _run_turns(item.loop, operands, target.shape[1], self.exact)
             else:
                 found = (_take if item.op is ops.take else _function(item.op, self.exact))(*operands)
         target[item.start : item.start + item.size] = found
@@ -189,16 +189,13 @@ def _fold(op: Op, parts: Sequence[Iterable[Any]], first: Iterable[Any] = ()) -> 
     return reduce(EXACT[STEPS[op]], chain(first, terms))
 
 
-def _run_turns(item: Turns, read: Sequence[Any], rows: int, exact: bool) -> Any:
-    """Run loops on all rows at once; each element of each row is a lane. Return [result and element, row]."""
-    loop, lanes = item.loop, item.count * rows
-    operands = [x for each in read for x in ([each] if each.ndim == 2 else each.swapaxes(0, 1))]
-    columns = [np.broadcast_to(each, (item.count, rows)).reshape(lanes) for each in operands]
-    if lanes > _FEW_LANES:
-        return np.array(_loop(loop, exact, columns, lanes)).reshape(item.size, rows)
+def _run_turns(loop: Loop, operands: Sequence[Array], rows: int, exact: bool) -> Any:
+    """Run a loop on all rows at once, each row in a lane. Return [result, row]."""
+    columns = [np.broadcast_to(x, rows) for each in operands for x in each.reshape(-1, each.shape[-1])]
+    if rows > _FEW_LANES:
+        return np.array(_loop(loop, exact, columns, rows))
     numbers = zip(*[column.tolist() for column in columns], strict=True)
-    found = np.array([loop.value(*each) for each in numbers], float)
-    return found.reshape(item.count, rows, -1).transpose(2, 0, 1).reshape(item.size, rows)
+    return np.array([loop.value(*each) for each in numbers], float).T
 
 
 def _loop(loop: Loop, exact: bool, operands: Sequence[Any], lanes: int) -> list[Any]:

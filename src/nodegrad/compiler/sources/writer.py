@@ -209,24 +209,23 @@ class _Writer:
         for (int turn = 0; turn < 9; turn++) { turn1(s, n); for (int a = 0; a < 2; a++) s[a] = n[a]; }
         """
         fixed, turns = loop.state + loop.outside, loop.turns or 0
-        count = each.reads[0].shape[1] if each.reads else 1
-        result = each.result.reshape(block.turns, loop.results, count)
-        given = result[:, loop.state :].reshape(block.turns, turns, loop.given, count)
 
         def moved(size: int, target: str, source: str) -> list[str]:
             return [f"{self.language.loop.format('a', size)} {target} = {source};"] * bool(size)
 
-        def element(cells: Cells, *order: int) -> str:
-            addresses = self.places.address[cells.transpose(order)]
-            return self._element(addresses, ("k", "i", "a", "turn")) if cells.size else ""
+        def element(cells: Cells, size: int) -> str:
+            if not size or not cells.size:
+                return ""
+            addresses = self.places.address[cells].reshape(block.turns, -1, size)
+            return self._element(addresses, ("k", "turn", "a"))
 
         body, room = self._called(loop.body)
         turn = []
         if loop.items:
-            items = each.reads[fixed].reshape(block.turns, count, turns, loop.items)
-            turn += moved(loop.items, f"s[a + {fixed}]", element(items, 0, 1, 3, 2))
+            turn += moved(loop.items, f"s[a + {fixed}]", element(each.reads[fixed], loop.items))
         turn += [f"if ({body}) return 1;", *moved(loop.state, "s[a]", "n[a]")]
-        turn += moved(loop.given, element(given, 0, 3, 2, 1), f"n[a + {loop.state}]")
+        given = element(each.result[:, loop.state :], loop.given)
+        turn += moved(loop.given, given, f"n[a + {loop.state}]")
         head = self.language.loop.format("turn", turns)
         if loop.condition is not None:
             call, more = self._called(loop.condition)
@@ -240,8 +239,8 @@ class _Writer:
         read = [bare(self._operand(block, cells)) for cells in each.reads[:fixed]]
         lines += [f"s[{at}] = {text};" for at, text in enumerate(read)]
         lines += _braced(head, turn)
-        lines += moved(loop.state, element(result[:, : loop.state], 0, 2, 1), "s[a]")
-        yield from _braced(" ".join(self._heads(i=count)), lines)
+        lines += moved(loop.state, element(each.result[:, : loop.state], loop.state), "s[a]")
+        yield from _braced("", lines)
 
     def _called(self, program: Program) -> tuple[str, int]:
         """Write a program of a loop as a function, once; return its call and the size of its `w`."""

@@ -269,7 +269,8 @@ class _Fuser:
         self.records.add(Take(found, not self.varies(table)), fields)
 
     def write_turns(self, item: Turns) -> None:
-        fields, fixed = [item.count], item.loop.state + item.loop.outside
+        fields: list[int] = []
+        fixed = item.loop.state + item.loop.outside
         loads = [self.load(index, fields) for index in item.operands]
         kernel = TurnsKernel(item.loop, tuple(loads[:fixed]), loads[fixed] if loads[fixed:] else None)
         self.records.add(kernel, [*fields, item.start])

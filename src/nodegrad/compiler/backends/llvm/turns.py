@@ -28,36 +28,30 @@ Give = Callable[[Name, int, Name], None]  # keeps a number that a turn gives: (t
 
 @dataclass(frozen=True, slots=True)
 class TurnsKernel:
-    """A loop instruction for every element; items are found by stride ("affine") or in a table."""
+    """A loop instruction; items are found by stride ("affine") or in a table."""
 
     loop: Loop
     operands: tuple[Load, ...]
     items: Load | None
 
     def write(self, body: Body) -> str:
-        """Write the kernel. Record: function, count, fields of the loads, then where results are stored."""
+        """Write the kernel. Record: function, fields of the loads, then where results are stored."""
         loop, fields = self.loop, Fields(body)
-        count = fields.next()
         loads = [(each, fields.load(each)) for each in self.operands]
         items = () if self.items is None else fields.load(self.items)
         start = fields.next()
-        with body.loop(count) as i:
-            first = [load(body, each, words, i) for each, words in loads]
+        first = [load(body, each, words, body.name("0")) for each, words in loads]
 
-            def item(turn: Name, which: int) -> Name:
-                assert self.items is not None
-                before = i * (loop.items * (loop.turns or 0))
-                return load(body, self.items, items, before + (turn * loop.items + which))
+        def item(turn: Name, which: int) -> Name:
+            assert self.items is not None
+            return load(body, self.items, items, turn * loop.items + which)
 
-            def store_result(result: Name, vector: Name) -> None:
-                store(body, vector, start, result * count + i)
+        def give(turn: Name, which: int, vector: Name) -> None:
+            store(body, vector, start, turn * loop.given + (loop.state + which))
 
-            def give(turn: Name, which: int, vector: Name) -> None:
-                store_result(turn * loop.given + (loop.state + which), vector)
-
-            state, outside = first[: loop.state], first[loop.state :]
-            for number, vector in enumerate(_loop(body, loop, state, outside, item, give, None)):
-                store_result(body.name(str(number)), vector)
+        state, outside = first[: loop.state], first[loop.state :]
+        for number, vector in enumerate(_loop(body, loop, state, outside, item, give, None)):
+            store(body, vector, start, body.name(str(number)))
         return fields.go_on()
 
 
