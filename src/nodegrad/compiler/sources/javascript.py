@@ -19,32 +19,23 @@ async numbers p out run parameters shaped Math Number NaN Infinity Float64Array 
 TypeError RangeError
 """
 
-_SHAPED = """// Put numbers into nested arrays of a shape.
-function shaped(numbers, [count, ...rest]) {
-  if (!rest.length) return Array.from(numbers);
-  const size = numbers.length / count;
-  return Array.from({ length: count }, (_, i) => shaped(numbers.subarray(i * size, (i + 1) * size), rest));
-}
-"""
-
 
 def file(given: Function) -> str:
     """Write the module."""
     text = write(given.branches, JAVASCRIPT)
     ways = text.add_ways(JAVASCRIPT)
     room = [JAVASCRIPT.room.format("v", text.workspace)] if text.workspace else []
-    code = "\n".join([JAVASCRIPT.functions("\n".join(text.parts)), *room, *text.parts])
+    result = _built(given.result)
+    code = "\n".join([JAVASCRIPT.functions("\n".join([*text.parts, result])), *room, *text.parts])
     name = unused(_named(given.name), code)
     arguments = {_named(argument): tree for argument, tree in given.arguments.items()}
     known = [JAVASCRIPT.define_table("double", "parameters", given.parameters)] if given.parameters else []
     taken = ", ".join(_taken(argument, tree) for argument, tree in arguments.items())
-    result = _built(given.result)
     parts = [
         _comment(given, f"{name}({', '.join(arguments)})"),
         f"\n{code}\nfunction run(x, p, out) {{\n    return ({ways}) === 0;\n}}\n",
         *known,
-        "\n" + _SHAPED * ("shaped(" in result),
-        f"function {name}({', '.join([*arguments, *['p = parameters'] * len(known)])}) {{",
+        f"\nfunction {name}({', '.join([*arguments, *['p = parameters'] * len(known)])}) {{",
         f"    const numbers = Float64Array.from([{taken}].flat(Infinity));",
         f"    const out = new Float64Array({given.results});",
         f"    if (numbers.length !== {given.inputs})",

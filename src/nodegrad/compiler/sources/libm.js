@@ -1,5 +1,5 @@
 // The functions of C's library that JavaScript lacks, or has with other values, within 4 ulp of C's. A module that
-// is written takes along those it uses.
+// is written takes along those it uses; the last puts results together.
 
 function polynomial(x, coefficients) {
   let total = 0;
@@ -175,4 +175,11 @@ function hypot(x, y) {
   const [larger, more] = product(most * scale, most * scale);
   const [smaller, rest] = product(least * scale, least * scale);
   return (near - (square - larger - smaller + (lost - more - rest)) / (2 * near)) / scale;
+}
+
+// Put numbers into nested arrays of a shape.
+function shaped(numbers, [count, ...rest]) {
+  if (!rest.length) return Array.from(numbers);
+  const size = numbers.length / count;
+  return Array.from({ length: count }, (_, i) => shaped(numbers.subarray(i * size, (i + 1) * size), rest));
 }
