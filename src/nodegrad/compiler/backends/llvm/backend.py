@@ -36,6 +36,7 @@ _BLOCK_PER_SUM = 128
 # Every piece has sums of its own, added up afterwards, 2 ns each, so it is larger where there are more.
 _WORK = 5_000_000
 _WORK_PER_SUM = 50
+_MORE_PER_SUM = 10  # times that, for more than two pieces: memory is too slow for all of their sums
 _MOST_PIECES = 16  # pieces that rows are cut into
 _CHANGING = struct.Struct(f"{len(WORDS) - WORDS.index('once')}q")  # the words that differ from run to run
 CALL = ctypes.CFUNCTYPE(None, ctypes.c_size_t)
@@ -196,8 +197,9 @@ class Part:
         group = planned.varying * planned.lanes * 8
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
         self.block = max(1, min(64, (_BLOCK + _BLOCK_PER_SUM * planned.size) // self.group_bytes))
-        work = _WORK + _WORK_PER_SUM * planned.size
-        self.most = max(1, 2 * work // max(1, planned.work))  # from so many rows on, threads share them
+        two, more = (_WORK + each * planned.size for each in (_WORK_PER_SUM, _MORE_PER_SUM * _WORK_PER_SUM))
+        self.most = max(1, 2 * two // max(1, planned.work))  # from so many rows on, threads share them
+        self.small = max(1, more // max(1, planned.work))  # rows of the smallest of more than two pieces
         self.numbers = struct.Struct(f"{planned.inputs}d")
         self.results = struct.Struct(f"{len(self.outputs)}d")
         self.spaces: list[Space] = []
@@ -206,7 +208,7 @@ class Part:
         """Return how many rows a thread takes at once."""
         if count < self.most:
             return count
-        pieces = min(_MOST_PIECES, 2 * count // self.most)
+        pieces = min(_MOST_PIECES, max(2, count // self.small))
         pieces = 1 << pieces.bit_length() - 1  # two or four threads take as many each
         return -(-count // (pieces * self.plan.lanes)) * self.plan.lanes
 
