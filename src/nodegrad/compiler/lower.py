@@ -8,7 +8,7 @@ from nodegrad.compiler.passes import Rewriter, finish
 from nodegrad.compiler.program import ConstantPool, Loop, Program, loop, result
 from nodegrad.composites import Composite
 from nodegrad.extend import Symbol
-from nodegrad.graph import topological_order
+from nodegrad.graph import check_left, topological_order
 from nodegrad.inputs import plain
 from nodegrad.loops import Loop as RecordedLoop
 from nodegrad.ops import COMPARISONS, TABLE, Op, constant, give_operators
@@ -21,9 +21,13 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
     """Return the program of a recording, its parameters (the Values closed over), and a count of operations.
 
     The program is simplified as it is written.
+
+    Raises:
+        ValueError: if a Value was kept from an earlier call, or from a turn of a loop.
     """
     order = topological_order(*[node for node in wanted if isinstance(node, Value)], constants=False)
     parameters = _closed_over(order, set(inputs))
+    check_left(parameters)
     program = _program([*inputs, *parameters], order, wanted)
     operations = sum([node.op is not None for node in order])
     return replace(program, inputs=len(inputs), parameters=len(parameters)), parameters, operations

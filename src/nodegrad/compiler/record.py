@@ -219,7 +219,6 @@ def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recor
             ) from error
         raise
     leaves, out_spec = flatten(result, result=True)
-    recorder.check_left(leaves)
     leave(inputs)
     outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
     guards = [Guard(node, *found) for node, found in recorder.branches.items()]
