@@ -622,6 +622,8 @@ REFUSED = {
     "random numbers of NumPy": lambda x: x * np.random.random(),
     "a branch on a random number": lambda x: x * 2.0 if random.random() < 0.01 else x * 3.0,
     "a branch on a random number of NumPy": lambda x: either(np.random.random() < 0.01, x),
+    "a branch on a normal number": lambda x: x * 2.0 if random.gauss(0.0, 1.0) < 9.0 else x,
+    "a branch on a normal number of NumPy": lambda x: x * 2.0 if np.random.randn() < 9.0 else x,
     "random.choice": lambda x: x * random.choice([2.0, 3.0]),
     "random.shuffle": shuffled,
     "dropout in training": lambda x: sum(settle([x, 2.0 * x])),

@@ -226,7 +226,7 @@ def verify(
     Raises:
         ValueError: saying that `f` is not a function of its arguments.
     """
-    started, chance, replays = perf_counter(), _chance(), 0
+    replays = 0
     for candidate in others:
         again = replay(candidate, trace.expected)
         if again is not None:
@@ -236,17 +236,24 @@ def verify(
                 break
     if not replays:
         agree(trace, f, replay(numbers, trace.expected), numbers)
-    after = _chance()
-    if chance != after:
+
+
+def refuse_chance(f: Any, before: Any, started: float) -> None:
+    """Raise if shared random numbers went on since `before`, unless another thread draws some, too.
+
+    That is before the recording, not only the replay: of two normal numbers, NumPy keeps the second.
+    """
+    after = chance()
+    if after != before:
         sleep(perf_counter() - started)
-        if after == _chance():  # no other thread draws some, too
+        if after == chance():
             raise ValueError(
                 f"compile: {named(f)} draws random numbers, which would stay as they were when it was "
                 "recorded. Pass them as arguments."
             )
 
 
-def _chance() -> Any:
+def chance() -> Any:
     """Return the state of the random numbers that all share: Python's and NumPy's."""
     random_of_numpy: Any = np.random
     numpy = random_of_numpy.get_bit_generator()

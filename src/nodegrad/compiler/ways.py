@@ -17,7 +17,16 @@ import numpy as np
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.record import OtherWay, Recorder, Way, current_recorder, named, numbers_of, record
 from nodegrad.compiler.routes import Routes
-from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace, refuse, verify
+from nodegrad.compiler.trace import (
+    Found,
+    MakeBackend,
+    Trace,
+    chance,
+    make_trace,
+    refuse,
+    refuse_chance,
+    verify,
+)
 from nodegrad.forks import keeping
 from nodegrad.graph import leave, recording
 from nodegrad.transforms import in_numbers, plain_places
@@ -203,12 +212,13 @@ class Ways:
 
     def compile(self, numbers: Sequence[float], others: Sequence[Sequence[float]]) -> Trace:
         """Record a row, check the trace on others, and keep it."""
-        started = perf_counter()
+        started, before = perf_counter(), chance()
         f = self.function()
         with recording():
             trace = make_trace(f, record(f, self.spec, numbers))
             trace.reset(self.make)
             verify(trace, f, self.replay, numbers, others)
+            refuse_chance(f, before, started)
         trace.seconds = perf_counter() - started
         return self.keep(trace)
 
