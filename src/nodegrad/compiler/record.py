@@ -179,7 +179,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def calling_line(depth: int = 1) -> str:
-    """Return the innermost line of the user's that is running, as `file:line`, so many calls further out."""
+    """Return the innermost running line of the user's code as `file:line`, from `depth` calls out."""
     frame: Any = sys._getframe(depth)
     while frame.f_back is not None and not _is_users(frame.f_code.co_filename):
         frame = frame.f_back
@@ -188,7 +188,7 @@ def calling_line(depth: int = 1) -> str:
 
 @lru_cache(10_000)
 def _is_users(file: str) -> bool:
-    """Return whether a file is neither of this package nor of Python's library."""
+    """Return whether a file belongs neither to this package nor to Python's library."""
     if file.startswith((_PACKAGE, "<frozen ")):
         return False
     return not file.startswith(_LIBRARY) or f"-packages{os.sep}" in file

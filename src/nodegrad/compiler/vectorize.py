@@ -100,7 +100,7 @@ class _Plan:
 
     @staticmethod
     def is_wide(op: Op) -> bool:
-        """Return whether an operation reads tables of operands, which vary as a whole or not at all."""
+        """Return whether an operation reads tables of operands; all slots of a table vary, or none does."""
         return op in STEPS or op is ops.take or isinstance(op, Loop)
 
     def varies(self, slot: int) -> bool:
@@ -119,14 +119,14 @@ class _Plan:
         return self.copies[slot]
 
     def separate(self, op: Op, operands: Operands) -> Operands:
-        """Make the halves of a contraction, and the items of a loop, vary as a whole or not at all."""
+        """Copy uniform slots so that all slots vary, or none, in each table that an operation reads."""
         if op in PRODUCTS:
             return self.halves(op, operands)
         fixed = 0 if op in STEPS else _fixed(op)
         return (*operands[:fixed], *self.alike(operands[fixed:]))
 
     def halves(self, op: Op, operands: Operands) -> Operands:
-        """Make each half of a contraction vary as a whole or not at all, but for a first term 1·x."""
+        """Do the same for the two halves of a contraction, apart from a first term 1·x."""
         half = len(operands) // 2
         xs, ys = operands[:half], operands[half:]
         first = self.carried(op, operands)
@@ -274,7 +274,7 @@ class _Layout:
 
 
 def _fixed(op: Op) -> int:
-    """Return how many operands of an operation are read one by one; those that follow are a table."""
+    """Return how many operands are single numbers; those that follow are one table."""
     if isinstance(op, Loop):
         return op.state + op.outside
     return 1 if op is ops.take else op.arity or 0

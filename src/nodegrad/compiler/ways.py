@@ -1,8 +1,8 @@
-"""The ways through a function, for one structure of arguments: compiled where that pays, else eager.
+"""The ways through a function, for one structure of arguments: compiled where that pays, otherwise eager.
 
-The first way is compiled when it is met; another when it is met again, if the rows that run fast pay for it
-by then. Once most rows have turned out to go ways of their own (a loop that ends when the numbers say so), a
-few of them are looked at and the others run eagerly, hardly slower than without this. Rows are counted, not
+The first way is compiled at once. Another is compiled when it comes again, if compiled rows have saved enough
+time to pay for that. If most rows go ways of their own (a loop that ends when the numbers say so), a few of
+them are looked at and the others run eagerly, hardly slower than without this. Rows are counted, not
 seconds, so that a program gives the same numbers each time it runs.
 """
 
@@ -71,7 +71,7 @@ class Ways:
 
     @property
     def straight(self) -> Trace | None:
-        """The trace of a function that does not branch, and whose results need no look; else None."""
+        """The trace, if the function does not branch and its results need no check; otherwise None."""
         return None if not self.traces or self.traces[0].lines or self.solves else self.traces[0]
 
     @property
@@ -85,7 +85,10 @@ class Ways:
         return _COST + _COST_OF_SMALL // max(20, self.traces[0].operations)
 
     def pays(self, times: int, few: int, cost: int) -> bool:
-        """Return whether a way that came so often is worth compiling: `few` times where ways are few."""
+        """Return whether a way that came so often is worth compiling.
+
+        While few ways are known, `few` times are enough; of many ways, each must come `cost` times.
+        """
         known = self.met.keys() | {trace.way for trace in self.traces}
         return len(self.traces) < self.most and times >= (few if len(known) <= _FEW_WAYS else cost)
 
@@ -187,12 +190,10 @@ class Ways:
 
     def _run_others(self, routes: Routes, rows: Any) -> None:
         """Run rows eagerly."""
-        if len(rows):
-            self.warns = True
-            table = np.concatenate([block[rows].reshape(len(rows), -1) for block in routes.blocks], axis=1)
-            with recording():
-                for row, numbers in zip(rows.tolist(), table.tolist(), strict=True):
-                    routes.alone[row] = self.run(numbers)
+        self.warns |= len(rows) > 0
+        with recording():
+            for row in rows.tolist():
+                routes.alone[row] = self.run(_row(routes.blocks, row))
 
     def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
         """Run a row eagerly; return its way and its results."""
@@ -203,7 +204,7 @@ class Ways:
         return recorder.way, found
 
     def note(self, way: Way, numbers: Sequence[float], weight: int) -> tuple[int, Sequence[float]]:
-        """Note that so many rows, as far as is known, go a way; return how many did, and the first one."""
+        """Add an estimated number of rows to those of a way; return how many there are, and the first row."""
         if len(self.met) > _WATCHED:  # forget the ways that came once
             self.met = {known: entry for known, entry in list(self.met.items()) if entry[0] > weight}
         times, earlier = self.met.get(way, (0, numbers))

@@ -87,7 +87,7 @@ def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function
 
 
 def _argument_names(f: Any, form: Form | None, count: int) -> list[str]:
-    """Return the names of the arguments of a function, or a0, a1 and so on where it has none."""
+    """Return the names of the arguments of a function; a0, a1 and so on where they have none."""
     form = form or Form()
     count -= len(form.keywords)
     try:
@@ -104,7 +104,7 @@ def _argument_names(f: Any, form: Form | None, count: int) -> list[str]:
 
 
 def unused(name: str, code: str) -> str:
-    """Return a name with as many _ behind it as it takes to be none that a code uses."""
+    """Return a name that a code does not use, with as many _ added as that takes."""
     while re.search(rf"\b{name}\b", code):
         name += "_"
     return name

@@ -67,7 +67,7 @@ def _comment(given: Function, call: str) -> str:
 
 
 def _taken(argument: str, tree: Any) -> str:
-    """Write an array, nested as may be, of the numbers of an argument in order."""
+    """Write an array, possibly nested, of the numbers of an argument in order."""
     if shape(tree) is not None:
         return argument
     return f"[{', '.join(_taken(f'{argument}{name}', part) for name, part in reached(tree))}]"

@@ -33,7 +33,7 @@ class Places:
         blocks: the blocks, in order.
         results: the cells of the results.
         address: where each cell lies, if the `text` of the instruction that computes it is None.
-        copies: arrays that are copied first, (to, from): what is read together must lie together.
+        copies: arrays that are copied to `v` first, (to, from), because an operand lies in several arrays.
         in_parts: whether blocks become functions of their own, because compilers are slow on long ones.
         workspace: the size of `v`.
     """
@@ -72,7 +72,7 @@ class Places:
             self._lay_out(block)
 
     def local(self, reader: Block | None, cells: Cells) -> Instruction | None:
-        """Return the instruction whose one number these cells are, if it can be a local variable here."""
+        """Return the instruction that computes these cells, if the reader sees it as a local variable."""
         number = self.maker[cells.flat[0]]
         if number < 0:
             return None
@@ -82,7 +82,7 @@ class Places:
         return each if alone and bool((cells.reshape(len(cells), -1) == each.result).all()) else None
 
     def _count_read(self, reader: Instruction, home: Block, cells: Cells) -> set[int]:
-        """Note that an instruction reads an operand; return the arrays that must be copied for it."""
+        """Note what an instruction reads; return the arrays to copy because the operand lies in several."""
         each = self.local(home, cells)
         if each is not None:
             once = home.turns == len(each.result) and reader.result.shape[1] <= 1 and not reader.terms
@@ -96,7 +96,7 @@ class Places:
         return arrays - {V} if len(arrays) > 1 else set()
 
     def _count_results(self) -> None:
-        """Note that results are read. What is a result alone is computed right into `out`."""
+        """Note that results are read. What nothing else reads is computed right in `out`."""
         times, place = Counter(self.results), {cell: at for at, cell in enumerate(self.results)}
         for each, _ in self.made:
             cells = each.result.ravel().tolist()
@@ -111,7 +111,7 @@ class Places:
                 self.stored[cell] = True
 
     def _copy(self, array: int) -> tuple[Cells, Cells]:
-        """Let an array be copied to `v`."""
+        """Give an array room in `v`; return its new addresses and its old ones."""
         cells = slice(*self.bounds[array : array + 2])
         old = self.address[cells].copy()
         self.address[cells] = new = V * SPACE + self.workspace + np.arange(len(old))
@@ -136,7 +136,7 @@ class Places:
 
 
 def _guarded(found: list[Instruction], asked: Iterable[tuple[Guard, int]], cells: int) -> list[Instruction]:
-    """Put guards behind what computes their cells, and first of all what the guards need."""
+    """Put first what the guards need, and each guard behind what computes its cell."""
     guards: dict[int, list[Instruction]] = defaultdict(list)
     for guard, cell in asked:
         guards[cell].append(Instruction(guard, np.empty((1, 0), np.int64), (np.array([[cell]]),)))

@@ -115,7 +115,7 @@ def _straight(instructions: list[Instruction]) -> Iterator[Block]:
 
 
 def _kind(instruction: Instruction, bounds: Sequence[int]) -> Any:
-    """Return what instructions have in common that can be turns of one loop."""
+    """Return a key that is equal for instructions that can be turns of one loop."""
     reads = [
         (bisect_right(bounds, cells.flat[0]), cells.size == 1 or (cells - cells.flat[0]).tobytes())
         for cells in instruction.reads
@@ -124,7 +124,7 @@ def _kind(instruction: Instruction, bounds: Sequence[int]) -> Any:
 
 
 def _repeats(kinds: Any) -> Iterator[tuple[int, int, int]]:
-    """Yield (place, period, turns) of each loop, in order: at each place the one that saves most."""
+    """Yield (place, period, turns) of each loop, in order; where several begin, the one that saves most."""
     last: dict[bytes, int] = {}
     distances = Counter[int]()
     for place in range(len(kinds) - _WINDOW):

@@ -43,7 +43,7 @@ class Text:
     Attributes:
         parts: tables, functions for parts and functions for loops, each before what uses it.
         names: the names of tables by their numbers, and of functions.
-        calls: how the programs of loops are called, and how many numbers each needs room for.
+        calls: by program of a loop: the call of its function, and how many numbers `w` must hold.
         ways: the statements of each way; they return 1 if the numbers go another.
         workspace: the size of `v`.
     """
@@ -55,7 +55,7 @@ class Text:
     workspace: int = 0
 
     def add_ways(self, language: Language) -> str:
-        """Write each way as a function; return the condition that the numbers go none."""
+        """Write each way as a function; return the condition under which the numbers go no way."""
         calls = [self.add_function(language, "way", lines) for lines in self.ways]
         return " && ".join(calls)
 
@@ -149,7 +149,7 @@ class _Writer:
             yield from self._assign(each, heads, target, self._spelled(each.op, [*map(read, each.reads)]))
 
     def _assign(self, each: Instruction, heads: list[str], target: str, text: str) -> Iterator[str]:
-        """Write a number to its array, or name it; a name or what is read once needs no new name."""
+        """Write a number to its array or give it a name, if it is not just a name or read only once."""
         if target:
             yield " ".join([*heads, f"{target} = {bare(text)};"])
         elif _SCALAR.fullmatch(text) or (each.uses == 1 and len(text) <= _SHORT):
@@ -266,7 +266,7 @@ class _Writer:
         return f"({text})" if form.startswith(("{} ", "-")) else text
 
     def _width(self, each: Instruction) -> int:
-        """Return the length of the rows that the elements of an instruction form; 1 if they form one line."""
+        """Return the length of a row, if the elements of an instruction form a grid; otherwise 1."""
         count = each.result.shape[1]
         arrays = [self.places.address[cells] for cells in (*each.reads, each.result)]
         lines = [places.reshape(len(places), count, -1)[0, :, 0] for places in arrays]
@@ -299,7 +299,7 @@ class _Writer:
         return f"{table}[{self._index(np.arange(places.size).reshape(places.shape), names)}]"
 
     def _index(self, places: Cells, names: Sequence[str]) -> str:
-        """Write places as a sum over axes (`3 * i + j + 5`) or, if they are none, as a look-up in a table."""
+        """Write places as a sum over axes (`3 * i + j + 5`) or, if they are no such sum, as a look-up."""
         base = int(places.flat[0])
         if places.size == 1:
             return str(base)

@@ -172,7 +172,7 @@ class _Fuser:
         return None
 
     def last_writer(self, slots: Slots) -> int:
-        """Return which of the plan is the last that writes one of the slots; of one slot in less time."""
+        """Return the last item of the plan that writes one of the slots. A single slot takes less time."""
         return int(self.writer.item(slots.item()) if slots.size == 1 else self.writer[slots].max())
 
     def fits(self, loop: _Loop, op: Op, count: int, operands: list[Index]) -> bool:
