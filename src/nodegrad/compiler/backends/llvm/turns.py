@@ -16,7 +16,7 @@ from nodegrad.compiler.backends.llvm.ir import Body, Name
 from nodegrad.compiler.backends.llvm.kernels import Fields, Load, keep, kept, load, store
 from nodegrad.compiler.backends.llvm.spellings import ENDLESS, spell
 from nodegrad.compiler.passes import is_square
-from nodegrad.compiler.program import STEPS, Loop, Program, Result
+from nodegrad.compiler.program import STEPS, Loop, Program, Result, interpret
 from nodegrad.ops import PRODUCTS
 
 __all__ = ()
@@ -104,21 +104,20 @@ def _program(
     body: Body, program: Program, inputs: Names, decisive: frozenset[int], active: Name | None
 ) -> list[Name]:
     """Write a program instruction by instruction, those at the decisive slots to the bit."""
-    values: list[Any] = [*inputs, *[None] * len(program.ops), *map(body.number, reversed(program.constants))]
-    for slot, (op, read) in enumerate(zip(program.ops, program.operands, strict=True), program.inputs):
-        operands = [values[each] for each in read]
+
+    def write(slot: int, op: Any, operands: list[Any]) -> Any:
         with _exact(body, body.exact or slot in decisive):
             if isinstance(op, Result):
-                values[slot] = operands[0][op.index]
-            elif isinstance(op, Loop):
-                values[slot] = _inner(body, op, operands, active)
-            elif op in STEPS:
-                values[slot] = _fold(body, op, operands)
-            elif not body.exact and is_square(program, op, read):
-                values[slot] = spell(body, ops.mul, [operands[0], operands[0]])
-            else:
-                values[slot] = spell(body, op, operands)
-    return [values[slot] for slot in program.outputs]
+                return operands[0][op.index]
+            if isinstance(op, Loop):
+                return _inner(body, op, operands, active)
+            if op in STEPS:
+                return _fold(body, op, operands)
+            if not body.exact and is_square(program, op, program.operands[slot - program.leaves]):
+                return spell(body, ops.mul, [operands[0], operands[0]])
+            return spell(body, op, operands)
+
+    return interpret(program, inputs, [*map(body.number, program.constants)], write)
 
 
 def _inner(body: Body, loop: Loop, operands: list[Name], active: Name | None) -> list[Name]:
