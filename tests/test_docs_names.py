@@ -45,13 +45,10 @@ QUOTED = [  # a page, the text around a number on it, and the number in the code
     ("docs/how-to/explain-a-derivative.md", r"more than (\d+) nodes", "show.explaining.chain_rule.IN_FULL"),
     ("docs/how-to/check-a-gradient.md", r"halved up to (\d+) times", "check._LEVELS"),
     ("docs/how-to/check-a-gradient.md", r"tolerance=([\de-]+)", "check.check_grad(tolerance)"),
-    ("docs/how-to/compile-a-function.md", r"From (\d+) Values on", "compiler.leaves._MANY"),
     ("docs/how-to/compile-a-function.md", r"up to ([\d,]+) instructions", "compiler.program.UNCHECKED"),
-    ("src/nodegrad/compiler/README.md", r"From (\d+) of them on", "compiler.leaves._MANY"),
     ("src/nodegrad/compiler/README.md", r"up to ([\d,]+) instructions", "compiler.program.UNCHECKED"),
     ("src/nodegrad/compiler/README.md", r"from ([\d,]+) operations on", "compiler.trace._FEW"),
     ("docs/how-to/compile-a-function.md", r"llvmlite ([\d.]+) or later", "compiler.backends._OLDEST"),
-    ("src/nodegrad/compiler/README.md", r"no llvmlite ([\d.]+)", "compiler.backends._OLDEST"),
     ("pyproject.toml", r"llvmlite>=([\d.]+)", "compiler.backends._OLDEST"),
     ("README.md", r"machine with Python ([\d.]+) or newer", "dev.py"),
 ]
