@@ -208,6 +208,7 @@ def refuse(f: Any, reads: Sequence[str]) -> None:
 
 # The self-check of a new trace.
 
+_DRAWS = 4  # so often must random numbers go on before the function is blamed, and no other thread
 _FEW = 1_000  # with fewer operations, a replay on each of the other rows costs little
 
 
@@ -238,19 +239,27 @@ def verify(
         agree(trace, f, replay(numbers, trace.expected), numbers)
 
 
-def refuse_chance(f: Any, before: Any, started: float) -> None:
-    """Raise if shared random numbers went on since `before`, unless another thread draws some, too.
+def refuse_chance(f: Any, before: Any, run: Callable[[], Any]) -> None:
+    """Raise if shared random numbers went on since `before`, and `f` draws some whenever it runs.
 
-    That is before the recording, not only the replay: of two normal numbers, NumPy keeps the second.
+    Other threads may draw, too: a few do so by chance during one run, and some even if it does not run. Two
+    runs are looked at, because NumPy keeps the second of two normal numbers.
     """
-    after = chance()
-    if after != before:
-        sleep(perf_counter() - started)
-        if after == chance():
-            raise ValueError(
-                f"compile: {named(f)} draws random numbers, which would stay as they were when it was "
-                "recorded. Pass them as arguments."
-            )
+    if chance() == before:
+        return
+    started = perf_counter()
+    for _ in range(_DRAWS):
+        before = chance()
+        run(), run()
+        if chance() == before:
+            return
+    before = chance()
+    sleep(perf_counter() - started)
+    if chance() == before:
+        raise ValueError(
+            f"compile: {named(f)} draws random numbers, which would stay as they were when it was recorded. "
+            "Pass them as arguments."
+        )
 
 
 def chance() -> Any:

@@ -219,7 +219,7 @@ class Ways:
             trace = make_trace(f, record(f, self.spec, numbers))
             trace.reset(self.make)
             verify(trace, f, self.replay, numbers, others)
-            refuse_chance(f, before, started)
+            refuse_chance(f, before, lambda: self.replay(numbers, trace.expected))
         trace.seconds = perf_counter() - started
         return self.keep(trace)
 
