@@ -232,17 +232,21 @@ def is_array_type(kind: Any) -> bool:
 
 def assemble(spec: Spec, make: Make, finisher: Any = _finisher) -> Tree:
     """Put together, from left to right, what `make` gives for each leaf and array."""
-    place = 0
+    return _assembled(spec, make, finisher, 0)[0]
 
-    def part(spec: Spec) -> Any:
-        nonlocal place
-        kind, form, entries = (None, None, ()) if spec == LEAF else spec
-        if kind is None or is_array_type(kind):
-            start, place = place, place + math.prod(form or ())
-            return make(form, start, place)
-        return finisher(kind, form)(list(map(part, entries)))
 
-    return part(spec)
+def _assembled(spec: Spec, make: Make, finisher: Any, place: int) -> tuple[Tree, int]:
+    """Return what is put together, and the place after it."""
+    # Not a function inside `assemble`: one that calls itself is a circle, which would keep what `make` holds.
+    kind, form, entries = (None, None, ()) if spec == LEAF else spec
+    if kind is None or is_array_type(kind):
+        end = place + math.prod(form or ())
+        return make(form, place, end), end
+    built = []
+    for entry in entries:
+        each, place = _assembled(entry, make, finisher, place)
+        built.append(each)
+    return finisher(kind, form)(built), place
 
 
 def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:

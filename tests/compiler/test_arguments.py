@@ -1,6 +1,9 @@
 """Arguments and results of calls and maps: arrays go in and come out as memory, whatever their layout."""
 
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -230,3 +233,34 @@ def test_maps_in_many_threads_do_not_share_memory(backend):
 
     for x, maps in zip(rows, found, strict=True):
         assert all(np.array_equal(doubled, 2.0 * x) and (pair[:, 1] == -x).all() for doubled, pair in maps)
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@pytest.mark.parametrize("reduce", [None, "sum"])
+def test_results_of_a_map_are_freed_without_the_cyclic_collector(backend, rows, reduce):
+    compiled = ng.compile(lambda x: ([x, x + 1.0], {"m": [[x * x] * 3] * 4}), backend=backend)
+    x = np.arange(float(rows))
+
+    for _ in range(4):
+        gc.collect()
+        with stopped_collector():
+            _, named = compiled.map(x, reduce=reduce)
+            memory = memory_of(named["m"][0])
+            del named, _
+            assert memory() is None
+
+
+@contextmanager
+def stopped_collector():
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def memory_of(array):
+    """Return a weak reference to the array that a view is of."""
+    while array.base is not None:
+        array = array.base
+    return weakref.ref(array)
