@@ -258,15 +258,14 @@ class Run:
     def _do(self, batches: list[Batch]) -> list[Taken]:
         """Take a step for each batch; the first compiled one is compared with eager code."""
         before = self.step.mark()
+        return self._attempt(lambda step: self._taken(step, batches, before), before)
 
-        def take(step: EagerStep) -> list[Taken]:
-            found = step.take(batches, self.settings.max_gradient_norm)
-            if step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
-                self.tried = True
-                self._agree(before)
-            return found if step is self.step else take(self.step)
-
-        return self._attempt(take, before)
+    def _taken(self, step: EagerStep, batches: list[Batch], before: Any) -> list[Taken]:
+        found = step.take(batches, self.settings.max_gradient_norm)
+        if step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
+            self.tried = True
+            self._agree(before)
+        return found if step is self.step else self._taken(self.step, batches, before)
 
     def _attempt(self, work: Callable[[EagerStep], Result], before: Any = None) -> Result:
         """Do something with the steps; if compiled ones fail, go on with eager ones."""
