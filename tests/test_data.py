@@ -391,3 +391,15 @@ def test_constant_columns_become_0_and_come_back():
 def test_data_that_are_not_rows_are_named(table):
     with pytest.raises(TypeError, match="fit takes X as rows in a list, an array or a data frame; got"):
         ng.fit(ng.nn.MLP(2, [1], seed=1), table, [1.0])
+
+
+@pytest.mark.parametrize("form", [list, "array"])
+def test_columns_near_the_ends_of_the_range_are_scaled(form):
+    np = pytest.importorskip("numpy")
+    made = np.array if form == "array" else list
+
+    for scale in (1e200, 1e-200, 5e-324):
+        scaled = data.standardize(made([[3.0 * scale, 7.0], [-3.0 * scale, 7.0]]))
+        assert [list(row) for row in scaled] == [[pytest.approx(1.0), 0.0], [pytest.approx(-1.0), 0.0]]
+    with pytest.raises(ValueError, match="standardize: the numbers in a column are too large to add up"):
+        data.standardize(made([[1.7e308], [1.7e308], [0.0]]))

@@ -246,10 +246,10 @@ class StandardScaler:
         if not len(table):
             raise ValueError("standardize needs at least one row; got none.")
         moments = _moments_of_array if hasattr(table, "dtype") else _moments_of_lists
-        self.means, self.deviations = moments(table)
-        for place, number in enumerate(self.means):
-            if not math.isfinite(number):
-                raise ValueError(f"standardize: the numbers in column {place} are too large to add up.")
+        try:
+            self.means, self.deviations = moments(table)
+        except OverflowError as error:
+            raise ValueError("standardize: the numbers in a column are too large to add up.") from error
 
     def transform(self, X: Any) -> Any:
         """Scale the rows of X; an array or a frame stays one."""
@@ -274,19 +274,12 @@ class StandardScaler:
 def _moments_of_lists(table: list[Row]) -> tuple[Row, Row]:
     """Return means and standard deviations of columns; 1 as the deviation of a constant one."""
     columns = list(zip(*table, strict=True))
-    means = [_sum(column) / len(column) for column in columns]
+    means = [math.fsum(column) / len(column) for column in columns]
     deviations = [
         1.0 if max(column) == min(column) else math.hypot(*[x - mean for x in column]) / len(column) ** 0.5
         for column, mean in zip(columns, means, strict=True)
     ]
     return means, deviations
-
-
-def _sum(numbers: Sequence[float]) -> float:
-    try:
-        return math.fsum(numbers)
-    except OverflowError:
-        return math.inf
 
 
 def _moments_of_array(table: Any) -> tuple[Row, Row]:
@@ -299,9 +292,10 @@ def _moments_of_array(table: Any) -> tuple[Row, Row]:
         if not np.logical_and(deviations > 0.0, deviations < math.inf).all():  # squares may leave the range
             unit = np.maximum(abs(most.astype(float)), abs(least.astype(float)))
             deviations = (table / unit).std(axis=0) * unit
-    return means.tolist(), np.where(
-        most == least, 1.0, deviations
-    ).tolist()  # rounding gives some a deviation
+    if not np.isfinite(means).all():
+        raise OverflowError
+    deviations = np.where(most == least, 1.0, deviations)  # rounding gives some constant column a deviation
+    return means.tolist(), deviations.tolist()
 
 
 def standardize(X: Any, *others: Any) -> Any:

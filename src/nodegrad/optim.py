@@ -9,6 +9,7 @@ rule starts from the state ().
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -313,7 +314,12 @@ class Optimizer:
         if not isinstance(state, Mapping):
             raise TypeError(f"{user} takes what state_dict() returned; got {described(state)}.")
         one_of(user, "optimizer", state.get("optimizer"), [type(self).__name__])
-        states = [_state(entry, user) for entry in listed(user, "states", state.get("states"), "a list")]
+        entries = listed(user, "states", state.get("states"), "a list")
+        states = [
+            tuple(listed(user, "the state of a parameter", entry, "a list of numbers")) for entry in entries
+        ]
+        for number in chain(*states):
+            plain(number, user)
         steps = whole(user, "steps", state.get("steps"), least=0)
         rates = listed(user, "rates", state.get("learning_rates", [None] * len(self.groups)), "a list")
         for what, found, own in (("states", states, self.parameters), ("rates", rates, self.groups)):
@@ -679,14 +685,6 @@ def _checked_rate(user: str, rate: Any) -> Any:
     if callable(rate):
         return function(user, "learning_rate", rate, "a number or a function of the step")
     return in_range(user, "learning_rate", rate, _AMOUNT)
-
-
-def _state(entry: Any, user: str) -> State:
-    """Return the state of one parameter, or refuse what is not a list of numbers."""
-    numbers = listed(user, "the state of a parameter", entry, "a list of numbers")
-    for number in numbers:
-        plain(number, user)
-    return tuple(numbers)
 
 
 def _groups(parameters: Any, user: str) -> list[Mapping[str, Any]]:

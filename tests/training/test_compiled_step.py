@@ -221,3 +221,21 @@ def test_a_schedule_by_epochs_follows_the_batches_of_each_training():
         return model.state_dict()
 
     assert trained(True) == pytest.approx(trained(False), rel=1e-9)
+
+
+def test_a_callback_may_put_the_optimizer_back_to_its_start():
+    X = [[0.1 * place] for place in range(40)]
+
+    def trained(compile):
+        model = MLP(1, [3, 1], "tanh", seed=1)
+        optimizer = Adam(model.parameters(), 0.05)
+        start = optimizer.state_dict()
+
+        def restart(epoch, history):
+            if epoch == 3:
+                optimizer.load_state_dict(start)
+
+        settings = {"epochs": 8, "batch_size": 10, "seed": 1, "callbacks": restart, "compile": compile}
+        return ng.fit(model, X, X, optimizer=optimizer, **settings).losses
+
+    assert trained(True) == pytest.approx(trained(False), rel=1e-9)

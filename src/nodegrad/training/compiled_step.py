@@ -200,7 +200,10 @@ class CompiledStep(ArrayStep):
                 return None  # the first step records, and makes the state of the rule
             self._native[size] = NativeSteps.make(self, size, limit, batches[0] is None)
             self.native = self.native or self._native[size] is not None
-        return self._native[size]
+        native = self._native[size]
+        if native is not None and list(map(len, native.state)) != list(map(len, self.point.state)):
+            return None  # a callback has put the optimizer back to its start
+        return native
 
     def validate(self) -> float:
         """Return the sum of the losses of the samples held out."""

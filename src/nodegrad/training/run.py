@@ -28,9 +28,8 @@ from nodegrad.training.problem import Batch, NotFinite, Problem, Taken
 
 __all__ = ()
 
-_WORTH_COMPILING = (
-    2000  # samples in all epochs; with fewer, compiling takes longer than it saves, unless the model is large
-)
+# Samples in all epochs: with fewer, compiling takes longer than it saves, unless the model is large.
+_WORTH_COMPILING = 2000
 Result = TypeVar("Result")
 _RESPONSE = 0.1  # seconds of native code between looks at Ctrl-C and the progress bar
 
