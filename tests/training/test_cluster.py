@@ -119,3 +119,33 @@ def test_partitions_may_be_futures(client):
     losses, _ = train(client, [future], epochs=2)
 
     assert losses == train(client, [read(1)], epochs=2)[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lr": 0.1, "learning_rate": 0.1}, "dask_fit got both lr and learning_rate"),
+        ({"epoch": 3}, "dask_fit has no argument 'epoch'. Write 'epochs'."),
+        ({"checkpoint": "run.json"}, "dask_fit has no argument 'checkpoint'."),
+        ({"sources": [[1.0], "text"]}, r"dask_fit takes partitions as .*; got 'text' of type str in it"),
+        ({"sources": 3}, r"dask_fit takes partitions as a list with a pair \(X, y\).*; got 3 of type int"),
+        ({"client": None}, "dask_fit takes client as a dask.distributed.Client; got None"),
+        ({"client": distributed.Client}, "dask_fit takes client as a dask.distributed.Client; got <class"),
+        ({"callbacks": 3}, "dask_fit takes callbacks as a list; got 3"),
+        ({"callbacks": [ng.fit, int]}, r"dask_fit takes callback as .*; got the class int. Write int\(...\)"),
+        ({"target_loss": "x"}, "dask_fit: target_loss takes a real number; got 'x'"),
+    ],
+)
+def test_arguments_are_checked_before_any_worker_is_asked(client, settings, message):
+    settings = {"client": client, "sources": [read(1)]} | settings
+
+    with pytest.raises(TypeError, match=message):
+        train(**settings)
+
+
+def test_the_rate_goes_by_its_short_name_and_the_best_epoch_is_restored(client):
+    losses, state = train(client, lr=0.5, optimizer="sgd", epochs=6, restore_best=True)
+
+    assert losses == train(client, learning_rate=0.5, optimizer="sgd", epochs=6)[0]
+    best = min(range(6), key=losses.__getitem__) + 1
+    assert state == train(client, lr=0.5, optimizer="sgd", epochs=best)[1]
