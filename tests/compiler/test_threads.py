@@ -4,6 +4,8 @@ import gc
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -466,3 +468,66 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_a_process_forked_while_the_compiler_is_imported_can_compile(run_python):
     assert run_python("-W", "ignore", "-c", FORK_WHILE_IMPORTING, timeout=60) == "9\n"
+
+
+class NoThreads:
+    """A pool that keeps what it is asked for, and has no thread to run it."""
+
+    def __init__(self):
+        self.asked = []
+
+    def submit(self, work, *arguments):
+        self.asked.append((work, arguments))
+        raise RuntimeError("can't start new thread")
+
+
+def test_the_caller_takes_all_rows_where_no_thread_can_be_started(monkeypatch):
+    pool, expected = NoThreads(), summed(1)
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._pool", lambda threads: pool)
+
+    found = summed(3)
+
+    assert pool.asked
+    assert [loss for loss, _ in found] == [loss for loss, _ in expected]
+    for work, arguments in pool.asked:
+        work(*arguments)  # a thread of the pool comes upon it later: it finds nothing to do
+
+
+def test_a_helper_that_nobody_announced_is_waited_for(monkeypatch):
+    begun = Event()
+    compiled = ng.compile(lambda x: slow(x), threads=2)
+    slow = ng.custom("slow", lambda x: sleep(0.001) or 2.0 * x, lambda x, out: 2.0)
+    X = np.arange(200.0)
+
+    class Late(NoThreads):
+        def submit(self, work, *arguments):
+            Thread(target=lambda: begun.set() or work(*arguments)).start()
+            begun.wait()
+            sleep(0.05)
+            super().submit(work, *arguments)
+
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._pool", lambda threads: Late())
+
+    assert compiled.map(X, reduce="sum") == 2.0 * X.sum()
+
+
+AT_THE_END = """
+import sys, threading, time
+import numpy as np, nodegrad as ng
+compiled = ng.compile(ng.nn.MLP(2, [32, 32, 1], seed=0), threads=2)
+X = np.ones((200_000, 2))
+if sys.argv[1:]:
+    compiled.map(X)
+def late():
+    threading.main_thread().join()
+    time.sleep(0.1)
+    print(compiled.map(X).shape)
+threading.Thread(target=late).start()
+"""
+
+
+@pytest.mark.parametrize("before", [(), ("before",)], ids=["first map", "later map"])
+def test_a_thread_that_outlives_the_main_thread_maps_many_rows(before):
+    done = subprocess.run([sys.executable, "-c", AT_THE_END, *before], capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("(200000,)\n", "")

@@ -5,8 +5,9 @@ import os
 import struct
 from array import array
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache, partial
+from threading import Lock
 from typing import Any, cast
 
 import numpy as np
@@ -133,15 +134,31 @@ class LlvmBackend:
                 own.run(first, inputs, start, min(start + piece, count), count, found[place])
             part.spaces.append(own)
 
-        helpers = [_pool(self.threads).submit(work) for _ in range(min(self.threads, len(starts)) - 1)]
+        def help(claim: Lock) -> None:
+            if claim.acquire(blocking=False):
+                try:
+                    work()
+                except BaseException as error:
+                    errors.append(error)
+                finally:
+                    claim.release()
+
+        claims = [Lock() for _ in range(min(self.threads, len(starts)) - 1)]
+        errors: list[BaseException] = []
+        # When the process ends or has too many threads, there are none to be had. A pool may keep what it
+        # was asked for nevertheless, so a helper begins with a claim.
+        with suppress(RuntimeError):
+            for claim in claims:
+                _pool(self.threads).submit(help, claim)
         try:
             work()
         finally:
             for _ in waiting:  # left only if `work` raised: no helper begins another piece
                 pass
-            for helper in helpers:
-                if not helper.cancel():
-                    helper.result()
+            for claim in claims:
+                claim.acquire()  # when a helper is done; one that has not begun never will
+        if errors:
+            raise errors.pop()
         part.spaces.append(first)
         return found
 
@@ -284,7 +301,9 @@ def _processors() -> int:
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int) -> Any:
+    from concurrent.futures import ThreadPoolExecutor  # which cannot be imported when the process ends
+
     return ThreadPoolExecutor(threads, thread_name_prefix="nodegrad")
 
 
