@@ -30,6 +30,7 @@ __all__ = [
     "shuffled",
     "standardize",
     "train_test_split",
+    "weights_of",
 ]
 
 Row = list[float]
@@ -432,7 +433,7 @@ class Samples(Sequence[tuple[Any, ...]]):
         if not len(self):
             raise ValueError(f"{user} needs at least one row; {names[0]} is empty.")
         if weights is not None:
-            self.parts.append(_weights(weights, len(self), user))
+            self.parts.append(weights_of(weights, len(self), user))
 
     def __len__(self) -> int:
         return len(self.parts[0])
@@ -542,7 +543,15 @@ def _is_numeric(array: Any) -> bool:
     return getattr(getattr(array, "dtype", None), "kind", "") in tuple("fiub")
 
 
-def _weights(weights: Any, count: int, user: str) -> Any:
+def weights_of(weights: Any, count: int, user: str) -> Any:
+    """Return the weights of so many rows as an array or a list of floats.
+
+    >>> weights_of([1, 2], 2, "fit")
+    [1.0, 2.0]
+
+    Raises:
+        ValueError: if their number is another, one is below 0, all are 0, or their sum is too large.
+    """
     found = _table(weights, "weights", user)
     if len(found) != count:
         raise ValueError(f"{user} takes one weight per row; got {len(found)} weights for {count} rows.")

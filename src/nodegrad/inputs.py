@@ -122,14 +122,10 @@ def listed(user: str, argument: str, given: Any, wanted: str) -> list[Any]:
     Raises:
         TypeError: for what is not one, or a text.
     """
-    if isinstance(given, str | bytes | dict | type) or not hasattr(given, "__iter__") or _is_number(given):
+    number = hasattr(given, "apply_op") or getattr(given, "shape", None) == ()
+    if isinstance(given, str | bytes | dict | type) or not hasattr(given, "__iter__") or number:
         raise TypeError(f"{user} takes {argument} as {wanted}; got {described(given)}.")
     return list(given)
-
-
-def _is_number(given: Any) -> bool:
-    """Return whether this is one number, though it has `__iter__`: a Value, or an array without axes."""
-    return hasattr(given, "apply_op") or getattr(given, "shape", None) == ()
 
 
 def file_path(user: str, argument: str, given: Any) -> str:

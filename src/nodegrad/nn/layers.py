@@ -429,11 +429,9 @@ def _function(activation: Activation) -> Callable[[Any], Any]:
     if activation is True:
         return ops.relu
     if callable(activation):
-        found: Callable[[Any], Any] = function("nn", "activation", activation)
-        return found
+        return cast(Callable[[Any], Any], function("nn", "activation", activation))
     known = activations()
-    one_of("nn", "activation", activation, sorted(known), "Or give a function of one number.")
-    return known[activation]
+    return known[one_of("nn", "activation", activation, sorted(known), "Or give a function of one number.")]
 
 
 def _lifted(x: Any, user: Module, size: int | None = None) -> list[Any]:

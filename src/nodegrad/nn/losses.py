@@ -6,7 +6,7 @@ Predictions stand first, as in PyTorch.
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from nodegrad import ops
 from nodegrad.functions import log_softmax, mean
@@ -164,10 +164,9 @@ def chosen_loss(user: str, loss: str | Loss) -> Loss:
     Raises:
         ValueError: for an unknown name; `user` is the function that the message names.
     """
-    if callable(loss):
-        given: Loss = function(user, "loss", loss, "a name or a function of a prediction and a target")
-        return given
-    return LOSSES[one_of(user, "loss", loss, LOSSES, "Or give a function of a prediction and a target.")]
+    if not callable(loss):
+        return LOSSES[one_of(user, "loss", loss, LOSSES, "Or give a function of a prediction and a target.")]
+    return cast(Loss, function(user, "loss", loss, "a name or a function of a prediction and a target"))
 
 
 def _cross_entropy(logits: list[Number], target: Any) -> Number:

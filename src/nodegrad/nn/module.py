@@ -71,8 +71,8 @@ class Module:
         (4, 13)
         """
         one_of("freeze", "frozen", frozen, (False, True))
-        for name in self._frozen():
-            del dict(self.named_modules())[name].frozen
+        for module, _ in self._frozen():
+            del module.frozen
         self.frozen = frozen
         for _, parameter in self.named_parameters():
             if frozen:
@@ -80,20 +80,18 @@ class Module:
             else:
                 FROZEN.pop(id(parameter), None)
 
-    def _frozen(self) -> dict[str, bool]:
-        """Return what `freeze` was called with, by the names of modules; outer ones first."""
-        found = [(name, vars(module).get("frozen")) for name, module in self.named_modules()]
-        return {name: frozen for name, frozen in found if isinstance(frozen, bool)}
-
-    def _freeze_again(self, frozen: Mapping[str, bool]) -> None:
-        modules = dict(self.named_modules())
-        for name, each in frozen.items():
-            modules[name].freeze(each)
+    def _frozen(self) -> list[tuple["Module", bool]]:
+        """List the modules that `freeze` was called on, and with what; outer ones first."""
+        modules = [
+            module for _, module in self.named_modules() if isinstance(vars(module).get("frozen"), bool)
+        ]
+        return [(module, module.frozen) for module in modules]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Freeze the parameters of a copy as those of the original are."""
         vars(self).update(state)
-        self._freeze_again(self._frozen())
+        for module, frozen in self._frozen():
+            module.freeze(frozen)
 
     def train(self, training: bool = True) -> None:
         """Switch dropout in this module on; `train(False)` and `eval()` switch it off."""
@@ -326,6 +324,8 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
     known = {kind.__name__: kind for kind in (*_layers(), *classes)}
     try:
         model = _made(content.get("model"), [], known)
+        if not isinstance(model, Module):
+            raise TypeError("it is no module")
     except _Unknown as error:
         raise ValueError(
             f"load: {path} cannot hold {error}. Give classes of your own as classes=[...]; or make the model "
@@ -333,8 +333,6 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
         ) from error
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"load: {path} is damaged: it does not say how to make its model.") from error
-    if not isinstance(model, Module):
-        raise ValueError(f"load: {path} is damaged: it does not say how to make its model.")
     model._take_over(path, content)
     return model
 

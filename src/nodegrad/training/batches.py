@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from nodegrad.data import Samples, noise, rows, shuffled
+from nodegrad.data import Samples, noise, rows, shuffled, weights_of
 from nodegrad.inputs import described, function, plain
 from nodegrad.training.problem import Batch, Problem
 from nodegrad.training.ranks import Ranks
@@ -187,7 +187,5 @@ def class_weights(given: Any, y: Any, weights: Any) -> Any:
     factors = [known[label] for label in labels]
     if weights is None:
         return factors
-    own = rows(weights, "fit", "sample_weight")
-    if len(own) != len(labels):
-        raise ValueError(f"fit takes one weight per row; got {len(own)} weights for {len(labels)} rows.")
-    return [plain(weight, "fit: sample_weight") * factor for weight, factor in zip(own, factors, strict=True)]
+    own = rows(weights_of(weights, len(labels), "fit"))
+    return [weight * factor for weight, factor in zip(own, factors, strict=True)]

@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -100,16 +101,20 @@ class History:
 Settings = SimpleNamespace
 
 
-_RANGES = {
-    "tolerance": "a finite number of at least 0",
-    "gradient_tolerance": "a number",
-    "target_loss": "a number",
-    "max_gradient_norm": "a number above 0",
-}
-_CHOICES: dict[str, tuple[Any, ...]] = {
-    "compile": (None, False, True),
-    "progress": (None, False, True),
-    "restore_best": (False, True),
+_FLAG = partial(one_of, known=(None, False, True))
+_CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
+    "epochs": whole,
+    "checkpoint_every": whole,
+    "patience": partial(whole, optional=True),
+    "batch_size": partial(whole, optional=True),
+    "seed": partial(whole, least=0, optional=True),
+    "tolerance": partial(in_range, wanted="a finite number of at least 0"),
+    "gradient_tolerance": partial(in_range, wanted="a number"),
+    "target_loss": partial(in_range, wanted="a number"),
+    "max_gradient_norm": in_range,
+    "compile": _FLAG,
+    "progress": _FLAG,
+    "restore_best": partial(one_of, known=(False, True)),
 }
 
 
@@ -121,16 +126,10 @@ def checked(user: str, **given: Any) -> Settings:
         TypeError: for what is of another type, such as a callback that cannot be called.
     """
     settings = Settings(**given)
-    for name in ("epochs", "checkpoint_every"):
-        setattr(settings, name, whole(user, name, given[name]))
-    for name in ("patience", "batch_size"):
-        setattr(settings, name, whole(user, name, given[name], optional=True))
-    for name, wanted in _RANGES.items():
-        setattr(settings, name, in_range(user, name, given[name], wanted))
-    for name, choices in _CHOICES.items():
-        one_of(user, name, given[name], choices)
-    seed = whole(user, "seed", settings.seed, least=0, optional=True)
-    settings.seed, settings.seeded = (random.getrandbits(32) if seed is None else seed), seed is not None
+    for name, check in _CHECKS.items():
+        setattr(settings, name, check(user, name, given[name]))
+    settings.seeded = settings.seed is not None
+    settings.seed = settings.seed if settings.seeded else random.getrandbits(32)
     more = given["callbacks"]
     more = [more] if callable(more) else [] if more is None else listed(user, "callbacks", more, "a list")
     settings.callbacks = [
