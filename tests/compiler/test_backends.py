@@ -2,6 +2,7 @@
 
 import math
 import platform
+from itertools import product
 
 import numpy as np
 import pytest
@@ -46,6 +47,24 @@ def close(found, expected):
     if math.isnan(expected) or math.isinf(expected):
         return math.isnan(found) if math.isnan(expected) else found == expected
     return abs(found - expected) <= 4 * math.ulp(expected)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("exact", [False, True])
+def test_every_operation_gives_the_zero_of_eager_code_for_zeros_of_both_signs(name, exact):
+    names = [op for op in ROWS if op.arity is not None]  # sums do not promise the sign of a zero
+    operands = [tuple(range(op.arity)) for op in names]
+    program = Program(3, 0, (), names, operands, list(range(3, 3 + len(names))))
+    table = [list(row) for row in product((0.0, -0.0), repeat=3)] * 3  # more rows than lanes
+
+    found = run_rows(program, table, [], name, exact)
+    one = backend(program, name, exact).one
+
+    for row, numbers in zip(table, found, strict=True):
+        expected = evaluate(program, row, [])
+        for each in (numbers, one(row, [])):
+            zeros = [(op.name, x, y) for op, x, y in zip(names, each, expected, strict=True) if y == 0.0]
+            assert [zero for zero in zeros if not same(zero[1:2], zero[2:])] == [], row
 
 
 @pytest.mark.parametrize("name", BACKENDS)

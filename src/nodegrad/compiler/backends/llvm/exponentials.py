@@ -35,7 +35,8 @@ def tanh(body: Body, x: Name) -> Name:
     # The whole part of C last: what is rounded before is small.
     above = body.intrinsic("fmuladd", less, rest, body.arithmetic("fmul", more, r))
     below = body.intrinsic("fmuladd", more, rest, body.arithmetic("fmul", less, r))
-    return body.arithmetic("fdiv", body.arithmetic("fadd", less, above), body.arithmetic("fadd", more, below))
+    above, below = body.arithmetic("fadd", less, above), body.arithmetic("fadd", more, below)
+    return body.intrinsic("copysign", body.arithmetic("fdiv", above, below), x)  # 0.0 / 2.0 for x = -0.0
 
 
 def sigmoid(body: Body, x: Name) -> Name:
