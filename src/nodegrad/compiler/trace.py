@@ -218,11 +218,20 @@ def verify(
     replay: Callable[[Sequence[float], Sequence[bool]], Found | None],
     numbers: Sequence[float],
     others: Sequence[Sequence[float]],
+    before: Any,
 ) -> None:
     """Run `f` again on given rows, and compare with the trace to the bit.
 
     This finds what recording cannot see: random numbers and state outside. A replay (of a row and the answers
     expected) stops where it goes another way. If all rows do so, the recorded row is run again.
+
+    Args:
+        trace: what was recorded.
+        f: the function.
+        replay: runs it on a row, if its branches answer as expected.
+        numbers: the row that was recorded.
+        others: rows to compare on.
+        before: the state of shared random numbers before it was recorded.
 
     Raises:
         ValueError: saying that `f` is not a function of its arguments.
@@ -237,9 +246,10 @@ def verify(
                 break
     if not replays:
         agree(trace, f, replay(numbers, trace.expected), numbers)
+    _refuse_chance(f, before, lambda: replay(numbers, trace.expected))
 
 
-def refuse_chance(f: Any, before: Any, run: Callable[[], Any]) -> None:
+def _refuse_chance(f: Any, before: Any, run: Callable[[], Any]) -> None:
     """Raise if shared random numbers went on since `before`, and `f` draws some whenever it runs.
 
     Other threads may draw, too: a few do so by chance during one run, and some even if it does not run. Two

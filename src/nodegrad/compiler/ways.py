@@ -17,16 +17,7 @@ import numpy as np
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.record import OtherWay, Recorder, Way, current_recorder, named, numbers_of, record
 from nodegrad.compiler.routes import Routes
-from nodegrad.compiler.trace import (
-    Found,
-    MakeBackend,
-    Trace,
-    chance,
-    make_trace,
-    refuse,
-    refuse_chance,
-    verify,
-)
+from nodegrad.compiler.trace import Found, MakeBackend, Trace, chance, make_trace, refuse, verify
 from nodegrad.forks import keeping
 from nodegrad.graph import leave, recording
 from nodegrad.transforms import in_numbers, plain_places
@@ -218,8 +209,7 @@ class Ways:
         with recording():
             trace = make_trace(f, record(f, self.spec, numbers))
             trace.reset(self.make)
-            verify(trace, f, self.replay, numbers, others)
-            refuse_chance(f, before, lambda: self.replay(numbers, trace.expected))
+            verify(trace, f, self.replay, numbers, others, before)
         trace.seconds = perf_counter() - started
         return self.keep(trace)
 
