@@ -13,7 +13,6 @@ import nodegrad as ng
 from nodegrad import Value, nn
 from nodegrad.files import _checksum
 from nodegrad.nn import MLP, Dropout, Embedding, Layer, LayerNorm, Module, Sequential
-from nodegrad.nn.predict import plain_numbers
 from nodegrad.optim import SGD, Adam
 
 
@@ -190,7 +189,7 @@ def test_file_is_json_that_any_reader_takes(tmp_path):
     assert '  "layers.0.neurons.1.w.0": 0.1,' in text.splitlines()  # one parameter a line
 
     content = json.loads(text, parse_constant=refuse)
-    assert (content["format"], content["version"]) == ("nodegrad model", 3)
+    assert (content["format"], content["version"]) == ("nodegrad model", 2)
     assert content["modules"]["layers.0"] == "Layer(3, 2, activation='relu')"
     assert content["parameters"]["layers.0.neurons.0.w.0"] == "nan"
     assert content["parameters"]["layers.0.neurons.1.w.0"] == 0.1
@@ -280,10 +279,10 @@ def replaced(old, new):
         (lambda content: "[" * 100_000, "no nodegrad model file, or is damaged"),
         (lambda content: "[1, 2]", "does not say format"),
         (changed(format="other"), "does not say format"),
-        (changed(version=2), "version 2; this nodegrad reads version 3"),
+        (changed(version=3), "version 3; this nodegrad reads version 2"),
         (changed(parameters=[1.0]), "its checksum is not that of its content"),
         (signed(lambda text: json.dumps(json.loads(text) | {"parameters": [1.0]})), "is damaged: it has no"),
-        (signed(lambda text: json.dumps({"model": None})), "is damaged: it has no"),
+        (signed(lambda text: json.dumps({"made_with": None})), "is damaged: it has no"),
         (signed(lambda text: json.dumps(json.loads(text) | {"parameters": {}})), "does not fit this.*lacks"),
         (replaced('b": 0.0', 'b": "zero"'), "real number; got 'zero'"),
         (replaced('b": 0.0', 'b": null'), "real number; got None"),
@@ -401,11 +400,6 @@ def test_model_is_made_from_its_file(tmp_path, model):
     ]
 
 
-def saved_and_loaded(model, path):
-    model.save(path / "model.json")
-    return nn.load(path / "model.json")
-
-
 class Line(Module):
     def __init__(self, slope, through=(0.0, 0.0)):
         self.m, self.c = Value(slope), Value(through[1] - slope * through[0])
@@ -417,7 +411,7 @@ class Line(Module):
 def test_classes_of_your_own_are_named_to_load(tmp_path):
     Line(2.0, through=(1.0, 5.0)).save(tmp_path / "line.json")
 
-    with pytest.raises(ValueError, match=r"cannot hold the class Line.*classes=\[...\]"):
+    with pytest.raises(ValueError, match=r"made with the class Line.*classes=\[...\]"):
         nn.load(tmp_path / "line.json")
     assert nn.load(tmp_path / "line.json", classes=[Line])(1.0).data == 5.0
 
@@ -426,22 +420,8 @@ def test_a_class_is_not_taken_for_a_layer_because_of_the_module_it_says_it_is_fr
     monkeypatch.setattr(Line, "__module__", "nodegrad.nn.layers")  # as in a docstring that is tested
     Line(2.0).save(tmp_path / "line.json")
 
-    with pytest.raises(ValueError, match="cannot hold the class Line"):
+    with pytest.raises(ValueError, match="made with the class Line"):
         nn.load(tmp_path / "line.json")
-
-
-class Shared(Module):
-    """Holds what attributes may hold, and two names for one layer and one parameter."""
-
-    def __init__(self, layer):
-        self.first = self.second = layer
-        self.tied = layer.neurons[0].b
-        self.settings = {"limits": (-math.inf, 0.5), 3: [None, True, "text"]}
-        self.activation, self.parent = ng.gelu, self
-
-    def forward(self, x):
-        low, high = self.settings["limits"]
-        return self.activation(ng.clip(ng.sum(self.second(self.first(x))) + self.tied, low, high))
 
 
 def replaced_layer(model):
@@ -469,70 +449,50 @@ def tied_weight(model):
     model.layers[1].neurons[0].w[0] = model.layers[0].neurons[0].w[0]
 
 
-def kept_output(model):
-    model.last = model([0.1, 0.2])
-
-
-def array_of_parameters(model):
-    np = pytest.importorskip("numpy")
-    model.extra = np.array([[Value(1.5, "extra"), Value(2.5)]])
-    model.shift = np.array([0.5, np.nan])
-
-
 def removed_bias(model):
     model.layers[0].neurons[1].b = None
 
 
-def put_in_evaluation_mode(model):
-    model.eval()
-
-
 CHANGES = [
-    *(replaced_layer, appended_layer, deleted_layer, replaced_activation, shared_layer, tied_weight),
-    *(kept_output, array_of_parameters, removed_bias, put_in_evaluation_mode),
+    *(replaced_layer, appended_layer, deleted_layer, replaced_activation),
+    *(shared_layer, tied_weight, removed_bias),
 ]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_model_that_was_changed_after_it_was_made_comes_out_of_its_file(tmp_path, change):
-    model = MLP(2, [3, 1], "tanh", seed=1)
+def test_a_model_that_was_changed_after_it_was_made_is_loaded_into_one_changed_alike(tmp_path, change):
+    path = tmp_path / "model.json"
+    model, twin = MLP(2, [3, 1], "tanh", seed=1), MLP(2, [3, 1], "tanh", seed=2)
     change(model)
-    row = [0.3, -0.2][: 3 if change is deleted_layer else 2] + [0.1] * (change is deleted_layer)
+    change(twin)
+    model.save(path)
 
-    twin = saved_and_loaded(model, tmp_path)
-
+    with pytest.raises(ValueError, match=r"does not fit this model.*change it alike, then call model\.load"):
+        nn.load(path)
+    twin.load(path)
     assert twin.state_dict() == model.state_dict()
-    assert plain_numbers(twin(row)) == plain_numbers(model(row))
-    assert twin.training == model.training
-    for parameter in model.parameters():
-        parameter.data += 0.5
-    twin.load_state_dict(model.state_dict())
-    assert plain_numbers(twin(row)) == plain_numbers(model(row))
-    assert [p.label for p in twin.parameters()] == [p.label for p in model.parameters()]
 
 
-def test_modules_appended_to_a_sequence_come_out_of_its_file(tmp_path):
+def test_functions_appended_to_a_sequence_are_not_lost_in_its_file(tmp_path):
     model = Sequential(Layer(2, 3, "relu", seed=1))
-    model.modules += [ng.tanh, LayerNorm(3, epsilon=0.1), Dropout(0.5)]
-
-    twin = saved_and_loaded(model, tmp_path)
-
-    assert repr(twin) == repr(model)
-    assert twin.modules[1] is ng.tanh
-
-
-def test_attributes_of_a_model_come_out_of_its_file(tmp_path):
-    model = Shared(Layer(2, 2, "tanh", seed=1))
-    model.settings["limits"] = (-1.0, 1.0)
+    model.modules += [ng.tanh]
     model.save(tmp_path / "model.json")
 
-    twin = nn.load(tmp_path / "model.json", classes=[Shared])
+    with pytest.raises(
+        ValueError, match=r"Sequential\(Layer, tanh\) in the file and Sequential\(Layer\) here"
+    ):
+        nn.load(tmp_path / "model.json")
 
-    assert twin.first is twin.second
-    assert twin.parent is twin
-    assert twin.tied is twin.first.neurons[0].b
-    assert twin.settings == model.settings
-    assert twin([1.0, 2.0]).data == model([1.0, 2.0]).data
+
+def test_what_else_a_model_of_your_own_holds_does_not_keep_it_from_being_loaded(tmp_path):
+    class Noted(Line):
+        def __init__(self, slope):
+            super().__init__(slope)
+            self.history, self.apply, self.places = {"losses": [1.0]}, lambda x: x, {1, 2}
+
+    Noted(2.0).save(tmp_path / "line.json")
+
+    assert nn.load(tmp_path / "line.json", classes=[Noted])(1.0).data == 2.0
 
 
 @pytest.mark.parametrize("classes", [3, Line, [3], [Line(1.0)], [dict], "Line"])
@@ -544,19 +504,18 @@ def test_only_classes_of_modules_are_given_to_load(tmp_path, classes):
 
 
 @pytest.mark.parametrize(
-    "model",
+    "made_with",
     [
-        *(None, 3, [], {}, {"class": "Line"}, {"class": "MLP", "attributes": 3}, {"same": 5}),
-        *({"array": [1], "shape": [9], "dtype": "f8"}, {"value": 3}, {"activation": "system"}),
-        *({"class": "MLP", "attributes": {"frozen": True, "layers": {"same": 9}}}, {"class": ["MLP"]}),
+        *(None, 3, [], {}, {"class": "Line"}, {"class": "MLP", "arguments": 3, "options": {}}),
+        *({"class": ["MLP"]}, {"class": "MLP", "arguments": ["2"], "options": {"x": 1}}),
     ],
 )
-def test_a_file_that_says_nothing_of_a_model_is_damaged(tmp_path, model):
+def test_a_file_that_does_not_say_how_its_model_was_made_is_refused(tmp_path, made_with):
     path = tmp_path / "model.json"
     content = saved(MLP(1, [1], seed=1), path)
-    path.write_text(signed(lambda text: json.dumps(json.loads(text) | {"model": model}))(content))
+    path.write_text(signed(lambda text: json.dumps(json.loads(text) | {"made_with": made_with}))(content))
 
-    with pytest.raises(ValueError, match="is damaged: it does not say how to make its model"):
+    with pytest.raises(ValueError, match=r"load: .*model\.json"):
         nn.load(path)
 
 
@@ -567,13 +526,11 @@ def test_load_called_on_a_class_names_the_function_that_makes_a_model(tmp_path):
         MLP.load(tmp_path / "model.json")
 
 
-def test_functions_of_your_own_cannot_be_loaded(tmp_path):
+def test_functions_as_arguments_cannot_be_loaded(tmp_path):
     model = Layer(1, 1, activation=lambda x: x * 2.0, seed=1)
     model.save(tmp_path / "layer.json")
 
-    with pytest.raises(
-        ValueError, match="cannot hold <function .* as neurons.0.activation.*make the model yourself"
-    ):
+    with pytest.raises(ValueError, match="the argument <function .*make the model yourself"):
         nn.load(tmp_path / "layer.json")
     Layer(1, 1, activation=model.neurons[0].activation).load(tmp_path / "layer.json")
 
@@ -667,6 +624,11 @@ def frozen_body():
     model.freeze()
     model.layers[-1].freeze(False)
     return model
+
+
+def saved_and_loaded(model, path):
+    model.save(path / "model.json")
+    return nn.load(path / "model.json")
 
 
 @pytest.mark.parametrize(

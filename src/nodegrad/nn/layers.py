@@ -291,6 +291,13 @@ class Sequential(Module):
             x = module(x)
         return x
 
+    def summary(self) -> str:
+        """Describe the module in one line."""
+        names = [
+            getattr(each, "name", getattr(each, "__name__", type(each).__name__)) for each in self.modules
+        ]
+        return f"Sequential({', '.join(names)})"
+
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.modules))})"
 

@@ -7,19 +7,20 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Self
 
 from nodegrad import ops
 from nodegrad.files import load_json, read, save_json, written
 from nodegrad.graph import recording
-from nodegrad.inputs import described, file_path, is_array, listed, one_of, plain
+from nodegrad.inputs import described, file_path, listed, one_of, plain
 from nodegrad.nn.predict import Predictor, evaluating, modules_of
 from nodegrad.optim import FROZEN, RESET
 from nodegrad.value import Value
 
 __all__ = ["Module", "load"]
 
-FORMAT, VERSION = "nodegrad model", 3
+FORMAT, VERSION = "nodegrad model", 2
+_MADE_WITH = "_made_with"
 
 
 class Module:
@@ -44,6 +45,12 @@ class Module:
 
     training = True  # whether dropout drops: `train` and `eval` set it
     frozen = False
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
+        """Note the arguments, from which `load` makes such a module again."""
+        made = super().__new__(cls)
+        made.__dict__[_MADE_WITH] = arguments, options
+        return made
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Apply the module to its inputs."""
@@ -71,8 +78,8 @@ class Module:
         (4, 13)
         """
         one_of("freeze", "frozen", frozen, (False, True))
-        for module, _ in self._frozen():
-            del module.frozen
+        for name in self._frozen():
+            del dict(self.named_modules())[name].frozen
         self.frozen = frozen
         for _, parameter in self.named_parameters():
             if frozen:
@@ -80,18 +87,20 @@ class Module:
             else:
                 FROZEN.pop(id(parameter), None)
 
-    def _frozen(self) -> list[tuple["Module", bool]]:
-        """List the modules that `freeze` was called on, and with what; outer ones first."""
-        modules = [
-            module for _, module in self.named_modules() if isinstance(vars(module).get("frozen"), bool)
-        ]
-        return [(module, module.frozen) for module in modules]
+    def _frozen(self) -> dict[str, bool]:
+        """Return what `freeze` was called with, by the names of modules; outer ones first."""
+        found = [(name, vars(module).get("frozen")) for name, module in self.named_modules()]
+        return {name: frozen for name, frozen in found if isinstance(frozen, bool)}
+
+    def _freeze_again(self, frozen: Mapping[str, bool]) -> None:
+        modules = dict(self.named_modules())
+        for name, each in frozen.items():
+            modules[name].freeze(each)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Freeze the parameters of a copy as those of the original are."""
         vars(self).update(state)
-        for module, frozen in self._frozen():
-            module.freeze(frozen)
+        self._freeze_again(self._frozen())
 
     def train(self, training: bool = True) -> None:
         """Switch dropout in this module on; `train(False)` and `eval()` switch it off."""
@@ -174,8 +183,9 @@ class Module:
         path = file_path(f"{type(self).__name__}.save", "path", path)
         with recording():
             content = {
-                "model": _described(self, "", {}),
+                "made_with": _description(self),
                 "modules": {name: module.summary() for name, module in self.named_modules()},
+                "frozen": self._frozen(),
                 "parameters": written(self.state_dict()),
             }
             save_json(path, FORMAT, VERSION, content)
@@ -194,9 +204,9 @@ class Module:
                 "nodegrad.nn.load(path)."
             )
         with recording():
-            self._take_over(path, _content(path))
+            self._load(path, _content(path))
 
-    def _take_over(self, path: str | os.PathLike[str], content: dict[str, Any]) -> None:
+    def _load(self, path: str | os.PathLike[str], content: dict[str, Any]) -> None:
         modules, parameters = content["modules"], content["parameters"]
         own = {name: module.summary() for name, module in self.named_modules()}
         for name in dict.fromkeys((*own, *modules)):
@@ -250,7 +260,7 @@ def _contents(holder: Any, name: str, found: dict[int, tuple[str, Any]]) -> dict
                 stacklevel=4,
             )
     elif isinstance(holder, Module):
-        members = vars(holder).items()
+        members = [item for item in vars(holder).items() if item[0] != _MADE_WITH]
     elif isinstance(holder, list | tuple):
         members = enumerate(holder)
     elif isinstance(holder, Mapping):
@@ -290,14 +300,14 @@ def _number(name: str, number: Any) -> float:
     return plain(number, f"load_state_dict: {name}")
 
 
-# Files of models. They hold what the attributes of modules hold, with all that was changed after a module
-# was made. Modules are made again without calling their classes.
+# Files of models. They say how a model was made, and hold its parameters.
 
 
 def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> Module:
     """Make the model that `Module.save` wrote to a file, without code that says how it is built.
 
-    Layers that were replaced, added, removed or shared are as they were, and what was frozen is frozen again.
+    What was frozen is frozen again. A model whose layers were changed after it was made is refused: change
+    a new one alike, and call its `load`.
 
     >>> import nodegrad as ng, tempfile
     >>> path = tempfile.mkdtemp() + "/model.json"
@@ -311,108 +321,65 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is damaged, names a class that is not known, or the model holds what a file cannot
-            hold: functions other than activations, say.
+        ValueError: if it is damaged, was made with arguments that a file cannot hold (functions, say), names
+            a class that is not known, or the model was changed after it was made.
         TypeError: if the path is not one, or `classes` are not classes of modules.
     """
     content = _content(path)
-    for kind in listed("load", "classes", classes, "a list of classes of modules"):
+    layers = [each for each in vars(sys.modules[__package__]).values() if isinstance(each, type)]
+    own = listed("load", "classes", classes, "a list of classes of modules")
+    for kind in own:
         if not isinstance(kind, type) or not issubclass(kind, Module):
             raise TypeError(
                 f"load takes classes as a list of classes of modules; got {described(kind)} in it."
             )
-    known = {kind.__name__: kind for kind in (*_layers(), *classes)}
     try:
-        model = _made(content.get("model"), [], known)
+        model = _made(content.get("made_with"), {kind.__name__: kind for kind in (*layers, *own)}, path)
         if not isinstance(model, Module):
-            raise TypeError("it is no module")
-    except _Unknown as error:
+            raise TypeError(f"{model!r:.60} is no model")
+    except (KeyError, TypeError) as error:
         raise ValueError(
-            f"load: {path} cannot hold {error}. Give classes of your own as classes=[...]; or make the model "
-            "yourself, then call model.load(path)."
+            f"load: {path} does not say how to make its model ({error}). Make it yourself, then call "
+            "model.load(path)."
         ) from error
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"load: {path} is damaged: it does not say how to make its model.") from error
-    model._take_over(path, content)
+    try:
+        model._load(path, content)
+        model._freeze_again(content.get("frozen", {}))
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            f"{error} That is a model made with the arguments of the saved one. If the saved one was changed "
+            "afterwards, make one yourself, change it alike, then call model.load(path)."
+        ) from error
     return model
 
 
-class _Unknown(Exception):
-    """Something that a file cannot hold; the message says what and where."""
+def _description(made: Any) -> Any:
+    """Return what JSON can hold of an argument or a module, from which `_made` makes it again; else None."""
+    if isinstance(made, Module):
+        arguments, options = vars(made).get(_MADE_WITH, ((), {}))
+        options = {name: _description(option) for name, option in options.items() if name != "seed"}
+        return {"class": type(made).__name__, "arguments": _description(arguments), "options": options}
+    if isinstance(made, list | tuple):
+        return [_description(entry) for entry in made]
+    if made is None or isinstance(made, bool | str) or (type(made) in (int, float) and math.isfinite(made)):
+        return made
+    return {"unknown": f"{made!r:.60}"}
 
 
-def _layers() -> list[type[Module]]:
-    names = vars(sys.modules[__package__])
-    return [each for each in names.values() if isinstance(each, type) and issubclass(each, Module)]
-
-
-def _activations() -> dict[str, Any]:
-    found: dict[str, Any] = vars(sys.modules[__package__])["activations"]()
-    return found
-
-
-def _described(thing: Any, place: str, found: dict[int, int]) -> Any:
-    """Return what JSON can hold of an attribute of a module, from which `_made` makes it again."""
-    if getattr(thing, "shape", None) == ():
-        thing = thing.item()  # a number of NumPy
-    if thing is None or isinstance(thing, bool | int | str):
-        return thing
-    if isinstance(thing, float):
-        return thing if math.isfinite(thing) else {"float": str(thing)}
-    if isinstance(thing, list):
-        return [_described(entry, f"{place}.{key}", found) for key, entry in enumerate(thing)]
-    if isinstance(thing, Value) and thing.op is not None:
-        return None  # an output that was kept
-    if isinstance(thing, Value | Module):
-        if id(thing) in found:
-            return {"same": found[id(thing)]}
-        found[id(thing)] = len(found)
-        if isinstance(thing, Value):
-            return {"value": thing.label}
-        attributes = {key: _described(entry, f"{place}.{key}", found) for key, entry in vars(thing).items()}
-        return {"class": type(thing).__name__, "attributes": attributes}
-    if type(thing) is tuple:
-        return {"tuple": _described([*thing], place, found)}
-    if type(thing) is dict:
-        return {"dict": _described([[*item] for item in thing.items()], place, found)}
-    if is_array(thing):
-        entries = _described(thing.ravel().tolist(), place, found)
-        return {"array": entries, "shape": [*thing.shape], "dtype": thing.dtype.str}
-    names = [name for name, function in _activations().items() if function is thing]
-    return {"activation": names[0]} if names else {"unknown": f"{thing!r:.60} as {place[1:]}"}
-
-
-def _made(tree: Any, found: list[Any], known: Mapping[str, type[Module]]) -> Any:
-    match tree:
-        case list():
-            return [_made(entry, found, known) for entry in tree]
-        case {"float": text}:
-            return float(text)
-        case {"same": number}:
-            return found[number]
-        case {"value": label}:
-            found.append(Value(0.0, label))
-            return found[-1]
-        case {"class": name, "attributes": attributes}:
-            if name not in known:
-                raise _Unknown(f"the class {name}")
-            module = known[name].__new__(known[name])
-            found.append(module)
-            module.__setstate__({key: _made(entry, found, known) for key, entry in attributes.items()})
-            return module
-        case {"tuple": entries}:
-            return tuple(_made(entries, found, known))
-        case {"dict": items}:
-            return dict(_made(items, found, known))
-        case {"array": entries, "shape": shape, "dtype": kind}:
-            import numpy as np
-
-            return np.array(_made(entries, found, known), np.dtype(kind)).reshape(shape)
-        case {"activation": name}:
-            return _activations()[name]
-        case {"unknown": what}:
-            raise _Unknown(what)
-    return tree
+def _made(description: Any, known: Mapping[str, type[Module]], path: Any) -> Any:
+    if isinstance(description, list):
+        return [_made(entry, known, path) for entry in description]
+    if not isinstance(description, dict):
+        return description
+    name = str(description.get("class", ""))
+    if name not in known:
+        what = f"the class {name}" if name else f"the argument {description.get('unknown')}"
+        raise ValueError(
+            f"load: {path} was made with {what}, which a file cannot hold. Give classes of your own as "
+            f"classes=[...]; or make the model yourself, then call model.load(path)."
+        )
+    options = {key: _made(option, known, path) for key, option in description["options"].items()}
+    return known[name](*_made(description["arguments"], known, path), **options)
 
 
 def _content(path: str | os.PathLike[str]) -> dict[str, Any]:
