@@ -1,4 +1,4 @@
-"""Twenty tiny facts about nodegrad. Read these first."""
+"""Twenty facts about nodegrad, in a few lines each. Read them before the other tests."""
 
 import math
 

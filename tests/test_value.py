@@ -727,7 +727,10 @@ def test_a_subclass_works_wherever_a_value_does(f):
     [
         (lambda: int(Value(1.0)), r"^int\(\) in .*value\.data"),
         (lambda: complex(Value(1.0)), r"^complex\(\) in .*value\.data"),
-        (lambda: np.array([Value(1.0)]).astype(float), "closes over Values.*compiled, it returns floats"),
+        (
+            lambda: np.array([Value(1.0)]).astype(float),
+            "closes over Values.*compiled function returns floats",
+        ),
         (lambda: ng.sum(Value(1.0), Value(2.0)), r"one sequence: sum\(\[a, b\]\)"),
         (lambda: ng.mean(1.0, 2.0), r"one sequence: mean\(\[a, b\]\)"),
         (lambda: ng.softmax(1.0, 2.0), r"one sequence: softmax\(\[a, b\]\)"),

@@ -1,11 +1,12 @@
 """The operations: one row each, with its value over floats and its partial derivatives over any kind of number.
 
-A row is a function. Of plain numbers it computes a number. If an operand has a method `apply_op` (a `Value`, a symbol
-in an explanation), the row calls that with itself. So the same partials serve floats and graphs.
+A row is called like a function. Given plain numbers, it returns a number. If an operand has a method `apply_op` (a
+`Value`, a symbol in an explanation), the row returns `operand.apply_op(row, operands)`: a Value records the operation.
+So the same partials serve floats and graphs.
 
-Partials are functions `(operands..., out) -> number`. They use `+`, `-` and `*`, which never raise for floats, and
-rows for everything else (`div(1.0, x)`, not `1 / x`). So derivatives of rows are made of rows, and can be
-differentiated again. At kinks they are what PyTorch and JAX have: relu'(0) = 0.
+Partials are functions `(operands..., out) -> number`, where `out` is the result of the row. They use `+`, `-` and `*`,
+which never raise for floats, and rows for everything else (`div(1.0, x)`, not `1 / x`). So derivatives of rows are made
+of rows, and can be differentiated again. At kinks they are those of PyTorch and JAX: relu'(0) = 0.
 """
 
 # mypy: disable-error-code=has-type
@@ -56,10 +57,10 @@ class Op:
     domain: tuple[Interval, ...]
     commutative: bool = False
     selects: bool = False
-    composed: Callable[..., Any] | None = None  # the value over any kind of number, where it can be recorded
-    whole: ClassVar[Any] = None  # what computes the number together with others: see `composites`
-    arity: int | None = field(init=False)  # the number of operands; None where any number will do
-    float_partials: Any = field(init=False)  # the partials over floats alone: see `join_table`
+    composed: Callable[..., Any] | None = None  # the value written with rows, to be recorded
+    whole: ClassVar[Any] = None  # set in `composites` only: the loop or search that this is one result of
+    arity: int | None = field(init=False)  # the number of operands; None if any number is allowed
+    float_partials: Any = field(init=False)  # the partials, faster and for floats only: see `join_table`
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arity", None if callable(self.partials) else len(self.partials))
@@ -91,19 +92,22 @@ def wrong_arity(op: Op, count: int) -> TypeError:
     return TypeError(f"{op.name} takes {op.arity} operand{'s' * (op.arity != 1)}; got {count}.")
 
 
-def _taken(operands: Sequence[Any]) -> tuple[Any, ...]:
-    """Tell which entry is taken: 1 for it, 0 for the others and for the index."""
+# The partials of rows that take any number of operands.
+
+
+def _taken(operands: Sequence[Any], out: Any) -> tuple[Any, ...]:
+    """Return 1 for the entry that `take` returns, and 0 for the index and the other entries."""
     index, *table = operands
     whole = floor(index)
     return 0.0, *[eq(whole, float(k)) for k in range(len(table))]
 
 
-def _other_half(operands: Sequence[Any]) -> tuple[Any, ...]:
+def _other_half(operands: Sequence[Any], out: Any) -> tuple[Any, ...]:
     half = len(operands) // 2
     return (*operands[half:], *operands[:half])
 
 
-def _strong_factors(operands: Sequence[Any]) -> tuple[Any, ...]:
+def _strong_factors(operands: Sequence[Any], out: Any) -> tuple[Any, ...]:
     half = len(operands) // 2
     return (*map(strong_factor, operands[:half], operands[half:]), *operands[:half])
 
@@ -201,29 +205,28 @@ eq       = Op("eq",         "=",    compare(operator.eq), (None, None), _PN, com
 ne       = Op("ne",         "≠",    compare(operator.ne), (None, None), _PN, commutative=True)
 
 sum      = Op("sum",        "Σ",    floats.sum,       lambda operands, out: (1.0,) * len(operands), _RR)
-take     = Op("take",       "[]",   floats.take,      lambda operands, out: _taken(operands),
-                                                      (_FRACTION, *_RR), selects=True)
-dot      = Op("dot",        "·",    floats.dot,       lambda operands, out: _other_half(operands), _RR + _RR)
+take     = Op("take",       "[]",   floats.take,      _taken, (_FRACTION, *_RR), selects=True)
+dot      = Op("dot",        "·",    floats.dot,       _other_half, _RR + _RR)
 
 identity = Op("identity",   "",     lambda x: x,      (lambda x, out: 1.0,), _R)
 stop_gradient = Op("stop_gradient", "stop", lambda x: x, (None,), _R)
 
-# Rows that only partials use, so that these and their own derivatives lose no digits.
+# Rows that only partials use, so that partials and their derivatives lose no digits.
 one_minus_square = Op("one_minus_square", "1-²", lambda x: (1.0 - x) * (1.0 + x), (lambda x, out: -2.0 * x,), _U)
 direction = Op("direction", "x/hypot", floats.direction, (lambda x, y, out: div(square(direction(y, x)), hypot(x, y)),
                                                        lambda x, y, out: -div(out * direction(y, x), hypot(x, y))),
                                                       (_POSITIVE, _REAL))
 
-# What sweeps over Values record in place of mul, so that some zeros win over inf and nan (see `products`):
+# Sweeps over Values record these in place of mul and dot, so that some zeros win over inf and nan (see `products`).
+# a is an adjoint, p a partial:
 #   mul(0, inf) = mul(inf, 0) = nan            IEEE 754
-#   strong_mul(0, inf) = 0                     a is an adjoint; where it is 0, nothing is passed on
-#   zero_mul(0, inf) = zero_mul(inf, 0) = 0    p is the partial of an operation that selects
-#   strong_factor(a, p) = p, or 0 where a = 0 and p is inf or nan: the partial of strong_mul by a
+#   strong_mul(a, p) = 0 if a = 0              an adjoint of 0 passes nothing on
+#   zero_mul(a, p) = 0 if a = 0 or p = 0       for the partial p of an operation that selects
 #   strong_dot                                 the sum of many strong_mul
+#   strong_factor(a, p) = p, but 0 if a = 0 and p is inf or nan: the partial of strong_mul by a
 strong_mul = Op("strong_mul", "*",  floats.strong_mul, (lambda a, p, out: strong_factor(a, p), lambda a, p, out: a),
                                                       _RR, selects=True)
-strong_dot = Op("strong_dot", "·",  floats.strong_dot, lambda operands, out: _strong_factors(operands),
-                                                      _RR + _RR, selects=True)
+strong_dot = Op("strong_dot", "·",  floats.strong_dot, _strong_factors, _RR + _RR, selects=True)
 zero_mul   = Op("zero_mul",   "*",  floats.zero_mul,  (lambda a, p, out: strong_factor(a, p),
                                                        lambda a, p, out: strong_factor(p, a)),
                                                       _RR, commutative=True, selects=True)
@@ -236,7 +239,7 @@ strong_factor = Op("strong_factor", "finite", floats.strong_factor,
 # A number written in the code. Not a row: it has no operands and is never differentiated.
 constant = Op("constant", "", lambda: nan, (), ())
 
-PRIVATE = {one_minus_square, direction, strong_mul, strong_dot, zero_mul, strong_factor}  # no names for users
+PRIVATE = {one_minus_square, direction, strong_mul, strong_dot, zero_mul, strong_factor}  # not for users
 COMPARISONS = {lt, le, gt, ge, eq, ne}  # their results are 0 or 1
 PRODUCTS = {dot: mul, strong_dot: strong_mul}  # what a contraction adds up
 
@@ -244,10 +247,10 @@ TABLE: dict[str, Op] = {}
 
 
 def join_table(*rows: Op) -> None:
-    """Add rows of a module to the table, and make their `float_partials`.
+    """Add rows to the table, and make their `float_partials`.
 
-    Over floats the partials are the same code, with the values of rows in place of the rows: nothing asks what
-    kind each number is, which takes most of the time.
+    These are the same code, but a row's name in it stands for the row's value over floats. So no call looks at
+    the kind of each number, which takes most of the time.
     """
     TABLE.update({row.name: row for row in rows})
     for row in rows:
@@ -256,7 +259,7 @@ def join_table(*rows: Op) -> None:
 
 
 def names_in(code: types.CodeType) -> list[str]:
-    """Return the names that code and the functions in it look up."""
+    """Return the names that code looks up, in functions defined in it, too."""
     inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
     return [*code.co_names, *[name for each in inner for name in names_in(each)]]
 
@@ -276,15 +279,16 @@ def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
     return lambda self, *other: op(*((*other, self) if swapped else (self, *other)))
 
 
-def give_operators(kind: type, *rows: Op, operator: Callable[..., Any] = _operator) -> None:
-    """Give a class Python's operators of two numbers, and those that some rows are named for.
+def give_operators(kind: type, *rows: Op, method: Callable[..., Any] = _operator) -> None:
+    """Give a class the arithmetic operators of two numbers (+, -, *, /, **, %, //), and one operator per row.
 
-    Those that the class defines itself stay. `operator` makes a method of a row.
+    The operator of a row has its name: `__lt__` for lt. Operators that the class defines itself stay.
+    `method` makes the method for a row; with `swapped`, the one for operands in the other order.
     """
     two = {"truediv": div, **{row.name: row for row in (add, sub, mul, pow, mod, floordiv)}}
-    methods = {f"__{name}__": operator(row) for name, row in two.items()}
-    methods |= {f"__r{name}__": operator(row, swapped=True) for name, row in two.items()}
-    methods |= {f"__{row.name}__": operator(row) for row in rows}
-    for name, method in methods.items():
+    methods = {f"__{name}__": method(row) for name, row in two.items()}
+    methods |= {f"__r{name}__": method(row, swapped=True) for name, row in two.items()}
+    methods |= {f"__{row.name}__": method(row) for row in rows}
+    for name, found in methods.items():
         if name not in vars(kind):
-            setattr(kind, name, method)
+            setattr(kind, name, found)

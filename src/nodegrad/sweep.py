@@ -1,8 +1,8 @@
 """The reverse and forward sweeps: the chain rule, applied in each direction.
 
 Both walk a topological order and multiply what they carry by partial derivatives. Over floats they give
-numbers; over Values each product is recorded, so that the result can be differentiated again. How a product
-treats 0, inf and nan is the business of `products`.
+numbers; over Values each product is recorded, so that the result can be differentiated again. The products
+and sums of the chain rule are in `products`, which says how they treat 0, inf and nan.
 """
 
 from collections import defaultdict
@@ -37,6 +37,7 @@ def reverse_sweep(
         The adjoints by node. A node that is absent has adjoint 0.
     """
     adjoints: dict[Any, Number] = {}
+    # For each node, the terms of its adjoint so far: (adjoint of a result, partial, whether its op selects).
     arrived = defaultdict[Any, list[Any]](list, {node: [(seed, 1.0, False)] for node, seed in seeds.items()})
     for node in reversed(order):
         op = node.op
@@ -61,11 +62,12 @@ def forward_sweep(
 ) -> dict[Any, Number]:
     """Carry tangents (∂node/∂input) from the seeded inputs on to every node that depends on them.
 
-    The arguments and the result are those of `reverse_sweep`, with tangents for adjoints. `strong` is for
-    loops, where tangents come from other turns: a tangent of 0 then counts as no tangent.
+    The arguments and the result are those of `reverse_sweep`, with tangents for adjoints. If `strong`, a
+    tangent of 0 passes nothing on, as an adjoint of 0 does. Loops need that: a number of their state that
+    depends on no input has the tangent 0.
     """
     tangents = dict(seeds)
-    masks: dict[Any, Number] = {}  # see `masked`
+    masks: dict[Any, Number] = {}  # by node: a Value that is 0 where the node has no tangent, see `masked`
     for node in order:
         if node in seeds or tangents.keys().isdisjoint(node.operands):
             continue
@@ -88,9 +90,9 @@ def forward_sweep(
 def partials(
     node: Any, active: Collection[Any] | None = None, floats: bool = True
 ) -> Iterator[tuple[Any, Number]]:
-    """Yield each active operand of a node with the node's partial for it, unless that is 0 everywhere.
+    """Yield each active operand of a node with the partial of the node by it, unless that is 0 everywhere.
 
-    A constant takes part as a plain number, so that what depends on no variable is computed, not recorded.
+    The number of a constant is used as it is, so that what depends on no variable is computed, not recorded.
     """
     operands, op = node.operands, node.op
     if not operands:
@@ -99,16 +101,18 @@ def partials(
     out = node._data if floats else node
     rules = op.float_partials if floats else op.partials
     together = op.arity is None  # one rule gives all partials
-    if together:
-        rules = rules(primals, out) if op.whole is None else op.whole.partials(op.index, node, active, floats)
-    for operand, partial in zip(operands, rules, strict=True):
-        if partial is not None and (operand.op is not constant if active is None else operand in active):
-            yield operand, partial if together else partial(*primals, out)
+    if op.whole is not None:  # the result of a loop or a search, which knows its partials
+        rules = op.whole.partials(op.index, node, active, floats)
+    elif together:
+        rules = rules(primals, out)
+    for operand, rule in zip(operands, rules, strict=True):
+        if rule is not None and (operand.op is not constant if active is None else operand in active):
+            yield operand, rule if together else rule(*primals, out)
 
 
 def tell_watchers(
     direction: str, order: Sequence[Any], seeds: Mapping[Any, Number], found: Mapping[Any, Number]
 ) -> None:
-    """Call everyone who watches sweeps."""
+    """Call all watchers."""
     for watcher in tuple(watchers):
         watcher(direction, order, seeds, found)

@@ -18,15 +18,15 @@ from nodegrad.ufuncs import METHODS, apply_ufunc
 
 __all__ = ["Value"]
 
-if TYPE_CHECKING:  # what is derived from the table, for those who read types
+if TYPE_CHECKING:  # the methods below that are made from the table, for type checkers
     from nodegrad.methods import Methods
 else:
     Methods = object
 
 _new: Any = object.__new__
 
-# The gradient of a Value that no sweep has reached, or whose gradient was set to None. It is told from other
-# zeros by identity.
+# The gradient of a Value that no sweep has reached, or whose gradient was set to None. Optimizers compare by
+# `is`: a gradient that was computed and is 0 is another object.
 NO_GRADIENT = float("0")
 
 
@@ -58,11 +58,11 @@ class Value(Methods):
     _first: Any  # the first of at most two operands; the tuple of more; None if there are none
     _second: "Value | None"
     _grad: float
-    _time: int  # when the node was made, or its number was last assigned: see `graph.clock`
+    _time: int  # when it was made, or its number assigned: see `graph.clock`; negative for a `stand_in`
     label: str
     op: Op | None
 
-    # The second argument is a label. Micrograd's signature, (data, operands, symbol, label), is taken too.
+    # The second argument is a label. Micrograd's arguments, (data, (), "", label), are accepted too.
     def __init__(self, data: Any, _children: str | tuple[()] = "", _op: str = "", label: str = "") -> None:
         self._data = data if type(data) is float else plain(data, "Value")
         self._first = self._second = None
@@ -148,8 +148,8 @@ class Value(Methods):
             else:
                 out._first = operands or None
                 out._data = op.value(*[operand._data for operand in operands])
-        except Exception:  # of a custom operation, or of a loop without end
-            if operands:
+        except Exception:  # raised by a custom operation, or by a loop that reached its limit
+            if operands:  # tell them: a compiled function would never raise it, so it may not catch it either
                 tell_read(operands[0], f"catches an error of {op.name}, which not all numbers raise")
             raise
         out._grad = NO_GRADIENT
@@ -170,11 +170,11 @@ class Value(Methods):
             seed: the adjoint of self to start from.
         """
         tell_read(self, "calls backward(), which leaves plain numbers in .grad")
-        order, ends, adjoints = backpropagate({self: plain(seed, "backward")})
-        check_unchanged(order)
-        for leaf, adjoint in zip(ends, adjoints, strict=True):
-            if leaf.op is None:
-                leaf._grad += adjoint
+        made, ends, adjoints = backpropagate({self: plain(seed, "backward")})
+        check_unchanged(made)
+        for end, adjoint in zip(ends, adjoints, strict=True):
+            if end.op is None:  # a leaf; the other ends are operations without operands, like an empty sum
+                end._grad += adjoint
 
     # Python's operators besides those of `_operator`.
 
@@ -241,8 +241,8 @@ class Value(Methods):
         tell_read(self, "makes text of a Value")
         return format(self._data, spec) if spec else repr(self)
 
-    # Copies. A copy of a leaf is a new leaf. What an operation or a transform made is not copied, so that a
-    # copy of a structure that holds it keeps its derivative.
+    # Copies. The copy of a leaf is a new leaf. The copy of a Value that an operation or a transform made is
+    # the Value itself: so a copied list of such Values can still be differentiated.
 
     def __copy__(self) -> "Value":
         if self._is_made:
@@ -331,7 +331,7 @@ def _operand(number: Any) -> Any:
     try:
         return literal(number, "arithmetic with a Value")
     except TypeError:
-        if kind.__name__ in ("Tensor", "ArrayImpl"):  # whose own errors would not say what to do
+        if kind.__name__ in ("Tensor", "ArrayImpl"):  # PyTorch's and JAX's errors would not say what to do
             raise
         return NotImplemented
 
@@ -362,9 +362,9 @@ def _refusal(conversion: str) -> Callable[[Value], NoReturn]:
         raise TypeError(
             f"{conversion}() in {frame.f_code.co_name} (line {frame.f_lineno}) would silently lose the "
             "gradient of a Value. Write nodegrad.NAME(value) for a function of nodegrad (nodegrad.sin, "
-            "nodegrad.sum ...), or value.data for the plain number; value != value asks for nan. Derivatives "
-            "are Values where the function closes over Values, such as a model's parameters: compiled, it "
-            "returns floats."
+            "nodegrad.sum ...), value.data for the plain number, and value != value to test for nan. A "
+            "derivative is a Value if its function closes over Values, such as a model's parameters; the "
+            "compiled function returns floats."
         )
 
     return method
@@ -410,8 +410,8 @@ def _method(op: Op) -> Callable[..., Value]:
 
 
 # Operators and methods derived from the table.
-give_operators(Value, *COMPARISONS, ops.neg, ops.abs, operator=_operator)
-for _name in ("__float__", "__int__", "__complex__", "as_integer_ratio"):  # what Python asks a number for
+give_operators(Value, *COMPARISONS, ops.neg, ops.abs, method=_operator)
+for _name in ("__float__", "__int__", "__complex__", "as_integer_ratio"):  # Python's ways to a plain number
     setattr(Value, _name, _refusal(_name.strip("_")))
 for _op in ops.TABLE.values():
     if _op.arity == 1 or _op in (ops.atan2, ops.hypot, ops.maximum, ops.minimum, ops.copysign):
