@@ -11,7 +11,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value
-from nodegrad.observers import listen, observers
+from nodegrad.observers import listen, listeners
 from nodegrad.sweep import watchers
 
 
@@ -217,7 +217,7 @@ def test_observer_and_watcher_before_hear_everything_and_are_restored():
             if y > 1.0:
                 y.data
             y.backward()
-        left = observers(), watchers.copy()
+        left = listeners.all, watchers.copy()
     watchers.clear()
 
     assert left == ((witness,), [witness.swept])
@@ -237,14 +237,14 @@ def test_nothing_is_watched_outside_the_block():
     with ng.detect_anomaly():
         pass
 
-    assert (observers(), watchers) == ((), [])
+    assert (listeners.all, watchers) == ((), [])
     assert math.isnan(ng.log(Value(-1.0)).data)
 
 
 def test_everything_is_restored_after_an_anomaly():
     anomaly(lambda: ng.log(Value(-1.0)))
 
-    assert (observers(), watchers) == ((), [])
+    assert (listeners.all, watchers) == ((), [])
 
 
 def test_nodes_are_freed_inside_the_block():
@@ -334,4 +334,4 @@ def test_blocks_of_two_threads_may_overlap():
             other.submit(lambda: ng.log(second).data).result(10)
         other.submit(theirs.__exit__, None, None, None).result(10)
 
-    assert (observers(), watchers) == ((), [])
+    assert (listeners.all, watchers) == ((), [])

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import nodegrad as ng
 from nodegrad import Value, ops
-from nodegrad.observers import listen, observers
+from nodegrad.observers import listen, listeners
 
 finite = st.floats(-1e6, 1e6)
 
@@ -603,7 +603,7 @@ def test_several_observers_hear_everything_and_leave_in_any_order():
 
     assert first.seen == [("made", "add")]
     assert second.seen == [("made", "add"), ("made", "mul")]
-    assert observers() == ()
+    assert listeners.all == ()
 
 
 def test_new_nodes_have_gradient_zero():

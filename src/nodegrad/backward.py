@@ -1,6 +1,6 @@
-"""The reverse sweep over floats, twice as fast as the one in `sweep`: nodes keep their adjoints themselves.
+"""The reverse sweep over floats, twice as fast as the one in `sweep`: each node keeps its adjoint in `_grad`.
 
-The chain rule is the same; `sweep` is the place to read it. What differs is the bookkeeping.
+Read `sweep` first. The chain rule is the same; only the bookkeeping differs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +17,12 @@ def backpropagate(seeds: Mapping[Any, float]) -> tuple[list[Any], list[Any], lis
     """Carry adjoints from the seeded outputs back to every node they depend on.
 
     Returns:
-        The nodes that operations made, in topological order, each with its adjoint left in `grad`; the nodes
-        without operands, whose `grad` is as it was; and the adjoints of these.
+        Three lists: the nodes that operations made, in topological order, with their adjoints in `grad`; the
+        nodes without operands, with their `grad` unchanged; the adjoints of the latter.
     """
     ends: list[Any] = []
     before: list[float] = []
-    with sweeping:  # graphs may share leaves
+    with sweeping:  # a graph that another thread sweeps may share leaves with this one
         try:
             order = _zeroed(seeds, ends, before)
             for node, seed in seeds.items():
@@ -41,8 +41,8 @@ def backpropagate(seeds: Mapping[Any, float]) -> tuple[list[Any], list[Any], lis
 def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[Any]:
     """List the nodes that operations made, as `topological_order` does, and set every gradient to 0.
 
-    A node is marked as listed by its gradient: it is the object `zero`, which only this walk uses. A set of
-    the listed nodes would take half as long again. Leaves go to `ends`, and their gradients to `before`.
+    A node is listed already if its gradient is the object `zero`, which only this walk uses. A set of the
+    listed nodes would take half as long again. Leaves go to `ends`, and their gradients to `before`.
     Constants are left out: nobody reads their gradients.
     """
     zero = float("0")  # a new object; the literal 0.0 is shared with other zeros
@@ -74,7 +74,7 @@ def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[
                         continue
                     if x._first is not None:
                         push(x)
-                    else:  # a leaf, which most of many operands are: as above, without the stack
+                    else:  # a leaf, as most operands of large operations are: as above, without the stack
                         before.append(x._grad)
                         ends.append(x)
                         x._grad = zero
@@ -108,7 +108,7 @@ def _reverse(order: Sequence[Any]) -> None:
             left, right = operands[:half], operands[half:]
             for x, y in zip(left, right, strict=True):
                 x._grad += adjoint * y._data
-            for x, y in zip(left, right, strict=True):  # apart: sums are added in the order of the operands
+            for x, y in zip(left, right, strict=True):  # a second loop, to add in the order of the operands
                 y._grad += adjoint * x._data
         elif op.arity == 1:
             (rule,) = op.float_partials

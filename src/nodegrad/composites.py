@@ -1,4 +1,4 @@
-"""Composite operations: numbers that are computed together (by a loop, by a search), each an operation."""
+"""Composite operations: a loop or a search computes several numbers at once, and each is an operation."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Number = Any  # a float or a Value
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
 class Composite(Op):
-    """One of the numbers of a whole. Its partials come from the whole, node by node."""
+    """The operation that gives the number at `index` of a whole. The whole computes its partials."""
 
     whole: "Whole"  # type: ignore[misc]  # None in other operations
     index: int
@@ -57,7 +57,7 @@ class Whole:
             if (x.op is not constant if active is None else x in active)
         )
         key = wanted, tuple(map(id, operands))
-        if key not in self._jacobians:  # the operands are kept, too, so that no other gets their id
+        if key not in self._jacobians:  # the operands are kept, too: otherwise others could get their ids
             self._jacobians[key] = operands, self.jacobian(operands, wanted)
         found: list[Number] = [None] * len(operands)
         for place, partial in zip(wanted, self._jacobians[key][1][index], strict=True):
@@ -70,7 +70,7 @@ def _by_whole(operands: Any, out: Any) -> Any:
 
 
 def remake(order: Iterable[Value], again: dict[Value, Value]) -> None:
-    """Make nodes once more with other operands: `again` has what replaces what, and gets the new nodes."""
+    """Make nodes once more with other operands: `again` maps old nodes to new ones, and gains the new."""
     for node in order:
         assert node.op is not None, "an operation made it"
         again[node] = Value.apply_op(node.op, tuple([again.get(x, x) for x in node.operands]))

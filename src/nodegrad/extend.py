@@ -35,8 +35,9 @@ def custom(
 
     Args:
         name: a name that is an identifier and not in the table.
-        value: the value over floats. Where it raises an ArithmeticError or a ValueError, it is what IEEE 754
-            has (1 / 0 is inf), or nan. Written with operators and nodegrad's functions, it runs natively.
+        value: the value over floats. If it raises an ArithmeticError or a ValueError, the result is that of
+            IEEE 754 (1 / 0 is inf), or nan. Written with operators and nodegrad's functions, it runs
+            natively.
         partials: one function `(operands..., out)` per operand, written with operators and nodegrad's
             functions, so that it works for floats and Values; None for a partial that is 0 everywhere.
         symbol: what pictures show; by default the name.
@@ -84,11 +85,11 @@ def _try_row(row: Op, partials: Sequence[Callable[..., Any] | None]) -> None:
 
 
 def _total(function: Callable[..., Any] | None) -> Any:
-    """Make a function total over floats: what IEEE 754 has where Python raises (1 / 0.0), or nan."""
+    """Make a function total over floats: where Python raises (1 / 0.0), return IEEE 754's result, or nan."""
     if function is None:
         return None
 
-    @wraps(function)  # among others its module, where the operation is looked for when it is pickled
+    @wraps(function)  # keeps `__module__`, too: pickle looks for the operation there
     def total(*numbers: Any) -> Any:
         for given in (numbers, map(IEEE, numbers)):
             try:
@@ -116,9 +117,10 @@ give_operators(IEEE, ops.neg, ops.abs)
 
 
 class Symbol:
-    """A number not known yet, for which a value is written down. It refuses all that floats could answer.
+    """A stand-in for a number, used to write a formula down. It raises for what only a float can answer.
 
-    So a function that branches on it, makes text of it or looks it up is called with floats instead.
+    If a function branches on it, makes text of it or uses it as a key, no formula can be written down: the
+    function is then called with floats.
     """
 
     __slots__ = ()
@@ -129,7 +131,7 @@ class Symbol:
     __bool__ = __repr__ = __format__ = __hash__ = _refuse
 
     def __getattr__(self, name: str) -> Any:
-        raise (TypeError if hasattr(float, name) else AttributeError)(name)  # `hasattr` must not say no
+        raise (TypeError if hasattr(float, name) else AttributeError)(name)  # `hasattr` must not return False
 
 
 def _data(number: Any) -> Any:
@@ -171,7 +173,7 @@ def _variable(module: str, name: str, digest: str) -> Any:
 
 
 def _digest(op: Op) -> str:
-    """Return what is the same in every process in which an operation has the same code."""
+    """Return a digest that is the same in every process where the operation has the same code."""
     import hashlib  # which most programs never need
 
     described = _described((op.name, op.value, op.partials), [])

@@ -7,6 +7,7 @@ from itertools import accumulate, pairwise
 from typing import Any, Protocol, TypeVar
 
 from nodegrad import ops, special
+from nodegrad.inputs import described, one_of
 from nodegrad.ops import eq, erfc, exp, ge, gt, log, lt, maximum, sigmoid, softplus, stop_gradient, where
 
 # fmt: off
@@ -40,7 +41,7 @@ class _OfNumbers(Protocol[Result]):
 
 
 def _of_numbers(least: int) -> Callable[[Callable[[Sequence[Number]], Result]], _OfNumbers[Result]]:
-    """Let a function take any sequence of at least so many numbers, and say what to write otherwise."""
+    """Let a function take any iterable of at least `least` numbers; its errors say what to write."""
 
     def decorate(function: Callable[[Sequence[Number]], Result]) -> _OfNumbers[Result]:
         name = function.__name__
@@ -186,8 +187,7 @@ def interp(x: Number, xs: Sequence[Number], ys: Sequence[Number], method: str = 
     xs, ys = _all(xs, "interp"), _all(ys, "interp")
     if len(xs) != len(ys) or len(xs) < 2:
         raise ValueError(f"interp takes two points or more; got {len(xs)} places and {len(ys)} values.")
-    if method not in ("linear", "cubic"):
-        raise ValueError(f'interp takes method="linear" or "cubic"; got {method!r}.')
+    one_of("interp", "method", method, ("linear", "cubic"))
     widths = [ops.sub(right, left) for left, right in pairwise(xs)]
     slopes = [ops.div(ops.sub(b, a), width) for (a, b), width in zip(pairwise(ys), widths, strict=True)]
     piece = ops.sum(*[ge(x, place) for place in xs[1:-1]])
@@ -269,7 +269,7 @@ def ndtr(x: Number) -> Number:
     >>> round(ng.ndtr(1.96), 6), ng.ndtr(0.0)
     (0.975002, 0.5)
     """
-    # erfc at x/√2 rounded is off by x² roundings in the tail: what was rounded away is added again.
+    # In the tail, rounding x/√2 makes erfc wrong by x² roundings. So what was rounded away is added again.
     z = ops.mul(x, _SQRT_HALF)
     head = ops.round(ops.mul(x, 2.0**20)) / 2.0**20
     lost = (head * _HEAD - z) + (head * _TAIL + (x - head) * _SQRT_HALF)
@@ -448,6 +448,5 @@ def _all(numbers: Iterable[Number], user: str) -> tuple[Number, ...]:
         return tuple(numbers)
     except TypeError:
         raise TypeError(
-            f"{user} takes a sequence of numbers; got {numbers!r:.60} of type {type(numbers).__name__}. "
-            "Put the numbers in a list."
+            f"{user} takes a sequence of numbers; got {described(numbers)}. Put the numbers in a list."
         ) from None

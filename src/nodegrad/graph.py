@@ -97,19 +97,19 @@ class Clock:
 clock = Clock()
 
 
-GIVEN = -1  # the time of the leaves that stand for a function's arguments
-_PAST = -3  # that of these leaves when the call has ended
-_LEFT = -2  # the time of the leaves that stood for the state of a loop, when its turn has been recorded
+GIVEN = -1  # the time of a stand-in: a leaf for an argument of a function, or for the state of a loop
+_LEFT = -2  # its time after the turn of the loop was recorded
+_PAST = -3  # its time after the call of the function
 
 
 def leave(stand_ins: Iterable[Any], loop: str = "") -> None:
-    """Mark what stood for the state of a loop, or for arguments, so that its use afterwards is noticed."""
+    """Mark stand-ins whose call, or whose turn of a loop, has ended: `check_left` then refuses them."""
     for x in stand_ins:
         x._time, x.label = (_LEFT, loop) if loop else (_PAST, x.label)
 
 
 def check_left(nodes: Iterable[Any]) -> None:
-    """Refuse what was computed from a Value of a compiled loop outside of that loop, or of an earlier call.
+    """Refuse nodes if one of them is a stand-in that was marked by `leave`.
 
     Raises:
         ValueError: saying what keeps the Value.
@@ -194,6 +194,6 @@ def recording() -> Iterator[None]:
     finally:
         with noting:
             _blocks.discard(block)
-            unchanged = gc.get_threshold()[0] == _patient[0]  # else someone has set others meanwhile
+            unchanged = gc.get_threshold()[0] == _patient[0]  # otherwise the user has set others meanwhile
             if not _blocks and unchanged:
                 gc.set_threshold(*_before)

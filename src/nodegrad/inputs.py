@@ -1,4 +1,4 @@
-"""Checks of what comes in, with one grammar of refusals: who takes what; what came; and what to do.
+"""Checks of arguments. Every error says which function takes what, what came, and what to do.
 
 Arrays and data frames become arrays or lists of plain numbers here, and nowhere else.
 """
@@ -60,7 +60,7 @@ def whole(user: str, argument: str, given: Any, least: int = 1, optional: bool =
     (3, None)
 
     Raises:
-        ValueError: for anything else, a bool among it, and for a number below `least`.
+        ValueError: for anything else (also for a bool), and for a number below `least`.
     """
     if given is None and optional:
         return None
@@ -87,13 +87,13 @@ _RANGES: dict[str, Callable[[float], bool]] = {
 
 
 def in_range(user: str, argument: str, given: Any, wanted: str = "a number above 0") -> float:
-    """Return a real number as a float, if it is what is wanted: a key of `_RANGES`.
+    """Return a real number as a float if it is in the range `wanted`, a key of `_RANGES`.
 
     >>> in_range("huber", "delta", 2)
     2.0
 
     Raises:
-        ValueError: if it is not, or nan.
+        ValueError: if it is out of the range, or nan.
         TypeError: if it is not a real number.
     """
     number = plain(given, f"{user}: {argument}")
@@ -103,7 +103,7 @@ def in_range(user: str, argument: str, given: Any, wanted: str = "a number above
 
 
 def function(user: str, argument: str, given: Any, wanted: str = "a function") -> Any:
-    """Return what can be called.
+    """Return `given` if it can be called.
 
     Raises:
         TypeError: if it cannot, or is a class: calling it would only make an instance.
@@ -120,7 +120,7 @@ def listed(user: str, argument: str, given: Any, wanted: str) -> list[Any]:
     """Return the entries of an iterable as a list.
 
     Raises:
-        TypeError: for what is not one, or a text.
+        TypeError: if it is not an iterable, or is a text.
     """
     number = hasattr(given, "apply_op") or getattr(given, "shape", None) == ()
     if isinstance(given, str | bytes | dict | type) or not hasattr(given, "__iter__") or number:
@@ -145,13 +145,13 @@ def file_path(user: str, argument: str, given: Any) -> str:
 
 
 def one_of(user: str, argument: str, given: Any, known: Iterable[Any], remedy: str = "") -> Any:
-    """Return what came if it is among what is known.
+    """Return `given` if it is one of `known`.
 
     >>> one_of("map", "reduce", "sum", (None, "sum", "mean"))
     'sum'
 
     Raises:
-        ValueError: naming what is known, what was likely meant ("mse" are initials), and the remedy.
+        ValueError: naming what is known, the name that was probably meant (see `meant`), and the remedy.
     """
     names = list(known)
     if not any(given is name or (type(given) is type(name) and given == name) for name in names):
@@ -163,7 +163,10 @@ def one_of(user: str, argument: str, given: Any, known: Iterable[Any], remedy: s
 
 
 def meant(given: Any, names: list[str]) -> str:
-    """Return the name of which the initials, the start, the letters or more came, or else the nearest one.
+    """Return the name that was probably meant; "" if there is none.
+
+    What came may be its initials, its start, its letters in another order, a longer text that has it inside,
+    or a text that is nearly the same.
 
     >>> meant("acc", ["accuracy", "auc"]), meant("tahn", ["tan", "tanh"]), meant("zzz", ["auc"])
     ('accuracy', 'tanh', '')
@@ -185,7 +188,7 @@ def meant(given: Any, names: list[str]) -> str:
 
 
 def as_array(table: Any, user: str = "data") -> Any:
-    """Return the NumPy array that an array or a data frame is or holds; None for what is neither.
+    """Return an array, a tensor or a data frame as a NumPy array; None for anything else.
 
     >>> as_array([1.0]) is None
     True
@@ -207,7 +210,7 @@ def as_array(table: Any, user: str = "data") -> Any:
 
 
 def without_mask(array: Any, user: str = "nodegrad") -> Any:
-    """Return an array that hides none of its numbers.
+    """Return an array if it is not masked: a mask hides some of its numbers.
 
     Raises:
         TypeError: for a masked array.
@@ -221,7 +224,7 @@ def without_mask(array: Any, user: str = "nodegrad") -> Any:
 
 
 def is_array(x: Any) -> bool:
-    """Return whether this is a NumPy array. Where NumPy is not loaded there are none."""
+    """Return whether this is a NumPy array. NumPy need not be loaded."""
     return isinstance(x, getattr(sys.modules.get("numpy"), "ndarray", ()))
 
 
@@ -268,5 +271,5 @@ def endless(limit: int) -> RuntimeError:
     """Return the error for a loop that does not end."""
     return RuntimeError(
         f"while_loop did not end within {limit:,} turns. Its condition may never fail for these numbers "
-        "(nan compares false with everything, but is true by itself); or raise limit=."
+        "(every comparison with nan is false, but nan itself is true); or raise limit=."
     )

@@ -1,9 +1,9 @@
-"""Loops whose number of turns the numbers decide: plain Python loops, and single operations when compiled.
+"""Loops whose number of turns depends on the numbers: Python loops, or single operations when compiled.
 
-Eager, `while_loop` and `scan` are Python loops on Values, recorded turn by turn. Whoever compiles a function
-sets a `roller`; then one turn is recorded on stand-ins, and the loop becomes one operation. Its partials are
-the loop with tangents carried beside its state, which is a loop again. So there are derivatives of every
-order, without a tape.
+Eager, `while_loop` and `scan` are Python loops on Values, recorded turn by turn. The compiler sets a
+`Roller`. Then one turn is recorded on stand-ins, and the loop becomes one operation. The partials of this
+operation are the same loop with tangents beside its state, which is a loop again. So there are derivatives
+of every order, without a tape.
 
 The file is long because its three parts are read together: the loops, one recorded turn, and the partials.
 """
@@ -39,11 +39,11 @@ class Roller:
     """How to make a loop one operation.
 
     Attributes:
-        lower: returns something whose `value` runs the loop on numbers of its operands.
-        inputs: the arguments of the function that is compiled, which nobody differentiates by.
-        line: names the line of the user's that is running.
-        times: how often to record a turn: whatever makes the second one differ is refused.
-        again: whether a turn is recorded that was recorded before.
+        lower: a function from a loop to an object whose `value` runs the loop on the numbers of its operands.
+        inputs: the arguments of the compiled function, which no derivative is by.
+        line: a function that names the line of the user's code that is running.
+        times: how often to record a turn. If the recordings differ, the loop is refused.
+        again: whether the turn that is recorded now was recorded before.
     """
 
     lower: "Callable[[Loop], Any]"
@@ -72,7 +72,7 @@ def rolling() -> bool:
 
 
 def left_by(stand_ins: Sequence[Value], user: str) -> None:
-    """Mark what stood for numbers while a user's function was recorded, if loops are made operations now."""
+    """Mark the stand-ins on which a user's function was recorded, if a function is being compiled."""
     roller = _roller.get()
     if roller is not None:
         leave(stand_ins, f"{user} at {roller.line()}")
@@ -99,12 +99,12 @@ def while_loop(
         condition: a function of the state that says whether there is another turn.
         body: a function from a state to the next one, which has the same structure.
         state: the first state: numbers in any structure.
-        limit: how many turns are an error.
+        limit: the largest number of turns.
 
     Raises:
         RuntimeError: if the loop has not ended after `limit` turns.
         TypeError: if `body` returns another structure than `state` has; compiled, if it takes a branch.
-        ValueError: compiled, if Python keeps what changes from turn to turn, or a Value of a turn is kept.
+        ValueError: compiled, if Python state changes from turn to turn, or a Value of a turn is kept.
     """
     for name, function in (("condition", condition), ("body", body)):
         _check_function("while_loop", name, function)
@@ -118,9 +118,10 @@ def repeat(
     user: str = "root",
     limit: int | None = None,
 ) -> Tree:
-    """Repeat as a `while_loop`; without a limit, until an iteration settles.
+    """Repeat like `while_loop`. Without a limit, the condition must end an iteration that settles.
 
-    Then one turn more or less makes no difference: tiers whose last bits differ may make different numbers.
+    One turn more or less then makes no difference. So tiers that differ in the last bits of the numbers may
+    differ in the number of turns.
     """
     return _Repetition(user, condition, lambda now, _: (body(now), None), state, None, limit).run()[0]
 
@@ -147,13 +148,13 @@ def scan(
     Args:
         body: a function of state and x that returns the next state and y; y may be None.
         state: the first state: numbers in any structure, which stays the same.
-        xs: a list or array with an x per turn, or a tuple or dict of such; None: x is None.
+        xs: a list or array with an x per turn, or a tuple or dict of such lists; if None, x is None.
         length: the number of turns if there are no xs.
 
     Raises:
         TypeError: if `body` returns no pair, or another structure than `state` has; compiled, if it branches.
         ValueError: if there are neither xs nor a length, or xs of different lengths; compiled, if Python
-            keeps what changes from turn to turn, or a Value of a turn is kept.
+            state changes from turn to turn, or a Value of a turn is kept.
     """
     _check_function("scan", "body", body)
     return _Repetition("scan", None, lambda now, x: _pair(body(now, x)), state, _rows(xs, length)).run()
@@ -190,7 +191,7 @@ def _check_function(user: str, argument: str, given: Any) -> None:
 
 
 def _rows(xs: Tree, length: int | None) -> list[Tree]:
-    """Return what each turn takes."""
+    """Return the list of what each turn takes."""
     if xs is None:
         return [None] * whole("scan", "xs, or length=", length, 0)
     found = container(xs) if isinstance(xs, tuple | dict) else None
@@ -216,15 +217,15 @@ def _pair(found: Any) -> tuple[Tree, Tree]:
 
 @dataclass
 class _Repetition:
-    """A loop as it is asked for.
+    """A loop as the user asks for it.
 
     Attributes:
-        user: the function that was called.
-        condition: says of a state whether there is another turn; None: there is a turn for each of the rows.
-        body: a function from the state and a row to the next state and what the turn gives out.
+        user: the name of the function that was called.
+        condition: a function from the state to whether there is another turn; None if there are rows.
+        body: a function from the state and a row to the next state and the turn's y.
         state: the first state.
-        rows: what the turns take; None if there is a condition.
-        limit: how many turns are an error, if there is a condition; None: it settles.
+        rows: what each turn takes; None if there is a condition.
+        limit: the largest number of turns, if there is a condition; None if the loop settles: see `repeat`.
     """
 
     user: str
@@ -235,7 +236,7 @@ class _Repetition:
     limit: int | None = 0
 
     def run(self) -> tuple[Tree, list[Tree]]:
-        """Return the last state, and what each turn gave out."""
+        """Return the last state, and the y of each turn."""
         roller = _roller.get()
         rolled = None if roller is None or self.turns in (0, 1) else self.roll(roller)
         return rolled or self.repeat()
@@ -248,7 +249,7 @@ class _Repetition:
     def repeat(self) -> tuple[Tree, list[Tree]]:
         """Make one turn after the other.
 
-        Each call gets its own containers, as when compiled: what functions change in place is theirs alone.
+        Each call gets containers of its own, as when compiled: a function may change them in place.
         """
         (leaves, spec), ys = self.numbers(self.state), []
         put = builder(spec)
@@ -362,7 +363,7 @@ def _stand_ins(values: Iterable[Value]) -> list[Value]:
 
 
 class _Turn:
-    """An observer of one turn: it refuses branches on what depends on the stand-ins, and reads of that."""
+    """An observer of one turn. It refuses branches on Values of the turn, and refuses to read them."""
 
     def __init__(self, user: str, stand_ins: Collection[Value], start: int) -> None:
         self.user, self.stand_ins, self.start = user, stand_ins, start
@@ -385,9 +386,9 @@ class _Turn:
                 )
 
     def read(self, node: Value, how: str) -> None:
-        """Refuse to let numbers out: those of one recorded turn say nothing about the others.
+        """Refuse to read a number of the loop: that of the recorded turn says nothing about other turns.
 
-        An error under way goes on: if nobody catches it, it is the user's to see.
+        While an error is raised, do nothing: the user should see that error.
         """
         if get_ident() == self.thread and sys.exc_info()[0] is None and self._depends(node):
             raise ValueError(
@@ -416,23 +417,22 @@ def _pays_turn_by_turn(loop: "Loop", operands: Sequence[Value]) -> bool:
 
 @dataclass(eq=False)
 class Loop(Whole):
-    """A loop as it is recorded: one turn on stand-ins. Its numbers: the last state, and what turns give out.
+    """A loop as it is recorded: one turn on stand-ins. Its numbers are the last state and the y of each turn.
 
     Attributes:
         state: stand-ins for the state.
         items: stand-ins for what a turn takes.
         condition: the node that says whether there is another turn; None for a given number of turns.
         after: the next state.
-        given: what a turn gives out.
+        given: the numbers of the turn's y.
         turns: the number of turns, or None.
-        limit: how many turns are an error, if there is a condition; None: it settles.
-        roller: who makes it one operation.
+        limit: the largest number of turns, if there is a condition; None if the loop settles.
+        roller: how the loop becomes one operation.
         start: a time before the turn was recorded.
-        narrower: what was made of the loop that this one carries tangents beside; it has the same results,
-            and more.
+        narrower: if this loop is another loop with tangents added, what `roller.lower` returned for that one.
         order: the nodes of a turn that depend on the stand-ins, operands first.
-        outside: what these read from outside the loop.
-        lowered: what the roller made of it.
+        outside: the Values outside the loop that these read.
+        lowered: what `roller.lower` returned for this loop.
     """
 
     state: list[Value]
@@ -457,7 +457,7 @@ class Loop(Whole):
 
     @cached_property
     def described(self) -> tuple[list[Any], list[int]]:
-        """Return what a turn computes, equal for equal turns, and the ids of what is older and read."""
+        """Return a description of a turn, equal for equal turns, and the ids of the older nodes it reads."""
         places = {x: place for place, x in enumerate([*self.state, *self.items])}
         found: list[Any] = []
         older: list[int] = []
@@ -475,25 +475,28 @@ class Loop(Whole):
         return [*found, [places[x] for x in self.results]], older
 
     def made(self, operands: tuple[Value, ...]) -> tuple[list[Value], list[list[Value]]]:
-        """Return the last state, and what each turn gives out, for the first state, outside and all items."""
+        """Record the loop: return its last state and the y of each turn.
+
+        The operands are the first state, the Values outside, and the items of all turns.
+        """
         self.lowered = self.roller.lower(self)
         nodes, states, size = self.nodes(operands), len(self.after), len(self.given)
         return nodes[:states], [nodes[states + size * turn :][:size] for turn in range(self.turns or 0)]
 
     def value(self, *numbers: float) -> Sequence[float]:
-        """Run the loop. Every result of a call asks, so the last results are kept."""
+        """Run the loop. Each of its results is an operation that calls this, so the last results are kept."""
         if self._last[0] != numbers:
             self._last = numbers, self.lowered.value(*numbers)
         return self._last[1]
 
     def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Number]]:
-        """Return the partials of each result: results of the loop with tangents beside its state."""
+        """Return the partials of each result. They are results of the loop with tangents beside its state."""
         start, states, size = clock.tick(), len(self.state), len(self.items)
         outside = states + len(self.outside)
         state, items, after, given = ([*x] for x in (self.state, self.items, self.after, self.given))
         first = [*operands[:states]]
-        marked: list[int] = []  # the turn in which each item added is 1: it is 0 in the others
-        places: list[dict[int, int]] = []  # where the tangents of results stand in the wider state, and given
+        marked: list[int] = []  # for each added item, the turn in which it is 1; it is 0 in other turns
+        places: list[dict[int, int]] = []  # where the tangents of results are in the wider state, and given
         for index in wanted:
             seeds: dict[Value, Any] = {}
             if states <= index < outside:
@@ -517,7 +520,7 @@ class Loop(Whole):
                     given.append(as_value(tangents[node]))
             places.append(at)
         wider = replace(self, state=state, items=items, after=after, given=given, narrower=self.lowered)
-        # Where the operands are not those the turn was recorded with, neither is what partials made of them.
+        # If some operands are not those the turn was recorded with, make what depends on them once more.
         read = zip(self.outside, operands[states:outside], strict=True)
         again = {x: y for x, y in read if x is not y}
         walk = topological_order(*wider.outside, since=start, constants=False)
@@ -533,7 +536,7 @@ class Loop(Whole):
         return of_state + [[y[at[k]] if k in at else None for at in places] for y in ys for k in numbers]
 
     def _carried(self, index: int, seeds: Collection[Value]) -> list[int]:
-        """Return which numbers of the state come to depend on an operand, turn after turn."""
+        """Return which numbers of the state depend on an operand after some turns."""
         smooth = [node for node in self.order if node.op is not None and not node.op.zero_derivative]
         found = {index} if index < len(self.state) else set()
         while True:
@@ -547,14 +550,14 @@ class Loop(Whole):
 def split(
     walk: Sequence[Value], results: Sequence[Value], inside: Collection[Value]
 ) -> tuple[list[Value], list[Value]]:
-    """Return the operations of a walk that are inside, and what these and the results read from outside."""
+    """Return the operations of a walk that are inside, and the outside Values they or the results read."""
     order = [node for node in walk if node in inside and node.operands]
     read = itertools.chain(*[node.operands for node in order], results)
     return order, list(dict.fromkeys(x for x in read if x not in inside and x.op is not constant))
 
 
 def _described(op: Any) -> Any:
-    """Describe an operation: a loop by its turn, for each recording makes another loop."""
+    """Describe an operation: a loop by its turn, because each recording makes another loop."""
     if not isinstance(op, Composite):
         return op
     whole = op.whole

@@ -1,4 +1,4 @@
-"""Observers: who hears of the operations that are recorded, the branches taken on them, the numbers read."""
+"""Observers hear of the operations that are recorded, the branches taken on Values, and the numbers read."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ __all__ = ()
 
 
 class Observer(Protocol):
-    """Whoever wants to know what happens to Values: `listen` adds one.
+    """An object that hears what happens to Values; `listen` adds one.
 
-    One with a method `made(node)` hears of each Value that an operation makes, too.
+    If it has a method `made(node)`, it also hears of each Value that an operation makes.
     """
 
     def decided(self, node: Any, answer: bool) -> None:
@@ -23,7 +23,7 @@ class Observer(Protocol):
 
 
 class Listeners:
-    """Everyone who listens, in any thread.
+    """The observers that listen now, in all threads.
 
     Attributes:
         all: the observers.
@@ -61,11 +61,6 @@ def stop_listening(observer: Observer) -> None:
         listeners.set(tuple([each for each in listeners.all if each is not observer]))
 
 
-def observers() -> tuple[Observer, ...]:
-    """Return everyone who listens."""
-    return listeners.all
-
-
 def tell_made(node: Any) -> None:
     """Tell the observers that an operation made a node."""
     for made in listeners.made:
@@ -73,6 +68,6 @@ def tell_made(node: Any) -> None:
 
 
 def tell_read(node: Any, how: str) -> None:
-    """Tell the observers that a number is looked at other than by `.data`: in a picture, in a text."""
+    """Tell the observers that a number leaves the graph, or is written into it."""
     for observer in listeners.all:
         observer.read(node, how)

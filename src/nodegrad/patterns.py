@@ -9,8 +9,8 @@ __all__ = ()
 def pattern(order: Sequence[Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> list[list[int]]:
     """Return for each output the places of the inputs that it depends on, in a graph in topological order.
 
-    A derivative elsewhere is 0 whatever the numbers are: no path leads there, or each has a partial that is 0
-    everywhere.
+    The derivative by any other input is 0 whatever the numbers are: there is no path, or each path has a
+    partial that is 0 everywhere.
     """
     masks: dict[Any, int] = {}  # a bit per input
     for place, node in enumerate(inputs):

@@ -1,9 +1,10 @@
 """Products of the chain rule, and which zeros in them are strong.
 
-What does not influence the output contributes nothing, even where another factor is inf or nan. So in a
-product (downstream · upstream, downstream being nearer to the output) a zero downstream gives 0, and so does
-a zero partial of an operation that selects (`where`, `relu` ...). Any other zero keeps IEEE 754: 0 · inf is
-nan. Products of floats are computed; products of Values are recorded, by the rows at the end of the table.
+A product has a downstream factor, nearer to the output, and an upstream one. What does not influence the
+output contributes nothing, even where the other factor is inf or nan. So a product is 0 if its downstream
+factor is 0, or if its upstream factor is a partial of 0 of an operation that selects (`where`, `relu` ...).
+Any other zero follows IEEE 754: 0 · inf is nan. Products of floats are computed; those of Values are
+recorded, by the rows at the end of the table.
 """
 
 from collections.abc import Sequence
@@ -16,18 +17,18 @@ __all__ = ()
 
 Number = Any  # a float or a Value
 
-_MANY = 8  # terms that are recorded as one operation; of fewer, pictures show each product and sum
+_MANY = 8  # so many terms are recorded as one operation; of fewer, pictures show each product and sum
 
 
 def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number:
     """Multiply two factors of the chain rule: downstream · upstream, 0 wherever downstream is 0.
 
-    A factor that is a plain float is known for good, so no strong zero need be recorded for it.
+    A factor that is a plain float never changes, so its zeros are handled here and not recorded.
 
     Args:
         downstream: the factor nearer to the output.
         upstream: the other factor.
-        selects: upstream is a partial that selects: the product is 0 wherever it is 0, too.
+        selects: upstream is a partial of an operation that selects: where it is 0, the product is 0, too.
     """
     if selects and not _is_finite(downstream):
         if type(upstream) is not float:
@@ -46,11 +47,11 @@ def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number
         return downstream.apply_op(strong_mul, (downstream, upstream))
     if hasattr(upstream, "apply_op"):
         return strong_mul(downstream, upstream)
-    return downstream * upstream  # an array of numbers, which are not finite now: its maker looks at them
+    return downstream * upstream  # of an array: `Run._swept` sweeps again where the result is not finite
 
 
 def total(terms: Sequence[tuple[Number, Number, bool]]) -> Number:
-    """Add up what has come to a node: an adjoint and a partial along each path, and whether that selects.
+    """Add up the terms of a node's adjoint: (adjoint of a result, partial, whether its operation selects).
 
     Many products of Values become one operation, which costs less to record and to compile.
     """
@@ -67,10 +68,11 @@ def total(terms: Sequence[tuple[Number, Number, bool]]) -> Number:
 
 
 def masked(partial: Number, mask: Number | None, selects: bool) -> tuple[Number, Number | None]:
-    """Return a partial, to be multiplied by its operand's tangent, and the mask of that product.
+    """Return the partial to multiply by its operand's tangent, and the mask of that product.
 
-    A tangent has a mask if an operation that selects passed it on: a Value that is 0 where another operand
-    was selected, so that there is no tangent. It is recorded, because later runs may select another one.
+    A tangent that an operation that selects passed on has a mask: a Value that is 0 if the operation
+    selected another operand, so that there is no tangent. Masks are recorded, because later runs may select
+    another one.
     """
     passed = mask
     if selects and type(partial) is not float:
@@ -81,7 +83,7 @@ def masked(partial: Number, mask: Number | None, selects: bool) -> tuple[Number,
 
 
 def union(masks: Sequence[Any]) -> Any:
-    """Return a mask that is not 0 where one of these is not."""
+    """Return a mask that is not 0 if at least one of these is not 0."""
     first, *others = dict.fromkeys(masks)
     if not others:
         return first
@@ -89,5 +91,5 @@ def union(masks: Sequence[Any]) -> Any:
 
 
 def _is_finite(factor: Number) -> bool:
-    """Return whether a factor is a plain float, known for good, that turns no zero into nan."""
+    """Return whether a factor is a finite plain float: its product with 0 is never nan."""
     return type(factor) is float and factor - factor == 0.0

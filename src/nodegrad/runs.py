@@ -1,7 +1,8 @@
 """Runs: a function called once on fresh variables, and the sweeps over what it recorded.
 
-A run is swept over floats when all that the result depends on was given as plain numbers; over Values when
-the function was given Values or closes over some, so that the derivatives can be differentiated again.
+Sweeps are over floats if everything that the result depends on was given as plain numbers. They are over
+Values if the function was given Values or closes over some, so that the derivatives can be differentiated
+again.
 """
 
 import sys
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from nodegrad.backward import backpropagate
 from nodegrad.graph import check_left, check_unchanged, clock, dependents, topological_order
 from nodegrad.inputs import described, plain
-from nodegrad.observers import observers
+from nodegrad.observers import listeners
 from nodegrad.ops import constant, identity
 from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import forward_sweep, reverse_sweep, watchers
@@ -24,7 +25,7 @@ __all__ = ()
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
 
-_SHARED = 8  # times all steps: if sweeps take more, they share most of them
+_SHARED = 8  # sweeps that take more than so many times all steps have most steps in common
 _ENTRIES = 8_000_000  # numbers in the arrays of sweeps side by side: 64 MB
 _FEW = 8  # sweeps that are as fast one after the other
 
@@ -32,10 +33,10 @@ _FEW = 8  # sweeps that are as fast one after the other
 class Run(NamedTuple):
     """What one run of a function recorded, ready to be swept."""
 
-    argument: Spec  # how what to differentiate by, and so the gradient, is structured
+    argument: Spec  # the structure of the argument to differentiate by, and so of the gradient
     variables: list[Value]  # the numbers in it
-    own: set[Value]  # those made here, from plain numbers
-    result: Spec  # how what the function returned is structured
+    own: set[Value]  # the variables made here from plain numbers
+    result: Spec  # the structure of what the function returned
     outputs: list[Value]  # the numbers in it
     order: list[Value]
     start: int  # when the function was called
@@ -85,9 +86,10 @@ class Run(NamedTuple):
         return _matrix(found, self.variables, self.number)
 
     def each_reverse(self) -> list[dict[Value, Number]] | None:
-        """Sweep from each output through what it depends on; None where outputs share most of that.
+        """Sweep from each output through what it depends on.
 
-        Then sweeps through all nodes, side by side, are faster.
+        Return None if the outputs share most of that: sweeps through all nodes, side by side, are then
+        faster.
         """
         found: list[dict[Value, Number]] = []
         walked, everything = 0, _steps(self.order)
@@ -105,7 +107,7 @@ class Run(NamedTuple):
         return found
 
     def columns(self) -> Any:
-        """Return the Jacobian, also row by row, by a forward sweep per variable, side by side."""
+        """Return the Jacobian, row by row like `rows`, by a forward sweep per variable, side by side."""
         swept = self._swept(forward_sweep, [[x] for x in self.variables], self.outputs)
         return swept.T if hasattr(swept, "T") else [list(row) for row in zip(*swept, strict=True)]
 
@@ -134,8 +136,9 @@ class Run(NamedTuple):
     def _swept(self, sweep: Any, sources: list[list[Value]], targets: list[Value]) -> Any:
         """Sweep over all nodes from each group of sources; return what comes to the targets, a row per sweep.
 
-        With NumPy, many sweeps are one sweep whose numbers are arrays. A sweep over numbers skips what is 0;
-        an array cannot. That matters where a result is not finite: then each sweep is done by itself.
+        With NumPy, many sweeps are one sweep whose numbers are arrays. A sweep over numbers skips zeros, but
+        one over arrays cannot, and 0 · inf is nan. So if a result is not finite, each sweep is done by
+        itself.
         """
         numpy: Any = sys.modules.get("numpy")
         width = _ENTRIES // (len(self.order) + 1)
@@ -164,18 +167,18 @@ def run(
     kwargs: Mapping[str, Any],
     argnums: Argnums,
     wrt: Tree,
-    plain: bool = False,
+    in_numbers: bool = False,
 ) -> Run:
-    """Run `f` on fresh variables in place of the numbers to differentiate by; with `wrt`, as it is.
+    """Run `f` on fresh variables in place of the numbers to differentiate by. With `wrt`, run it as it is.
 
-    If derivatives are wanted as `plain` numbers, they are swept over floats, even by Values.
-    What was made before the call depends on no fresh variable: it is not walked through, so that a derivative
-    inside a loop costs what its function costs, not all that the loop has done so far.
+    With `in_numbers`, derivatives are plain numbers even if they are by Values.
+    The walk stops at nodes made before the call: they depend on no fresh variable. So a derivative inside a
+    loop costs what its function costs, not all that the loop has done so far.
     """
     start = clock.tick() if wrt is None else 0
     if wrt is None:
         places = places_of(argnums, len(args), user)
-        given = [(checked(x, f"argument {i}", user)) for i in places for x in flatten(args[i])[0]]
+        given = [checked(x, f"argument {i}", user) for i in places for x in flatten(args[i])[0]]
         variables = [_variable(x) for x in given]
         own = {x for x in variables if x.op is None}
         chosen = tuple([args[i] for i in places])
@@ -190,14 +193,14 @@ def run(
     outputs = [_output(x, user) for x in returned]
     order = topological_order(*outputs, since=start, constants=False)
     made = [node for node in order if node.op is not constant and node.op is not None and node._time >= start]
-    if observers():  # only whoever compiles makes loops operations
+    if listeners.all:  # only while a function is compiled are there loops, or calls, that have ended
         check_left(order)
     check_unchanged(made)
     found = Run(argument, variables, own, result, outputs, order, start)
     known = set(made) | own
     floats = len(own) == len(variables) and all(node.op is constant or node in known for node in order)
-    plain = plain and all(x.op is None for x in variables)
-    return found if floats or plain else found.symbolic()
+    leaves = all(x.op is None for x in variables)
+    return found if floats or (in_numbers and leaves) else found.symbolic()
 
 
 def _steps(order: Sequence[Value]) -> int:
@@ -206,7 +209,7 @@ def _steps(order: Sequence[Value]) -> int:
 
 
 def _matrix(swept: Sequence[Mapping[Value, Number]], targets: Sequence[Value], number: Function) -> Any:
-    """Return what sweeps brought to the targets, a row per sweep: an array if all are floats, with NumPy."""
+    """Return what sweeps brought to the targets, a row per sweep: with NumPy an array, if all are floats."""
     places: dict[Value, list[int]] = {}
     for place, target in enumerate(targets):
         places.setdefault(target, []).append(place)
@@ -228,7 +231,7 @@ def _matrix(swept: Sequence[Mapping[Value, Number]], targets: Sequence[Value], n
 
 
 def _variable(number: Number) -> Value:
-    """Make a fresh variable, so that no derivative mistakes the variable of another for its own."""
+    """Make a fresh variable, so that nested derivatives do not confuse their variables."""
     return Value.apply_op(identity, (number,)) if isinstance(number, Value) else stand_in(number)
 
 

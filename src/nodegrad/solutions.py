@@ -36,12 +36,12 @@ _FIXED_TURNS = 10_000
 def root(f: Callable[[Tree], Tree], start: Tree) -> Tree:
     """Return x with f(x) = 0: from a number or a list by Newton's method, inside (lo, hi) safely.
 
-    Newton's steps are halved until they help. In a bracket (lo, hi), where f has different signs at its ends,
-    a step that leaves the bracket or shrinks too slowly is replaced by a bisection. Both go on to the last
-    bits. Slopes come from the record, so f is a plain function.
+    A step of Newton's method is halved until it reduces |f|. In a bracket (lo, hi), f has different signs at
+    the two ends; a step that leaves the bracket or shrinks too slowly is replaced by a bisection. Both go on
+    to the last bits. The slopes of f are derivatives of its record, so f is a plain function.
 
     Derivatives are those of the solution, dx = -(∂f/∂x)⁻¹ ∂f/∂θ dθ, by everything that f closes over, to any
-    order; the start has no influence. Where nothing is found, x is nan, and a warning says so.
+    order; the start has no influence. If no solution is found, x is nan, and a warning says so.
 
     >>> import nodegrad as ng
     >>> def cube_root(a):
@@ -115,7 +115,7 @@ def fixed_point(f: Callable[[Tree], Tree], start: Tree) -> Tree:
 
 
 class _Search:
-    """A search for a solution of f(x) = 0, for a user's function that asked for it."""
+    """A search for a solution of f(x) = 0. `user` is the function called, "root" or "fixed_point"."""
 
     def __init__(self, user: str, f: Callable[[Tree], Tree], start: Tree, remedy: str) -> None:
         self.user, self.f, self.remedy = user, f, remedy
@@ -126,14 +126,17 @@ class _Search:
         return self.used(x) if isinstance(x, Value) else plain(x, self.user)
 
     def used(self, x: Value) -> Number:
-        """Return what the search works on: a number, of which observers hear; compiled, the Value itself."""
+        """Return what the search computes with: the Value when compiled; its number otherwise."""
         if rolling():
             return x
         tell_read(x, f"calls {self.user}() where it cannot be compiled")
         return x._data
 
     def solve(self, find: Callable[[list[Number]], tuple[list[Number], Number]]) -> Tree:
-        """Find a solution, of which `find` also says whether it is one, and make it operations."""
+        """Find a solution and make it operations.
+
+        `find` returns numbers, and whether they are a solution.
+        """
         x, found = find([self.number(x) for x in self.start])
         x = [where(found, each, math.nan) for each in x]
         if not rolling() and not found:
@@ -142,7 +145,7 @@ class _Search:
         return build(self.spec, self.recorded(x))
 
     def called(self, x: Sequence[Number]) -> list[Value]:
-        """Return the numbers f gives for x, as Values: as many as x has."""
+        """Return f(x) as a list of Values, as many as x has."""
         try:
             y = self.f(build(self.spec, x))
         except TypeError as error:
@@ -167,14 +170,14 @@ class _Search:
         return [each._data if floats else each for each in y], slopes
 
     def recorded(self, x: list[Number]) -> list[Number]:
-        """Make what was found operations of what f closes over; if that is nothing, return it as it is."""
+        """Make the numbers found operations of the Values f closes over. Without such, return numbers."""
         given = [as_value(each) for each in x]
         variables = [stand_in(each._data) for each in given]
         since = clock.tick()
         y = self.called(variables)
         left_by(variables, self.user)
         walk = topological_order(*y, since=since, constants=False)
-        # What f makes itself is inside, so only what was there before is an operand.
+        # Everything that f makes is inside, so that only Values from before are operands.
         inside = {*variables, *[node for node in walk if node.op is not None and node._time >= since]}
         solution = Solution(self.user, variables, y, *split(walk, y, inside))
         for each in solution.outside:
@@ -193,7 +196,7 @@ def _slopes(
     return [[adjoints.get(each, 0.0) for each in x] for adjoints in swept]
 
 
-# Finding it. All of this works on floats and on Values.
+# The search. All of this works on floats and on Values.
 
 
 def _newton(evaluate: Evaluate, first: list[Number]) -> tuple[list[Number], Number]:
@@ -227,7 +230,7 @@ def _newton(evaluate: Evaluate, first: list[Number]) -> tuple[list[Number], Numb
 
 
 def _bracketed(evaluate: Evaluate, low: Number, high: Number) -> tuple[list[Number], Number]:
-    """Newton's method inside a bracket, with a bisection where a step would leave it or is not halved.
+    """Newton's method in a bracket, with a bisection where a step leaves it or is more than half the last.
 
     After a bisection any step inside is taken, so at least every other turn halves the bracket or the step
     (after `rtsafe`: William H. Press et al., Numerical Recipes, section 9.4).
@@ -289,7 +292,7 @@ def _linear(matrix: list[list[Number]], columns: list[list[Number]]) -> list[lis
     return found
 
 
-# What is found, as operations.
+# The solution, as operations.
 
 
 class Solution(Whole):
@@ -300,9 +303,9 @@ class Solution(Whole):
 
     Attributes:
         variables: the stand-ins for the numbers.
-        y: what f returned.
-        order: what f made of them, operands first.
-        outside: what these read besides.
+        y: the numbers that f returned.
+        order: the nodes that f made, operands first.
+        outside: the other Values that these read.
     """
 
     def __init__(
@@ -318,9 +321,9 @@ class Solution(Whole):
     def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Any]]:
         """Return -(∂f/∂x)⁻¹ ∂f/∂θ, nan where x is nan; None by the numbers that were found."""
         by = [place for place in wanted if place >= self.count]
-        # Numbers of a copy: this one keeps what is made here, and a circle would not be freed at once.
+        # From a copy: this whole keeps its partials, so nodes of its own would make a reference cycle.
         x = Solution(self.name, self.variables, self.y, self.order, self.outside).nodes(tuple(operands))
-        # What f made, made again of the solution, so that it can be differentiated once more.
+        # Make the nodes of f once more, on the solution, so that they can be differentiated again.
         read = [*self.variables, *self.outside]
         again: dict[Value, Value] = dict(zip(read, [*x, *operands[self.count :]], strict=True))
         remake(self.order, again)
@@ -331,7 +334,7 @@ class Solution(Whole):
         found = dict(zip(by, _linear(matrix, columns), strict=True))
 
         def checked(partial: Number, of: Value) -> Number:
-            # Where nothing was found, f may have slopes nevertheless. The nan of x has nan for derivatives.
+            # If no solution was found, x is nan and so are its derivatives, though f may have slopes.
             return where(ops.eq(of, of), partial, of)
 
         return [[checked(found[k][i], of) if k in found else None for k in wanted] for i, of in enumerate(x)]

@@ -1,8 +1,6 @@
 """Derivatives of plain functions: grad, jacobian, hessian, jvp, vjp, hvp as compositions of sweeps.
 
-Every transform runs the function once on fresh variables and sweeps over what was recorded: over floats when
-all that the result depends on was given as plain numbers; over Values when the function was given Values or
-closes over some, so that the derivatives can be differentiated again.
+Every transform runs the function once on fresh variables and sweeps over what was recorded: see `runs`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,8 +78,8 @@ def jacobian(
         wrt: see `grad`.
         mode: "reverse" sweeps once per output, "forward" once per input; by default what takes fewer sweeps.
         sparse: return a SciPy sparse array with a row per number of the result and a column per number of the
-            argument. It has an entry wherever the result depends on the argument, be it 0 or not, so that its
-            pattern does not depend on the numbers. Inputs that no output shares take one forward sweep.
+            argument. It has an entry wherever the result depends on the argument, even if the entry is 0, so
+            its pattern does not depend on the numbers. Inputs that no output shares take one forward sweep.
 
     Raises:
         ImportError: if `sparse` is wanted and SciPy is not installed.
@@ -117,7 +115,7 @@ def jvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
     Args:
         f: a function that returns numbers in any structure.
         primals: its arguments.
-        tangents: how they change; of the structure of `primals`.
+        tangents: how they change; the same structure as `primals`.
 
     Raises:
         TypeError: if `primals` is not a tuple or list.
@@ -188,7 +186,7 @@ def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
     Args:
         f: a function that returns one number.
         primals: its arguments.
-        tangents: the vector; of the structure of `primals`.
+        tangents: the vector; the same structure as `primals`.
 
     Returns:
         A tuple with one entry per primal.
@@ -203,7 +201,7 @@ def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
 
 
 class _Transformed:
-    """A function made from another. It has the name, the docstring and the signature of that one.
+    """A function made from another, with the name, the docstring and the signature of the other.
 
     Attributes:
         plain: whether it returns plain numbers, even where it differentiates by Values.
@@ -232,14 +230,14 @@ class _Transformed:
 
 
 def plain_places(f: Any, count: int) -> frozenset[int]:
-    """Return which of so many arguments are best given as plain numbers: those a transform sweeps by."""
+    """Return which of `count` arguments a transform differentiates by: plain numbers are faster there."""
     if not isinstance(f, _Transformed) or f.wrt is not None:
         return frozenset()
     return frozenset(places_of(f.argnums, count, f.user))
 
 
 def in_numbers(f: Any) -> Any:
-    """Return a transform that returns plain numbers, which takes less time; another function as it is."""
+    """Return a transform made to return plain numbers, which is faster; any other function as it is."""
     if not isinstance(f, _Transformed):
         return f
     made = copy(f)
@@ -248,7 +246,7 @@ def in_numbers(f: Any) -> Any:
 
 
 class _ValueAndGradient(_Transformed):
-    """What `value_and_grad` returns; the option is whether the function returns something else beside."""
+    """What `value_and_grad` returns; the option is `has_aux`."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> tuple[Tree, Tree]:
         beside: list[Tree] = []
@@ -327,7 +325,7 @@ def _arguments(trees: Any, what: str, user: str) -> tuple[Tree, ...]:
 
 
 def _seeds(nodes: Sequence[Value], tree: Tree, what: str, user: str) -> dict[Value, Number]:
-    """Give each node its number in a structure that holds as many; to a node that comes twice, the sum."""
+    """Give each node its number from a structure of as many numbers; to a node that comes twice, the sum."""
     numbers = [checked(x, what, user) for x in flatten(tree)[0]]
     if len(numbers) != len(nodes):
         raise ValueError(f"{user} takes {what} of {len(nodes)} numbers; got {len(numbers)}.")

@@ -21,7 +21,7 @@ __all__ = ()
 Number = Any  # a float or a Value
 Tree = Any  # a number, or numbers in containers
 Spec = Any  # LEAF, or (type, form, specs of the entries): see `container`
-# From the shape of an array, or None for a leaf, and the places (first, end) of its numbers to what it is.
+# (shape of an array or None for a leaf, first place, end place) -> the array or the leaf.
 Make = Callable[[Any, int, int], Any]
 
 LEAF = "*"  # the spec of one number
@@ -42,8 +42,8 @@ def flatten(tree: Tree, result: bool = False) -> tuple[list[Any], Spec]:
 def build(spec: Spec, leaves: Iterable[Any], dtype: Any = None) -> Tree:
     """Put leaves together as `spec` says. Arrays are of float64, or of objects if a leaf is not a float.
 
-    In place of an array without dimensions that would hold a Value stands the Value, which a user's function
-    can compute with; with the dtype `object` it is an array all the same.
+    An array without dimensions that would hold a Value becomes the Value itself, so that a user's function
+    can compute with it. With the dtype `object` it stays an array.
 
     >>> build(flatten({"a": 1.0, "b": [2.0, (3.0,)]})[1], [7.0, 8.0, 9.0])
     {'a': 7.0, 'b': [8.0, (9.0,)]}
@@ -231,13 +231,13 @@ def is_array_type(kind: Any) -> bool:
 
 
 def assemble(spec: Spec, make: Make, finisher: Any = _finisher) -> Tree:
-    """Put together, from left to right, what `make` gives for each leaf and array."""
+    """Put the results of `make` for each leaf and array together as `spec` says, from left to right."""
     return _assembled(spec, make, finisher, 0)[0]
 
 
 def _assembled(spec: Spec, make: Make, finisher: Any, place: int) -> tuple[Tree, int]:
-    """Return what is put together, and the place after it."""
-    # Not a function inside `assemble`: one that calls itself is a circle, which would keep what `make` holds.
+    """Return the tree of a spec whose leaves begin at a place, and the place after them."""
+    # Not a function inside `assemble`: if it called itself, a reference cycle would keep what `make` holds.
     kind, form, entries = (None, None, ()) if spec == LEAF else spec
     if kind is None or is_array_type(kind):
         end = place + math.prod(form or ())
@@ -274,7 +274,7 @@ def blocks(outer: Spec, inner: Spec, matrix: Any) -> Tree:
 def stack(spec: Spec, columns: Any) -> Tree:
     """Put an array [leaf, row] together as `spec` says; arrays have rows first and share its memory.
 
-    Of sparse matrices there is a list, with one for each row.
+    A sparse matrix becomes a list with a matrix for each row.
     """
     rows = columns.shape[1]
 

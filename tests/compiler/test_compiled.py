@@ -19,7 +19,7 @@ import pytest
 import nodegrad as ng
 from nodegrad import Value, nn
 from nodegrad.compiler import backends, shards
-from nodegrad.observers import listen, observers
+from nodegrad.observers import listen, listeners
 
 BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
 
@@ -501,7 +501,7 @@ def test_another_observer_may_come_and_go_while_a_function_is_recorded():
         block.__exit__(None, None, None)
 
     assert found == [2.0] * 4
-    assert observers() == ()
+    assert listeners.all == ()
 
 
 def test_a_network_trains_as_eager_does(backend):

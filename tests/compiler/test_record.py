@@ -11,7 +11,7 @@ from nodegrad.compiler.lower import lower
 from nodegrad.compiler.program import render
 from nodegrad.compiler.record import record
 from nodegrad.compiler.ways import Ways
-from nodegrad.observers import observers
+from nodegrad.observers import listeners
 from nodegrad.sweep import watchers
 from nodegrad.trees import flatten
 
@@ -150,7 +150,7 @@ def test_nothing_observes_after_an_error():
     with pytest.raises(ZeroDivisionError):
         recorded(lambda x: 1 // 0, 1.0)
 
-    assert observers() == ()
+    assert listeners.all == ()
 
 
 def lowered(recording):

@@ -19,7 +19,7 @@ import nodegrad as ng
 from nodegrad import Value, forks, ops
 from nodegrad.compiler import backends
 from nodegrad.compiler.program import Program
-from nodegrad.observers import observers
+from nodegrad.observers import listeners
 
 native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="needs llvmlite")
 
@@ -375,7 +375,7 @@ def test_a_process_forked_while_another_thread_records_hears_nothing_of_it(execu
     waiting = executor.submit(ng.compile(f), 1.0)
     recording.wait(20)
     queue = multiprocessing.get_context("fork").SimpleQueue()
-    child = multiprocessing.get_context("fork").Process(target=lambda: queue.put(len(observers())))
+    child = multiprocessing.get_context("fork").Process(target=lambda: queue.put(len(listeners.all)))
     child.start()
     child.join(20)
     done.set()

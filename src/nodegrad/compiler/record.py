@@ -16,7 +16,7 @@ from nodegrad.compiler.lower import lower_loop
 from nodegrad.graph import check_left, leave, topological_order
 from nodegrad.inputs import plain
 from nodegrad.loops import Roller, rolled
-from nodegrad.observers import listen, observers, stop_listening
+from nodegrad.observers import listen, listeners, stop_listening
 from nodegrad.transforms import plain_places
 from nodegrad.trees import Spec, build, flatten
 from nodegrad.value import Value, stand_in
@@ -160,16 +160,13 @@ def current_recorder() -> Recorder | None:
 
     In an empty context, it is the last that began in this thread.
     """
-    found = _current.get()
-    if found is None and observers():
-        own = (x for x in reversed(observers()) if isinstance(x, Recorder) and x.is_of_this_thread)
-        return next(own, None)
-    return found
+    own = (x for x in reversed(listeners.all) if isinstance(x, Recorder) and x.is_of_this_thread)
+    return _current.get() or next(own, None)
 
 
 def drop_recorders() -> None:
     """Forget the recordings of other threads, which do not exist in a process just forked."""
-    for each in observers():
+    for each in listeners.all:
         if isinstance(each, Recorder) and not each.is_of_this_thread:
             stop_listening(each)
 
