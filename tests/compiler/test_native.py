@@ -14,7 +14,7 @@ from nodegrad.compiler import backends
 
 pytest.importorskip("llvmlite")
 
-from nodegrad.compiler.backends.llvm import native, thread
+from nodegrad.compiler.backends.llvm import native, threads
 from nodegrad.compiler.backends.llvm.driver import OneRow
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.kernels import Elementwise, Load, Step
@@ -72,8 +72,8 @@ def test_many_different_functions_in_turn_need_no_more_memory_mappings():
 def test_a_function_whose_kernels_are_there_is_compiled_without_llvm(monkeypatch):
     kept = compiled_and_called(3)
     jobs = []
-    later = thread.later
-    monkeypatch.setattr(thread, "later", lambda job: (jobs.append(job), later(job))[1])
+    later = threads.later
+    monkeypatch.setattr(threads, "later", lambda job: (jobs.append(job), later(job))[1])
 
     again = compiled_and_called(3)
 

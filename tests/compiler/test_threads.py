@@ -471,26 +471,26 @@ def test_a_process_forked_while_the_compiler_is_imported_can_compile(run_python)
 
 
 class NoThreads:
-    """A pool that keeps what it is asked for, and has no thread to run it."""
+    """Keeps the jobs it is given, and has no thread to do them."""
 
     def __init__(self):
-        self.asked = []
+        self.jobs = []
 
-    def submit(self, work, *arguments):
-        self.asked.append((work, arguments))
+    def give(self, job, most):
+        self.jobs.append(job)
         raise RuntimeError("can't start new thread")
 
 
 def test_the_caller_takes_all_rows_where_no_thread_can_be_started(monkeypatch):
-    pool, expected = NoThreads(), summed(1)
-    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._pool", lambda threads: pool)
+    threads, expected = NoThreads(), summed(1)
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend.helpers", threads)
 
     found = summed(3)
 
-    assert pool.asked
+    assert threads.jobs
     assert [loss for loss, _ in found] == [loss for loss, _ in expected]
-    for work, arguments in pool.asked:
-        work(*arguments)  # a thread of the pool comes upon it later: it finds nothing to do
+    for job in threads.jobs:
+        job()  # a thread comes upon it later: it finds nothing to do
 
 
 def test_a_helper_that_nobody_announced_is_waited_for(monkeypatch):
@@ -500,15 +500,42 @@ def test_a_helper_that_nobody_announced_is_waited_for(monkeypatch):
     X = np.arange(200.0)
 
     class Late(NoThreads):
-        def submit(self, work, *arguments):
-            Thread(target=lambda: begun.set() or work(*arguments)).start()
+        def give(self, job, most):
+            Thread(target=lambda: begun.set() or job()).start()
             begun.wait()
             sleep(0.05)
-            super().submit(work, *arguments)
+            super().give(job, most)
 
-    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._pool", lambda threads: Late())
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend.helpers", Late())
 
     assert compiled.map(X, reduce="sum") == 2.0 * X.sum()
+
+
+INTERRUPTED_MAPS = """
+import random, signal
+import numpy as np, nodegrad as ng
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+compiled, X = ng.compile(ng.nn.MLP(2, [32, 32, 1], seed=0), threads=2), np.ones((6000, 2))
+expected, choose, interrupted, wrong = compiled.map(X), random.Random(0), 0, 0
+signal.signal(signal.SIGALRM, interrupt)
+for _ in range(800):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, choose.uniform(1e-5, 4e-3))
+        while True:
+            compiled.map(X)
+    except KeyboardInterrupt:
+        interrupted += 1
+    wrong += not np.array_equal(compiled.map(X), expected)
+print(interrupted, wrong)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timers")
+def test_maps_that_threads_share_go_on_after_interrupts_at_any_moment(run_python):
+    assert run_python("-c", INTERRUPTED_MAPS, timeout=120) == "800 0\n"
 
 
 AT_THE_END = """

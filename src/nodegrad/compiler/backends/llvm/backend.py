@@ -6,7 +6,7 @@ import struct
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from threading import Lock
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from nodegrad.compiler.backends.llvm.arrays import looking, runs_over
 from nodegrad.compiler.backends.llvm.driver import WORDS, Context
 from nodegrad.compiler.backends.llvm.plan import Plan, plan
 from nodegrad.compiler.backends.llvm.spellings import raise_held
+from nodegrad.compiler.backends.llvm.threads import helpers
 from nodegrad.compiler.program import Program
 from nodegrad.compiler.reduction import added
 from nodegrad.compiler.vector import VectorProgram
@@ -145,11 +146,11 @@ class LlvmBackend:
 
         claims = [Lock() for _ in range(min(self.threads, len(starts)) - 1)]
         errors: list[BaseException] = []
-        # When the process ends or has too many threads, there are none to be had. A pool may keep what it
-        # was asked for nevertheless, so a helper begins with a claim.
-        with suppress(RuntimeError):
+        with suppress(
+            RuntimeError
+        ):  # when the process ends or has too many threads, there are none to be had
             for claim in claims:
-                _pool(self.threads).submit(help, claim)
+                helpers.give(partial(help, claim), self.threads)
         try:
             work()
         finally:
@@ -298,17 +299,6 @@ class Space:
 def _processors() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _pool(threads: int) -> Any:
-    from concurrent.futures import ThreadPoolExecutor  # which cannot be imported when the process ends
-
-    return ThreadPoolExecutor(threads, thread_name_prefix="nodegrad")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has no threads
 
 
 def _aligned(count: int) -> Array:

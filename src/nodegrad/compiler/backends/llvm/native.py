@@ -16,7 +16,7 @@ import llvmlite.binding as llvm
 
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.spellings import ENDLESS, VECTOR_FUNCTIONS, call_endless
-from nodegrad.compiler.backends.llvm.thread import in_llvm_thread, later
+from nodegrad.compiler.backends.llvm.threads import in_llvm_thread, later
 from nodegrad.compiler.spellings import FUNCTIONS
 
 __all__ = ()

@@ -1,8 +1,9 @@
-"""The thread that calls LLVM.
+"""Threads of our own: one calls LLVM, others take pieces of the rows of a map.
 
 A signal's exception, such as that of Ctrl-C, may be raised between any two lines. Inside llvmlite it may
-free memory twice, or leave a lock that is never released. Python raises such exceptions only in the main
-thread, so another one calls LLVM.
+free memory twice, or leave a lock that is never released; the pools of `concurrent.futures` have such locks,
+too. Python raises such exceptions only in the main thread. So other threads do the work, and what they take
+comes through queues that are written in C, which no exception or finalizer can break.
 """
 
 import atexit
@@ -20,10 +21,41 @@ __all__ = ()
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
+Job = Callable[[], None]  # which raises nothing
 Answer = SimpleQueue[tuple[Any, BaseException | None]]
 
-_jobs: SimpleQueue[tuple[Callable[[], Any], Answer]]  # whose methods no exception or finalizer can break
-_started = False
+
+class Threads:
+    """Threads that do jobs, and wait for more until the process ends."""
+
+    def __init__(self) -> None:
+        self._forget()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)  # threads do not come along
+
+    def _forget(self) -> None:
+        self.jobs: SimpleQueue[Job] = SimpleQueue()
+        self.count = 0
+
+    def give(self, job: Job, most: int = 1) -> None:
+        """Hand in a job, and start a thread for it if there are fewer than `most`.
+
+        Raises:
+            RuntimeError: if no thread can be started: there are too many, or the process ends.
+        """
+        if self.count < most:
+            start_new_thread(_serve, (self.jobs,))
+            self.count += 1  # if an exception comes before this line, there is one more, which does no harm
+        self.jobs.put(job)
+
+
+def _serve(jobs: SimpleQueue[Job]) -> None:
+    while True:
+        jobs.get()()
+
+
+helpers = Threads()  # for pieces of rows
+_caller = Threads()  # for LLVM
 _here = threading.local()
 
 
@@ -32,7 +64,7 @@ def in_llvm_thread(function: Callable[P, Result]) -> Callable[P, Result]:
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> Result:
-        if hasattr(_here, "serves"):
+        if hasattr(_here, "calls_llvm"):
             return function(*args, **kwargs)
         result, error = later(partial(function, *args, **kwargs)).get()
         try:
@@ -45,45 +77,28 @@ def in_llvm_thread(function: Callable[P, Result]) -> Callable[P, Result]:
     return called
 
 
-def later(job: Callable[[], Any]) -> Answer:
-    """Hand in a job, and return where its result, or the error it raises, will come."""
-    global _started
+def later(work: Callable[[], Any]) -> Answer:
+    """Let LLVM's thread do something, and return where the result, or the error that is raised, will come."""
     answer: Answer = SimpleQueue()
-    _jobs.put((job, answer))
-    if not _started:
-        start_new_thread(_serve, ())  # two threads would do no harm: each job holds the lock
-        _started = True
+    _caller.give(partial(_do, work, answer))
     return answer
 
 
-def _serve() -> None:
-    _here.serves = True
-    while True:
-        _do(*_jobs.get())
-
-
-def _do(job: Callable[[], Any], answer: Answer) -> None:
+def _do(work: Callable[[], Any], answer: Answer) -> None:
+    _here.calls_llvm = True
     try:
         with compiling:  # so that no other thread forks meanwhile
-            found = job()
+            found = work()
     except BaseException as error:
         answer.put((None, error))
     else:
         answer.put((found, None))
 
 
-def _forget() -> None:
-    global _jobs, _started
-    _jobs, _started = SimpleQueue(), False
-
-
 def _finish() -> None:
     """Wait for what is under way: the process must not end while LLVM works."""
-    if _started:
+    if _caller.count:
         later(lambda: None).get()
 
 
-_forget()
 atexit.register(_finish)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)  # threads do not come along
