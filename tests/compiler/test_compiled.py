@@ -368,6 +368,15 @@ def test_reading_data_of_a_leaf_closed_over_is_caught():
         ng.compile(lambda x: x * w.data)(3.0)
 
 
+def test_a_function_is_compiled_at_a_point_where_sweeps_over_floats_and_over_values_differ():
+    derivative = ng.grad(lambda x, y: ng.mod(x * y, (x * y) ** 2))  # 0 / 0 where y is 0
+    second = ng.grad(lambda x, y: ng.sin(derivative(x, y)))
+
+    assert math.isnan(second(-1.0, 0.0))
+    assert ng.compile(second)(-1.0, 0.0) == second(Value(-1.0), Value(0.0)).data
+    assert ng.compile(second)(-1.0, 0.5) == pytest.approx(second(-1.0, 0.5))
+
+
 @pytest.mark.parametrize("draw", [random.random, np.random.rand])
 def test_random_numbers_are_caught(draw):
     with pytest.raises(ValueError, match="random numbers"):

@@ -233,11 +233,13 @@ class Ways:
             self.compile(numbers, ())
         return self.traces
 
-    def replay(self, numbers: Sequence[float], expected: Sequence[bool]) -> Found | None:
+    def replay(
+        self, numbers: Sequence[float], expected: Sequence[bool], as_recorded: bool = False
+    ) -> Found | None:
         """Run a row eagerly; return its results, or None if its branches do not answer as expected."""
         recorder = Recorder(expected=expected)
         with suppress(OtherWay), recorder.at_work():
-            found = self.results(numbers)
+            found = self.results(numbers, as_recorded)
             refuse(self.f, recorder.reads)
             return found if recorder.ended else None
         return None
@@ -247,11 +249,15 @@ class Ways:
         self.eager += 1
         return self.results(numbers)
 
-    def results(self, numbers: Sequence[float]) -> Found:
-        """Run the function on Values and return its results as numbers."""
-        f = in_numbers(self.function())
+    def results(self, numbers: Sequence[float], as_recorded: bool = False) -> Found:
+        """Run the function on Values and return its results as numbers.
+
+        Derivatives are swept over floats, which is faster, or over Values `as_recorded`.
+        """
+        f = self.function() if as_recorded else in_numbers(self.function())
         values = [*map(stand_in, numbers)]
-        leaves, spec = flatten(f(*self.arguments(values)), result=True)
+        arguments = self._put(values, 0, None)[0] if as_recorded else self.arguments(values)
+        leaves, spec = flatten(f(*arguments), result=True)
         if (recorder := current_recorder()) is not None:
             recorder.check_left(leaves)
         leave(values)

@@ -307,7 +307,7 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
     """Make the model that `Module.save` wrote to a file, without code that says how it is built.
 
     What was frozen is frozen again. A model whose layers were changed after it was made is refused: change
-    a new one alike, and call its `load`.
+    a new one alike, and call its `load`. All else that modules hold is as it was when they were made.
 
     >>> import nodegrad as ng, tempfile
     >>> path = tempfile.mkdtemp() + "/model.json"
@@ -322,7 +322,7 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
     Raises:
         OSError: if the file cannot be read.
         ValueError: if it is damaged, was made with arguments that a file cannot hold (functions, say), names
-            a class that is not known, or the model was changed after it was made.
+            a class that is not known, or the layers were changed after the model was made.
         TypeError: if the path is not one, or `classes` are not classes of modules.
     """
     content = _content(path)
