@@ -293,7 +293,7 @@ def test_model_is_given_rows_where_the_samples_are_rows():
         ((1.0, 0.0), [[1.0, 2.0]], [1.0], "squares", "got 2 and 1 numbers. A model with several inputs"),
         ((1.0, 0.0, 2.0), [1.0], [1.0], "squares", r"a model or a pair \(m, c\); got 3 numbers"),
         (lambda x: [x, x], [1.0], [1.0], "squares", "a model with one output; got 2"),
-        ((1.0, 0.0), [1.0], [1.0], "circles", 'errors="squares", "segments" or None; got \'circles\''),
+        ((1.0, 0.0), [1.0], [1.0], "circles", "errors from None, squares, segments; got 'circles'"),
     ],
 )
 def test_fitted_line_refuses(model, X, y, errors, message):

@@ -30,7 +30,7 @@ def register() -> None:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table in HTML; every cell is text. Of many rows the first are written."""
+    """Write a table in HTML; every cell is text. Of many rows, write the first 60 and count the others."""
     rows = list(rows)
     lines = ["".join(f"<td>{escape(clean(cell))}</td>" for cell in row) for row in rows[:ROWS]]
     if len(rows) > ROWS:
@@ -49,7 +49,7 @@ def value(it: Any) -> Bundle:
 
 def module(it: Any) -> Bundle:
     """Show a model as its network, if it is made of layers, and a table of its parameters."""
-    parameters = [(name, number(p._data), number(p.grad or 0.0)) for name, p in it.named_parameters()]
+    parameters = [(name, number(p._data), number(p.grad)) for name, p in it.named_parameters()]
     try:
         picture = network(it).svg
     except TypeError:
@@ -70,8 +70,8 @@ def listing(it: Any) -> Bundle:
 
 def paths(it: Any) -> Bundle:
     """Show Paths as a table, the most influential path first."""
-    rows = [[str(path).partition(": ")[0], str(path).partition(": ")[2]] for path in it]
-    rows.append([f"sum over all {it.count:,}", number(it.gradient)])
+    rows = [str(path).partition(": ")[::2] for path in it]
+    rows.append((f"sum over all {it.count:,}", number(it.gradient)))
     return {"text/plain": str(it), "text/html": table(("path", "product"), rows)}
 
 

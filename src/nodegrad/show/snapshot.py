@@ -28,7 +28,7 @@ class Vertex:
 
 @recording()
 def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
-    """Copy the numbers of every node, operands first; `open_dots` makes products and a sum of each dot."""
+    """Copy the numbers of every node, operands first. `open_dots` turns each dot into products and a sum."""
     made: dict[Value, Vertex] = {}
     order: list[Vertex] = []
     nodes = topological_order(*outputs)
@@ -41,12 +41,11 @@ def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
             pairs = zip(operands[:half], operands[half:], strict=True)
             product = ops.PRODUCTS[op]
             products = [
-                Vertex(product, product.value(x.data, y.data), node.grad or 0.0, "", (x, y)) for x, y in pairs
+                Vertex(product, product.value(x.data, y.data), node.grad, "", (x, y)) for x, y in pairs
             ]
             order += products
             op, operands = ops.sum, tuple(products)
-        grad = 0.0 if node.grad is None else node.grad  # users of PyTorch reset a gradient to None
-        vertex = Vertex(op, node._data, grad, label_of(node), operands, node, node in old)
+        vertex = Vertex(op, node._data, node.grad, label_of(node), operands, node, node in old)
         made[node] = vertex
         order.append(vertex)
     return order
@@ -91,10 +90,10 @@ def is_constant(vertex: Vertex) -> bool:
 
 
 def values(function: str, found: Iterable[Any]) -> list[Value]:
-    """Return Values given one by one or in iterables.
+    """Return Values given one by one or in iterables, in one list.
 
     Raises:
-        TypeError: if something else is among them; `function` is the function that the message names.
+        TypeError: if something else is among them. The message names `function`.
     """
     flat: list[Value] = []
     for item in found:

@@ -41,8 +41,7 @@ def plain_name(label: str) -> str:
     >>> plain_name("w1"), plain_name("w[0][1]"), plain_name("x + y")
     ('w1', 'w[0][1]', '“x + y”')
     """
-    text = " ".join(clean(label).split())
-    text = text if len(text) <= 40 else text[:39] + "…"
+    text = shorten(" ".join(clean(label).split()))
     return text if re.fullmatch(r"[^\W\d][\w.]*['′]*(\[\w+\])*", text) else f"“{text}”"
 
 

@@ -1,4 +1,4 @@
-"""What can be saved and shown: in the cell of a notebook, or in a window of the browser."""
+"""Pictures and pages that can be saved, and shown in a notebook or in the browser."""
 
 import sys
 import tempfile
@@ -15,15 +15,15 @@ class Shown:
     kinds: tuple[str, ...]  # file suffixes; `show` uses the first
 
     def content(self, kind: str) -> bytes:
-        """Return what a file of this kind holds."""
+        """Return the content of a file of this kind."""
         raise NotImplementedError
 
     def save(self, path: str | Path) -> Path:
-        """Write a file whose suffix says what it holds.
+        """Write a file; its suffix says of which kind.
 
         Raises:
             ValueError: for an unknown suffix.
-            RuntimeError: if what makes a file of this kind is not there.
+            RuntimeError: if the program or library that makes such a file is missing.
         """
         path = Path(path)
         kind = path.suffix.lower().removeprefix(".")
@@ -85,6 +85,6 @@ def rasterized(svg: str) -> bytes:
 
 
 def shell() -> Any:
-    """Return the IPython that runs, if one does."""
+    """Return the shell of IPython, or None outside of IPython."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None else None

@@ -15,7 +15,7 @@ from nodegrad.graph import topological_order
 from nodegrad.inputs import one_of, whole
 from nodegrad.show.drawing import fold as folding
 from nodegrad.show.drawing.dot import escape, escape_field, to_dot
-from nodegrad.show.drawing.fold import Group, cut, flatten, single
+from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, cut, flatten, single
 from nodegrad.show.drawing.network import Network, network
 from nodegrad.show.drawing.picture import Style, picture
 from nodegrad.show.drawing.svg import Picture, to_svg
@@ -27,7 +27,6 @@ from nodegrad.value import Value
 
 __all__ = ["Drawing", "draw", "draw_dot"]
 
-FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
 BOXES = 40  # a folded picture with more boxes gets coarser
 OPENED = 24  # nodes that leave a box when it is opened; the rest of it stays folded
 DOT_SECONDS = 3.0  # how long to wait for Graphviz, which needs 0.1 for 30 boxes and minutes for 12,000
@@ -116,7 +115,7 @@ class Drawing(Still):
 
         Raises:
             ValueError: for another kind.
-            RuntimeError: if what makes a picture of this kind is not there, or fails.
+            RuntimeError: if the program or library that makes such a picture is missing or fails.
         """
         if kind in ("dot", "gv"):
             return self.dot.encode()
@@ -208,7 +207,7 @@ def draw(
         outputs: the Values to draw, with all they are computed from; or one model of layers in turn.
         rankdir: "LR" for left to right, "TB" for top to bottom.
         fold: put nodes of one shape into one box with a count; by default if there are more than 120 nodes.
-        expand: Values that get a box of their own all the same; what they are made from opens with them.
+        expand: Values that get a box of their own even then; what they are made from opens with them.
         open_dots: draw the products and the sum inside each `dot`.
         depth: how many edges away from the outputs to go.
         limit: how many boxes to draw at most, the nearest to the outputs first; "…" stands for the rest.

@@ -4,10 +4,11 @@ The shape of a node is its operation and the shapes of its operands, whatever th
 bottom up). A group is the nodes of one shape that feed the same groups (top down). Operands always have an
 earlier shape, so the graph of groups has no cycle. Samples of a batch, layers and neurons fold unnamed.
 
-What repeats in depth (the steps of a recurrence, a chain, a stack of equal layers) folds where this leaves
-too many groups. Operations of one kind on operands of the same kinds form a class. Where classes feed each
-other in a circle, the same steps come again and again. Each circle is one group; the groups have no cycle.
-Nodes that depend on parameters with other names are in other classes, so the parts of a layer form no loop.
+If this leaves too many groups, structure that repeats in depth folds, too: the steps of a recurrence, a
+chain, a stack of equal layers. Operations of one kind on operands of the same kinds form a class. Classes
+that feed each other in a circle are steps that repeat. Each circle is one group; the groups have no cycle.
+Nodes that depend on parameters with other names are in other classes, so the parts of a layer form no
+circle.
 """
 
 from collections import Counter, defaultdict, deque
@@ -25,6 +26,7 @@ from nodegrad.show.snapshot import Vertex
 
 __all__ = ()
 
+FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
 PARTS = 80  # circles and classes; with more the picture would be too large
 FEW = 3  # turns of a circle that are shown apart
 
@@ -63,7 +65,7 @@ def single(order: Sequence[Vertex]) -> list[Group]:
 
 
 def flatten(order: Sequence[Vertex], kept: Collection[Vertex]) -> list[Vertex]:
-    """Make one sum of each chain of additions whose partial sums nobody else uses or has named.
+    """Make one sum of each chain of additions, if nothing else uses its partial sums and they have no label.
 
     The vertices change in place, except those in `kept`, which stay in the picture.
     """
@@ -103,7 +105,7 @@ def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> 
     >>> [len(group.members) for group in fold(order, ())]
     [1, 100, 1, 100, 100, 100, 1]
     """
-    shapes = _shapes(order, most)  # there are as many groups as shapes at least
+    shapes = _shapes(order, most)  # there are at least as many groups as shapes
     members = _gather(order, shapes, apart, by_feeds=True) if shapes else {}
     if shapes and len(members) > most:
         members = _gather(order, shapes, apart, by_feeds=False)
@@ -270,8 +272,8 @@ def _factors(size: int, known: tuple[int, ...]) -> tuple[int, ...]:
 def circles(order: Sequence[Vertex], apart: Collection[Vertex]) -> dict[Vertex, Hashable]:
     """Give each vertex that an operation made the name of its circle, or of its class if it is in none.
 
-    Vertices that depend on parameters with other labels are in other classes: this tells attention from what
-    follows it. If that makes too many classes, labels do not count.
+    Vertices that depend on parameters with other labels are in other classes: so attention and the layer
+    after it are apart. If that makes too many classes, labels do not count.
     """
     found = _joined(order, apart, _stages(order))
     if len(set(found.values())) > PARTS:
@@ -308,7 +310,7 @@ def _circle(named: Mapping[Vertex, Hashable]) -> dict[Vertex, Hashable]:
 
 
 def _stages(order: Sequence[Vertex]) -> dict[Vertex, frozenset[str]]:
-    """Give each vertex the set of labels it depends on; of a label the letters that it begins with count."""
+    """Give each vertex the set of labels it depends on, each cut to the letters that it begins with."""
     stages: dict[Vertex, frozenset[str]] = {}
     known: dict[Any, frozenset[str]] = {}  # each set once: hashing and comparing copies would take long
     for vertex in order:

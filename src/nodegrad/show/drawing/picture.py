@@ -21,8 +21,8 @@ __all__ = ()
 # One hue, light to dark: greyscale shows the same order.
 SCALE = (247, 251, 255), (107, 174, 214), (8, 48, 107)
 FAINTEST = 0.12  # how dark the smallest gradient other than 0 is
-DECADES = 1.0, 6.0  # the scale spans at least and at most so many powers of ten
-NOT_FINITE = "#ffd23f"  # stands out by hue, and reads as light in greyscale; the text says nan or inf
+DECADES = 1.0, 6.0  # the least and the largest number of powers of ten that the scale spans
+NOT_FINITE = "#ffd23f"  # a hue of its own, but light in greyscale; the text of the box says nan or inf
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def cells(
     many = count_of(group)
     if is_constant(group.members[0]):
         return tuple(filter(None, [data, many]))
-    label = shorten(label_of_group(group), 40)
+    label = shorten(label_of_group(group))
     gradient = f"grad {_range([vertex.grad for vertex in group.members])}" if gradients else ""
     earlier = [before[vertex.value] for vertex in group.members if vertex.value in before]
     if earlier:

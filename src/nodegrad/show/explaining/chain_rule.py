@@ -116,7 +116,7 @@ def local_derivative(consumer: Vertex, index: int) -> float:
 
 
 def local_formula(consumer: Vertex, index: int, symbols: Sequence[Formula | float]) -> Formula | float:
-    """Return ∂consumer/∂operand as a formula of `symbols`; of a custom operation perhaps only a number."""
+    """Return ∂consumer/∂operand as a formula of `symbols`; or its number, if a custom operation has none."""
     *operands, out = symbols
     try:
         formula: Formula | float = _local(consumer, index, operands, out)
@@ -138,7 +138,7 @@ def _term(consumer: Vertex, index: int, names: dict[Vertex, str], adjoints: dict
 
 
 def symbols(vertex: Vertex, names: dict[Vertex, str]) -> list[Formula | float]:
-    """Return what stands in formulas for the operands of a vertex, then for the vertex itself."""
+    """Return the symbols of the operands of a vertex in formulas, then that of the vertex itself."""
     return [x.data if is_constant(x) else Formula(names[x]) for x in (*vertex.operands, vertex)]
 
 
@@ -187,7 +187,7 @@ class Names(dict[Vertex, str]):
 
 
 def name_all(vertices: Iterable[Vertex], known: Iterable[Vertex] = ()) -> Names:
-    """Name some vertices, in this order, of all that are known; others get their names when asked for."""
+    """Name vertices in this order. Others among `known` get their names when these are asked for."""
     vertices = list(vertices)
     names = Names([*known, *vertices])
     for vertex in vertices:

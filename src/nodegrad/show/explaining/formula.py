@@ -1,4 +1,4 @@
-"""Formulas: what the partials of the table give when they are applied to symbols instead of numbers."""
+"""Formulas: the results of the table's partials when they are applied to symbols instead of numbers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,6 @@ from nodegrad.ops import Op
 from nodegrad.show.text import number, on_the_line
 
 __all__ = ()
-
-
-def _operator(op: Op) -> tuple[Any, Any]:
-    """Return the methods that write an operation down: with the formula first, and with it second."""
-    return (
-        lambda self, *others: self.apply_op(op, (self, *others)),
-        lambda self, other: self.apply_op(op, (other, self)),
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -44,24 +36,17 @@ class Formula(Symbol):
         simpler = _simpler(op, operands)
         return Formula(op.name, op, tuple(operands)) if simpler is None else simpler
 
-    __add__, __radd__ = _operator(ops.add)
-    __sub__, __rsub__ = _operator(ops.sub)
-    __mul__, __rmul__ = _operator(ops.mul)
-    __truediv__, __rtruediv__ = _operator(ops.div)
-    __pow__, __rpow__ = _operator(ops.pow)
-    __lt__, __gt__ = _operator(ops.lt)[0], _operator(ops.gt)[0]
-    __le__, __ge__ = _operator(ops.le)[0], _operator(ops.ge)[0]
-    __eq__, __ne__ = _operator(ops.eq)[0], _operator(ops.ne)[0]
-    __neg__, __abs__ = _operator(ops.neg)[0], _operator(ops.abs)[0]
-
     @property
     def text(self) -> str:
         """The formula as it reads in a terminal."""
         return write(self, TEXT)
 
 
+ops.give_operators(Formula, *ops.COMPARISONS, ops.neg, ops.abs)
+
+
 def _simpler(op: Op, operands: Sequence[Any]) -> Any:
-    """Return what an operation that changes nothing or little comes to, None for any other."""
+    """Return the simpler form of an operation that changes nothing or little; None for any other."""
     x, y = (*operands, None, None)[:2]
     if op in (ops.mul, ops.strong_mul, ops.zero_mul):
         for one, other in ((x, y), (y, x)):

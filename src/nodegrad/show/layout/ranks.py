@@ -9,7 +9,7 @@ from itertools import pairwise
 __all__ = ()
 
 WIRE_GAP = 8.0  # room for a long edge that passes a layer, and between parallel edges
-WIRES_PER_BOX = 8  # a wire longer than this budget allows runs straight, over boxes if need be
+WIRES_PER_BOX = 8  # the budget of wire points; a wire that exceeds it runs straight, even over boxes
 
 
 @dataclass

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from nodegrad.show.drawing.fold import boxes
+from nodegrad.show.drawing.fold import FOLD_ABOVE, boxes
 from nodegrad.show.drawing.picture import picture
 from nodegrad.show.drawing.svg import to_svg
 from nodegrad.show.players.page import Page, build
 from nodegrad.show.snapshot import snapshot
 
 __all__ = ()
-
-FOLD_ABOVE = 120  # nodes
 
 
 def explanation_page(explanation: Any) -> Page:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from nodegrad.show.drawing.fold import Group, flatten, opened, single
+from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, flatten, opened, single
 from nodegrad.show.drawing.fold import fold as folded
 from nodegrad.show.drawing.picture import arrows, count_of, kind_of, label_of_group
 from nodegrad.show.drawing.svg import Node, Picture, to_svg
@@ -21,7 +21,6 @@ from nodegrad.value import Value
 
 __all__ = ["Player", "player"]
 
-FOLD_ABOVE = 120  # nodes; a larger graph is folded at first
 IN_FULL = 2_000  # nodes; a larger graph has no picture with every node
 MOST = 50_000  # nodes; a page of more would take megabytes
 OPENED = 12  # nodes that leave a box when it is opened

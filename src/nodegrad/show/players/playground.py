@@ -53,11 +53,11 @@ def playground(
 ) -> Playground:
     """Make a page that trains a network by itself; the reader can watch it and change everything.
 
-    It shows the network as circles joined by lines (their width and colour show the weight), what each
-    neuron puts out over the plane, the output and the loss. Learning rate, batch size, activation, noise and
-    data can be changed while it trains; a click on a line chooses its weight, a click on a neuron plays its
-    graph. The steps are those of `fit`, compiled and written in JavaScript: the page needs no server and no
-    network.
+    It shows the network as circles joined by lines (their width and colour show the weight), the output of
+    each neuron over the plane, the output of the network, and the loss. Learning rate, batch size,
+    activation, noise and data can be changed while it trains; a click on a line chooses its weight, a click
+    on a neuron plays its graph. The steps are those of `fit`, compiled and written in JavaScript: the page
+    needs no server and no network.
 
     >>> import nodegrad as ng
     >>> X, y = ng.data.make_moons(40, seed=1)
@@ -76,9 +76,9 @@ def playground(
         title: the heading of the page.
 
     Raises:
-        TypeError: if the model is not an MLP.
-        ValueError: for too large a model, several outputs, frozen layers, an unknown loss or optimizer, or
-            one of other parameters.
+        TypeError: if the model is not an MLP. ValueError: for a model that is too large, has several outputs
+        or frozen layers; for an unknown loss or
+            optimizer, or an optimizer of other parameters.
     """
     network = _Network(model)
     rows = [(row if isinstance(row, list) else [row], target) for row, target in Samples(X, y, "playground")]

@@ -1,4 +1,4 @@
-"""The rows of the table in JavaScript: values as they are spelled, partials derived from the table."""
+"""The rows of the table in JavaScript: values by their spellings, partials derived from the table."""
 
 from __future__ import annotations
 
@@ -16,11 +16,8 @@ from nodegrad.show.snapshot import Vertex
 
 __all__ = ()
 
-ANY_NUMBER = (
-    ops.sum,
-    *ops.PRODUCTS,
-    ops.take,
-)  # number of operands: write() spells these, number.js defines take
+# Rows of any number of operands: `write` spells these, and number.js defines take.
+ANY_NUMBER = (ops.sum, *ops.PRODUCTS, ops.take)
 NEAR = 1e-12  # how far a recorded operation may be from what its own code computes, relatively
 
 
@@ -38,7 +35,8 @@ SCRIPT = Style(
     terms=2**62,
     patterns={op.name: (text, (ATOM,) * text.count("{}")) for op, text in EXPRESSIONS.items()},
 )
-# What an operation looks like on {0}, {1} ...; what stands in (? ?) gets brackets if it begins with a minus.
+# An operation as text, with {0}, {1} ... for its operands; text in (? ?) gets brackets if it begins with a
+# minus.
 PATTERN = replace(TEXT, number=lambda x: f"{{{int(-x) - 1}}}", brackets=("(?", "?)"))
 
 
@@ -98,7 +96,7 @@ def row_of(op: Op, arity: int) -> Row:
 
 
 def _spelled(formula: Formula | float) -> Formula | float:
-    """Replace operations that JavaScript has no spelling for by what they are made of."""
+    """Replace operations without a spelling in JavaScript by the operations they are composed of."""
     if not isinstance(formula, Formula) or formula.op is None:
         return formula
     operands = tuple(map(_spelled, formula.operands))

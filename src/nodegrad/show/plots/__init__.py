@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from nodegrad.inputs import as_list, described, whole
+from nodegrad.inputs import as_list, described, one_of, whole
 from nodegrad.show.palette import CLASSES
 from nodegrad.show.plots import marks
 from nodegrad.show.plots.evaluate import evaluate, evaluate_loss, numbers
@@ -80,8 +80,8 @@ def decision_boundary(
 ) -> "Axes":
     """Plot which class a model gives to every point of a plane, with the samples it was to learn.
 
-    A model with one output is shaded by its output, with a line where that crosses the threshold; one with
-    several outputs by the class of the largest.
+    If the model has one output, the plane is shaded by that, with a line where it crosses the threshold. If
+    it has several, the plane is shaded by the class of the largest.
 
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [-1, -1, -1, 1]
     >>> ax = decision_boundary(lambda row: row[0] + row[1] - 1.5, X, y)
@@ -147,8 +147,9 @@ def fitted_line(
     3
 
     Args:
-        model: the pair (m, c) of a line m·x + c, or what takes a number x and returns one; where X holds rows
-            of one number, it is given such rows.
+        model: the pair (m, c) of a line m·x + c, or a function from a number x to a number. If X holds rows
+        of
+            one number, the function gets such rows.
         X: the samples.
         y: the target of each sample.
         errors: "squares", "segments" from the samples to the line, or None.
@@ -159,8 +160,7 @@ def fitted_line(
     Raises:
         ValueError: if there are no samples, X and y differ in length, or `errors` is unknown.
     """
-    if errors not in ("squares", "segments", None):
-        raise ValueError(f'fitted_line takes errors="squares", "segments" or None; got {errors!r}.')
+    one_of("fitted_line", "errors", errors, (None, "squares", "segments"))
     xs, ys = numbers(X, "fitted_line"), numbers(y, "fitted_line")
     if not xs or len(xs) != len(ys):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Samples as plain floats, and what functions make of many of them."""
+"""Samples as plain floats, and the outputs of functions at many of them."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,7 +12,7 @@ from nodegrad.value import Value
 __all__ = ()
 
 Row = list[float]
-FEW = 500  # points; compiling a function takes longer than to evaluate it that often
+FEW = 500  # points; evaluating a function so often takes less time than compiling it
 
 
 def number(it: Any) -> float:
@@ -46,7 +46,7 @@ def evaluate(function: Callable[[Any], Any], points: Sequence[Any]) -> list[Row]
 
 
 def evaluate_loss(loss: Callable[[], Any], parameters: Any, points: Sequence[Sequence[float]]) -> Row:
-    """Return a loss for each setting of its parameters, which have their own numbers again afterwards.
+    """Return a loss for each setting of its parameters, and give these their own numbers back.
 
     Raises:
         TypeError: if the parameters are not two leaf Values.

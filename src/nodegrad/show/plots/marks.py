@@ -1,4 +1,4 @@
-"""What the plots are made of: figures, shaded planes, squares, contours and paths, drawn by matplotlib."""
+"""The parts of the plots: figures, shaded planes, squares, contours and paths, drawn by matplotlib."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -149,7 +149,7 @@ def slope(xs: list[float], ys: list[float]) -> float:
 
 
 def draw_contours(ax: "Axes", plane: Plane, heights: list[float], levels: int) -> None:
-    """Draw contours between which lie equal shares of the plane; none where it is level."""
+    """Draw contours with equal shares of the plane between them; none if the loss is the same everywhere."""
     from matplotlib.colors import BoundaryNorm
 
     finite = sorted(height for height in heights if math.isfinite(height))
