@@ -80,4 +80,5 @@ def plain_numbers(output: Any) -> Any:
     """Return the plain numbers in what a model returned."""
     if isinstance(output, Value):
         return output.data
-    return [plain_numbers(inner) for inner in output] if hasattr(output, "__iter__") else output
+    nested = hasattr(output, "__iter__") and not isinstance(output, str)
+    return [plain_numbers(inner) for inner in output] if nested else output

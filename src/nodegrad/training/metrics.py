@@ -8,8 +8,9 @@ from itertools import count
 from typing import Any
 
 from nodegrad.data import rows
-from nodegrad.inputs import as_array, described, function, in_range, listed, one_of
+from nodegrad.inputs import as_array, described, function, in_range, listed, one_of, plain
 from nodegrad.nn.losses import binary_cross_entropy_with_logits, hinge
+from nodegrad.nn.predict import plain_numbers
 
 __all__ = ()
 
@@ -35,10 +36,9 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
     """
     predictions, targets = _tables("accuracy", predictions, targets)
     labels, chosen = _labels(targets), _labels(predictions)
-    if predictions.shape[1] > 1:
-        if (labels % 1).any():
-            raise ValueError("accuracy takes the numbers of classes as targets; got fractions.")
-    else:
+    if (labels % 1).any():
+        raise ValueError("accuracy takes the numbers of classes as targets; got fractions.")
+    if predictions.shape[1] == 1:
         middle = _middle("accuracy", labels)
         limit = middle if threshold is None else in_range("accuracy", "threshold", threshold, "a number")
         labels, chosen = labels > middle, chosen > limit
@@ -77,10 +77,13 @@ def auc(predictions: Any, targets: Any) -> float:
         ValueError: for more than two outputs or classes.
     """
     predictions, targets = _tables("auc", predictions, targets)
+    import numpy as np
+
     outputs = predictions.shape[1]
     if outputs > 2:
         raise ValueError(f"auc takes predictions of one number or two logits; got {outputs}.")
-    labels, scores = _labels(targets), predictions[:, -1] - (predictions[:, 0] if outputs == 2 else 0.0)
+    with np.errstate(all="ignore"):  # the difference of two infinite logits is nan
+        labels, scores = _labels(targets), predictions[:, -1] - (predictions[:, 0] if outputs == 2 else 0.0)
     above = labels > _middle("auc", labels)
     if labels.max() > 1:
         raise ValueError("auc takes targets of the classes 0 and 1, or -1 and 1.")
@@ -144,8 +147,11 @@ def _table(user: str, name: str, given: Any) -> Any:
         array = np.asarray(listed(user, name, given, wanted) if array is None else array)
     except ValueError:  # rows of several lengths
         array = np.array(None)
-    if array.dtype.kind not in "fiub" or array.ndim not in (1, 2):
+    if array.ndim not in (1, 2):
         raise TypeError(f"{user} takes {name} as {wanted}; got {described(given)}.")
+    if array.dtype.kind not in "fiub":
+        numbers = [plain(plain_numbers(entry), f"{user}: {name}") for entry in array.astype(object).flat]
+        array = np.array(numbers).reshape(array.shape)
     if not array.size:
         raise ValueError(f"{user} takes {name} as {wanted}; got none.")
     if name == "targets" and not np.isfinite(array).all():
