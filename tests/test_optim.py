@@ -365,6 +365,58 @@ def test_optimizer_follows_its_schedule():
     assert x.data == 0.25
 
 
+def stepped(optimizer, count=1):
+    for _ in range(count):
+        optimizer.parameters[0].grad = float("1")  # a new object: a new gradient
+        optimizer.step()
+
+
+def test_a_schedule_is_read_where_a_step_is_taken():
+    x, rates = Value(1.0), [0.1]
+    optimizer = SGD([x], lambda step: rates[0])
+    assert optimizer.rate == 0.1
+
+    rates[0] = 0.5
+    stepped(optimizer)
+
+    assert (optimizer.rate, x.data) == (0.5, 0.5)
+
+
+def test_an_old_state_goes_on_with_the_rates_that_a_schedule_gives_now():
+    x, rates = Value(0.0), [0.1]
+    optimizer = SGD([x], lambda step: rates[0])
+    state = optimizer.state_dict()
+    stepped(optimizer, 3)
+
+    optimizer.load_state_dict(state)
+    x.data, rates[0] = 0.0, 0.01
+    stepped(optimizer, 3)
+
+    assert x.data == pytest.approx(-0.03)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_callback_may_change_what_a_schedule_reads_and_go_back(compile):
+    rates, start = [0.1], {}
+
+    def callback(epoch, history):
+        optimizer = history.optimizer
+        start.setdefault("state", optimizer.state_dict() | {"steps": 0})
+        assert optimizer.rate == rates[0]
+        rates[0] /= 2.0
+        if epoch == 3:
+            optimizer.load_state_dict(start["state"])
+
+    def trained(schedule, callback=None):
+        model, X = MLP(1, [1], seed=1), [[0.1 * place] for place in range(100)]
+        settings = {"epochs": 6, "batch_size": 10, "compile": compile, "callback": callback, "seed": 1}
+        return ng.fit(model, X, X, optimizer=SGD(model.parameters(), schedule), **settings).losses
+
+    assert trained(lambda step: rates[0], callback) == pytest.approx(
+        trained(lambda step: 0.1 / 2 ** (step // 10)), rel=1e-9
+    )
+
+
 @pytest.mark.parametrize("schedule", [step_decay, linear, cosine, warmup])
 @pytest.mark.parametrize("steps", [0, -1, 1.5])
 def test_schedules_check_their_length(schedule, steps):

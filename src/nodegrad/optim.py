@@ -227,6 +227,15 @@ class Optimizer:
         """The learning rate of the next step, of the first group."""
         return self.groups[0].rate(self.steps)
 
+    def remember_rates(self, wanted: bool) -> None:
+        """Ask schedules once for each step from now on, or as often as a rate is read.
+
+        While `fit` takes steps, a schedule that counts its calls gives the same rates eager and compiled:
+        compiled steps ask for many rates at once, and some steps are repeated.
+        """
+        for group in self.groups:
+            group.remembered = {} if wanted else None
+
     def rule(
         self, parameter: Number, gradient: Number, state: State, group: int = 0, rate: Any = None
     ) -> tuple[Number, State]:
@@ -349,6 +358,7 @@ class Group:
 
     def __init__(self, user: str, entry: Mapping[str, Any], rate: Rate, settings: dict[str, Any]) -> None:
         self.user, own = user, dict(entry)
+        self.remembered: dict[int, float] | None = None  # the rates of some steps, while `fit` takes them
         found = own.pop("params" if "params" in own else "parameters", None)
         rate = own.pop("lr" if "lr" in own else "learning_rate", rate)
         unknown = own.keys() - settings.keys()
@@ -371,22 +381,18 @@ class Group:
     @learning_rate.setter
     def learning_rate(self, rate: Rate) -> None:
         self._learning_rate: Rate = _checked_rate(self.user, rate)
-        self._rates: dict[int, float] = {}
 
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step.
-
-        A schedule is asked once for each step: one that counts its calls gives the same rates eager and
-        compiled, though compiled steps ask for many rates at once, and some are repeated.
-        """
+        """Return the learning rate of a step; ask a schedule, unless its rate of this step is remembered."""
         if not callable(self.learning_rate):
             return self.learning_rate
-        if step not in self._rates:
-            if len(self._rates) == _REMEMBERED:
-                del self._rates[next(iter(self._rates))]
+        remembered = {} if self.remembered is None else self.remembered
+        if step not in remembered:
+            if len(remembered) == _REMEMBERED:
+                del remembered[next(iter(remembered))]
             user = f"{self.user}, step {step}"
-            self._rates[step] = in_range(user, "learning_rate", self.learning_rate(step), _AMOUNT)
-        return self._rates[step]
+            remembered[step] = in_range(user, "learning_rate", self.learning_rate(step), _AMOUNT)
+        return remembered[step]
 
 
 def decay_weights_only(model: Any, weight_decay: float = 0.01) -> list[dict[str, Any]]:

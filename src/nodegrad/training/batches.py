@@ -50,7 +50,6 @@ class ArrayBatches(Batches):
         for group in problem.optimizer.groups:
             if hasattr(group.learning_rate, "steps_in_epoch"):
                 group.learning_rate.steps_in_epoch = self.steps
-            group.learning_rate = group.learning_rate  # forget the rates of another training
 
     def epoch(self, number: int) -> list[Batch]:
         """Return the batches of an epoch."""

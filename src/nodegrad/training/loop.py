@@ -184,7 +184,11 @@ def fit(
     problem.weigh()
     batches.start(problem)
     ranks.together(lambda: way.check(problem, settings))
-    return way(problem, batches, settings).history
+    problem.optimizer.remember_rates(True)
+    try:
+        return way(problem, batches, settings).history
+    finally:
+        problem.optimizer.remember_rates(False)
 
 
 # Checks before anything runs.

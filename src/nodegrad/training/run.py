@@ -223,7 +223,9 @@ class Run:
             return any(answers)
 
         before = numbers()
+        optimizer.remember_rates(False)  # callbacks may change what a schedule reads
         stop = problem.ranks.any(call)
+        optimizer.remember_rates(True)
         after = changeable(optimizer) | {"parameters": None if numbers() == before else numbers()}
         problem.ranks.same({f"{name} after the callbacks": fact for name, fact in after.items()})
         self.step.pull()
