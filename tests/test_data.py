@@ -248,7 +248,7 @@ def test_standardize_checks_its_rows():
         data.standardize([["a"]])
     with pytest.raises(ValueError, match=r"standardize: X\[1\]\[0\] is nan. Remove or fill in"):
         data.standardize([[1.0], [math.nan]])
-    with pytest.raises(TypeError, match="standardize takes rows of numbers; got a list of 2"):
+    with pytest.raises(TypeError, match="standardize takes X as rows of numbers; got a list of 2"):
         data.standardize([1.0, 2.0])
 
 
@@ -403,3 +403,66 @@ def test_columns_near_the_ends_of_the_range_are_scaled(form):
         assert [list(row) for row in scaled] == [[pytest.approx(1.0), 0.0], [pytest.approx(-1.0), 0.0]]
     with pytest.raises(ValueError, match="standardize: the numbers in a column are too large to add up"):
         data.standardize(made([[1.7e308], [1.7e308], [0.0]]))
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", "g", "i1", "u1", "i8"])
+@pytest.mark.parametrize("compile", [False, True])
+def test_weights_of_any_kind_of_number_count_as_floats(kind, compile):
+    np = pytest.importorskip("numpy")
+    X, y = [[0.01 * place] for place in range(1000)], [0.02 * place for place in range(1000)]
+    weights = [100.0 + place % 27 for place in range(1000)]  # whose sum is no float16
+
+    def losses(weights):
+        settings = {"epochs": 5, "seed": 1, "sample_weight": weights, "compile": compile, "batch_size": 100}
+        return ng.fit(ng.nn.MLP(1, [1], seed=1), X, y, **settings).losses
+
+    assert losses(np.array(weights, kind)) == losses(weights)
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "i1", "u1"])
+def test_sums_over_arrays_of_any_kind_are_those_of_floats(kind):
+    np = pytest.importorskip("numpy")
+    from nodegrad.training.metrics import accuracy, auc, r2
+
+    numbers = [40.0 + place % 80 for place in range(2000)]
+    rows, classes = [[x] for x in numbers], [float(place % 3 > 0) for place in range(2000)]
+    array, labels = np.array(rows, kind), np.array(classes, kind)
+
+    assert data.StandardScaler(array).means == pytest.approx(data.StandardScaler(rows).means, rel=1e-12)
+    assert data.StandardScaler(array).deviations == pytest.approx(data.StandardScaler(rows).deviations)
+    assert data.make_blobs(9, array[:3], seed=1) == data.make_blobs(9, rows[:3], seed=1)
+    assert type(data.make_blobs(9, array[:3], seed=1)[0][0][0]) is float
+    for metric in (accuracy, auc, r2):
+        assert metric(array, labels) == metric(rows, classes)
+
+
+def test_rows_that_come_once_are_scaled_and_weighed_as_lists_are():
+    rows = [[0.0, 1.0], [2.0, 5.0], [4.0, 3.0]]
+    X, y = [[0.1 * place] for place in range(9)], [float(place > 5) for place in range(9)]
+
+    def trained(y, **settings):
+        return ng.fit(ng.nn.MLP(1, [1], seed=1), X, y, epochs=2, **settings).losses
+
+    assert data.standardize(iter(rows)) == data.standardize(rows)
+    assert data.standardize(iter(rows), iter(rows[:1])) == data.standardize(rows, rows[:1])
+    for weights in ("balanced", {0: 1.0, 1: 3.0}):
+        assert trained(iter(y), class_weight=weights) == trained(y, class_weight=weights)
+
+
+@pytest.mark.parametrize("count", [4, 20_000])
+def test_frames_of_mixed_and_nullable_columns_come_back_as_frames(count):
+    pandas = pytest.importorskip("pandas")
+    polars = pytest.importorskip("polars")
+    columns = {"a": [True, False] * (count // 2), "b": [1.0, 3.0] * (count // 2), "c": [2, 4] * (count // 2)}
+    mixed = pandas.DataFrame(columns, index=range(5, 5 + count))
+    for frame in (mixed, mixed.convert_dtypes(), mixed[["c"]].astype("Int64"), polars.DataFrame(columns)):
+        scaler = data.StandardScaler(frame)
+        scaled = scaler.transform(frame)
+        again = scaler.inverse_transform(scaled)
+
+        assert type(data.standardize(frame)) is type(scaled) is type(again) is type(frame)
+        assert list(scaled.columns) == list(frame.columns)
+        assert scaled["c"].to_list() == [-1.0, 1.0] * (count // 2)
+        assert again["c"].to_list() == columns["c"]
+        if frame is mixed:
+            assert scaled.index.equals(frame.index)

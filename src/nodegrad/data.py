@@ -126,11 +126,9 @@ def make_blobs(
     """
     generator = _generator(seed, n_samples, spread, "make_blobs")
     if hasattr(centers, "__iter__"):
-        places = _table(centers, "centers", "make_blobs")
-        if not len(places) or not hasattr(places[0], "__len__"):
-            raise ValueError(
-                f"make_blobs takes at least one centre, a row of numbers; got {described(centers)}."
-            )
+        places = rows(_rows_of_numbers(centers, "centers", "make_blobs"))
+        if not places:
+            raise ValueError("make_blobs takes at least one centre; got none.")
     else:
         numbers = range(whole("make_blobs", "centers", centers))
         places = [[generator.uniform(-10.0, 10.0), generator.uniform(-10.0, 10.0)] for _ in numbers]
@@ -177,7 +175,7 @@ def train_test_split(
         ValueError: if the lengths differ, a part would be empty, or there are too few rows of a class.
     """
     test_size = in_range("train_test_split", "test_size", test_size, "a number above 0 and below 1")
-    X, y = _sequence(X, "train_test_split", "X"), _sequence(y, "train_test_split", "y")
+    X, y = sequence(X, "train_test_split", "X"), sequence(y, "train_test_split", "y")
     _check_lengths(X, y, "train_test_split")
     order = _order(len(X), seed, "train_test_split")
     size = math.ceil(test_size * len(X))
@@ -269,7 +267,7 @@ class StandardScaler:
             raise ValueError(f"standardize: columns {self._names} and, in other rows, {names}.")
         if hasattr(table, "dtype"):
             return _like(X, rule(table, self.means, self.deviations))
-        return [list(map(rule, row, self.means, self.deviations)) for row in table]
+        return _like(X, [list(map(rule, row, self.means, self.deviations)) for row in table])
 
 
 def _moments_of_lists(table: list[Row]) -> tuple[Row, Row]:
@@ -317,8 +315,9 @@ def standardize(X: Any, *others: Any) -> Any:
     Raises:
         ValueError: if there are no rows, or a row differs in length.
     """
-    scaler = StandardScaler(X)
-    scaled = tuple([scaler.transform(part) for part in (X, *others)])
+    parts = [sequence(part, "standardize", "X") for part in (X, *others)]
+    scaler = StandardScaler(parts[0])
+    scaled = tuple(map(scaler.transform, parts))
     return scaled if others else scaled[0]
 
 
@@ -491,7 +490,7 @@ def _check_lengths(xs: list[Any], ys: list[Any], user: str) -> None:
         raise ValueError(f"{user} takes one target per row; got {len(xs)} rows and {len(ys)} targets.")
 
 
-def _sequence(table: Any, user: str, name: str) -> Any:
+def sequence(table: Any, user: str, name: str) -> Any:
     """Return an array, a frame or a list as it is, anything else as a list of rows."""
     array = as_array(table, user)
     kept = isinstance(table, list | tuple) if array is None else array.ndim
@@ -516,11 +515,13 @@ def _chosen(table: Any, places: Any) -> Any:
 
 
 def _like(table: Any, numbers: Any) -> Any:
-    """Return an array of rows as a list or a frame if `table` is one; floats keep their precision."""
+    """Return rows as a list, an array or a frame, whichever `table` is; floats keep their precision."""
     array = as_array(table)
     if array is None:
-        return numbers.tolist()
-    found = numbers.astype(array.dtype) if array.dtype.kind == "f" else numbers
+        return rows(numbers)
+    import numpy as np
+
+    found = np.asarray(numbers, array.dtype if array.dtype.kind == "f" else None)
     if hasattr(table, "iloc"):
         return type(table)(found, index=table.index, columns=table.columns)
     return type(table)(found, schema=table.columns, orient="row") if hasattr(table, "columns") else found
@@ -531,11 +532,11 @@ def _names(table: Any) -> list[Any]:
     return list(getattr(table, "columns", ()))
 
 
-def _rows_of_numbers(X: Any) -> Any:
-    table = _table(X, "X", "standardize")
+def _rows_of_numbers(X: Any, name: str = "X", user: str = "standardize") -> Any:
+    table = _table(X, name, user)
     first = next(iter(table), [0.0])
     if not hasattr(first, "__len__") or any(hasattr(entry, "__len__") for entry in first):
-        raise TypeError(f"standardize takes rows of numbers; got {described(X)}.")
+        raise TypeError(f"{user} takes {name} as rows of numbers; got {described(X)}.")
     return table
 
 
@@ -562,7 +563,7 @@ def weights_of(weights: Any, count: int, user: str) -> Any:
         raise ValueError(f"{user}: weights are at least 0, and not all are zero.")
     if not float(most) * count < math.inf:
         raise ValueError(f"{user}: the sum of the weights is too large for a float; the largest is {most}.")
-    return found if hasattr(found, "dtype") else [float(weight) for weight in found]
+    return found.astype(float) if hasattr(found, "dtype") else [float(weight) for weight in found]
 
 
 def _table(table: Any, name: str, user: str) -> Any:

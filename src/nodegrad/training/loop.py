@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Never
 
-from nodegrad.data import Samples
+from nodegrad.data import Samples, sequence
 from nodegrad.inputs import function, meant, one_of
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, Optimizer
@@ -176,6 +176,7 @@ def fit(
             settings.metrics[name]([problem.output] * len(batches.known), batches.known.parts[1])
         return problem, batches, settings, solver or Run
 
+    y = ranks.together(lambda: y if y is None else sequence(y, "fit", "y"))  # gone through several times
     classes: Any = class_weight
     if ranks.any(lambda: isinstance(class_weight, str) and class_weight == "balanced" and y is not None):
         classes = balanced(y, ranks)
