@@ -7,7 +7,7 @@ import numpy.ma as ma
 import pytest
 
 import nodegrad as ng
-from nodegrad.inputs import as_array, as_list, in_range, one_of, whole
+from nodegrad.inputs import as_array, as_list, flag, in_range, one_of, whole
 
 
 @pytest.mark.parametrize("given", [3, np.int64(3), np.uint8(3), np.array(3)])
@@ -203,3 +203,16 @@ def test_sparse_arrays_are_refused():
 def test_a_name_that_is_near_none_is_answered_without_a_guess(given):
     with pytest.raises(ValueError, match=r"got [^.]*\.$"):
         one_of("fit", "loss", given, ng.nn.LOSSES)
+
+
+@pytest.mark.parametrize("given", [True, False, np.True_, np.False_, 1, 0])
+def test_flags_of_any_kind_come_out_as_bools(given):
+    assert type(flag("f", "on", given)) is bool
+    assert flag("f", "on", given) == given
+
+
+@pytest.mark.parametrize("given", [2, -1, 1.0, "True", None, [1], math.nan, np.array([True]), ng.Value(1.0)])
+def test_only_flags_are_accepted_as_flags(given):
+    with pytest.raises(ValueError, match="^f takes on as True or False; got "):
+        flag("f", "on", given)
+    assert flag("f", "on", None, optional=True) is None

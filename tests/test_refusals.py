@@ -40,6 +40,7 @@ def model():
 # fmt: off
 THINGS = {
     "3": 3, "2.5": 2.5, "-1": -1, "0": 0, "0.5": 0.5, "nan": math.nan, "inf": math.inf, "True": True,
+    "np.True_": np.True_,
     "None": None, "text": "x", "no text": "", "bytes": b"x", "complex": 1j, "object": Plain(),
     "[]": [], "()": (), "{}": {}, "[1]": [1.0], "[[1]]": [[1.0]], "['a']": ["a"], "[None]": [None],
     "dict": {"a": [1.0]}, "class": Plain, "int": int, "MLP": MLP, "SGD": optim.SGD, "huge": 10**400,
@@ -66,7 +67,8 @@ with contextlib.suppress(ImportError):
 
     THINGS["sparse"] = scipy.sparse.csr_matrix(np.ones((4, 1)))
 
-NUMBERS = {"3", "2.5", "0", "0.5", "True"}
+NUMBERS = {"3", "2.5", "0", "0.5", "True", "np.True_"}
+FLAGS = {"True", "np.True_", "0"}
 COLUMN = {"rows", "float32", "torch", "jax", "range"}
 SCALED = {"[[1]]", "rows", "float32", "torch", "jax"}
 EMPTY = {"[]", "()", "no array"}
@@ -77,7 +79,8 @@ TAKEN = {
     "seed": {"3", "0", "huge", "None"}, "number": NUMBERS | {"-1", "inf", "huge"},
     "finite": NUMBERS | {"-1"}, "amount": NUMBERS, "amount or None": NUMBERS | {"None"},
     "above 0": NUMBERS - {"0"} | {"inf", "huge"}, "share": {"0", "0.5"}, "inner share": {"0.5"},
-    "flag": {"True"}, "flag or None": {"True", "None"}, "activation": {"True", "None", "lambda", "model"},
+    "flag": FLAGS, "flag or None": FLAGS | {"None"}, "off": {"0"}, "off or None": {"0", "None"},
+    "activation": {"True", "np.True_", "None", "lambda", "model"},
     "path": {"text", "bytes"}, "path or None": {"text", "bytes", "None"}, "function": {"lambda", "model"},
     "column": COLUMN, "list": EMPTY, "model": {"model"},
     "weights": {"None", "range"}, "None": {"None"}, "none of these": set(),
@@ -86,9 +89,9 @@ TAKEN = {
     "rate or model": NUMBERS | {"lambda", "model"}, "metrics": EMPTY | {"None", "lambda"},
     "states": {"[[1]]"},
     "Value": {"Value"}, "function or rate": NUMBERS | {"lambda", "model"}, "steps": {"3", "0", "huge"},
-    "one rate": {"[1]", "[None]"}, "centers": {"3", "[[1]]", "rows", "float32", "torch", "jax", "3-d"},
+    "one rate": {"[1]", "[None]"}, "centers": {"3", "[[1]]", "rows", "float32", "torch", "jax"},
     "scaled": SCALED, "scaled or empty": SCALED | EMPTY,
-    "labels": {*SCALED, "None", "nans", "texts", "objects", "complexes", "dates", "3-d", "[Plain]"}
+    "labels": {*SCALED, "0", "None", "nans", "texts", "objects", "complexes", "dates", "3-d", "[Plain]"}
     - {"[[1]]"},
     "inputs": SCALED | {"()", "[]", "no array", "[1]", "array", "nans", "range"},
     "predictions": COLUMN | {"nans"}, "targets": COLUMN, "classes": COLUMN - {"range"},
@@ -175,11 +178,11 @@ DOORS = {
             "callbacks": "callbacks",
             "checkpoint": "path or None",
             "checkpoint_every": "none of these",
-            "resume": "none of these",
+            "resume": "off or None",
             "combine": "None",
         },
     ),
-    "SGD": (step(optim.SGD), STEPS | {"momentum": "share", "nesterov": "none of these"}),
+    "SGD": (step(optim.SGD), STEPS | {"momentum": "share", "nesterov": "off"}),
     "Adam": (step(optim.Adam), STEPS | MEANS | {"weight_decay": "amount or None"}),
     "AdamW": (step(optim.AdamW), STEPS | MEANS | {"weight_decay": "amount or None"}),
     "RMSProp": (step(optim.RMSProp), STEPS | {"decay": "share", "momentum": "share", "epsilon": "above 0"}),

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
-from nodegrad.inputs import as_array, described, in_range, listed, one_of, plain, whole
+from nodegrad.inputs import as_array, described, flag, in_range, listed, plain, whole
 from nodegrad.trees import build, flatten, is_structure
 
 __all__ = [
@@ -179,10 +179,13 @@ def train_test_split(
     _check_lengths(X, y, "train_test_split")
     order = _order(len(X), seed, "train_test_split")
     size = math.ceil(test_size * len(X))
-    if stratify is None or stratify is False:
+    if not hasattr(stratify, "__iter__"):
+        wanted = "True, False, a label for each row"
+        stratify = y if flag("train_test_split", "stratify", stratify, optional=True, wanted=wanted) else None
+    if stratify is None:
         held, kept = order[:size], order[size:]
     else:
-        labels = rows(y if stratify is True else stratify, "train_test_split", "stratify")
+        labels = rows(stratify, "train_test_split", "stratify")
         _check_lengths(X, labels, "train_test_split")
         held, kept = _stratified(order, labels, size)
     if not len(kept):
@@ -337,7 +340,7 @@ def minibatches(
     xs, ys = rows(X, "minibatches"), rows(y, "minibatches", "y")
     _check_lengths(xs, ys, "minibatches")
     whole("minibatches", "batch_size", batch_size)
-    shuffle = one_of("minibatches", "shuffle", shuffle, (False, True))
+    shuffle = flag("minibatches", "shuffle", shuffle)
     order = _order(len(xs), seed, "minibatches") if shuffle else range(len(xs))
     batches = (order[start : start + batch_size] for start in range(0, len(order), batch_size))
     return (([xs[i] for i in batch], [ys[i] for i in batch]) for batch in batches)

@@ -53,6 +53,23 @@ def is_bool(number: Any) -> bool:
     return kind is bool or (kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"))
 
 
+def flag(user: str, argument: str, given: Any, optional: bool = False, wanted: str = "True or False") -> Any:
+    """Return True or False as a bool: Python's, NumPy's, 1 or 0; None too, if that is `optional`.
+
+    >>> flag("fit", "restore_best", 1)
+    True
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if given is None and optional:
+        return None
+    if not is_bool(given) and not (isinstance(given, int) and given in (0, 1)):
+        none = ", or None" if optional else ""
+        raise ValueError(f"{user} takes {argument} as {wanted}{none}; got {described(given)}.")
+    return bool(given)
+
+
 def whole(user: str, argument: str, given: Any, least: int = 1, optional: bool = False) -> Any:
     """Return a whole number as an int; None too, if that is `optional`.
 

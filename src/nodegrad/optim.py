@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from nodegrad import ops
-from nodegrad.inputs import described, function, in_range, listed, one_of, plain, whole
+from nodegrad.inputs import described, flag, function, in_range, listed, one_of, plain, whole
 from nodegrad.value import NO_GRADIENT, Value
 
 __all__ = [
@@ -684,7 +684,7 @@ def _checked_setting(user: str, name: str, setting: Any) -> Any:
         if len(pair) != 2:
             raise ValueError(f"{user} takes betas as a pair of numbers; got {described(pair)}.")
         return tuple([in_range(user, name, beta, _SHARE) for beta in pair])
-    return one_of(user, name, setting, (False, True)) if name == "nesterov" else setting
+    return flag(user, name, setting) if name == "nesterov" else setting
 
 
 def _checked_rate(user: str, rate: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 from nodegrad import functions, ops
 from nodegrad.data import generator_for
-from nodegrad.inputs import as_list, function, in_range, listed, one_of, plain, whole
+from nodegrad.inputs import as_list, flag, function, in_range, is_bool, listed, one_of, plain, whole
 from nodegrad.nn.module import Module
 from nodegrad.value import Value, literal
 
@@ -96,7 +96,7 @@ class Neuron(Module):
         size, outputs = whole("Neuron", "n_inputs", n_inputs), whole("Neuron", "n_outputs", n_outputs)
         self.activation = _function(activation)
         limit = math.sqrt(6.0 / (size if self.name in _RELU_LIKE else size + outputs))
-        bias, generator = one_of("Neuron", "bias", bias, (False, True)), generator_for(seed, "Neuron")
+        bias, generator = flag("Neuron", "bias", bias), generator_for(seed, "Neuron")
         self.w = [Value((2.0 * generator.random() - 1.0) * limit) for _ in range(size)]
         self.b = Value(0.0) if bias else None
         self._label("")
@@ -431,10 +431,8 @@ def noise_from(numbers: Iterator[Any] | None) -> Iterator[None]:
 
 def _function(activation: Activation) -> Callable[[Any], Any]:
     """Find an activation by its name."""
-    if activation is None or activation is False:
-        return ops.identity
-    if activation is True:
-        return ops.relu
+    if activation is None or is_bool(activation):
+        return ops.relu if activation else ops.identity
     if callable(activation):
         return cast(Callable[[Any], Any], function("nn", "activation", activation))
     known = activations()

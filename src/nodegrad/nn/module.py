@@ -12,7 +12,7 @@ from typing import Any, Self
 from nodegrad import ops
 from nodegrad.files import load_json, read, save_json, written
 from nodegrad.graph import recording
-from nodegrad.inputs import described, file_path, listed, one_of, plain
+from nodegrad.inputs import described, file_path, flag, listed, plain
 from nodegrad.nn.predict import Predictor, evaluating, modules_of
 from nodegrad.optim import FROZEN, RESET
 from nodegrad.value import Value
@@ -77,7 +77,7 @@ class Module:
         >>> len(model.parameters()), len(model.named_parameters())
         (4, 13)
         """
-        one_of("freeze", "frozen", frozen, (False, True))
+        frozen = flag("freeze", "frozen", frozen)
         for name in self._frozen():
             del dict(self.named_modules())[name].frozen
         self.frozen = frozen
@@ -104,7 +104,7 @@ class Module:
 
     def train(self, training: bool = True) -> None:
         """Switch dropout in this module on; `train(False)` and `eval()` switch it off."""
-        one_of("train", "training", training, (False, True))
+        training = flag("train", "training", training)
         for _, module in self.named_modules():
             module.training = training
 

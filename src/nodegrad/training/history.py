@@ -9,7 +9,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from nodegrad.inputs import file_path, function, in_range, listed, one_of, whole
+from nodegrad.inputs import file_path, flag, function, in_range, listed, whole
 
 __all__ = ["History"]
 
@@ -101,7 +101,6 @@ class History:
 Settings = SimpleNamespace
 
 
-_FLAG = partial(one_of, known=(None, False, True))
 _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
     "epochs": whole,
     "checkpoint_every": whole,
@@ -112,9 +111,9 @@ _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
     "gradient_tolerance": partial(in_range, wanted="a number"),
     "target_loss": partial(in_range, wanted="a number"),
     "max_gradient_norm": in_range,
-    "compile": _FLAG,
-    "progress": _FLAG,
-    "restore_best": partial(one_of, known=(False, True)),
+    "compile": partial(flag, optional=True),
+    "progress": partial(flag, optional=True),
+    "restore_best": flag,
 }
 
 
@@ -138,12 +137,12 @@ def checked(user: str, **given: Any) -> Settings:
     ]
     if settings.checkpoint is not None:
         settings.checkpoint = file_path(user, "checkpoint", settings.checkpoint)
-    if settings.resume is True:
+    if isinstance(settings.resume, str | bytes | os.PathLike):
+        settings.resume = file_path(user, "resume", settings.resume)
+    elif flag(user, "resume", settings.resume, optional=True, wanted="True, False, the path of a file"):
         if settings.checkpoint is None:
             raise ValueError(f"{user}: resume=True goes on from the file of checkpoint=: say which that is.")
         settings.resume = os.path.exists(settings.checkpoint) and settings.checkpoint
-    elif settings.resume is not False:
-        settings.resume = file_path(user, "resume", settings.resume)
     # Whether callbacks, metrics or the best epoch need the model after each epoch.
     settings.watched = bool(settings.callbacks or settings.metrics or settings.restore_best)
     return settings
