@@ -248,3 +248,15 @@ def test_a_loop_is_taken_from_the_wider_one_that_computes_it_too():
 
     assert sorted(op.name for op in sweep_dead(found).ops) == ["exp", "loop", "result[0]", "result[1]"]
     assert evaluate(found, [0.1, 0.2], []) == evaluate(program, [0.1, 0.2], [])
+
+
+@pytest.mark.parametrize("operands", [(1, 1), (1, 0)])
+def test_a_loop_of_other_numbers_is_not_taken_from_a_wider_one(operands):
+    step = Program(2, 0, [], [ops.add], [(0, 1)], [2])
+    both = Program(3, 0, [], [ops.add, ops.mul], [(0, 2), (1, 1)], [3, 4])
+    narrow = loop(None, step, 1, 0, 5, None)
+    wide = replace(loop(None, both, 2, 0, 5, None), narrower=narrow)
+    names = [narrow, result(0), wide, result(1)]
+    program = Program(2, 0, [], names, [operands, (2,), (0, 0, 1), (4,)], [3, 5])
+
+    assert evaluate(check(share_loops(program)), [0.1, 0.2], []) == evaluate(program, [0.1, 0.2], [])

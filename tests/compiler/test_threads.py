@@ -4,8 +4,6 @@ import gc
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -554,7 +552,5 @@ threading.Thread(target=late).start()
 
 
 @pytest.mark.parametrize("before", [(), ("before",)], ids=["first map", "later map"])
-def test_a_thread_that_outlives_the_main_thread_maps_many_rows(before):
-    done = subprocess.run([sys.executable, "-c", AT_THE_END, *before], capture_output=True, text=True)
-
-    assert (done.stdout, done.stderr) == ("(200000,)\n", "")
+def test_a_thread_that_outlives_the_main_thread_maps_many_rows(run_python, before):
+    assert run_python("-c", AT_THE_END, *before) == "(200000,)\n"

@@ -41,7 +41,7 @@ def finish(program: Program) -> Program:
 
 
 class Rewriter:
-    """Builds a program instruction by instruction. Simplifies each by `rules`, and writes each only once."""
+    """Builds a program instruction by instruction; simplifies each by `rules`, and writes none twice."""
 
     def __init__(self, leaves: int, rules: "Rules | None" = None) -> None:
         self.rules = _RULES if rules is None else rules
@@ -54,7 +54,7 @@ class Rewriter:
         self.known: defaultdict[Op, dict[Operands, int]] = defaultdict(dict)
 
     def emit(self, op: Op, operands: Operands) -> int:
-        """Return the slot of an operation's result. Add an instruction only if no simpler slot holds it."""
+        """Return the slot of an operation's result; add an instruction only if nothing simpler gives it."""
         known = self.known[op]
         key = operands[::-1] if op.commutative and operands[0] > operands[1] else operands
         slot = known.get(key)
@@ -203,7 +203,7 @@ WITHOUT_TABLES: Rules = {**_RULES, ops.take: (_choices, False)}
 
 
 def share_loops(program: Program) -> Program:
-    """Take the results of a loop from a wider loop of the same program, which computes them, too."""
+    """Take the results of a loop from a wider one of the same program, which computes them too."""
     slots = {op: slot for slot, op in enumerate(program.ops, program.leaves) if isinstance(op, Loop)}
     widest: dict[Loop, Loop] = {}
     for wide in slots:
@@ -216,12 +216,15 @@ def share_loops(program: Program) -> Program:
         return program
     names, operands = list(program.ops), list(program.operands)
     for index, op in enumerate(names):
-        own = names[operands[index][0] - program.leaves] if isinstance(op, Result) else None
+        at = operands[index][0] - program.leaves if isinstance(op, Result) else 0
+        own = names[at]
         if isinstance(op, Result) and isinstance(own, Loop) and own in widest:
             wide = widest[own]
-            turn, number = divmod(op.index - own.state, own.given or 1)
-            place = op.index if op.index < own.state else wide.state + turn * wide.given + number
-            names[index], operands[index] = result(place), (slots[wide],)
+            its, ours = operands[slots[wide] - program.leaves], operands[at]
+            if its[: own.state] == ours[: own.state] and {*ours} <= {*its}:  # of the same numbers
+                turn, number = divmod(op.index - own.state, own.given or 1)
+                place = op.index if op.index < own.state else wide.state + turn * wide.given + number
+                names[index], operands[index] = result(place), (slots[wide],)
     return simplify(_in_order(replace(program, ops=names, operands=operands)))
 
 

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from threading import Lock
+from queue import Empty, SimpleQueue
 from typing import Any, cast
 
 import numpy as np
@@ -135,34 +135,42 @@ class LlvmBackend:
                 own.run(first, inputs, start, min(start + piece, count), count, found[place])
             part.spaces.append(own)
 
-        def help(claim: Lock) -> None:
-            if claim.acquire(blocking=False):
-                try:
-                    work()
-                except BaseException as error:
-                    errors.append(error)
-                finally:
-                    claim.release()
+        def help() -> None:
+            try:
+                places.get_nowait()
+            except Empty:
+                return  # the caller has done all
+            try:
+                work()
+            except BaseException as error:
+                done.put(error)
+            else:
+                done.put(None)
 
-        claims = [Lock() for _ in range(min(self.threads, len(starts)) - 1)]
-        errors: list[BaseException] = []
-        with suppress(RuntimeError):  # no thread can be started: too many, or the process ends
-            for claim in claims:
-                helpers.give(partial(help, claim), self.threads)
+        places, done = SimpleQueue[int](), SimpleQueue[BaseException | None]()
+        helped = min(self.threads, len(starts)) - 1
+        for place in range(helped):
+            places.put(place)
+        with suppress(RuntimeError):  # there is no thread to be had when the process ends or has too many
+            for _ in range(helped):
+                helpers.give(help, self.threads)
         try:
             work()
         finally:
             for _ in waiting:  # left only if `work` raised: no helper begins another piece
                 pass
-            for claim in claims:
-                claim.acquire()  # when a helper is done; one that has not begun never will
+            with suppress(Empty):  # take the places of helpers that have not begun
+                while True:
+                    places.get_nowait()
+                    helped -= 1
+            errors = [error for _ in range(helped) if (error := done.get()) is not None]
         if errors:
             raise errors.pop()
         part.spaces.append(first)
         return found
 
     def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any] | None:
-        """Return a function that runs maps of few rows of these shapes; see `Backend`."""
+        """Return what runs maps of few rows of these shapes; see `Backend`."""
         if looking() is None or any(len(shape) > 1 or 0 in shape for shape in shapes):
             return None
         return runs_over(self.part(how), how, looking(), [*map(sum, shapes)])
@@ -307,7 +315,7 @@ def _aligned(count: int) -> Array:
 
 
 def address_of(array: Any) -> int:
-    """Return the address of the numbers, mostly in a fraction of the time of `array.ctypes.data`."""
+    """Return where the numbers are, mostly in a fraction of the time of `array.ctypes.data`."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array)) if array.size else 0
     except (TypeError, ValueError):  # not contiguous, or read-only
