@@ -40,7 +40,7 @@ __all__ = [
     "warmup",
 ]
 
-RESET = float("0")  # the gradient since `zero_grad`, told from other zeros by identity
+RESET = float("0")  # the gradient after `zero_grad`; compared by `is`, since other zeros are equal
 # The parameters that no optimizer may update, by their ids: see `Module.freeze`.
 FROZEN: WeakValueDictionary[int, Value] = WeakValueDictionary()
 
@@ -151,7 +151,7 @@ def rmsprop(
 
 
 def _sqrt(x: Number) -> Number:
-    """Return the square root of any kind of number; recorded, it is many times as fast as a power."""
+    """Return the square root of any kind of number. A recorded sqrt is many times as fast as a power."""
     return ops.sqrt(x) if isinstance(x, float | Value) else x**0.5
 
 

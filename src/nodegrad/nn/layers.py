@@ -234,10 +234,8 @@ class MLP(Module):
         bias: bool = True,
         seed: Seed = None,
     ) -> None:
-        sizes, generator = (
-            listed("MLP", "sizes", sizes, "a list such as [16, 16, 1]"),
-            generator_for(seed, "MLP"),
-        )
+        sizes = listed("MLP", "sizes", sizes, "a list such as [16, 16, 1]")
+        generator = generator_for(seed, "MLP")
         if not sizes:
             raise ValueError("MLP takes sizes as a list such as [16, 16, 1]; got an empty one.")
         _function(activation)  # also where there is no hidden layer
@@ -375,8 +373,8 @@ class LayerNorm(Module):
 class Embedding(Module):
     """A table with a row of parameters for each of `count` symbols; numbers of symbols choose rows.
 
-    The numbers may be recorded, as those in the rows that `fit` gives a model: then the result is a
-    sum over all rows, in which only the chosen one counts, and nan for a symbol that is not in the table.
+    If the number of a symbol is a Value, as in the rows that `fit` gives a model, the result is a sum over
+    all rows in which only the chosen one counts. It is nan for a symbol that is not in the table.
 
     >>> table = Embedding(3, 2, seed=1)
     >>> [value.label for value in table(1)]

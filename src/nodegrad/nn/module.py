@@ -47,7 +47,7 @@ class Module:
     frozen = False
 
     def __new__(cls, *arguments: Any, **options: Any) -> Self:
-        """Note the arguments, from which `load` makes such a module again."""
+        """Note the arguments: `load` makes the module again from them."""
         made = super().__new__(cls)
         made.__dict__[_MADE_WITH] = arguments, options
         return made
@@ -68,7 +68,7 @@ class Module:
     def freeze(self, frozen: bool = True) -> None:
         """Leave the parameters of this module out of `parameters()`, so that nothing trains them; or undo it.
 
-        Make the optimizer after that: one made before holds them, and refuses to take a step.
+        Make the optimizer afterwards. One that was made before holds them, and refuses to take a step.
 
         >>> from nodegrad.nn import MLP
         >>> model = MLP(2, [3, 1], seed=1)
@@ -171,10 +171,9 @@ class Module:
         return type(self).__name__
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all parameters to a file of readable JSON.
+        """Write all parameters to a file of readable JSON, in one step: nobody ever reads a part of it.
 
-        It is written to another file first, which then takes the place of `path` in one step, so that no one
-        reads a part of it. Floats are written so that reading gives the same bits.
+        Floats are written so that reading gives the same bits.
 
         Raises:
             OSError: if the file cannot be written.
@@ -306,8 +305,8 @@ def _number(name: str, number: Any) -> float:
 def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> Module:
     """Make the model that `Module.save` wrote to a file, without code that says how it is built.
 
-    What was frozen is frozen again. A model whose layers were changed after it was made is refused: change
-    a new one alike, and call its `load`. All else that modules hold is as it was when they were made.
+    Frozen modules are frozen again. A model whose layers were changed after it was made is refused: make the
+    same changes to a new one, and call its `load`. Other attributes are as they were when the model was made.
 
     >>> import nodegrad as ng, tempfile
     >>> path = tempfile.mkdtemp() + "/model.json"

@@ -27,8 +27,8 @@ _PIECE = 2**22  # numbers converted at once, of arrays that are not of floats
 class RowSum:
     """A compiled function summed over rows, as a function of the numbers in some leaves.
 
-    Flat arrays go in and come out: it is what `map(..., reduce="sum")` gives, without leaves to read or
-    structures to build at each call. `spec` is that of a row, the blocks are arrays with a row per entry.
+    It computes the same as `map(..., reduce="sum")`, but takes and returns flat arrays: a call reads no
+    leaves and builds no structures. `spec` is that of a row, the blocks are arrays with a row per entry.
     """
 
     def __init__(self, compiled: Compiled, leaves: Sequence[Value], spec: Any, blocks: Sequence[Any]) -> None:
@@ -42,12 +42,12 @@ class RowSum:
         starts = range(0, self.count, self.count if self.as_they_are else size)
         self.pieces = [slice(start, start + starts.step) for start in starts]
         self.only: Trace | None = None  # the one trace that all rows go through, if there is one
-        self.places: Any = None  # where the numbers of the trace's parameters are; -1: not among them
+        self.places: Any = None  # for each parameter of the trace, its place among the leaves; -1 for none
 
     def __call__(self, numbers: Array, chosen: Any = None) -> Array:
         """Return the sum of every result over the chosen rows; this may change the numbers in the leaves.
 
-        Of arrays that are not of floats, convert one piece after the other: they may be larger than memory.
+        Arrays of other types are converted to floats piece by piece: they may be larger than memory.
         """
         places = self.pieces if chosen is None else [chosen]
         found = [self.over(numbers, [block[place] for block in self.blocks]) for place in places]
@@ -225,7 +225,7 @@ class CompiledStep(ArrayStep):
 
 
 def write(leaves: Sequence[Value], numbers: Array) -> None:
-    """Set the leaves to the numbers. Most hold theirs already, and assigning takes many times as long."""
+    """Set the leaves to the numbers. Most hold theirs already; to assign again takes many times as long."""
     for leaf, number in zip(leaves, numbers.tolist(), strict=True):
         if leaf._data != number or number == 0.0:  # which may be -0.0 now
             leaf.data = number

@@ -15,7 +15,7 @@ __all__ = ()
 class EagerStep:
     """Gradient descent on the mean loss of samples, one graph at a time, which bounds the memory.
 
-    Other ways to take steps do the same with other means.
+    Subclasses take the same steps by compiled code.
     """
 
     compiled = False
@@ -83,10 +83,10 @@ class EagerStep:
         """Return what `reset` goes back to; eager steps are not taken back."""
 
     def reset(self, mark: Any) -> None:
-        """Go back to the parameters and the state of the optimiser that there were."""
+        """Go back to the parameters and the state of the optimizer at a mark."""
 
     def pull(self) -> None:
-        """Read the parameters and the state of the optimiser, where there is a copy of them."""
+        """Read the parameters and the state of the optimizer again, if this step keeps a copy."""
 
     def push(self) -> None:
-        """Write them where everybody sees them."""
+        """Write the copy back to the Values and the optimizer."""

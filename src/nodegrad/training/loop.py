@@ -115,23 +115,24 @@ def fit(
         restore_best: leave the parameters of the epoch with the lowest loss, not those of the last.
         seed: what the batches are drawn with; None for a number from Python's global generator.
         progress: show a progress bar (needs tqdm). By default on a terminal, where tqdm is installed.
-        compile: run compiled steps: False for never, True for always (what prevents it is an error then). By
-            default where NumPy is installed, the model can be compiled, and there is enough to do. The
-            History says which it was, and why. Compiled and eager losses differ by rounding.
+        compile: whether to run compiled steps: False for never, True for always (an error if that is not
+            possible). By default steps are compiled if NumPy is installed, the model can be compiled, and
+            there is enough to do; the History says why they were not. Compiled and eager losses differ by
+            rounding.
         callback: called with the number of epochs done and the History after each; True stops the training.
         callbacks: more of them; `nodegrad.training.callbacks` has some.
-        checkpoint: a file in which to keep what a further run needs to go on exactly as if never stopped. It
-            needs the same data, weights, loss and settings; `epochs`, what else ends a training, `callbacks`
-            and `progress` may differ. For equal bits `compile` is True or False: by default it depends on
-            `epochs`.
+        checkpoint: a file with everything that a further run needs to continue as if the first had never
+            stopped. The further run needs the same data, weights, loss and settings; `epochs`, the other
+            criteria for stopping, `callbacks` and `progress` may differ. For equal bits set `compile` to True
+            or False: by default it depends on `epochs`.
         checkpoint_every: how many epochs apart it is written.
-        resume: go on from the file of `checkpoint` if it is there (True), or from another file. A training
-            that had a reason to stop stays as it is, unless more `epochs` or other criteria leave it none;
-            one that a callback stopped goes on without callbacks.
+        resume: go on from the file of `checkpoint` if it exists (True), or from another file. A training that
+            had a reason to stop stays as it is, unless more `epochs` or other criteria remove that reason.
+            One that a callback stopped goes on if there are no callbacks.
         combine: a function from an array to its sum over all ranks, such as one that calls MPI's Allreduce.
-            Each rank calls `fit` with its own rows, an equal model, and the same seed and settings. The
-            checkpoint may be that of one rank, and so may callbacks that stop the training or change nothing;
-            those that change the optimizer or the parameters do it alike on every rank.
+            Each rank calls `fit` with its own rows, an equal model, and the same seed and settings. One rank
+            alone may have a checkpoint, and callbacks that stop the training or change nothing. Callbacks
+            that change the optimizer or the parameters must do the same on every rank.
 
     Raises:
         ValueError: for empty, uneven, or mismatched data, for nan or inf in them, for weights that sum to 0,
@@ -203,7 +204,7 @@ def held_out(user: str, validation: Any) -> Samples | None:
 
 
 def refuse_unknown(user: str, unknown: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse names of arguments that there are not, and say what was likely meant."""
+    """Refuse unknown names of arguments, and say which name was probably meant."""
     names = [name for name in known if name != "unknown"]
     for name in [name for name in unknown if name not in names]:
         likely = {"verbose": "progress"}.get(name) or meant(name, names)

@@ -28,7 +28,7 @@ _TURNS = 2048  # steps in a call at most
 _ENTRIES = 2**22  # row numbers that a call is given at most
 _UPDATE = 1000  # what NumPy needs to update a parameter, as work of threads (see `Plan.work`)
 _ZERO = np.zeros(1, np.int64)
-# The native code of the last trainings: the next one often has the same network, with other rows or numbers.
+# The native code of the last trainings: the next training often has the same network.
 _recent: deque[list[Any]] = deque(maxlen=4)
 
 
@@ -42,11 +42,11 @@ class Point(NamedTuple):
 
 
 class NativeSteps:
-    """Steps over batches of at most `size` rows; `whole` where each batch is all rows."""
+    """Steps over batches of at most `size` rows. With `whole`, each batch is all rows."""
 
     @staticmethod
     def ready(step: "CompiledStep") -> bool:
-        """Return whether the state of the update rules is there: the first step makes it."""
+        """Return whether the update rules have a state: the first step makes it."""
         kept = [step.optimizer.rule(1.0, 0.5, (), place)[1] for place in range(len(step.optimizer.groups))]
         return [len(state) for state in kept] == [len(state) for state in step.point.state]
 
