@@ -214,3 +214,16 @@ def test_losses_can_be_differentiated_again():
     second = transforms.grad(transforms.grad(lambda z: binary_cross_entropy_with_logits(z, 1)))
 
     assert second(0.3) == pytest.approx(ng.sigmoid(0.3) * (1 - ng.sigmoid(0.3)), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("wrong", [None, "1", b"b", 1j, object()])
+def test_what_is_not_a_number_is_named_by_every_loss(loss, wrong):
+    one = [1.0, 2.0] if loss is cross_entropy else Value(0.5)
+    other = [wrong, 1.0] if loss is cross_entropy else wrong
+    for predictions, targets in ((other, 1), (one, wrong), ([other], [1]), ([one], [wrong])):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            loss(predictions, targets)
+
+        assert " takes " in str(caught.value) or f"{loss.__name__}: " in str(caught.value)
+        assert f"{wrong!r}" in str(caught.value)

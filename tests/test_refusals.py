@@ -205,7 +205,10 @@ DOORS = {
         given(optim.clip_grad_value, parameters=[ng.Value(1.0)], limit=1.0),
         {"parameters": "list", "limit": "above 0"},
     ),
-    "decay_weights_only": (lambda model: optim.decay_weights_only(model), {"model": "model"}),
+    "decay_weights_only": (
+        given(optim.decay_weights_only, model=model()),
+        {"model": "model", "weight_decay": "amount"},
+    ),
     "constant": (rate(optim.constant), {"rate": "amount"}),
     "step_decay": (
         rate(optim.step_decay, rate=0.1, every=2),

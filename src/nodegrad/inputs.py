@@ -261,7 +261,7 @@ def described(x: Any) -> str:
 
 
 def as_list(table: Any, user: str = "data") -> Any:
-    """Turn an array, a data frame or an iterator into a list; leave a number, a text or a dict alone.
+    """Turn an array, a data frame or an iterator into a list; leave a number, text, bytes or a dict alone.
 
     >>> as_list((1.0, 2.0)), as_list(3.0)
     ([1.0, 2.0], 3.0)
@@ -269,7 +269,7 @@ def as_list(table: Any, user: str = "data") -> Any:
     array = as_array(table, user)
     if array is not None:
         return array.tolist()
-    return list(table) if hasattr(table, "__iter__") and not isinstance(table, str | dict) else table
+    return list(table) if hasattr(table, "__iter__") and not isinstance(table, str | bytes | dict) else table
 
 
 def as_lists(table: Any, user: str = "data") -> Any:

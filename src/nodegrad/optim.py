@@ -407,6 +407,7 @@ def decay_weights_only(model: Any, weight_decay: float = 0.01) -> list[dict[str,
     others: list[Value] = []
     if not hasattr(model, "named_parameters") or isinstance(model, type):
         raise TypeError(f"decay_weights_only takes a model; got {described(model)}.")
+    weight_decay = in_range("decay_weights_only", "weight_decay", weight_decay, _AMOUNT)
     trained = set(model.parameters())
     for name, parameter in model.named_parameters():
         last = [part for part in name.split(".") if not part.isdigit()][-1]

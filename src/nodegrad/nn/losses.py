@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from nodegrad import ops
 from nodegrad.functions import log_softmax, mean
-from nodegrad.inputs import as_lists, function, in_range, one_of
+from nodegrad.inputs import as_lists, function, in_range, one_of, plain
 from nodegrad.value import Value
 
 __all__ = [
@@ -221,6 +221,9 @@ def _mean(losses: list[Number]) -> Number:
 def _pairs(predictions: Any, targets: Any, user: str) -> Iterator[tuple[Number, Number]]:
     """Yield prediction and target of every entry of two nested sequences of one shape."""
     if not isinstance(predictions, list) and not isinstance(targets, list):
+        for number in (predictions, targets):
+            if not isinstance(number, Value):
+                plain(number, user)
         yield predictions, targets
         return
     # One output may have targets of length one.
