@@ -128,7 +128,7 @@ def test_split_takes_the_labels():
     assert set(train) == set(test) == set("abc")
     with pytest.raises(ValueError, match="class 'd' has one row"):
         data.train_test_split(X, labels, share, stratify=[*labels[1:], "d"])
-    with pytest.raises(ValueError, match="24 rows and 3 targets"):
+    with pytest.raises(ValueError, match="X has 24 rows and stratify 3"):
         data.train_test_split(X, labels, share, stratify=[1, 2, 3])
 
 
@@ -182,7 +182,7 @@ def test_large_data_are_split_alike_as_lists_and_arrays():
 @pytest.mark.parametrize(
     ("X", "y", "share", "message"),
     [
-        ([[1], [2]], [1], 0.5, "2 rows and 1 targets"),
+        ([[1], [2]], [1], 0.5, "X has 2 rows and y 1"),
         ([[1], [2]], [1, 2], 0.0, "test_size as a number above 0 and below 1"),
         ([[1], [2]], [1, 2], 1.0, "test_size as a number above 0 and below 1"),
         ([[1]], [1], 0.5, "leave a part empty"),
@@ -269,7 +269,7 @@ def test_minibatches_keep_the_order_when_asked():
 
 
 def test_minibatches_check_before_the_first_batch():
-    with pytest.raises(ValueError, match="1 rows and 2 targets"):
+    with pytest.raises(ValueError, match="X has 1 rows and y 2"):
         data.minibatches([[1]], [1, 2], 1)
     with pytest.raises(ValueError, match="batch_size as a whole number of at least 1; got 0"):
         data.minibatches([[1]], [1], 0)

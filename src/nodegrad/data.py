@@ -186,7 +186,7 @@ def train_test_split(
         held, kept = order[:size], order[size:]
     else:
         labels = rows(stratify, "train_test_split", "stratify")
-        _check_lengths(X, labels, "train_test_split")
+        _check_lengths(X, labels, "train_test_split", ("X", "stratify"))
         held, kept = _stratified(order, labels, size)
     if not len(kept):
         raise ValueError(f"train_test_split: {len(X)} rows leave a part empty with test_size={test_size!r}.")
@@ -427,11 +427,7 @@ class Samples(Sequence[tuple[Any, ...]]):
         self, X: Any, y: Any, user: str, names: tuple[str, str] = ("X", "y"), weights: Any = None
     ) -> None:
         self.parts = [_table(X, names[0], user), _table(y, names[1], user)]
-        if len(self.parts[0]) != len(self.parts[1]):
-            raise ValueError(
-                f"{user} takes one target per row; {names[0]} has {len(self.parts[0])} rows and {names[1]} "
-                f"{len(self.parts[1])}."
-            )
+        _check_lengths(self.parts[0], self.parts[1], user, names)
         if not len(self):
             raise ValueError(f"{user} needs at least one row; {names[0]} is empty.")
         if weights is not None:
@@ -449,8 +445,7 @@ class Samples(Sequence[tuple[Any, ...]]):
         """Return the sum of the weights; without weights each sample counts 1."""
         if len(self.parts) < 3:
             return float(len(self))
-        weights = self.parts[2]
-        return float(weights.sum()) if hasattr(weights, "dtype") else math.fsum(weights)
+        return math.fsum(self.parts[2])
 
     def scale_weights(self, factor: float) -> None:
         """Multiply every weight."""
@@ -488,9 +483,10 @@ def _generator(seed: int | None, n_samples: int, noise: float, user: str) -> ran
     return generator
 
 
-def _check_lengths(xs: list[Any], ys: list[Any], user: str) -> None:
+def _check_lengths(xs: Any, ys: Any, user: str, names: tuple[str, str] = ("X", "y")) -> None:
     if len(xs) != len(ys):
-        raise ValueError(f"{user} takes one target per row; got {len(xs)} rows and {len(ys)} targets.")
+        (X, y), rows = names, len(xs)
+        raise ValueError(f"{user} takes one target per row; {X} has {rows} rows and {y} {len(ys)}.")
 
 
 def sequence(table: Any, user: str, name: str) -> Any:
