@@ -186,11 +186,7 @@ def fit(
     problem.weigh()
     batches.start(problem)
     ranks.together(lambda: way.check(problem, settings))
-    problem.optimizer.remember_rates(True)
-    try:
-        return way(problem, batches, settings).history
-    finally:
-        problem.optimizer.remember_rates(False)
+    return way(problem, batches, settings).history
 
 
 # Checks before anything runs.

@@ -65,6 +65,7 @@ class Run:
             | {"start of the parameters": [leaf.data for leaf in problem.optimizer.parameters]}
         )
         started = time.perf_counter() - self.history.seconds
+        problem.optimizer.remember_rates(True)
         try:
             with problem.ranks.interrupted_together():
                 if step is None:
@@ -83,6 +84,7 @@ class Run:
                 "max_gradient_norm may help."
             )
         finally:
+            problem.optimizer.remember_rates(False)
             self._push()
             self.history.compiled, self.history.seconds = self.step.compiled, time.perf_counter() - started
         for leaf, number in zip(problem.optimizer.parameters, self.best[1], strict=False):
