@@ -8,6 +8,7 @@ from typing import Any
 from nodegrad.compiler.program import Program
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.forks import importing
+from nodegrad.inputs import one_of
 
 __all__ = ()
 
@@ -24,8 +25,7 @@ def choose(name: str) -> str:
     native = _has_llvmlite()
     if name == "auto":
         return "llvm" if native and loads_native_code() else "numpy"
-    if name not in NAMES:
-        raise ValueError(f'compile takes backend="auto", "llvm" or "numpy"; got {name!r}.')
+    one_of("compile", "backend", name, ("auto", *NAMES))
     if name == "llvm" and not native:
         raise ValueError(
             'compile: backend="llvm" needs llvmlite 0.45 or later (pip install -U llvmlite); "numpy" works '

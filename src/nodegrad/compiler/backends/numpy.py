@@ -243,7 +243,7 @@ def _turn(
             return _fold(op, [operands[:half], operands[half:]] if op in PRODUCTS else [operands])
         if not strict and is_square(program, op, program.operands[slot - program.leaves]):
             return operands[0] * operands[0]
-        # Comparisons give truth values, of which NumPy would make no 2 = 1 + 1.
+        # Comparisons give booleans, and True + True is True in NumPy, not 2.0.
         return np.asarray(_function(op, strict)(*operands), float)
 
     return [np.broadcast_to(x, lanes) for x in interpret(program, inputs, program.constants, apply)]

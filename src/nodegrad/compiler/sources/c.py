@@ -9,9 +9,9 @@ from nodegrad.compiler.sources.writer import arrays_used, write
 
 __all__ = ()
 
-_ON_STACK = 4096  # numbers; more are asked of malloc
+_ON_STACK = 4096  # numbers; memory for more comes from malloc
 
-# Names that a function cannot have: words of C, and what its library calls its own.
+# Names that a function cannot have: words of C, and names in its library.
 _TAKEN = """
 auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
@@ -55,7 +55,7 @@ def file(given: Function) -> str:
 
 
 def _choosing(ways: str, results: int, workspace: int) -> list[str]:
-    """Write the statements that try the ways, and report numbers that go none of them."""
+    """Write the statements that try the ways, and report numbers for which none fits."""
     lines = [f"const int unknown = {ways};"]
     if workspace > _ON_STACK:
         lines = [

@@ -23,7 +23,7 @@ __all__ = ()
 X, P, C, V, OUT = range(5)
 SPACE = 1 << 40  # an address is the number of an array times this, plus a place there
 _MANY = 4 * LONGEST  # instructions of a function that is cut into parts
-_FEW = 3  # times that a local variable is written to `out`; what is a result more often is stored
+_FEW = 3  # a local variable is written to `out` at most so often; a more frequent result is stored
 
 
 class Places:
@@ -96,7 +96,7 @@ class Places:
         return arrays - {V} if len(arrays) > 1 else set()
 
     def _count_results(self) -> None:
-        """Note that results are read. What nothing else reads is computed right in `out`."""
+        """Note that results are read. Results that nothing else reads are computed in `out` itself."""
         times, place = Counter(self.results), {cell: at for at, cell in enumerate(self.results)}
         for each, _ in self.made:
             cells = each.result.ravel().tolist()
@@ -119,7 +119,7 @@ class Places:
         return new, old
 
     def _lay_out(self, block: Block) -> None:
-        """Give what a block stores its places in `v`."""
+        """Give the stored numbers of a block their places in `v`."""
         stored = []
         for each in block.instructions:
             if not each.result.size or self.address[each.result[0, 0]] >= OUT * SPACE:
@@ -136,7 +136,7 @@ class Places:
 
 
 def _guarded(found: list[Instruction], asked: Iterable[tuple[Guard, int]], cells: int) -> list[Instruction]:
-    """Put first what the guards need, and each guard behind what computes its cell."""
+    """Put instructions that guards need first, and each guard after the one that computes its cell."""
     guards: dict[int, list[Instruction]] = defaultdict(list)
     for guard, cell in asked:
         guards[cell].append(Instruction(guard, np.empty((1, 0), np.int64), (np.array([[cell]]),)))

@@ -24,12 +24,12 @@ from nodegrad.ops import COMPARISONS, Op, give_operators
 __all__ = ()
 
 _SHOWN = 8  # numbers of an example
-_SAME = ("identity", "stop_gradient", "copy")  # what gives its operand
+_SAME = ("identity", "stop_gradient", "copy")  # operations that return their operand
 
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """What differs between the languages, as templates.
+    """The differences between the languages, as templates.
 
     Attributes:
         name: the name of the language in `Compiled.source`, and the ending of its files.

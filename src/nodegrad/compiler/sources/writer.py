@@ -38,7 +38,7 @@ _ANSWER = " ? 1.0 : 0.0)"  # how a comparison ends, written as a number
 
 @dataclass(slots=True)
 class Text:
-    """What is written.
+    """The text that is written so far.
 
     Attributes:
         parts: tables, functions for parts and functions for loops, each before what uses it.
@@ -91,7 +91,7 @@ class _Writer:
         return [*lines, *self._results(self.places.results), "return 0;"]
 
     def _guard(self, text: str, guard: Guard) -> str:
-        """Write what leaves the way if a guard answers otherwise: `if (!(x[0] > 0.0)) return 1;`."""
+        """Write how a guard that answers otherwise leaves the way: `if (!(x[0] > 0.0)) return 1;`."""
         if text.endswith(_ANSWER):
             condition = text.removesuffix(_ANSWER)[1:]
             condition = f"!({condition})" if guard.answer else condition
@@ -100,7 +100,7 @@ class _Writer:
         return f"if ({condition}) return 1; {_comment(guard.line)}"
 
     def _results(self, cells: Sequence[int]) -> Iterator[str]:
-        """Write what puts results into `out` that are not there yet."""
+        """Write the statements that copy results to `out`, unless they are there already."""
         found: dict[int, list[tuple[int, int]]] = {}  # by array: from where, to where
         for at, (cell, address) in enumerate(zip(cells, self.places.address[cells].tolist(), strict=True)):
             local = self.places.local(None, np.array([cell]))
@@ -149,7 +149,7 @@ class _Writer:
             yield from self._assign(each, heads, target, self._spelled(each.op, [*map(read, each.reads)]))
 
     def _assign(self, each: Instruction, heads: list[str], target: str, text: str) -> Iterator[str]:
-        """Write a number to its array or give it a name, if it is not just a name or read only once."""
+        """Write a number to its array, or give it a name unless it is a name already or is read only once."""
         if target:
             yield " ".join([*heads, f"{target} = {bare(text)};"])
         elif _SCALAR.fullmatch(text) or (each.uses == 1 and len(text) <= _SHORT):
@@ -299,7 +299,7 @@ class _Writer:
         return f"{table}[{self._index(np.arange(places.size).reshape(places.shape), names)}]"
 
     def _index(self, places: Cells, names: Sequence[str]) -> str:
-        """Write places as a sum over axes (`3 * i + j + 5`) or, if they are no such sum, as a look-up."""
+        """Write places as a sum over axes (`3 * i + j + 5`), or as a look-up if they are not such a sum."""
         base = int(places.flat[0])
         if places.size == 1:
             return str(base)
@@ -338,7 +338,7 @@ def arrays_used(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _comment(line: str) -> str:
-    """Write the line of Python that asked, without its folder and what could end the comment."""
+    """Write the line of Python that asked, without its folder and without text that could end the comment."""
     line = re.split(r"[\\/]", line)[-1]
     return f"/* {re.sub(r'[^a-zA-Z0-9_ .:-]', '_', line)} */"
 

@@ -18,10 +18,10 @@ WORDS = (
 class Context(ctypes.Structure):
     """The words that a driver is called with.
 
-    A driver runs the records of the prologue (`once`) first. Records stand one behind the other; the last is
-    that of `End`.
-    `inputs` and `results` lead to tables of blocks: arrays [row, number], each as (address, bytes from row to
-    row, bytes from number to number, numbers in a row). For sums, `results` leads to the sums, in tiles.
+    A driver runs the records of the prologue (`once`) first. Records lie one after the other; the last is
+    that of `End`. `inputs` and `results` are addresses of tables of blocks: arrays [row, number], each as
+    (address, bytes from row to row, bytes from number to number, numbers in a row). For sums, `results` is
+    the address of the sums, in tiles.
     """
 
     _fields_ = [(name, ctypes.c_int64) for name in WORDS]  # what ctypes expects
@@ -116,7 +116,7 @@ class _Rows:
         self.row, self.left = row, words["rows"] - row
 
     def move(self, group: Name) -> Name:
-        """Go to a group of rows; return how many rows are left, those of this group among them."""
+        """Go to a group of rows; return how many rows are left, including those of this group."""
         body = self.body
         before = group * body.lanes
         self.rows = body.at(self.start, (self.row + before) * self.down, "i8")
@@ -125,7 +125,7 @@ class _Rows:
         return left
 
     def if_whole(self, stride: Name, count: Name) -> Name:
-        """Return the count if no row is missing and numbers lie side by side by that stride; or else 0."""
+        """Return the count if the group is whole and numbers lie side by side by that stride; else 0."""
         both = self.body.let(f"and i1 {self.whole}, {self.body.let(f'icmp eq i64 {stride}, 8')}")
         return self.body.let(f"select i1 {both}, i64 {count}, i64 0")
 
@@ -140,9 +140,9 @@ def _copy(
 ) -> None:
     """Write v[group, slot, lane] = inputs[row, number], or results[row, number] = v[group, output, lane].
 
-    Where the numbers of a slot lie side by side they are one vector. Where those of a row do, squares of them
-    are turned in registers. The rest, and the last rows, go number by number. Past the last row, inputs are
-    that row again, and results are not written.
+    If the numbers of a slot lie side by side, they are copied as a vector. If the numbers of a row do,
+    squares of them are transposed in registers. All else, and the last rows, are copied number by number.
+    Past the last row, inputs repeat that row, and no results are written.
     """
     before: list[Any] = ["0"]  # numbers in the blocks before
     width, lanes = body.lanes // 2, str(body.lanes)  # a vector register holds half a slot

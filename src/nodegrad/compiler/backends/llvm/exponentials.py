@@ -4,8 +4,8 @@ Both are quotients of exponentials, and so is an exponential: with y = k·ln(2)/
 
     exp(2y) = 2ᵏ·(C + r)/(C - r),    C = r·coth(r) = 1 + r²/3 - r⁴/45 + ...
 
-C - 1 is small, even and almost straight in r², so that a short polynomial gives it, and a single division
-does for all. Results are within 3 ulp; tanh is odd to the bit, and neither leaves its range.
+C - 1 is small, and almost linear in r², so a short polynomial computes it. One division is enough. Results
+are within 3 ulp; tanh is odd to the bit, and neither leaves its range.
 """
 
 import math

@@ -87,7 +87,7 @@ class Body:
         self.lines.append(f"{name}:")
 
     def room(self, count: int, kind: str) -> Name:
-        """Return the address of memory for so many values. They hold anything at first."""
+        """Return the address of memory for `count` values, which is not initialized."""
         name = self.name(f"%{self.fresh('room')}")
         self.stack.append(f"  {name} = alloca [{count} x {kind}], align 64")
         return name
@@ -227,7 +227,7 @@ class Body:
         return self.let(f"shufflevector {self.vector} {first}, {self.vector} poison, {zeros}")
 
     def shuffle(self, x: Name, y: Name, lanes: int, chosen: Iterable[int]) -> Name:
-        """Return the chosen numbers of x and y, vectors of so many lanes, where y's are counted after x's."""
+        """Return the chosen numbers of x and y, vectors of `lanes` lanes; y's are counted after x's."""
         kind, places = f"<{lanes} x double>", [f"i32 {lane}" for lane in chosen]
         mask = f"<{len(places)} x i32> <{', '.join(places)}>"
         return self.let(f"shufflevector {kind} {x}, {kind} {y}, {mask}")

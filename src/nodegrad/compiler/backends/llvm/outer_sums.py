@@ -9,8 +9,8 @@ from nodegrad.compiler.backends.llvm.row_sums import Groups, add_to_results, ali
 __all__ = ()
 
 TILE = 4  # slots of the left side whose sums are in registers at once
-VECTORS = 2  # that a row of a panel has
-_STEPS = 16  # groups of rows that a panel holds, so that it stays in the first cache
+VECTORS = 2  # vectors in a row of a panel
+_STEPS = 16  # groups of rows in a panel: so it stays in the first cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class OuterSums:
     def _tile(
         self, body: Body, table: Name, start: Name, count: Name, panel: Name, notes: Name, swapped: Name
     ) -> Name:
-        """Return where the sums of a tile over the steps of a panel are; strong ones if one is nan."""
+        """Return the address of a tile's sums over the steps of a panel; strong sums if one is nan."""
         room = body.room(TILE * VECTORS, body.vector)
         slots = slots_of(body, table, start, TILE, self.lanes)
         sums = self._sums(body, slots, count, panel, notes, None)

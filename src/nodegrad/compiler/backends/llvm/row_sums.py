@@ -111,7 +111,7 @@ def _below(body: Body, limit: Name) -> Name:
 
 
 def aligned(body: Body, start: Name, at: Name | int) -> Name:
-    """Load a vector so many bytes from an address, where vectors of one register begin."""
+    """Load a vector at an offset in bytes from an address; vectors of one register are aligned there."""
     return body.load(body.vector, body.at(start, at, "i8"), 8 * body.lanes)
 
 

@@ -21,7 +21,7 @@ VECTOR_FUNCTIONS: dict[str, tuple[str, int]] = {}
 # Written without a call, within 3 ulp.
 _INLINE = {ops.tanh: exponentials.tanh, ops.sigmoid: exponentials.sigmoid}
 
-RAISED: dict[int, BaseException] = {}  # by thread: what a callback raised; native code cannot pass it on
+RAISED: dict[int, BaseException] = {}  # by thread: the error of a callback, see `hold`
 
 
 def spell(body: Body, op: Op, operands: list[Name]) -> Name:
@@ -56,7 +56,7 @@ def _logic(instruction: str) -> Callable[..., "Lanes"]:
 
 
 class Lanes:
-    """A vector of numbers, or a mask, in IR: what formulas compute with."""
+    """A vector of numbers, or a mask, in IR: the operands of formulas."""
 
     def __init__(self, name: Name) -> None:
         self.body, self.name = name.body, name
@@ -147,16 +147,16 @@ def _held(value: Callable[..., float]) -> Callable[..., float]:
 
 
 def hold(error: BaseException) -> None:
-    """Keep what this thread raised in a function called by native code, which cannot pass it on."""
+    """Keep an error of this thread in a function that native code called: native code cannot pass it on."""
     RAISED.setdefault(get_ident(), error)
 
 
-ENDLESS = "nodegrad_endless"  # the symbol of what a loop calls past its limit of turns
+ENDLESS = "nodegrad_endless"  # the symbol of the function that a loop calls past its limit of turns
 call_endless = ctypes.CFUNCTYPE(None, ctypes.c_longlong)(lambda limit: hold(endless(limit)))
 
 
 def raise_held() -> None:
-    """Raise what an operation called back by this thread has raised, if one has."""
+    """Raise the error that `hold` kept for this thread, if there is one."""
     if RAISED:
         error = RAISED.pop(get_ident(), None)
         if error is not None:
