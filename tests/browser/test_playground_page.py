@@ -135,6 +135,27 @@ def test_controls_change_what_is_trained(open_page):
     assert run(browser, TRAIN, 10)[-1] > 0.0
 
 
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_rows_with_noise_stay_in_view(open_page, columns):
+    X, y = moons(40)
+    rows = [[*row, 0.5][:columns] for row in X]
+    browser = open_page(playground(network(columns=columns, hidden=(4,)), rows, y))
+    before = run(browser, "[...spans]")
+    ends = run(browser, "document.getElementById('across').textContent")
+    inside = (
+        "trainer.rows.every(row => shown.every((at, k) => spans[k][0] < row[at] && row[at] < spans[k][1]))"
+    )
+
+    for name in run(browser, "['', ...Object.keys(setup.sets)]"):
+        run(browser, TYPE, "set", name)
+        run(browser, TYPE, "noise", "0.5")
+        assert run(browser, inside), name
+        assert 0 < run(browser, "across(trainer.rows[0][shown[0]])") < run(browser, "SIZE")
+        assert run(browser, "document.getElementById('across').textContent") != ends
+        run(browser, TYPE, "noise", "0")
+        assert run(browser, "spans") == before
+
+
 def trained_in_python(model, X, y, held, l1, l2, steps):
     """Train as the page does, by SGD with penalties; return the losses and that of the rows held out."""
     weights = {w for layer in model.layers for neuron in layer.neurons for w in neuron.w}

@@ -4,7 +4,8 @@
 // output of every neuron); UPDATE is the rule of the optimizer for one parameter, KEPT how many numbers it keeps.
 
 const setup = JSON.parse(byId("data").textContent);
-const { sizes, places, names, spans, shown } = setup;
+const { sizes, places, names, shown } = setup;
+const spans = [...setup.spans]; // what the pictures show
 const COUNT = names.length;
 const WIDTH = sizes[0];
 const ONE = WIDTH === 1;
@@ -265,7 +266,7 @@ function drawNeurons() {
 const output = byId("output");
 const SIZE = (output.width = output.height = 840);
 const pen = output.getContext("2d");
-const across = scale(spans[0], [0, SIZE]);
+const across = (x) => scale(spans[0], [0, SIZE])(x);
 let looked = null; // the neuron whose plane is shown in place of the output's
 let heights = [0, 1]; // what the picture of the curve spans
 const ends = () => [Math.min(...trainer.targets), Math.max(...trainer.targets)];
@@ -469,7 +470,7 @@ function step() {
   draw();
 }
 
-/** Use the chosen data, with as much noise as the slider says. */
+/** Use the chosen data, with as much noise as the slider says; show all of them. */
 function takeData() {
   const data = setup.sets[byId("set").value] ?? setup;
   const random = makeRandom(7);
@@ -478,10 +479,16 @@ function takeData() {
   trainer.rows = data.rows.map((row) =>
     row.map((x, at) => {
       const which = shown.indexOf(at);
-      const width = which < 0 ? 0 : (spans[which][1] - spans[which][0]) / 2;
+      const width = which < 0 ? 0 : (setup.spans[which][1] - setup.spans[which][0]) / 2;
       return x + noise * width * normal();
     }),
   );
+  shown.forEach((at, which) => {
+    const [low, high] = setup.spans[which];
+    const margin = 0.03 * (high - low);
+    const edges = trainer.rows.flatMap((row) => [row[at] - margin, row[at] + margin]);
+    spans[which] = [Math.min(low, ...edges), Math.max(high, ...edges)];
+  });
   trainer.targets = data.targets;
   if (diverged()) trainer.reset();
   holdOut();
