@@ -141,21 +141,18 @@ def _counts(labels: list[Any], ranks: Ranks) -> dict[Any, float]:
     """Return how many rows of all ranks each class has."""
     import numpy as np
 
-    size = 1
+    size = 2 * _MOST_CLASSES + 1
 
-    def outside() -> bool:
+    def count() -> Any:
         if not all(label == label // 1 and abs(label) <= _MOST_CLASSES for label in labels):
             raise ValueError(
                 'fit: with combine, class_weight="balanced" takes classes that are whole numbers up to '
                 f"{_MOST_CLASSES:,}. Otherwise give a dict of weights."
             )
-        return max(map(abs, labels), default=0) > size
+        return np.bincount(np.array(labels, int) + _MOST_CLASSES, minlength=size)
 
-    while ranks.any(outside):
-        size *= 2
-    places = np.array(labels, int) + size
-    counts = ranks.sum(np.bincount(places, minlength=2 * size + 1))
-    return {place - size: float(counts[place]) for place in np.flatnonzero(counts).tolist()}
+    counts = ranks.summed(count, size)
+    return {place - _MOST_CLASSES: float(counts[place]) for place in np.flatnonzero(counts).tolist()}
 
 
 def _labels(y: Any) -> list[Any]:
