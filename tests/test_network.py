@@ -124,7 +124,21 @@ def test_a_curve_is_logarithmic_where_it_spans_much():
     assert "logarithmic loss" in steep
     assert "logarithmic loss" not in flat
     assert [point.split(",")[1] for point in points] == ["15.0", "90.0", "165.0"]
-    assert "3 steps" in steep
+    assert "3 epochs" in steep
+    assert "validation" not in steep
+
+
+def test_a_curve_shows_the_validation_loss_too_and_a_single_epoch_as_a_dot():
+    both = curve([3.0, 2.0], [4.0, 6.0])
+    lines = [line.split() for line in re.findall('points="(.*?)"', both)]
+    (dot,) = [line.split() for line in re.findall('points="(.+?)"', curve([1.0]))]
+
+    assert [[point.split(",")[1] for point in line] for line in lines] == [
+        ["127.5", "165.0"],
+        ["90.0", "15.0"],
+    ]
+    assert "dashed for validation" in both
+    assert (len(dot), len({*dot})) == (2, 1)
 
 
 @pytest.mark.parametrize("losses", [[], [1.0], [float("nan")], [1.0, float("inf"), 2.0], [0.0, 0.0]])

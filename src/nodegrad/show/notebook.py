@@ -60,7 +60,7 @@ def module(it: Any) -> Bundle:
 
 def history(it: Any) -> Bundle:
     """Show a History as its curve of the loss."""
-    return {"text/plain": repr(it), "image/svg+xml": curve(it.losses)}
+    return {"text/plain": repr(it), "image/svg+xml": curve(it.losses, it.validation_losses)}
 
 
 def listing(it: Any) -> Bundle:

@@ -154,24 +154,34 @@ def _caption(layer: Any) -> str:
     return f"{len(layer.neurons)} {getattr(layer.neurons[0], 'name', 'neuron')}"
 
 
-def curve(losses: Sequence[float]) -> str:
-    """Draw a loss over the steps as an SVG, logarithmic where it spans more than a factor of 30."""
-    known = [(at, loss) for at, loss in enumerate(losses) if math.isfinite(loss)] or [(0, 0.0)]
-    lowest, highest = (function([loss for _, loss in known]) for function in (min, max))
+def curve(losses: Sequence[float], validation: Sequence[float] = ()) -> str:
+    """Draw a loss over the epochs as an SVG, logarithmic where it spans more than a factor of 30.
+
+    That of the validation data is dashed.
+    """
+    courses = [
+        [(at, loss) for at, loss in enumerate(course) if math.isfinite(loss)]
+        for course in (losses, validation)
+    ]
+    known = [loss for course in courses for _, loss in course] or [0.0]
+    lowest, highest = min(known), max(known)
     logarithmic = lowest > 0.0 and highest > 30.0 * lowest
     height = math.log if logarithmic else float
     across, up = 300.0 / max(1, len(losses) - 1), 150.0 / ((height(highest) - height(lowest)) or 1.0)
-    points = [(60 + at * across, 165 - (height(loss) - height(lowest)) * up) for at, loss in known]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    name = ("logarithmic loss" if logarithmic else "loss") + ", dashed for validation" * bool(validation)
     parts = [
         '<path class="axis" d="M60 10V170H365"/>',
-        f'<polyline class="curve" points="{line}"/>',
         f'<text class="end" x="54" y="16">{number(highest)}</text>',
         f'<text class="end" x="54" y="164">{number(lowest)}</text>',
-        f'<text class="start" x="60" y="185">{"logarithmic loss" if logarithmic else "loss"}</text>',
-        f'<text class="end" x="365" y="185">{counted(len(losses), "step")}</text>',
+        f'<text class="start" x="60" y="185">{name}</text>',
+        f'<text class="end" x="365" y="185">{counted(len(losses), "epoch")}</text>',
     ]
-    return _framed(380.0, 200.0, "loss by step", parts)
+    for kind, course in zip(("curve", "curve minus"), courses, strict=True):
+        points = [f"{60 + at * across:.1f},{165 - (height(y) - height(lowest)) * up:.1f}" for at, y in course]
+        if len(points) == 1:
+            kind, points = f"{kind} dot", points * 2
+        parts.append(f'<polyline class="{kind}" points="{" ".join(points)}"/>')
+    return _framed(380.0, 200.0, "loss by epoch", parts)
 
 
 def _framed(width: float, height: float, label: str, parts: Sequence[str]) -> str:
