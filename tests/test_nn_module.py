@@ -467,7 +467,9 @@ def test_a_model_that_was_changed_after_it_was_made_is_loaded_into_one_changed_a
     change(twin)
     model.save(path)
 
-    with pytest.raises(ValueError, match=r"does not fit this model.*change it alike, then call model\.load"):
+    with pytest.raises(
+        ValueError, match=r"does not fit this model.*make the same changes to it, then call model\.load"
+    ):
         nn.load(path)
     twin.load(path)
     assert twin.state_dict() == model.state_dict()

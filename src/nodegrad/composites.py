@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nodegrad.ops import Op, constant
-from nodegrad.value import Value
+from nodegrad.value import Value, number_of
 
 __all__ = ()
 
@@ -61,7 +61,7 @@ class Whole:
             self._jacobians[key] = operands, self.jacobian(operands, wanted)
         found: list[Number] = [None] * len(operands)
         for place, partial in zip(wanted, self._jacobians[key][1][index], strict=True):
-            found[place] = partial._data if floats and isinstance(partial, Value) else partial
+            found[place] = number_of(partial) if floats else partial
         return found
 
 

@@ -18,7 +18,7 @@ from nodegrad.observers import listen, tell_read
 from nodegrad.ops import constant
 from nodegrad.products import chain
 from nodegrad.sweep import partials, watchers
-from nodegrad.value import Value
+from nodegrad.value import Value, number_of
 
 __all__ = ["Stats", "detect_anomaly", "stats"]
 
@@ -131,10 +131,10 @@ class _Detector:
         if direction == "reverse":
             for output in seeds:
                 self.refuse(output)
-        if not all(math.isfinite(_number(seed)) for seed in seeds.values()):
+        if not all(math.isfinite(number_of(seed)) for seed in seeds.values()):
             return  # the caller asked for it
         look = _first_adjoint if direction == "reverse" else _first_tangent
-        culprit = look(order, {node: _number(x) for node, x in found.items()})
+        culprit = look(order, {node: number_of(x) for node, x in found.items()})
         if culprit is not None:
             node, turned = culprit
             raise FloatingPointError(f"{turned} in {self.place(node)}")
@@ -188,10 +188,6 @@ def _turned(node: Value, what: str, number: float, partial: float, product: floa
         f"the {what} {number!r} turned {product} in {_name(node)} at {_numbers(node)}, "
         f"where its partial is {partial!r},"
     )
-
-
-def _number(x: Any) -> float:
-    return x._data if isinstance(x, Value) else x
 
 
 def _name(node: Value) -> str:

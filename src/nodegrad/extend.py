@@ -11,7 +11,7 @@ from typing import Any
 from nodegrad import ops
 from nodegrad.inputs import plain
 from nodegrad.ops import TABLE, Interval, Op, give_operators, names_in
-from nodegrad.value import Value
+from nodegrad.value import Value, number_of
 
 __all__ = ["custom"]
 
@@ -76,7 +76,7 @@ def _try_row(row: Op, partials: Sequence[Callable[..., Any] | None]) -> None:
     try:
         out = row(*middle)
         for partial in filter(None, partials):
-            plain(_data(partial(*middle, out)), f"partial of {row.name}")
+            plain(number_of(partial(*middle, out)), f"partial of {row.name}")
     except TypeError as error:
         raise TypeError(
             f"custom could not apply {row.name}: {error} Its value takes {len(middle)} floats; its partials "
@@ -132,10 +132,6 @@ class Symbol:
 
     def __getattr__(self, name: str) -> Any:
         raise (TypeError if hasattr(float, name) else AttributeError)(name)  # `hasattr` must not return False
-
-
-def _data(number: Any) -> Any:
-    return number._data if isinstance(number, Value) else number
 
 
 # Operations are pickled by name: rows of the table; variables of modules, with a digest of what they compute.

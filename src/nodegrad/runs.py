@@ -18,7 +18,7 @@ from nodegrad.ops import constant, identity
 from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import forward_sweep, reverse_sweep, watchers
 from nodegrad.trees import Number, Spec, Tree, build, flatten, sparse
-from nodegrad.value import Value, as_value, stand_in
+from nodegrad.value import Value, as_value, number_of, stand_in
 
 __all__ = ()
 
@@ -52,9 +52,7 @@ class Run(NamedTuple):
 
     def number(self, x: Number) -> Number:
         """Convert a result to what this run returns: a float or a Value."""
-        if not self.floats:
-            return as_value(x)
-        return x._data if isinstance(x, Value) else x
+        return number_of(x) if self.floats else as_value(x)
 
     def numbers(self, tree: Tree) -> Tree:
         """Convert every Value in a structure to what this run returns."""

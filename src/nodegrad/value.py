@@ -312,6 +312,11 @@ def as_value(x: Any, user: str = "an operation") -> Value:
     return x if isinstance(x, Value) else literal(x, user)
 
 
+def number_of(x: Any) -> Any:
+    """Return the number in a Value, and a plain number as it is."""
+    return x._data if isinstance(x, Value) else x
+
+
 def stand_in(number: float) -> Value:
     """Make the leaf that stands for an argument. Its number cannot be assigned, and it is never copied."""
     out = Value(number)

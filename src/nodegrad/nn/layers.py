@@ -325,9 +325,11 @@ class Dropout(Module):
         source = _noise.get() or iter(random.random, None)
         scale = 1.0 / (1.0 - self.p)
         numbers = as_list(x, self.summary())
-        if not isinstance(numbers, list):
-            return ops.where(ops.ge(next(source), self.p), ops.mul(numbers, scale), 0.0)
-        return [ops.where(ops.ge(next(source), self.p), ops.mul(number, scale), 0.0) for number in numbers]
+
+        def dropped(number: Any) -> Any:
+            return ops.where(ops.ge(next(source), self.p), ops.mul(number, scale), 0.0)
+
+        return list(map(dropped, numbers)) if isinstance(numbers, list) else dropped(numbers)
 
     def summary(self) -> str:
         """Describe the module in one line."""

@@ -11,7 +11,7 @@ from typing import Any, cast
 from nodegrad import ops
 from nodegrad.functions import log_softmax, mean
 from nodegrad.inputs import as_lists, function, in_range, one_of, plain
-from nodegrad.value import Value
+from nodegrad.value import Value, number_of
 
 __all__ = [
     "binary_cross_entropy",
@@ -104,7 +104,7 @@ def binary_cross_entropy(predictions: Any, targets: Any) -> Number:
     """
 
     def loss(p: Number, target: Number) -> Number:
-        probability = p._data if isinstance(p, Value) else p
+        probability = number_of(p)
         if probability < 0.0 or probability > 1.0:
             raise ValueError(
                 f"binary_cross_entropy: predictions are probabilities, 0 to 1; got {probability!r}. End the "

@@ -347,13 +347,13 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
     except (KeyError, ValueError) as error:
         raise ValueError(
             f"{error} That is a model made with the arguments of the saved one. If the saved one was changed "
-            "afterwards, make one yourself, change it alike, then call model.load(path)."
+            "afterwards, make one yourself, make the same changes to it, then call model.load(path)."
         ) from error
     return model
 
 
 def _description(made: Any) -> Any:
-    """Return what JSON can hold of an argument or a module, from which `_made` makes it again; else None."""
+    """Describe an argument or a module in a form that JSON can hold; `_made` makes it again from that."""
     if isinstance(made, Module):
         arguments, options = vars(made).get(_MADE_WITH, ((), {}))
         options = {name: _description(option) for name, option in options.items() if name != "seed"}

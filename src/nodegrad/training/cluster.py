@@ -187,7 +187,7 @@ def dask_fit(
     batch_size: int | None = None,
     **settings: Any,
 ) -> History:
-    """Train a model on data that lie on the workers of a Dask cluster.
+    """Train a model on data that are kept on the workers of a Dask cluster.
 
     Each worker keeps its partitions and a compiled copy of the model. A step sends the parameters out and the
     sums of the gradients back: 8 bytes for each parameter and partition. If a worker is lost, Dask makes its
@@ -197,8 +197,8 @@ def dask_fit(
         client: a `dask.distributed.Client`.
         model: a Module, or any function of a row; then `optimizer` must hold the parameters.
         partitions: for each partition a pair (X, y), or a triple with weights; or a function without
-            arguments that returns one, run on the worker; or a Dask future of one. What is sent from here
-            stays with the scheduler, so let large data be read by functions.
+            arguments that returns one, run on the worker; or a Dask future of one. Data that are sent from
+            here stay with the scheduler, so let functions read large data.
         loss: as for `fit`, and so are all that follow; batches are drawn within the partitions.
         **settings: other arguments of `fit`: learning_rate or lr, parameters, validation, seed, progress,
             callbacks, what ends the training, max_gradient_norm and restore_best.
@@ -209,14 +209,8 @@ def dask_fit(
     """
     defaults = {name: each.default for name, each in signature(fit).parameters.items()}
     refuse_unknown("dask_fit", settings, [name for name in defaults if name not in _OF_FIT_ONLY])
-    given: dict[str, Any] = defaults | settings
-    given |= {
-        "model": model,
-        "loss": loss,
-        "optimizer": optimizer,
-        "epochs": epochs,
-        "batch_size": batch_size,
-    }
+    named = {"model": model, "loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch_size}
+    given: dict[str, Any] = defaults | settings | named
     if isinstance(client, type) or not hasattr(client, "scheduler_info"):
         raise TypeError(f"dask_fit takes client as a dask.distributed.Client; got {described(client)}.")
     checked_settings, loss_function = checked("dask_fit", **given), chosen_loss("dask_fit", loss)
