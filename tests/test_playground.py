@@ -48,12 +48,41 @@ def test_model_keeps_its_numbers():
         ((ng.nn.MLP(2, [1]), X, Y), {"optimizer": "newton"}, ValueError, "takes optimizer from sgd, adam"),
         ((ng.nn.MLP(2, [1]), X, Y), {"inputs": (0, 2)}, ValueError, "inputs are two of the 2 inputs"),
         ((ng.nn.MLP(2, [1]), X, Y), {"inputs": (0,)}, ValueError, "inputs are two of the 2 inputs"),
+        ((ng.nn.MLP(2, [1]), X, Y), {"inputs": 3}, TypeError, "takes inputs as two numbers of inputs; got 3"),
+        ((ng.nn.MLP(2, [1]), X, Y), {"inputs": (0, 1.5)}, ValueError, "each of inputs as a whole number"),
+        ((ng.nn.MLP(2, [1]), X, Y), {"title": None}, TypeError, "takes title as a text; got None"),
+        ((ng.nn.MLP(2, [1]), X, Y), {"title": 3}, TypeError, "takes title as a text; got 3"),
+        ((ng.nn.MLP(2, [1]), X, [[1.0, 0.0]] * 4), {}, ValueError, "y as one number for each row; got 2"),
         ((ng.nn.MLP(2, [1]), X, Y), {"loss": "hinge"}, ValueError, "-1 or 1"),
+        ((ng.nn.MLP(2, [1]), X, Y), {"loss": lambda p, t: ng.Value(1.0)}, ValueError, "on none of the"),
+        ((ng.nn.MLP(2, [1]), X, Y), {"loss": lambda p, t: 1.0}, TypeError, "one Value that depends"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(arguments, options, error, says):
     with pytest.raises(error, match=says):
         playground(*arguments, **options)
+
+
+def test_arrays_say_what_lists_say():
+    np = pytest.importorskip("numpy")
+    model = ng.nn.MLP(2, [3, 1], seed=1)
+
+    columns = [np.array([[target] for target in Y]), [[target] for target in Y]]
+    pages = [playground(model, X, y, inputs=shown) for y in columns for shown in ([0, 1], np.array([0, 1]))]
+
+    assert {page.html for page in pages} == {playground(model, X, Y).html}
+
+
+def test_a_rule_that_does_not_start_from_zeros_is_refused():
+    class Cautious(ng.optim.Optimizer):
+        @staticmethod
+        def update(parameter, gradient, state, learning_rate):
+            (scale,) = state or (0.5,)
+            return parameter - learning_rate * scale * gradient, (1.0,)
+
+    model = ng.nn.MLP(2, [3, 1], seed=1)
+    with pytest.raises(ValueError, match="the first step of Cautious differs from one with a state of zeros"):
+        playground(model, X, Y, optimizer=Cautious(model.parameters(), 0.1))
 
 
 def test_optimizers_of_other_or_grouped_parameters_are_refused():

@@ -72,6 +72,22 @@ def test_losses_are_those_of_eager_fit(open_page, activation, loss, optimizer):
     assert losses == pytest.approx(history.losses[:100], rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "rmsprop"])
+def test_an_optimizer_that_has_taken_steps_goes_on_from_its_state(open_page, optimizer):
+    (X, y), model = moons(40), network(hidden=(6,))
+    kind = optimizers(model)[optimizer]
+    backwards = type(kind)(model.parameters()[::-1], lambda step: 0.02 / (1 + step // 5), **kind.settings)
+    settings = {"optimizer": backwards, "compile": False, "patience": None}
+    ng.fit(model, X, y, epochs=5, **settings)
+    browser = open_page(playground(model, X, y, optimizer=backwards))
+    losses = list(run(browser, TRAIN, 30))
+    run(browser, "trainer.reset()")
+    again = list(run(browser, TRAIN, 30))
+    backwards.learning_rate = 0.01
+
+    assert losses == again == pytest.approx(ng.fit(model, X, y, epochs=30, **settings).losses, rel=1e-9)
+
+
 def test_at_least_300_steps_a_second(open_page):
     browser = open_page(playground(network(), *moons()))
     run(browser, TRAIN, 100)

@@ -94,16 +94,7 @@ class Problem:
             with evaluating(switched_off), noise_from(map(float, numbers)):
                 output = self.model(row)
             error = self.loss(output, target)
-            if not isinstance(error, Value):
-                raise TypeError(
-                    "fit: the loss of a sample is one Value that depends on the parameters; "
-                    f"got {error!r:.60}."
-                )
-            if set(self.optimizer.parameters).isdisjoint(topological_order(error)):
-                raise ValueError(
-                    "fit: the loss depends on none of the optimizer's parameters. "
-                    "Make the optimizer from the parameters of the model that is trained."
-                )
+            check_loss("fit", error, self.optimizer.parameters)
             if part is self.known:
                 self.output, self.dropout = plain_numbers(output), next(numbers)
             self.check_targets(part)
@@ -112,6 +103,19 @@ class Problem:
         """Refuse targets that a loss of this library does not take; a loss of your own may need Values."""
         for target in distinct(part.parts[1]) if self.loss in LOSSES.values() else ():
             self.loss(self.output, target)
+
+
+def check_loss(user: str, error: Any, parameters: Iterable[Value]) -> None:
+    """Refuse the loss of a sample if it is not one Value that depends on the parameters."""
+    if not isinstance(error, Value):
+        raise TypeError(
+            f"{user}: the loss of a sample is one Value that depends on the parameters; got {error!r:.60}."
+        )
+    if set(parameters).isdisjoint(topological_order(error)):
+        raise ValueError(
+            f"{user}: the loss depends on none of the optimizer's parameters. Make the optimizer from the "
+            "parameters of the model that is trained."
+        )
 
 
 def distinct(targets: Any) -> Iterable[Any]:

@@ -18,7 +18,7 @@ const BUDGET = 12; // milliseconds of training before a frame is painted
 /** Make the trainer: the parameters, the optimizer's state, the losses so far. */
 function makeTrainer() {
   const parameters = Float64Array.from(setup.parameters);
-  const kept = new Float64Array(COUNT * KEPT);
+  const kept = Float64Array.from(setup.kept);
   const gradient = new Float64Array(COUNT);
   const x = new Float64Array(COUNT + WIDTH + 1);
   const out = new Float64Array(COUNT + 1);
@@ -99,7 +99,7 @@ function makeTrainer() {
   };
   trainer.reset = () => {
     parameters.set(setup.parameters);
-    kept.fill(0);
+    kept.set(setup.kept);
     trainer.losses = [];
     trainer.heldLosses = [];
     trainer.place = trainer.epochs = 0;

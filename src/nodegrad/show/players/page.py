@@ -12,6 +12,7 @@ from html import escape
 from string import Template
 from typing import Any
 
+from nodegrad.inputs import described
 from nodegrad.show import palette
 from nodegrad.show.text import clean, part
 from nodegrad.show.window import Shown
@@ -68,6 +69,8 @@ def build(
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
+    if not isinstance(title, str):
+        raise TypeError(f"{name} takes title as a text; got {described(title)}.")
     title = escape(clean(title))
     panel = Template(part("panel.html")).substitute(svg=svg)
     body = Template(part(f"{name}.html")).substitute(

@@ -9,7 +9,7 @@ from typing import Any
 
 from nodegrad.data import Samples, make_circles, make_moons, make_spirals, make_xor
 from nodegrad.functions import dot
-from nodegrad.inputs import one_of
+from nodegrad.inputs import listed, one_of, whole
 from nodegrad.nn.layers import MLP, activations
 from nodegrad.nn.losses import binary_cross_entropy_with_logits, chosen_loss
 from nodegrad.optim import OPTIMIZERS, Optimizer
@@ -19,6 +19,7 @@ from nodegrad.show.players.page import Page, build, packed
 from nodegrad.show.players.training import MARGIN
 from nodegrad.show.plots.marks import padded, spread
 from nodegrad.show.snapshot import parameter_names
+from nodegrad.training.problem import check_loss
 from nodegrad.transforms import value_and_grad
 from nodegrad.value import Value
 
@@ -71,17 +72,20 @@ def playground(
         y: a target for each row, one number.
         loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
         optimizer: "sgd", "adam", "adamw", "rmsprop", or an optimizer of all the model's parameters in one
-            group; of a schedule, the page begins with the first rate and keeps it.
+            group. The page goes on from the steps that it has taken; of a schedule, it keeps the next rate.
         inputs: which two inputs the plane shows, if there are more; the others stay at their mean.
         title: the heading of the page.
 
     Raises:
-        TypeError: if the model is not an MLP. ValueError: for a model that is too large, has several outputs
-        or frozen layers; for an unknown loss or
-            optimizer, or an optimizer of other parameters.
+        TypeError: if the model is not an MLP.
+        ValueError: for a model that is too large, has several outputs or frozen layers; for several targets
+            in a row; for an unknown loss or optimizer, an optimizer of other parameters, or a loss that
+            depends on none of them.
     """
     network = _Network(model)
-    rows = [(row if isinstance(row, list) else [row], target) for row, target in Samples(X, y, "playground")]
+    rows = [(_numbers(row), *_numbers(target)) for row, target in Samples(X, y, "playground")]
+    if len(rows[0]) > 2:
+        raise ValueError(f"playground takes y as one number for each row; got {len(rows[0]) - 1}.")
     if len(rows) > MOST or len(network.parameters) > MOST:
         raise ValueError(
             f"playground shows up to {MOST:,} rows and parameters; got {len(rows):,} and "
@@ -90,17 +94,22 @@ def playground(
     error = chosen_loss("playground", loss)
     rule = _rule(optimizer, network.parameters)
     width = network.sizes[0]
-    shown = list(inputs) if width > 1 else [0]
+    shown = [
+        whole("playground", "each of inputs", at, least=0)
+        for at in listed("playground", "inputs", inputs if width > 1 else [0], "two numbers of inputs")
+    ]
     if len({*shown}) != min(2, width) or not all(0 <= at < width for at in shown):
         raise ValueError(f"playground: inputs are two of the {width} inputs, counted from 0; got {inputs}.")
     numbers = [p.data for p in network.parameters]
     different = {float(target): row for row, target in rows}  # a loss may take a branch for each target
     for target, row in different.items():
-        error(network.outputs(numbers, row, network.function)[-1][0], target)  # refuses what it does not take
+        output = network.outputs(network.parameters, row, network.function)[-1][0]
+        check_loss("playground", error(output, target), network.parameters)  # which refuses some targets
     examples = [(numbers, row, target) for target, row in different.items()]
     own = network.activation
     kinds = {own: network.function, **{name: activations()[name] for name in _CHOICES}}
-    written = [palette.script(), *_programs(network, kinds, error, examples[:_WAYS]), _update(rule)]
+    update, kept = _update(rule, network.parameters)
+    written = [palette.script(), *_programs(network, kinds, error, examples[:_WAYS]), update]
     pages = [network.play(layer) for layer in range(len(network.sizes) - 1)]
     spans = [padded([row[at] for row, _ in rows], MARGIN) for at in shown]
     data = {
@@ -116,11 +125,16 @@ def playground(
         "activations": list(kinds),
         "logits": error is binary_cross_entropy_with_logits,
         "rate": rule.rate,
+        "kept": kept,
         "pages": [packed(page.html) for page in pages],
     }
     scripts = ("transport", "canvas", "playground")
     page = build("playground", title, data, scripts, written="\n".join(written), inside=pages)
     return Playground(page, title)
+
+
+def _numbers(entry: Any) -> list[Any]:
+    return entry if isinstance(entry, list) else [entry]
 
 
 class _Network:
@@ -198,16 +212,28 @@ def _programs(network: _Network, kinds: dict[str, Function], error: Any, example
     return [f"const PROGRAMS = [{', '.join(parts)}];"]
 
 
-def _update(rule: Optimizer) -> str:
-    """Write the update rule: a parameter, its gradient, its state and the rate to the parameter and state."""
-    kept = rule.rule(1.0, 0.5, ())[1]
+def _update(rule: Optimizer, parameters: list[Value]) -> tuple[str, list[float]]:
+    """Write the update rule: a parameter, its gradient, its state and the rate to the parameter and state.
+
+    Returns:
+        The rule, and the state of every parameter, one after the other.
+    """
+    first = rule.rule(1.0, 0.5, (), rate=0.1)
+    zeros = tuple([0.0 for _ in first[1]])
+    if rule.rule(1.0, 0.5, zeros, rate=0.1) != first:
+        raise ValueError(
+            f"playground: the first step of {type(rule).__name__} differs from one with a state of zeros, "
+            "from which the page starts. Write its rule so that they are alike."
+        )
+    states = dict(zip(rule.parameters, rule.states, strict=True))
+    kept = [float(number) for parameter in parameters for number in states[parameter] or zeros]
 
     def update(parameter: Any, gradient: Any, state: Any, rate: Any) -> Any:
         number, after = rule.rule(parameter, gradient, tuple(state), rate=rate)
         return [number, *after]
 
-    run = _run(update, (1.0, 0.5, [0.0] * len(kept), 0.1))
-    return f"const UPDATE = {run};\nconst KEPT = {len(kept)};"
+    run = _run(update, (1.0, 0.5, list(zeros), 0.1))
+    return f"const UPDATE = {run};\nconst KEPT = {len(zeros)};", kept
 
 
 def _run(function: Callable[..., Any], *examples: Any) -> str:
