@@ -1,4 +1,4 @@
-"""The arguments of `map`: check them, and lay them out as arrays [row, number]; and where its results go."""
+"""The arguments and results of `map`: check arguments, lay them out as arrays [row, number], check `out`."""
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -22,7 +22,7 @@ _FLOAT64 = np.dtype(np.float64)
 def shapes_of_call(arguments: Sequence[Any]) -> Any:
     """Return the shapes of arguments that are floats, lists of floats and arrays of float64; else None.
 
-    What is compiled for such shapes can be used again without a look at each number.
+    Arguments of shapes that came before need no further check of each number.
     """
     shapes: list[Any] = []
     for x in arguments:
@@ -124,7 +124,7 @@ class Form(NamedTuple):
     """How a function is called: which of its last arguments are keywords, and its static arguments."""
 
     keywords: tuple[str, ...] = ()
-    static: tuple[tuple[str, Any, Any], ...] = ()  # name, what tells equal values apart, value
+    static: tuple[tuple[str, Any, Any], ...] = ()  # name, `content_of` the value, value
 
 
 def with_form(f: Callable[..., Any], form: Form) -> Callable[..., Any]:
@@ -140,7 +140,7 @@ def with_form(f: Callable[..., Any], form: Form) -> Callable[..., Any]:
 
 
 def signature_of(f: Callable[..., Any]) -> Signature:
-    """Return what arguments a function has, each default as None: only whether there is one matters.
+    """Return the signature of a function, with None for each default: only whether there is one matters.
 
     Raises:
         ValueError: if Python does not know them.
@@ -178,9 +178,9 @@ def check_static(f: Callable[..., Any], static: Names) -> tuple[str, ...]:
 def bind(
     known: Signature | None, static: tuple[str, ...], arguments: Sequence[Any], keywords: dict[str, Any]
 ) -> tuple[Form | None, tuple[Any, ...]]:
-    """Return how a function is called, None for numbers by position, and its other arguments by position.
+    """Return the form of a call (None for numbers by position) and its non-static arguments by position.
 
-    Without a signature, a function that was loaded takes only what was recorded as it is given.
+    A function that was loaded may have no signature. Then calls must have the form of a recorded one.
 
     Raises:
         TypeError: if the function takes no such arguments, or a static one cannot be compared by its hash.
@@ -206,10 +206,10 @@ def bind(
 
 
 def content_of(value: Any) -> Any:
-    """Return what tells equal static arguments apart: all that a function can read of them.
+    """Return a key that differs if a function could tell two static arguments apart, even if they are equal.
 
-    What a class of the user's compares may not be all there is, so its objects are told apart by identity,
-    but tuples and data classes by what is in them.
+    Tuples and data classes are compared by their entries. Objects of a class that defines `==` itself are
+    compared by identity, because their `==` may leave something out.
     """
     inside = container(value)
     if inside is not None:
@@ -244,7 +244,7 @@ def number_for(name: str, x: Any) -> float:
     """Return an argument as a float.
 
     Raises:
-        TypeError: if it is no number, with the remedy.
+        TypeError: if it is not a number, with the remedy.
     """
     try:
         return plain(x, "a compiled function")
@@ -252,7 +252,7 @@ def number_for(name: str, x: Any) -> float:
         several = isinstance(x, Iterable) and not isinstance(x, str | bytes)
         raise TypeError(
             f"{error} {'Pass numbers that come one after the other as list(...). ' if several else ''}"
-            f"An argument of {name} that is no number to compute with is named in static=: "
+            f"Name in static= each argument of {name} that is not a number to compute with: "
             'compile(f, static="name").'
         ) from None
 

@@ -41,7 +41,7 @@ def finish(program: Program) -> Program:
 
 
 class Rewriter:
-    """Builds a program instruction by instruction; simplifies each by `rules`, and writes none twice."""
+    """Builds a program instruction by instruction. Simplifies each by `rules`, and writes each only once."""
 
     def __init__(self, leaves: int, rules: "Rules | None" = None) -> None:
         self.rules = _RULES if rules is None else rules
@@ -54,7 +54,7 @@ class Rewriter:
         self.known: defaultdict[Op, dict[Operands, int]] = defaultdict(dict)
 
     def emit(self, op: Op, operands: Operands) -> int:
-        """Return the slot of an operation's result; add an instruction only if nothing simpler gives it."""
+        """Return the slot of an operation's result. Add an instruction only if no simpler slot holds it."""
         known = self.known[op]
         key = operands[::-1] if op.commutative and operands[0] > operands[1] else operands
         slot = known.get(key)
@@ -203,7 +203,7 @@ WITHOUT_TABLES: Rules = {**_RULES, ops.take: (_choices, False)}
 
 
 def share_loops(program: Program) -> Program:
-    """Take the results of a loop from a wider one of the same program, which computes them too."""
+    """Take the results of a loop from a wider loop of the same program, which computes them, too."""
     slots = {op: slot for slot, op in enumerate(program.ops, program.leaves) if isinstance(op, Loop)}
     widest: dict[Loop, Loop] = {}
     for wide in slots:

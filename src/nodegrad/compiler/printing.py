@@ -100,7 +100,7 @@ def _lines(names: _Names, item: Item, uniform: bool) -> Iterator[str]:
     if not isinstance(item, Straight):
         target = f"{names.region(uniform, item.start)[2]}[{item.size}]"
         yield f"  {target:<10} = {_expression(names, item)}"
-        yield from (f"    {line}" for line in (render_turn(item.loop) if isinstance(item, Turns) else ()))
+        yield from [f"    {line}" for line in (render_turn(item.op) if isinstance(item, Turns) else ())]
         return
     found = list(scalars(item))
     for op, result, operands in found[:_LONGEST_STRAIGHT]:

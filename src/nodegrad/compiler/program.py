@@ -97,11 +97,11 @@ class Loop(Op):
         state: how many numbers the state has.
         items: how many numbers each turn takes.
         turns: how many turns there are, or None.
-        limit: how many turns are an error; None if the condition ends the loop by itself and a turn more or
-            less makes no difference.
-        decisive: the slots of the body on which the condition depends, turns later even. They are computed to
-            the bit, so that each loop makes the turns that eager code makes.
-        narrower: a loop whose state is the first part of this one's; this one carries more beside it.
+        limit: the largest number of turns; None if the loop ends by itself and one turn more or less makes no
+            difference.
+        decisive: the slots of the body on which the condition of a later turn depends. They are computed to
+            the bit, so that each loop makes as many turns as eager code.
+        narrower: a loop whose state is the first part of the state of this one.
     """
 
     condition: "Program | None"
@@ -115,7 +115,7 @@ class Loop(Op):
 
     @property
     def settles(self) -> bool:
-        """Whether the loop ends by itself, and a turn more or less makes no difference."""
+        """Whether the loop ends by itself, and one turn more or less makes no difference."""
         return self.condition is not None and self.limit is None
 
     @property
@@ -276,7 +276,7 @@ def _broken_loop(op: Loop) -> str:
 
 
 def _broken_reading(op: Op, operands: Operands, slot: int, constants: int, loops: dict[int, Loop]) -> str:
-    """Return the rule about what an instruction reads that it breaks; `loops` are those before it."""
+    """Return the rule about operands that an instruction breaks; `loops` are the loops before it."""
     if operands and max(operands) >= slot:
         return "reads a slot before it is defined"
     if operands and min(operands) < -constants:
@@ -328,12 +328,12 @@ def render_turn(loop: Loop, limit: int = 200) -> list[str]:
 def interpret(
     program: Program, leaves: Iterable[Any], constants: Sequence[Any], apply: Callable[..., Any]
 ) -> list[Any]:
-    """Run a program over anything that stands for numbers: floats, arrays, texts, slots of another program.
+    """Run a program over objects that stand for numbers: floats, arrays, texts, slots of another program.
 
     Args:
         program: the program.
-        leaves: what stands for the inputs and the parameters.
-        constants: what stands for the constants.
+        leaves: the objects for the inputs and the parameters.
+        constants: the objects for the constants.
         apply: returns the result of an instruction; it takes the slot, the operation and the operands.
     """
     # Python's negative indices make slot -1 the first constant, -2 the second, and so on.

@@ -1,4 +1,4 @@
-"""Sums over rows: what is left to do for each row, and what is added up over all of them.
+"""Sums over rows: split a program into what is computed for each row, and what is added up over all rows.
 
 A product that nothing else reads is not written for every row: Σ_rows a·b is a contraction over rows. This is
 how the gradient δ⊗x of a layer's weights becomes one matrix product over the whole batch.

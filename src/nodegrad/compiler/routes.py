@@ -1,4 +1,4 @@
-"""The rows of a map: through which trace each goes, and their results put together again."""
+"""The rows of a map: the trace that each goes through, and the results in the order of the rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Routes:
     Attributes:
         blocks: the arguments, arrays [row, number].
         count: how many rows there are.
-        traces: each trace with the places of the rows that go through it: an array, or a range if it is all.
+        traces: each trace with the places of the rows that go through it: an array, or a range for all rows.
         alone: the results of the rows that ran eagerly.
     """
 

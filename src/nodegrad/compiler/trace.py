@@ -107,11 +107,11 @@ class Trace:
 
     @property
     def way(self) -> Way:
-        """What tells this way through the function from others."""
+        """The answers and lines of its branches, which identify this way through the function."""
         return tuple(zip(self.expected, self.lines, strict=True))
 
     def kernel(self, part: str) -> Backend:
-        """Return what computes "all" (the results, then the guards), the "results" or the "guards"."""
+        """Return the backend that computes "all" (the results, then the guards), "results" or "guards"."""
         part = part if self.lines else "all"
         found = self.kernels.get(part)
         if found is None:
@@ -178,8 +178,8 @@ def make_trace(f: Any, recorded: Recording) -> Trace:
     """Make a program of a recording of `f`.
 
     Raises:
-        ValueError: if `f` took numbers out of the record. What it does with them is not recorded, and replays
-            may not show it (a branch that no row at hand takes).
+        ValueError: if `f` took numbers out of the record. What it does with them is not recorded. Replays may
+            not show it: it may matter only in a branch that no row at hand takes.
     """
     refuse(f, recorded.reads)
     example = [leaf._data for leaf in recorded.inputs]
@@ -207,7 +207,7 @@ def refuse(f: Any, reads: Sequence[str]) -> None:
 
 # The self-check of a new trace.
 
-_DRAWS = 4  # so often must random numbers go on before the function is blamed, and no other thread
+_DRAWS = 4  # pairs of runs; only if random numbers are drawn in all of them, it is the function that draws
 _FEW = 1_000  # with fewer operations, a replay on each of the other rows costs little
 
 
@@ -221,16 +221,16 @@ def verify(
 ) -> None:
     """Run `f` again on given rows, and compare with the trace to the bit.
 
-    This finds what recording cannot see: random numbers and state outside. A replay (of a row and the answers
-    expected) stops where it goes another way. If all rows do so, the recorded row is run again.
+    This finds what recording cannot see: random numbers and state outside. A replay stops where a branch
+    answers otherwise than in the trace. If the replays of all rows stop, the recorded row is run again.
 
     Args:
-        trace: what was recorded.
+        trace: the trace of the recorded row.
         f: the function.
-        replay: runs it on a row, if its branches answer as expected, and `as_recorded` if that is set.
+        replay: `Ways.replay`, which runs `f` on a row and returns None if a branch answers otherwise.
         numbers: the row that was recorded.
         others: rows to compare on.
-        before: the state of shared random numbers before it was recorded.
+        before: the state of shared random numbers before the recording.
 
     Raises:
         ValueError: saying that `f` is not a function of its arguments.
@@ -249,10 +249,11 @@ def verify(
 
 
 def _refuse_chance(f: Any, before: Any, run: Callable[[], Any]) -> None:
-    """Raise if shared random numbers went on since `before`, and `f` draws some whenever it runs.
+    """Raise if shared random numbers were drawn since `before`, and `f` draws some whenever it runs.
 
-    Other threads may draw, too: a few do so by chance during one run, and some even if it does not run. Two
-    runs are looked at, because NumPy keeps the second of two normal numbers.
+    Other threads may have drawn them. So `f` is refused only if numbers are drawn in several pairs of further
+    runs, and none while it does not run. Runs come in pairs, because NumPy makes normal numbers two at a time
+    and keeps the second.
     """
     if chance() == before:
         return
@@ -272,20 +273,20 @@ def _refuse_chance(f: Any, before: Any, run: Callable[[], Any]) -> None:
 
 
 def chance() -> Any:
-    """Return the state of the random numbers that all share: Python's and NumPy's."""
+    """Return the state of Python's and NumPy's shared random numbers."""
     random_of_numpy: Any = np.random
     numpy = random_of_numpy.get_bit_generator()
     if type(numpy) is not np.random.MT19937:
         return random.getstate(), repr(numpy.state)
-    # 624 words and the place of the next: listing them would take a tenth of a small compile.
+    # 624 words, and which is the next. To list them would take a tenth of the time of a small compilation.
     return random.getstate(), string_at(numpy.ctypes.state_address, 625 * 4)
 
 
 def agree(trace: Trace, f: Any, replay: Any, again: Found | None, numbers: Sequence[float]) -> None:
     """Raise unless a run that went the same way gave the same results as the trace.
 
-    At 0 · inf one of a sweep over floats and one over Values may give nan: so if no more than that differs,
-    the function runs once more, as recorded.
+    At 0 · inf, a sweep over floats and one over Values may differ: one gives nan. If results differ only by
+    nan, the function runs once more as it was recorded, over Values.
     """
     found = evaluate(trace.program, numbers, trace.leaves.read().tolist())[: trace.results]
     if _same(again, trace.spec, found):

@@ -35,7 +35,7 @@ class Group:
 
     A contraction (`terms` > 0) with operands `(a, b)` is Σₜ a[i,t]·b[i,t]; with operands `(a,)` it is Σₜ
     a[i,t], or the largest or smallest a[i,t]. Terms are added from left to right, starting with `first` (an
-    operand, or None). The operands of `take` are the index and the table, (result, entry). A loop is `Turns`.
+    operand, or None). The operands of `take` are the index and the table, (result, entry).
     """
 
     op: Op
@@ -58,7 +58,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Straight:
-    """Scalar operations, one after the other, where too few instructions have the same shape.
+    """Scalar operations, one after the other: too few of them have the same shape to form a group.
 
     Results are written to consecutive slots from `start`. `operands` holds the operands of the first
     operation, then those of the second, and so on; `arity` says how many each has. A slot of 0 or more is
@@ -85,11 +85,6 @@ class Turns(Group):
     """
 
     op: Loop
-
-    @property
-    def loop(self) -> Loop:
-        """The loop."""
-        return self.op
 
     @property
     def size(self) -> int:

@@ -108,7 +108,7 @@ class _Plan:
         return self.depth[slot] >= _BODY
 
     def on_rows(self, slot: int) -> int:
-        """Return a varying slot that holds the same number as `slot`."""
+        """Return a varying slot with the number of `slot`: the slot itself, or a copy."""
         if self.varies(slot):
             return slot
         if slot not in self.copies:
@@ -126,7 +126,10 @@ class _Plan:
         return (*operands[:fixed], *self.alike(operands[fixed:]))
 
     def halves(self, op: Op, operands: Operands) -> Operands:
-        """Do the same for the two halves of a contraction, apart from a first term 1·x."""
+        """Copy uniform slots so that each half of a contraction varies as a whole, or not at all.
+
+        A first term 1·x is left alone.
+        """
         half = len(operands) // 2
         xs, ys = operands[:half], operands[half:]
         first = self.carried(op, operands)

@@ -1,9 +1,9 @@
 """The ways through a function, for one structure of arguments: compiled where that pays, otherwise eager.
 
-The first way is compiled at once. Another is compiled when it comes again, if compiled rows have saved enough
-time to pay for that. If most rows go ways of their own (a loop that ends when the numbers say so), a few of
-them are looked at and the others run eagerly, hardly slower than without this. Rows are counted, not
-seconds, so that a program gives the same numbers each time it runs.
+The first way is compiled at once. Another is compiled when it comes again, if compiled rows have saved
+enough time to pay for that. If most rows go different ways (as in a loop that stops when a number is small),
+a few of them are looked at. The others run eagerly, almost as fast as without the compiler. Rows are
+counted, not seconds, so that a program gives the same numbers each time it runs.
 """
 
 import warnings
@@ -27,14 +27,14 @@ from nodegrad.value import Value, literal, stand_in
 __all__ = ()
 
 _OTHER_ROWS = 3  # rows that the first trace of `map` is compared on, if they go the same way
-# Compiling a way takes as long as so many eager runs, and so many more if it has but one operation.
+# Compiling a way takes as long as _COST + _COST_OF_SMALL / operations eager runs: see `Ways.cost`.
 _COST, _COST_OF_SMALL = 100, 15_000
-_COST_IN_MAPS = 5  # times that, for code that runs many rows at once
-_SHARE = 40  # of all rows, one in so many may be spent on compiling ways that do not pay yet
-_FEW_WAYS = 6  # so few ways are compiled when they come again; of more, each when it has paid
-_WATCHED = 64  # rows that are looked at one by one, whatever way they go
-_RARELY = 128  # after that, one in so many
-_SAMPLE = 16, 64  # how many rows of a map, at least and at most, tell the ways of the others
+_COST_IN_MAPS = 5  # times as long, for code that runs many rows at once
+_SHARE = 40  # one row in so many may be spent on compiling ways that do not pay yet
+_FEW_WAYS = 6  # up to so many ways are compiled when they come again; further ones when they pay
+_WATCHED = 64  # so many of the rows that run eagerly are all looked at
+_RARELY = 128  # after these, one in so many is looked at
+_SAMPLE = 16, 64  # the least and the largest number of rows of a map that are looked at for all others
 
 
 class Ways:
@@ -42,11 +42,11 @@ class Ways:
 
     Attributes:
         traces: the ways that are compiled.
-        met: the ways that ran eagerly: how many rows went each, as far as is known, and the first of them.
+        met: the ways that ran eagerly: for each, an estimate of its rows, and the first row.
         eager: how many rows ran eagerly.
-        leaf: a Value that the function closes over, as far as is known.
-        solves: whether a root or a fixed point is looked for, which may not be found.
-        warns: whether rows run eagerly that might run fast.
+        leaf: a Value that the function closes over, if one is known.
+        solves: whether it looks for a root or a fixed point, which may not be found.
+        warns: whether rows run eagerly that could run faster with another function.
     """
 
     def __init__(self, f: Any, spec: Spec, make: MakeBackend, most: int) -> None:
@@ -67,7 +67,7 @@ class Ways:
 
     @property
     def looks(self) -> bool:
-        """Whether the next row that runs eagerly is looked at."""
+        """Whether to look at the way of the next row that runs eagerly."""
         return self.eager < _WATCHED or self.eager % _RARELY == 0
 
     @property
@@ -76,15 +76,15 @@ class Ways:
         return _COST + _COST_OF_SMALL // max(20, self.traces[0].operations)
 
     def pays(self, times: int, few: int, cost: int) -> bool:
-        """Return whether a way that came so often is worth compiling.
+        """Return whether a way that came `times` times is worth compiling.
 
-        While few ways are known, `few` times are enough; of many ways, each must come `cost` times.
+        While few ways are known, `few` times are enough. Later, `cost` times are needed.
         """
         known = self.met.keys() | {trace.way for trace in self.traces}
         return len(self.traces) < self.most and times >= (few if len(known) <= _FEW_WAYS else cost)
 
     def call(self, numbers: Sequence[float]) -> tuple[Build, Sequence[float]]:
-        """Return what puts the results together, and the results for one row."""
+        """Return the results for one row, and the function that puts them together."""
         answers: list[bool] = []
         for trace in self.traces:
             # Ways are the same up to the branch at which they part.
@@ -97,7 +97,7 @@ class Ways:
         return builder(spec), found
 
     def meet(self, numbers: Sequence[float]) -> Found:
-        """Run a row that goes no compiled way, and compile its way if it is the first or that pays."""
+        """Run a row that goes no compiled way. Compile its way if it is the first, or if that pays."""
         if not self.traces:
             trace = self.compile(numbers, ())
         elif not self.looks:
@@ -140,7 +140,7 @@ class Ways:
     def _through(self, traces: Sequence[Trace], routes: Routes, left: Any) -> Any:
         """Send rows through the traces whose way they go; return the others.
 
-        Rows that ran eagerly to show their way are among them: results do not depend on who came first.
+        This includes rows that ran eagerly to show their way: so results do not depend on the order of maps.
         """
         for trace in traces if len(left) else ():
             here = trace.chosen(*routes.take(left))
@@ -156,7 +156,7 @@ class Ways:
         return left
 
     def _sample(self, routes: Routes, rows: Any) -> list[Trace]:
-        """Run some of the rows eagerly to see their ways; return those that pay, compiled."""
+        """Run some of the rows eagerly to see their ways. Compile the ways that pay; return their traces."""
         least, most = _SAMPLE
         if len(rows) > most:
             step = len(rows) // min(max(least, len(rows) // 50), most)
@@ -303,7 +303,7 @@ class Ways:
 
 
 def without_function(name: str, what: str) -> ValueError:
-    """Return the error for arguments that only the function itself could take."""
+    """Return the error for arguments for which the function itself would be needed."""
     return ValueError(
         f"compile: these arguments of {name} {what} that was not recorded, and its function is not here. It "
         "was loaded from a file, or unpickled without its function, which cannot be pickled or closes over "

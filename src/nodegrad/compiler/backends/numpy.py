@@ -136,7 +136,7 @@ class NumpyBackend:
         else:
             operands = [_read(index, varying, uniform) for index in item.operands]
             if isinstance(item, Turns):
-                found = _run_turns(item.loop, operands, target.shape[1], self.exact)
+                found = _run_turns(item.op, operands, target.shape[1], self.exact)
             else:
                 found = (_take if item.op is ops.take else _function(item.op, self.exact))(*operands)
         target[item.start : item.start + item.size] = found

@@ -133,9 +133,9 @@ class Runner:
 
 
 def runs_over(part: Any, how: str, look: Any, widths: list[int]) -> Callable[..., Array | None]:
-    """Return what runs maps over arrays of one form, in any number of threads.
+    """Return a function that runs maps over arrays of one form, in any number of threads.
 
-    It does what `Runner.run` does, and returns None also where there are no rows, or many.
+    It does the same as `Runner.run`. It also returns None if there are no rows, or many.
     """
     waiting: list[Runner] = []
 

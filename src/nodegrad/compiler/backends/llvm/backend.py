@@ -151,7 +151,7 @@ class LlvmBackend:
         helped = min(self.threads, len(starts)) - 1
         for place in range(helped):
             places.put(place)
-        with suppress(RuntimeError):  # there is no thread to be had when the process ends or has too many
+        with suppress(RuntimeError):  # no thread can be started: too many, or the process ends
             for _ in range(helped):
                 helpers.give(help, self.threads)
         try:
@@ -170,7 +170,7 @@ class LlvmBackend:
         return found
 
     def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any] | None:
-        """Return what runs maps of few rows of these shapes; see `Backend`."""
+        """Return a function that runs maps of few rows of these shapes; see `Backend`."""
         if looking() is None or any(len(shape) > 1 or 0 in shape for shape in shapes):
             return None
         return runs_over(self.part(how), how, looking(), [*map(sum, shapes)])
@@ -315,7 +315,7 @@ def _aligned(count: int) -> Array:
 
 
 def address_of(array: Any) -> int:
-    """Return where the numbers are, mostly in a fraction of the time of `array.ctypes.data`."""
+    """Return the address of the numbers, mostly in a fraction of the time of `array.ctypes.data`."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array)) if array.size else 0
     except (TypeError, ValueError):  # not contiguous, or read-only

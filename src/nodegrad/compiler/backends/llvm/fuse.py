@@ -270,9 +270,9 @@ class _Fuser:
 
     def write_turns(self, item: Turns) -> None:
         fields: list[int] = []
-        fixed = item.loop.state + item.loop.outside
+        fixed = item.op.state + item.op.outside
         loads = [self.load(index, fields) for index in item.operands]
-        kernel = TurnsKernel(item.loop, tuple(loads[:fixed]), loads[fixed] if loads[fixed:] else None)
+        kernel = TurnsKernel(item.op, tuple(loads[:fixed]), loads[fixed] if loads[fixed:] else None)
         self.records.add(kernel, [*fields, item.start])
 
     def write_straight(self, straight: Straight) -> None:

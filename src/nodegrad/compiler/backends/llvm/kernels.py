@@ -3,7 +3,7 @@
 A kernel is called as (varying slots, uniform slots, record, groups of rows). Varying slots hold `lanes` rows
 each; only sums over rows read the groups. What differs between two instructions of one kind (counts, bases,
 strides, tables of slots) stands in the record, so that a process compiles each kind once, and a program of
-any length costs no more than its records. At its end, a kernel jumps to that of the record behind its own.
+any length costs no more than its records. At its end, a kernel jumps to the kernel of the next record.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from nodegrad.ops import Op, strong_dot, strong_mul
 
 __all__ = ()
 
-_NEUTRAL = {MAX: -inf, MIN: inf}  # what changes no other number, and gives way to nan
+_NEUTRAL = {MAX: -inf, MIN: inf}  # the larger (smaller) of this and any x, nan included, is x
 Words = tuple[Name, ...]  # of a record, that a load needs
 _PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
 
@@ -168,13 +168,13 @@ class Contraction:
         return sums
 
     def _row(self, body: Body, factor: Factor, table: Name, i: Name, terms: Name) -> Name:
-        """Return where row i of a factor begins; of a full table, where its slots stand in the table."""
+        """Return where row i of a factor begins; for a full table, where the slots of the row begin in it."""
         if factor.columns == "full":
             return body.at(table, i * terms, "i32")
         return _address(body, factor.uniform, body.entry(table, i))
 
     def _read(self, body: Body, factor: Factor, row: Name, offset: Name) -> Name:
-        """Load what stands so many bytes behind the beginning of a row; of a full table, in that column."""
+        """Load the number at an offset in bytes from the beginning of a row; in a full table, of a column."""
         if factor.columns == "full":
             return _value(body, factor.uniform, _address(body, factor.uniform, body.entry(row, offset)))
         return _value(body, factor.uniform, body.at(row, offset, "i8"))
@@ -297,7 +297,7 @@ def store(body: Body, value: Name, start: Name, i: Name) -> None:
 def accumulated(
     body: Body, total: Name, operands: Sequence[Name], strict: bool, extreme: Op | None = None
 ) -> Name:
-    """Return total + x or total + x * y, strong if `strict`; or what `extreme` chooses of total and x."""
+    """Return total + x, or total + x * y (strong if `strict`), or the result of `extreme` on total and x."""
     if extreme is not None:
         return spell(body, extreme, [total, *operands])
     if len(operands) == 1:

@@ -32,7 +32,7 @@ Wanted = list[tuple[Any, int]]  # what writes kernels, each with its vector leng
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Kernel:
-    """A native function, and what it needs in memory: its address is valid as long as this object exists."""
+    """A native function and the memory it needs. Its address is valid as long as this object exists."""
 
     address: int
     code: "_Code"
@@ -46,10 +46,10 @@ class Kernel:
 
 
 class _Code:
-    """Referred to by the kernels of an engine, which is freed with it."""
+    """A token that all kernels of an engine refer to. The engine is freed with it."""
 
 
-# A kernel stays as long as someone refers to it, and its engine as long as one of its kernels.
+# A kernel lives as long as there is a reference to it, and an engine as long as one of its kernels.
 _kernels: WeakValueDictionary[object, Kernel] = WeakValueDictionary()
 _engines: set[Any] = set()
 
@@ -137,9 +137,9 @@ def _add_missing_functions() -> None:
 @cache
 @in_llvm_thread
 def machine() -> str | None:
-    """Prepare LLVM, and say what machine code depends on: processor, LLVM, the functions it calls.
+    """Prepare LLVM. Return as text what machine code depends on: processor, LLVM, the functions it calls.
 
-    None if memory may not become executable.
+    Return None if memory may not become executable.
     """
     try:
         llvm.check_jit_execution()
@@ -160,7 +160,7 @@ def refusal() -> str | None:
 
 
 def _memory_may_become_executable() -> bool:
-    """Ask the system, which a process can tell to allow it no more: in 9 µs, and not in LLVM's thread."""
+    """Ask the system: a process may forbid it to itself at any time. This takes 9 µs, and no LLVM thread."""
     if sys.platform != "linux":
         return True
     try:
@@ -183,7 +183,8 @@ def compile_kernels(wanted: Wanted, exact: bool) -> list[Kernel]:
     """Return every wanted kernel; those that someone uses in this process are not compiled again.
 
     Args:
-        wanted: objects whose `write` writes a kernel's body and returns its parameters, with vector lengths.
+        wanted: pairs of an object and a vector length. Its `write` writes a kernel's body and returns the
+            parameters.
         exact: whether products and sums must be rounded apart.
     """
     found = [kernel for each in wanted if (kernel := _kernels.get((each, exact))) is not None]
@@ -217,8 +218,8 @@ def machine_code(wanted: Wanted, exact: bool) -> tuple[bytes, list[dict[Any, Any
 def load_kernels(code: bytes, callbacks: Sequence[dict[Any, Any]]) -> list[Kernel]:
     """Load an object file that `machine_code` made.
 
-    An engine of its own is what can be freed; LLVM's newer interface keeps 10 kB of each library that is
-    removed. It gets machine code: with IR it would take 390 kB instead of 75.
+    Each file gets an engine of its own, because an engine can be freed; LLVM's newer interface keeps 10 kB of
+    each library that is removed. An engine that gets machine code takes 75 kB; with IR it would take 390.
 
     Raises:
         OSError: if memory may no longer become executable. LLVM itself would end the process.
@@ -238,11 +239,11 @@ def load_kernels(code: bytes, callbacks: Sequence[dict[Any, Any]]) -> list[Kerne
 
 
 def _assembled(text: str, lean: bool) -> bytes:
-    """Compile IR to machine code without any pass before.
+    """Compile IR to machine code, without LLVM's optimization passes.
 
     The loops are written as they should run (vectors, tiles, addresses). LLVM's search for cheaper addresses
-    takes two fifths of its time. A loop over lanes does not get faster by it, so it is left out if `lean`; a
-    loop over single numbers does, by 5 %.
+    takes two fifths of its time. It makes loops over single numbers 5 % faster, but not loops over lanes: if
+    `lean`, it is left out.
     """
     # The global context never forgets a type or a constant; this one is freed with its module.
     with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:

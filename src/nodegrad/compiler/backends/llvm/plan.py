@@ -14,15 +14,15 @@ from nodegrad.compiler.vector import Item, Slots, Straight, Turns, VectorProgram
 
 __all__ = ()
 
-_ELEMENT = 8  # the work of an operation by itself, whose numbers come and go; a term of a contraction is 1
-_SOME_TURNS = 10  # assumed for a loop that ends where the numbers say so
+_ELEMENT = 8  # the work of an operation that loads and stores its numbers; a term of a contraction is 1
+_SOME_TURNS = 10  # the assumed turns of a loop with a condition
 # Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
 _FEW_REGISTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a program needs besides native code. The first kernel of its records is the driver.
+    """Everything that a program needs besides native code. The first kernel of its records is the driver.
 
     Attributes:
         inputs, parameters, varying, uniform: how many numbers and slots of each kind there are.
@@ -77,5 +77,5 @@ def plan(program: VectorProgram, how: str, lanes: int) -> Plan:
 def _work(item: Item) -> int:
     """Estimate how much work an item is."""
     if isinstance(item, Turns):
-        return _ELEMENT * item.count * len(item.loop.body.ops) * (item.loop.turns or _SOME_TURNS)
+        return _ELEMENT * item.count * len(item.op.body.ops) * (item.op.turns or _SOME_TURNS)
     return _ELEMENT * len(item.ops) if isinstance(item, Straight) else item.count * (item.terms or _ELEMENT)

@@ -1,4 +1,4 @@
-"""Plan sums: what is left to sum over rows -> kernels and their records."""
+"""Plan sums: the sums over rows of a program -> kernels and their records."""
 
 from typing import Any
 

@@ -3,7 +3,7 @@
 A signal's exception, such as that of Ctrl-C, may be raised between any two lines. Inside llvmlite it may
 free memory twice, or leave a lock that is never released; the pools of `concurrent.futures` have such locks,
 too. Python raises such exceptions only in the main thread. So other threads do the work, and what they take
-comes through queues that are written in C, which no exception or finalizer can break.
+comes through queues that are written in C: no exception or finalizer can break these.
 """
 
 import atexit
