@@ -367,7 +367,7 @@ class _Turn:
 
     def __init__(self, user: str, stand_ins: Collection[Value], start: int) -> None:
         self.user, self.stand_ins, self.start = user, stand_ins, start
-        self.answers: list[bool] = []  # of branches on what is outside
+        self.answers: list[bool] = []  # of branches on Values from outside the loop
         self.thread = get_ident()
 
     def _depends(self, node: Value) -> bool:

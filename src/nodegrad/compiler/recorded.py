@@ -87,7 +87,7 @@ class Recorded:
 
     @property
     def _recorded(self) -> dict[Spec, Ways]:
-        """The ways for structures of which a call was recorded; another one may have failed."""
+        """The ways for each structure of arguments that has a trace. A call that failed leaves none."""
         return {spec: ways for spec, ways in self.ways.items() if ways.traces}
 
     @property

@@ -1,4 +1,4 @@
-"""Layers: neurons and what is built of them, dropout, normalisation and embedding."""
+"""Layers: neurons, layers and networks of them, dropout, normalisation and embedding."""
 
 import math
 import random

@@ -115,7 +115,10 @@ class StreamBatches(Batches):
 
 
 def samples_of(user: str, argument: str, given: Any, names: tuple[str, str], triples: Any = tuple) -> Samples:
-    """Return what is in a pair of rows and targets, or in a triple with weights: a list may be three rows."""
+    """Return the samples in a pair of rows and targets, or in a triple with weights.
+
+    A list of three is a triple only if `triples` says so: it may be three rows.
+    """
     pair = isinstance(given, tuple | list) and len(given) == 2
     if not pair and not (isinstance(given, triples) and len(given) == 3):
         raise ValueError(

@@ -40,7 +40,7 @@ def save_checkpoint(run: "Run", trial: str) -> None:
 
 
 def read_checkpoint(run: "Run") -> dict[str, Any]:
-    """Return what is in the file that the settings of a training name.
+    """Return the content of the file that the settings of a training name.
 
     Raises:
         OSError: if the file cannot be read.

@@ -61,7 +61,7 @@ class Function:
 
 
 def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function:
-    """Return what is needed to write a function, of which these ways were recorded.
+    """Describe a function for its source: its arguments, its result, and the ways that were recorded.
 
     Raises:
         ValueError: if ways return different structures.

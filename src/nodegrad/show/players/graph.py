@@ -113,7 +113,7 @@ class _Graph:
         }
 
     def _kind(self, vertex: Vertex) -> int:
-        """Return which row computes a vertex, or what it is if none does."""
+        """Return the number of the row that computes a vertex, or LEAF or CONSTANT."""
         if vertex.operands:
             return self.kinds[vertex.op, len(vertex.operands)]
         return LEAF if vertex.op is None else CONSTANT

@@ -39,7 +39,7 @@ class Plane(NamedTuple):
         return ((x, y) for y in ys for x in xs)
 
     def rows(self, numbers: Sequence[float]) -> list[list[float]]:
-        """Arrange a number for each point in rows; what is infinite is left blank, as nan is."""
+        """Arrange a number for each point in rows; infinite numbers are left blank, like nan."""
         known = [number if math.isfinite(number) else math.nan for number in numbers]
         return [known[start : start + self.resolution] for start in range(0, len(known), self.resolution)]
 

@@ -26,7 +26,7 @@ _PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Returns to the driver: the kernel of the record behind all others."""
+    """Returns to the driver: the kernel of the last record."""
 
     def write(self, body: Body) -> str:
         """Write the kernel."""

@@ -71,7 +71,7 @@ class RowSums:
 
 
 class Groups:
-    """The groups of rows that a kernel of sums is called for: `count`, of which the last may be short."""
+    """The `count` groups of rows that a kernel of sums is called for. The last may be short."""
 
     def __init__(self, body: Body, lanes: int) -> None:
         self.body, self.lanes = body, lanes

@@ -152,7 +152,7 @@ def _fold(body: Body, op: Any, operands: list[Name]) -> Name:
 
 @contextmanager
 def _exact(body: Body, exact: bool) -> Iterator[None]:
-    """Write what is inside so that products and sums are rounded apart, and functions are the C library's."""
+    """Write the code inside so that products and sums are rounded apart, and functions are C's."""
     before, body.exact = body.exact, exact
     try:
         yield
