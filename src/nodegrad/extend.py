@@ -36,8 +36,7 @@ def custom(
     Args:
         name: a name that is an identifier and not in the table.
         value: the value over floats. If it raises an ArithmeticError or a ValueError, the result is that of
-            IEEE 754 (1 / 0 is inf), or nan. Written with operators and nodegrad's functions, it runs
-            natively.
+            IEEE 754 (1 / 0 is inf) or nan. Written with operators and nodegrad's functions, it runs natively.
         partials: one function `(operands..., out)` per operand, written with operators and nodegrad's
             functions, so that it works for floats and Values; None for a partial that is 0 everywhere.
         symbol: what pictures show; by default the name.

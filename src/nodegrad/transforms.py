@@ -237,7 +237,7 @@ def plain_places(f: Any, count: int) -> frozenset[int]:
 
 
 def in_numbers(f: Any) -> Any:
-    """Return a transform made to return plain numbers, which is faster; any other function as it is."""
+    """Return a copy of a transform that returns plain numbers, which is faster; other functions unchanged."""
     if not isinstance(f, _Transformed):
         return f
     made = copy(f)

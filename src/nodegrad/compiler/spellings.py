@@ -1,12 +1,11 @@
 """The table of spellings: how each operation is written in NumPy, in LLVM IR and with the C library, a row each.
 
 A row names a function or an operator per language, or gives a formula over any of them, or both. The formula
-wins: the names then say what it may call. An operation that is not in the table runs number by number in
-Python.
+wins: the names then say what it may call. An operation that is not in the table runs number by number in Python.
 
-Formulas are written like Python: `lambda m, x: m.where(x <= 0.0, 0.0, x)`. The operands have the operators
-of numbers, their comparisons give masks (with `|`, `&`, `^`), and `m` holds `where(mask, x, y)` and every
-function of the C library that a row names. Each language brings its own operands and its own `m`.
+Formulas are written like Python: `lambda m, x: m.where(x <= 0.0, 0.0, x)`. The operands have the operators of
+numbers, their comparisons give masks (with `|`, `&`, `^`), and `m` holds `where(mask, x, y)` and every function of
+the C library that a row names. Each language brings its own operands and its own `m`.
 """
 
 from collections.abc import Callable
@@ -27,10 +26,10 @@ class Spelling:
     """How one operation is written.
 
     Attributes:
-        numpy: the name of NumPy's function. exact: whether NumPy computes what the table of operations does
-        to the bit; else within a few ulp. llvm: the instruction, the comparison ("fcmp olt") or the
-        intrinsic ("llvm.floor"). c: the operator of C or the function of the C library. glibc's vector
-        version of a function that LLVM has
+        numpy: the name of NumPy's function.
+        exact: whether NumPy computes what the table of operations does to the bit; else within a few ulp.
+        llvm: the instruction, the comparison ("fcmp olt") or the intrinsic ("llvm.floor").
+        c: the operator of C or the function of the C library. glibc's vector version of a function that LLVM has
             no intrinsic for is looked up by this name.
         formula: `(m, *operands)`, as the module describes.
     """
@@ -125,24 +124,26 @@ SPELLINGS: dict[Op, Spelling] = {
     ops.softplus: Spelling("",         _FAST, "",                "",         _softplus),
 
     ops.sign:       Spelling(formula=lambda m, x: m.where(x > 0.0, 1.0, m.where(x < 0.0, -1.0, x))),
-    ops.square:     Spelling(formula=lambda m, x: x * x), ops.reciprocal: Spelling(formula=lambda m, x: 1.0 /
-    x), ops.one_minus_square: Spelling(formula=lambda m, x: (1.0 - x) * (1.0 + x)), ops.direction:
-    Spelling("",       _FAST, "",                "",         _direction), ops.take:
-    Spelling(formula=_take), ops.relu:       Spelling(formula=lambda m, x: m.where(x <= 0.0, 0.0, x)),
+    ops.square:     Spelling(formula=lambda m, x: x * x),
+    ops.reciprocal: Spelling(formula=lambda m, x: 1.0 / x),
+    ops.one_minus_square: Spelling(formula=lambda m, x: (1.0 - x) * (1.0 + x)),
+    ops.direction:  Spelling("",       _FAST, "",                "",         _direction),
+    ops.take:       Spelling(formula=_take),
+    ops.relu:       Spelling(formula=lambda m, x: m.where(x <= 0.0, 0.0, x)),
     ops.step:       Spelling(formula=lambda m, x: m.where(x > 0.0, 1.0, m.where(x != x, x, 0.0))),
-    ops.maximum:    Spelling(formula=lambda m, x, y: m.where((x >= y) | (x != x), x, y)), ops.minimum:
-    Spelling(formula=lambda m, x, y: m.where((x <= y) | (x != x), x, y)), ops.where:
-    Spelling(formula=lambda m, condition, x, y: m.where(condition != 0.0, x, y)), ops.identity:
-    Spelling(formula=lambda m, x: x), ops.stop_gradient: Spelling(formula=lambda m, x: x), COPY:
-    Spelling(formula=lambda m, x: x), ops.strong_mul:    Spelling(formula=lambda m, adjoint, partial:
-    m.where(adjoint != 0.0, adjoint * partial, 0.0)), ops.zero_mul:      Spelling(formula=lambda m, x, y:
-    m.where(x != 0.0, m.where(y != 0.0, x * y, 0.0), 0.0)), ops.strong_factor: Spelling(formula=lambda m,
-    adjoint, partial: m.where((adjoint != 0.0) | (m.fabs(partial) < inf), partial, 0.0)),
+    ops.maximum:    Spelling(formula=lambda m, x, y: m.where((x >= y) | (x != x), x, y)),
+    ops.minimum:    Spelling(formula=lambda m, x, y: m.where((x <= y) | (x != x), x, y)),
+    ops.where:      Spelling(formula=lambda m, condition, x, y: m.where(condition != 0.0, x, y)),
+    ops.identity:      Spelling(formula=lambda m, x: x),
+    ops.stop_gradient: Spelling(formula=lambda m, x: x),
+    COPY:              Spelling(formula=lambda m, x: x),
+    ops.strong_mul:    Spelling(formula=lambda m, adjoint, partial: m.where(adjoint != 0.0, adjoint * partial, 0.0)),
+    ops.zero_mul:      Spelling(formula=lambda m, x, y: m.where(x != 0.0, m.where(y != 0.0, x * y, 0.0), 0.0)),
+    ops.strong_factor: Spelling(formula=lambda m, adjoint, partial: m.where((adjoint != 0.0) | (m.fabs(partial) < inf), partial, 0.0)),
 }
 # fmt: on
 
 # The rows that name a function of the C library, by that name.
 FUNCTIONS = {row.c: op for op, row in SPELLINGS.items() if row.c.isidentifier()}
-# The `m` of a language whose operands have `apply_op`, which rows and operators call, and whose masks have
-# `where`.
+# The `m` of a language whose operands have `apply_op`, which rows and operators call, and whose masks have `where`.
 ROWS = SimpleNamespace(where=lambda mask, x, y: mask.where(x, y), **FUNCTIONS)

@@ -148,8 +148,7 @@ def fitted_line(
 
     Args:
         model: the pair (m, c) of a line m·x + c, or a function from a number x to a number. If X holds rows
-        of
-            one number, the function gets such rows.
+            of one number, the function gets such rows.
         X: the samples.
         y: the target of each sample.
         errors: "squares", "segments" from the samples to the line, or None.
