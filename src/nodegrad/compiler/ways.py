@@ -35,6 +35,8 @@ _FEW_WAYS = 6  # up to so many ways are compiled when they come again; further o
 _WATCHED = 64  # so many of the rows that run eagerly are all looked at
 _RARELY = 128  # after these, one in so many is looked at
 _SAMPLE = 16, 64  # the least and the largest number of rows of a map that are looked at for all others
+_OFTEN, _AGAIN = 4, 31  # with more misses for each hit than that, one of few ways must come so often again
+_SELDOM = 7  # with so many misses for each hit, compiled ways are tried only on rows that are looked at
 
 
 class Ways:
@@ -44,6 +46,7 @@ class Ways:
         traces: the ways that are compiled.
         met: the ways that ran eagerly: for each, an estimate of its rows, and the first row.
         eager: how many rows ran eagerly.
+        misses: how many rows no compiled way took, of those tried since the last way was compiled.
         leaf: a Value that the function closes over, if one is known.
         solves: whether it looks for a root or a fixed point, which may not be found.
         warns: whether rows run eagerly that could run faster with another function.
@@ -53,9 +56,10 @@ class Ways:
         self.f, self.spec, self.make, self.most = f, spec, make, most
         self.traces: list[Trace] = []
         self.met: dict[Way, tuple[int, Sequence[float]]] = {}
-        self.eager = 0
+        self.eager = self.misses = self._hits_before = 0
         self.leaf: Value | None = None
         self.solves = self.warns = False
+        self._hits_often = True
         self._put = builder(spec)
         self._plain = plain_places(f, len(spec[2]))  # the arguments that a transform differentiates by
         self._flat = all(entry == LEAF for entry in spec[2])
@@ -85,15 +89,19 @@ class Ways:
 
     def call(self, numbers: Sequence[float]) -> tuple[Build, Sequence[float]]:
         """Return the results for one row, and the function that puts them together."""
-        answers: list[bool] = []
-        for trace in self.traces:
-            # Ways are the same up to the branch at which they part.
-            if not answers or trace.expected[: len(answers)] == answers:
-                results, answers = trace.call(numbers)
-                if results is not None:
-                    trace.rows += 1
-                    return trace.build, results
-        spec, found = self.meet(numbers)
+        if self._hits_often or self.looks:
+            answers: list[bool] = []
+            for trace in self.traces:
+                # Ways are the same up to the branch at which they part.
+                if not answers or trace.expected[: len(answers)] == answers:
+                    results, answers = trace.call(numbers)
+                    if results is not None:
+                        trace.rows += 1
+                        return trace.build, results
+            self.misses += 1
+            spec, found = self.meet(numbers)
+        else:
+            spec, found = self.run(numbers)
         return builder(spec), found
 
     def meet(self, numbers: Sequence[float]) -> Found:
@@ -107,9 +115,12 @@ class Ways:
             way, found = self.watch(numbers)
             times, earlier = self.note(way, numbers, weight)
             hits, cost = sum([trace.rows for trace in self.traces]), self.cost
+            recent = hits - self._hits_before
+            self._hits_often = self.misses < _SAMPLE[0] or _SELDOM * recent >= self.misses
+            few = weight + (1 if _OFTEN * recent >= self.misses else _AGAIN)
             # What was compiled before must have been paid for by rows that ran fast.
             spent = cost * (len(self.traces) - 1)
-            if not self.pays(times, weight + 1, cost) or spent > hits + (hits + self.eager) // _SHARE:
+            if not self.pays(times, few, cost) or spent > hits + (hits + self.eager) // _SHARE:
                 self.warns |= self.eager >= _WATCHED or len(self.traces) >= self.most
                 return found
             self.eager -= 1
@@ -117,6 +128,7 @@ class Ways:
         results = trace.call(numbers)[0]
         assert results is not None, "a trace takes the row it was made from"
         trace.rows += 1
+        self._hits_before += 1
         return trace.spec, results
 
     def route(self, blocks: list[Array], count: int) -> Routes:
@@ -221,6 +233,8 @@ class Ways:
                 if other.way == trace.way:
                     return other
             self.traces.append(trace)
+            self.misses, self._hits_often = 0, True
+            self._hits_before = sum([each.rows for each in self.traces])
             self.leaf = self.leaf or (trace.parameters[0] if trace.parameters else None)
             self.solves |= trace.solves
             return trace
