@@ -219,17 +219,22 @@ def test_a_dense_layer_stays_near_the_crossings_of_a_good_drawing():
     assert lay_out([Box(120, 24)] * count, edges).crossings <= 3
 
 
-def test_the_graph_of_micrograds_readme_has_five_crossings():
-    a, b = Value(-4.0), Value(2.0)
+def micrograd():
+    """Return the graph of micrograd's README."""
+    a, b = Value(-4.0, label="a"), Value(2.0, label="b")
     c, d = a + b, a * b + b**3
     c += c + 1
     c += 1 + c + (-a)
     d += d * 2 + (b + a).relu()
     d += 3 * d + (b - a).relu()
     f = (c - d) ** 2
-    g = f / 2.0 + 10.0 / f
+    return f / 2.0 + 10.0 / f
 
-    assert place(picture(single(snapshot([g])), set())).crossings <= 5  # restarts of the sweeps halve them
+
+def test_the_graph_of_micrograds_readme_has_five_crossings():
+    assert (
+        place(picture(single(snapshot([micrograd()])), set())).crossings <= 5
+    )  # restarts of the sweeps halve them
 
 
 def test_chains_and_long_edges_are_straight():

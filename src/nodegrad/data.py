@@ -3,6 +3,8 @@
 Data sets come as (X, y): rows of numbers, and one target per row. Names and order of results are those of
 scikit-learn; X and y may be NumPy arrays, pandas and polars frames too, and stay what they are. Without a
 seed, the global generator draws.
+
+The file is long because each public function has its arguments, its errors and an example beside it.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Functions of Values and plain numbers composed from rows of the table. Plain numbers give plain numbers."""
+"""Functions of Values and plain numbers composed from rows of the table. Plain numbers give plain numbers.
+
+The file is long because each function has its formula and an example beside it.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

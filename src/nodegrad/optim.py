@@ -4,6 +4,8 @@ A rule is a function `(parameter, gradient, state, learning_rate, settings...) -
 arithmetic only, so it works with floats, flat NumPy arrays and Values: the same rule updates one number, or
 all parameters of a model at once, or records the update so that it can be differentiated or compiled. Every
 rule starts from the state ().
+
+The file is long because each rule and each schedule has its formula, its source and an example beside it.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Value: a number that remembers which operation made it from which operands."""
+"""Value: a number that remembers which operation made it from which operands.
+
+The file is long because a number has many doors: operators, text, copies, NumPy, the names of micrograd.
+"""
 
 import sys
 from collections.abc import Callable

@@ -26,6 +26,7 @@ from nodegrad.graph import topological_order
 from nodegrad.show.players.explanation import explanation_page
 from nodegrad.show.text import number, plain_name
 from test_dot import HOSTILE
+from test_layout import micrograd
 from test_player import big_graph
 
 LINES_INSIDE = """[...document.querySelectorAll('#graph .node')].every(node => {
@@ -723,18 +724,6 @@ def test_a_graph_starts_readable_and_a_button_shows_the_whole(open_page, make, w
 BUTTON_SEEN = """(({ left, right, top, bottom }) =>
     document.elementFromPoint((left + right) / 2, (top + bottom) / 2) === byId('whole')
 )(byId('whole').getBoundingClientRect())"""
-
-
-def micrograd():
-    """Return the graph of micrograd's README."""
-    a, b = Value(-4.0, label="a"), Value(2.0, label="b")
-    c, d = a + b, a * b + b**3
-    c += c + 1
-    c += 1 + c + (-a)
-    d += d * 2 + (b + a).relu()
-    d += 3 * d + (b - a).relu()
-    f = (c - d) ** 2
-    return f / 2.0 + 10.0 / f
 
 
 @pytest.mark.parametrize(

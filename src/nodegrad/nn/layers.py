@@ -1,4 +1,7 @@
-"""Layers: neurons, layers and networks of them, dropout, normalisation and embedding."""
+"""Layers: neurons, layers and networks of them, dropout, normalisation and embedding.
+
+The file is long because each layer has its formula, its source and an example beside it.
+"""
 
 import math
 import random
