@@ -95,6 +95,35 @@ def test_softmax_over_more_and_more_scores_is_the_same_few_instructions():
     assert found[MAX] == found[ops.sum] == found[ops.dot] == 12  # the first, of three terms, is scalar code
 
 
+def matrix(rows, columns):
+    return [[ng.Value(1.0 + row + column) for column in range(columns)] for row in range(rows)]
+
+
+def test_a_matrix_times_several_vectors_is_laid_out_vector_by_vector():
+    W = matrix(4, 4)
+    vectors = [[0.1 + place + shift for place in range(4)] for shift in range(3)]
+
+    program, _, _ = recorded(lambda xs: [[ng.dot(row, x) for row in W] for x in xs], vectors)
+    (product,) = vectorize(program).body
+
+    assert product.operands[1].slots[:, 0].tolist() == [0] * 4 + [4] * 4 + [8] * 4
+
+
+def test_a_gradient_by_a_matrix_is_a_product_sum_though_its_vectors_are_used_at_unequal_depths():
+    W = matrix(5, 4)
+    vectors = [[0.1 + place + shift for place in range(4)] for shift in range(4)]
+
+    def loss(xs):
+        first, *others = [[ng.tanh(ng.dot(row, x)) for row in W] for x in xs]
+        return ng.sum([ng.sin(y) for y in first]) + ng.sum([y * y for ys in others for y in ys])
+
+    program, _, _ = recorded(ng.value_and_grad(loss, wrt=W), vectors)
+    plan = plan_reduction(vectorize(program))
+
+    assert [len(each.a) for each in plan.products] == [20]
+    assert len(plan.slots) == 1  # the loss itself
+
+
 def test_results_of_parameters_alone_are_computed_once():
     weight = ng.Value(3.0)
     program, numbers, parameters = recorded(lambda x: x * ng.exp(weight), 2.0)

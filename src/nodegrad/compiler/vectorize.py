@@ -284,11 +284,16 @@ def _fixed(op: Op) -> int:
 
 
 def _order(table: Slots) -> Slots:
-    """Sort results by the slots they read: first by the first operand, then by the next."""
+    """Sort results by the slots they read: first by the first operand that varies, then by the next.
+
+    So a matrix times several vectors is laid out one product after the other, as if there were only one: its
+    results that read the same vector are neighbours, whether other vectors are in the same group or not.
+    """
     keys = np.where(table < 0, ~table, table)
     width = keys.shape[1]
     # The terms of a contraction move together, so comparing first terms is enough.
     columns: Sequence[int] = range(width) if width <= 4 else sorted({0, width // 2, 1, width // 2 + 1})
+    columns = sorted(columns, key=lambda column: table[0, column] < 0)
     return np.lexsort([keys[:, column] for column in reversed(columns)])
 
 
