@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nodegrad.forks import sweeping
+from nodegrad.observers import listeners, tell_swept
 from nodegrad.ops import add, constant, dot, mul
-from nodegrad.sweep import partials, tell_watchers, watchers
+from nodegrad.sweep import partials
 
 __all__ = ()
 
@@ -32,9 +33,9 @@ def backpropagate(seeds: Mapping[Any, float]) -> tuple[list[Any], list[Any], lis
         finally:
             for leaf, grad in zip(ends, before, strict=False):
                 leaf._grad = grad
-    if watchers:
+    if listeners.swept:
         found = dict(zip(ends, adjoints, strict=True)) | {node: node._grad for node in order}
-        tell_watchers("reverse", [*ends, *order], seeds, found)
+        tell_swept("reverse", [*ends, *order], seeds, found)
     return order, ends, adjoints
 
 

@@ -17,7 +17,7 @@ from nodegrad.inputs import described
 from nodegrad.observers import listen, tell_read
 from nodegrad.ops import constant
 from nodegrad.products import chain
-from nodegrad.sweep import partials, watchers
+from nodegrad.sweep import partials
 from nodegrad.value import Value, number_of
 
 __all__ = ["Stats", "detect_anomaly", "stats"]
@@ -44,15 +44,8 @@ def detect_anomaly() -> Iterator[None]:
         FloatingPointError: at the first anomaly.
     """
     tell_read(Value(0.0), "uses detect_anomaly(), which looks at every number")
-    detector = _Detector()
-    swept = detector.swept
-    with listen(detector):
-        try:
-            watchers.append(swept)
-            yield
-        finally:
-            if swept in watchers:
-                watchers.remove(swept)
+    with listen(detector := _Detector()):
+        yield
     detector.finish()
 
 

@@ -1,6 +1,6 @@
-"""Observers hear of the operations that are recorded, the branches taken on Values, and the numbers read."""
+"""Observers hear of operations recorded, branches taken on Values, numbers read, and sweeps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -12,7 +12,9 @@ __all__ = ()
 class Observer(Protocol):
     """An object that hears what happens to Values; `listen` adds one.
 
-    If it has a method `made(node)`, it also hears of each Value that an operation makes.
+    If it has a method `made(node)`, it also hears of each Value that an operation makes; if it has a method
+    `swept(direction, order, seeds, found)`, of each sweep: "forward" or "reverse", the nodes, the derivatives
+    that the sweep began with, and those it found.
     """
 
     def decided(self, node: Any, answer: bool) -> None:
@@ -28,9 +30,10 @@ class Listeners:
     Attributes:
         all: the observers.
         made: the methods of those that hear of each operation.
+        swept: the methods of those that hear of each sweep.
     """
 
-    __slots__ = ("all", "made")
+    __slots__ = ("all", "made", "swept")
 
     def __init__(self) -> None:
         self.set(())
@@ -39,6 +42,7 @@ class Listeners:
         """Let these listen."""
         self.all = all
         self.made = tuple([each.made for each in all if hasattr(each, "made")])
+        self.swept = tuple([each.swept for each in all if hasattr(each, "swept")])
 
 
 listeners = Listeners()
@@ -65,6 +69,14 @@ def tell_made(node: Any) -> None:
     """Tell the observers that an operation made a node."""
     for made in listeners.made:
         made(node)
+
+
+def tell_swept(
+    direction: str, order: Sequence[Any], seeds: Mapping[Any, Any], found: Mapping[Any, Any]
+) -> None:
+    """Tell the observers of a sweep."""
+    for swept in listeners.swept:
+        swept(direction, order, seeds, found)
 
 
 def tell_read(node: Any, how: str) -> None:

@@ -16,7 +16,7 @@ from nodegrad.inputs import described, plain
 from nodegrad.observers import listeners
 from nodegrad.ops import constant, identity
 from nodegrad.patterns import groups, pattern
-from nodegrad.sweep import forward_sweep, reverse_sweep, watchers
+from nodegrad.sweep import forward_sweep, reverse_sweep
 from nodegrad.trees import Number, Spec, Tree, build, flatten, sparse
 from nodegrad.value import Value, as_value, number_of, stand_in
 
@@ -140,7 +140,7 @@ class Run(NamedTuple):
         """
         numpy: Any = sys.modules.get("numpy")
         width = _ENTRIES // (len(self.order) + 1)
-        if self.floats and numpy is not None and not watchers and min(width, len(sources)) >= _FEW:
+        if self.floats and numpy is not None and not listeners.swept and min(width, len(sources)) >= _FEW:
             found = numpy.zeros((len(sources), len(targets)))
             with numpy.errstate(all="ignore"):
                 for first in range(0, len(sources), width):

@@ -6,17 +6,14 @@ and sums of the chain rule are in `products`, which says how they treat 0, inf a
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from nodegrad.observers import tell_swept
 from nodegrad.ops import constant
 from nodegrad.products import Number, chain, masked, total, union
 
 __all__ = ()
-
-Watcher = Callable[[str, Sequence[Any], Mapping[Any, Number], Mapping[Any, Number]], None]
-
-watchers: list[Watcher] = []  # called after every sweep with its direction, order, seeds and result
 
 
 def reverse_sweep(
@@ -49,7 +46,7 @@ def reverse_sweep(
         for operand, partial in partials(node, active, floats):
             arrived[operand].append((adjoint, partial, op.selects))
     adjoints.update({leaf: total(terms) for leaf, terms in arrived.items()})
-    tell_watchers("reverse", order, seeds, adjoints)
+    tell_swept("reverse", order, seeds, adjoints)
     return adjoints
 
 
@@ -83,7 +80,7 @@ def forward_sweep(
             passed.append(mask)
         if passed and None not in passed:
             masks[node] = union(passed)
-    tell_watchers("forward", order, seeds, tangents)
+    tell_swept("forward", order, seeds, tangents)
     return tangents
 
 
@@ -108,11 +105,3 @@ def partials(
     for operand, rule in zip(operands, rules, strict=True):
         if rule is not None and (operand.op is not constant if active is None else operand in active):
             yield operand, rule if together else rule(*primals, out)
-
-
-def tell_watchers(
-    direction: str, order: Sequence[Any], seeds: Mapping[Any, Number], found: Mapping[Any, Number]
-) -> None:
-    """Call all watchers."""
-    for watcher in tuple(watchers):
-        watcher(direction, order, seeds, found)

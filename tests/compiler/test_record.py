@@ -11,8 +11,7 @@ from nodegrad.compiler.lower import lower
 from nodegrad.compiler.program import render
 from nodegrad.compiler.record import record
 from nodegrad.compiler.ways import Ways
-from nodegrad.observers import listeners
-from nodegrad.sweep import watchers
+from nodegrad.observers import listen, listeners
 from nodegrad.trees import flatten
 
 WEIGHT = Value(0.5)
@@ -60,11 +59,19 @@ def test_a_replay_gives_the_results_of_a_run_that_answers_as_expected():
 @pytest.mark.parametrize("wrt", [None, [WEIGHT]])
 def test_a_new_trace_is_checked_by_a_sweep_over_floats(wrt):
     adjoints = []
-    watchers.append(lambda *told: adjoints.append(told[-1].values()))
-    try:
+
+    class Witness:
+        def swept(self, direction, order, seeds, found):
+            adjoints.append(found.values())
+
+        def decided(self, node, answer):
+            pass
+
+        def read(self, node, how):
+            pass
+
+    with listen(Witness()):
         ng.compile(ng.value_and_grad(lambda x: x * ng.sin(x) * WEIGHT, wrt=wrt))(2.0)
-    finally:
-        watchers.pop()
 
     assert [{type(x) for x in each} for each in adjoints] == [{Value, float}, {float}]
 
