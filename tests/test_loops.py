@@ -599,11 +599,11 @@ def test_a_body_that_raises_is_an_error_even_if_the_loop_makes_no_turn(backend):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ng.while_loop(1.0, lambda s: s, 1.0), "while_loop takes its condition as a function"),
-        (lambda: ng.while_loop(lambda s: s < 1.0, 2.0, 1.0), "while_loop takes its body as a function"),
+        (lambda: ng.while_loop(1.0, lambda s: s, 1.0), "while_loop takes condition as a function"),
+        (lambda: ng.while_loop(lambda s: s < 1.0, 2.0, 1.0), "while_loop takes body as a function"),
         (lambda: ng.while_loop(lambda s: s, lambda s: s, 1.0, limit="a"), "limit as a whole number"),
-        (lambda: ng.scan(1.0, 1.0, [1.0]), "scan takes its body as a function"),
-        (lambda: ng.fori_loop(0, 3, 1.0, 1.0), "fori_loop takes its body as a function"),
+        (lambda: ng.scan(1.0, 1.0, [1.0]), "scan takes body as a function"),
+        (lambda: ng.fori_loop(0, 3, 1.0, 1.0), "fori_loop takes body as a function"),
         (lambda: ng.fori_loop(0, Value(3.0), lambda i, s: s, 1.0), "write a while_loop"),
         (lambda: ng.fori_loop(0, 2.5, lambda i, s: s, 1.0), r"whole numbers; got 0 of type int and 2\.5"),
         (lambda: ng.compile(lambda n: ng.fori_loop(0, n, lambda i, s: s, 1.0))(3), "static="),

@@ -20,11 +20,11 @@ from typing import Any
 
 from nodegrad.composites import Composite, Whole, remake
 from nodegrad.graph import clock, dependents, leave, topological_order
-from nodegrad.inputs import described, endless, plain, whole
+from nodegrad.inputs import described, endless, function, plain, whole
 from nodegrad.observers import listen
-from nodegrad.ops import constant, identity
+from nodegrad.ops import Number, constant, identity
 from nodegrad.sweep import forward_sweep
-from nodegrad.trees import LEAF, NUMBERS, Number, Spec, Tree, build, builder, container, flatten
+from nodegrad.trees import LEAF, NUMBERS, Spec, Tree, build, builder, container, flatten
 from nodegrad.value import Value, as_value, literal, stand_in
 
 __all__ = ["fori_loop", "scan", "while_loop"]
@@ -32,6 +32,7 @@ __all__ = ["fori_loop", "scan", "while_loop"]
 _WIDE = 32  # with more operands to differentiate by, reverse mode turn by turn costs less
 _LONGEST = 200_000  # operations recorded turn by turn for that reason
 _MOST = 2_000_000  # operands of all results together
+_OF_STATE = "a function of the state"
 
 
 @dataclass(eq=False)
@@ -106,8 +107,8 @@ def while_loop(
         TypeError: if `body` returns another structure than `state` has; compiled, if it takes a branch.
         ValueError: compiled, if Python state changes from turn to turn, or a Value of a turn is kept.
     """
-    for name, function in (("condition", condition), ("body", body)):
-        _check_function("while_loop", name, function)
+    function("while_loop", "condition", condition, _OF_STATE)
+    function("while_loop", "body", body, _OF_STATE)
     return repeat(condition, body, state, "while_loop", whole("while_loop", "limit", limit, 0))
 
 
@@ -156,7 +157,7 @@ def scan(
         ValueError: if there are neither xs nor a length, or xs of different lengths; compiled, if Python
             state changes from turn to turn, or a Value of a turn is kept.
     """
-    _check_function("scan", "body", body)
+    function("scan", "body", body, _OF_STATE)
     return _Repetition("scan", None, lambda now, x: _pair(body(now, x)), state, _rows(xs, length)).run()
 
 
@@ -173,7 +174,7 @@ def fori_loop(lower: int, upper: int, body: Callable[[Any, Tree], Tree], state: 
         body: a function of i and the state that returns the next state. Compiled, i is a Value.
         state: the first state: numbers in any structure, which stays the same.
     """
-    _check_function("fori_loop", "body", body)
+    function("fori_loop", "body", body, _OF_STATE)
     try:
         turns = range(lower, upper)
     except TypeError as error:
@@ -183,11 +184,6 @@ def fori_loop(lower: int, upper: int, body: Callable[[Any, Tree], Tree], state: 
             "decides the number of turns, write a while_loop."
         ) from error
     return scan(lambda now, i: (body(i, now), None), state, turns)[0]
-
-
-def _check_function(user: str, argument: str, given: Any) -> None:
-    if not callable(given):
-        raise TypeError(f"{user} takes its {argument} as a function of the state; got {described(given)}.")
 
 
 def _rows(xs: Tree, length: int | None) -> list[Tree]:
