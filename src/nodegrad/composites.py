@@ -4,12 +4,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nodegrad.ops import Op, constant
+from nodegrad.ops import Number, Op, constant
 from nodegrad.value import Value, number_of
 
 __all__ = ()
-
-Number = Any  # a float or a Value
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)

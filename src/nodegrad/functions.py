@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce, wraps
 from itertools import accumulate, pairwise
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from nodegrad import ops, special
 from nodegrad.inputs import described, one_of
-from nodegrad.ops import eq, erfc, exp, ge, gt, log, lt, maximum, sigmoid, softplus, stop_gradient, where
+from nodegrad.ops import Number, eq, erfc, exp, ge, gt, log, lt, maximum, sigmoid, softplus, where
 
 # fmt: off
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
 ]
 # fmt: on
 
-Number = Any  # a float or a Value
 Result = TypeVar("Result", covariant=True)
 
 _SQRT_HALF = math.sqrt(0.5)
@@ -276,7 +275,7 @@ def ndtr(x: Number) -> Number:
     z = ops.mul(x, _SQRT_HALF)
     head = ops.round(ops.mul(x, 2.0**20)) / 2.0**20
     lost = (head * _HEAD - z) + (head * _TAIL + (x - head) * _SQRT_HALF)
-    lost = stop_gradient(where(lt(ops.abs(x), 40.0), lost, 0.0))
+    lost = ops.stop_gradient(where(lt(ops.abs(x), 40.0), lost, 0.0))
     return 0.5 * (erfc(-z) + lost * (2.0 / math.sqrt(math.pi)) * exp(-(z * z)))
 
 
@@ -384,7 +383,7 @@ def logaddexp(x: Number, y: Number) -> Number:
     >>> ng.logaddexp(1000.0, 0.0)
     1000.0
     """
-    larger = stop_gradient(maximum(x, y))
+    larger = ops.stop_gradient(maximum(x, y))
     gap = ops.sub(y, x)
     either = where(ge(x, y), ops.add(x, softplus(gap)), ops.add(y, softplus(ops.neg(gap))))
     return where(eq(ops.abs(larger), math.inf), larger, either)
@@ -442,7 +441,7 @@ def log_softmax(numbers: Sequence[Number]) -> list[Number]:
 
 def _largest(numbers: Sequence[Number]) -> Number:
     """Return the largest number, or 0 if that is infinite, as a constant of differentiation."""
-    largest = stop_gradient(reduce(maximum, numbers))
+    largest = ops.stop_gradient(reduce(maximum, numbers))
     return where(eq(ops.sub(largest, largest), 0.0), largest, 0.0)
 
 

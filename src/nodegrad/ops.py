@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from nodegrad import floats
-from nodegrad.floats import compare, ieee, integral
+from nodegrad.floats import compare, ieee, inf, integral, nan
 from nodegrad.inputs import plain
 
 # fmt: off
@@ -35,8 +35,7 @@ __all__ = [
 # fmt: on
 
 Interval = tuple[float, float]
-
-inf, nan = math.inf, math.nan
+Number = Any  # a float or a Value
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

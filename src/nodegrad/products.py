@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.ops import COMPARISONS, strong_factor, strong_mul, where, zero_mul
+from nodegrad.ops import COMPARISONS, Number, strong_factor, strong_mul, where, zero_mul
 
 __all__ = ()
 
-Number = Any  # a float or a Value
 
 _MANY = 8  # so many terms are recorded as one operation; of fewer, pictures show each product and sum
 

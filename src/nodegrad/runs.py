@@ -14,10 +14,10 @@ from nodegrad.backward import backpropagate
 from nodegrad.graph import check_left, check_unchanged, clock, dependents, topological_order
 from nodegrad.inputs import described, plain
 from nodegrad.observers import listeners
-from nodegrad.ops import constant, identity
+from nodegrad.ops import Number, constant, identity
 from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import forward_sweep, reverse_sweep
-from nodegrad.trees import Number, Spec, Tree, build, flatten, sparse
+from nodegrad.trees import Spec, Tree, build, flatten, sparse
 from nodegrad.value import Value, as_value, number_of, stand_in
 
 __all__ = ()
@@ -65,14 +65,19 @@ class Run(NamedTuple):
         """Sweep from the variables to the outputs."""
         return forward_sweep(self.order, seeds, self.active, self.floats)
 
-    def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
-        """Return the adjoints of the variables in the structure of the argument."""
+    def reverse(self, seeds: Mapping[Value, Number]) -> tuple[Sequence[Value], dict[Value, Number]]:
+        """Sweep from outputs to the variables; return the nodes swept over, and the adjoints."""
         symbolic_before = any(x.op is constant for x in self.variables[:1])
         if self.floats and not symbolic_before:
-            _, ends, found = backpropagate(seeds)
-            adjoints = dict(zip(ends, found, strict=True))
-        else:
-            adjoints = reverse_sweep(self.order, seeds, self.active, self.floats)
+            order, ends, found = backpropagate(seeds)
+            return order, dict(zip(ends, found, strict=True))
+        every = len(seeds) == len(self.outputs)
+        order = self.order if every else topological_order(*seeds, since=self.start, constants=False)
+        return order, reverse_sweep(order, seeds, self.active, self.floats)
+
+    def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
+        """Return the adjoints of the variables in the structure of the argument."""
+        _, adjoints = self.reverse(seeds)
         numbers = [self.number(adjoints.get(x, 0.0)) for x in self.variables]
         return build(self.argument, numbers, float if self.floats else object)
 
@@ -92,12 +97,7 @@ class Run(NamedTuple):
         found: list[dict[Value, Number]] = []
         walked, everything = 0, _steps(self.order)
         for output in self.outputs:
-            if self.floats:
-                order, ends, numbers = backpropagate({output: 1.0})
-                adjoints = dict(zip(ends, numbers, strict=True))
-            else:
-                order = topological_order(output, since=self.start, constants=False)
-                adjoints = reverse_sweep(order, {output: 1.0}, self.active, floats=False)
+            order, adjoints = self.reverse({output: 1.0})
             found.append(adjoints)
             walked += _steps(order)
             if walked > _SHARED * everything and len(found) < len(self.outputs):

@@ -17,14 +17,13 @@ from nodegrad.graph import clock, dependents, topological_order
 from nodegrad.inputs import described, plain
 from nodegrad.loops import left_by, repeat, rolling, split
 from nodegrad.observers import tell_read
-from nodegrad.ops import div, gt, lt, where
+from nodegrad.ops import Number, div, gt, lt, where
 from nodegrad.sweep import reverse_sweep
 from nodegrad.trees import LEAF, Tree, build, flatten
 from nodegrad.value import Value, as_value, stand_in
 
 __all__ = ["fixed_point", "root"]
 
-Number = Any  # a float or a Value
 Evaluate = Callable[[Sequence[Number]], tuple[list[Number], list[list[Number]]]]
 
 _EPS, _LARGEST = 2.0**-53, sys.float_info.max

@@ -11,14 +11,11 @@ import math
 from collections.abc import Sequence
 from functools import reduce
 from operator import add, mul
-from typing import Any
 
 from nodegrad import ops
-from nodegrad.ops import Op, div, eq, erfc, exp, floor, ge, join_table, log, lt, reciprocal, where
+from nodegrad.ops import Number, Op, div, eq, erfc, exp, floor, ge, join_table, log, lt, reciprocal, where
 
 __all__ = ["erfinv", "lgamma", "ndtri", "polygamma"]
-
-Number = Any  # a float or a Value
 
 
 def polynomial(x: Number, coefficients: Sequence[float]) -> Number:

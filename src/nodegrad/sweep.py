@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from nodegrad.observers import tell_swept
-from nodegrad.ops import constant
-from nodegrad.products import Number, chain, masked, total, union
+from nodegrad.ops import Number, constant
+from nodegrad.products import chain, masked, total, union
 
 __all__ = ()
 

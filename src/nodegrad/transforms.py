@@ -11,8 +11,9 @@ from typing import Any
 
 from nodegrad.graph import dependents, recording
 from nodegrad.inputs import described, one_of
+from nodegrad.ops import Number
 from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
-from nodegrad.trees import Number, Tree, blocks, build, container, flatten
+from nodegrad.trees import Tree, blocks, build, container, flatten
 from nodegrad.value import Value
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]

@@ -18,7 +18,6 @@ from nodegrad.value import Value
 
 __all__ = ()
 
-Number = Any  # a float or a Value
 Tree = Any  # a number, or numbers in containers
 Spec = Any  # LEAF, or (type, form, specs of the entries): see `container`
 # (shape of an array or None for a leaf, first place, end place) -> the array or the leaf.
