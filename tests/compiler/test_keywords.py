@@ -115,6 +115,16 @@ def test_rows_share_arguments(backend):
     np.testing.assert_allclose(gradient, [0.0, 37.0], atol=1e-12)
 
 
+def test_rows_share_a_keyword_after_any_number_of_arguments():
+    compiled = ng.compile(lambda *rows, scale: ng.dot(rows, scale))
+
+    found = compiled.map([1.0, 2.0], [3.0, 4.0], scale=[10.0, 1.0], shared="scale")
+
+    assert found.tolist() == [13.0, 24.0]
+    with pytest.raises(ValueError, match="shared= names 'rows', but the arguments are scale"):
+        compiled.map([1.0, 2.0], [3.0, 4.0], scale=[10.0, 1.0], shared="rows")
+
+
 def test_compile_is_a_decorator():
     @ng.compile
     def plain(x):

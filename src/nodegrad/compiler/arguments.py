@@ -219,25 +219,29 @@ def content_of(value: Any) -> Any:
     return kind_of(value) if known or kind.__eq__ is object.__eq__ else id(value)
 
 
-def shared_places(known: Sequence[str], shared: Names, form: Form | None, count: int) -> set[int]:
-    """Return the places of shared arguments among those of a function that is called like this.
+def names_of_call(known: Signature | None, form: Form | None, count: int) -> list[str]:
+    """Return the names of the arguments that `bind` returns, in order; "" where one has no name."""
+    form = form or Form()
+    apart = {*form.keywords, *[name for name, _, _ in form.static]}
+    by_place = Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
+    parameters = known.parameters.values() if known else ()
+    names = [x.name for x in parameters if x.kind in by_place and x.name not in apart]
+    positional = count - len(form.keywords)
+    return [*names[:positional], *[""] * (positional - len(names)), *form.keywords]
+
+
+def shared_places(names: Sequence[str], shared: Names) -> set[int]:
+    """Return the places of shared arguments among the names of all.
 
     Raises:
         ValueError: if there is no such argument.
     """
-    form = form or Form()
-    apart = {*form.keywords, *[name for name, _, _ in form.static]}
-    positional = [name for name in known if name not in apart][: count - len(form.keywords)]
-    order = [*positional, *form.keywords]
-    found = set()
+    places = {key: place for place, name in enumerate(names) for key in (place, name) if key != ""}
     for each in _listed(shared):
-        if isinstance(each, int) and 0 <= each < count:
-            found.add(each)
-        elif each in order:
-            found.add(order.index(str(each)))
-        else:
-            raise ValueError(f"map: shared= names {each!r}, but the arguments are {', '.join(order)}.")
-    return found
+        if each not in places:
+            known = ", ".join(filter(None, names))
+            raise ValueError(f"map: shared= names {each!r}, but the arguments are {known}.")
+    return {places[each] for each in _listed(shared)}
 
 
 def number_for(name: str, x: Any) -> float:

@@ -17,6 +17,7 @@ from nodegrad.compiler.arguments import (
     Array,
     Names,
     bind,
+    names_of_call,
     number_for,
     results_in,
     rows,
@@ -225,8 +226,7 @@ class Compiled(Recorded):
         form, places = None, set[int]()
         if not bare:
             form, arguments = bind(self.signature, self.static, arguments, keywords)
-            names = list(self.signature.parameters) if self.signature else []
-            places = shared_places(names, shared, form, len(arguments))
+            places = shared_places(names_of_call(self.signature, form, len(arguments)), shared)
         spec, blocks, count = rows(arguments, places)
         ways = self._ways((tuple, form, spec[2]))
         if plain and self.backend == "llvm" and (trace := ways.straight) is not None and trace.rows:

@@ -32,16 +32,8 @@ class Way:
     guards: Sequence[Guard] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Branches:
-    """All ways, and the leaves that they close over: the parameters of each program."""
-
-    ways: list[Way]
-    parameters: list[Value]
-
-
-def merge(traces: Sequence[Trace]) -> Branches:
-    """Write the programs of some traces over the leaves of all."""
+def merge(traces: Sequence[Trace]) -> tuple[list[Way], list[Value]]:
+    """Return a way for each trace, and the leaves that any closes over: the parameters of each program."""
     parameters = list(dict.fromkeys(leaf for trace in traces for leaf in trace.parameters))
     inputs = traces[0].program.inputs
     slots = {leaf: slot for slot, leaf in enumerate(parameters, inputs)}
@@ -50,7 +42,7 @@ def merge(traces: Sequence[Trace]) -> Branches:
         leaves = [*range(inputs), *[slots[leaf] for leaf in trace.parameters]]
         guards = [*map(Guard, trace.expected, trace.lines)]
         ways.append(Way(open_tables(trace.program, leaves, len(parameters)), guards))
-    return Branches(ways, parameters)
+    return ways, parameters
 
 
 def open_tables(program: Program, leaves: Sequence[int], parameters: int) -> Program:

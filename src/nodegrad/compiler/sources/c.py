@@ -26,7 +26,7 @@ _HEAD = (resources.files("nodegrad.compiler") / "sources" / "head.c").read_text(
 
 def file(given: Function) -> str:
     """Write the file."""
-    text = write(given.branches, C)
+    text = write(given.ways, C)
     on_heap = text.workspace > _ON_STACK
     lines = text.ways[0]
     if len(text.ways) > 1 or on_heap or any("return 1;" in line for line in lines):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from json import dumps
 from typing import Any
 
-from nodegrad.compiler.arguments import Form
+from nodegrad.compiler.arguments import Form, names_of_call, signature_of
 from nodegrad.compiler.program import evaluate
-from nodegrad.compiler.sources.branches import Branches, merge
+from nodegrad.compiler.sources.branches import Way, merge
 from nodegrad.compiler.trace import Trace
 from nodegrad.trees import Sparse, Spec, build, container
 
@@ -26,7 +26,7 @@ class Function:
         arguments: the name and plain structure of each argument, with the places of its numbers as leaves.
         result: the plain structure of the result, with the places of its numbers as leaves.
         results: how many numbers the result holds.
-        branches: its ways.
+        ways: its ways.
         parameters: the present numbers of the leaves it closes over.
         example: numbers that it was recorded with, and its results for them.
     """
@@ -36,14 +36,14 @@ class Function:
     arguments: dict[str, Any]
     result: Any
     results: int
-    branches: Branches
+    ways: list[Way]
     parameters: list[float]
     example: tuple[Sequence[float], Sequence[float]]
 
     @property
     def inputs(self) -> int:
         """How many numbers the arguments hold."""
-        return self.branches.ways[0].program.inputs
+        return self.ways[0].program.inputs
 
     def comment(self) -> Iterator[str]:
         """Yield lines that say what is computed, and where numbers stand in `x` and `out`."""
@@ -52,7 +52,7 @@ class Function:
         yield ""
         yield "Written by nodegrad from what was recorded of a function in Python. The numbers are those of"
         yield "nodegrad.compile(f, exact=True), the elementary functions within 4 units in the last place."
-        if self.branches.ways[0].guards:
+        if self.ways[0].guards:
             yield "It branches. The ways that were recorded are here; numbers that go another are reported."
         for array, trees in (("x", self.arguments), ("out", {"result": self.result})):
             for name, tree in trees.items():
@@ -73,34 +73,26 @@ def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function
     numbers = [leaf._data for leaf in first.parameters]
     example = first.example or [0.0] * first.program.inputs
     results = evaluate(first.program, example, numbers)
-    branches = merge(traces)
+    ways, leaves = merge(traces)
     return Function(
         name=re.sub(r"\W", "_", name, flags=re.ASCII) if name.isidentifier() else "f",
         says=(inspect.getdoc(f) or "").partition("\n")[0],
         arguments=dict(zip(_argument_names(f, spec[1], len(given)), map(_plain, given), strict=True)),
         result=_plain(build(first.spec, range(first.results))),
         results=first.results,
-        branches=branches,
-        parameters=[leaf._data for leaf in branches.parameters],
+        ways=ways,
+        parameters=[leaf._data for leaf in leaves],
         example=(example, results[: first.results]),
     )
 
 
 def _argument_names(f: Any, form: Form | None, count: int) -> list[str]:
     """Return the names of the arguments of a function; a0, a1 and so on where they have none."""
-    form = form or Form()
-    count -= len(form.keywords)
     try:
-        known = list(inspect.signature(f).parameters.values()) if f is not None else []
-    except (TypeError, ValueError):
-        known = []
-    apart = {*form.keywords, *[name for name, _, _ in form.static]}
-    names = [
-        x.name
-        for x in known
-        if x.kind in (x.POSITIONAL_ONLY, x.POSITIONAL_OR_KEYWORD) and x.name not in apart
-    ]
-    return [*names[:count], *[f"a{at}" for at in range(len(names), count)], *form.keywords]
+        known = None if f is None else signature_of(f)
+    except ValueError:
+        known = None
+    return [name or f"a{at}" for at, name in enumerate(names_of_call(known, form, count))]
 
 
 def unused(name: str, code: str) -> str:

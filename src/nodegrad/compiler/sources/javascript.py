@@ -22,7 +22,7 @@ TypeError RangeError
 
 def file(given: Function) -> str:
     """Write the module."""
-    text = write(given.branches, JAVASCRIPT)
+    text = write(given.ways, JAVASCRIPT)
     ways = text.add_ways(JAVASCRIPT)
     room = [JAVASCRIPT.room.format("v", text.workspace)] if text.workspace else []
     result = _built(given.result)

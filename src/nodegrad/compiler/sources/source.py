@@ -4,6 +4,7 @@ import re
 
 from nodegrad.compiler.sources import c, javascript
 from nodegrad.compiler.sources.function import Function
+from nodegrad.inputs import one_of
 
 __all__ = ()
 
@@ -16,7 +17,6 @@ def source(function: Function, language: str) -> str:
     Raises:
         ValueError: if there is no such language, or the function calls an operation that is Python code.
     """
-    if language not in _LANGUAGES:
-        raise ValueError(f'source takes "c" or "js"; got {language!r:.40}.')
-    text = re.sub(r"\n{3,}", "\n\n", _LANGUAGES[language](function))
+    write = _LANGUAGES[one_of("source", "language", language, _LANGUAGES)]
+    text = re.sub(r"\n{3,}", "\n\n", write(function))
     return re.sub(r" +$", "", text, flags=re.MULTILINE)

@@ -14,7 +14,7 @@ import numpy as np
 
 from nodegrad.compiler.program import STEPS, Loop, Program
 from nodegrad.compiler.slots import affine
-from nodegrad.compiler.sources.branches import Branches, Guard, Way, open_tables
+from nodegrad.compiler.sources.branches import Guard, Way, open_tables
 from nodegrad.compiler.sources.places import OUT, SPACE, C, Places
 from nodegrad.compiler.sources.rolls import Block, Cells, Instruction
 from nodegrad.compiler.sources.spellings import EXPRESSIONS, Language, bare, number
@@ -67,10 +67,10 @@ class Text:
         return f"{name}({', '.join(used)})"
 
 
-def write(branches: Branches, language: Language) -> Text:
+def write(ways: Sequence[Way], language: Language) -> Text:
     """Write the ways of a function."""
     text = Text()
-    for way in branches.ways:
+    for way in ways:
         writer = _Writer(way, language, text)
         text.ways.append(writer.write())
         text.workspace = max(text.workspace, writer.places.workspace)
