@@ -41,9 +41,12 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
                 if constants or node.op is not constant:
                     place(node)
                 break
+            second = node._second
+            if second is not None and first in seen and second in seen:  # as in the gradient of weights
+                place(node)
+                break
             push(node)
             push(None)
-            second = node._second
             if second is not None:
                 push(second)
             elif type(first) is tuple:
@@ -83,15 +86,20 @@ class Clock:
             self.now += 1
             return self.now
 
-    def assign(self, node: Any, number: float) -> None:
-        """Assign a number to a Value.
+    def assign(self, pairs: Iterable[tuple[Any, float]]) -> None:
+        """Assign numbers to Values.
 
         Tick before and after, so that a number read while this thread is interrupted here counts as old.
         """
         with noting:
             self.assigned = self.now = self.now + 1
-            node._data = number
-            node._time = self.assigned = self.now = self.now + 1
+            after = self.now + 1
+            try:
+                for node, number in pairs:
+                    node._time = after
+                    node._data = number
+            finally:
+                self.assigned = self.now = after
 
 
 clock = Clock()

@@ -303,14 +303,16 @@ class Optimizer:
         for parameter in self.parameters:
             parameter._grad = RESET
 
+    def fixed_rates(self) -> list[Rate | None]:
+        """Return the learning rate of each group; None for a schedule."""
+        return [None if callable(group.learning_rate) else group.learning_rate for group in self.groups]
+
     def state_dict(self) -> dict[str, Any]:
         """Return what another run needs to go on exactly from here, as plain lists and numbers."""
         return {
             "optimizer": type(self).__name__,
             "steps": self.steps,
-            "learning_rates": [
-                None if callable(group.learning_rate) else group.learning_rate for group in self.groups
-            ],
+            "learning_rates": self.fixed_rates(),
             "states": [list(state) for state in self.states],
         }
 

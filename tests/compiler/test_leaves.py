@@ -54,7 +54,7 @@ def test_a_number_read_by_a_signal_handler_in_an_assignment_is_read_again():
     node = Interrupted(lambda: leaves.read())
     leaves = Leaves([node])
 
-    clock.assign(node, 2.0)
+    clock.assign([(node, 2.0)])
 
     assert leaves.read().tolist() == [2.0]
 
@@ -73,7 +73,7 @@ def test_a_thread_that_reads_during_an_assignment_waits_for_its_end():
     node = Interrupted(meanwhile)
     leaves = Leaves([node])
 
-    clock.assign(node, 2.0)
+    clock.assign([(node, 2.0)])
     thread.join()
 
     assert seen == [2.0]

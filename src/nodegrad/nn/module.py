@@ -129,7 +129,8 @@ class Module:
 
     def named_modules(self) -> list[tuple[str, "Module"]]:
         """List this module (its name is empty) and its submodules with their names."""
-        return [entry for entry in _contents(self, "", {}).values() if isinstance(entry[1], Module)]
+        found = _contents(self, "", {}, leaves=False).values()
+        return [entry for entry in found if isinstance(entry[1], Module)]
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to 0."""
@@ -243,8 +244,10 @@ class Module:
         return f"{type(self).__name__} with {len(self.parameters())} parameters"
 
 
-def _contents(holder: Any, name: str, found: dict[int, tuple[str, Any]]) -> dict[int, tuple[str, Any]]:
-    """Add every module and every leaf Value inside `holder`, itself included, with its name and by its id."""
+def _contents(
+    holder: Any, name: str, found: dict[int, tuple[str, Any]], leaves: bool = True
+) -> dict[int, tuple[str, Any]]:
+    """Add every module inside `holder`, itself included, with its name and by its id; the `leaves` too."""
     if id(holder) in found:
         return found
     members: Iterable[tuple[Any, Any]] = ()
@@ -272,12 +275,13 @@ def _contents(holder: Any, name: str, found: dict[int, tuple[str, Any]]) -> dict
         )
     if members:
         found[id(holder)] = name, holder
+        before = f"{name}." if name else ""
         for key, item in members:
-            place = f"{name}.{key}" if name else str(key)
             if type(item) is Value and item.op is None:  # which most members are
-                found.setdefault(id(item), (place, item))
+                if leaves:
+                    found.setdefault(id(item), (f"{before}{key}", item))
             else:
-                _contents(item, place, found)
+                _contents(item, f"{before}{key}", found, leaves)
     return found
 
 

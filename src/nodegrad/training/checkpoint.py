@@ -114,7 +114,7 @@ def changeable(optimizer: Optimizer) -> dict[str, Any]:
     """Return what callbacks may change of an optimizer."""
     return {
         "settings": [repr(group.settings) for group in optimizer.groups],
-        "learning rates": optimizer.state_dict()["learning_rates"],
+        "learning rates": optimizer.fixed_rates(),
     }
 
 

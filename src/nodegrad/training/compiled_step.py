@@ -10,7 +10,9 @@ from nodegrad.compiler import Compiled, compile
 from nodegrad.compiler.arguments import Array, rows
 from nodegrad.compiler.trace import Trace
 from nodegrad.data import Samples
+from nodegrad.graph import clock
 from nodegrad.nn.losses import LOSSES
+from nodegrad.observers import listeners, tell_read
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.native_steps import NativeSteps, Point, spans
 from nodegrad.training.problem import Batch, Problem, Taken
@@ -20,7 +22,8 @@ from nodegrad.value import Value
 
 __all__ = ()
 
-_TRIED = 4  # samples on which compiled and eager code are compared
+_TRIED = 4  # samples on which compiled and eager code are compared; one with more parameters than
+_LARGE = 1000
 _PIECE = 2**22  # numbers converted at once, of arrays that are not of floats
 
 
@@ -92,8 +95,9 @@ class ArrayStep(EagerStep):
 
     def pull(self) -> None:
         """Read the parameters and the optimiser's state."""
-        numbers = np.array([leaf.data for leaf in self.leaves])
-        slope = np.array([leaf.grad or 0.0 for leaf in self.leaves])
+        tell_read(self.leaves[0], "reads .data")
+        numbers = np.array([leaf._data for leaf in self.leaves])
+        slope = np.array([leaf._grad for leaf in self.leaves])
         state = [gathered(self.optimizer.states[span]) for span in spans(self.optimizer)]
         self.point = Point(numbers, slope, state, self.optimizer.steps)
 
@@ -101,8 +105,9 @@ class ArrayStep(EagerStep):
         """Write the parameters, their gradients and the optimiser's state."""
         numbers, slopes, states, steps = self.point
         write(self.leaves, numbers)
+        tell_read(self.leaves[0], "assigns .grad")
         for leaf, slope in zip(self.leaves, slopes.tolist(), strict=True):
-            leaf.grad = slope
+            leaf._grad = slope
         each = zip(spans(self.optimizer), states, strict=True)
         self.optimizer.states = [
             entry for span, state in each for entry in scattered(state, span.stop - span.start)
@@ -215,7 +220,7 @@ class CompiledStep(ArrayStep):
 
         They differ if the model reads plain numbers that have changed since it was recorded.
         """
-        tried = min(_TRIED, len(self.problem.known))
+        tried = 1 if len(self.leaves) > _LARGE else min(_TRIED, len(self.problem.known))
         with np.errstate(all="ignore"):
             compiled = float(self.known(self.point.numbers, np.arange(tried))[0])
         write(self.leaves, self.point.numbers)
@@ -226,9 +231,16 @@ class CompiledStep(ArrayStep):
 
 def write(leaves: Sequence[Value], numbers: Array) -> None:
     """Set the leaves to the numbers. Most hold theirs already; to assign again takes many times as long."""
-    for leaf, number in zip(leaves, numbers.tolist(), strict=True):
-        if leaf._data != number or number == 0.0:  # which may be -0.0 now
+    changed = [
+        (x, number)
+        for x, number in zip(leaves, numbers.tolist(), strict=True)
+        if x._data != number or (number == 0.0 and math.copysign(1.0, number) != math.copysign(1.0, x._data))
+    ]
+    if listeners.all:
+        for leaf, number in changed:
             leaf.data = number
+    elif changed:
+        clock.assign(changed)
 
 
 def gathered(states: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -240,12 +252,11 @@ def gathered(states: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
     Raises:
         ValueError: if they differ in their numbers of steps, as where `grad = None` left some parameters out.
     """
-    if len({tuple(each for each in state if type(each) is int) for state in states}) > 1:
+    columns = list(zip(*states, strict=False))
+    steps = [column for column in columns if type(column[0]) is int]
+    if len(set(map(len, states))) > 1 or any(len(set(column)) > 1 for column in steps):
         raise ValueError("the optimizer has not taken the same number of steps for all parameters")
-    return tuple(
-        entries[0] if isinstance(entries[0], int) else np.array(entries, float)
-        for entries in zip(*states, strict=True)
-    )
+    return tuple(each[0] if type(each[0]) is int else np.array(each, float) for each in columns)
 
 
 def scattered(state: tuple[Any, ...], count: int) -> list[tuple[Any, ...]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Never
 
 from nodegrad.data import Samples, sequence
+from nodegrad.graph import recording
 from nodegrad.inputs import function, meant, one_of
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, Optimizer
@@ -181,12 +182,13 @@ def fit(
     classes: Any = class_weight
     if ranks.any(lambda: isinstance(class_weight, str) and class_weight == "balanced" and y is not None):
         classes = balanced(y, ranks)
-    problem, batches, settings, way = ranks.together(prepare)
-    ranks.same({"class_weight": class_weight})
-    problem.weigh()
-    batches.start(problem)
-    ranks.together(lambda: way.check(problem, settings))
-    return way(problem, batches, settings).history
+    with recording():
+        problem, batches, settings, way = ranks.together(prepare)
+        ranks.same({"class_weight": class_weight})
+        problem.weigh()
+        batches.start(problem)
+        ranks.together(lambda: way.check(problem, settings))
+        return way(problem, batches, settings).history
 
 
 # Checks before anything runs.

@@ -62,7 +62,7 @@ class Run:
             self.described
             | {name: getattr(settings, name) for name in (*names, "checkpoint_every")}
             | {"method": type(self).__name__, "end of the checkpoint": self.history.reason}
-            | {"start of the parameters": [leaf.data for leaf in problem.optimizer.parameters]}
+            | {"start of the parameters": [leaf._data for leaf in problem.optimizer.parameters]}
         )
         started = time.perf_counter() - self.history.seconds
         problem.optimizer.remember_rates(True)
