@@ -281,3 +281,34 @@ def test_a_long_chain_is_swept_without_recursion():
     assert reverse_sweep(order, {out: 1.0})[x] == 50_001.0
     assert forward_sweep(order, {x: 1.0})[out] == 50_001.0
     assert reverse_sweep(order, {out: 1.0}, floats=False)[x] == 50_001.0
+
+
+@pytest.mark.parametrize("alone_first", [True, False])
+def test_a_weight_of_several_dots_gets_its_terms_in_the_order_of_the_walk(alone_first):
+    product, weights = TABLE["dot"], [Value(0.1 * i + 0.3) for i in range(4)]
+    x = [1.0 / (i + 3) for i in range(4)]
+
+    def f(w, *x):
+        alone = [w[0] * 1.7, w[1] / 3.0] if alone_first else []
+        several = product(*w, *x).sin() * product(*x, *w).exp() * product(*w, 2.0, *x[:3])
+        twice = product(*w[:2], *w[2:]) * product(w[3], w[3], *x[:2])
+        return ng.sum([*alone, several, twice, w[2] * 0.7])
+
+    by_values = ng.grad(lambda *x: f(weights, *x), wrt=weights)(*map(Value, x))
+    by_floats = ng.grad(lambda w: f(w, *x))([w.data for w in weights])
+
+    assert [number.data for number in by_values] == by_floats
+
+
+@pytest.mark.parametrize("number", [0.0, math.inf, math.nan])
+def test_the_gradient_of_weights_has_the_products_of_the_chain_rule(number):
+    weights, x = [Value(float(i)) for i in range(3)], [Value(number), Value(2.0), Value(3.0)]
+    out = TABLE["dot"](*weights, *x)
+    order = topological_order(out, constants=False)
+    seed = Value(0.0)
+
+    found = reverse_sweep(order, {out: seed}, set(order), floats=False)
+
+    assert [found[w].op for w in weights] == [TABLE["strong_mul"]] * 3
+    assert [found[w].operands[1] for w in weights] == x
+    assert [found[w].data for w in weights] == [0.0, 0.0, 0.0]

@@ -570,6 +570,19 @@ def test_observer_is_told_of_values_made_branches_taken_and_numbers_read():
     ]
 
 
+def test_many_pairs_are_recorded_like_one_pair_each():
+    notes, pairs = Notes(), [(Value(2.0), Value(3.0)), (Value(0.0), Value(math.inf))]
+    product = ops.TABLE["strong_mul"]
+
+    with listen(notes):
+        made = Value.apply_pairs(product, pairs)
+
+    singly = [Value.apply_op(product, pair) for pair in pairs]
+    for name in ("_data", "_first", "_second", "_grad", "_time", "label", "op"):
+        assert [getattr(x, name) for x in made] == [getattr(x, name) for x in singly]
+    assert notes.seen == [("made", "strong_mul")] * 2
+
+
 @pytest.mark.parametrize(
     ("look", "how"),
     [

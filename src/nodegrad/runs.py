@@ -186,7 +186,9 @@ def run(
         argument = argument[2][0] if isinstance(argnums, int) else argument
     else:
         given, argument = flatten(wrt)
-        variables, own = [_checked_variable(x, user) for x in given], set()
+        variables, own = list(given), set()
+        for x in given if {*map(type, given)} != {Value} else ():
+            _check_variable(x, user)
     returned, result = flatten(f(*args, **kwargs))
     outputs = [_output(x, user) for x in returned]
     order = topological_order(*outputs, since=start, constants=False)
@@ -197,8 +199,7 @@ def run(
     found = Run(argument, variables, own, result, outputs, order, start)
     known = set(made) | own
     floats = len(own) == len(variables) and all(node.op is constant or node in known for node in order)
-    leaves = all(x.op is None for x in variables)
-    return found if floats or (in_numbers and leaves) else found.symbolic()
+    return found if floats or (in_numbers and all(x.op is None for x in variables)) else found.symbolic()
 
 
 def _steps(order: Sequence[Value]) -> int:
@@ -265,13 +266,12 @@ def checked(x: Any, what: str, user: str) -> Number:
         ) from None
 
 
-def _checked_variable(x: Any, user: str) -> Value:
+def _check_variable(x: Any, user: str) -> None:
     if not isinstance(x, Value):
         raise TypeError(
             f"{user} takes for wrt the Values that the function closes over; got {described(x)}. "
             "For a number that the function takes as an argument use argnums."
         )
-    return x
 
 
 def _output(x: Any, user: str) -> Value:

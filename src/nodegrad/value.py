@@ -4,7 +4,7 @@ The file is long because a number has many doors: operators, text, copies, NumPy
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import copysign
 from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -162,6 +162,20 @@ class Value(Methods):
         if listeners.made:
             tell_made(out)
         return out
+
+    @staticmethod
+    def apply_pairs(op: Op, pairs: Iterable[tuple["Value", "Value"]]) -> "list[Value]":
+        """Record an operation of the table on many pairs of Values: what `apply_op` does, but faster."""
+        made, now, value = list[Value](), clock.now, op.value
+        for x, y in pairs:
+            out: Value = _new(Value)
+            out._first, out._second, out._data = x, y, value(x._data, y._data)
+            out._grad, out._time, out.label, out.op = NO_GRADIENT, now, "", op
+            made.append(out)
+        if listeners.made:
+            for out in made:
+                tell_made(out)
+        return made
 
     def backward(self, seed: float = 1.0) -> None:
         """Fill `grad` with ∂self/∂node on every node that self was computed from.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from nodegrad.compiler.passes import Rewriter, finish
@@ -50,7 +51,7 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
     rewriter = Rewriter(len(inputs))
     emit, constant_slot = rewriter.emit, rewriter.pool.slot
     slots = _Slots(rewriter.pool)
-    slots.update({node: slot for slot, node in enumerate(inputs)})
+    slots.update(zip(inputs, count(), strict=False))
     place = slots.__getitem__
     # The functions below refer to each other: no circle may hold the Values.
 

@@ -204,6 +204,8 @@ WITHOUT_TABLES: Rules = {**_RULES, ops.take: (_choices, False)}
 
 def share_loops(program: Program) -> Program:
     """Take the results of a loop from a wider loop of the same program, which computes them, too."""
+    if not any(isinstance(op, Loop) for op in {*program.ops}):
+        return program
     slots = {op: slot for slot, op in enumerate(program.ops, program.leaves) if isinstance(op, Loop)}
     widest: dict[Loop, Loop] = {}
     for wide in slots:

@@ -60,7 +60,8 @@ class _Plan:
         self.group: list[int] = []  # of each instruction
         self.depths, self.scalar = [_BODY], [True]  # of each group; `scalar` if it may run number by number
         self.find_groups()
-        self.outputs = [self.on_rows(slot) for slot in program.outputs]
+        uniform = min(map(self.depth.__getitem__, program.outputs), default=_BODY) < _BODY
+        self.outputs = list(map(self.on_rows, program.outputs)) if uniform else program.outputs
         self.group += [_COPIES] * len(self.copies)
 
     def find_groups(self) -> None:
@@ -81,7 +82,8 @@ class _Plan:
                 deepest = max(map(depth.__getitem__, operands), default=0)
                 if deepest >= _BODY and self.is_wide(op):
                     operands = self.operands[slot - leaves] = self.separate(op, operands)
-                key = op, deepest, *map(source.__getitem__, operands)
+                sources = tuple(map(source.__getitem__, operands))
+                key = op, deepest, sources
             group = known.get(key)
             if group is None:
                 group = known[key] = len(self.depths)
@@ -94,8 +96,7 @@ class _Plan:
             if deepest < _BODY:
                 group = _UNIFORM
             elif op in STEPS:  # of any length, so that their readers form one group
-                sources = frozenset(map(source.__getitem__, operands))
-                group = known.setdefault((op, deepest, sources), group)
+                group = known.setdefault((op, deepest, frozenset(sources)), group)
             source[slot] = group
 
     @staticmethod
@@ -136,7 +137,7 @@ class _Plan:
         if first is not None:
             xs, ys = xs[1:], ys[1:]
         varies = self.varies
-        if op is ops.dot:  # its factors may be swapped; those of a strong product may not
+        if op is ops.dot and not all(map(varies, ys)):  # strong products may not be swapped
             pairs = zip(xs, ys, strict=True)
             xs, ys = zip(*[(y, x) if varies(x) and not varies(y) else (x, y) for x, y in pairs], strict=True)
         xs, ys = self.alike(xs), self.alike(ys)
