@@ -27,6 +27,9 @@ class Context(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in WORDS]  # what ctypes expects
 
 
+# Groups of rows that squares of numbers are fetched ahead of their use. Reading every other cache line of a
+# row at a time, the processor does not foresee the next: 100,000 rows of 16 take 0.75 of the time.
+_AHEAD = 4
 _POINTERS = {"once", "records", "sum_records", "varying", "uniform", "inputs", "outputs", "results"}
 
 
@@ -173,9 +176,12 @@ def _copy(
                 more = rows.width - done
                 whole = more - body.let(f"srem i64 {more}, {width}")
                 squared = rows.if_whole(rows.across, whole)
-                with body.loop(squared, step=width) as column, body.loop(lanes, step=width) as part:
+                with body.loop(lanes, step=width) as part, body.loop(squared, step=width) as column:
                     places = [(column + line, part + line) for line in range(width)]
                     outside = [rows.address(column, line) for _, line in places]
+                    if gather:
+                        for address in outside:
+                            body.prefetch(body.at(address, rows.down * (_AHEAD * body.lanes), "i8"))
                     move(f"<{width} x double>", outside, [slot(line, part) for line, _ in places])
                 done = done + squared
             last, written = left - 1, lanes if gather else body.smaller(lanes, left)

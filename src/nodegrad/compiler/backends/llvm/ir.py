@@ -179,6 +179,11 @@ class Body:
         """Store a value at an address."""
         self.do(f"store {kind} {value}, ptr {address}" + (f", align {align}" if align else ""))
 
+    def prefetch(self, address: str) -> None:
+        """Begin to load a cache line that is read soon; an address outside of any array does no harm."""
+        self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.do(f"call void @llvm.prefetch.p0(ptr {address}, i32 0, i32 3, i32 1)")
+
     def field(self, record: str, index: str | int) -> Name:
         """Load a word of a record."""
         return self.load("i64", self.at(record, index))
