@@ -1,6 +1,7 @@
 """Modules: parameters are found, named, saved, loaded, and left alone when a file does not fit."""
 
 import copy
+import dataclasses
 import json
 import math
 import os
@@ -563,6 +564,46 @@ def test_predictions_of_arrays_are_arrays():
     assert np.allclose(model.predict(X.astype(np.float32)), found, atol=1e-6)
     with pytest.raises(TypeError, match="without a mask"):
         model.predict(np.ma.masked_array(X, X > 0))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (ng.nn.MLP(2, [3, 3]), (0, 3)),
+        (ng.nn.MLP(2, [3, 1]), (0,)),
+        (ng.nn.Sequential(ng.nn.Layer(2, 4), ng.nn.Dropout(0.5)), (0, 4)),
+        (ng.nn.Sequential(lambda row: row[0]), (0,)),
+    ],
+)
+def test_predictions_of_no_rows_have_the_shape_of_those_of_many(model, shape):
+    np = pytest.importorskip("numpy")
+
+    assert model.predict(np.empty((0, 2))).shape == shape
+    assert model.predict(np.ones((3, 2))).shape == (3, *shape[1:])
+    assert model.predict([]) == []
+
+
+def test_attributes_in_slots_are_found_and_copied():
+    class Slotted(ng.nn.Module):
+        __slots__ = ("w",)
+
+        def __init__(self):
+            self.w, self.inner = ng.Value(2.0), ng.nn.Layer(1, 1, seed=1)
+
+    @dataclasses.dataclass(slots=True, eq=False)
+    class Fields(ng.nn.Module):
+        w: ng.Value
+        b: ng.Value
+
+    for model in (Slotted(), Fields(ng.Value(2.0), ng.Value(3.0))):
+        model.freeze()
+        same = copy.deepcopy(model)
+
+        assert same.state_dict() == model.state_dict()
+        assert same.w.data == 2.0
+        assert same.w is not model.w
+        assert len(same.state_dict()) > 1
+        assert same.parameters() == []
 
 
 def test_predictions_follow_changes_of_the_model():

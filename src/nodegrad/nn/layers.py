@@ -183,6 +183,11 @@ class Layer(Module):
         """
         return _one_or_all(self._fire(_lifted(x, self)))
 
+    @property
+    def n_outputs(self) -> int:
+        """The number of neurons."""
+        return len(self.neurons)
+
     def _fire(self, inputs: Sequence[Any]) -> list[Any]:
         _check_count(inputs, self, len(self.neurons[0].w))
         return [neuron._fire(inputs) for neuron in self.neurons]
@@ -195,7 +200,7 @@ class Layer(Module):
         """Describe the layer in one line."""
         first = self.neurons[0]
         bias = "" if first.b is not None else ", bias=False"
-        return f"Layer({len(first.w)}, {len(self.neurons)}, activation={first.name!r}{bias})"
+        return f"Layer({len(first.w)}, {self.n_outputs}, activation={first.name!r}{bias})"
 
     def __repr__(self) -> str:
         return f"Layer of [{', '.join(map(repr, self.neurons))}]"
@@ -261,9 +266,14 @@ class MLP(Module):
             numbers = layer._fire(numbers)
         return _one_or_all(numbers)
 
+    @property
+    def n_outputs(self) -> int:
+        """The number of neurons in the last layer."""
+        return self.layers[-1].n_outputs
+
     def summary(self) -> str:
         """Describe the model in one line."""
-        sizes = [len(layer.neurons) for layer in self.layers]
+        sizes = [layer.n_outputs for layer in self.layers]
         return f"MLP({len(self.layers[0].neurons[0].w)}, {sizes})"
 
     def __repr__(self) -> str:
@@ -291,6 +301,12 @@ class Sequential(Module):
         for module in self.modules:
             x = module(x)
         return x
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs of the last module that tells it; otherwise 1."""
+        told = [getattr(each, "n_outputs", 0) for each in self.modules]
+        return next(filter(None, reversed(told)), 1)
 
     def summary(self) -> str:
         """Describe the module in one line."""

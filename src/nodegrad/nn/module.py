@@ -97,9 +97,12 @@ class Module:
         for name, each in frozen.items():
             modules[name].freeze(each)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Any) -> None:
         """Freeze the parameters of a copy as those of the original are."""
-        vars(self).update(state)
+        attributes, slots = state if isinstance(state, tuple) else (state, {})
+        vars(self).update(attributes)
+        for name, attribute in slots.items():
+            setattr(self, name, attribute)
         self._freeze_again(self._frozen())
 
     def train(self, training: bool = True) -> None:
@@ -236,7 +239,8 @@ class Module:
 
         Returns:
             One output per row, of this module in evaluation mode: an array where X is an array or a data
-            frame, otherwise a list.
+            frame, otherwise a list. For an array without rows, an array of shape (0,), or (0, n_outputs) if
+            the module has an attribute n_outputs above 1, as layers and MLPs have.
         """
         return Predictor(self)(X)
 
@@ -262,7 +266,9 @@ def _contents(
                 stacklevel=4,
             )
     elif isinstance(holder, Module):
-        members = [item for item in vars(holder).items() if item[0] != _MADE_WITH]
+        state: Any = object.__getstate__(holder)  # attributes; in a tuple with those in slots, if there are any
+        kept = state[0] | state[1] if isinstance(state, tuple) else state
+        members = [item for item in kept.items() if item[0] != _MADE_WITH]
     elif isinstance(holder, list | tuple):
         members = enumerate(holder)
     elif isinstance(holder, Mapping):
