@@ -571,6 +571,22 @@ def test_state_holds_the_learning_rates_of_groups():
         target.load_state_dict(source.state_dict() | {"learning_rates": [0.1]})
 
 
+def test_state_holds_the_settings_of_groups():
+    def make(**settings):
+        groups = [{"parameters": [Value(1.0)], "betas": (0.5, 0.6)}, {"parameters": [Value(2.0)]}]
+        return Adam(groups, **settings)
+
+    source, target = make(weight_decay=0.1), make()
+    source.groups[0].settings["epsilon"] = 1e-4
+    target.load_state_dict(json.loads(json.dumps(source.state_dict())))
+
+    assert [group.settings for group in target.groups] == [group.settings for group in source.groups]
+    for wrong in ({"beta": 1.0}, {"betas": [0.5]}, 3, {"weight_decay": "a"}):
+        with pytest.raises((TypeError, ValueError), match=r"Adam\.load_state_dict"):
+            target.load_state_dict(source.state_dict() | {"settings": [{"epsilon": 1.0}, wrong]})
+        assert target.groups[0].settings["epsilon"] == 1e-4
+
+
 @pytest.mark.parametrize("moment", range(40))
 def test_interruption_leaves_no_half_of_a_step(moment):
     def steps(interrupted):

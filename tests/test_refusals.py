@@ -195,6 +195,7 @@ DOORS = {
             "steps": "steps",
             "states": "states",
             "learning_rates": "one rate",
+            "settings": "none of these",
         },
     ),
     "clip_grad_norm": (

@@ -46,7 +46,6 @@ RESET = float("0")  # the gradient after `zero_grad`; compared by `is`, since ot
 # The parameters that no optimizer may update, by their ids: see `Module.freeze`.
 FROZEN: WeakValueDictionary[int, Value] = WeakValueDictionary()
 
-_REMEMBERED = 2**17  # rates of a schedule, more than the steps that `fit` takes at once
 Number = Any  # a float, a NumPy array or a Value
 State = tuple[Any, ...]
 Schedule = Callable[[int], float]
@@ -229,14 +228,9 @@ class Optimizer:
         """The learning rate of the next step, of the first group."""
         return self.groups[0].rate(self.steps)
 
-    def remember_rates(self, wanted: bool) -> None:
-        """Ask schedules once for each step from now on, or as often as a rate is read.
-
-        While `fit` takes steps, a schedule that counts its calls gives the same rates eager and compiled:
-        compiled steps ask for many rates at once, and some steps are repeated.
-        """
-        for group in self.groups:
-            group.remembered = {} if wanted else None
+    def rates(self, step: int) -> list[float]:
+        """Return the learning rates of a step, one for each group."""
+        return [group.rate(step) for group in self.groups]
 
     def rule(
         self, parameter: Number, gradient: Number, state: State, group: int = 0, rate: Any = None
@@ -256,7 +250,7 @@ class Optimizer:
         """
         self.check_frozen(type(self).__name__)
         self._check_gradients()
-        rates = [group.rate(self.steps) for group in self.groups]
+        rates = self.rates(self.steps)
         updated = [
             self.rule(leaf.data, leaf.grad, state, place, rates[place])
             if _has_gradient(leaf)
@@ -308,11 +302,15 @@ class Optimizer:
         return [None if callable(group.learning_rate) else group.learning_rate for group in self.groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what another run needs to go on exactly from here, as plain lists and numbers."""
+        """Return what another run needs to go on exactly from here, as plain lists and numbers.
+
+        Schedules, and settings that are functions, are not in it: the other run has them from its code.
+        """
         return {
             "optimizer": type(self).__name__,
             "steps": self.steps,
             "learning_rates": self.fixed_rates(),
+            "settings": [group.plain_settings() for group in self.groups],
             "states": [list(state) for state in self.states],
         }
 
@@ -335,12 +333,21 @@ class Optimizer:
             plain(number, user)
         steps = whole(user, "steps", state.get("steps"), least=0)
         rates = listed(user, "rates", state.get("learning_rates", [None] * len(self.groups)), "a list")
-        for what, found, own in (("states", states, self.parameters), ("rates", rates, self.groups)):
+        settings = listed(user, "settings", state.get("settings", [{}] * len(self.groups)), "a list")
+        for what, found, own in (
+            ("states", states, self.parameters),
+            ("rates", rates, self.groups),
+            ("settings", settings, self.groups),
+        ):
             if len(found) != len(own):
                 raise ValueError(f"{user} takes {len(own)} {what}, as this optimizer has; got {len(found)}.")
-        checked = [rate if rate is None else _checked_rate(user, rate) for rate in rates]
+        checked = [
+            (rate if rate is None else _checked_rate(user, rate), group.checked_settings(user, entry))
+            for group, rate, entry in zip(self.groups, rates, settings, strict=True)
+        ]
         self.states, self.steps = states, steps
-        for group, rate in zip(self.groups, checked, strict=True):
+        for group, (rate, entry) in zip(self.groups, checked, strict=True):
+            group.settings.update(entry)
             if rate is not None and not callable(group.learning_rate):
                 group.learning_rate = rate
 
@@ -362,7 +369,6 @@ class Group:
 
     def __init__(self, user: str, entry: Mapping[str, Any], rate: Rate, settings: dict[str, Any]) -> None:
         self.user, own = user, dict(entry)
-        self.remembered: dict[int, float] | None = None  # the rates of some steps, while `fit` takes them
         found = own.pop("params" if "params" in own else "parameters", None)
         rate = own.pop("lr" if "lr" in own else "learning_rate", rate)
         unknown = own.keys() - settings.keys()
@@ -387,16 +393,23 @@ class Group:
         self._learning_rate: Rate = _checked_rate(self.user, rate)
 
     def rate(self, step: int) -> float:
-        """Return the learning rate of a step; ask a schedule, unless its rate of this step is remembered."""
-        if not callable(self.learning_rate):
-            return self.learning_rate
-        remembered = {} if self.remembered is None else self.remembered
-        if step not in remembered:
-            if len(remembered) == _REMEMBERED:
-                del remembered[next(iter(remembered))]
-            user = f"{self.user}, step {step}"
-            remembered[step] = in_range(user, "learning_rate", self.learning_rate(step), _AMOUNT)
-        return remembered[step]
+        """Return the learning rate of a step."""
+        rate = self.learning_rate
+        if not callable(rate):
+            return rate
+        return in_range(f"{self.user}, step {step}", "learning_rate", rate(step), _AMOUNT)
+
+    def plain_settings(self) -> dict[str, Any]:
+        """Return the settings that JSON can hold, tuples as lists."""
+        lists = {name: list(one) if isinstance(one, tuple) else one for name, one in self.settings.items()}
+        return {name: one for name, one in lists.items() if isinstance(one, int | float | str | list | None)}
+
+    def checked_settings(self, user: str, given: Any) -> dict[str, Any]:
+        """Return what `plain_settings` returned as settings of this group."""
+        if not isinstance(given, Mapping) or given.keys() - self.settings.keys():
+            raise TypeError(f"{user} takes settings of {', '.join(self.settings)}; got {described(given)}.")
+        tuples = {name: tuple(one) if isinstance(one, list) else one for name, one in given.items()}
+        return {name: _checked_setting(user, name, one) for name, one in tuples.items()}
 
 
 def decay_weights_only(model: Any, weight_decay: float = 0.01) -> list[dict[str, Any]]:

@@ -46,7 +46,24 @@ SETTINGS = [
     {"callbacks": lambda: [ReduceOnPlateau(patience=1, tolerance=0.5)]},
     {"callbacks": lambda: [ramp]},
     {"callbacks": lambda: [ramp], "optimizer": lambda parameters: SGD(parameters, 0.1, momentum=0.9)},
+    {"callbacks": lambda: [ramp], "optimizer": lambda parameters: SGD(parameters, 0.1)},
+    {"callbacks": lambda: [slow_down], "optimizer": lambda parameters: SGD(parameters, cosine(0.1, 60))},
+    {"callbacks": lambda: [thaw_a_little], "model": lambda: frozen_below()},
 ]
+
+
+def slow_down(epoch, history):
+    history.optimizer.learning_rate = 0.1 / epoch  # a number in place of a schedule
+
+
+def thaw_a_little(epoch, history):
+    history.model.layers[0].neurons[0].w[0].data += 1e-12
+
+
+def frozen_below():
+    model = make()
+    model.layers[0].freeze()
+    return model
 
 
 def ramp(epoch, history):
@@ -204,7 +221,7 @@ def test_a_checkpoint_under_another_schedule_is_refused(tmp_path):
         )
 
     part(2, 60)
-    with pytest.raises(ValueError, match="schedules is"):
+    with pytest.raises(ValueError, match="rates of a schedule is"):
         part(4, 80)
     assert part(4, 60)[1].epochs == 4
 
@@ -231,6 +248,42 @@ def test_a_checkpoint_fits_the_same_numbers_in_an_array_and_the_optimizer_that_w
     optimizer.learning_rate, optimizer.settings["weight_decay"] = 0.01, 0.2
     with pytest.raises(ValueError, match="settings is"):
         part(5, resume=True)
+
+
+def identity(x):
+    return x
+
+
+class Filtered(SGD):
+    """Descent down a function of the gradient."""
+
+    @staticmethod
+    def update(parameter, gradient, state, learning_rate, filter):
+        return parameter - learning_rate * filter(gradient), state
+
+    def __init__(self, parameters):
+        super(SGD, self).__init__(parameters, 0.1, filter=identity)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (SGD, lambda optimizer: setattr(optimizer, "learning_rate", cosine(0.1, 60))),
+        (Filtered, lambda optimizer: optimizer.settings.update(filter=lambda slope: 2.0 * slope)),
+    ],
+)
+def test_what_a_file_cannot_hold_is_refused_unless_the_optimizer_has_it(tmp_path, kind, change):
+    def part(epochs, optimizer=kind, **settings):
+        callback = lambda epoch, history: change(history.optimizer) if epoch == 2 else None  # noqa: E731
+        return run(tmp_path / "file.json", epochs, optimizer=optimizer, callback=callback, **settings)
+
+    model, _, optimizer = part(4)
+    with pytest.raises(
+        ValueError, match="cannot hold the function that a callback made a learning rate or a"
+    ):
+        part(6, resume=True)
+
+    assert part(6, lambda _: optimizer, model=model, resume=True)[1].epochs == 6
 
 
 def test_damaged_checkpoint_is_refused(tmp_path):

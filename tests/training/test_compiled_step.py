@@ -1,7 +1,7 @@
 """Steps on flat arrays: sums over rows agree with map, wherever the parameters and the rows are."""
 
+import itertools
 import math
-import random
 
 import numpy as np
 import pytest
@@ -206,40 +206,41 @@ def test_who_listens_hears_of_all_numbers_that_are_written():
     assert heard == ["assigns .data"] * 2
 
 
-def counting(rates):
-    """Return a schedule that ignores the step and gives the rates one after the other."""
-    remaining = iter(rates)
-    return lambda step: next(remaining)
+def counting(step):
+    """Return a schedule that counts its calls, and falls in the call after so many."""
+    calls = itertools.count()
+    return lambda _: 0.1 if next(calls) < step else 0.05
 
 
+@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize("calls", [1, 2, 3, 50, 51, 52, 53])
 @pytest.mark.parametrize(
-    "settings",
-    [
-        {"epochs": 40, "batch_size": 10},
-        {"epochs": 40, "batch_size": 10, "callbacks": lambda epoch, history: None},
-        {"epochs": 300, "patience": 3, "tolerance": 0.02},
-        {"epochs": 40, "batch_size": 10, "max_gradient_norm": 0.5, "checkpoint": "run.json"},
-    ],
+    "settings", [{}, {"callbacks": lambda epoch, history: None}, {"max_gradient_norm": 0.5, "resume": True}]
 )
-def test_a_schedule_that_counts_its_calls_gives_the_rates_of_a_loop(settings, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    generator = random.Random(1)
-    X = [[generator.uniform(-1.0, 1.0), generator.uniform(-1.0, 1.0)] for _ in range(40)]
-    y = [a * b for a, b in X]
+def test_a_schedule_that_counts_its_calls_is_refused(settings, calls, compile, tmp_path):
+    X = [[0.1 * place, 1.0] for place in range(40)]
+    model = MLP(2, [4, 1], "tanh", seed=1)
+    before = model.state_dict()
+    settings = {"epochs": 40, "batch_size": 10, "checkpoint": tmp_path / "run.json"} | settings
+
+    with pytest.raises(ValueError, match="A schedule is a function of the step alone"):
+        ng.fit(model, X, [0.0] * 40, optimizer="sgd", lr=counting(calls), seed=1, compile=compile, **settings)
+
+    assert (model.state_dict() == before) == (calls < 2)
+
+
+def test_a_schedule_goes_on_from_the_step_of_an_early_stop():
+    X = [[0.1 * place, 1.0] for place in range(40)]
 
     def trained(compile):
         model = MLP(2, [4, 1], "tanh", seed=1)
-        rates = counting(0.1 / (1 + 0.01 * place) for place in range(10_000))
-        history = ng.fit(
-            model, X, y, optimizer="sgd", lr=rates, seed=1, compile=compile, **({"patience": None} | settings)
-        )
-        return model.state_dict(), history.epochs
+        optimizer = SGD(model.parameters(), lambda step: 0.1 / (1 + step))
+        settings = {"optimizer": optimizer, "epochs": 300, "tolerance": 0.02, "compile": compile}
+        epochs = [ng.fit(model, X, [0.0] * 40, patience=each, **settings).epochs for each in (3, 5)]
+        assert optimizer.steps == sum(epochs) < 600
+        return model.state_dict()
 
-    eager, epochs = trained(False)
-    compiled, same = trained(True)
-
-    assert same == epochs
-    assert compiled == pytest.approx(eager, rel=1e-9)
+    assert trained(True) == pytest.approx(trained(False), rel=1e-9)
 
 
 def test_a_schedule_by_epochs_follows_the_batches_of_each_training():

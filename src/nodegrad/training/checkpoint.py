@@ -14,7 +14,7 @@ __all__ = ()
 if TYPE_CHECKING:
     from nodegrad.training.run import Run
 
-KIND, VERSION = "nodegrad checkpoint", 6
+KIND, VERSION = "nodegrad checkpoint", 7
 _PIECE = 4096  # rows read at once
 _TRIED = 4  # samples at most
 _HISTORY = ("losses", "validation_losses", "gradient_norms", "metrics", "reason", "seconds", "best_epoch")
@@ -22,14 +22,15 @@ _HISTORY = ("losses", "validation_losses", "gradient_norms", "metrics", "reason"
 
 def save_checkpoint(run: "Run", trial: str) -> None:
     """Write the state of a training, and what `trial_of` gives for it, to the file that its settings name."""
+    optimizer = run.problem.optimizer
     content = {
-        "training": run.described | {"schedules": rates(run, run.problem.optimizer.steps)},
+        "training": run.described,
+        "rates": rates(run, optimizer.steps),
         "trial": trial,
         "seed": run.settings.seed,
-        "numbers": [leaf.data for leaf in run.problem.optimizer.parameters],
-        "optimizer": run.problem.optimizer.state_dict(),
-        "changed": changeable(run.problem.optimizer),
-        "settings": [numbers_of(group.settings) for group in run.problem.optimizer.groups],
+        "numbers": [leaf.data for leaf in run.problem.leaves],
+        "optimizer": optimizer.state_dict(),
+        "changed": changeable(optimizer),
         "history": {name: getattr(run.history, name) for name in _HISTORY},
         "best": run.best,
         "callbacks": [
@@ -49,15 +50,25 @@ def read_checkpoint(run: "Run") -> dict[str, Any]:
     path, settings, optimizer = run.settings.resume, run.settings, run.problem.optimizer
     content: dict[str, Any] = read(load_json(path, "fit", KIND, VERSION))
     kept = content["training"] | {"seed": content["seed"]}
-    own = run.described | {"schedules": rates(run, content["optimizer"]["steps"])}
-    own["seed"] = settings.seed if settings.seeded else kept["seed"]
+    own = run.described | {"seed": settings.seed if settings.seeded else kept["seed"]}
     for name, changed in content["changed"].items():
         if own[name] == changed:
             own[name] = kept[name]  # the same optimizer, which a callback changed
     for name, here in own.items():
         _check_same(run, name, kept.get(name), here)
-    if len(content["numbers"]) != len(optimizer.parameters):
+    for there, found in zip(content["rates"], rates(run, content["optimizer"]["steps"]), strict=True):
+        if there and found:
+            _check_same(run, "rates of a schedule", there, found)
+    if len(content["numbers"]) != len(run.problem.leaves):
         raise ValueError(f"fit: {path} is damaged: it has not a number for each parameter.")
+    here, changed, saved = changeable(optimizer), content["changed"], content["optimizer"]["settings"]
+    loaded = [own | found for own, found in zip(here["settings"], saved, strict=True)]
+    kinds = zip(changed["learning rates"], here["learning rates"], strict=True)
+    if loaded != changed["settings"] or any(there is None and rate is not None for there, rate in kinds):
+        raise ValueError(
+            f"fit: {path} cannot hold the function that a callback made a learning rate or a setting of the "
+            "optimizer. Give the optimizer with that function, or let the callback set numbers."
+        )
     return content
 
 
@@ -71,9 +82,9 @@ def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> None:
     _check_same(run, "loss of a trial", content["trial"], trial)
     run.described = {name: content["training"][name] for name in run.described}
     optimizer.load_state_dict(content["optimizer"])
-    for group, found in zip(optimizer.groups, content["settings"], strict=True):
-        group.settings.update(numbers_of(found))
-    for leaf, number in zip(optimizer.parameters, content["numbers"], strict=True):
+    for group, rate in zip(optimizer.groups, content["optimizer"]["learning_rates"], strict=True):
+        group.learning_rate = group.learning_rate if rate is None else rate
+    for leaf, number in zip(run.problem.leaves, content["numbers"], strict=True):
         leaf.data = number
     for name in _HISTORY:
         setattr(run.history, name, content["history"][name])
@@ -113,26 +124,21 @@ def description(run: "Run") -> dict[str, Any]:
 def changeable(optimizer: Optimizer) -> dict[str, Any]:
     """Return what callbacks may change of an optimizer."""
     return {
-        "settings": [repr(group.settings) for group in optimizer.groups],
+        "settings": [
+            {name: repr(one) for name, one in group.settings.items()} | group.plain_settings()
+            for group in optimizer.groups
+        ],
         "learning rates": optimizer.fixed_rates(),
     }
 
 
-def numbers_of(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that are numbers or tuples of them: those that a checkpoint keeps.
-
-    >>> numbers_of({"betas": [0.9, 0.99], "nesterov": True, "rule": max})
-    {'betas': (0.9, 0.99), 'nesterov': True}
-    """
-    tuples = {name: tuple(one) if isinstance(one, list) else one for name, one in settings.items()}
-    return {name: one for name, one in tuples.items() if isinstance(one, int | float | tuple)}
-
-
 def rates(run: "Run", steps: int) -> list[list[float]]:
-    """Return some of the learning rates that schedules give in so many steps, more of them at the start."""
+    """Return some rates that each group's schedule gives in so many steps, more of them at the start."""
     places = sorted({steps >> halvings for halvings in range(1, 64)} | {max(0, steps - 1)})
     groups = run.problem.optimizer.groups
-    return [[group.rate(step) for step in places] for group in groups if callable(group.learning_rate)]
+    return [
+        [group.rate(step) for step in places] if callable(group.learning_rate) else [] for group in groups
+    ]
 
 
 def checksums(run: "Run") -> dict[str, Any]:
@@ -154,7 +160,7 @@ def trial_of(run: "Run", numbers: Sequence[float]) -> str:
     """
     if run.batches.steps is None:
         return ""
-    problem, leaves = run.problem, run.problem.optimizer.parameters
+    problem, leaves = run.problem, run.problem.leaves
     count = len(problem.known)
 
     def compute() -> list[float]:

@@ -66,7 +66,7 @@ class EagerStep:
 
     def rates(self) -> list[float]:
         """Return the learning rates of the next step, which all ranks must share."""
-        return [group.rate(self.optimizer.steps) for group in self.optimizer.groups]
+        return self.optimizer.rates(self.optimizer.steps)
 
     def validate(self) -> float:
         """Return the sum of the losses of the samples held out."""

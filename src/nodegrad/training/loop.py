@@ -99,7 +99,8 @@ def fit(
         epochs: how often to go through the data at most.
         batch_size: how many random rows make a step (over all ranks, with `combine`); None for all.
         parameters: what an optimizer given by name updates; None for all parameters of the model.
-        learning_rate: that of an optimizer given by name: a number or a schedule. `lr` is the same.
+        learning_rate: that of an optimizer given by name: a number, or a schedule: a function of the step
+            alone. `lr` is the same.
         sample_weight: a weight for each row; the mean loss is weighted by them.
         class_weight: a weight for each class in y by its number, or "balanced" for classes of one weight
             (counted over all ranks, with `combine`).
@@ -138,8 +139,8 @@ def fit(
     Raises:
         ValueError: for empty, uneven, or mismatched data, for nan or inf in them, for weights that sum to 0,
             for settings out of range, for an optimizer of parameters that the loss does not depend on, and
-            for a checkpoint of another training; nothing has changed then. And for ranks that differ, at the
-            start or after callbacks.
+            for a checkpoint of another training; nothing has changed then. For a schedule that gives two
+            rates for one step. And for ranks that differ, at the start or after callbacks.
         TypeError: for data that are not numbers, or a loss that is not one Value.
         FileNotFoundError: if the folder of the checkpoint is missing.
         RuntimeError: if another rank failed.

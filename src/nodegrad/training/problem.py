@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -42,6 +43,12 @@ class Problem:
     def __post_init__(self) -> None:
         self.modules, self.weighted = modules_of(self.model), len(self.known.parts) > 2
         self.settings = [{**group.settings} for group in self.optimizer.groups]  # at the start
+
+    @cached_property
+    def leaves(self) -> list[Value]:
+        """All parameters: those to update, then the frozen ones of the model."""
+        named = [entry for module in self.modules[:1] for entry in module.named_parameters()]
+        return list(dict.fromkeys([*self.optimizer.parameters, *[leaf for _, leaf in named]]))
 
     def error(self, row: Any, target: Any, *more: Any) -> Any:
         """Return the loss of one sample, whose weight and random numbers come after its target."""

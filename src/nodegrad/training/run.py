@@ -65,7 +65,7 @@ class Run:
             | {"start of the parameters": [leaf._data for leaf in problem.optimizer.parameters]}
         )
         started = time.perf_counter() - self.history.seconds
-        problem.optimizer.remember_rates(True)
+        problem.ranks.together(self._read_schedules)
         try:
             with problem.ranks.interrupted_together():
                 if step is None:
@@ -84,7 +84,6 @@ class Run:
                 "max_gradient_norm may help."
             )
         finally:
-            problem.optimizer.remember_rates(False)
             self._push()
             self.history.compiled, self.history.seconds = self.step.compiled, time.perf_counter() - started
         for leaf, number in zip(problem.optimizer.parameters, self.best[1], strict=False):
@@ -173,6 +172,7 @@ class Run:
         for name, number in zip(("loss", "gradient"), taken[-1], strict=False):
             if not math.isfinite(number):
                 raise NotFinite(f"the {name} became {number}")
+        problem.ranks.together(self._check_schedules)
         losses, norms, sizes = zip(*taken, strict=True)
         watched = math.fsum(map(mul, losses, sizes)) / math.fsum(sizes)
         history.gradient_norms.append(max(norms))
@@ -189,7 +189,7 @@ class Run:
         history.reason = reason or ("max epochs" if history.epochs >= settings.epochs else "")
         if self.saves and (history.reason or history.epochs % settings.checkpoint_every == 0):
             self._push()
-            trial = trial_of(self, [leaf.data for leaf in problem.optimizer.parameters])
+            trial = trial_of(self, [leaf.data for leaf in problem.leaves])
             problem.ranks.together(
                 lambda: save_checkpoint(self, trial) if settings.checkpoint is not None else None
             )
@@ -225,14 +225,31 @@ class Run:
             return any(answers)
 
         before = numbers()
-        optimizer.remember_rates(False)  # callbacks may change what a schedule reads
         stop = problem.ranks.any(call)
-        optimizer.remember_rates(True)
         after = changeable(optimizer) | {"parameters": None if numbers() == before else numbers()}
         problem.ranks.same({f"{name} after the callbacks": fact for name, fact in after.items()})
         self.step.pull()
         self._agree()
+        problem.ranks.together(self._read_schedules)
         return stop
+
+    # Schedules.
+
+    def _read_schedules(self) -> None:
+        """Note the learning rates of the next step, which must stay the same until callbacks are called."""
+        self.noted = self.problem.optimizer.steps
+        self.rates = self.problem.optimizer.rates(self.noted)
+        self._check_schedules()
+
+    def _check_schedules(self) -> None:
+        """Refuse a schedule that gives two rates for one step: resumed trainings would differ."""
+        rates = self.problem.optimizer.rates(self.noted)
+        if rates != self.rates:
+            raise ValueError(
+                f"fit: the learning rate of step {self.noted} was {self.rates} and is {rates}. A schedule is "
+                "a function of the step alone: let it keep nothing between calls. To follow something else, "
+                "set optimizer.learning_rate in a callback."
+            )
 
     # Compiled or eager.
 
