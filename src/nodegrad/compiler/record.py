@@ -160,8 +160,10 @@ def current_recorder() -> Recorder | None:
 
     In an empty context, it is the last that began in this thread.
     """
-    own = (x for x in reversed(listeners.all) if isinstance(x, Recorder) and x.is_of_this_thread)
-    return _current.get() or next(own, None)
+    found = _current.get()
+    if found is not None or not listeners.all:
+        return found
+    return next((x for x in reversed(listeners.all) if isinstance(x, Recorder) and x.is_of_this_thread), None)
 
 
 def drop_recorders() -> None:

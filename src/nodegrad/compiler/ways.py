@@ -21,7 +21,7 @@ from nodegrad.compiler.trace import Found, MakeBackend, Trace, chance, make_trac
 from nodegrad.forks import keeping
 from nodegrad.graph import leave, recording
 from nodegrad.transforms import in_numbers, plain_places
-from nodegrad.trees import LEAF, Build, Spec, builder, flatten
+from nodegrad.trees import Build, Spec, builder, flatten
 from nodegrad.value import Value, literal, stand_in
 
 __all__ = ()
@@ -61,8 +61,8 @@ class Ways:
         self.solves = self.warns = False
         self._hits_often = True
         self._put = builder(spec)
+        self._in_numbers = in_numbers(f) if callable(f) else None
         self._plain = plain_places(f, len(spec[2]))  # the arguments that a transform differentiates by
-        self._flat = all(entry == LEAF for entry in spec[2])
 
     @property
     def straight(self) -> Trace | None:
@@ -268,24 +268,22 @@ class Ways:
 
         Derivatives are swept over floats, which is faster, or over Values `as_recorded`.
         """
-        f = self.function() if as_recorded else in_numbers(self.function())
-        values = [*map(stand_in, numbers)]
-        arguments = self._put(values, 0, None)[0] if as_recorded else self.arguments(values)
+        f = self.function() if as_recorded else self._in_numbers or self.function()
+        plain = self._plain and not as_recorded
+        values = [] if plain else [*map(stand_in, numbers)]
+        arguments = self.plain_arguments(numbers) if plain else self._put(values, 0, None)[0]
         leaves, spec = flatten(f(*arguments), result=True)
         if (recorder := current_recorder()) is not None:
             recorder.check_left(leaves)
         leave(values)
         return spec, numbers_of(leaves, f)
 
-    def arguments(self, values: list[Value]) -> Sequence[Any]:
-        """Return the arguments for an eager run: Values, so that branches are seen.
+    def plain_arguments(self, numbers: Sequence[float]) -> Sequence[Any]:
+        """Return the arguments for an eager run of a transform.
 
-        Arguments that a transform differentiates by stay plain, since the transform makes Values of them. The
-        others are constants then, so that it can sweep over floats.
+        Those it differentiates by stay plain, since it makes Values of them, so that branches are seen. The
+        others are constants, so that it can sweep over floats.
         """
-        if not self._plain:
-            return values if self._flat else self._put(values, 0, None)[0]
-        numbers = [x._data for x in values]
         by_number: Sequence[Any] = self._put(numbers, 0, None)[0]
         if len(self._plain) == len(by_number):
             return by_number
