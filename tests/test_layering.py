@@ -33,6 +33,7 @@ CORE = [
     "functions",
     "extend",
     "trees",
+    "vector_mode",
     "runs",
     "transforms",
     "loops",

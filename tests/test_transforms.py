@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import sys
 import time
 from collections import OrderedDict, namedtuple
 
@@ -585,44 +586,78 @@ def through_a_trunk(x):
     return [ng.dot(hidden, [0.3 * (i + j) for j in range(5)]) * x[i] for i in range(len(x))]
 
 
+def along_a_chain(x):
+    """Return outputs of which each depends on one number more."""
+    found = [ng.sin(x[0])]
+    for y in x[1:]:
+        found.append(found[-1] * y + ng.maximum(found[len(found) // 2], y))
+    return found
+
+
 def with_an_infinite_partial(x):
     root = ng.sqrt(x[0] - x[0])
     return [root * y for y in x]
 
 
-@pytest.mark.parametrize("f", [banded, through_a_trunk, with_an_infinite_partial])
+@pytest.fixture(params=["arrays", "lists", "parts"])
+def vectors(request, monkeypatch, mode):
+    """Let sweeps done as one carry arrays, lists, or few numbers at a time; return the kind of argument."""
+    if request.param == "lists":
+        monkeypatch.delitem(sys.modules, "numpy")
+    if request.param == "parts":
+        monkeypatch.setattr(ng.vector_mode, "_ENTRIES", {"reverse": 500, "forward": 4_000}[mode])
+    return list if request.param == "lists" else np.array
+
+
+@pytest.mark.parametrize("f", [banded, through_a_trunk, along_a_chain, with_an_infinite_partial])
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
-def test_sweeps_side_by_side_give_what_each_gives_by_itself(monkeypatch, f, mode):
-    x = np.linspace(0.5, 1.5, 40)
-    together = ng.jacobian(f, mode=mode)(x)
-    compiled = ng.compile(ng.jacobian(f, mode=mode), exact=True)(x)
+def test_sweeps_done_as_one_give_what_each_gives_by_itself(monkeypatch, vectors, f, mode):
+    x = [0.5 + 0.025 * i for i in range(40)]
+    jacobian = ng.jacobian(f, mode=mode)
+    together = jacobian(vectors(x))
     monkeypatch.setattr(ng.runs, "_FEW", math.inf)
 
-    each = ng.jacobian(f, mode=mode)(x)
+    each = jacobian(vectors(x))
+    monkeypatch.undo()
 
     np.testing.assert_array_equal(together, each)
-    np.testing.assert_array_equal(compiled, each)
 
 
-def test_many_outputs_of_one_trunk_are_swept_together(swept):
-    ng.jacobian(through_a_trunk, mode="reverse")(np.linspace(0.5, 1.5, 40))
+@pytest.mark.parametrize("f", [banded, through_a_trunk, along_a_chain, with_an_infinite_partial])
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_sweeps_done_as_one_give_what_is_compiled(f, mode):
+    x = np.linspace(0.5, 1.5, 40)
+    compiled = ng.compile(ng.jacobian(f, mode=mode), exact=True)(x)
 
-    assert len(swept) < 20
+    np.testing.assert_array_equal(ng.jacobian(f, mode=mode)(x), compiled)
 
 
-def test_a_sweep_walks_through_what_its_output_depends_on(monkeypatch):
-    walked = []
-    true = ng.runs.backpropagate
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_many_sweeps_through_one_trunk_are_done_as_one(swept, vectors, mode):
+    x = [0.5 + 0.025 * i for i in range(40)]
 
-    def counted(*args):
-        found = true(*args)
-        walked.append(len(found[0]))
-        return found
+    ng.jacobian(through_a_trunk, mode=mode)(vectors(x))
 
-    monkeypatch.setattr(ng.runs, "backpropagate", counted)
-    ng.jacobian(banded)(np.linspace(0.5, 1.5, 40))
+    assert swept == []
 
-    assert walked == [4] * 40
+
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_a_band_costs_what_its_entries_cost(monkeypatch, mode):
+    carried = []
+    true = ng.vector_mode._plus
+
+    def counted(vector, partial, term):
+        carried.append(len(term))
+        return true(vector, partial, term)
+
+    def cost(size):
+        carried.clear()
+        ng.jacobian(banded, mode=mode)(np.linspace(0.5, 1.5, size))
+        return sum(carried)
+
+    monkeypatch.setattr(ng.vector_mode, "_plus", counted)
+
+    assert cost(80) == 2 * cost(40) < 80 * 10
 
 
 def test_outputs_that_come_twice_or_are_constants_have_their_rows():

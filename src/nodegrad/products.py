@@ -42,11 +42,7 @@ def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number
         return upstream if downstream == 1.0 else downstream * upstream
     if type(upstream) is float and upstream - upstream == 0.0:  # `_is_finite`, in half the time
         return downstream if upstream == 1.0 else -downstream if upstream == -1.0 else downstream * upstream
-    if hasattr(downstream, "apply_op"):
-        return downstream.apply_op(strong_mul, (downstream, upstream))
-    if hasattr(upstream, "apply_op"):
-        return strong_mul(downstream, upstream)
-    return downstream * upstream  # of an array: `Run._swept` sweeps again where the result is not finite
+    return strong_mul(downstream, upstream)
 
 
 def total(terms: Sequence[tuple[Number, Number, bool]]) -> Number:

@@ -6,8 +6,10 @@ again.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate, repeat
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from itertools import accumulate, chain, repeat
+from math import isfinite
 from typing import Any, NamedTuple
 
 from nodegrad.backward import backpropagate
@@ -19,15 +21,15 @@ from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import forward_sweep, reverse_sweep
 from nodegrad.trees import Spec, Tree, build, flatten, sparse
 from nodegrad.value import Value, as_value, number_of, stand_in
+from nodegrad.vector_mode import dense, forward_vectors, reverse_vectors
 
 __all__ = ()
 
 Function = Callable[..., Any]
 Argnums = int | Sequence[int]
 
-_SHARED = 8  # sweeps that take more than so many times all steps have most steps in common
-_ENTRIES = 8_000_000  # numbers in the arrays of sweeps side by side: 64 MB
 _FEW = 8  # sweeps that are as fast one after the other
+_DENSE = 256  # rows of a sparse Jacobian that are dense at one time
 
 
 class Run(NamedTuple):
@@ -65,65 +67,71 @@ class Run(NamedTuple):
         """Sweep from the variables to the outputs."""
         return forward_sweep(self.order, seeds, self.active, self.floats)
 
-    def reverse(self, seeds: Mapping[Value, Number]) -> tuple[Sequence[Value], dict[Value, Number]]:
-        """Sweep from outputs to the variables; return the nodes swept over, and the adjoints."""
+    def reverse(
+        self, seeds: Mapping[Value, Number], order: Sequence[Value] | None = None
+    ) -> dict[Value, Number]:
+        """Sweep from outputs to the variables, through the nodes of an order, by default the fastest way."""
         symbolic_before = any(x.op is constant for x in self.variables[:1])
-        if self.floats and not symbolic_before:
-            order, ends, found = backpropagate(seeds)
-            return order, dict(zip(ends, found, strict=True))
-        every = len(seeds) == len(self.outputs)
-        order = self.order if every else topological_order(*seeds, since=self.start, constants=False)
-        return order, reverse_sweep(order, seeds, self.active, self.floats)
+        if order is None and self.floats and not symbolic_before:
+            _, ends, found = backpropagate(seeds)
+            return dict(zip(ends, found, strict=True))
+        return reverse_sweep(self.order if order is None else order, seeds, self.active, self.floats)
 
     def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
         """Return the adjoints of the variables in the structure of the argument."""
-        _, adjoints = self.reverse(seeds)
+        adjoints = self.reverse(seeds)
         numbers = [self.number(adjoints.get(x, 0.0)) for x in self.variables]
         return build(self.argument, numbers, float if self.floats else object)
 
     def rows(self) -> Any:
-        """Return the Jacobian by reverse sweeps."""
-        found = self.each_reverse()
-        if found is None:
-            return self._swept(reverse_sweep, [[output] for output in self.outputs], self.variables)
-        return _matrix(found, self.variables, self.number)
+        """Return the Jacobian by a reverse sweep per output."""
+        return self._reverse(self.outputs)
 
-    def each_reverse(self) -> list[dict[Value, Number]] | None:
+    def _reverse(self, outputs: Sequence[Value]) -> Any:
+        """Sweep back from each output; return what comes to the variables, a row per sweep."""
+        found = self._together(reverse_vectors, [[output] for output in outputs], self.variables)
+        return _matrix(self._each_reverse(outputs), self.variables, self.number) if found is None else found
+
+    def _each_reverse(self, outputs: Sequence[Value]) -> Iterator[Mapping[Value, Number]]:
         """Sweep from each output through what it depends on.
 
-        Return None if the outputs share most of that: sweeps through all nodes, side by side, are then
-        faster.
+        Many sweeps add terms in the order of all nodes, as `_together` does, so that both give the same bits.
         """
-        found: list[dict[Value, Number]] = []
-        walked, everything = 0, _steps(self.order)
-        for output in self.outputs:
-            order, adjoints = self.reverse({output: 1.0})
-            found.append(adjoints)
-            walked += _steps(order)
-            if walked > _SHARED * everything and len(found) < len(self.outputs):
-                return None
-        return found
+        many = len(self.outputs) >= _FEW
+        place = {node: at for at, node in enumerate(self.order)} if many else {}
+        for output in outputs:
+            order = None
+            if many or not self.floats:
+                order = topological_order(output, since=self.start, constants=False)
+            if order and many:
+                order.sort(key=place.__getitem__)
+            yield self.reverse({output: 1.0}, order)
 
     def columns(self) -> Any:
-        """Return the Jacobian, row by row like `rows`, by a forward sweep per variable, side by side."""
-        swept = self._swept(forward_sweep, [[x] for x in self.variables], self.outputs)
+        """Return the Jacobian, row by row like `rows`, by a forward sweep per variable."""
+        swept = self._forward([[x] for x in self.variables])
         return swept.T if hasattr(swept, "T") else [list(row) for row in zip(*swept, strict=True)]
+
+    def _forward(self, sources: list[list[Value]]) -> Any:
+        """Sweep forward from each group of variables; return what comes to the outputs, a row per sweep."""
+        found = self._together(forward_vectors, sources, self.outputs)
+        if found is not None:
+            return found
+        each = [self.forward(dict.fromkeys(group, 1.0)) for group in sources]
+        return _matrix(each, self.outputs, self.number)
 
     def sparse(self, mode: str | None) -> Any:
         """Return the Jacobian as a sparse array, by sweeps per output or per group of variables."""
         rows = pattern(self.order, self.variables, self.outputs)
         shared = groups(rows, len(self.variables))
-        reverse = mode == "reverse" or (mode is None and len(self.outputs) < len(shared))
-        each = self.each_reverse() if reverse else None
-        if each is not None:
-            entries = [
-                self.number(found.get(self.variables[place], 0.0))
-                for found, places in zip(each, rows, strict=True)
-                for place in places
-            ]
+        if mode == "reverse" or (mode is None and len(self.outputs) < len(shared)):
+            entries = []
+            for first in range(0, len(rows), _DENSE):
+                swept = self._reverse(self.outputs[first : first + _DENSE])
+                found = zip(swept, rows[first : first + _DENSE], strict=True)
+                entries += [row[place] for row, places in found for place in places]
         else:
-            sources = [[self.variables[place] for place in group] for group in shared]
-            swept = self._swept(forward_sweep, sources, self.outputs)
+            swept = self._forward([[self.variables[place] for place in group] for group in shared])
             group_of = {place: number for number, group in enumerate(shared) for place in group}
             entries = [swept[group_of[place]][row] for row, places in enumerate(rows) for place in places]
         numbers = [float(x) if self.floats else x for x in entries]
@@ -131,31 +139,33 @@ class Run(NamedTuple):
         columns = tuple([column for row in rows for column in row])
         return sparse(((len(rows), len(self.variables)), starts, columns), numbers)
 
-    def _swept(self, sweep: Any, sources: list[list[Value]], targets: list[Value]) -> Any:
-        """Sweep over all nodes from each group of sources; return what comes to the targets, a row per sweep.
+    def _together(self, sweep: Any, sources: list[list[Value]], targets: list[Value]) -> Any:
+        """Do many sweeps over floats as one; return what comes to the targets, a row per sweep.
 
-        With NumPy, many sweeps are one sweep whose numbers are arrays. A sweep over numbers skips zeros, but
-        one over arrays cannot, and 0 · inf is nan. So if a result is not finite, each sweep is done by
-        itself.
+        Return None if each sweep has to be done by itself: see `vector_mode`.
         """
+        width = len(sources)
+        if not self.floats or listeners.swept or width < _FEW or not targets:
+            return None
+        vectors: dict[Value, Any] = {}
+        for at, group in enumerate(sources):
+            for source in group:
+                vectors.setdefault(source, {})[at] = 1.0
         numpy: Any = sys.modules.get("numpy")
-        width = _ENTRIES // (len(self.order) + 1)
-        if self.floats and numpy is not None and not listeners.swept and min(width, len(sources)) >= _FEW:
-            found = numpy.zeros((len(sources), len(targets)))
-            with numpy.errstate(all="ignore"):
-                for first in range(0, len(sources), width):
-                    part = sources[first : first + width]
-                    seeds: dict[Value, Any] = {}
-                    for unit, group in zip(numpy.eye(len(part)), part, strict=True):
-                        for source in group:
-                            seeds[source] = seeds.get(source, 0.0) + unit
-                    swept = sweep(self.order, seeds, self.active, True)
-                    for column, target in enumerate(targets):
-                        found[first : first + len(part), column] = swept.get(target, 0.0)
-            if numpy.isfinite(found).all():
-                return found
-        each = [sweep(self.order, dict.fromkeys(group, 1.0), self.active, self.floats) for group in sources]
-        return _matrix(each, targets, self.number)
+        with nullcontext() if numpy is None else numpy.errstate(all="ignore"):
+            swept = sweep(self.order, vectors, width)
+        if swept is None:  # too many numbers at once
+            first, second = sources[: width // 2], sources[width // 2 :]
+            halves = [self._together(sweep, half, targets) for half in (first, second)]
+            if any(half is None for half in halves):
+                return None
+            return [*halves[0], *halves[1]] if numpy is None else numpy.concatenate(halves)
+        columns = [dense(swept.get(target, {}), width) for target in targets]
+        if numpy is None:
+            rows = [list(row) for row in zip(*columns, strict=True)]
+            return rows if all(map(isfinite, chain(*rows))) else None
+        found = numpy.array(columns).T
+        return found if numpy.isfinite(found).all() else None
 
 
 def run(
@@ -202,27 +212,12 @@ def run(
     return found if floats or (in_numbers and all(x.op is None for x in variables)) else found.symbolic()
 
 
-def _steps(order: Sequence[Value]) -> int:
-    """Count the steps of a sweep, one for each operand of a node."""
-    return sum([len(node.operands) for node in order])
-
-
-def _matrix(swept: Sequence[Mapping[Value, Number]], targets: Sequence[Value], number: Function) -> Any:
+def _matrix(swept: Iterable[Mapping[Value, Number]], targets: Sequence[Value], number: Function) -> Any:
     """Return what sweeps brought to the targets, a row per sweep: with NumPy an array, if all are floats."""
-    places: dict[Value, list[int]] = {}
-    for place, target in enumerate(targets):
-        places.setdefault(target, []).append(place)
-    zero, rows = number(0.0), []
+    zero, wanted, rows = number(0.0), set(targets), []
     for found in swept:
-        if 4 * len(found) < len(targets):
-            row = [zero] * len(targets)
-            for node in found.keys() & places.keys():
-                for place in places[node]:
-                    row[place] = number(found[node])
-        else:
-            row = list(map(found.get, targets, repeat(zero)))
-            row = row if type(zero) is float else list(map(number, row))
-        rows.append(row)
+        numbers = {node: number(found[node]) for node in found.keys() & wanted}
+        rows.append(list(map(numbers.get, targets, repeat(zero))))
     numpy: Any = sys.modules.get("numpy")
     if numpy is None or not rows or not targets or type(rows[0][0]) is not float:
         return rows

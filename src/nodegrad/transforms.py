@@ -216,6 +216,11 @@ class _Transformed:
         update_wrapper(self, f, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function and sweep."""
+        with recording():  # what was recorded is freed in `_derived`, before the collector could scan it
+            return self._derived(args, kwargs)
+
+    def _derived(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Run the function and sweep; each subclass says how."""
         raise NotImplementedError
 
@@ -249,7 +254,7 @@ def in_numbers(f: Any) -> Any:
 class _ValueAndGradient(_Transformed):
     """What `value_and_grad` returns; the option is `has_aux`."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> tuple[Tree, Tree]:
+    def _derived(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         beside: list[Tree] = []
 
         def scalar(*args: Any, **kwargs: Any) -> Number:
@@ -259,33 +264,31 @@ class _ValueAndGradient(_Transformed):
                 beside.append(aux)
             return _one_output(result, self.user)
 
-        with recording():
-            record = self.record(scalar, args, kwargs)
-            (output,) = record.outputs
-            value = record.number(output)
-            return (value, record.numbers(beside[0])) if beside else value, record.gradient({output: 1.0})
+        record = self.record(scalar, args, kwargs)
+        (output,) = record.outputs
+        value = record.number(output)
+        return (value, record.numbers(beside[0])) if beside else value, record.gradient({output: 1.0})
 
 
 class _Gradient(_ValueAndGradient):
     """What `grad` returns."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
-        value, gradient = super().__call__(*args, **kwargs)
+    def _derived(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        value, gradient = super()._derived(args, kwargs)
         return (gradient, value[1]) if self.option else gradient
 
 
 class _Jacobian(_Transformed):
     """What `jacobian` returns; the options are the direction to sweep in and whether the result is sparse."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Tree:
+    def _derived(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         mode, sparse = self.option
-        with recording():
-            record = self.record(self.f, args, kwargs)
-            if sparse:
-                return record.sparse(mode)
-            fewer_inputs = len(record.variables) < len(record.outputs)
-            forward = fewer_inputs if mode is None else mode == "forward"
-            return blocks(record.result, record.argument, record.columns() if forward else record.rows())
+        record = self.record(self.f, args, kwargs)
+        if sparse:
+            return record.sparse(mode)
+        fewer_inputs = len(record.variables) < len(record.outputs)
+        forward = fewer_inputs if mode is None else mode == "forward"
+        return blocks(record.result, record.argument, record.columns() if forward else record.rows())
 
 
 # Refusals, each with its remedy.

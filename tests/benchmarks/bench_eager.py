@@ -1,7 +1,8 @@
 """Time eager graphs: `PYTHONPATH=src:tests python tests/benchmarks/bench_eager.py [--operations 1000000]`.
 
 Building and `backward` of a chain and of a tree of + and *, with the garbage collector as it is and inside
-`nodegrad.recording()`, an operation. Then Jacobians and Hessians. The best of some rounds.
+`nodegrad.recording()`, an operation; `backward` beside micrograd's. Then Jacobians and Hessians, beside those
+of autograd, written with arrays as its users do. The best of some rounds.
 """
 
 import argparse
@@ -11,6 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -19,19 +22,19 @@ from benchmarks.lines import Line, once, show
 from nodegrad import Value
 
 
-def chain(count):
+def chain(count, kind=Value):
     """Multiply and add along one line."""
-    x = y = Value(1.0)
-    w = Value(0.9999)
+    x = y = kind(1.0)
+    w = kind(0.9999)
     for _ in range(count // 2):
         y = y * w + x
     return y
 
 
-def tree(count):
+def tree(count, kind=Value):
     """Add and multiply pairs until one is left; an odd one is dropped."""
     generator = random.Random(1)
-    level = [Value(generator.random()) for _ in range(count)]
+    level = [kind(generator.random()) for _ in range(count)]
     while len(level) > 1:
         pairs = enumerate(zip(level[::2], level[1::2], strict=False))
         level = [a * b if at % 2 else a + b for at, (a, b) in pairs]
@@ -41,6 +44,28 @@ def tree(count):
 def banded(x):
     """Return outputs that each depend on two numbers."""
     return np.array([2.0 * x[i - 1] * x[i] + ng.sin(x[i]) for i in range(len(x))])
+
+
+def shared(x):
+    """Return outputs that each depend on all numbers, through one sum."""
+    total = ng.sum([y * y for y in x])
+    return np.array([ng.sin(y) * total for y in x])
+
+
+class Layers:
+    """A network whose outputs share one hidden layer."""
+
+    def __init__(self, inputs, hidden=40):
+        drawn = np.random.default_rng(0)
+        self.first, self.second = (
+            drawn.normal(size=(hidden, inputs)) / 20.0,
+            drawn.normal(size=(inputs, hidden)),
+        )
+
+    def __call__(self, x):
+        """Return its outputs."""
+        hidden = [ng.tanh(ng.dot(row, x)) for row in self.first]
+        return np.array([ng.dot(row, hidden) for row in self.second])
 
 
 def chained(x):
@@ -57,14 +82,56 @@ def lines(quick: bool = False, operations: int = 2**20, rounds: int = 3) -> Iter
             built, swept = min(found, key=sum)
             name = f"{build.__name__} of {operations:,}, {collector}: build and backward, an operation"
             yield Line(name, built + swept, "backward alone", swept)
-    for name, function, size in (
-        ("banded jacobian", ng.jacobian(banded), 800),
-        ("sparse jacobian", ng.jacobian(banded, sparse=True), 800),
-        ("hessian", ng.hessian(chained), 400),
-        ("sparse hessian", ng.hessian(chained, sparse=True), 400),
+    if find_spec("micrograd"):
+        from micrograd.engine import Value as Micrograd
+
+        for build, count in ((chain, 600), (tree, operations // 16)):  # micrograd recurses: no longer chain
+            ours, theirs = (
+                min([graph(partial(build, kind=kind), count)[1] for _ in range(2 * rounds)])
+                for kind in (Value, Micrograd)
+            )
+            name = f"backward of a {build.__name__} of {count:,}, an operation"
+            yield Line(name, ours, "micrograd", theirs)
+    yield from derivatives(8 if quick else 400, rounds)
+
+
+def derivatives(size: int, rounds: int) -> Iterator[Line]:
+    """Measure Jacobians and Hessians."""
+    layers, theirs = Layers(size), with_autograd(size)
+    for name, function, count in (
+        ("banded jacobian", ng.jacobian(banded), 2 * size),
+        ("sparse jacobian", ng.jacobian(banded, sparse=True), 2 * size),
+        ("jacobian through one sum", ng.jacobian(shared), size),
+        ("jacobian through one hidden layer", ng.jacobian(layers), size),
+        ("hessian", ng.hessian(chained), size),
+        ("sparse hessian", ng.hessian(chained, sparse=True), size),
     ):
-        x = np.linspace(0.1, 1.0, 8 if quick else size)
-        yield once(f"{name} of {len(x)}", partial(function, x), rounds)
+        x = np.linspace(0.1, 1.0, count)
+        line = once(f"{name} of {count}", partial(function, x), rounds)
+        if name in theirs:
+            other = once(name, partial(theirs[name], x), rounds)
+            line = Line(line.name, line.seconds, "autograd", other.seconds)
+        yield line
+
+
+def with_autograd(size: int) -> dict[str, Any]:
+    """Write the same with arrays, for autograd; nothing where it is missing."""
+    if not find_spec("autograd"):
+        return {}
+    import autograd
+    import autograd.numpy as anp
+
+    layers = Layers(size)
+    return {
+        "banded jacobian": autograd.jacobian(lambda x: 2.0 * anp.roll(x, 1) * x + anp.sin(x)),
+        "jacobian through one sum": autograd.jacobian(lambda x: anp.sin(x) * anp.sum(x * x)),
+        "jacobian through one hidden layer": autograd.jacobian(
+            lambda x: anp.dot(layers.second, anp.tanh(anp.dot(layers.first, x)))
+        ),
+        "hessian": autograd.hessian(
+            lambda x: anp.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
+        ),
+    }
 
 
 def main():
@@ -75,7 +142,7 @@ def main():
     show(lines(**vars(parser.parse_args())))
 
 
-def graph(build, count, context):
+def graph(build, count, context=nullcontext):
     """Return seconds per operation: building, backward."""
     gc.collect()
     with context():

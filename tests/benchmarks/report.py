@@ -14,7 +14,7 @@ from benchmarks.lines import Line
 from benchmarks.spelling import duration, short
 from benchmarks.timing import DISAGREES, NOT_INSTALLED, Case, Cost
 
-PACKAGES = ("numpy", "llvmlite", "torch", "jax", "casadi", "micrograd", "scipy")
+PACKAGES = ("numpy", "llvmlite", "torch", "jax", "casadi", "micrograd", "autograd", "scipy")
 
 # Tables.
 

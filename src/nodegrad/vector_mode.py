@@ -1,0 +1,102 @@
+"""Vector mode: many sweeps over floats as one, in which each node carries a number for each sweep.
+
+The chain rule is that of `sweep`, and a partial is computed once for all sweeps. The numbers of a node are a
+dict by sweep while few sweeps have reached it, so that a banded Jacobian costs what its entries cost. Once
+many have, they are a full vector: a list, or an array if NumPy is loaded. Full vectors are never changed.
+
+A sweep by itself skips zeros, but one over vectors cannot, and 0 · inf is nan. So the caller has to do each
+sweep by itself if a result is not finite (Griewank & Walther, Evaluating Derivatives, 2008, section 4.5).
+"""
+
+import sys
+from collections.abc import Sequence
+from operator import add
+from typing import Any
+
+from nodegrad.sweep import partials
+
+__all__ = ()
+
+Vector = Any  # a dict from the number of a sweep to a float; or a list or an array with a float per sweep
+
+_ENTRIES = 8_000_000  # numbers held at once: 64 MB in arrays
+_FULL = 4  # a dict becomes a full vector once it holds one number in so many
+_ARRAY = 32  # shorter vectors are faster as lists
+
+
+def reverse_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int) -> dict[Any, Vector] | None:
+    """Carry vectors of adjoints from the outputs back to the leaves; None if they would take too much memory.
+
+    Args:
+        order: the nodes, operands first.
+        vectors: what each output starts with, a dict. They are changed, and those of leaves returned.
+        width: the number of sweeps.
+    """
+    most = _ENTRIES // width
+    for node in reversed(order):
+        op = node.op
+        if op is None or node not in vectors:
+            continue
+        adjoints = _filled(vectors.pop(node), width)
+        for operand, partial in partials(node):
+            if partial or not op.selects:
+                vectors[operand] = _plus(vectors.get(operand), partial, adjoints)
+        if len(vectors) > most:
+            return None
+    return vectors
+
+
+def forward_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int) -> dict[Any, Vector] | None:
+    """Carry vectors of tangents from the variables on to the outputs, as `reverse_vectors` does back."""
+    held = 0
+    for node in order:
+        if node in vectors or vectors.keys().isdisjoint(node.operands):
+            continue
+        tangents = None
+        for operand, partial in partials(node):
+            if operand in vectors and (partial or not node.op.selects):
+                tangents = _plus(tangents, partial, vectors[operand])
+        if tangents is not None:
+            vectors[node] = tangents = _filled(tangents, width)
+            held += len(tangents)
+            if held > _ENTRIES:
+                return None
+    return vectors
+
+
+def dense(vector: Vector, width: int) -> Vector:
+    """Return a full vector, with 0 for each sweep that has not reached the node."""
+    if type(vector) is not dict:
+        return vector
+    numpy: Any = sys.modules.get("numpy")
+    full = [0.0] * width if numpy is None or width < _ARRAY else numpy.zeros(width)
+    for k, x in vector.items():
+        full[k] = x
+    return full
+
+
+def _filled(vector: Vector, width: int) -> Vector:
+    """Make a full vector of a dict that holds much."""
+    return vector if _FULL * len(vector) < width else dense(vector, width)
+
+
+def _plus(vector: Vector, partial: float, term: Vector) -> Vector:
+    """Return vector + partial · term. A vector that is a dict is changed; None stands for no numbers yet."""
+    if type(term) is dict:
+        if vector is None:
+            return {k: partial * x for k, x in term.items()}
+        if type(vector) is dict:
+            for k, x in term.items():
+                vector[k] = vector.get(k, 0.0) + partial * x
+            return vector
+        vector = vector.copy()
+        for k, x in term.items():
+            vector[k] += partial * x
+        return vector
+    if partial != 1.0:
+        term = [partial * x for x in term] if type(term) is list else partial * term
+    if vector is None:
+        return term
+    if type(vector) is dict:
+        return _plus(term, 1.0, vector)
+    return list(map(add, vector, term)) if type(term) is list else vector + term
