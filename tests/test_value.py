@@ -8,6 +8,7 @@ import gc
 import math
 import pickle
 import statistics
+import threading
 import tracemalloc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -501,6 +502,40 @@ def test_threads_that_share_leaves_add_up_their_gradients():
             done.result()
 
     assert x.grad == 8 * 200 * 21.0
+
+
+def test_gradients_are_added_while_no_other_thread_sweeps(monkeypatch):
+    swept, added = threading.Event(), threading.Event()
+
+    class Slow(Value):
+        """A leaf that stops the thread that reads its adjoint."""
+
+        @property
+        def _grad(self):
+            if Value._grad.__get__(self):
+                swept.set()
+                added.wait(5.0)
+            return Value._grad.__get__(self)
+
+        @_grad.setter
+        def _grad(self, number):
+            Value._grad.__set__(self, number)
+
+    x = Value(1.0)
+    thread = threading.Thread(target=(x + Slow(2.0)).backward)
+    true = ng.value.check_unchanged
+
+    def interrupted(nodes):
+        monkeypatch.setattr(ng.value, "check_unchanged", true)
+        thread.start()
+        swept.wait(0.2)
+
+    monkeypatch.setattr(ng.value, "check_unchanged", interrupted)
+    (x * 3.0).backward()
+    added.set()
+    thread.join()
+
+    assert x.grad == 4.0
 
 
 def test_gradients_are_floats_whatever_is_assigned():

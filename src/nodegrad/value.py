@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from nodegrad import ops, special  # noqa: F401  # special for its rows, which join the table
 from nodegrad.backward import backpropagate
+from nodegrad.forks import sweeping
 from nodegrad.graph import GIVEN, check_unchanged, clock
 from nodegrad.inputs import is_bool, plain
 from nodegrad.observers import listeners, tell_made, tell_read
@@ -187,11 +188,12 @@ class Value(Methods):
             seed: the adjoint of self to start from.
         """
         tell_read(self, "calls backward(), which leaves plain numbers in .grad")
-        made, ends, adjoints = backpropagate({self: plain(seed, "backward")})
-        check_unchanged(made)
-        for end, adjoint in zip(ends, adjoints, strict=True):
-            if end.op is None:  # a leaf; the other ends are operations without operands, like an empty sum
-                end._grad += adjoint
+        with sweeping:  # the sweep of another thread may be using the gradients of the same leaves
+            made, ends, adjoints = backpropagate({self: plain(seed, "backward")})
+            check_unchanged(made)
+            for end, adjoint in zip(ends, adjoints, strict=True):
+                if end.op is None:  # a leaf; other ends are operations without operands, like an empty sum
+                    end._grad += adjoint
 
     # Python's operators besides those of `_operator`.
 
