@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,13 @@ settings.load_profile("nodegrad")
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # plots are saved, not shown
 
+_tests = count()
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
-    """Keep native code of saved functions in a folder that goes with the test."""
-    folder = str(tmp_path_factory.getbasetemp() / "cache")
+    """Keep native code in a folder of the test, so that it compiles what it would compile alone."""
+    folder = str(tmp_path_factory.getbasetemp() / "cache" / str(next(_tests)))
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(name, folder)
 

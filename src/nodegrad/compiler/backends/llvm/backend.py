@@ -15,7 +15,7 @@ import numpy as np
 from nodegrad.compiler.backends.llvm import kept, native
 from nodegrad.compiler.backends.llvm.arrays import looking, runs_over
 from nodegrad.compiler.backends.llvm.driver import WORDS, Context
-from nodegrad.compiler.backends.llvm.plan import Plan, plan
+from nodegrad.compiler.backends.llvm.plan import Plan, packed, plan, unpacked
 from nodegrad.compiler.backends.llvm.spellings import raise_held
 from nodegrad.compiler.backends.llvm.threads import helpers
 from nodegrad.compiler.program import Program
@@ -78,20 +78,22 @@ class LlvmBackend:
 
     def _made(self, how: str) -> "Part":
         planned = self._plan(how)
-        kernels = native.compile_kernels([*planned.records.kinds], self.exact)
+        # Apart: then the code of the others, as the cache has it, does not depend on the drivers in use.
+        driver, *others = planned.records.kinds
+        kernels = [each for some in ([driver], others) for each in native.compile_kernels(some, self.exact)]
         _drivers.add(kernels[0])
         return Part(planned, kernels)
 
     def _kept(self, how: str, key: str) -> "Part":
         """Return a part whose native code is in the user's cache, or goes there now."""
-        key = f"{key} {how} {self.exact}"
+        key = f"{key} {how} {self.exact} {native.machine()}"
         found = kept.read(key)
         if found is None:
             planned = self._plan(how)
             code, _ = native.machine_code([*planned.records.kinds], self.exact)
-            kept.write(key, planned, code)
+            kept.write(key, packed(planned, code))
         else:
-            planned, code = found
+            planned, code = unpacked(found)
         return Part(planned, native.load_kernels(code, [{}] * len(planned.records.kinds)))
 
     def rows(self, blocks: Blocks, count: int, parameters: Array, out: Blocks = ()) -> Array:

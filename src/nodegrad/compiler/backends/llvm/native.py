@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary, finalize
 
 import llvmlite.binding as llvm
 
+from nodegrad.compiler.backends.llvm import kept
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.spellings import ENDLESS, VECTOR_FUNCTIONS, call_endless
 from nodegrad.compiler.backends.llvm.threads import in_llvm_thread, later
@@ -210,8 +211,14 @@ def machine_code(wanted: Wanted, exact: bool) -> tuple[bytes, list[dict[Any, Any
     ]
     declarations = sorted(set().union(*[body.declarations for body in bodies]))
     lean = any(lanes > 1 for _, lanes in wanted)
-    code = _assembled("\n".join([*texts, *declarations, _ATTRIBUTES]), lean)
-    return code, [body.callbacks for body in bodies]
+    text, callbacks = "\n".join([*texts, *declarations, _ATTRIBUTES]), [body.callbacks for body in bodies]
+    key = f"{machine()} {lean}\n{text}"
+    code = kept.read(key)
+    if code is None:
+        code = _assembled(text, lean)
+        if not any(callbacks):  # their addresses stand in the text
+            kept.write(key, code)
+    return code, callbacks
 
 
 @in_llvm_thread
