@@ -14,6 +14,7 @@ from nodegrad.compiler.record import named
 from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.compiler.ways import Ways, warn_unsolved, without_function
+from nodegrad.inputs import one_of
 from nodegrad.trees import LEAF, Spec
 
 __all__ = ()
@@ -125,9 +126,11 @@ class Recorded:
             ValueError: if the function was not called yet, or with arguments of several structures; if it
                 uses an operation that is Python code; if there is no such language.
         """
+        from nodegrad.compiler.sources import c, javascript
         from nodegrad.compiler.sources.function import describe
-        from nodegrad.compiler.sources.source import source
 
+        files = {"c": c.file, "js": javascript.file}
+        write = files[one_of("source", "language", language, files)]
         recorded = self._recorded
         if len(recorded) != 1:
             called = "was called with arguments of several structures" if recorded else "was not called yet"
@@ -135,7 +138,7 @@ class Recorded:
                 f"source: {self._name} {called}. Compile it anew, and call it once for each way through it."
             )
         ((spec, ways),) = recorded.items()
-        return source(describe(self.f, name or self._name, spec, ways.settle()), language)
+        return write(describe(self.f, name or self._name, spec, ways.settle()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what was recorded to a file that `load_compiled` reads: JSON with a checksum, in one step.

@@ -23,10 +23,9 @@ from compiler.random_programs import ROWS, runs, same
 from languages import COMPILERS, compile_c, needs_compiler, parse, run_node, ulps
 from nodegrad.compiler.passes import optimize
 from nodegrad.compiler.program import STEPS, evaluate
-from nodegrad.compiler.sources import spellings
+from nodegrad.compiler.sources import c, spellings
 from nodegrad.compiler.sources.branches import merge
 from nodegrad.compiler.sources.function import Function
-from nodegrad.compiler.sources.source import source
 from nodegrad.compiler.spellings import SPELLINGS
 from nodegrad.trees import flatten
 
@@ -458,7 +457,7 @@ def test_random_programs(drawn):
                 "f", "", {"x": places[0]}, places[1], way.results, merge([way])[0], parameters, (table[0], [])
             )
             path = Path(directory) / f"f{number}"
-            found = in_c(source(function, "c"), way.results, table, path, needs_compiler())
+            found = in_c(c.file(function), way.results, table, path, needs_compiler())
             for row, (_, numbers) in zip(table, found, strict=True):
                 assert same(numbers, evaluate(program, row, parameters))
 

@@ -3,7 +3,7 @@
 from importlib import resources
 from textwrap import fill, indent
 
-from nodegrad.compiler.sources.function import Function, unused
+from nodegrad.compiler.sources.function import Function, joined, unused
 from nodegrad.compiler.sources.spellings import C
 from nodegrad.compiler.sources.writer import arrays_used, write
 
@@ -51,7 +51,7 @@ def file(given: Function) -> str:
         *text.parts,
         f"\n{head}\n{{\n{indent(chr(10).join([*begin, *lines]), '    ')}\n}}\n",
     ]
-    return "\n".join(parts)
+    return joined(parts)
 
 
 def _choosing(ways: str, results: int, workspace: int) -> list[str]:

@@ -102,6 +102,11 @@ def unused(name: str, code: str) -> str:
     return name
 
 
+def joined(parts: Sequence[str]) -> str:
+    """Join the parts of a file, with no blanks at the ends of lines and no two blank lines in a row."""
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r" +$", "", "\n".join(parts), flags=re.MULTILINE))
+
+
 def _many(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 

@@ -4,7 +4,7 @@ from json import dumps
 from textwrap import fill
 from typing import Any
 
-from nodegrad.compiler.sources.function import Function, reached, shape, span, unused
+from nodegrad.compiler.sources.function import Function, joined, reached, shape, span, unused
 from nodegrad.compiler.sources.spellings import JAVASCRIPT
 from nodegrad.compiler.sources.writer import write
 
@@ -45,7 +45,7 @@ def file(given: Function) -> str:
         f"    return {result};\n}}\n",
         f"export {{ {', '.join([name, 'run', *['parameters'] * len(known)])} }};\n",
     ]
-    return "\n".join(parts)
+    return joined(parts)
 
 
 def _named(name: str) -> str:
