@@ -137,9 +137,9 @@ SPELLINGS: dict[Op, Spelling] = {
     ops.identity:      Spelling(formula=lambda m, x: x),
     ops.stop_gradient: Spelling(formula=lambda m, x: x),
     COPY:              Spelling(formula=lambda m, x: x),
-    ops.strong_mul:    Spelling(formula=lambda m, adjoint, partial: m.where(adjoint != 0.0, adjoint * partial, 0.0)),
+    ops.strong_mul:    Spelling(formula=lambda m, a, p: m.where(a != 0.0, a * p, 0.0)),
     ops.zero_mul:      Spelling(formula=lambda m, x, y: m.where(x != 0.0, m.where(y != 0.0, x * y, 0.0), 0.0)),
-    ops.strong_factor: Spelling(formula=lambda m, adjoint, partial: m.where((adjoint != 0.0) | (m.fabs(partial) < inf), partial, 0.0)),
+    ops.strong_factor: Spelling(formula=lambda m, a, p: m.where((a != 0.0) | (m.fabs(p) < inf), p, 0.0)),
 }
 # fmt: on
 
