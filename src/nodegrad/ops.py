@@ -238,7 +238,6 @@ strong_factor = Op("strong_factor", "finite", floats.strong_factor,
 # A number written in the code. Not a row: it has no operands and is never differentiated.
 constant = Op("constant", "", lambda: nan, (), ())
 
-PRIVATE = {one_minus_square, direction, strong_mul, strong_dot, zero_mul, strong_factor}  # not for users
 COMPARISONS = {lt, le, gt, ge, eq, ne}  # their results are 0 or 1
 PRODUCTS = {dot: mul, strong_dot: strong_mul}  # what a contraction adds up
 

@@ -5,6 +5,7 @@ import math
 from hypothesis import strategies as st
 
 from nodegrad import ops
+from nodegrad.compiler.passes import finish, simplify
 from nodegrad.compiler.program import MAX, MIN, Program
 
 HARD = [
@@ -67,3 +68,8 @@ def same(found, expected):
         (x == y and math.copysign(1.0, x) == math.copysign(1.0, y)) or (x != x and y != y)
         for x, y in zip(found, expected, strict=True)
     )
+
+
+def optimize(program):
+    """Run all passes."""
+    return finish(simplify(program))

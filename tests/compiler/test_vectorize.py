@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 
 import nodegrad as ng
-from compiler.random_programs import runs, same
+from compiler.random_programs import optimize, runs, same
 from compiler.vector_evaluator import evaluate
 from nodegrad import ops
 from nodegrad.compiler.lower import lower
-from nodegrad.compiler.passes import optimize
 from nodegrad.compiler.printing import render
 from nodegrad.compiler.program import MAX, Program
 from nodegrad.compiler.program import evaluate as evaluate_program

@@ -30,11 +30,6 @@ from nodegrad.ops import Op
 __all__ = ()
 
 
-def optimize(program: Program) -> Program:
-    """Run all passes."""
-    return finish(simplify(program))
-
-
 def finish(program: Program) -> Program:
     """Run the passes that follow `simplify`; `lower` writes programs that are simple."""
     return sweep_dead(flatten_chains(share_loops(program)))
@@ -259,9 +254,6 @@ def sweep_dead(program: Program) -> Program:
     found, leaves = needed(program, program.outputs), program.leaves
     kept = [index for index in range(len(program.ops)) if leaves + index in found]
     return program if len(kept) == len(program.ops) else _taken(program, kept)
-
-
-PASSES = (simplify, share_loops, flatten_chains, sweep_dead)
 
 
 def is_square(program: Program, op: Op, read: Operands) -> bool:

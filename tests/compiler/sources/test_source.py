@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 
 import nodegrad as ng
 from benchmarks import problems
-from compiler.random_programs import ROWS, runs, same
+from compiler.random_programs import ROWS, optimize, runs, same
 from languages import COMPILERS, compile_c, needs_compiler, parse, run_node, ulps
-from nodegrad.compiler.passes import optimize
 from nodegrad.compiler.program import STEPS, evaluate
 from nodegrad.compiler.sources import c, spellings
 from nodegrad.compiler.sources.branches import merge
