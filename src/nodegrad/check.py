@@ -24,7 +24,7 @@ _VAGUE = 1e-3  # of the derivative: differences that agree no better than this s
 def check_grad(f: Callable[..., Any], *args: Any, order: int = 2, tolerance: float = 1e-6) -> None:
     """Compare the derivatives of `f` at `args`, in reverse and forward, with central differences.
 
-    Derivatives of order k are compared with differences of those of order k - 1, for every k up to `order`.
+    For k up to `order`, derivatives of order k are compared with differences of derivatives of order k - 1.
     Steps begin at a twentieth of the number changed; they are halved, and the differences extrapolated,
     until these agree among themselves (Ridders 1982).
 

@@ -119,10 +119,10 @@ def repeat(
     user: str = "root",
     limit: int | None = None,
 ) -> Tree:
-    """Repeat like `while_loop`. Without a limit, the condition must end an iteration that settles.
+    """Repeat like `while_loop`. Only an iteration that converges may have no limit.
 
-    One turn more or less then makes no difference. So tiers that differ in the last bits of the numbers may
-    differ in the number of turns.
+    Its condition ends it, and one turn more or less makes no difference. So tiers whose numbers differ in the
+    last bits may make different numbers of turns.
     """
     return _Repetition(user, condition, lambda now, _: (body(now), None), state, None, limit).run()[0]
 
@@ -322,7 +322,7 @@ class _Repetition:
         return go if known else plain(go, f"{self.user}, from its condition,")
 
     def numbers(self, state: Tree, spec: Spec = None) -> tuple[list[Any], Spec]:
-        """Return the numbers of a state and its structure, which is that of the first state."""
+        """Return the numbers of a state and its structure, which must be `spec` if that is given."""
         leaves, found = flatten(state)
         for x in leaves:
             if type(x) is not float and not isinstance(x, Value):
@@ -382,7 +382,7 @@ class _Turn:
                 )
 
     def read(self, node: Value, how: str) -> None:
-        """Refuse to read a number of the loop: that of the recorded turn says nothing about other turns.
+        """Refuse to read a number of the loop: in other turns it is another one.
 
         While an error is raised, do nothing: the user should see that error.
         """

@@ -6,7 +6,7 @@ So the same partials serve floats and graphs.
 
 Partials are functions `(operands..., out) -> number`, where `out` is the result of the row. They use `+`, `-` and `*`,
 which never raise for floats, and rows for everything else (`div(1.0, x)`, not `1 / x`). So derivatives of rows are made
-of rows, and can be differentiated again. At kinks they are those of PyTorch and JAX: relu'(0) = 0.
+of rows, and can be differentiated again. At kinks they follow PyTorch and JAX: relu'(0) = 0.
 """
 
 # mypy: disable-error-code=has-type
@@ -127,6 +127,7 @@ mul      = Op("mul",        "*",    operator.mul,     (lambda x, y, out: y, lamb
                                                       _RR, commutative=True)
 div      = Op("div",        "/",    floats.div,       (lambda x, y, out: reciprocal(y),
                                                        lambda x, y, out: -div(out, y)), _RP)
+# The partial of pow by y is 0 where x = 0 and y ≥ 0: there log(x) is -inf.
 pow      = Op("pow",        "**",   floats.pow,       (lambda x, y, out: strong_mul(y, pow(x, y - 1.0)),
                                                        lambda x, y, out: where(ge(y, 0.0) * eq(x, 0.0), 0.0,
                                                                                out * log(x))), (_POSITIVE, _REAL))
@@ -247,8 +248,8 @@ TABLE: dict[str, Op] = {}
 def join_table(*rows: Op) -> None:
     """Add rows to the table, and make their `float_partials`.
 
-    These are the same code, but a row's name in it stands for the row's value over floats. So no call looks at
-    the kind of each number, which takes most of the time.
+    These run the same code, but a row's name in it stands for the row's value over floats. The row itself would
+    look at the type of each operand, which takes most of the time.
     """
     TABLE.update({row.name: row for row in rows})
     for row in rows:

@@ -46,7 +46,7 @@ class Run(NamedTuple):
     floats: bool = True
 
     def symbolic(self) -> "Run":
-        """Return the run to be swept over Values. Variables made from plain numbers end as constants."""
+        """Return the run to be swept over Values. Variables made from plain numbers become constants."""
         active = dependents(self.order, self.variables)
         for variable in self.own:
             variable.op = constant

@@ -27,7 +27,7 @@ __all__ = ["fixed_point", "root"]
 Evaluate = Callable[[Sequence[Number]], tuple[list[Number], list[list[Number]]]]
 
 _EPS, _LARGEST = 2.0**-53, sys.float_info.max
-_NEWTON_TURNS = 2_400  # at a root like that of x³ every turn takes a third away
+_NEWTON_TURNS = 2_400  # at a triple root (x³) each turn removes only a third of the error
 _BRACKET_TURNS = 2_400  # every other turn halves; from the largest float to the smallest that takes 2,100
 _FIXED_TURNS = 10_000
 
@@ -39,8 +39,8 @@ def root(f: Callable[[Tree], Tree], start: Tree) -> Tree:
     the two ends; a step that leaves the bracket or shrinks too slowly is replaced by a bisection. Both go on
     to the last bits. The slopes of f are derivatives of its record, so f is a plain function.
 
-    Derivatives are those of the solution, dx = -(∂f/∂x)⁻¹ ∂f/∂θ dθ, by everything that f closes over, to any
-    order; the start has no influence. If no solution is found, x is nan, and a warning says so.
+    The solution is differentiated by everything that f closes over, to any order: dx = -(∂f/∂x)⁻¹ ∂f/∂θ dθ.
+    The start has no influence. If no solution is found, x is nan, and a warning says so.
 
     >>> import nodegrad as ng
     >>> def cube_root(a):
@@ -74,7 +74,7 @@ def root(f: Callable[[Tree], Tree], start: Tree) -> Tree:
 def fixed_point(f: Callable[[Tree], Tree], start: Tree) -> Tree:
     """Return x with f(x) = x: iterated from the start, then by Newton's method to the last bits.
 
-    Derivatives are those of the solution, by everything that f closes over; see `root`.
+    The solution is differentiated by everything that f closes over; see `root`.
 
     >>> import nodegrad as ng
     >>> def settled(a):

@@ -1,7 +1,7 @@
 """Special functions: rows whose values are composed of other rows, over floats and Values alike.
 
 The same lines compute a number and record it, so that compiled programs run them natively. The partials are
-rows themselves: derivatives are exact, not those of an approximation.
+rows themselves: derivatives are exact, not derivatives of an approximation.
 """
 
 # mypy: disable-error-code=has-type

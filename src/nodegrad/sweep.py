@@ -95,8 +95,8 @@ def forward_sweep(
 ) -> dict[Any, Number]:
     """Carry tangents (∂node/∂input) from the seeded inputs on to every node that depends on them.
 
-    The arguments and the result are those of `reverse_sweep`, with tangents for adjoints. If `strong`, a
-    tangent of 0 passes nothing on, as an adjoint of 0 does. Loops need that: a number of their state that
+    It takes and returns what `reverse_sweep` does, with tangents in place of adjoints. If `strong`, a
+    tangent of 0 passes nothing on, as an adjoint of 0 does. Loops need that: a number in their state that
     depends on no input has the tangent 0.
     """
     tangents = dict(seeds)

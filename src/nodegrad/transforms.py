@@ -66,8 +66,8 @@ def jacobian(
 ) -> Function:
     """Return the function that computes ∂fᵢ/∂xⱼ for every number fᵢ that `f` returns.
 
-    The result has the structure of what `f` returns, with that of the argument in place of each number. From
-    a NumPy array of shape s to one of shape r it is an array of shape r + s.
+    The result has the structure of what `f` returns. In it, the structure of the argument stands in place of
+    each number. From a NumPy array of shape s to one of shape r it is an array of shape r + s.
 
     >>> import nodegrad as ng
     >>> ng.jacobian(lambda p: [p[0] * p[1], p[0] + p[1]])([2.0, 3.0])
@@ -136,7 +136,7 @@ def jvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
 
 
 def vjp(f: Function, *primals: Tree) -> tuple[Tree, Function]:
-    """Compute `f(*primals)` and the function from adjoints of its result to those of `primals`: Σ aᵢ·∂fᵢ/∂xⱼ.
+    """Compute `f(*primals)`, and a function from adjoints of it to adjoints of `primals`: Σ aᵢ·∂fᵢ/∂xⱼ.
 
     >>> import nodegrad as ng
     >>> value, pull_back = ng.vjp(lambda x, y: (x * y, x + y), 2.0, 3.0)

@@ -217,12 +217,12 @@ def _spec(tree: Any, leaves: list[Any], result: bool) -> Spec:
 
 
 def is_sparse(spec: Spec) -> bool:
-    """Whether a spec is that of a sparse matrix."""
+    """Return whether this is the spec of a sparse matrix."""
     return spec != LEAF and spec[0] is Sparse
 
 
 def is_array_type(kind: Any) -> bool:
-    """Whether the type in a spec is that of arrays, whose form is their shape."""
+    """Return whether the type in a spec is NumPy's array; the form is then the shape."""
     return kind is getattr(sys.modules.get("numpy"), "ndarray", None)
 
 
@@ -308,9 +308,9 @@ Build = Callable[[Leaves, int, Any], tuple[Any, int]]
 def builder(spec: Spec, of_array: bool = False) -> Build:
     """Return the function (leaves, place of the first, dtype) -> (tree, place after the last) of a spec.
 
-    The leaves are a list or, with `of_array`, an array of floats that nothing else uses: the larger part of
-    it may become part of the tree. Numbers are Python floats either way. Where the dtype is None, arrays are
-    of float64 if all their leaves are floats, and of objects otherwise.
+    The leaves are a list or, with `of_array`, an array of floats that nothing else uses: arrays in the tree
+    may share its memory. Numbers are Python floats either way. If the dtype is None, an array is of float64
+    if all its leaves are floats, and of objects otherwise.
     """
     if spec == LEAF:
         if of_array:

@@ -248,7 +248,7 @@ def check(program: Program) -> Program:
 
 
 def _broken_rule(op: Op, operands: Operands) -> str:
-    """Return the rule about the number of operands that an instruction breaks, or the one of its loop."""
+    """Return the rule that the number of operands breaks, or that a loop breaks; "" if none is broken."""
     if isinstance(op, Loop):
         taken = op.body.inputs - op.items + op.items * (op.turns or 0)
         return f"takes {taken} operands" if len(operands) != taken else _broken_loop(op)

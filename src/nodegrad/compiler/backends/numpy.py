@@ -184,7 +184,7 @@ def _in_order(group: Group, varying: Array, uniform: Array) -> Any:
 
 
 def _fold(op: Op, parts: Sequence[Iterable[Any]], first: Iterable[Any] = ()) -> Any:
-    """Add or compare terms from left to right; those of a contraction are products of two parts."""
+    """Add or compare terms from left to right; the terms of a contraction are products of two parts."""
     terms = map(EXACT[PRODUCTS[op]], *parts) if op in PRODUCTS else parts[0]
     return reduce(EXACT[STEPS[op]], chain(first, terms))
 

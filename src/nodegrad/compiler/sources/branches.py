@@ -1,8 +1,8 @@
 """The ways through a function as programs over the same leaves.
 
-A way is one path that was recorded, with the guards that choose it. It becomes a function of its own, which
-asks the guards as soon as it can and leaves at the first that answers otherwise. The ways are tried one after
-the other.
+A way is one path that was recorded, with the guards that choose it. It becomes a function that
+tests the guards as soon as it can and returns at the first that answers otherwise. The ways are tried in
+turn.
 """
 
 from collections.abc import Sequence

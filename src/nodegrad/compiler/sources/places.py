@@ -1,7 +1,7 @@
 """Where every number of a function lies: in an array, in a local variable, or in a longer expression.
 
 The arrays are `x`, the inputs; `p`, the leaves closed over; constants; `v`, what is computed on the way; and
-`out`, the results. A number that is read nearby only is a local variable or part of an expression:
+`out`, the results. A number that only nearby code reads is a local variable or part of an expression:
 
     const double t4 = p[0] * x[0]; v[0] = t4 + 1.0; out[0] = exp(t4);
 """

@@ -64,7 +64,7 @@ def instructions(program: VectorProgram, spaces: tuple[Cells, Cells], start: int
 
     Args:
         program: the vector program.
-        spaces: the cells of all varying and of all uniform slots; those of results are filled in.
+        spaces: the cells of all varying and of all uniform slots; this fills in the cells of results.
         start: the first free cell.
     """
     found: list[Instruction] = []
@@ -158,6 +158,6 @@ def _irregular(rows: Sequence[Sequence[Instruction]], start: int) -> int:
 
 
 def _stacked(turns: Sequence[Instruction]) -> Instruction:
-    """Make one instruction of a loop from those of its turns."""
+    """Make one instruction of a loop from the same instruction in each turn."""
     reads = tuple([np.concatenate(cells) for cells in zip(*(each.reads for each in turns), strict=True)])
     return Instruction(turns[0].op, np.concatenate([each.result for each in turns]), reads, turns[0].terms)

@@ -289,7 +289,7 @@ class _Writer:
         return self._element(self.places.address[cells].reshape(shape), ("k", "i", "j", term))
 
     def _element(self, addresses: Cells, names: Sequence[str]) -> str:
-        """Write an element of an array; the names are those of the loops over the axes of the addresses."""
+        """Write an element of an array; `names` are the variables of the loops, one for each axis."""
         array, places = int(addresses.flat[0]) // SPACE, addresses % SPACE
         if array != C:
             return f"{_ARRAYS[array]}[{self._index(places, names)}]"
