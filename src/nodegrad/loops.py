@@ -476,8 +476,13 @@ class Loop(Whole):
         The operands are the first state, the Values outside, and the items of all turns.
         """
         self.lowered = self.roller.lower(self)
-        nodes, states, size = self.nodes(operands), len(self.after), len(self.given)
-        return nodes[:states], [nodes[states + size * turn :][:size] for turn in range(self.turns or 0)]
+        nodes = self.nodes(operands)
+        states = len(self.after)
+        return nodes[:states], self.by_turn(nodes, states, len(self.given))
+
+    def by_turn(self, numbers: Sequence[Any], start: int, size: int) -> list[list[Any]]:
+        """Cut `size` numbers for each turn from a sequence."""
+        return [[*numbers[start + size * k : start + size * (k + 1)]] for k in range(self.turns or 0)]
 
     def value(self, *numbers: float) -> Sequence[float]:
         """Run the loop. Each of its results is an operation that calls this, so the last results are kept."""
@@ -523,9 +528,8 @@ class Loop(Whole):
         depends = dependents(walk, again)
         remake([node for node in walk if node in depends and node not in again], again)
         taken: list[Value] = []
-        for turn in range(self.turns or 0):
-            taken += operands[outside + turn * size :][:size]
-            taken += [literal(float(turn == each)) for each in marked]
+        for turn, row in enumerate(self.by_turn(operands, outside, size)):
+            taken += [*row, *[literal(float(turn == each)) for each in marked]]
         last, ys = wider.made((*first, *[again.get(x, x) for x in wider.outside], *taken))
         numbers = range(states, states + len(self.given))
         of_state = [[last[at[k]] if k in at else None for at in places] for k in range(states)]

@@ -349,7 +349,9 @@ def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[flo
     return interpret(program, leaves, program.constants, lambda _, op, operands: op.value(*operands))
 
 
-_INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*"}  # faster than calls of the table's functions
+# Faster than calls of the table's functions. Python cannot parse a sum of thousands of terms.
+_INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*", ops.sum: "+"}
+_TERMS = 16
 
 
 def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
@@ -360,7 +362,8 @@ def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
 
     def write(slot: int, op: Op, read: list[str]) -> str:
         known[f"f{slot}"] = op.value
-        call = f" {_INFIX[op]} ".join(read) if op in _INFIX else f"f{slot}({', '.join(read)})"
+        infix = op in _INFIX and 0 < len(read) <= _TERMS
+        call = f" {_INFIX[op]} ".join(read) if infix else f"f{slot}({', '.join(read)})"
         lines.append(f"    v{slot} = {call}")
         return f"v{slot}"
 

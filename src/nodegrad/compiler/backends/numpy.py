@@ -205,9 +205,11 @@ def _loop(loop: Loop, exact: bool, operands: Sequence[Any], lanes: int) -> list[
     if loop.condition is None:
         given: list[Any] = []
         for turn in range(loop.turns or 0):
-            items = operands[fixed + turn * loop.items :][: loop.items]
+            start = fixed + turn * loop.items
+            items = operands[start : start + loop.items]
             found = _turn(loop.body, [*state, *outside, *items], lanes, exact)
-            state, given = found[: loop.state], given + found[loop.state :]
+            state = found[: loop.state]
+            given += found[loop.state :]
         return [*state, *given]
     done = [np.array(number, float) for number in state]
     left = np.arange(lanes)
