@@ -42,9 +42,13 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
                     place(node)
                 break
             second = node._second
-            if second is not None and first in seen and second in seen:  # as in the gradient of weights
-                place(node)
-                break
+            if second is not None and first in seen:  # as in the gradient of weights, and in `x > 0.5`
+                if constants and second.op is constant and second not in seen:
+                    see(second)
+                    place(second)
+                if second in seen or second.op is constant:
+                    place(node)
+                    break
             push(node)
             push(None)
             if second is not None:

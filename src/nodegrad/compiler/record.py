@@ -131,14 +131,14 @@ class Recorder:
             and not self._roller.again
         ):
             place = len(self.branches)
-            self.branches[node] = answer, calling_line(2)  # beyond this method
+            self.branches[node] = answer, calling_line(3)  # beyond `Value.__bool__`
             if self._expected is not None and self._expected[place : place + 1] != [answer]:
                 raise OtherWay
 
     def check_left(self, results: Sequence[Any]) -> None:
         """Refuse results and branches that depend on what was kept from a turn of a loop, or from a call."""
         wanted = [x for x in (*results, *self.branches) if isinstance(x, Value)]
-        check_left(topological_order(*wanted))
+        check_left(topological_order(*wanted, constants=False))
 
     def read(self, node: Value, how: str) -> None:
         """Note that a number left the record."""
@@ -180,17 +180,16 @@ if hasattr(os, "register_at_fork"):
 def calling_line(depth: int = 1) -> str:
     """Return the innermost running line of the user's code as `file:line`, from `depth` calls out."""
     frame: Any = sys._getframe(depth)
-    while frame.f_back is not None and not _is_users(frame.f_code.co_filename):
+    while not (line := _line(frame.f_code.co_filename, frame.f_lineno)) and frame.f_back is not None:
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return line or f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 @lru_cache(10_000)
-def _is_users(file: str) -> bool:
-    """Return whether a file belongs neither to this package nor to Python's library."""
-    if file.startswith((_PACKAGE, "<frozen ")):
-        return False
-    return not file.startswith(_LIBRARY) or f"-packages{os.sep}" in file
+def _line(file: str, number: int) -> str:
+    """Name a line of a file that belongs neither to this package nor to Python's library; "" for others."""
+    library = file.startswith(_LIBRARY) and f"-packages{os.sep}" not in file
+    return "" if library or file.startswith((_PACKAGE, "<frozen ")) else f"{file}:{number}"
 
 
 def named(f: Any) -> str:
