@@ -128,7 +128,7 @@ def test_what_differences_cannot_judge_is_an_error(f, x):
 def test_bad_use_is_refused():
     with pytest.raises(ValueError, match="order as a whole number of at least 1; got 0"):
         ng.check_grad(ng.sin, 1.0, order=0)
-    with pytest.raises(TypeError, match=r"check_grad expects a function; got 3.0 of type float. Write check"):
+    with pytest.raises(TypeError, match="check_grad takes f as a function, before its arguments; got 3.0 of"):
         ng.check_grad(3.0, 1.0)
     with pytest.raises(TypeError, match="check_grad takes a real number; got 'a'"):
         ng.check_grad(ng.sin, "a")

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from nodegrad import inputs
 from nodegrad.graph import topological_order
-from nodegrad.inputs import described, plain, whole
+from nodegrad.inputs import plain, whole
 from nodegrad.transforms import jacobian
 from nodegrad.trees import build, flatten
 from nodegrad.value import Value
@@ -47,8 +48,7 @@ def check_grad(f: Callable[..., Any], *args: Any, order: int = 2, tolerance: flo
         AssertionError: if a derivative differs, with the argument, both numbers and the operation to suspect.
         ValueError: if the differences do not settle, because `f` has a kink, a jump or a nan too near.
     """
-    if not callable(f):
-        raise TypeError(f"check_grad expects a function; got {described(f)}. Write check_grad(f, x).")
+    inputs.function("check_grad", "f", f, "a function, before its arguments", classes=True)
     whole("check_grad", "order", order)
     function, numbers = _flat(f, args), [plain(x, "check_grad") for x in flatten(args)[0]]
     names = [f"argument {i}{which}" for i, tree in enumerate(args) for which in _positions(tree)]

@@ -119,17 +119,18 @@ def in_range(user: str, argument: str, given: Any, wanted: str = "a number above
     return number
 
 
-def function(user: str, argument: str, given: Any, wanted: str = "a function") -> Any:
+def function(user: str, argument: str, given: Any, wanted: str = "a function", classes: bool = False) -> Any:
     """Return `given` if it can be called.
 
     Raises:
-        TypeError: if it cannot, or is a class: calling it would only make an instance.
+        TypeError: if it cannot; if it is a class, whose call makes an instance, unless `classes` allows that.
     """
-    if isinstance(given, type):
+    if isinstance(given, type) and not classes:
         name = given.__name__
         raise TypeError(f"{user} takes {argument} as {wanted}; got the class {name}. Write {name}(...).")
     if not callable(given):
-        raise TypeError(f"{user} takes {argument} as {wanted}; got {described(given)}.")
+        remedy = " On a Value, call its backward()." if hasattr(given, "apply_op") else ""
+        raise TypeError(f"{user} takes {argument} as {wanted}; got {described(given)}.{remedy}")
     return given
 
 

@@ -10,7 +10,7 @@ from types import MethodType
 from typing import Any
 
 from nodegrad.graph import dependents, recording
-from nodegrad.inputs import described, one_of
+from nodegrad.inputs import described, function, one_of
 from nodegrad.ops import Number
 from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
 from nodegrad.trees import Tree, blocks, build, container, flatten
@@ -102,7 +102,7 @@ def hessian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, sparse: bool
         wrt: see `grad`.
         sparse: see `jacobian`.
     """
-    _check_function(f, "hessian")
+    function("hessian", "f", f, classes=True)
     return _Jacobian("hessian", grad(f, argnums, wrt=wrt), argnums, wrt, ("forward", sparse))
 
 
@@ -122,7 +122,7 @@ def jvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
         TypeError: if `primals` is not a tuple or list.
         ValueError: if `tangents` does not hold as many numbers as `primals`.
     """
-    _check_function(f, "jvp")
+    function("jvp", "f", f, classes=True)
     arguments = _arguments(primals, "primals", "jvp")
     with recording():
         record = run("jvp", f, arguments, {}, range(len(arguments)), None)
@@ -151,7 +151,7 @@ def vjp(f: Function, *primals: Tree) -> tuple[Tree, Function]:
         The value, and a function of one argument that has the structure of the value. It returns a tuple with
         one entry per primal and may be called many times; each call is one reverse sweep.
     """
-    _check_function(f, "vjp")
+    function("vjp", "f", f, classes=True)
     pull_back = _PullBack(f, primals)
     return pull_back.value, pull_back
 
@@ -192,7 +192,7 @@ def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple
     Returns:
         A tuple with one entry per primal.
     """
-    _check_function(f, "hvp")
+    function("hvp", "f", f, classes=True)
     everything = range(len(_arguments(primals, "primals", "hvp")))
     product: tuple[Tree, ...] = jvp(grad(f, everything), primals, tangents)[1]
     return product
@@ -211,7 +211,7 @@ class _Transformed:
     plain = False
 
     def __init__(self, user: str, f: Function, argnums: Argnums, wrt: Tree, option: Any) -> None:
-        _check_function(f, user)
+        function(user, "f", f, classes=True)
         self.user, self.f, self.argnums, self.wrt, self.option = user, f, argnums, wrt, option
         update_wrapper(self, f, updated=())
 
@@ -292,12 +292,6 @@ class _Jacobian(_Transformed):
 
 
 # Refusals, each with its remedy.
-
-
-def _check_function(f: Any, user: str) -> None:
-    if not callable(f):
-        remedy = " On a Value, call its backward()." if isinstance(f, Value) else ""
-        raise TypeError(f"{user} expects a function; got {described(f)}.{remedy}")
 
 
 def _pair(result: Any, user: str) -> tuple[Tree, Tree]:

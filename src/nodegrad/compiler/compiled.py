@@ -31,7 +31,7 @@ from nodegrad.compiler.routes import run_here
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.ways import Ways
-from nodegrad.inputs import one_of, whole
+from nodegrad.inputs import function, one_of, whole
 from nodegrad.trees import LEAF, Spec, container, flatten, is_sparse, stack
 from nodegrad.value import Value
 
@@ -103,8 +103,7 @@ def compile(
     options: Any = {"exact": exact, "max_traces": max_traces, "threads": threads, "static": static}
     if f is None:
         return partial(compile, backend=backend, **options)
-    if not callable(f):
-        raise TypeError(f"compile takes a function; got {f!r:.60} of type {type(f).__name__}.")
+    function("compile", "f", f, classes=True)
     whole("compile", "max_traces", max_traces)
     whole("compile", "threads", threads, optional=True)
     return Compiled(f, backend=backends.choose(backend), **options)
