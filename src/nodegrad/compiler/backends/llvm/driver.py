@@ -89,7 +89,7 @@ class Driver:
                 slots = _slots_of(body, words, group)
                 _run_records(body, words["records"], slots, words["uniform"])
             if not self.sums:
-                _copy(body, words, row, groups, gather=False)
+                _copy(body, words, row, groups, gather=False, squares=self.squares)
             else:
                 before = row - words["start"]
                 for place, word in enumerate((full, words["group_bytes"], rest, before)):
@@ -138,9 +138,7 @@ class _Rows:
         return found if row is None else self.body.at(found, row * self.down, "i8")
 
 
-def _copy(
-    body: Body, words: dict[str, Any], row: Name, groups: Name, gather: bool, squares: bool = False
-) -> None:
+def _copy(body: Body, words: dict[str, Any], row: Name, groups: Name, gather: bool, squares: bool) -> None:
     """Write v[group, slot, lane] = inputs[row, number], or results[row, number] = v[group, output, lane].
 
     If the numbers of a slot lie side by side, they are copied as a vector. If the numbers of a row do,
