@@ -346,7 +346,7 @@ _NOTHING: Any = (None, None, None)
 
 def _reduced(trace: Trace, reduce: str, total: Array, count: int) -> Any:
     if reduce == "mean" and count > 1:
-        total /= count
+        total /= np.array(count, np.float64)  # a Python number takes twice as long
     return trace.build_sums(total, 0, float)[0]
 
 
