@@ -122,7 +122,7 @@ class Value(Methods):
                 "compiled. Compute a new Value from it."
             )
         if number != self._data or copysign(1.0, number) != copysign(1.0, self._data):
-            clock.assign(((self, number),))
+            clock.assign_one(self, number)
 
     # Recording. `apply_op` records any operation; `_operator`, below the class, makes +, * and the like.
 

@@ -31,8 +31,36 @@ def test_numbers_are_read_once_until_one_is_assigned():
     assert before[3] == -math.inf
 
 
-def test_numbers_that_were_read_cannot_be_changed():
-    found = Leaves([Value(1.0)]).read()
+@pytest.mark.parametrize("places", [[0], [2], [2, 2], [0, 2], [0, 1, 2], [1, 0, 1]])
+def test_leaves_assigned_one_or_several_between_two_reads_are_all_read(places):
+    values = [Value(1.0), Value(2.0), Value(3.0)]
+    leaves = Leaves(values)
+    leaves.read()
+
+    for turn in range(3):
+        for number, place in enumerate(places):
+            values[place].data = 10.0 * turn + number + 4.0
+        assert leaves.read().tolist() == [each.data for each in values]
+
+
+def test_numbers_stay_when_only_another_value_is_assigned():
+    other = Value(1.0)
+    leaves = Leaves([Value(1.0), Value(2.0)])
+    before = leaves.read()
+
+    other.data = 5.0
+
+    assert leaves.read() is before
+
+
+@pytest.mark.parametrize("assign", [False, True])
+def test_numbers_that_were_read_cannot_be_changed(assign):
+    value = Value(7.0)
+    leaves = Leaves([value])
+    found = leaves.read()
+    if assign:
+        value.data = 1.0
+        found = leaves.read()
 
     with pytest.raises(ValueError, match="read-only"):
         found[0] = 2.0
@@ -50,16 +78,23 @@ class Interrupted:
         object.__setattr__(self, name, value)
 
 
-def test_a_number_read_by_a_signal_handler_in_an_assignment_is_read_again():
+ASSIGN = pytest.mark.parametrize(
+    "assign", [clock.assign_one, lambda node, number: clock.assign([(node, number)])]
+)
+
+
+@ASSIGN
+def test_a_number_read_by_a_signal_handler_in_an_assignment_is_read_again(assign):
     node = Interrupted(lambda: leaves.read())
     leaves = Leaves([node])
 
-    clock.assign([(node, 2.0)])
+    assign(node, 2.0)
 
     assert leaves.read().tolist() == [2.0]
 
 
-def test_a_thread_that_reads_during_an_assignment_waits_for_its_end():
+@ASSIGN
+def test_a_thread_that_reads_during_an_assignment_waits_for_its_end(assign):
     seen = []
 
     def read():
@@ -73,7 +108,7 @@ def test_a_thread_that_reads_during_an_assignment_waits_for_its_end():
     node = Interrupted(meanwhile)
     leaves = Leaves([node])
 
-    clock.assign([(node, 2.0)])
+    assign(node, 2.0)
     thread.join()
 
     assert seen == [2.0]
