@@ -468,6 +468,73 @@ def test_what_a_loop_did_not_select_contributes_nothing(case, exact, backend):
         assert not np.isnan(expected).any()
 
 
+def plus_one(s):
+    return s[0] + 1.0
+
+
+def three_turns(s):
+    return s[0] < 3.0
+
+
+ORDINARY = {  # what a zero of an ordinary product leaves meets an infinite derivative: 0 · inf is nan
+    "after the loop": (lambda x: ng.sqrt(ng.scan(lambda c, i: (c * i, c), x, [1.0, 0.0])[0]), 2.0),
+    "in the next turn": (lambda x: ng.scan(lambda c, i: (ng.sqrt(c * i), c), x, [0.0, 1.0])[0], 2.0),
+    "before the loop": (lambda x: ng.scan(lambda c, i: (ng.sqrt(c), c), x * 0.0, [0.0] * 2)[0], 2.0),
+    "in a while loop": (
+        lambda x: ng.sqrt(ng.while_loop(three_turns, lambda s: (plus_one(s), s[1] * 0.0), (0.0, x))[1]),
+        2.0,
+    ),
+    "of what a loop closes over": (
+        lambda x: ng.while_loop(three_turns, lambda s: (plus_one(s), ng.log(x * 0.0)), (0.0, 1.0))[1],
+        2.0,
+    ),
+    "of what comes in from the second turn on": (
+        lambda x: ng.while_loop(
+            lambda s: s[0] < 2.0, lambda s: (plus_one(s), ng.sqrt(s[2]), x * s[1]), (0.0, 0.0, 1.0)
+        )[1],
+        2.0,
+    ),
+    "of what a scan gives out": (
+        lambda x: ng.sqrt(ng.scan(lambda c, i: (c, c * i), x, [0.0, 1.0])[1][0]),
+        2.0,
+    ),
+    "of an item": (lambda x: ng.scan(lambda c, i: (ng.sqrt(c) + i * i, c), 0.0, [x, x])[0], 0.0),
+    "beside a selection": (
+        lambda x: ng.sqrt(ng.scan(lambda c, i: (ng.relu(c) * i, c), x, [1.0, 0.0])[0]),
+        2.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("exact", [False, True], ids=["fast", "exact"])
+@pytest.mark.parametrize("case", ORDINARY)
+def test_an_ordinary_zero_in_a_loop_meets_infinity_as_in_ieee_arithmetic(case, exact, backend):
+    f, x = ORDINARY[case]
+    for transform in [ng.grad(f), forward(f), lambda x: ng.vjp(f, x)[1](1.0)]:
+        expected = flat(transform(x))
+        compiled = ng.compile(transform, backend=backend, exact=exact)
+
+        np.testing.assert_array_equal(flat(compiled(x)), expected)
+        np.testing.assert_array_equal(np.ravel(compiled.map([x] * 9)), expected * 9)
+        assert np.isnan(expected).all()
+
+
+def shifted(x, turns):
+    """Pass numbers on from one place of the state to the next; x comes in at the first."""
+    return ng.scan(lambda s, i: ((x * s[3], s[0], s[1], ng.sqrt(s[2])), s[2]), (0.0, 0.0, 0.0, 1.0), turns)
+
+
+@pytest.mark.parametrize("turns", [2, 3, 4, 5, 9])
+def test_tangents_that_come_some_turns_late_meet_infinity_as_in_eager_code(turns, backend):
+    for f in (
+        lambda x: ng.sum([*shifted(x, [0.0] * turns)[0]]),
+        lambda x: ng.sum(shifted(x, [0.0] * turns)[1]),
+    ):
+        compiled = ng.compile(ng.grad(f), backend=backend)
+
+        np.testing.assert_allclose([compiled(x) for x in (2.0, 0.0)], [ng.grad(f)(x) for x in (2.0, 0.0)])
+
+
 def test_a_derivative_that_is_zero_at_a_point_keeps_the_next_one(backend):
     f = lambda x: ng.scan(lambda c, i: (c * x, None), x, [0.0, 0.0])[0]  # noqa: E731  # x³
     second, third = ng.grad(ng.grad(f)), ng.grad(ng.grad(ng.grad(f)))

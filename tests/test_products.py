@@ -6,7 +6,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value, ops
-from nodegrad.products import chain, masked, union
+from nodegrad.products import chain, mask_of, masked, union
 
 
 @pytest.mark.parametrize("upstream", [math.inf, -math.inf, math.nan, 5.0, 0.0])
@@ -71,10 +71,10 @@ def test_rows_of_the_strong_product(adjoint, partial):
 def test_a_partial_that_is_no_selection_has_the_mask_of_its_operand():
     mask, partial = Value(0.0), Value(math.inf)
 
-    assert masked(2.0, None, False) == (2.0, None)
-    assert masked(2.0, mask, False)[1] is mask
-    assert masked(partial, None, False)[0] is partial
-    finite, passed = masked(partial, mask, False)
+    assert masked(2.0, None, None) == (2.0, None)
+    assert masked(2.0, mask, None)[1] is mask
+    assert masked(partial, None, None)[0] is partial
+    finite, passed = masked(partial, mask, None)
     assert finite.data == 0.0  # what the mask leaves out has no infinite slope
     assert passed is mask
 
@@ -82,9 +82,9 @@ def test_a_partial_that_is_no_selection_has_the_mask_of_its_operand():
 def test_a_selection_is_a_mask_inside_the_mask_of_its_operand():
     mask, chosen = Value(0.0), Value(1.0) > 0.0
 
-    assert masked(chosen, None, True)[1] is chosen
-    assert masked(chosen, mask, True)[1].data == 0.0
-    assert masked(chosen, Value(1.0), True)[1].data == 1.0
+    assert masked(chosen, None, chosen)[1] is chosen
+    assert masked(chosen, mask, chosen)[1].data == 0.0
+    assert masked(chosen, Value(1.0), chosen)[1].data == 1.0
 
 
 def test_union_of_masks_is_zero_where_all_are():
@@ -93,3 +93,24 @@ def test_union_of_masks_is_zero_where_all_are():
     assert union([a, a]) is a
     assert not union([a, a])
     assert all(union(masks) for masks in ([a, b], [a, slope], [slope, Value(0.5)]))
+    assert union([b, a, slope], {a: 1, b: 2, slope: 3}) is a  # the one that is not 0 where the others are not
+
+
+def test_an_operation_that_selects_one_of_several_tangents_always_has_one():
+    x, y, mask = Value(1.0), Value(2.0), Value(0.0)
+    by_x, by_y = Value(1.0), Value(0.0)
+
+    assert mask_of(ng.where(x > y, x, y), [None, None], [by_x, by_y]) is None
+    assert mask_of(ng.maximum(x, y), [mask, mask], [by_x, by_y]) is mask
+    assert mask_of(ng.where(x > y, x, 0.0), [None], [by_x]) is by_x
+    assert mask_of(ng.relu(x), [None], [by_x]) is by_x
+    assert mask_of(ng.maximum(x, y), [None, mask], [by_x, by_y]).data == 1.0
+
+
+@pytest.mark.parametrize("zero", [0.0, Value(0.0)])
+def test_a_factor_of_zero_is_as_strong_whether_it_is_a_number_or_a_value(zero):
+    adjoint = Value(math.nan)
+
+    assert math.isnan(chain(adjoint, zero).data)
+    chain(adjoint, zero).backward()
+    assert adjoint.grad == 0.0

@@ -153,7 +153,7 @@ def test_partials_take_constants_as_plain_numbers():
     x = Value(3.0)
     cube = x**3.0
 
-    ((operand, slope),) = partials(cube, None, floats=False)
+    ((operand, slope, _),) = partials(cube, None, floats=False)
 
     assert operand is x
     assert slope.data == 27.0
@@ -171,9 +171,10 @@ def test_partials_of_a_leaf_and_of_a_comparison_are_none():
 def test_partials_go_by_operand():
     x, y = Value(3.0), Value(2.0)
 
-    assert list(partials(x / y)) == [(x, 0.5), (y, -0.75)]
-    assert list(partials(ng.dot([x, y], [y, 5.0]))) == [(x, 2.0), (y, 5.0), (y, 3.0)]
-    assert list(partials(x / y, {y})) == [(y, -0.75)]
+    assert list(partials(x / y)) == [(x, 0.5, None), (y, -0.75, None)]
+    assert list(partials(ng.dot([x, y], [y, 5.0]))) == [(x, 2.0, None), (y, 5.0, None), (y, 3.0, None)]
+    assert list(partials(x / y, {y})) == [(y, -0.75, None)]
+    assert list(partials(ng.relu(x))) == [(x, 1.0, 1.0)]
 
 
 def test_partials_of_a_dot_are_the_other_half():
@@ -181,8 +182,8 @@ def test_partials_of_a_dot_are_the_other_half():
 
     found = list(partials(ng.dot(xs, ys)))
 
-    assert [operand for operand, _ in found] == [*xs, *ys]
-    assert [partial for _, partial in found] == [4.0, 5.0, 6.0, 1.0, 2.0, 3.0]
+    assert [operand for operand, *_ in found] == [*xs, *ys]
+    assert [partial for _, partial, _ in found] == [4.0, 5.0, 6.0, 1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("floats", [True, False])
@@ -215,7 +216,7 @@ def test_products_are_swept_as_their_row_says(operands, explicit):
     out = x * y
     active = {numbers["x"], out} if explicit else None
     expected = {}
-    for operand, partial in partials(out, active, floats=False):
+    for operand, partial, _ in partials(out, active, floats=False):
         expected[operand] = expected.get(operand, 0.0) + partial
 
     found = reverse_sweep([*out.operands, out], {out: 1.0}, active, floats=False)

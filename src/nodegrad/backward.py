@@ -127,5 +127,5 @@ def _reverse(order: Sequence[Any]) -> None:
                 partial = by_y(x._data, y._data, node._data)
                 y._grad += adjoint * partial if partial or not op.selects else 0.0
         else:
-            for operand, partial in partials(node):
-                operand._grad += adjoint * partial if partial or not op.selects else 0.0
+            for operand, partial, selected in partials(node):
+                operand._grad += adjoint * partial if selected != 0.0 else 0.0

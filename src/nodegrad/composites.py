@@ -1,6 +1,6 @@
 """Composite operations: a loop or a search computes several numbers at once, and each is an operation."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,8 @@ from nodegrad.ops import Number, Op, constant
 from nodegrad.value import Value, number_of
 
 __all__ = ()
+
+Partial = tuple[Number, Number | None] | None  # a partial and what selects (see `sweep.partials`); None for 0
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, kw_only=True)
@@ -23,14 +25,14 @@ class Whole:
 
     def __init__(self, name: str, count: int) -> None:
         self.name, self.count = name, count
-        self._jacobians: dict[Any, tuple[Sequence[Value], list[list[Number]]]] = {}
+        self._jacobians: dict[Any, tuple[Sequence[Value], list[list[Partial]]]] = {}
 
     def value(self, *operands: float) -> Sequence[float]:
         """Return all numbers."""
         raise NotImplementedError
 
-    def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Number]]:
-        """Return for each number its partials by the operands at the wanted places; None for 0."""
+    def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Partial]]:
+        """Return for each number its partials by the operands at the wanted places."""
         raise NotImplementedError
 
     def nodes(self, operands: tuple[Value, ...]) -> list[Value]:
@@ -46,8 +48,8 @@ class Whole:
 
     def partials(
         self, index: int, node: Value, active: Collection[Value] | None, floats: bool
-    ) -> list[Number]:
-        """Return the partials of a number by each operand of its node; None for 0 and where not active."""
+    ) -> Iterator[tuple[Value, Number, Number | None]]:
+        """Yield what `sweep.partials` yields, for a node with the operation of the number at `index`."""
         operands = node.operands
         wanted = tuple(
             place
@@ -57,10 +59,11 @@ class Whole:
         key = wanted, tuple(map(id, operands))
         if key not in self._jacobians:  # the operands are kept, too: otherwise others could get their ids
             self._jacobians[key] = operands, self.jacobian(operands, wanted)
-        found: list[Number] = [None] * len(operands)
-        for place, partial in zip(wanted, self._jacobians[key][1][index], strict=True):
-            found[place] = number_of(partial) if floats else partial
-        return found
+        for place, found in zip(wanted, self._jacobians[key][1][index], strict=True):
+            if found is not None:
+                partial, selected = map(number_of, found) if floats else found
+                if not floats or selected != 0.0:
+                    yield operands[place], partial, selected
 
 
 def _by_whole(operands: Any, out: Any) -> Any:

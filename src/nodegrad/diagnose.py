@@ -151,8 +151,8 @@ def _first_adjoint(order: Sequence[Value], adjoints: Mapping[Value, float]) -> t
         adjoint = adjoints.get(node, 0.0)
         if not math.isfinite(adjoint):
             return node, f"the adjoint of {_name(node)} at {_numbers(node)} adds up to {adjoint}"
-        for operand, partial in partials(node):
-            share = chain(adjoint, partial, node.op is not None and node.op.selects)
+        for operand, partial, selected in partials(node):
+            share = chain(adjoint, partial, selected)
             if operand in adjoints and not math.isfinite(share):
                 return node, _turned(node, "adjoint", adjoint, partial, share)
     return None
@@ -164,7 +164,7 @@ def _first_tangent(order: Sequence[Value], tangents: Mapping[Value, float]) -> t
     wrong = [x for x in order if x not in inner and not math.isfinite(tangents.get(x, 0.0))]
     node = wrong[0] if wrong else None
     while node is not None:
-        came = [(x, partial, tangents[x]) for x, partial in partials(node) if x in tangents]
+        came = [(x, partial, tangents[x]) for x, partial, _ in partials(node) if x in tangents]
         sent = [(x, partial, t) for x, partial, t in came if not math.isfinite(chain(partial, t))]
         if not sent:
             return node, f"the tangent of {_name(node)} at {_numbers(node)} adds up to {tangents[node]}"

@@ -97,6 +97,11 @@ def sign(x: float) -> float:
     return 1.0 if x > 0.0 else -1.0 if x < 0.0 else x
 
 
+def copysign(x: float, y: float) -> float:
+    """Give x the sign of y. A nan counts as positive: machines differ in the sign of the nan they make."""
+    return math.copysign(x, y if y == y else 0.0)
+
+
 def step(x: float) -> float:
     return 1.0 if x > 0.0 else x if x != x else 0.0
 

@@ -10,19 +10,19 @@ The file is long because its three parts are read together: the loops, one recor
 
 import itertools
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import get_ident
 from typing import Any
 
-from nodegrad.composites import Composite, Whole, remake
+from nodegrad.composites import Composite, Partial, Whole, remake
 from nodegrad.graph import clock, dependents, leave, topological_order
 from nodegrad.inputs import described, endless, function, plain, whole
 from nodegrad.observers import listen
-from nodegrad.ops import Number, constant, identity
+from nodegrad.ops import COMPARISONS, Number, constant, identity, ne
 from nodegrad.sweep import forward_sweep
 from nodegrad.trees import LEAF, NUMBERS, Spec, Tree, build, builder, container, flatten
 from nodegrad.value import Value, as_value, literal, stand_in
@@ -490,37 +490,30 @@ class Loop(Whole):
             self._last = numbers, self.lowered.value(*numbers)
         return self._last[1]
 
-    def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Number]]:
-        """Return the partials of each result. They are results of the loop with tangents beside its state."""
+    def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Partial]]:
+        """Return the partials of each result. They are results of the loop with tangents beside its state.
+
+        So are the masks of tangents (see `products.masked`). Most tangents are there from some turn on: the
+        masks of these are shared.
+        """
         start, states, size = clock.tick(), len(self.state), len(self.items)
         outside = states + len(self.outside)
-        state, items, after, given = ([*x] for x in (self.state, self.items, self.after, self.given))
-        first = [*operands[:states]]
-        marked: list[int] = []  # for each added item, the turn in which it is 1; it is 0 in other turns
-        places: list[dict[int, int]] = []  # where the tangents of results are in the wider state, and given
+        wide = _Wide([*self.state], [*self.items], [*self.after], [*self.given], [*operands[:states]])
         for index in wanted:
-            seeds: dict[Value, Any] = {}
+            seeds, masks = dict[Value, Any](), dict[Value, Any]()
             if states <= index < outside:
                 seeds[self.outside[index - states]] = 1.0
             elif index >= outside:
                 turn, item = divmod(index - outside, size)
-                seeds[self.items[item]] = mark = stand_in(float(turn == 0))
-                items.append(mark)
-                marked.append(turn)
-            carried, at = self._carried(index, seeds), {}
-            for place in carried:
-                at[place] = len(state)
-                seeds[self.state[place]] = tangent = stand_in(float(place == index))
-                state.append(tangent)
-                first.append(literal(tangent._data))
-            tangents = forward_sweep(self.order, seeds, dependents(self.order, seeds), False, strong=True)
-            after += [as_value(tangents.get(self.after[place], 0.0)) for place in carried]
-            for place, node in enumerate(self.given, states):
-                if node in tangents:
-                    at[place] = len(given)
-                    given.append(as_value(tangents[node]))
-            places.append(at)
-        wider = replace(self, state=state, items=items, after=after, given=given, narrower=self.lowered)
+                seeds[self.items[item]] = masks[self.items[item]] = mark = stand_in(float(turn == 0))
+                wide.items.append(mark)
+                wide.marked.append(turn)
+            carried = self._carried(index, seeds)
+            seeds |= {self.state[place]: stand_in(float(place == index)) for place in carried}
+            wide.add(self, seeds, *self._tangents(index, seeds, masks, wide.late))
+        at_late = {mask: wide.carry(mask, x) for mask, x in zip(wide.late, [1.0, *wide.late], strict=False)}
+        parts: Any = {name: getattr(wide, name) for name in ("state", "items", "after", "given")}
+        wider = replace(self, **parts, narrower=self.lowered)
         # If some operands are not those the turn was recorded with, make what depends on them once more.
         read = zip(self.outside, operands[states:outside], strict=True)
         again = {x: y for x, y in read if x is not y}
@@ -529,11 +522,61 @@ class Loop(Whole):
         remake([node for node in walk if node in depends and node not in again], again)
         taken: list[Value] = []
         for turn, row in enumerate(self.by_turn(operands, outside, size)):
-            taken += [*row, *[literal(float(turn == each)) for each in marked]]
-        last, ys = wider.made((*first, *[again.get(x, x) for x in wider.outside], *taken))
-        numbers = range(states, states + len(self.given))
-        of_state = [[last[at[k]] if k in at else None for at in places] for k in range(states)]
-        return of_state + [[y[at[k]] if k in at else None for at in places] for y in ys for k in numbers]
+            taken += [*row, *[literal(float(turn == each)) for each in wide.marked]]
+        last, ys = wider.made((*wide.first, *[again.get(x, x) for x in wider.outside], *taken))
+
+        def partial(numbers: Sequence[Value], at: Any, turn: int | None) -> Partial:
+            if at is None:
+                return None
+            place, mask = at
+            if mask in wide.late:
+                if turn is None:
+                    mask = at_late[mask]
+                elif turn < wide.late[mask]:
+                    return None
+                else:
+                    mask = None
+            return numbers[place], None if mask is None else numbers[mask]
+
+        found = [[partial(last, at.get(k), self.turns) for at in wide.places] for k in range(states)]
+        for turn, y in enumerate(ys):
+            numbers = range(states, states + len(self.given))
+            found += [[partial(y, at.get(k), turn) for at in wide.places] for k in numbers]
+        return found
+
+    def _tangents(
+        self, index: int, seeds: Mapping[Value, Any], marks: Mapping[Value, Any], late: dict[Value, int]
+    ) -> tuple[dict[Value, Number], dict[Value, Number], dict[int, Value | None]]:
+        """Return the tangents of a turn and their masks, by node; and the masks in the state, by place.
+
+        A number of the state has no mask (None) if it has a tangent in every turn. If it has one from some
+        turn on, its mask is in `late`, with that turn; `late` grows as needed. Otherwise its mask is its own.
+        """
+        active = dependents(self.order, seeds)
+        places = [place for place, x in enumerate(self.state) if x in seeds]
+        kept: dict[int, Value | None] = {
+            place: None if place == index else next(iter(late)) for place in places
+        }
+        changed = True
+        while changed:
+            changed = False
+            masks = {**marks, **{self.state[place]: mask for place, mask in kept.items() if mask is not None}}
+            tangents = forward_sweep(self.order, seeds, active, False, masks, late)
+            for place, mask in kept.items():
+                node = self.after[place]
+                end = masks.get(node)
+                turn = 0 if end is None else late.get(end, len(self.state))
+                now = 0 if mask is None else late.get(mask)
+                if now is None or (node in tangents and (end is None or turn < now)):
+                    continue
+                changed = True
+                if now == 0 or turn >= len(self.state) or node not in tangents:
+                    kept[place] = stand_in(float(place == index))
+                else:
+                    if turn == len(late):
+                        late[stand_in(0.0)] = turn + 1
+                    kept[place] = [*late][turn]
+        return tangents, masks, kept
 
     def _carried(self, index: int, seeds: Collection[Value]) -> list[int]:
         """Return which numbers of the state depend on an operand after some turns."""
@@ -545,6 +588,70 @@ class Loop(Whole):
             if more == found:
                 return sorted(found)
             found = more
+
+
+@dataclass(eq=False)
+class _Wide:
+    """What a loop with tangents beside its state consists of, while it is put together.
+
+    Attributes:
+        state, items, after, given: see `Loop`.
+        first: the first state.
+        late: masks that are 0 before a turn, and 1 from this turn on.
+        marked: for each added item, the turn in which it is 1. It is 0 in other turns.
+        places: for each operand, by the place of a result: where its tangent is (in the state, or given), and
+            its mask: None, where that is, or a mask in `late`.
+    """
+
+    state: list[Value]
+    items: list[Value]
+    after: list[Value]
+    given: list[Value]
+    first: list[Value]
+    late: dict[Any, int] = field(default_factory=lambda: {stand_in(0.0): 1})
+    marked: list[int] = field(default_factory=list)
+    places: list[dict[int, tuple[int, Any]]] = field(default_factory=list)
+
+    def carry(self, number: Value, next: Number) -> int:
+        """Add a number to the state; return its place."""
+        self.state.append(number)
+        self.first.append(literal(number._data))
+        self.after.append(as_value(next))
+        return len(self.state) - 1
+
+    def give(self, number: Number) -> int:
+        """Add a number to those of a turn's y; return its place."""
+        self.given.append(as_value(number))
+        return len(self.given) - 1
+
+    def add(
+        self,
+        loop: Loop,
+        seeds: Mapping[Value, Value],
+        tangents: Mapping[Value, Number],
+        masks: Mapping[Value, Number],
+        kept: Mapping[int, Value | None],
+    ) -> None:
+        """Add the tangents along one operand: see `Loop._tangents`."""
+        at: dict[int, tuple[int, Any]] = {}
+        for place, own in kept.items():
+            node, mask = loop.after[place], own  # type: Value, Any
+            if own is not None and own not in self.late:
+                mask = self.carry(own, _truth(masks.get(node, 1.0)) if node in tangents else 0.0)
+            at[place] = self.carry(seeds[loop.state[place]], tangents.get(node, 0.0)), mask
+        for place, node in enumerate(loop.given, len(loop.state)):
+            if node in tangents:
+                mask = masks.get(node)
+                at[place] = (
+                    self.give(tangents[node]),
+                    mask if mask is None or mask in self.late else self.give(_truth(mask)),
+                )
+        self.places.append(at)
+
+
+def _truth(mask: Number) -> Number:
+    """Return a mask as 1 or 0, so that nothing differentiates it."""
+    return mask if type(mask) is float or mask.op in COMPARISONS else ne(mask, 0.0)
 
 
 def split(

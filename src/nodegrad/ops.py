@@ -194,7 +194,7 @@ minimum  = Op("minimum",    "min",  floats.minimum,   (lambda x, y, out: 1.0 - g
 where    = Op("where",      "where", floats.where,    (None, lambda c, x, y, out: ne(c, 0.0),
                                                        lambda c, x, y, out: eq(c, 0.0)),
                                                       (_POSITIVE, *_RR), selects=True)
-copysign = Op("copysign",   "copysign", math.copysign, (lambda x, y, out: sign(x) * sign(out), None),
+copysign = Op("copysign",   "copysign", floats.copysign, (lambda x, y, out: sign(x) * sign(out), None),
                                                       _PN, selects=True)
 
 lt       = Op("lt",         "<",    compare(operator.lt), (None, None), _PN)

@@ -7,19 +7,31 @@ Any other zero follows IEEE 754: 0 · inf is nan. Products of floats are compute
 recorded, by the rows at the end of the table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.ops import COMPARISONS, Number, strong_factor, strong_mul, where, zero_mul
+from nodegrad.ops import (
+    COMPARISONS,
+    Number,
+    maximum,
+    minimum,
+    strong_factor,
+    strong_mul,
+    take,
+    where,
+    zero_mul,
+)
 
 __all__ = ()
 
 
+# Operations that always select one of their operands, with the number of operands that say which.
+_SELECTORS = {where: 1, take: 1, maximum: 0, minimum: 0}
 _MANY = 8  # so many terms are recorded as one operation; of fewer, pictures show each product and sum
 
 
-def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number:
+def chain(downstream: Number, upstream: Number, selected: Number | None = None) -> Number:
     """Multiply two factors of the chain rule: downstream · upstream, 0 wherever downstream is 0.
 
     A factor that is a plain float never changes, so its zeros are handled here and not recorded.
@@ -27,9 +39,12 @@ def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number
     Args:
         downstream: the factor nearer to the output.
         upstream: the other factor.
-        selects: upstream is a partial of an operation that selects: where it is 0, the product is 0, too.
+        selected: what selects, if upstream is a partial (see `sweep.partials`): where it is 0, the product is
+            0, too.
     """
-    if selects and not _is_finite(downstream):
+    if selected is not None and selected is not upstream:
+        downstream = strong_factor(selected, downstream)
+    elif selected is not None and not _is_finite(downstream):
         if type(upstream) is not float:
             if upstream.op in COMPARISONS:
                 return where(upstream, downstream, 0.0)
@@ -40,18 +55,18 @@ def chain(downstream: Number, upstream: Number, selects: bool = False) -> Number
         if downstream == 0.0:
             return 0.0
         return upstream if downstream == 1.0 else downstream * upstream
-    if type(upstream) is float and upstream - upstream == 0.0:  # `_is_finite`, in half the time
+    if type(upstream) is float and upstream and upstream - upstream == 0.0:  # `_is_finite`, in half the time
         return downstream if upstream == 1.0 else -downstream if upstream == -1.0 else downstream * upstream
     return strong_mul(downstream, upstream)
 
 
-def total(terms: Sequence[tuple[Number, Number, bool]]) -> Number:
-    """Add up the terms of a node's adjoint: (adjoint of a result, partial, whether its operation selects).
+def total(terms: Sequence[tuple[Number, Number, Number | None]]) -> Number:
+    """Add up the terms of a node's adjoint: (adjoint of a result, partial, what selects).
 
     Many products of Values become one operation, which costs less to record and to compile.
     """
     if len(terms) >= _MANY:
-        whole = [not selects and hasattr(x, "apply_op") and hasattr(y, "apply_op") for x, y, selects in terms]
+        whole = [s is None and hasattr(x, "apply_op") and hasattr(y, "apply_op") for x, y, s in terms]
         if 2 * sum(whole) >= len(terms):
             zipped = zip(terms, whole, strict=True)
             pairs = [term[:2] if is_whole else (1.0, chain(*term)) for term, is_whole in zipped]
@@ -62,7 +77,7 @@ def total(terms: Sequence[tuple[Number, Number, bool]]) -> Number:
     return found
 
 
-def masked(partial: Number, mask: Number | None, selects: bool) -> tuple[Number, Number | None]:
+def masked(partial: Number, mask: Number | None, selected: Number | None) -> tuple[Number, Number | None]:
     """Return the partial to multiply by its operand's tangent, and the mask of that product.
 
     A tangent that an operation that selects passed on has a mask: a Value that is 0 if the operation
@@ -70,16 +85,37 @@ def masked(partial: Number, mask: Number | None, selects: bool) -> tuple[Number,
     another one.
     """
     passed = mask
-    if selects and type(partial) is not float:
-        passed = partial if mask is None else where(mask, partial, 0.0)
+    if selected is not None and type(selected) is not float:
+        passed = selected if mask is None else where(mask, selected, 0.0)
     if mask is not None and not _is_finite(partial):
         partial = strong_factor(mask, partial)
     return partial, passed
 
 
-def union(masks: Sequence[Any]) -> Any:
-    """Return a mask that is not 0 if at least one of these is not 0."""
+def mask_of(
+    node: Any, before: Sequence[Any], passed: Sequence[Any], nested: Mapping[Any, int] | None = None
+) -> Any:
+    """Return the mask of a node's tangent; None if there always is one.
+
+    Args:
+        node: the node.
+        before: the masks of those operands that have tangents.
+        passed: what the operation leaves of these masks.
+        nested: see `union`.
+    """
+    if node.op in _SELECTORS and len(before) == len(node.operands) - _SELECTORS[node.op]:
+        passed = before if len({*before}) == 1 else passed  # whichever it selects has a tangent
+    return None if not passed or None in passed else union(passed, nested)
+
+
+def union(masks: Sequence[Any], nested: Mapping[Any, int] | None = None) -> Any:
+    """Return a mask that is not 0 if at least one of these is not 0.
+
+    Of masks in `nested`, one with a smaller number is not 0 wherever another is not.
+    """
     first, *others = dict.fromkeys(masks)
+    if nested and nested.keys() >= {first, *others}:
+        return min((first, *others), key=nested.__getitem__)
     if not others:
         return first
     return ops.sum(*[mask if mask.op in COMPARISONS else ops.ne(mask, 0.0) for mask in (first, *others)])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.composites import Whole, remake
+from nodegrad.composites import Partial, Whole, remake
 from nodegrad.graph import clock, dependents, topological_order
 from nodegrad.inputs import described, plain
 from nodegrad.loops import left_by, repeat, rolling, split
@@ -317,7 +317,7 @@ class Solution(Whole):
         """Return the solution: the first operands."""
         return operands
 
-    def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Any]]:
+    def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Partial]]:
         """Return -(∂f/∂x)⁻¹ ∂f/∂θ, nan where x is nan; None by the numbers that were found."""
         by = [place for place in wanted if place >= self.count]
         # From a copy: this whole keeps its partials, so nodes of its own would make a reference cycle.
@@ -332,8 +332,9 @@ class Solution(Whole):
         columns = [[-row[self.count + at] for row in slopes] for at in range(len(by))]
         found = dict(zip(by, _linear(matrix, columns), strict=True))
 
-        def checked(partial: Number, of: Value) -> Number:
+        def checked(partial: Number, of: Value) -> Partial:
             # If no solution was found, x is nan and so are its derivatives, though f may have slopes.
-            return where(ops.eq(of, of), partial, of)
+            partial = where(ops.eq(of, of), partial, of)
+            return partial, partial
 
         return [[checked(found[k][i], of) if k in found else None for k in wanted] for i, of in enumerate(x)]

@@ -6,13 +6,13 @@ and sums of the chain rule are in `products`, which says how they treat 0, inf a
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
 from nodegrad.observers import tell_swept
 from nodegrad.ops import Number, constant, dot, strong_mul
-from nodegrad.products import chain, masked, total, union
+from nodegrad.products import chain, mask_of, masked, total
 
 __all__ = ()
 
@@ -35,23 +35,22 @@ def reverse_sweep(
         The adjoints by node. A node that is absent has adjoint 0.
     """
     adjoints: dict[Any, Number] = {}
-    # For each node, the terms of its adjoint so far: (adjoint of a result, partial, whether its op selects).
-    arrived = defaultdict[Any, list[Any]](list, {node: [(seed, 1.0, False)] for node, seed in seeds.items()})
+    # For each node, the terms of its adjoint so far: (adjoint of a result, partial, what selects).
+    arrived = defaultdict[Any, list[Any]](list, {node: [(seed, 1.0, None)] for node, seed in seeds.items()})
     weights: dict[Any, tuple[Any, Any]] = {}  # leaves whose only term so far is the product of these Values
     for node in reversed(order):
-        op = node.op
-        if op is None or node not in arrived:
+        if node.op is None or node not in arrived:
             continue
         adjoint = adjoints[node] = total(arrived.pop(node))
         if type(adjoint) is float and adjoint == 0.0:
             continue
-        arriving: Iterable[tuple[Any, Number]] = partials(node, active, floats)
-        if op is dot and not floats and hasattr(adjoint, "apply_pairs"):
+        arriving = partials(node, active, floats)
+        if node.op is dot and not floats and hasattr(adjoint, "apply_pairs"):
             arriving = _without_weights(node, adjoint, active, arrived, weights)
-        for operand, partial in arriving:
+        for operand, *factors in arriving:
             if operand in weights:
-                arrived[operand].append((*weights.pop(operand), False))
-            arrived[operand].append((adjoint, partial, op.selects))
+                arrived[operand].append((*weights.pop(operand), None))
+            arrived[operand].append((adjoint, *factors))
     adjoints.update({leaf: total(terms) for leaf, terms in arrived.items()})
     for kind in {type(adjoint) for adjoint, _ in weights.values()}:  # there is only one
         products = kind.apply_pairs(strong_mul, weights.values())
@@ -62,7 +61,7 @@ def reverse_sweep(
 
 def _without_weights(
     node: Any, adjoint: Any, active: Collection[Any] | None, arrived: dict[Any, Any], weights: dict[Any, Any]
-) -> Iterator[tuple[Any, Number]]:
+) -> Iterator[tuple[Any, Number, None]]:
     """Yield what `partials` yields for a `dot` of Values, but for leaves that nothing has arrived at.
 
     These go to `weights` all at once: most operations of a wide layer are the gradient of its weights.
@@ -83,7 +82,7 @@ def _without_weights(
             continue
         for operand, other in zip(own, others, strict=True):
             if operand.op is not constant if active is None else operand in active:
-                yield operand, other._data if plain and other.op is constant else other
+                yield operand, other._data if plain and other.op is constant else other, None
 
 
 def forward_sweep(
@@ -91,40 +90,49 @@ def forward_sweep(
     seeds: Mapping[Any, Number],
     active: Collection[Any] | None = None,
     floats: bool = True,
-    strong: bool = False,
+    masks: dict[Any, Number] | None = None,
+    nested: Mapping[Any, int] | None = None,
 ) -> dict[Any, Number]:
     """Carry tangents (∂node/∂input) from the seeded inputs on to every node that depends on them.
 
-    It takes and returns what `reverse_sweep` does, with tangents in place of adjoints. If `strong`, a
-    tangent of 0 passes nothing on, as an adjoint of 0 does. Loops need that: a number in their state that
-    depends on no input has the tangent 0.
+    It takes and returns what `reverse_sweep` does, with tangents in place of adjoints.
+
+    Args:
+        masks: by node, a Value that is 0 where the node has no tangent (see `masked`): given for seeds, and
+            added for other nodes.
+        nested: see `products.union`.
     """
     tangents = dict(seeds)
-    masks: dict[Any, Number] = {}  # by node: a Value that is 0 where the node has no tangent, see `masked`
+    masks = {} if masks is None else masks
     for node in order:
         if node in seeds or tangents.keys().isdisjoint(node.operands):
             continue
-        selects, passed = node.op.selects, []
-        for operand, partial in partials(node, active, floats):
-            if operand not in tangents or (selects and type(partial) is float and partial == 0.0):
+        before, passed = [], []
+        for operand, partial, selected in partials(node, active, floats):
+            if operand not in tangents or (type(selected) is float and selected == 0.0):
                 continue
             mask = masks.get(operand)
-            if (selects or mask is not None) and not strong:
-                partial, mask = masked(partial, mask, selects)
-            term = chain(partial, tangents[operand], strong)
+            before.append(mask)
+            if selected is not None or mask is not None:
+                partial, mask = masked(partial, mask, selected)
+            term = chain(partial, tangents[operand])
             tangents[node] = tangents[node] + term if node in tangents else term
             passed.append(mask)
-        if passed and None not in passed:
-            masks[node] = union(passed)
+        mask = mask_of(node, before, passed, nested)
+        if mask is not None:
+            masks[node] = mask
     tell_swept("forward", order, seeds, tangents)
     return tangents
 
 
 def partials(
     node: Any, active: Collection[Any] | None = None, floats: bool = True
-) -> Iterator[tuple[Any, Number]]:
-    """Yield each active operand of a node with the partial of the node by it, unless that is 0 everywhere.
+) -> Iterator[tuple[Any, Number, Number | None]]:
+    """Yield each active operand of a node, the partial of the node by it, and what selects the operand.
 
+    The latter is a number that is 0 if the operation selected another operand: for most operations that
+    select, the partial. It is None if the operation does not select. Partials that are 0 everywhere are
+    left out.
     The number of a constant is used as it is, so that what depends on no variable is computed, not recorded.
     """
     operands, op = node.operands, node.op
@@ -135,9 +143,11 @@ def partials(
     rules = op.float_partials if floats else op.partials
     together = op.arity is None  # one rule gives all partials
     if op.whole is not None:  # the result of a loop or a search, which knows its partials
-        rules = op.whole.partials(op.index, node, active, floats)
-    elif together:
+        yield from op.whole.partials(op.index, node, active, floats)
+        return
+    if together:
         rules = rules(primals, out)
     for operand, rule in zip(operands, rules, strict=True):
         if rule is not None and (operand.op is not constant if active is None else operand in active):
-            yield operand, rule if together else rule(*primals, out)
+            partial = rule if together else rule(*primals, out)
+            yield operand, partial, partial if op.selects else None

@@ -295,9 +295,8 @@ class Value(Methods):
     def _backward(self) -> None:
         """Add this node's share to its operands' gradients: one step of the chain rule, as in micrograd."""
         tell_read(self, "calls _backward(), which leaves plain numbers in .grad")
-        selects = self.op is not None and self.op.selects
-        for operand, partial in partials(self):
-            operand.grad += chain(self.grad, partial, selects)
+        for operand, *factors in partials(self):
+            operand.grad += chain(self.grad, *factors)
 
     @property
     def _prev(self) -> set["Value"]:

@@ -34,12 +34,11 @@ def reverse_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int
     """
     most = _ENTRIES // width
     for node in reversed(order):
-        op = node.op
-        if op is None or node not in vectors:
+        if node.op is None or node not in vectors:
             continue
         adjoints = _filled(vectors.pop(node), width)
-        for operand, partial in partials(node):
-            if partial or not op.selects:
+        for operand, partial, selected in partials(node):
+            if selected != 0.0:
                 vectors[operand] = _plus(vectors.get(operand), partial, adjoints)
         if len(vectors) > most:
             return None
@@ -53,8 +52,8 @@ def forward_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int
         if node in vectors or vectors.keys().isdisjoint(node.operands):
             continue
         tangents = None
-        for operand, partial in partials(node):
-            if operand in vectors and (partial or not node.op.selects):
+        for operand, partial, selected in partials(node):
+            if operand in vectors and selected != 0.0:
                 tangents = _plus(tangents, partial, vectors[operand])
         if tangents is not None:
             vectors[node] = tangents = _filled(tangents, width)

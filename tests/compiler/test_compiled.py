@@ -368,13 +368,20 @@ def test_reading_data_of_a_leaf_closed_over_is_caught():
         ng.compile(lambda x: x * w.data)(3.0)
 
 
-def test_a_function_is_compiled_at_a_point_where_sweeps_over_floats_and_over_values_differ():
+def test_a_number_of_zero_is_as_strong_as_a_value_of_zero_in_every_tier():
     derivative = ng.grad(lambda x, y: ng.mod(x * y, (x * y) ** 2))  # 0 / 0 where y is 0
     second = ng.grad(lambda x, y: ng.sin(derivative(x, y)))
 
-    assert math.isnan(second(-1.0, 0.0))
-    assert ng.compile(second)(-1.0, 0.0) == second(Value(-1.0), Value(0.0)).data
+    assert second(-1.0, 0.0) == second(Value(-1.0), Value(0.0)).data == ng.compile(second)(-1.0, 0.0) == 0.0
     assert ng.compile(second)(-1.0, 0.5) == pytest.approx(second(-1.0, 0.5))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_copysign_takes_nan_as_positive_in_every_tier(backend):
+    compiled = ng.compile(lambda x, y: ng.copysign(x, ng.mod(y, 0.0)), backend=backend)
+
+    assert compiled(3.0, 1.0) == ng.copysign(3.0, -math.nan) == ng.copysign(3.0, math.nan) == 3.0
+    assert compiled.map([3.0] * 9, [1.0] * 9).tolist() == [3.0] * 9
 
 
 @pytest.mark.parametrize("draw", [random.random, np.random.rand])

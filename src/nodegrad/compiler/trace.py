@@ -214,7 +214,7 @@ _FEW = 1_000  # with fewer operations, a replay on each of the other rows costs 
 def verify(
     trace: Trace,
     f: Callable[..., Any],
-    replay: Callable[..., Found | None],
+    replay: Callable[[Sequence[float], Sequence[bool]], Found | None],
     numbers: Sequence[float],
     others: Sequence[Sequence[float]],
     before: Any,
@@ -239,12 +239,12 @@ def verify(
     for candidate in others:
         again = replay(candidate, trace.expected)
         if again is not None:
-            agree(trace, f, replay, again, candidate)
+            agree(trace, f, again, candidate)
             replays += 1
             if trace.operations >= _FEW:
                 break
     if not replays:
-        agree(trace, f, replay, replay(numbers, trace.expected), numbers)
+        agree(trace, f, replay(numbers, trace.expected), numbers)
     _refuse_chance(f, before, lambda: replay(numbers, trace.expected))
 
 
@@ -282,27 +282,15 @@ def chance() -> Any:
     return random.getstate(), string_at(numpy.ctypes.state_address, 625 * 4)
 
 
-def agree(trace: Trace, f: Any, replay: Any, again: Found | None, numbers: Sequence[float]) -> None:
-    """Raise unless a run that went the same way gave the same results as the trace.
-
-    At 0 · inf, a sweep over floats and one over Values may differ: one gives nan. If results differ only by
-    nan, the function runs once more as it was recorded, over Values.
-    """
-    found = evaluate(trace.program, numbers, trace.leaves.read().tolist())[: trace.results]
-    if _same(again, trace.spec, found):
-        return
-    nan_aside = _same(again, trace.spec, found, nan_aside=True)
-    if nan_aside and _same(replay(numbers, trace.expected, True), trace.spec, found):
-        return
+def agree(trace: Trace, f: Any, again: Found | None, numbers: Sequence[float]) -> None:
+    """Raise unless a run that went the same way gave the same results as the trace."""
+    if again is not None and again[0] == trace.spec:
+        found = evaluate(trace.program, numbers, trace.leaves.read().tolist())
+        pairs = zip(again[1], found[: trace.results], strict=True)
+        if all(x == y or (x != x and y != y) for x, y in pairs):
+            return
     shown = ", ".join(f"{number:g}" for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")
     raise ValueError(
         f"compile: {named(f)} gives another result at ({shown}) than what was recorded: it uses random "
         "numbers, or state that changes between calls. Pass such numbers as arguments."
     )
-
-
-def _same(again: Found | None, spec: Spec, found: Sequence[float], nan_aside: bool = False) -> bool:
-    if again is None or again[0] != spec:
-        return False
-    pairs = zip(again[1], found, strict=True)
-    return all(x == y or (x != x and y != y) or (nan_aside and (x != x or y != y)) for x, y in pairs)

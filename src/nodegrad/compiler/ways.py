@@ -247,13 +247,11 @@ class Ways:
             self.compile(numbers, ())
         return self.traces
 
-    def replay(
-        self, numbers: Sequence[float], expected: Sequence[bool], as_recorded: bool = False
-    ) -> Found | None:
+    def replay(self, numbers: Sequence[float], expected: Sequence[bool]) -> Found | None:
         """Run a row eagerly; return its results, or None if its branches do not answer as expected."""
         recorder = Recorder(expected=expected)
         with suppress(OtherWay), recorder.at_work():
-            found = self.results(numbers, as_recorded)
+            found = self.results(numbers)
             refuse(self.f, recorder.reads)
             return found if recorder.ended else None
         return None
@@ -263,15 +261,11 @@ class Ways:
         self.eager += 1
         return self.results(numbers)
 
-    def results(self, numbers: Sequence[float], as_recorded: bool = False) -> Found:
-        """Run the function on Values and return its results as numbers.
-
-        Derivatives are swept over floats, which is faster, or over Values `as_recorded`.
-        """
-        f = self.function() if as_recorded else self._in_numbers or self.function()
-        plain = self._plain and not as_recorded
-        values = [] if plain else [*map(stand_in, numbers)]
-        arguments = self.plain_arguments(numbers) if plain else self._put(values, 0, None)[0]
+    def results(self, numbers: Sequence[float]) -> Found:
+        """Run the function on Values and return its results as numbers."""
+        f = self._in_numbers or self.function()
+        values = [] if self._plain else [*map(stand_in, numbers)]
+        arguments = self.plain_arguments(numbers) if self._plain else self._put(values, 0, None)[0]
         leaves, spec = flatten(f(*arguments), result=True)
         if (recorder := current_recorder()) is not None:
             recorder.check_left(leaves)

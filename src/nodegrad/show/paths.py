@@ -156,9 +156,10 @@ def paths(output: Value, node: Value, k: int = 5) -> Paths:
             best[consumer] = list(islice(heapq.merge(*streams, key=lambda path: path.rank), k))
         if consumer is node or consumer not in best:
             continue
-        for operand, factor in partials(consumer, between):
-            selects = consumer.op is not None and consumer.op.selects
-            longer = [_Partial(operand, chain(p.product, factor, selects), factor, p) for p in best[consumer]]
+        for operand, factor, selected in partials(consumer, between):
+            longer = [
+                _Partial(operand, chain(p.product, factor, selected), factor, p) for p in best[consumer]
+            ]
             incoming.setdefault(operand, []).append(iter(longer))
             ways[operand] = ways.get(operand, 0) + ways[consumer]
     found = tuple(_path(partial) for partial in best.get(node, ())) if node in between else ()

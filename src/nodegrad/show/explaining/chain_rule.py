@@ -134,7 +134,8 @@ def _local(consumer: Vertex, index: int, operands: Sequence[Any], out: Any) -> A
 def _term(consumer: Vertex, index: int, names: dict[Vertex, str], adjoints: dict[Value, float]) -> Term:
     partial, upstream = local_derivative(consumer, index), adjoints.get(consumer.value, 0.0)
     local = local_formula(consumer, index, symbols(consumer, names))
-    return Term(consumer.value, local, partial, upstream, chain(upstream, partial, consumer.op.selects))
+    share = chain(upstream, partial, partial if consumer.op.selects else None)
+    return Term(consumer.value, local, partial, upstream, share)
 
 
 def symbols(vertex: Vertex, names: dict[Vertex, str]) -> list[Formula | float]:
