@@ -82,7 +82,7 @@ def _polygamma(order: Number, x: Number) -> Number:
     n = int(order)
     z = where(lt(x, 0.0), 1.0 - x, x)
     right = _digamma(z) if n == 0 else _zeta(n, z) * ((-1.0) ** (n + 1) * math.factorial(n))
-    reflected = (-1.0) ** n * right - math.pi ** (n + 1) * _cotangent(n, x)
+    reflected = (-1.0) ** n * right - _cotangent(n, x - ops.round(x))
     return where(lt(x, 0.0), reflected, right)
 
 
@@ -114,15 +114,19 @@ def _zeta(n: int, z: Number) -> Number:
 
 
 def _cotangent(n: int, x: Number) -> Number:
-    """Return the n-th derivative of cot at π·x, a polynomial in cot: cot' = -(1 + cot²)."""
+    """Return the n-th derivative of π·cot(π·x) for |x| ≤ ½: (-1)ⁿ·n!·Σ (x + k)⁻ⁿ⁻¹ over all whole k."""
+    size = ops.abs(x)
+    if n % 2:
+        return -math.factorial(n) * (_zeta(n, size) + _zeta(n, 1.0 - size))
+    sums = _zeta(n, size) - _zeta(n, 1.0 - size) if n else math.pi * reciprocal(ops.tan(math.pi * size))
+    # Near ½ the sums cancel; there the cotangent is small, and its derivatives are polynomials in it:
+    # cot' = -(1 + cot²).
     coefficients = [0.0, 1.0]
     for _ in range(n):
         slope = [k * c for k, c in enumerate(coefficients)][1:]
         coefficients = [-(a + b) for a, b in zip([*slope, 0.0, 0.0], [0.0, 0.0, *slope], strict=True)]
-    fraction = x - ops.round(x)
-    near = lt(ops.abs(fraction), 0.25)  # elsewhere by the distance from the root at ½, to keep its digits
-    tangent = ops.tan(math.pi * where(near, fraction, ops.copysign(0.5, fraction) - fraction))
-    return polynomial(where(near, reciprocal(tangent), tangent), coefficients)
+    near = math.pi ** (n + 1) * polynomial(ops.tan(math.pi * (0.5 - size)), coefficients)
+    return ops.copysign(where(lt(size, 0.41 if n else 0.25), math.factorial(n) * sums, near), x)
 
 
 def _inverse_of_erf(y: Number, rest: Number) -> Number:
