@@ -56,7 +56,7 @@ class Function:
             yield "It branches. The ways that were recorded are here; numbers that go another are reported."
         for array, trees in (("x", self.arguments), ("out", {"result": self.result})):
             for name, tree in trees.items():
-                for path, (first, last) in _spans(tree, name):
+                for path, first, last in spans(tree, name):
                     yield f"  {array}[{first}{f'..{last}' * (last > first)}] = {path}"
 
 
@@ -132,34 +132,23 @@ def _plain(tree: Any) -> Any:
     return dict(zip(form, parts, strict=True))
 
 
-def reached(tree: Any) -> list[tuple[str, Any]]:
-    """List the parts of a plain container, each with how it is reached."""
-    if isinstance(tree, dict):
-        return [(f".{key}" if key.isidentifier() else f"[{dumps(key)}]", part) for key, part in tree.items()]
-    return [(f"[{at}]", part) for at, part in enumerate(tree)]
-
-
-def shape(tree: Any) -> tuple[int, ...] | None:
-    """Return the shape of a plain structure that is a regular array, () for a number, None for all else."""
+def regular(tree: Any) -> tuple[tuple[int, ...], int, int] | None:
+    """Return the shape, the first and the last place of a number or a regular array; None for all else."""
     if isinstance(tree, int):
-        return ()
-    shapes = {shape(part) for part in tree} if isinstance(tree, list) else set()
-    inner = shapes.pop() if len(shapes) == 1 else None
-    return None if inner is None else (len(tree), *inner)
+        return (), tree, tree
+    parts = [*filter(None, map(regular, tree))] if isinstance(tree, list) else []
+    if not parts or len(parts) < len(tree) or len({shape for shape, _, _ in parts}) > 1:
+        return None
+    (shape, first, _), (*_, last) = parts[0], parts[-1]
+    return (len(tree), *shape), first, last
 
 
-def span(tree: Any) -> tuple[int, int]:
-    """Return the first and the last place in a number or a regular array."""
-    first = last = tree
-    while isinstance(first, list):
-        first, last = first[0], last[-1]
-    return first, last
-
-
-def _spans(tree: Any, path: str) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield how each number or regular array of a plain structure is reached, and its places."""
-    if shape(tree) is not None:
-        yield path, span(tree)
+def spans(tree: Any, path: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the path to each number or regular array of a plain structure, its first and its last place."""
+    found = regular(tree)
+    if found is not None:
+        yield path, *found[1:]
         return
-    for name, part in reached(tree):
-        yield from _spans(part, f"{path}{name}")
+    for key, part in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        named = isinstance(key, str) and key.isidentifier()
+        yield from spans(part, f"{path}.{key}" if named else f"{path}[{dumps(key)}]")

@@ -4,7 +4,7 @@ from json import dumps
 from textwrap import fill
 from typing import Any
 
-from nodegrad.compiler.sources.function import Function, joined, reached, shape, span, unused
+from nodegrad.compiler.sources.function import Function, joined, regular, spans, unused
 from nodegrad.compiler.sources.spellings import JAVASCRIPT
 from nodegrad.compiler.sources.writer import write
 
@@ -30,7 +30,7 @@ def file(given: Function) -> str:
     name = unused(_named(given.name), code)
     arguments = {_named(argument): tree for argument, tree in given.arguments.items()}
     known = [JAVASCRIPT.define_table("double", "parameters", given.parameters)] if given.parameters else []
-    taken = ", ".join(_taken(argument, tree) for argument, tree in arguments.items())
+    taken = ", ".join(path for argument, tree in arguments.items() for path, *_ in spans(tree, argument))
     parts = [
         _comment(given, f"{name}({', '.join(arguments)})"),
         f"\n{code}\nfunction run(x, p, out) {{\n    return ({ways}) === 0;\n}}\n",
@@ -66,19 +66,12 @@ def _comment(given: Function, call: str) -> str:
     )
 
 
-def _taken(argument: str, tree: Any) -> str:
-    """Write an array, possibly nested, of the numbers of an argument in order."""
-    if shape(tree) is not None:
-        return argument
-    return f"[{', '.join(_taken(f'{argument}{name}', part) for name, part in reached(tree))}]"
-
-
 def _built(tree: Any) -> str:
     """Write the expression that puts results together."""
     if isinstance(tree, int):
         return f"out[{tree}]"
-    if sizes := shape(tree):
-        first, last = span(tree)
+    if found := regular(tree):
+        sizes, first, last = found
         whole = f"out.subarray({first}, {last + 1})"
         return f"Array.from({whole})" if len(sizes) == 1 else f"shaped({whole}, {list(sizes)})"
     if isinstance(tree, dict):
