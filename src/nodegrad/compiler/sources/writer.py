@@ -295,22 +295,28 @@ class _Writer:
             return f"{_ARRAYS[array]}[{self._index(places, names)}]"
         if (places == places.flat[0]).all():
             return number(self.constants[places.flat[0]].item())
-        table = self._table(self.constants[places])
-        return f"{table}[{self._index(np.arange(places.size).reshape(places.shape), names)}]"
+        return self._looked_up(self.constants[places], names)
 
     def _index(self, places: Cells, names: Sequence[str]) -> str:
         """Write places as a sum over axes (`3 * i + j + 5`), or as a look-up if they are not such a sum."""
         base = int(places.flat[0])
         if places.size == 1:
             return str(base)
-        firsts = [
-            (0,) * axis + (slice(None),) + (0,) * (places.ndim - 1 - axis) for axis in range(places.ndim)
-        ]
-        axes = [places[first] - base for first in firsts]
+        others = (0,) * (places.ndim - 1)
+        axes = [np.moveaxis(places, axis, -1)[others] - base for axis in range(places.ndim)]
         if (sum(np.ix_(*axes), start=np.array(base)) == places).all():
             return _sum(base, *map(self._along, axes, names))
-        table = self._table(places)
-        return f"{table}[{self._index(np.arange(places.size).reshape(places.shape), names)}]"
+        return self._looked_up(places, names)
+
+    def _looked_up(self, numbers: Any, names: Sequence[str]) -> str:
+        """Write a look-up in a table of numbers, which is written where it is first used."""
+        kind = "double" if numbers.dtype == np.float64 else "int"
+        key, tables = (kind, numbers.tobytes()), self.text.names
+        if key not in tables:
+            tables[key] = f"{kind[0]}{len(tables)}"
+            self.text.parts.append(self.language.define_table(kind, tables[key], numbers.ravel().tolist()))
+        places = np.arange(numbers.size).reshape(numbers.shape)
+        return f"{tables[key]}[{self._index(places, names)}]"
 
     def _along(self, offsets: Cells, name: str) -> str:
         """Write how far the elements of an axis lie from its first."""
@@ -318,17 +324,8 @@ class _Writer:
             return ""
         line = affine(offsets)
         if line is None:
-            return f"{self._table(offsets)}[{name}]"
+            return self._looked_up(offsets, [name])
         return name if line[1] == 1 else f"{line[1]} * {name}"
-
-    def _table(self, numbers: Any) -> str:
-        """Return the name of a table of numbers."""
-        kind = "double" if numbers.dtype == np.float64 else "int"
-        key, names = (kind, numbers.tobytes()), self.text.names
-        if key not in names:
-            name = names[key] = f"{kind[0]}{len(names)}"
-            self.text.parts.append(self.language.define_table(kind, name, numbers.ravel().tolist()))
-        return names[key]
 
 
 def arrays_used(lines: Iterable[str]) -> dict[str, str]:
