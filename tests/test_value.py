@@ -610,7 +610,8 @@ def test_many_pairs_are_recorded_like_one_pair_each():
     product = ops.TABLE["strong_mul"]
 
     with listen(notes):
-        made = Value.apply_pairs(product, pairs)
+        Value.apply_pairs(product, pairs)
+    made = Value.apply_pairs(product, pairs)
 
     singly = [Value.apply_op(product, pair) for pair in pairs]
     for name in ("_data", "_first", "_second", "_grad", "_time", "label", "op"):

@@ -7,12 +7,11 @@ and sums of the chain rule are in `products`, which says how they treat 0, inf a
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import repeat
 from typing import Any
 
 from nodegrad.observers import tell_swept
-from nodegrad.ops import Number, constant, dot, strong_mul
-from nodegrad.products import chain, mask_of, masked, total
+from nodegrad.ops import Number, constant
+from nodegrad.products import chain, mask_of, masked, total, totals
 
 __all__ = ()
 
@@ -37,52 +36,17 @@ def reverse_sweep(
     adjoints: dict[Any, Number] = {}
     # For each node, the terms of its adjoint so far: (adjoint of a result, partial, what selects).
     arrived = defaultdict[Any, list[Any]](list, {node: [(seed, 1.0, None)] for node, seed in seeds.items()})
-    weights: dict[Any, tuple[Any, Any]] = {}  # leaves whose only term so far is the product of these Values
     for node in reversed(order):
         if node.op is None or node not in arrived:
             continue
         adjoint = adjoints[node] = total(arrived.pop(node))
         if type(adjoint) is float and adjoint == 0.0:
             continue
-        arriving = partials(node, active, floats)
-        if node.op is dot and not floats and hasattr(adjoint, "apply_pairs"):
-            arriving = _without_weights(node, adjoint, active, arrived, weights)
-        for operand, *factors in arriving:
-            if operand in weights:
-                arrived[operand].append((*weights.pop(operand), None))
-            arrived[operand].append((adjoint, *factors))
-    adjoints.update({leaf: total(terms) for leaf, terms in arrived.items()})
-    for kind in {type(adjoint) for adjoint, _ in weights.values()}:  # there is only one
-        products = kind.apply_pairs(strong_mul, weights.values())
-        adjoints.update(zip(weights, products, strict=True))
+        for operand, partial, selected in partials(node, active, floats):
+            arrived[operand].append((adjoint, partial, selected))
+    adjoints.update(zip(arrived, totals(arrived.values()), strict=True))
     tell_swept("reverse", order, seeds, adjoints)
     return adjoints
-
-
-def _without_weights(
-    node: Any, adjoint: Any, active: Collection[Any] | None, arrived: dict[Any, Any], weights: dict[Any, Any]
-) -> Iterator[tuple[Any, Number, None]]:
-    """Yield what `partials` yields for a `dot` of Values, but for leaves that nothing has arrived at.
-
-    These go to `weights` all at once: most operations of a wide layer are the gradient of its weights.
-    """
-    half = len(node.operands) // 2
-    left, right = node.operands[:half], node.operands[half:]
-    for own, others in ((left, right), (right, left)):
-        plain = constant in {x.op for x in others}
-        if (
-            {x.op for x in own} == {None}
-            and not plain
-            and len({*own}) == half
-            and (active is None or all(map(active.__contains__, own)))
-            and arrived.keys().isdisjoint(own)
-            and weights.keys().isdisjoint(own)
-        ):
-            weights.update(zip(own, zip(repeat(adjoint), others), strict=True))
-            continue
-        for operand, other in zip(own, others, strict=True):
-            if operand.op is not constant if active is None else operand in active:
-                yield operand, other._data if plain and other.op is constant else other, None
 
 
 def forward_sweep(

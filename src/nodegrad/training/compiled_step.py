@@ -12,7 +12,7 @@ from nodegrad.compiler.trace import Trace
 from nodegrad.data import Samples
 from nodegrad.graph import clock
 from nodegrad.nn.losses import LOSSES
-from nodegrad.observers import listeners, tell_read
+from nodegrad.observers import tell_read
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.native_steps import NativeSteps, Point, spans
 from nodegrad.training.problem import Batch, Problem, Taken
@@ -236,10 +236,8 @@ def write(leaves: Sequence[Value], numbers: Array) -> None:
         for x, number in zip(leaves, numbers.tolist(), strict=True)
         if x._data != number or (number == 0.0 and math.copysign(1.0, number) != math.copysign(1.0, x._data))
     ]
-    if listeners.all:
-        for leaf, number in changed:
-            leaf.data = number
-    elif changed:
+    if changed:
+        tell_read(changed[0][0], "assigns .data")
         clock.assign(changed)
 
 
