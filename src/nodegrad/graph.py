@@ -54,7 +54,13 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
             if second is not None:
                 push(second)
             elif type(first) is tuple:
-                stack += first[::-1] if constants else [x for x in first[::-1] if x.op is not constant]
+                fresh = [x for x in first[::-1] if x not in seen and (constants or x.op is not constant)]
+                if all(x._first is None for x in fresh):  # leaves, like the weights of a neuron: no stack
+                    fresh = list(dict.fromkeys(reversed(fresh)))
+                    seen.update(fresh)
+                    order += fresh
+                else:
+                    stack += fresh
                 break
             node = first
     return order

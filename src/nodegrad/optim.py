@@ -200,7 +200,7 @@ class Optimizer:
             raise TypeError(f"{user} got both lr and learning_rate, which are the same.")
         rate = learning_rate if lr is None else lr
         self.groups = [Group(user, entry, rate, settings) for entry in _groups(parameters, user)]
-        self.parameters = list(dict.fromkeys(leaf for group in self.groups for leaf in group.parameters))
+        self.parameters = list(dict.fromkeys(chain.from_iterable(group.parameters for group in self.groups)))
         self._places = [place for place, group in enumerate(self.groups) for _ in group.parameters]
         if len(self.parameters) < len(self._places):
             raise ValueError(f"{user}: a parameter stands in two groups; each belongs to one.")
@@ -726,7 +726,7 @@ def _leaves(parameters: Any, user: str) -> list[Value]:
     leaves = listed(user, "parameters", parameters, "a list of Values")
     if not leaves:
         raise ValueError(f"{user} got no parameters: there is nothing to update.")
-    for leaf in leaves:
-        if not isinstance(leaf, Value) or leaf.op is not None:
-            raise TypeError(f"{user} updates Values made from numbers; got {leaf!r:.60}.")
+    others = [leaf for leaf in leaves if not isinstance(leaf, Value) or leaf.op is not None]
+    if others:
+        raise TypeError(f"{user} updates Values made from numbers; got {others[0]!r:.60}.")
     return list(dict.fromkeys(leaves))

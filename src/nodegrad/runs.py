@@ -80,7 +80,8 @@ class Run(NamedTuple):
     def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
         """Return the adjoints of the variables in the structure of the argument."""
         adjoints = self.reverse(seeds)
-        numbers = [self.number(adjoints.get(x, 0.0)) for x in self.variables]
+        found = map(adjoints.get, self.variables, repeat(0.0))
+        numbers = list(map(number_of if self.floats else as_value, found))
         return build(self.argument, numbers, float if self.floats else object)
 
     def rows(self) -> Any:
