@@ -25,6 +25,7 @@ from nodegrad.compiler.arguments import (
     shapes_of_rows,
     shared_places,
 )
+from nodegrad.compiler.backends.numpy import write_to
 from nodegrad.compiler.record import current_recorder
 from nodegrad.compiler.recorded import Recorded
 from nodegrad.compiler.routes import run_here
@@ -274,7 +275,7 @@ class Compiled(Recorded):
         self._warn(ways, found, 5)
         if reduce is not None:
             return _reduced(first, reduce, found, count)
-        _write(places, found)
+        write_to(places, found)
         return stack(first.mapped, found) if out is None else out
 
     def _map_like_before(self, arguments: Sequence[Any], reduce: Any, out: Any) -> Any:
@@ -348,12 +349,6 @@ def _reduced(trace: Trace, reduce: str, total: Array, count: int) -> Any:
     if reduce == "mean" and count > 1:
         total /= np.array(count, np.float64)  # a Python number takes twice as long
     return trace.build_sums(total, 0, float)[0]
-
-
-def _write(places: Sequence[Array], found: Array) -> None:
-    """Copy results [result, row] to blocks."""
-    for place in places:
-        place[:], found = found[: place.shape[1]].T, found[place.shape[1] :]
 
 
 def load_compiled(path: str | os.PathLike[str]) -> Compiled:

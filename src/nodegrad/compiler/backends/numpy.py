@@ -77,9 +77,7 @@ class NumpyBackend:
                 stop = start + varying.shape[1]
                 found[:, start:stop] = varying.take(program.outputs, 0)
                 start = stop
-        left = found
-        for block in out:
-            block[:], left = left[: block.shape[1]].T, left[block.shape[1] :]
+        write_to(out, found)
         return found
 
     def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
@@ -156,6 +154,12 @@ class NumpyBackend:
         if group.op is ops.strong_dot and np.isnan(found).any():
             return _in_order(group, varying, uniform)
         return found
+
+
+def write_to(blocks: Sequence[Array], found: Array) -> None:
+    """Write results [result, row] to blocks [row, result]."""
+    for block in blocks:
+        block[:], found = found[: block.shape[1]].T, found[block.shape[1] :]
 
 
 def _read(index: Index, varying: Array, uniform: Array) -> Any:
