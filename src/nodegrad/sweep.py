@@ -94,9 +94,9 @@ def partials(
 ) -> Iterator[tuple[Any, Number, Number | None]]:
     """Yield each active operand of a node, the partial of the node by it, and what selects the operand.
 
-    The latter is a number that is 0 if the operation selected another operand: for most operations that
-    select, the partial. It is None if the operation does not select. Partials that are 0 everywhere are
-    left out.
+    What selects is a number that is 0 if the operation selected another operand. For rows that select it is
+    the partial; for operations that do not select it is None. Partials that are 0 everywhere are left out.
+
     The number of a constant is used as it is, so that what depends on no variable is computed, not recorded.
     """
     operands, op = node.operands, node.op
