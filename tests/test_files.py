@@ -1,5 +1,7 @@
 """Files: whole or not at all, whoever writes at the same time, and whatever dies."""
 
+import json
+import math
 import os
 import stat
 import sys
@@ -7,7 +9,7 @@ import threading
 
 import pytest
 
-from nodegrad.files import load_json, replace_file, save_json
+from nodegrad.files import load_json, read, replace_file, save_json, written
 from nodegrad.nn import MLP
 
 
@@ -75,3 +77,16 @@ def test_json_comes_back(tmp_path):
     assert load_json(tmp_path / "file", "load", "some kind", 1) == content
     with pytest.raises(ValueError, match="is no other kind file: it does not say format 'other kind'"):
         load_json(tmp_path / "file", "load", "other kind", 1)
+
+
+def test_long_lists_of_floats_are_packed_and_come_back_to_the_bit():
+    numbers = [0.1 * k for k in range(1_000)] + [-0.0, math.inf, -math.inf, 5e-324]
+
+    content = written({"long": numbers, "mixed": [1, *numbers], "short": numbers[:9]})
+
+    assert content["long"].keys() == {"float64"}
+    assert content["mixed"][-3:-1] == ["inf", "-inf"]
+    assert content["short"] == numbers[:9]
+    found = read(json.loads(json.dumps(content, allow_nan=False)))
+    assert [*map(repr, found["long"])] == [*map(repr, numbers)]
+    assert found["mixed"] == [1, *numbers]

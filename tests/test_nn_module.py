@@ -1,5 +1,6 @@
 """Modules: parameters are found, named, saved, loaded, and left alone when a file does not fit."""
 
+import base64
 import copy
 import dataclasses
 import json
@@ -7,6 +8,7 @@ import math
 import os
 import pickle
 import random
+import struct
 
 import pytest
 
@@ -162,10 +164,12 @@ def test_deepcopy_and_pickle_keep_parameters_and_their_sharing():
         assert twin.plain is not module.plain
 
 
+AWKWARD = [math.nan, math.inf, -math.inf, -0.0, 0.1, 5e-324, 1.7976931348623157e308, 1 / 3]
+
+
 def awkward_model():
     model = MLP(3, [2, 2, 1], seed=5)
-    numbers = [math.nan, math.inf, -math.inf, -0.0, 0.1, 5e-324, 1.7976931348623157e308, 1 / 3]
-    for parameter, number in zip(model.parameters(), numbers, strict=False):
+    for parameter, number in zip(model.parameters(), AWKWARD, strict=False):
         parameter.data = number
     return model
 
@@ -194,6 +198,79 @@ def test_file_is_json_that_any_reader_takes(tmp_path):
     assert content["modules"]["layers.0"] == "Layer(3, 2, activation='relu')"
     assert content["parameters"]["layers.0.neurons.0.w.0"] == "nan"
     assert content["parameters"]["layers.0.neurons.1.w.0"] == 0.1
+
+
+def large_model(seed):
+    model = MLP(100, [120, 2], seed=seed)
+    for parameter, number in zip(model.parameters()[50:], AWKWARD * 2, strict=False):
+        parameter.data = number
+    return model
+
+
+def test_a_large_model_comes_back_bit_for_bit_from_a_small_file(tmp_path):
+    model, twin, path = large_model(1), MLP(100, [120, 2], seed=2), tmp_path / "model.json"
+
+    model.save(path)
+    twin.load(path)
+    made = nn.load(path)
+
+    bits = [number.hex() for number in model.state_dict().values()]
+    assert [number.hex() for number in twin.state_dict().values()] == bits
+    assert [number.hex() for number in made.state_dict().values()] == bits
+    assert path.stat().st_size < 16 * len(bits)
+
+
+def test_a_list_of_a_large_model_is_base64_of_its_numbers(tmp_path):
+    model = large_model(1)
+
+    model.save(tmp_path / "model.json")
+
+    parameters = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))["parameters"]
+    assert parameters["layers.0.neurons.119.b"] == 0.0
+    packed = base64.b64decode(parameters["layers.0.neurons.119.w"]["float64"])
+    state = model.state_dict()
+    assert list(struct.unpack("<100d", packed)) == [state[f"layers.0.neurons.119.w.{k}"] for k in range(100)]
+
+
+def test_files_that_name_every_parameter_are_loaded_into_a_large_model(tmp_path, monkeypatch):
+    model, twin = large_model(1), MLP(100, [120, 2], seed=2)
+    monkeypatch.setattr(nn.module, "_READABLE", math.inf)
+    model.save(tmp_path / "model.json")
+    monkeypatch.undo()
+
+    twin.load(tmp_path / "model.json")
+
+    assert [*map(str, twin.state_dict().values())] == [*map(str, model.state_dict().values())]
+
+
+def test_a_list_whose_name_is_that_of_a_parameter_too_is_written_number_by_number(tmp_path):
+    class Tables(Module):
+        def __init__(self):
+            self.tables = {"a": [Value(float(k)) for k in range(20_000)], "a.x": Value(0.5)}
+            self.others = {"b.0": Value(1.0), "b": Value(2.0)} | {f"b.{k}": Value(3.0) for k in range(1, 20)}
+
+    model, twin = Tables(), Tables()
+    for parameter in twin.parameters():
+        parameter.data = 7.0
+
+    model.save(tmp_path / "model.json")
+    twin.load(tmp_path / "model.json")
+
+    assert twin.state_dict() == model.state_dict()
+
+
+@pytest.mark.parametrize("packed", ["AAAA", "AAAAAAAA8D8", "?", 3, None])
+def test_packed_numbers_that_are_damaged_are_refused(tmp_path, packed):
+    model, path = large_model(1), tmp_path / "model.json"
+    content = saved(model, path)
+    content["parameters"]["layers.0.neurons.3.w"]["float64"] = packed
+    path.write_text(signed(lambda text: text)(content), encoding="utf-8")
+    before = [*map(str, model.state_dict().values())]
+
+    with pytest.raises(ValueError, match="does not fit this model"):
+        model.load(path)
+
+    assert [*map(str, model.state_dict().values())] == before
 
 
 def test_save_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):

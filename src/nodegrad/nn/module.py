@@ -7,10 +7,11 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
 from typing import Any, Self
 
 from nodegrad import ops
-from nodegrad.files import load_json, read, save_json, written
+from nodegrad.files import load_json, packed, read, save_json, written
 from nodegrad.graph import recording
 from nodegrad.inputs import described, file_path, flag, listed, plain
 from nodegrad.nn.predict import Predictor, evaluating, modules_of
@@ -20,6 +21,8 @@ from nodegrad.value import Value
 __all__ = ["Module", "load"]
 
 FORMAT, VERSION = "nodegrad model", 2
+_READABLE = 10_000  # parameters: a file of more is not read by people
+_LONG = 16  # shorter lists of parameters are written number by number
 _MADE_WITH = "_made_with"
 
 
@@ -157,8 +160,9 @@ class Module:
                 f"returns it; got {state!r:.60} of type {type(state).__name__}. For a file use load(path)."
             )
         parameters = dict(self.named_parameters())
-        lacking = [name for name in parameters if name not in state]
-        surplus = [name for name in state if name not in parameters]
+        fits = [*parameters] == [*state]  # most do, and this is soon known
+        lacking = [] if fits else [name for name in parameters if name not in state]
+        surplus = [] if fits else [name for name in state if name not in parameters]
         misfits = [f"it lacks {_shortened(lacking)}"] if lacking else []
         misfits += [f"the model has no {_shortened(surplus)}"] if surplus else []
         if misfits:
@@ -166,9 +170,10 @@ class Module:
                 f"{type(self).__name__}.load_state_dict: the state does not fit this model: "
                 f"{'; '.join(misfits)}. Make the model with the sizes the state was saved from."
             )
-        numbers = {name: _number(name, state[name]) for name in parameters}
-        for name, parameter in parameters.items():
-            parameter.data = numbers[name]
+        found = state.items() if fits else [(name, state[name]) for name in parameters]
+        numbers = [x if type(x) is float else _number(name, x) for name, x in found]
+        for parameter, number in zip(parameters.values(), numbers, strict=True):
+            parameter.data = number
 
     def summary(self) -> str:
         """Describe the module itself in one line; `load` refuses a file whose lines differ."""
@@ -177,7 +182,8 @@ class Module:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all parameters to a file of readable JSON, in one step: nobody ever reads a part of it.
 
-        Floats are written so that reading gives the same bits.
+        Floats are written so that reading gives the same bits: with their names, one a line. In a model of
+        more than 10,000 parameters, a list of them is one line: base64 of its numbers, little-endian float64.
 
         Raises:
             OSError: if the file cannot be written.
@@ -189,7 +195,7 @@ class Module:
                 "made_with": _description(self),
                 "modules": {name: module.summary() for name, module in self.named_modules()},
                 "frozen": self._frozen(),
-                "parameters": written(self.state_dict()),
+                "parameters": _written(self.state_dict()),
             }
             save_json(path, FORMAT, VERSION, content)
 
@@ -219,7 +225,7 @@ class Module:
                     f"{modules.get(name, 'absent')} in the file and {own.get(name, 'absent')} here."
                 )
         try:
-            self.load_state_dict(read(parameters))
+            self.load_state_dict(_read(parameters))
         except (TypeError, ValueError) as error:
             raise ValueError(f"load: {path} does not fit this model. {error}") from error
 
@@ -362,6 +368,33 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
             "afterwards, make one yourself, make the same changes to it, then call model.load(path)."
         ) from error
     return model
+
+
+def _written(state: Mapping[str, float]) -> dict[str, Any]:
+    """Return parameters as files hold them: in a large model, a long list of them is packed."""
+    if len(state) <= _READABLE:
+        return dict(written(state))
+    found: dict[str, Any] = {}
+    for holder, members in groupby(state, lambda name: name.rpartition(".")[0]):
+        own = {name: state[name] for name in members}
+        alike = holder not in state and [*own] == [f"{holder}.{k}" for k in range(len(own))]
+        if len(own) >= _LONG and alike:
+            found[holder] = packed([*own.values()])
+        else:
+            found |= written(own)
+    return found
+
+
+def _read(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo `_written`."""
+    state: dict[str, Any] = {}
+    for name, entry in parameters.items():
+        number = read(entry)
+        if isinstance(entry, dict):
+            state.update((f"{name}.{k}", each) for k, each in enumerate(number))
+        else:
+            state[name] = number
+    return state
 
 
 def _description(made: Any) -> Any:
