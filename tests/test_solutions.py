@@ -199,6 +199,8 @@ def test_functions_that_branch_are_refused_compiled_only(backend):
         (lambda: ng.root(lambda x: [x, x], 1.0), "as many numbers as it takes, 1"),
         (lambda: ng.root(lambda p: p[0], [1.0, 2.0]), "as many numbers as it takes, 2"),
         (lambda: ng.root(lambda x: x, (1.0, 2.0, 3.0)), "a pair"),
+        (lambda: ng.root(3.0, 1.0), "root takes f as a function; got 3.0"),
+        (lambda: ng.fixed_point(None, 1.0), "fixed_point takes f as a function; got None"),
         (lambda: ng.root(lambda x: x, "1"), "real number"),
         (lambda: ng.root(lambda x: None, 1.0), "root"),
     ],

@@ -14,7 +14,7 @@ from typing import Any
 from nodegrad import ops
 from nodegrad.composites import Partial, Whole, remake
 from nodegrad.graph import clock, dependents, topological_order
-from nodegrad.inputs import described, plain
+from nodegrad.inputs import described, function, plain
 from nodegrad.loops import left_by, repeat, rolling, split
 from nodegrad.observers import tell_read
 from nodegrad.ops import Number, div, gt, lt, where
@@ -117,7 +117,7 @@ class _Search:
     """A search for a solution of f(x) = 0. `user` is the function called, "root" or "fixed_point"."""
 
     def __init__(self, user: str, f: Callable[[Tree], Tree], start: Tree, remedy: str) -> None:
-        self.user, self.f, self.remedy = user, f, remedy
+        self.user, self.f, self.remedy = user, function(user, "f", f), remedy
         self.start, self.spec = flatten(start)
 
     def number(self, x: Any) -> Number:
