@@ -422,6 +422,7 @@ REFUSALS = [
     (lambda: ng.grad(abs, argnums=-5)(1.0), TypeError, "positional argument -5, but 1 came"),
     (lambda: ng.grad(lambda x: x)(x=1.0), TypeError, "positional argument 0, but 0 came"),
     (lambda: ng.grad(abs, argnums="0")(1.0), TypeError, "argnums as an int or a sequence of ints; got '0'"),
+    (lambda: ng.grad(abs, argnums=None)(1.0), TypeError, "argnums as an int or a sequence of ints; got None"),
     (lambda: ng.grad(abs, argnums=(0, -1))(1.0), ValueError, "each argument once in argnums"),
     (lambda: ng.grad(abs, wrt=[2.0])(1.0), TypeError, "wrt the Values .* got 2.0 of type float.*argnums"),
     (lambda: ng.jacobian(abs, mode="both"), ValueError, "jacobian takes mode from .*'both'"),
@@ -431,6 +432,23 @@ REFUSALS = [
     (lambda: ng.hvp(abs, (1.0,), 1.0), TypeError, r"jvp takes tangents as a tuple .* write \(tangent,\)"),
     (lambda: ng.vjp(abs, 1.0)[1]([1.0, 2.0]), ValueError, "adjoints of 1 numbers; got 2"),
 ]
+
+
+def test_argnums_may_be_numbers_of_numpy():
+    f = ng.grad(lambda x, y: x * y**2, argnums=np.int64(1))
+
+    assert f(3.0, 5.0) == ng.compile(f)(3.0, 5.0) == 30.0
+    assert ng.grad(lambda x, y: x * y**2, argnums=np.arange(2))(3.0, 5.0) == (25.0, 30.0)
+
+
+@pytest.mark.parametrize("mode", ["reverse", "forward", None])
+@pytest.mark.parametrize("empty", [[], np.zeros(0)], ids=["list", "array"])
+def test_jacobian_by_no_numbers_has_an_empty_row_per_result(mode, empty):
+    found = ng.jacobian(lambda x: [1.0, [2.0, 3.0]], mode=mode)(empty)
+
+    np.testing.assert_equal(found, [empty, [empty, empty]])
+    assert np.size(ng.hessian(lambda x: 1.0)(empty)) == 0
+    assert ng.jacobian(lambda x: [1.0, 2.0], mode=mode, sparse=True)(empty).shape == (2, 0)
 
 
 def test_several_results_of_a_function_for_grad_are_refused():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import accumulate, chain, repeat
 from math import isfinite
+from operator import index
 from typing import Any, NamedTuple
 
 from nodegrad.backward import backpropagate
@@ -111,7 +112,8 @@ class Run(NamedTuple):
     def columns(self) -> Any:
         """Return the Jacobian, row by row like `rows`, by a forward sweep per variable."""
         swept = self._forward([[x] for x in self.variables])
-        return swept.T if hasattr(swept, "T") else [list(row) for row in zip(*swept, strict=True)]
+        every = range(len(self.outputs))
+        return swept.T if hasattr(swept, "T") else [[row[place] for row in swept] for place in every]
 
     def _forward(self, sources: list[list[Value]]) -> Any:
         """Sweep forward from each group of variables; return what comes to the outputs, a row per sweep."""
@@ -194,7 +196,7 @@ def run(
         argument = flatten(chosen)[1]
         passed = dict(zip(places, build(argument, variables), strict=True))
         args = [passed.get(i, arg) for i, arg in enumerate(args)]
-        argument = argument[2][0] if isinstance(argnums, int) else argument
+        argument = argument if isinstance(argnums, Iterable) else argument[2][0]
     else:
         given, argument = flatten(wrt)
         variables, own = list(given), set()
@@ -235,10 +237,12 @@ def _variable(number: Number) -> Value:
 
 def places_of(argnums: Argnums, count: int, user: str) -> list[int]:
     """Return the positions that `argnums` names among `count` positional arguments."""
-    places = [argnums] if isinstance(argnums, int) else list(argnums)
+    try:
+        places = [*map(index, argnums if isinstance(argnums, Iterable) else [argnums])]
+    except TypeError as error:
+        wanted = "an int or a sequence of ints"
+        raise TypeError(f"{user} takes argnums as {wanted}; got {argnums!r:.60}.") from error
     for place in places:
-        if not isinstance(place, int):
-            raise TypeError(f"{user} takes argnums as an int or a sequence of ints; got {argnums!r:.60}.")
         if not -count <= place < count:
             raise TypeError(
                 f"{user} was to differentiate by positional argument {place}, but {count} came. "

@@ -108,6 +108,7 @@ def test_rows_share_arguments(backend):
     expected = (2.0 * rows + 1.0).tolist()
     assert compiled.map(rows, [2.0, 1.0], shared="w").tolist() == expected
     assert compiled.map(rows, [2.0, 1.0], shared=1).tolist() == expected
+    assert compiled.map(rows, [2.0, 1.0], shared=np.int64(1)).tolist() == expected
     assert compiled.map(rows, np.array([2.0, 0.5]), 0.5, shared=("w", "bias")).tolist() == expected
     assert compiled.map(rows, bias=1.0, w=(2.0, 0.0), shared=["bias", "w"]).tolist() == expected
     assert compiled.map(rows, [2.0, 1.0], shared="w", reduce="sum") == pytest.approx(sum(expected))

@@ -157,7 +157,7 @@ def signature_of(f: Callable[..., Any]) -> Signature:
 
 
 def _listed(names: Names) -> list[str | int]:
-    return [names] if isinstance(names, str | int) else list(names)
+    return [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
 
 
 def check_static(f: Callable[..., Any], static: Names) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ def check_static(f: Callable[..., Any], static: Names) -> tuple[str, ...]:
     parameters = signature_of(f).parameters.values() if names else ()
     known = [x.name for x in parameters if x.kind not in (x.VAR_POSITIONAL, x.VAR_KEYWORD)]
     for each in names:
-        if not (each in known if isinstance(each, str) else 0 <= each < len(known)):
+        if not (each in known if isinstance(each, str) else each in range(len(known))):
             raise ValueError(f"compile: static= names {each!r}, but the arguments are {', '.join(known)}.")
     return tuple([each if isinstance(each, str) else known[each] for each in names])
 
