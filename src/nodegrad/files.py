@@ -6,9 +6,8 @@ import json
 import math
 import os
 import secrets
-import sys
+import struct
 import time
-from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -119,7 +118,9 @@ def read(content: Any) -> Any:
         return [read(entry) for entry in content]
     if isinstance(content, dict):
         if content.keys() == {"float64"}:
-            return _little(array("d", base64.b64decode(content["float64"], validate=True))).tolist()
+            return [
+                x for (x,) in struct.iter_unpack("<d", base64.b64decode(content["float64"], validate=True))
+            ]
         return {name: read(entry) for name, entry in content.items()}
     return float(content) if content in ("nan", "inf", "-inf") else content
 
@@ -130,14 +131,7 @@ def packed(numbers: Sequence[float]) -> dict[str, str]:
     >>> packed([1.0, -0.5])
     {'float64': 'AAAAAAAA8D8AAAAAAADgvw=='}
     """
-    return {"float64": base64.b64encode(_little(array("d", numbers))).decode()}
-
-
-def _little(numbers: "array[float]") -> "array[float]":
-    """Swap the bytes of numbers between the order of this machine and little-endian."""
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
+    return {"float64": base64.b64encode(struct.pack(f"<{len(numbers)}d", *numbers)).decode()}
 
 
 def _checksum(content: dict[str, Any]) -> str:

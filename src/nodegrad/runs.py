@@ -6,6 +6,7 @@ again.
 """
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import accumulate, chain, repeat
@@ -85,12 +86,8 @@ class Run(NamedTuple):
         numbers = list(map(number_of if self.floats else as_value, found))
         return build(self.argument, numbers, float if self.floats else object)
 
-    def rows(self) -> Any:
-        """Return the Jacobian by a reverse sweep per output."""
-        return self._reverse(self.outputs)
-
-    def _reverse(self, outputs: Sequence[Value]) -> Any:
-        """Sweep back from each output; return what comes to the variables, a row per sweep."""
+    def rows(self, outputs: Sequence[Value]) -> Any:
+        """Return the Jacobian's rows for some outputs, by a reverse sweep per output."""
         found = self._together(reverse_vectors, [[output] for output in outputs], self.variables)
         return _matrix(self._each_reverse(outputs), self.variables, self.number) if found is None else found
 
@@ -130,7 +127,7 @@ class Run(NamedTuple):
         if mode == "reverse" or (mode is None and len(self.outputs) < len(shared)):
             entries = []
             for first in range(0, len(rows), _DENSE):
-                swept = self._reverse(self.outputs[first : first + _DENSE])
+                swept = self.rows(self.outputs[first : first + _DENSE])
                 found = zip(swept, rows[first : first + _DENSE], strict=True)
                 entries += [row[place] for row, places in found for place in places]
         else:
@@ -153,7 +150,7 @@ class Run(NamedTuple):
         vectors: dict[Value, Any] = {}
         for at, group in enumerate(sources):
             for source in group:
-                vectors.setdefault(source, {})[at] = 1.0
+                vectors.setdefault(source, defaultdict(float))[at] = 1.0
         numpy: Any = sys.modules.get("numpy")
         with nullcontext() if numpy is None else numpy.errstate(all="ignore"):
             swept = sweep(self.order, vectors, width)

@@ -288,7 +288,9 @@ class _Jacobian(_Transformed):
             return record.sparse(mode)
         fewer_inputs = len(record.variables) < len(record.outputs)
         forward = fewer_inputs if mode is None else mode == "forward"
-        return blocks(record.result, record.argument, record.columns() if forward else record.rows())
+        return blocks(
+            record.result, record.argument, record.columns() if forward else record.rows(record.outputs)
+        )
 
 
 # Refusals, each with its remedy.

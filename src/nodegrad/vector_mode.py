@@ -9,6 +9,7 @@ sweep by itself if a result is not finite (Griewank & Walther, Evaluating Deriva
 """
 
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from operator import add
 from typing import Any
@@ -17,7 +18,9 @@ from nodegrad.sweep import partials
 
 __all__ = ()
 
-Vector = Any  # a dict from the number of a sweep to a float; or a list or an array with a float per sweep
+Vector = (
+    Any  # a defaultdict from the number of a sweep to a float; or a list or an array of a float per sweep
+)
 
 _ENTRIES = 8_000_000  # numbers held at once: 64 MB in arrays
 _FULL = 4  # a dict becomes a full vector once it holds one number in so many
@@ -36,7 +39,7 @@ def reverse_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int
     for node in reversed(order):
         if node.op is None or node not in vectors:
             continue
-        adjoints = _filled(vectors.pop(node), width)
+        adjoints = dense(vectors.pop(node), width, width / _FULL)
         for operand, partial, selected in partials(node):
             if selected != 0.0:
                 vectors[operand] = _plus(vectors.get(operand), partial, adjoints)
@@ -56,16 +59,16 @@ def forward_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int
             if operand in vectors and selected != 0.0:
                 tangents = _plus(tangents, partial, vectors[operand])
         if tangents is not None:
-            vectors[node] = tangents = _filled(tangents, width)
+            vectors[node] = tangents = dense(tangents, width, width / _FULL)
             held += len(tangents)
             if held > _ENTRIES:
                 return None
     return vectors
 
 
-def dense(vector: Vector, width: int) -> Vector:
-    """Return a full vector, with 0 for each sweep that has not reached the node."""
-    if type(vector) is not dict:
+def dense(vector: Vector, width: int, least: float = 0.0) -> Vector:
+    """Return a full vector, with 0 for each sweep that has not reached the node; a dict of fewer as it is."""
+    if not isinstance(vector, dict) or len(vector) < least:
         return vector
     numpy: Any = sys.modules.get("numpy")
     full = [0.0] * width if numpy is None or width < _ARRAY else numpy.zeros(width)
@@ -74,28 +77,18 @@ def dense(vector: Vector, width: int) -> Vector:
     return full
 
 
-def _filled(vector: Vector, width: int) -> Vector:
-    """Make a full vector of a dict that holds much."""
-    return vector if _FULL * len(vector) < width else dense(vector, width)
-
-
 def _plus(vector: Vector, partial: float, term: Vector) -> Vector:
     """Return vector + partial · term. A vector that is a dict is changed; None stands for no numbers yet."""
-    if type(term) is dict:
-        if vector is None:
-            return {k: partial * x for k, x in term.items()}
-        if type(vector) is dict:
-            for k, x in term.items():
-                vector[k] = vector.get(k, 0.0) + partial * x
-            return vector
-        vector = vector.copy()
+    if isinstance(term, dict):
+        if not isinstance(vector, dict):
+            vector = defaultdict(float) if vector is None else vector.copy()
         for k, x in term.items():
             vector[k] += partial * x
         return vector
     if partial != 1.0:
         term = [partial * x for x in term] if type(term) is list else partial * term
+    if isinstance(vector, dict):
+        return _plus(term, 1.0, vector)
     if vector is None:
         return term
-    if type(vector) is dict:
-        return _plus(term, 1.0, vector)
     return list(map(add, vector, term)) if type(term) is list else vector + term

@@ -2,6 +2,7 @@
 
 import math
 import os
+import struct
 import sys
 import warnings
 from collections import Counter
@@ -160,9 +161,8 @@ class Module:
                 f"returns it; got {state!r:.60} of type {type(state).__name__}. For a file use load(path)."
             )
         parameters = dict(self.named_parameters())
-        fits = [*parameters] == [*state]  # most do, and this is soon known
-        lacking = [] if fits else [name for name in parameters if name not in state]
-        surplus = [] if fits else [name for name in state if name not in parameters]
+        lacking = [name for name in parameters if name not in state]
+        surplus = [name for name in state if name not in parameters]
         misfits = [f"it lacks {_shortened(lacking)}"] if lacking else []
         misfits += [f"the model has no {_shortened(surplus)}"] if surplus else []
         if misfits:
@@ -170,10 +170,9 @@ class Module:
                 f"{type(self).__name__}.load_state_dict: the state does not fit this model: "
                 f"{'; '.join(misfits)}. Make the model with the sizes the state was saved from."
             )
-        found = state.items() if fits else [(name, state[name]) for name in parameters]
-        numbers = [x if type(x) is float else _number(name, x) for name, x in found]
-        for parameter, number in zip(parameters.values(), numbers, strict=True):
-            parameter.data = number
+        numbers = {name: _number(name, state[name]) for name in parameters}
+        for name, parameter in parameters.items():
+            parameter.data = numbers[name]
 
     def summary(self) -> str:
         """Describe the module itself in one line; `load` refuses a file whose lines differ."""
@@ -226,7 +225,7 @@ class Module:
                 )
         try:
             self.load_state_dict(_read(parameters))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, struct.error) as error:
             raise ValueError(f"load: {path} does not fit this model. {error}") from error
 
     def evaluating(self) -> AbstractContextManager[None]:
@@ -378,10 +377,7 @@ def _written(state: Mapping[str, float]) -> dict[str, Any]:
     for holder, members in groupby(state, lambda name: name.rpartition(".")[0]):
         own = {name: state[name] for name in members}
         alike = holder not in state and [*own] == [f"{holder}.{k}" for k in range(len(own))]
-        if len(own) >= _LONG and alike:
-            found[holder] = packed([*own.values()])
-        else:
-            found |= written(own)
+        found |= {holder: packed([*own.values()])} if alike and len(own) >= _LONG else written(own)
     return found
 
 
@@ -389,11 +385,8 @@ def _read(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Undo `_written`."""
     state: dict[str, Any] = {}
     for name, entry in parameters.items():
-        number = read(entry)
-        if isinstance(entry, dict):
-            state.update((f"{name}.{k}", each) for k, each in enumerate(number))
-        else:
-            state[name] = number
+        packed = isinstance(entry, dict)
+        state |= {f"{name}.{k}": x for k, x in enumerate(read(entry))} if packed else {name: read(entry)}
     return state
 
 
