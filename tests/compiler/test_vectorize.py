@@ -143,6 +143,19 @@ def test_products_that_only_sums_need_leave_the_body():
     assert check(plan.program)
 
 
+def test_products_of_pairs_are_written_for_each_row():
+    w = [ng.Value(0.5 * place) for place in range(8)]
+    x = [0.1 + place for place in range(8)]
+
+    def loss(x):
+        return ng.sum([ng.tanh(a * b) for a, b in zip(w, x, strict=True)])
+
+    plan = plan_reduction(vectorize(recorded(ng.value_and_grad(loss, wrt=w), x)[0]))
+
+    assert not plan.products
+    assert len(plan.slots) == 1 + len(w)
+
+
 def vector_of_pairs():
     return vectorize(Program(4, 4, (), [ng.add] * 4, [(i, i + 4) for i in range(4)], [8, 9, 10, 11]))
 

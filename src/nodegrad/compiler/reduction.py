@@ -1,7 +1,7 @@
 """Sums over rows: split a program into what is computed for each row, and what is added up over all rows.
 
-A product that nothing else reads is not written for every row: Σ_rows a·b is a contraction over rows. This is
-how the gradient δ⊗x of a layer's weights becomes one matrix product over the whole batch.
+Products of every a and every b that nothing else reads are not written for every row: Σ_rows a·b is a
+contraction over rows. So the gradient δ⊗x of a layer's weights is one matrix product over the whole batch.
 """
 
 from array import array
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.slots import separable
+from nodegrad.compiler.slots import outer, separable
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, VectorProgram, check, slots_read
 from nodegrad.ops import dot, mul, strong_dot, strong_mul
 
@@ -24,7 +24,8 @@ Sums = np.ndarray[Any, np.dtype[np.float64]]
 class ProductSum:
     """Σ_rows Σₜ a[i,t]·b[i,t] for every i. If `strong`, a product is 0 wherever a is 0, whatever b is.
 
-    The slots of a and of b are separable: slot (i, t) is a number for i plus a number for t.
+    The slots of a and of b are separable: slot (i, t) is a number for i plus a number for t. All i combine
+    every a with every b.
     """
 
     strong: bool
@@ -105,7 +106,13 @@ def _only_summed(group: Group, read: np.ndarray, wanted: np.ndarray) -> bool:
         group.op in _STRONG
         and group.first is None
         and not any(index.uniform for index in group.operands)
-        and (group.terms < 2 or all(separable(index.slots) is not None for index in group.operands))
         and bool(wanted[span].all())
         and not read[span].any()
+        and _is_grid(*[index.slots.reshape(group.count, -1) for index in group.operands])
     )
+
+
+def _is_grid(a: Slots, b: Slots) -> bool:
+    """Return whether products are those of `ProductSum`. To write others for each row costs 5 to 10 %."""
+    regular = separable(a) is not None and separable(b) is not None
+    return regular and outer(a[:, 0], b[:, 0]) is not None

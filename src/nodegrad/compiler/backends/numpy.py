@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, reduce
 from itertools import chain
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from nodegrad import ops
 from nodegrad.compiler.passes import is_square
 from nodegrad.compiler.program import STEPS, Loop, Program, Result, interpret
 from nodegrad.compiler.reduction import ProductSum, Reduction, plan_reduction
-from nodegrad.compiler.slots import outer, separable
+from nodegrad.compiler.slots import outer
 from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS
 from nodegrad.compiler.vector import Group, Index, Item, Straight, Turns, VectorProgram, scalars
 from nodegrad.inputs import endless
@@ -256,17 +256,11 @@ def _turn(
 
 
 def _sum_products(varying: Array, product: ProductSum) -> Any:
-    """Sum products over rows: one matrix product if every a is multiplied by every b."""
+    """Sum products of every a and every b over rows: a matrix product for each term."""
     a, b = product.a, product.b
-    regular = separable(a) is not None and separable(b) is not None
-    grid = outer(a[:, 0], b[:, 0]) if regular else None
-    total: Any = 0.0
-    for term in range(a.shape[1]):
-        if grid is not None:
-            x, y = (slots + (each[0, term] - each[0, 0]) for slots, each in zip(grid, (a, b), strict=True))
-            total = total + (varying[x] @ varying[y].T).ravel()
-        else:
-            total = total + np.einsum("ir,ir->i", varying[a[:, term]], varying[b[:, term]])
+    x, y = cast(Any, outer(a[:, 0], b[:, 0]))
+    steps = zip((a - a[:, :1])[0], (b - b[:, :1])[0], strict=True)
+    total = sum((varying[x + left] @ varying[y + right].T).ravel() for left, right in steps)
     if product.strong and not np.isfinite(total).all():
         strong = EXACT[ops.strong_mul]
         return sum(strong(varying[x], varying[y]).sum(axis=1) for x, y in zip(a.T, b.T, strict=True))

@@ -6,7 +6,7 @@ strides, tables of slots) stands in the record, so that a process compiles each 
 any length costs no more than its records. At its end, a kernel jumps to the kernel of the next record.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf, nan
@@ -130,9 +130,13 @@ class Contraction:
         strict = strong and body.exact
         sums = self._sums(body, factors, start, self.tile, terms, first, strict)
         if strong and not strict:
-            again_if_nan(
-                body, sums, start, self.tile, lambda i: self._sums(body, factors, i, 1, terms, first, True)
-            )
+            with body.when(any_nan(body, sums), sums):
+                # In a loop over the tile: little code for rare cases.
+                room = body.room(self.tile, body.vector)
+                with body.loop(str(self.tile)) as lane:
+                    (total,) = self._sums(body, factors, start + lane, 1, terms, first, True)
+                    keep(body, total, room, lane)
+                sums[:] = [kept(body, room, place) for place in range(self.tile)]
         return sums
 
     def _sums(
@@ -307,22 +311,6 @@ def accumulated(
     if body.exact:
         return body.arithmetic("fadd", total, body.arithmetic("fmul", *operands))
     return body.intrinsic("fmuladd", *operands, total)  # rounded once where that is as fast
-
-
-def again_if_nan(
-    body: Body, sums: list[Name], start: Name, count: int, write: Callable[[Name], list[Name]]
-) -> None:
-    """If a sum is nan, replace the sums by those that `write` returns.
-
-    It writes those of one i, in a loop over `count` i from `start` on: little code for rare cases.
-    """
-    with body.when(any_nan(body, sums), sums):
-        room = body.room(len(sums), body.vector)
-        with body.loop(str(count)) as lane:
-            first = lane * (len(sums) // count)
-            for place, vector in enumerate(write(start + lane)):
-                keep(body, vector, room, first + place)
-        sums[:] = [kept(body, room, place) for place in range(len(sums))]
 
 
 def any_nan(body: Body, sums: list[Name]) -> Name:

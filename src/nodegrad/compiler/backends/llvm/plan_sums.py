@@ -22,31 +22,23 @@ def plan_sums(records: Records, plan: Reduction, lanes: int, width: int) -> tupl
     records.length = width
     places: list[Slots] = []
     size = 0
-    wanted: list[tuple[bool, tuple[Slots, ...]]] = [(each.strong, (each.a, each.b)) for each in plan.products]
-    if len(plan.slots):
-        wanted.insert(0, (False, (plan.slots[:, None],)))
-    for strong, operands in wanted:
-        factors: Any = [separable(slots) for slots in operands]  # reduction.py takes no others
-        grid = outer(*[rows for rows, _ in factors]) if len(factors) == 2 else None
-        terms = operands[0].shape[1]
-        if grid is None:
-            count = len(operands[0])
-            tile = row_sums.TILE
-            tiles = -(-count // tile)
-            words = [tiles, terms]
-            kinds = _add_factors(records, words, factors, [tile] * len(factors))
-            records.add(row_sums.RowSums(lanes, kinds, strong), [*words, size])
-            places.append(size + np.arange(count))
-            size += tile * tiles
-            continue
+    if count := len(plan.slots):
+        tiles = -(-count // row_sums.TILE)
+        table = records.table(_filled(plan.slots, row_sums.TILE))
+        records.add(row_sums.RowSums(lanes), [tiles, table, size])
+        places.append(np.arange(count))
+        size = row_sums.TILE * tiles
+    for each in plan.products:
+        factors: Any = [separable(slots) for slots in (each.a, each.b)]
+        grid: Any = outer(*[rows for rows, _ in factors])
         tile, panel = outer_sums.TILE, outer_sums.VECTORS * width
         swapped = _padded(grid[1], grid[0], tile, panel) < _padded(grid[0], grid[1], tile, panel)
         sides = [(rows, columns) for rows, (_, columns) in zip(grid, factors, strict=True)]
         left, right = sides[::-1] if swapped else sides
         tiles, panels = -(-len(left[0]) // tile), -(-len(right[0]) // panel)
-        words = [panels, tiles, terms]
+        words = [panels, tiles, each.a.shape[1]]
         kinds = _add_factors(records, words, [left, right], [tile, panel])
-        records.add(outer_sums.OuterSums(lanes, kinds, strong), [*words, int(swapped), size])
+        records.add(outer_sums.OuterSums(lanes, kinds, each.strong), [*words, int(swapped), size])
         i, j = np.indices((len(grid[0]), len(grid[1]))).reshape(2, -1)
         i, j = (j, i) if swapped else (i, j)
         places.append(size + ((j // panel * tiles + i // tile) * tile + i % tile) * panel + j % panel)

@@ -1,10 +1,9 @@
-"""The kernel of sums over rows of single numbers and of products, a few at a time in registers."""
+"""The kernel of sums over rows of single numbers, a few at a time in registers."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name
-from nodegrad.compiler.backends.llvm.kernels import Columns, Fields, accumulated, again_if_nan
+from nodegrad.compiler.backends.llvm.kernels import Fields
 
 __all__ = ()
 
@@ -13,61 +12,37 @@ TILE = 8  # sums that are in registers at once
 
 @dataclass(frozen=True, slots=True)
 class RowSums:
-    """s[k] = sum over rows and t of a[k, t] * b[k, t], or sum over rows of a[k], `TILE` sums at a time.
+    """s[k] = sum over rows of a[k], `TILE` sums at a time.
 
     Called as (varying slots of the first group, results, record, [full groups, bytes per group, lanes of the
     last, rows before these]).
     """
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
-    columns: tuple[str, ...]
-    strong: bool
 
     def write(self, body: Body) -> str:
-        """Write the kernel. Record: function, tiles, terms, two words a factor, result."""
+        """Write the kernel. Record: function, tiles, table of slots, result.
+
+        for each tile, for each group, for each piece of its rows that fills a register: s += a
+        """
         fields = Fields(body)
-        tiles, terms = fields.next(), fields.next()
-        factors = [fields.factor(columns) for columns in self.columns]
-        base = fields.next()
+        tiles, table, base = fields.next(), fields.pointer(), fields.next()
         groups = Groups(body, self.lanes)
         with body.loop(tiles, runs=True) as number:
             start = number * TILE
-            sums = self._sums(body, factors, start, TILE, terms, groups, strict=False)
-            if self.strong:
-                again_if_nan(
-                    body, sums, start, TILE, lambda k: self._sums(body, factors, k, 1, terms, groups, True)
-                )
+            slots = slots_of(body, table, start, TILE, self.lanes)
+            sums = [body.number(0.0)] * TILE
+            with (
+                body.loop(groups.count, carried=sums, runs=True) as group,
+                body.loop(str(self.lanes), step=body.lanes, carried=sums) as first,
+            ):
+                mask = _below(body, groups.rows(group) - first)
+                offset = group * groups.stride + first * 8
+                for place, slot in enumerate(slots):
+                    after = body.arithmetic("fadd", sums[place], aligned(body, slot, offset))
+                    sums[place] = body.choose(mask, after, sums[place])
             add_to_results(body, _sum_lanes(body, sums), base + start, groups.anew)
         return fields.go_on()
-
-    def _sums(
-        self, body: Body, factors: Any, start: Name, count: int, terms: Name, groups: "Groups", strict: bool
-    ) -> list[Name]:
-        """Return s[k] for `count` k from `start` on, each still in lanes.
-
-        for each group, for each piece of its rows that fills a register, for each t: s += a[t] * b[t]
-        """
-        slots = [slots_of(body, table, start, count, self.lanes) for table, _ in factors]
-        columns = [
-            Columns(body, kind, word, 8 * self.lanes)
-            for kind, (_, word) in zip(self.columns, factors, strict=True)
-        ]
-        sums = [body.number(0.0)] * count
-        with (
-            body.loop(groups.count, carried=sums, runs=True) as group,
-            body.loop(str(self.lanes), step=body.lanes, carried=sums) as first,
-        ):
-            mask = _below(body, groups.rows(group) - first)
-            offset = group * groups.stride + first * 8
-            with body.loop(terms, carried=sums, runs=True) as t:
-                loaded = []
-                for each, column in zip(slots, columns, strict=True):
-                    at = offset + column.offset(t)
-                    loaded.append([aligned(body, slot, at) for slot in each])
-                for place, operands in enumerate(zip(*loaded, strict=True)):
-                    after = accumulated(body, sums[place], operands, strict)
-                    sums[place] = body.choose(mask, after, sums[place])
-        return sums
 
 
 class Groups:
