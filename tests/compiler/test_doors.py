@@ -299,6 +299,27 @@ def kept_leaf(x):
     return CACHE["leaf"] * x
 
 
+own_random, own_numpy, own_state = random.Random(0), np.random.default_rng(0), np.random.RandomState(0)
+own_generators = {"numpy": np.random.default_rng(0)}
+
+
+def rarely():
+    return own_random.random() < 1e-9
+
+
+class Noise:
+    __slots__ = ("draw",)
+
+    def __init__(self):
+        self.draw = np.random.default_rng(0).random
+
+    def rarely(self):
+        return self.draw() < 1e-9
+
+
+own_noise = Noise()
+
+
 # Doors of Python's library, and errors that are caught.
 
 
@@ -624,6 +645,15 @@ REFUSED = {
     "a branch on a random number of NumPy": lambda x: either(np.random.random() < 0.01, x),
     "a branch on a normal number": lambda x: x * 2.0 if random.gauss(0.0, 1.0) < 9.0 else x,
     "a branch on a normal number of NumPy": lambda x: x * 2.0 if np.random.randn() < 9.0 else x,
+    "a branch on a generator closed over": lambda x: either(own_random.random() < 1e-9, x),
+    "a branch on a generator of NumPy closed over": lambda x: either(own_numpy.random() < 1e-9, x),
+    "a branch on a RandomState": lambda x: either(own_state.randn() > 99.0, x),
+    "a branch on a generator in another function": lambda x: either(rarely(), x),
+    "a branch on a generator in a dict": lambda x: either(own_generators["numpy"].random() < 1e-9, x),
+    "a branch on a generator in an attribute": lambda x: either(own_noise.rarely(), x),
+    "a branch on a generator in a default": lambda x, draw=own_random.random: either(draw() < 1e-9, x),
+    "a branch on a generator, differentiated": lambda x: ng.grad(lambda y: either(rarely(), y))(x),
+    "a branch on a generator in a loop": lambda x: scanned(lambda c: c * (2.0 if rarely() else 3.0), x),
     "random.choice": lambda x: x * random.choice([2.0, 3.0]),
     "random.shuffle": shuffled,
     "dropout in training": lambda x: sum(settle([x, 2.0 * x])),
@@ -797,6 +827,33 @@ def test_a_solution_that_is_not_found_is_nan_where_its_warning_would_be_caught(b
     assert compiled(3.0) == f(Value(3.0)).data == 1.0
     with pytest.warns(RuntimeWarning, match="may have found no solution"):
         assert math.isnan(compiled(0.5))
+
+
+def wakes_later():
+    return time.time() > 4e9
+
+
+# Nothing tells that these would answer otherwise some day.
+UNSEEN = {
+    "a branch on a clock": lambda x: either(wakes_later(), x),
+    "a branch on random numbers of the system": lambda x: either(random.SystemRandom().random() < 1e-12, x),
+    "a branch on a generator made anew": lambda x: either(np.random.default_rng().random() < 1e-12, x),
+    "a branch on a file that may be there": lambda x: either(os.path.exists("/no/such/file"), x),
+}
+
+
+@pytest.mark.parametrize("door", UNSEEN)
+def test_a_branch_on_what_keeps_no_state_is_not_noticed(door):
+    compiled = ng.compile(UNSEEN[door], backend="numpy")
+
+    assert [compiled(3.0), compiled(4.5)] == [10.0, 14.5]
+
+
+def test_a_generator_that_a_function_reaches_but_does_not_use_is_no_fault():
+    reached = random.Random(0)
+    f = lambda x: either(reached is None, x)  # noqa: E731
+
+    assert ng.compile(f, backend="numpy")(3.0) == 10.0
 
 
 def test_state_that_shows_later_than_in_the_runs_compared_is_not_noticed():

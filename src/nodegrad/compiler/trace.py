@@ -1,11 +1,9 @@
 """Trace: one way through a function, compiled: its program, its guards, the leaves it reads."""
 
-import random
 from collections.abc import Callable, Sequence
-from ctypes import string_at
 from dataclasses import replace
 from operator import eq
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -207,7 +205,6 @@ def refuse(f: Any, reads: Sequence[str]) -> None:
 
 # The self-check of a new trace.
 
-_DRAWS = 4  # pairs of runs; only if random numbers are drawn in all of them, it is the function that draws
 _FEW = 1_000  # with fewer operations, a replay on each of the other rows costs little
 
 
@@ -217,7 +214,6 @@ def verify(
     replay: Callable[[Sequence[float], Sequence[bool]], Found | None],
     numbers: Sequence[float],
     others: Sequence[Sequence[float]],
-    before: Any,
 ) -> None:
     """Run `f` again on given rows, and compare with the trace to the bit.
 
@@ -230,7 +226,6 @@ def verify(
         replay: `Ways.replay`, which runs `f` on a row and returns None if a branch answers otherwise.
         numbers: the row that was recorded.
         others: rows to compare on.
-        before: the state of shared random numbers before the recording.
 
     Raises:
         ValueError: saying that `f` is not a function of its arguments.
@@ -245,41 +240,6 @@ def verify(
                 break
     if not replays:
         agree(trace, f, replay(numbers, trace.expected), numbers)
-    _refuse_chance(f, before, lambda: replay(numbers, trace.expected))
-
-
-def _refuse_chance(f: Any, before: Any, run: Callable[[], Any]) -> None:
-    """Raise if shared random numbers were drawn since `before`, and `f` draws some whenever it runs.
-
-    Other threads may have drawn them. So `f` is refused only if numbers are drawn in several pairs of further
-    runs, and none while it does not run. Runs come in pairs, because NumPy makes normal numbers two at a time
-    and keeps the second.
-    """
-    if chance() == before:
-        return
-    started = perf_counter()
-    for _ in range(_DRAWS):
-        before = chance()
-        run(), run()
-        if chance() == before:
-            return
-    before = chance()
-    sleep(perf_counter() - started)
-    if chance() == before:
-        raise ValueError(
-            f"compile: {named(f)} draws random numbers, which would stay as they were when it was recorded. "
-            "Pass them as arguments."
-        )
-
-
-def chance() -> Any:
-    """Return the state of Python's and NumPy's shared random numbers."""
-    random_of_numpy: Any = np.random
-    numpy = random_of_numpy.get_bit_generator()
-    if type(numpy) is not np.random.MT19937:
-        return random.getstate(), repr(numpy.state)
-    # 624 words, and which is the next. To list them would take a tenth of the time of a small compilation.
-    return random.getstate(), string_at(numpy.ctypes.state_address, 625 * 4)
 
 
 def agree(trace: Trace, f: Any, again: Found | None, numbers: Sequence[float]) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.arguments import Array
+from nodegrad.compiler.chance import generators_of, refuse_chance, states
 from nodegrad.compiler.record import OtherWay, Recorder, Way, current_recorder, named, numbers_of, record
 from nodegrad.compiler.routes import Routes
-from nodegrad.compiler.trace import Found, MakeBackend, Trace, chance, make_trace, refuse, verify
+from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace, refuse, verify
 from nodegrad.forks import keeping
 from nodegrad.graph import leave, recording
 from nodegrad.transforms import in_numbers, plain_places
@@ -60,6 +61,7 @@ class Ways:
         self.leaf: Value | None = None
         self.solves = self.warns = False
         self._hits_often = True
+        self._generators: list[Any] | None = None
         self._put = builder(spec)
         self._in_numbers = in_numbers(f) if callable(f) else None
         self._plain = plain_places(f, len(spec[2]))  # the arguments that a transform differentiates by
@@ -216,12 +218,15 @@ class Ways:
 
     def compile(self, numbers: Sequence[float], others: Sequence[Sequence[float]]) -> Trace:
         """Record a row, check the trace on others, and keep it."""
-        started, before = perf_counter(), chance()
-        f = self.function()
+        started, f = perf_counter(), self.function()
+        if self._generators is None:
+            self._generators = generators_of(f)
+        before = states(self._generators)
         with recording():
             trace = make_trace(f, record(f, self.spec, numbers))
             trace.reset(self.make)
-            verify(trace, f, self.replay, numbers, others, before)
+            verify(trace, f, self.replay, numbers, others)
+            refuse_chance(f, self._generators, before, lambda: self.replay(numbers, trace.expected))
         trace.seconds = perf_counter() - started
         return self.keep(trace)
 
