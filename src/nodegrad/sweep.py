@@ -75,14 +75,15 @@ def forward_sweep(
         for operand, partial, selected in partials(node, active, floats):
             if operand not in tangents or (type(selected) is float and selected == 0.0):
                 continue
-            mask = masks.get(operand)
-            before.append(mask)
-            if selected is not None or mask is not None:
+            if floats:  # the first case of `chain`
+                term = partial * tangents[operand] if partial else 0.0
+            else:
+                before.append(mask := masks.get(operand))
                 partial, mask = masked(partial, mask, selected)
-            term = chain(partial, tangents[operand])
+                passed.append(mask)
+                term = chain(partial, tangents[operand])
             tangents[node] = tangents[node] + term if node in tangents else term
-            passed.append(mask)
-        mask = mask_of(node, before, passed, nested)
+        mask = mask_of(node, before, passed, nested) if passed else None
         if mask is not None:
             masks[node] = mask
     tell_swept("forward", order, seeds, tangents)
