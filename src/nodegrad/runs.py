@@ -196,9 +196,7 @@ def run(
         argument = argument if isinstance(argnums, Iterable) else argument[2][0]
     else:
         given, argument = flatten(wrt)
-        variables, own = list(given), set()
-        for x in given if {*map(type, given)} != {Value} else ():
-            _check_variable(x, user)
+        variables, own = [x if type(x) is Value else _checked_variable(x, user) for x in given], set()
     returned, result = flatten(f(*args, **kwargs))
     outputs = [_output(x, user) for x in returned]
     order = topological_order(*outputs, since=start, constants=False)
@@ -263,12 +261,13 @@ def checked(x: Any, what: str, user: str) -> Number:
         ) from None
 
 
-def _check_variable(x: Any, user: str) -> None:
+def _checked_variable(x: Any, user: str) -> Value:
     if not isinstance(x, Value):
         raise TypeError(
             f"{user} takes for wrt the Values that the function closes over; got {described(x)}. "
             "For a number that the function takes as an argument use argnums."
         )
+    return x
 
 
 def _output(x: Any, user: str) -> Value:

@@ -60,8 +60,7 @@ class _Plan:
         self.group: list[int] = []  # of each instruction
         self.depths, self.scalar = [_BODY], [True]  # of each group; `scalar` if it may run number by number
         self.find_groups()
-        uniform = min(map(self.depth.__getitem__, program.outputs), default=_BODY) < _BODY
-        self.outputs = list(map(self.on_rows, program.outputs)) if uniform else program.outputs
+        self.outputs = [slot if self.depth[slot] >= _BODY else self.on_rows(slot) for slot in program.outputs]
         self.group += [_COPIES] * len(self.copies)
 
     def find_groups(self) -> None:

@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from nodegrad.data import Samples
+from nodegrad.graph import topological_order
 from nodegrad.nn.layers import noise_from
 from nodegrad.nn.losses import LOSSES
 from nodegrad.nn.predict import evaluating, modules_of, plain_numbers
@@ -117,12 +118,7 @@ def check_loss(user: str, error: Any, parameters: Iterable[Value]) -> None:
         raise TypeError(
             f"{user}: the loss of a sample is one Value that depends on the parameters; got {error!r:.60}."
         )
-    wanted, stack, seen = set(parameters), [error], set[Value]()
-    while stack and stack[-1] not in wanted:
-        node = stack.pop()
-        stack += [] if node in seen else node.operands
-        seen.add(node)
-    if not stack:
+    if set(parameters).isdisjoint(topological_order(error)):
         raise ValueError(
             f"{user}: the loss depends on none of the optimizer's parameters. Make the optimizer from the "
             "parameters of the model that is trained."
