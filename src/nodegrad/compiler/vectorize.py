@@ -135,8 +135,8 @@ class _Plan:
         first = self.carried(op, operands)
         if first is not None:
             xs, ys = xs[1:], ys[1:]
-        varies = self.varies
-        if op is ops.dot and not all(map(varies, ys)):  # strong products may not be swapped
+        varies, least = self.varies, min(map(self.depth.__getitem__, ys), default=_BODY)
+        if op is ops.dot and least < _BODY:  # the factors of strong products may not be swapped
             pairs = zip(xs, ys, strict=True)
             xs, ys = zip(*[(y, x) if varies(x) and not varies(y) else (x, y) for x, y in pairs], strict=True)
         xs, ys = self.alike(xs), self.alike(ys)
