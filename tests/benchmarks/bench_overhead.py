@@ -48,6 +48,15 @@ def small_maps(numbers: Any, quick: bool) -> Iterator[Line]:
         "NumPy",
         lambda: product(a, b),
     )
+    norm = ng.compile(lambda x: ng.sum([ng.dot(row, row) for row in x]))
+    tables = numbers.random((10, 4, 4))
+    yield beside(
+        "squared norm of 4 × 4, 10 rows",
+        turns,
+        lambda: norm.map(tables),
+        "NumPy",
+        lambda: np.einsum("nij,nij->n", tables, tables),
+    )
     model = ng.nn.MLP(2, [16, 16, 1], activation="relu", seed=0)
     error = ng.compile(ng.value_and_grad(lambda x, y: (model(x) - y) ** 2, wrt=model.parameters()))
     X, y = numbers.random((96, 2)), numbers.random(96)

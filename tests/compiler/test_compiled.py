@@ -319,6 +319,33 @@ def test_outputs_that_are_arguments_or_constants(backend):
     assert compiled.map([1.0, 3.0], [2.0, 2.0], reduce="mean").tolist() == [2.0, 4.0, 2.5, 2.0, 2.0]
 
 
+@pytest.mark.parametrize("reduce", [None, "sum"])
+def test_maps_of_tables_notice_other_shapes_orders_and_types(backend, reduce):
+    f = ng.compile(lambda x, y: 10.0 * x[0][1] + x[1][0] + y, backend=backend)
+    y = np.arange(5.0)
+    rows = np.random.default_rng(0).random((5, 2, 3))
+    others = (
+        *[rows + 1.0, rows.reshape(5, 3, 2), rows.transpose(0, 2, 1), np.asfortranarray(rows), rows[::-1]],
+        *[
+            rows[:, ::-1],
+            rows.astype(np.float32),
+            rows.tolist(),
+            rows[:, :, :2],
+            rows.reshape(5, 2, 3, 1)[..., 0],
+        ],
+    )
+
+    for table in [rows, rows, rows, *others, rows]:
+        x = np.array(table, np.float64)
+        expected = 10.0 * x[:, 0, 1] + x[:, 1, 0] + y
+        found = f.map(table, y, reduce=reduce)
+        np.testing.assert_allclose(found, expected if reduce is None else expected.sum(), rtol=1e-15)
+
+    with pytest.raises(ValueError, match="same number of rows"):
+        f.map(rows[:4], y)
+    assert f.map(rows[:1], y[:1], reduce=reduce) is not None
+
+
 def test_a_list_of_numbers_is_an_array_in_map(backend):
     compiled = ng.compile(lambda x: (x, [x, 2.0 * x], [[x], []]), backend=backend)
 

@@ -8,9 +8,10 @@ Python reads before it is trusted. It looks while it holds the interpreter's loc
 import ctypes
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -132,18 +133,27 @@ class Runner:
         return self.sums.take(self.part.outputs) if shape is None else found
 
 
-def runs_over(part: Any, how: str, look: Any, widths: list[int]) -> Callable[..., Array | None]:
-    """Return a function that runs maps over arrays of one form, in any number of threads.
+def runs_over(
+    part: Any, how: str, look: Any, shapes: Sequence[tuple[int, ...]]
+) -> Callable[..., Array | None]:
+    """Return a function that runs maps over arrays with rows of these shapes, in any number of threads.
 
     It does the same as `Runner.run`. It also returns None if there are no rows, or many.
     """
     waiting: list[Runner] = []
+    widths = [prod(shape) if shape else 0 for shape in shapes]
+    tables = [place for place, shape in enumerate(shapes) if len(shape) > 1]  # laid out as rows of numbers
 
     def run(arrays: Any, parameters: Array, out: Any) -> Array | None:
         first = arrays[0]
         if type(first) is not np.ndarray or not first.shape or not 0 < len(first) < part.most:
             return None
-        count = len(first)
+        count, arrays = len(first), [*arrays] if tables else arrays
+        for place in tables:
+            x = arrays[place]
+            if type(x) is not np.ndarray or x.shape[1:] != shapes[place]:
+                return None
+            arrays[place] = x.reshape(len(x), widths[place])
         runner = waiting.pop() if waiting else Runner(part, how, look, widths)
         found = runner.run(arrays, count, parameters, out)
         waiting.append(runner)

@@ -173,9 +173,9 @@ class LlvmBackend:
 
     def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any] | None:
         """Return a function that runs maps of few rows of these shapes; see `Backend`."""
-        if looking() is None or any(len(shape) > 1 or 0 in shape for shape in shapes):
+        if looking() is None or any(0 in shape for shape in shapes):
             return None
-        return runs_over(self.part(how), how, looking(), [*map(sum, shapes)])
+        return runs_over(self.part(how), how, looking(), shapes)
 
     def one(self, numbers: Sequence[float], parameters: Any) -> list[float]:
         """Return the outputs for one row."""
