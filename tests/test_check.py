@@ -126,6 +126,8 @@ def test_what_differences_cannot_judge_is_an_error(f, x):
 
 
 def test_bad_use_is_refused():
+    with pytest.raises(ValueError, match="tolerance as a finite number of at least 0; got -1.0"):
+        ng.check_grad(ng.sin, 1.0, tolerance=-1.0)
     with pytest.raises(ValueError, match="order as a whole number of at least 1; got 0"):
         ng.check_grad(ng.sin, 1.0, order=0)
     with pytest.raises(TypeError, match="check_grad takes f as a function, before its arguments; got 3.0 of"):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from nodegrad import inputs
 from nodegrad.graph import topological_order
-from nodegrad.inputs import plain, whole
+from nodegrad.inputs import in_range, plain, whole
 from nodegrad.transforms import jacobian
 from nodegrad.trees import build, flatten
 from nodegrad.value import Value
@@ -50,6 +50,7 @@ def check_grad(f: Callable[..., Any], *args: Any, order: int = 2, tolerance: flo
     """
     inputs.function("check_grad", "f", f, "a function, before its arguments", classes=True)
     whole("check_grad", "order", order)
+    in_range("check_grad", "tolerance", tolerance, "a finite number of at least 0")
     function, numbers = _flat(f, args), [plain(x, "check_grad") for x in flatten(args)[0]]
     names = [f"argument {i}{which}" for i, tree in enumerate(args) for which in _positions(tree)]
     for k in range(1, order + 1):

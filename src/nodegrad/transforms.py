@@ -10,7 +10,7 @@ from types import MethodType
 from typing import Any
 
 from nodegrad.graph import dependents, recording
-from nodegrad.inputs import described, function, one_of
+from nodegrad.inputs import described, flag, function, one_of
 from nodegrad.ops import Number
 from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
 from nodegrad.trees import Tree, blocks, build, container, flatten
@@ -44,7 +44,7 @@ def grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, has_aux: bool =
     Raises:
         TypeError: if `f` returns several numbers or none, or the argument holds anything but numbers.
     """
-    return _Gradient("grad", f, argnums, wrt, has_aux)
+    return _Gradient("grad", f, argnums, wrt, flag("grad", "has_aux", has_aux))
 
 
 def value_and_grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, has_aux: bool = False) -> Function:
@@ -58,7 +58,7 @@ def value_and_grad(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, has_a
 
     With `has_aux`, the value is the pair that `f` returns.
     """
-    return _ValueAndGradient("value_and_grad", f, argnums, wrt, has_aux)
+    return _ValueAndGradient("value_and_grad", f, argnums, wrt, flag("value_and_grad", "has_aux", has_aux))
 
 
 def jacobian(
@@ -86,7 +86,7 @@ def jacobian(
         ImportError: if `sparse` is wanted and SciPy is not installed.
     """
     one_of("jacobian", "mode", mode, (None, "reverse", "forward"))
-    return _Jacobian("jacobian", f, argnums, wrt, (mode, sparse))
+    return _Jacobian("jacobian", f, argnums, wrt, (mode, flag("jacobian", "sparse", sparse)))
 
 
 def hessian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, sparse: bool = False) -> Function:
@@ -103,6 +103,7 @@ def hessian(f: Function, argnums: Argnums = 0, *, wrt: Tree = None, sparse: bool
         sparse: see `jacobian`.
     """
     function("hessian", "f", f, classes=True)
+    sparse = flag("hessian", "sparse", sparse)
     return _Jacobian("hessian", grad(f, argnums, wrt=wrt), argnums, wrt, ("forward", sparse))
 
 

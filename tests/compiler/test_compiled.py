@@ -887,6 +887,7 @@ def test_results_that_are_not_numbers_are_refused():
         ({"max_traces": 2.5}, "max_traces"),
         ({"threads": -1}, "threads"),
         ({"threads": "two"}, "threads"),
+        ({"exact": "no"}, "exact as True or False; got 'no'"),
     ],
 )
 def test_bad_options_are_refused(options, message):
@@ -897,6 +898,11 @@ def test_bad_options_are_refused(options, message):
 def test_anything_that_cannot_be_called_is_refused():
     with pytest.raises(TypeError, match="compile takes f as a function; got"):
         ng.compile(3.0)
+
+
+def test_an_executor_without_submit_is_refused():
+    with pytest.raises(TypeError, match=r"map takes executor as an object with submit\(\); got 3"):
+        ng.compile(lambda x: x).map([1.0], executor=3)
 
 
 def test_a_wrong_reduce_is_refused():

@@ -157,6 +157,17 @@ def test_keywords_defaults_and_static_arguments_are_saved(tmp_path):
         again(2.0, 3, scale=1.0)
 
 
+def test_options_given_as_numbers_of_numpy_are_saved(tmp_path):
+    options = {"exact": np.True_, "threads": np.int64(1), "max_traces": np.int64(3)}
+    compiled = ng.compile(lambda x: x * x, **options)
+    compiled(3.0)
+
+    compiled.save(tmp_path / "f.json")
+
+    again = ng.load_compiled(tmp_path / "f.json")
+    assert (again.exact, again.threads, again.max_traces) == (True, 1, 3)
+
+
 @pytest.mark.parametrize("key", ["text", None, 7, True, -0.0, math.inf, (1, (2.5, "a"), None), 10**400, -3])
 def test_static_arguments_come_back_with_their_types(key, tmp_path):
     compiled = ng.compile(lambda x, key: x * (2.0 if key else 3.0), static="key")

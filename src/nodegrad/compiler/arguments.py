@@ -169,10 +169,11 @@ def check_static(f: Callable[..., Any], static: Names) -> tuple[str, ...]:
     names = _listed(static)
     parameters = signature_of(f).parameters.values() if names else ()
     known = [x.name for x in parameters if x.kind not in (x.VAR_POSITIONAL, x.VAR_KEYWORD)]
+    called = {key: name for place, name in enumerate(known) for key in (place, name)}
     for each in names:
-        if not (each in known if isinstance(each, str) else each in range(len(known))):
+        if each not in called:
             raise ValueError(f"compile: static= names {each!r}, but the arguments are {', '.join(known)}.")
-    return tuple([each if isinstance(each, str) else known[each] for each in names])
+    return tuple([called[each] for each in names])
 
 
 def bind(

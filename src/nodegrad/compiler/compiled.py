@@ -32,7 +32,7 @@ from nodegrad.compiler.routes import run_here
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.ways import Ways
-from nodegrad.inputs import function, one_of, whole
+from nodegrad.inputs import described, flag, function, one_of, whole
 from nodegrad.trees import LEAF, Spec, container, flatten, is_sparse, stack
 from nodegrad.value import Value
 
@@ -99,14 +99,14 @@ def compile(
     Raises:
         TypeError: if `f` is not callable.
         ValueError: if the backend is unknown or not installed, if `max_traces` or `threads` is not a whole
-            number of at least 1, or if `f` has no argument of a name in `static`.
+            number of at least 1, if `exact` is not a bool, or if `f` has no argument of a name in `static`.
     """
+    exact, max_traces = flag("compile", "exact", exact), whole("compile", "max_traces", max_traces)
+    threads = whole("compile", "threads", threads, optional=True)
     options: Any = {"exact": exact, "max_traces": max_traces, "threads": threads, "static": static}
     if f is None:
         return partial(compile, backend=backend, **options)
     function("compile", "f", f, classes=True)
-    whole("compile", "max_traces", max_traces)
-    whole("compile", "threads", threads, optional=True)
     return Compiled(f, backend=backends.choose(backend), **options)
 
 
@@ -232,6 +232,8 @@ class Compiled(Recorded):
         if plain and self.backend == "llvm" and (trace := ways.straight) is not None and trace.rows:
             # Not at the first map.
             self._prepare_map(arguments, reduce, trace)
+        if executor is not None and not hasattr(executor, "submit"):
+            raise TypeError(f"map takes executor as an object with submit(); got {described(executor)}.")
         run = run_here if executor is None else partial(map_shards, executor, self, shards)
         return self._mapped(ways, blocks, count, reduce, run, out)
 
