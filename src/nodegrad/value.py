@@ -398,15 +398,11 @@ def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
         return _method(op)
     value = op.value
 
-    def operator(self: Value, other: Any, modulus: Any = None) -> Any:
+    def operator(self: Value, other: Any) -> Any:
         if type(other) is not Value:
             other = _operand(other)
             if other is NotImplemented:
                 return NotImplemented
-        if modulus is not None:
-            raise TypeError("pow takes a modulus for whole numbers only. Write value**exponent % modulus.")
-        if swapped:
-            self, other = other, self
         out: Value = _new(Value)
         out._data = value(self._data, other._data)
         out._first = self
@@ -419,7 +415,16 @@ def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
             tell_made(out)
         return out
 
-    return operator
+    def reflected(self: Value, other: Any) -> Any:
+        other = _operand(other)
+        return NotImplemented if other is NotImplemented else operator(other, self)
+
+    def power(self: Value, other: Any, modulus: Any = None) -> Any:
+        if modulus is not None:
+            raise TypeError("pow takes a modulus for whole numbers only. Write value**exponent % modulus.")
+        return operator(self, other)
+
+    return reflected if swapped else power if op is ops.pow else operator
 
 
 def _method(op: Op) -> Callable[..., Value]:
