@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,10 +200,12 @@ def first_calls(numbers: Any, quick: bool) -> Iterator[Line]:
 
 
 def saving(numbers: Any, quick: bool) -> Iterator[Line]:
-    """Time saving a model of a million parameters."""
+    """Time saving a model of a million parameters, and loading it."""
     model = ng.nn.MLP(10, [10 if quick else 990, 10 if quick else 1_000, 1], seed=0)
     with tempfile.TemporaryDirectory() as folder:
-        yield once("save 1,000,000 parameters", lambda: model.save(Path(folder) / "model.json"), rounds=1)
+        path = Path(folder) / "model.json"
+        saved, loaded = (once("", partial(work, path), rounds=1) for work in (model.save, model.load))
+        yield Line("save 1,000,000 parameters", saved.seconds, "load", loaded.seconds)
 
 
 def lines(quick: bool = False) -> Iterator[Line]:
