@@ -14,6 +14,7 @@ import numpy as np
 import nodegrad as ng
 
 parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--quick", action="store_true", help="fewer iterations, which are enough here")
 parser.add_argument("--out", type=Path, default=Path("out"), help="the directory for what is saved")
 options = parser.parse_args()
 options.out.mkdir(parents=True, exist_ok=True)
@@ -30,7 +31,7 @@ def mobility(x):
     return (b[0] + b[1] * x + b[2] * x**2 + b[3] * x**3) / (1.0 + b[4] * x + b[5] * x**2 + b[6] * x**3)
 
 
-history = ng.fit(mobility, x, y, optimizer="lm", parameters=b, epochs=500)
+history = ng.fit(mobility, x, y, optimizer="lm", parameters=b, epochs=100 if options.quick else 500)
 print(history)
 for value, certified in zip(b, table[:, 2], strict=True):
     digits = -np.log10(abs(value.data / certified - 1.0) + 1e-16)

@@ -387,6 +387,15 @@ def test_constant_columns_become_0_and_come_back():
     assert scaler.inverse_transform([[0.0], [1.0]]) == [[3.0], [4.0]]
 
 
+def test_numbers_that_are_missing_are_named():
+    pandas = pytest.importorskip("pandas")
+    column = pandas.DataFrame({"a": pandas.array([1, None], "Int64")})
+
+    for table, missing in ((column, "<NA>"), ([[1.0], [None]], "None"), ([[1.0], [math.nan]], "nan")):
+        with pytest.raises(ValueError, match=rf"X\[1\]\[0\] is {missing}. Remove or fill in what is missing"):
+            data.standardize(table)
+
+
 @pytest.mark.parametrize("table", [None, 3.0])
 def test_data_that_are_not_rows_are_named(table):
     with pytest.raises(TypeError, match="fit takes X as rows in a list, an array or a data frame; got"):

@@ -567,8 +567,8 @@ def test_state_holds_the_learning_rates_of_groups():
     target.load_state_dict(source.state_dict())
 
     assert [group.learning_rate for group in target.groups] == [0.1, 0.5]
-    with pytest.raises(ValueError, match="takes 2 rates, as this optimizer has; got 1"):
-        target.load_state_dict(source.state_dict() | {"learning_rates": [0.1]})
+    with pytest.raises(ValueError, match="takes 2 groups, as this optimizer has; got 1"):
+        target.load_state_dict(source.state_dict() | {"groups": [{"learning_rate": 0.1}]})
 
 
 def test_state_holds_the_settings_of_groups():
@@ -583,7 +583,7 @@ def test_state_holds_the_settings_of_groups():
     assert [group.settings for group in target.groups] == [group.settings for group in source.groups]
     for wrong in ({"beta": 1.0}, {"betas": [0.5]}, 3, {"weight_decay": "a"}):
         with pytest.raises((TypeError, ValueError), match=r"Adam\.load_state_dict"):
-            target.load_state_dict(source.state_dict() | {"settings": [{"epsilon": 1.0}, wrong]})
+            target.load_state_dict(source.state_dict() | {"groups": [{"epsilon": 1.0}, wrong]})
         assert target.groups[0].settings["epsilon"] == 1e-4
 
 

@@ -89,7 +89,7 @@ TAKEN = {
     "rate or model": NUMBERS | {"lambda", "model"}, "metrics": EMPTY | {"None", "lambda"},
     "states": {"[[1]]"},
     "Value": {"Value"}, "function or rate": NUMBERS | {"lambda", "model"}, "steps": {"3", "0", "huge"},
-    "one rate": {"[1]", "[None]"}, "centers": {"3", "[[1]]", "rows", "float32", "torch", "jax"},
+    "centers": {"3", "[[1]]", "rows", "float32", "torch", "jax"},
     "scaled": SCALED, "scaled or empty": SCALED | EMPTY,
     "labels": {*SCALED, "0", "None", "nans", "texts", "objects", "complexes", "dates", "3-d", "[Plain]"}
     - {"[[1]]"},
@@ -194,8 +194,7 @@ DOORS = {
             "optimizer": "none of these",
             "steps": "steps",
             "states": "states",
-            "learning_rates": "one rate",
-            "settings": "none of these",
+            "groups": "none of these",
         },
     ),
     "clip_grad_norm": (

@@ -627,9 +627,12 @@ def _finite(entry: Any, place: str) -> Any:
         return [_finite(inner, f"{place}[{index}]") for index, inner in enumerate(entry)]
     if isinstance(entry, str):
         raise TypeError(f"{place} is the text {entry!r:.60}. Data are numbers; number classes from 0 on.")
-    number = plain(entry, place)
+    missing = entry is None or type(entry).__name__ == "NAType"  # of pandas
+    number = math.nan if missing else plain(entry, place)
     if not math.isfinite(number):
-        raise ValueError(f"{place} is {number}. Remove or fill in what is missing first.")
+        raise ValueError(
+            f"{place} is {entry if missing else number}. Remove or fill in what is missing first."
+        )
     return entry if type(entry) is int else number  # the number of a class stays one
 
 

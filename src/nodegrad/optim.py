@@ -297,20 +297,15 @@ class Optimizer:
         for parameter in self.parameters:
             parameter._grad = RESET
 
-    def fixed_rates(self) -> list[Rate | None]:
-        """Return the learning rate of each group; None for a schedule."""
-        return [None if callable(group.learning_rate) else group.learning_rate for group in self.groups]
-
     def state_dict(self) -> dict[str, Any]:
         """Return what another run needs to go on exactly from here, as plain lists and numbers.
 
-        Schedules, and settings that are functions, are not in it: the other run has them from its code.
+        Of schedules, and of settings that are functions, it has the names: the other run has them itself.
         """
         return {
             "optimizer": type(self).__name__,
             "steps": self.steps,
-            "learning_rates": self.fixed_rates(),
-            "settings": [group.plain_settings() for group in self.groups],
+            "groups": [group.state_dict() for group in self.groups],
             "states": [list(state) for state in self.states],
         }
 
@@ -332,24 +327,16 @@ class Optimizer:
         for number in chain(*states):
             plain(number, user)
         steps = whole(user, "steps", state.get("steps"), least=0)
-        rates = listed(user, "rates", state.get("learning_rates", [None] * len(self.groups)), "a list")
-        settings = listed(user, "settings", state.get("settings", [{}] * len(self.groups)), "a list")
-        for what, found, own in (
-            ("states", states, self.parameters),
-            ("rates", rates, self.groups),
-            ("settings", settings, self.groups),
-        ):
+        groups = listed(user, "groups", state.get("groups", [{}] * len(self.groups)), "a list")
+        for what, found, own in (("states", states, self.parameters), ("groups", groups, self.groups)):
             if len(found) != len(own):
                 raise ValueError(f"{user} takes {len(own)} {what}, as this optimizer has; got {len(found)}.")
-        checked = [
-            (rate if rate is None else _checked_rate(user, rate), group.checked_settings(user, entry))
-            for group, rate, entry in zip(self.groups, rates, settings, strict=True)
-        ]
+        checked = [group.checked_state(user, entry) for group, entry in zip(self.groups, groups, strict=True)]
         self.states, self.steps = states, steps
-        for group, (rate, entry) in zip(self.groups, checked, strict=True):
+        for group, entry in zip(self.groups, checked, strict=True):
+            rate = entry.pop("learning_rate", group.learning_rate)
+            group.learning_rate = group.learning_rate if callable(group.learning_rate) else rate
             group.settings.update(entry)
-            if rate is not None and not callable(group.learning_rate):
-                group.learning_rate = rate
 
     def __repr__(self) -> str:
         settings = "".join(f", {name}={setting!r}" for name, setting in self.settings.items())
@@ -399,17 +386,30 @@ class Group:
             return rate
         return in_range(f"{self.user}, step {step}", "learning_rate", rate(step), _AMOUNT)
 
-    def plain_settings(self) -> dict[str, Any]:
-        """Return the settings that JSON can hold, tuples as lists."""
-        lists = {name: list(one) if isinstance(one, tuple) else one for name, one in self.settings.items()}
-        return {name: one for name, one in lists.items() if isinstance(one, int | float | str | list | None)}
+    def state_dict(self) -> dict[str, Any]:
+        """Return the learning rate and the settings as JSON has them: tuples as lists, functions by name."""
+        return {name: _in_json(one) for name, one in self._changeable().items()}
 
-    def checked_settings(self, user: str, given: Any) -> dict[str, Any]:
-        """Return what `plain_settings` returned as settings of this group."""
-        if not isinstance(given, Mapping) or given.keys() - self.settings.keys():
-            raise TypeError(f"{user} takes settings of {', '.join(self.settings)}; got {described(given)}.")
+    def checked_state(self, user: str, given: Any) -> dict[str, Any]:
+        """Return what `state_dict` returned as it is kept here, without the functions."""
+        known = self._changeable()
+        if not isinstance(given, Mapping) or given.keys() - known.keys():
+            raise TypeError(f"{user} takes groups as dicts of {', '.join(known)}; got {described(given)}.")
         tuples = {name: tuple(one) if isinstance(one, list) else one for name, one in given.items()}
-        return {name: _checked_setting(user, name, one) for name, one in tuples.items()}
+        return {
+            name: _checked_setting(user, name, one)
+            for name, one in tuples.items()
+            if not isinstance(one, dict)
+        }
+
+    def _changeable(self) -> dict[str, Any]:
+        return {"learning_rate": self.learning_rate, **self.settings}
+
+
+def _in_json(setting: Any) -> Any:
+    if callable(setting):
+        return {"function": getattr(setting, "__qualname__", type(setting).__name__)}
+    return list(setting) if isinstance(setting, tuple) else setting
 
 
 def decay_weights_only(model: Any, weight_decay: float = 0.01) -> list[dict[str, Any]]:
@@ -695,6 +695,8 @@ _RANGES = {"momentum": _SHARE, "decay": _SHARE, "weight_decay": _AMOUNT, "epsilo
 
 
 def _checked_setting(user: str, name: str, setting: Any) -> Any:
+    if name == "learning_rate":
+        return _checked_rate(user, setting)
     if name in _RANGES:
         return in_range(user, name, setting, _RANGES[name])
     if name == "betas":

@@ -279,7 +279,7 @@ def test_nan_on_one_rank_stops_all_with_the_same_reason(compile):
         (lambda rank: {"validation": (X, Y) if rank else None}, "the same validation; here it is"),
         (lambda rank: {"tolerance": 0.1 * rank}, "the same tolerance; here it is"),
         (lambda rank: {"sample_weight": np.ones(60) if rank else None}, "the same weights; here it is"),
-        (lambda rank: {"lr": 0.1 + rank}, "the same learning rates; here it is"),
+        (lambda rank: {"lr": 0.1 + rank}, "the same learning_rate of group 1; here it is"),
         (lambda rank: {"loss": ("huber", "hinge")[rank], "y": 2 * Y - 1}, "the same loss; here it is"),
         (lambda rank: {"optimizer": ("adam", "sgd")[rank]}, "the same optimizer; here it is"),
         (
@@ -350,14 +350,14 @@ def set_momentum(epoch, history):
 @pytest.mark.parametrize(
     ("callbacks", "what"),
     [
-        ([[], [ReduceOnPlateau(patience=1, tolerance=0.9)]], "learning rates after the callbacks"),
-        ([[set_rate(0.01)], [set_rate(0.02)]], "learning rates after the callbacks"),
-        ([[], [set_rate(optim.exponential(0.1, 0.5))]], "learning rates after the callbacks"),
+        ([[], [ReduceOnPlateau(patience=1, tolerance=0.9)]], "learning_rate of group 1 after the callbacks"),
+        ([[set_rate(0.01)], [set_rate(0.02)]], "learning_rate of group 1 after the callbacks"),
+        ([[], [set_rate(optim.exponential(0.1, 0.5))]], "learning_rate of group 1 after the callbacks"),
         (
             [[set_rate(optim.exponential(0.1, factor))] for factor in (0.5, 0.6)],
             "learning rates in each step",
         ),
-        ([[], [set_momentum]], "settings after the callbacks"),
+        ([[], [set_momentum]], "momentum of group 1 after the callbacks"),
         ([[], [set_to(0.5)]], "parameters after the callbacks"),
         ([[set_to(0.5)], [set_to(0.25)]], "parameters after the callbacks"),
     ],

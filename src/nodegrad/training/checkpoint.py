@@ -2,11 +2,10 @@
 
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nodegrad.files import load_json, read, save_json, written
-from nodegrad.optim import Optimizer
 from nodegrad.trees import flatten
 
 __all__ = ()
@@ -30,7 +29,6 @@ def save_checkpoint(run: "Run", trial: str) -> None:
         "seed": run.settings.seed,
         "numbers": [leaf.data for leaf in run.problem.leaves],
         "optimizer": optimizer.state_dict(),
-        "changed": changeable(optimizer),
         "history": {name: getattr(run.history, name) for name in _HISTORY},
         "best": run.best,
         "callbacks": [
@@ -47,24 +45,20 @@ def read_checkpoint(run: "Run") -> dict[str, Any]:
         OSError: if the file cannot be read.
         ValueError: if it is damaged, or that of another training.
     """
-    path, settings, optimizer = run.settings.resume, run.settings, run.problem.optimizer
+    path, settings = run.settings.resume, run.settings
     content: dict[str, Any] = read(load_json(path, "fit", KIND, VERSION))
     kept = content["training"] | {"seed": content["seed"]}
     own = run.described | {"seed": settings.seed if settings.seeded else kept["seed"]}
-    for name, changed in content["changed"].items():
-        if own[name] == changed:
-            own[name] = kept[name]  # the same optimizer, which a callback changed
+    changed = facts_of(content["optimizer"]["groups"])
     for name, here in own.items():
-        _check_same(run, name, kept.get(name), here)
+        if name not in changed or here != changed[name]:  # the same optimizer, which a callback changed
+            _check_same(run, name, kept.get(name), here)
     for there, found in zip(content["rates"], rates(run, content["optimizer"]["steps"]), strict=True):
         if there and found:
             _check_same(run, "rates of a schedule", there, found)
     if len(content["numbers"]) != len(run.problem.leaves):
         raise ValueError(f"fit: {path} is damaged: it has not a number for each parameter.")
-    here, changed, saved = changeable(optimizer), content["changed"], content["optimizer"]["settings"]
-    loaded = [own | found for own, found in zip(here["settings"], saved, strict=True)]
-    kinds = zip(changed["learning rates"], here["learning rates"], strict=True)
-    if loaded != changed["settings"] or any(there is None and rate is not None for there, rate in kinds):
+    if any(isinstance(fact, dict) and fact != own.get(name) for name, fact in changed.items()):
         raise ValueError(
             f"fit: {path} cannot hold the function that a callback made a learning rate or a setting of the "
             "optimizer. Give the optimizer with that function, or let the callback set numbers."
@@ -82,8 +76,9 @@ def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> None:
     _check_same(run, "loss of a trial", content["trial"], trial)
     run.described = {name: content["training"][name] for name in run.described}
     optimizer.load_state_dict(content["optimizer"])
-    for group, rate in zip(optimizer.groups, content["optimizer"]["learning_rates"], strict=True):
-        group.learning_rate = group.learning_rate if rate is None else rate
+    for group, found in zip(optimizer.groups, content["optimizer"]["groups"], strict=True):
+        if not isinstance(found["learning_rate"], dict):
+            group.learning_rate = found["learning_rate"]  # also in place of a schedule
     for leaf, number in zip(run.problem.leaves, content["numbers"], strict=True):
         leaf.data = number
     for name in _HISTORY:
@@ -110,7 +105,7 @@ def description(run: "Run") -> dict[str, Any]:
         "optimizer": type(optimizer).__name__,
         "parameters": len(optimizer.parameters),
         "groups": [len(group.parameters) for group in optimizer.groups],
-        **changeable(optimizer),
+        **facts_of([group.state_dict() for group in optimizer.groups]),
         "rows": batches.total,
         "batch size": getattr(batches, "size", 0),
         "limit": run.settings.max_gradient_norm,
@@ -121,14 +116,16 @@ def description(run: "Run") -> dict[str, Any]:
     }
 
 
-def changeable(optimizer: Optimizer) -> dict[str, Any]:
-    """Return what callbacks may change of an optimizer."""
+def facts_of(groups: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return what callbacks may change of an optimizer, from the states of its groups.
+
+    >>> facts_of([{"learning_rate": 0.1, "momentum": 0.9}])
+    {'learning_rate of group 1': 0.1, 'momentum of group 1': 0.9}
+    """
     return {
-        "settings": [
-            {name: repr(one) for name, one in group.settings.items()} | group.plain_settings()
-            for group in optimizer.groups
-        ],
-        "learning rates": optimizer.fixed_rates(),
+        f"{name} of group {place}": fact
+        for place, group in enumerate(groups, 1)
+        for name, fact in group.items()
     }
 
 

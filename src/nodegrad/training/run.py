@@ -14,9 +14,9 @@ from nodegrad.inputs import plain
 from nodegrad.nn.predict import Predictor
 from nodegrad.training.batches import Batches
 from nodegrad.training.checkpoint import (
-    changeable,
     checksums,
     description,
+    facts_of,
     go_on_from,
     read_checkpoint,
     save_checkpoint,
@@ -226,7 +226,8 @@ class Run:
 
         before = numbers()
         stop = problem.ranks.any(call)
-        after = changeable(optimizer) | {"parameters": None if numbers() == before else numbers()}
+        after = facts_of([group.state_dict() for group in optimizer.groups])
+        after["parameters"] = None if numbers() == before else numbers()
         problem.ranks.same({f"{name} after the callbacks": fact for name, fact in after.items()})
         self.step.pull()
         self._agree()
