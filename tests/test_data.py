@@ -389,7 +389,7 @@ def test_constant_columns_become_0_and_come_back():
 
 def test_numbers_that_are_missing_are_named():
     pandas = pytest.importorskip("pandas")
-    column = pandas.DataFrame({"a": pandas.array([1, None], "Int64")})
+    column = pandas.DataFrame({"a": pandas.array([1, None], "Int64"), "b": 1.0})
 
     for table, missing in ((column, "<NA>"), ([[1.0], [None]], "None"), ([[1.0], [math.nan]], "nan")):
         with pytest.raises(ValueError, match=rf"X\[1\]\[0\] is {missing}. Remove or fill in what is missing"):

@@ -387,7 +387,7 @@ class Group:
         return in_range(f"{self.user}, step {step}", "learning_rate", rate(step), _AMOUNT)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the learning rate and the settings as JSON has them: tuples as lists, functions by name."""
+        """Return the learning rate and the settings for JSON: tuples as lists, functions by their names."""
         return {name: _in_json(one) for name, one in self._changeable().items()}
 
     def checked_state(self, user: str, given: Any) -> dict[str, Any]:
@@ -407,9 +407,10 @@ class Group:
 
 
 def _in_json(setting: Any) -> Any:
-    if callable(setting):
-        return {"function": getattr(setting, "__qualname__", type(setting).__name__)}
-    return list(setting) if isinstance(setting, tuple) else setting
+    found = list(setting) if isinstance(setting, tuple) else setting
+    if isinstance(found, int | float | str | list | None):
+        return found
+    return {"name": getattr(setting, "__qualname__", type(setting).__name__)}
 
 
 def decay_weights_only(model: Any, weight_decay: float = 0.01) -> list[dict[str, Any]]:

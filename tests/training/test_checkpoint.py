@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -273,6 +274,7 @@ class Filtered(SGD):
     [
         (SGD, lambda optimizer: setattr(optimizer, "learning_rate", cosine(0.1, 60))),
         (Filtered, lambda optimizer: optimizer.settings.update(filter=lambda slope: 2.0 * slope)),
+        (SGD, lambda optimizer: optimizer.settings.update(momentum=Fraction(1, 2))),
     ],
 )
 def test_what_a_file_cannot_hold_is_refused_unless_the_optimizer_has_it(tmp_path, kind, change):
@@ -281,9 +283,7 @@ def test_what_a_file_cannot_hold_is_refused_unless_the_optimizer_has_it(tmp_path
         return run(tmp_path / "file.json", epochs, optimizer=optimizer, callback=callback, **settings)
 
     model, _, optimizer = part(4)
-    with pytest.raises(
-        ValueError, match="cannot hold the function that a callback made a learning rate or a"
-    ):
+    with pytest.raises(ValueError, match="cannot hold .*, which a callback made the .* of group 1"):
         part(6, resume=True)
 
     assert part(6, lambda _: optimizer, model=model, resume=True)[1].epochs == 6

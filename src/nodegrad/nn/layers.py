@@ -414,11 +414,8 @@ class Embedding(Module):
 
     def forward(self, symbol: Any) -> list[Any]:
         """Return the row of a symbol; for a sequence of symbols, a list of rows."""
-        if (
-            hasattr(symbol, "__iter__")
-            and not isinstance(symbol, str | dict)
-            and getattr(symbol, "shape", True)
-        ):
+        symbol = as_list(symbol, "Embedding")
+        if isinstance(symbol, list):
             return [self.forward(each) for each in symbol]
         if not hasattr(symbol, "apply_op"):
             if symbol not in range(len(self.w)):

@@ -19,7 +19,7 @@ _TRIED = 4  # samples at most
 _HISTORY = ("losses", "validation_losses", "gradient_norms", "metrics", "reason", "seconds", "best_epoch")
 
 
-def save_checkpoint(run: "Run", trial: str) -> None:
+def save(run: "Run", trial: str) -> None:
     """Write the state of a training, and what `trial_of` gives for it, to the file that its settings name."""
     optimizer = run.problem.optimizer
     content = {
@@ -38,7 +38,7 @@ def save_checkpoint(run: "Run", trial: str) -> None:
     save_json(run.settings.checkpoint, KIND, VERSION, written(content))
 
 
-def read_checkpoint(run: "Run") -> dict[str, Any]:
+def load(run: "Run") -> dict[str, Any]:
     """Return the content of the file that the settings of a training name.
 
     Raises:
@@ -56,13 +56,12 @@ def read_checkpoint(run: "Run") -> dict[str, Any]:
     for there, found in zip(content["rates"], rates(run, content["optimizer"]["steps"]), strict=True):
         if there and found:
             _check_same(run, "rates of a schedule", there, found)
-    if len(content["numbers"]) != len(run.problem.leaves):
-        raise ValueError(f"fit: {path} is damaged: it has not a number for each parameter.")
-    if any(isinstance(fact, dict) and fact != own.get(name) for name, fact in changed.items()):
-        raise ValueError(
-            f"fit: {path} cannot hold the function that a callback made a learning rate or a setting of the "
-            "optimizer. Give the optimizer with that function, or let the callback set numbers."
-        )
+    for name, fact in changed.items():
+        if isinstance(fact, dict) and fact != own.get(name):
+            raise ValueError(
+                f"fit: {path} cannot hold {fact['name']}, which a callback made the {name}. Give the "
+                "optimizer that has it, or let the callback set a number."
+            )
     return content
 
 
@@ -103,7 +102,7 @@ def description(run: "Run") -> dict[str, Any]:
     optimizer, batches, problem = run.problem.optimizer, run.batches, run.problem
     return {
         "optimizer": type(optimizer).__name__,
-        "parameters": len(optimizer.parameters),
+        "parameters": len(run.problem.leaves),
         "groups": [len(group.parameters) for group in optimizer.groups],
         **facts_of([group.state_dict() for group in optimizer.groups]),
         "rows": batches.total,

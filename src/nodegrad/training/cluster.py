@@ -223,7 +223,7 @@ def dask_fit(
         raise ValueError("dask_fit needs at least one partition; got none.")
     if isinstance(optimizer, str):
         one_of("dask_fit", "optimizer", optimizer, OPTIMIZERS)  # no solvers of SciPy
-    updates, validation = chosen_optimizer("dask_fit", **given), held_out("dask_fit", given["validation"])
+    updates, validation = chosen_optimizer("dask_fit", given), held_out("dask_fit", given["validation"])
     cluster = _Cluster(client, model, loss_function, updates.parameters, sources)
     batches = _ClusterBatches(cluster, batch_size, checked_settings.seed)
     problem = Problem(model, loss_function, updates, batches.known, validation, Ranks(None))

@@ -153,7 +153,7 @@ def fit(
         loss_function = chosen_loss("fit", loss)
         known = () if metrics is None else metrics
         settings = checked("fit", **given | {"metrics": chosen_metrics(known, loss_function)})
-        updates = chosen_optimizer("fit", **given)
+        updates = chosen_optimizer("fit", given)
         size = settings.batch_size
         solver = SOLVERS.get(optimizer) if isinstance(optimizer, str) else None
         if solver is not None and (size is not None or y is None):
@@ -210,17 +210,10 @@ def refuse_unknown(user: str, unknown: Iterable[str], known: Iterable[str]) -> N
         raise TypeError(f"{user} has no argument {name!r}." + f" Write {likely!r}." * bool(likely))
 
 
-def chosen_optimizer(
-    user: str,
-    *,
-    optimizer: str | Optimizer,
-    model: Any,
-    parameters: Any,
-    learning_rate: Any,
-    lr: Any,
-    **others: Any,
-) -> Optimizer:
+def chosen_optimizer(user: str, given: Mapping[str, Any]) -> Optimizer:
     """Return an optimizer by its name; for a solver, one that holds the parameters and takes no step."""
+    optimizer, model, parameters = given["optimizer"], given["model"], given["parameters"]
+    learning_rate, lr = given["learning_rate"], given["lr"]
     function(user, "model", model, "a Module or a function of a row")
     if lr is not None and learning_rate is not None:
         raise TypeError(f"{user} got both lr and learning_rate, which are the same.")

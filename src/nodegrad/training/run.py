@@ -12,16 +12,8 @@ from typing import Any, TypeVar
 
 from nodegrad.inputs import plain
 from nodegrad.nn.predict import Predictor
+from nodegrad.training import checkpoint
 from nodegrad.training.batches import Batches
-from nodegrad.training.checkpoint import (
-    checksums,
-    description,
-    facts_of,
-    go_on_from,
-    read_checkpoint,
-    save_checkpoint,
-    trial_of,
-)
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import Criteria, History, Settings
 from nodegrad.training.problem import Batch, NotFinite, Problem, Taken
@@ -50,9 +42,9 @@ class Run:
         self.tried = False  # whether a compiled step has been compared with eager code
         wanted = [len(settings.callbacks), settings.checkpoint is not None, bool(settings.resume)]
         self.calls, self.saves, resumes = problem.ranks.sum(wanted)  # on any rank: the others join in
-        self.described = description(self)
+        self.described = checkpoint.description(self)
         if self.saves or resumes:
-            self.described |= checksums(self)
+            self.described |= checkpoint.checksums(self)
         if resumes:
             self._resume()
         self.done = self.history.epochs  # whose numbers are complete
@@ -109,11 +101,11 @@ class Run:
     def _resume(self) -> None:
         """Go on from a checkpoint of the same epoch on every rank."""
         ranks, resumes = self.problem.ranks, self.settings.resume
-        content = ranks.together(lambda: read_checkpoint(self) if resumes else None)
+        content = ranks.together(lambda: checkpoint.load(self) if resumes else None)
         ranks.same({"epochs in the checkpoint": len(content["history"]["losses"]) if content else 0})
         if content is not None:
-            trial = trial_of(self, content["numbers"])
-            ranks.together(lambda: go_on_from(self, content, trial))
+            trial = checkpoint.trial_of(self, content["numbers"])
+            ranks.together(lambda: checkpoint.go_on_from(self, content, trial))
 
     # The loop.
 
@@ -189,9 +181,9 @@ class Run:
         history.reason = reason or ("max epochs" if history.epochs >= settings.epochs else "")
         if self.saves and (history.reason or history.epochs % settings.checkpoint_every == 0):
             self._push()
-            trial = trial_of(self, [leaf.data for leaf in problem.leaves])
+            trial = checkpoint.trial_of(self, [leaf.data for leaf in problem.leaves])
             problem.ranks.together(
-                lambda: save_checkpoint(self, trial) if settings.checkpoint is not None else None
+                lambda: checkpoint.save(self, trial) if settings.checkpoint is not None else None
             )
 
     def _look(self, watched: float) -> None:
@@ -226,7 +218,7 @@ class Run:
 
         before = numbers()
         stop = problem.ranks.any(call)
-        after = facts_of([group.state_dict() for group in optimizer.groups])
+        after = checkpoint.facts_of([group.state_dict() for group in optimizer.groups])
         after["parameters"] = None if numbers() == before else numbers()
         problem.ranks.same({f"{name} after the callbacks": fact for name, fact in after.items()})
         self.step.pull()
@@ -279,14 +271,15 @@ class Run:
     def _do(self, batches: list[Batch]) -> list[Taken]:
         """Take a step for each batch; the first compiled one is compared with eager code."""
         before = self.step.mark()
-        return self._attempt(lambda step: self._taken(step, batches, before), before)
 
-    def _taken(self, step: EagerStep, batches: list[Batch], before: Any) -> list[Taken]:
-        found = step.take(batches, self.settings.max_gradient_norm)
-        if step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
-            self.tried = True
-            self._agree(before)
-        return found if step is self.step else self._taken(self.step, batches, before)
+        def take(step: EagerStep) -> list[Taken]:
+            found = step.take(batches, self.settings.max_gradient_norm)
+            if step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
+                self.tried = True
+                self._agree(before)
+            return found if step is self.step else take(self.step)
+
+        return self._attempt(take, before)
 
     def _attempt(self, work: Callable[[EagerStep], Result], before: Any = None) -> Result:
         """Do something with the steps; if compiled ones fail, go on with eager ones."""
