@@ -388,22 +388,19 @@ class Group:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the learning rate and the settings for JSON: tuples as lists, functions by their names."""
-        return {name: _in_json(one) for name, one in self._changeable().items()}
+        own = {"learning_rate": self.learning_rate, **self.settings}
+        return {name: _in_json(one) for name, one in own.items()}
 
     def checked_state(self, user: str, given: Any) -> dict[str, Any]:
         """Return what `state_dict` returned as it is kept here, without the functions."""
-        known = self._changeable()
+        known = self.state_dict()
         if not isinstance(given, Mapping) or given.keys() - known.keys():
             raise TypeError(f"{user} takes groups as dicts of {', '.join(known)}; got {described(given)}.")
-        tuples = {name: tuple(one) if isinstance(one, list) else one for name, one in given.items()}
         return {
-            name: _checked_setting(user, name, one)
-            for name, one in tuples.items()
+            name: _checked_setting(user, name, tuple(one) if isinstance(one, list) else one)
+            for name, one in given.items()
             if not isinstance(one, dict)
         }
-
-    def _changeable(self) -> dict[str, Any]:
-        return {"learning_rate": self.learning_rate, **self.settings}
 
 
 def _in_json(setting: Any) -> Any:

@@ -199,16 +199,13 @@ class CompiledStep(ArrayStep):
             return None
         if [group.settings for group in self.optimizer.groups] != self.problem.settings:
             return None  # a callback has changed what native steps are made with
+        if self.known.only is None or not NativeSteps.ready(self):
+            return None  # the first step records, and makes the state of the rule
         size = max([self.known.count if batch is None else len(batch) for batch in batches[:1]])
         if size not in self._native:
-            if self.known.only is None or not NativeSteps.ready(self):
-                return None  # the first step records, and makes the state of the rule
             self._native[size] = NativeSteps.make(self, size, limit, batches[0] is None)
             self.native = self.native or self._native[size] is not None
-        native = self._native[size]
-        if native is not None and list(map(len, native.state)) != list(map(len, self.point.state)):
-            return None  # a callback has put the optimizer back to its start
-        return native
+        return self._native[size]
 
     def validate(self) -> float:
         """Return the sum of the losses of the samples held out."""

@@ -47,8 +47,10 @@ class NativeSteps:
     @staticmethod
     def ready(step: "CompiledStep") -> bool:
         """Return whether the update rules have a state: the first step makes it."""
-        kept = [step.optimizer.rule(1.0, 0.5, (), place)[1] for place in range(len(step.optimizer.groups))]
-        return [len(state) for state in kept] == [len(state) for state in step.point.state]
+        rule, groups = step.optimizer.rule, range(len(step.optimizer.groups))
+        return [len(rule(1.0, 0.5, (), place, 0.0)[1]) for place in groups] == list(
+            map(len, step.point.state)
+        )
 
     @classmethod
     def make(cls, step: "CompiledStep", size: int, limit: float, whole: bool) -> "NativeSteps | None":
