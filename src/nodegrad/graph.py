@@ -213,19 +213,31 @@ def recording() -> Iterator[None]:
     >>> x.grad
     1001.0
     """
-    global _before, _patient
     block = object()
     try:
-        with noting:
-            _blocks.add(block)  # before anything is changed, so that an interrupt leaves nothing behind
-            if len(_blocks) == 1:
-                _before = gc.get_threshold()
-                _patient = (max(_before[0], 1_000_000) if _before[0] else 0, 10, 10)
-                gc.set_threshold(*_patient)
+        _begin(block)
         yield
     finally:
-        with noting:
-            _blocks.discard(block)
-            unchanged = gc.get_threshold()[0] == _patient[0]  # otherwise the user has set others meanwhile
-            if not _blocks and unchanged:
-                gc.set_threshold(*_before)
+        try:
+            _end(block)
+        except BaseException:  # Ctrl-C comes just now; without this, the collector would stay as it is
+            _end(block)
+            raise
+
+
+def _begin(block: object) -> None:
+    global _before, _patient
+    with noting:
+        _blocks.add(block)  # before anything is changed, so that an interrupt leaves nothing behind
+        if len(_blocks) == 1:
+            _before = gc.get_threshold()
+            _patient = (max(_before[0], 1_000_000) if _before[0] else 0, 10, 10)
+            gc.set_threshold(*_patient)
+
+
+def _end(block: object) -> None:
+    with noting:
+        _blocks.discard(block)
+        unchanged = gc.get_threshold()[0] == _patient[0]  # otherwise the user has set others meanwhile
+        if not _blocks and unchanged:
+            gc.set_threshold(*_before)

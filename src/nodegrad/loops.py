@@ -60,11 +60,12 @@ _roller: ContextVar[Roller | None] = ContextVar("roller", default=None)
 @contextmanager
 def rolled(roller: Roller) -> Iterator[None]:
     """Make every loop in a block one operation."""
-    token = _roller.set(roller)
+    before = _roller.get()
     try:
+        _roller.set(roller)
         yield
     finally:
-        _roller.reset(token)
+        _roller.set(before)
 
 
 def rolling() -> bool:

@@ -56,7 +56,11 @@ def listen(observer: Observer) -> Iterator[None]:
             listeners.set((*listeners.all, observer))
         yield
     finally:
-        stop_listening(observer)
+        try:
+            stop_listening(observer)
+        except BaseException:  # Ctrl-C comes just now; an observer that stays would hear all that follows
+            stop_listening(observer)
+            raise
 
 
 def stop_listening(observer: Observer) -> None:

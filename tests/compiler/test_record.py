@@ -1,6 +1,8 @@
 """Record and lower: what one run leaves behind, and the program it becomes."""
 
+import gc
 import math
+import signal
 import threading
 
 import pytest
@@ -184,3 +186,74 @@ def test_guards_follow_the_results():
 
     assert render(program).splitlines()[-1] == "return %0, %1"
     assert {op.name for op in program.ops} == {"mul", "gt"}
+
+
+INTERRUPTED_RECORDINGS = """
+import gc, random, signal
+import nodegrad as ng
+from nodegrad import graph, loops
+from nodegrad.compiler import record
+from nodegrad.observers import listeners
+
+class Interrupted(BaseException):
+    pass
+
+def interrupt(*_):
+    raise Interrupted
+
+def cube(x):
+    return ng.scan(lambda c, i: (c * x, None), x, length=2)[0]
+
+ng.compile(cube, backend="numpy")(1.0)
+thresholds, choose, interrupted, left = gc.get_threshold(), random.Random(0), 0, 0
+signal.signal(signal.SIGALRM, interrupt)
+for _ in range(1500):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, choose.uniform(1e-5, 2e-3))
+        while True:
+            ng.compile(ng.grad(cube), backend="numpy")(1.0)
+    except Interrupted:
+        interrupted += 1
+    active = [*listeners.all, *graph._blocks, record._current.get(), loops._roller.get()]
+    left += len(active) > 2 or any(active)
+print(interrupted, left, gc.get_threshold() == thresholds)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this platform has no timers that signal")
+def test_interrupts_at_any_moment_leave_no_recorder_behind(run_python):
+    assert run_python("-W", "ignore", "-c", INTERRUPTED_RECORDINGS, timeout=120) == "1500 0 True\n"
+
+
+class InterruptedLock:
+    """A lock that is interrupted when it is taken for the second time."""
+
+    taken = 0
+
+    def __enter__(self):
+        self.taken += 1
+        if self.taken == 2:
+            raise KeyboardInterrupt
+
+    def __exit__(self, *_):
+        pass
+
+
+def test_an_interrupt_when_an_observer_leaves_leaves_none(monkeypatch):
+    monkeypatch.setattr("nodegrad.observers.noting", InterruptedLock())
+    before = listeners.all
+
+    with pytest.raises(KeyboardInterrupt), listen(Seen := type("Seen", (), {"decided": None, "read": None})):
+        assert Seen in listeners.all
+
+    assert listeners.all == before
+
+
+def test_an_interrupt_at_the_end_of_a_recording_restores_the_collector(monkeypatch):
+    monkeypatch.setattr("nodegrad.graph.noting", InterruptedLock())
+    before = gc.get_threshold()
+
+    with pytest.raises(KeyboardInterrupt), ng.recording():
+        assert gc.get_threshold() != before
+
+    assert gc.get_threshold() == before

@@ -104,12 +104,13 @@ class Recorder:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Record while a block runs, instead of the recorder that is active in this thread."""
-        token = _current.set(self)
+        before = _current.get()
         try:
+            _current.set(self)
             with listen(self), rolled(self._roller):
                 yield
         finally:
-            _current.reset(token)
+            _current.set(before)
 
     @property
     def way(self) -> Way:
