@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, overload
 
 from nodegrad.graph import topological_order
-from nodegrad.inputs import one_of, whole
+from nodegrad.inputs import flag, one_of, whole
 from nodegrad.show.drawing import fold as folding
 from nodegrad.show.drawing.dot import escape, escape_field, to_dot
 from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, cut, flatten, single
@@ -231,7 +231,8 @@ def draw(
     one_of("draw", "rankdir", rankdir, ("LR", "TB"))
     one_of("draw", "colour", colour, (None, "grad"))
     one_of("draw", "engine", engine, (None, "dot", "own"))
-    order = snapshot(roots, open_dots)
+    fold = flag("draw", "fold", fold, optional=True)
+    order = snapshot(roots, flag("draw", "open_dots", open_dots))
     made = {vertex.value: vertex for vertex in order}
     if isinstance(before, Drawing):
         before = {vertex.value: vertex.grad for vertex in before._order if vertex.value is not None}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+from nodegrad.inputs import flag
 from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, flatten, opened, single
 from nodegrad.show.drawing.fold import fold as folded
 from nodegrad.show.drawing.picture import arrows, count_of, kind_of, label_of_group
@@ -68,7 +69,8 @@ def player(output: Value, *, title: str = "", open_dots: bool = False, fold: boo
         ValueError: if the graph has more than 50,000 nodes, or with fold=False more than 2,000.
     """
     (root,) = values("player", [output])
-    vertices = snapshot([root], open_dots)
+    fold = flag("player", "fold", fold, optional=True)
+    vertices = snapshot([root], flag("player", "open_dots", open_dots))
     most = IN_FULL if fold is False else MOST
     if len(vertices) > most:
         raise ValueError(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from nodegrad.inputs import as_list, described, one_of, whole
+from nodegrad.inputs import as_list, described, flag, one_of, whole
 from nodegrad.show.palette import CLASSES
 from nodegrad.show.plots import marks
 from nodegrad.show.plots.evaluate import evaluate, evaluate_loss, numbers
@@ -59,7 +59,7 @@ def loss_curve(
     for losses, colour, line, label in styled:
         steps = range(1, len(losses) + 1)  # as `History.best_epoch` counts
         ax.plot(steps, losses, line, color=colour, label=label, marker="o" if len(losses) == 1 else None)
-    if log:
+    if flag("loss_curve", "log", log):
         ax.set_yscale("log")
     ax.set(xlabel=unit, ylabel="loss")
     ax.locator_params(axis="x", integer=True)
