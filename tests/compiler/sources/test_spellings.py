@@ -160,6 +160,36 @@ def test_error_functions_of_javascript_are_within_four_ulp_of_the_truth(tmp_path
                 assert abs(number - exact) <= 4 * math.ulp(float(exact)), (function, x)
 
 
+ROUNDED_CORRECTLY = {
+    "exp": (mpmath.exp, -745.0, 709.0), "log": (mpmath.log, 1e-9, 20.0), "sin": (mpmath.sin, -99.0, 99.0),
+    "exp2": (lambda x: 2**x, -1074.0, 1023.0), "log2": (lambda x: mpmath.log(x, 2), 1e-9, 20.0),
+    "cos": (mpmath.cos, -99.0, 99.0), "tan": (mpmath.tan, -99.0, 99.0), "asin": (mpmath.asin, -1.0, 1.0),
+    "acos": (mpmath.acos, -1.0, 1.0), "atan": (mpmath.atan, -9.0, 9.0), "cbrt": (mpmath.cbrt, 1e-9, 9.0),
+    "pow": (lambda x: x ** mpmath.mpf(2.7), 1e-9, 90.0),
+}  # fmt: skip
+
+
+def test_elementary_functions_of_javascript_are_rounded_correctly(tmp_path):
+    numbers = {
+        name: [a + (b - a) * (n * 0.61803398875 % 1.0) ** 3 for n in range(1, 500)]
+        for name, (_, a, b) in ROUNDED_CORRECTLY.items()
+    }
+    main = f"""
+const found = {{}};
+for (const [name, xs] of Object.entries({json.dumps(numbers)}))
+  found[name] = xs.map((x) => ({{ {", ".join(ROUNDED_CORRECTLY)} }})[name](x, 2.7));
+console.log(JSON.stringify(found));
+"""
+    path = tmp_path / "functions.js"
+    path.write_text(spellings.JAVASCRIPT.functions(main) + main)
+    found = json.loads(run_node(path))
+
+    with mpmath.workdps(60):
+        for name, (function, *_) in ROUNDED_CORRECTLY.items():
+            nearest = [float(function(mpmath.mpf(x))) for x in numbers[name]]
+            assert list(map(float, found[name])) == nearest, name
+
+
 def test_spellings_load_without_numpy(run_python):
     code = "import sys; sys.modules['numpy'] = None\n"
     code += "from nodegrad.compiler.sources import spellings; print('fine')"
