@@ -265,11 +265,6 @@ def test_a_page_works_inside_a_notebook_cell(chromium, tmp_path):
     chromium.switch_to.default_content()
 
 
-def datum(x):
-    """Write a number as the player does, with the sign of -0."""
-    return "-0" if str(x) == "-0.0" else number(x)
-
-
 def check_against_python(browser, out):
     """Compare every box and row with what Python computes from the leaves as they are now."""
     again, order = {}, topological_order(out)
@@ -282,8 +277,8 @@ def check_against_python(browser, out):
     for node in order:
         if node.label:
             now = again[node]
-            assert shown(browser)[node.label] == (f"data {datum(now.data)}", f"grad {number(now.grad)}")
-            assert table(browser)[node.label][:3] == (datum(now.data), number(now.grad), number(now.grad))
+            assert shown(browser)[node.label] == (f"data {number(now.data)}", f"grad {number(now.grad)}")
+            assert table(browser)[node.label][:3] == (number(now.data), number(now.grad), number(now.grad))
 
 
 def test_a_number_that_is_typed_changes_all_that_follows(open_page):

@@ -11,13 +11,17 @@ __all__ = ()
 def number(x: float) -> str:
     """Write a number short but honestly: a trailing zero where it is rounded, none where it is exact.
 
+    The zero below 0 keeps its sign, as in Python: 1/x and atan2 tell it from the other.
+
     >>> number(2.0), number(0.1 + 0.2), number(2.0000001), number(1 / 3), number(12345.678), number(1e-9 / 3)
     ('2', '0.3', '2.000', '0.3333', '12345.7', '3.333e-10')
+    >>> number(0.0), number(-0.0)
+    ('0', '-0')
     """
     if not math.isfinite(x):
         return repr(x)
     if x == int(x) and abs(x) < 1e6:
-        return str(int(x))
+        return f"{x:.0f}"
     digits = max(4, math.floor(math.log10(abs(x))) + 2) if 1.0 <= abs(x) < 1e6 else 4
     exact = f"{x:.{digits}g}"
     if float(exact) == float(f"{x:.12g}"):

@@ -30,18 +30,18 @@ function general(x, count, keep = false) {
   return text.endsWith(".") ? `${text}0` : text;
 }
 
+/** Write a number in full, as String does, and with the sign of -0, which 1/x tells from 0. */
+const exact = (x) => (Object.is(x, -0) ? "-0" : String(x));
+
 /** Write a number short but honestly: a trailing zero where it is rounded, none where it is exact. */
 function number(x) {
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "nan" : x < 0 ? "-inf" : "inf";
   const size = Math.abs(x);
-  if (Number.isInteger(x) && size < 1e6) return String(x);
+  if (Number.isInteger(x) && size < 1e6) return exact(x);
   const count = size >= 1 && size < 1e6 ? Math.max(4, Math.floor(Math.log10(size)) + 2) : 4;
-  const exact = general(x, count);
-  return Number(exact) === Number(general(x, 12)) ? exact : general(x, count, true);
+  const short = general(x, count);
+  return Number(short) === Number(general(x, 12)) ? short : general(x, count, true);
 }
-
-/** Write what a node computes: as `write` has it, but with the sign of -0, which 1/x tells from 0. */
-const datum = (x, write = number) => (Object.is(x, -0) ? "-0" : write(x));
 
 /** Read a number that someone typed; undefined if it is none. */
 function parsed(text) {

@@ -124,9 +124,9 @@ function showBox(box, members, step, right, atEnd) {
   if (row[node] === CONSTANT) return;
   const isKnown = operands[node].length === 0 || step.lastComputed >= node;
   const many = members.length > 1;
-  const show = (numbers, one) => (many ? range(members.map((member) => numbers[member])) : one(numbers[node]));
-  write(box, 1, isKnown ? `data ${show(data, datum)}` : "");
-  write(box, 2, step.grads ? `grad ${show(step.grads, number)}` : "");
+  const show = (numbers) => (many ? range(members.map((member) => numbers[member])) : number(numbers[node]));
+  write(box, 1, isKnown ? `data ${show(data)}` : "");
+  write(box, 2, step.grads ? `grad ${show(step.grads)}` : "");
   const off = atEnd && members.some((member) => !same(step.grads[member], right[member]));
   const here = (node) => !chosen && members.includes(node);
   const marks = { waiting: !isKnown, at: here(step.at), to: here(step.to), off };
@@ -228,7 +228,7 @@ function makeField(leaf) {
   field.autocomplete = "off";
   field.spellcheck = false;
   field.addEventListener("focus", () => {
-    field.value = datum(data[leaf], String);
+    field.value = exact(data[leaf]);
     field.select();
   });
   field.addEventListener("blur", () => render());
@@ -244,7 +244,7 @@ function makeField(leaf) {
     if (turns === undefined) return;
     event.preventDefault();
     change(leaf, moved(data[leaf], turns * (event.shiftKey ? 1 : 10)));
-    field.value = datum(data[leaf], String);
+    field.value = exact(data[leaf]);
   });
   makeDraggable(field, () => leaf);
   return field;
@@ -253,7 +253,7 @@ function makeField(leaf) {
 function showRow(line, step, right, atEnd) {
   const { node, cells, texts, field } = line;
   const isKnown = operands[node].length === 0 || step.lastComputed >= node;
-  const shown = [isKnown ? datum(data[node]) : "", step.grads ? number(step.grads[node]) : "", number(right[node])];
+  const shown = [isKnown ? number(data[node]) : "", step.grads ? number(step.grads[node]) : "", number(right[node])];
   if (field && document.activeElement !== field) field.value = shown[0];
   if (field) field.setAttribute("aria-valuenow", data[node]);
   const agrees = atEnd ? (same(step.grads[node], right[node]) ? "✓" : "✗") : "";

@@ -39,8 +39,8 @@ function makeStory(graph, { names, patterns, forms, form }) {
   }
 
   function computed(node) {
-    const numbers = applied(node, operands[node].map((operand) => datum(data[operand])));
-    const sides = [definition(node), numbers, datum(data[node])];
+    const numbers = applied(node, operands[node].map((operand) => number(data[operand])));
+    const sides = [definition(node), numbers, number(data[node])];
     return {
       phase: "forward",
       headline: `Compute ${names[node]}`,
@@ -82,7 +82,7 @@ function makeStory(graph, { names, patterns, forms, form }) {
     const share = ([consumer, index]) =>
       chain(grads[consumer], graph.partial(consumer, index), graph.selects(consumer));
     const made = operands[node].length ? definition(node) : "";
-    const lines = [`${names[node]} = ${equation(made, datum(data[node]))}`];
+    const lines = [`${names[node]} = ${equation(made, number(data[node]))}`];
     for (const [consumer, index] of shown) {
       const chained = `${derivative(root, consumer)} · ${derivative(consumer, node)}`;
       const numbers = `${factor(grads[consumer])} · ${factor(graph.partial(consumer, index))}`;
