@@ -26,6 +26,8 @@ from nodegrad.value import Value
 __all__ = ["Playground", "playground"]
 
 MOST = 1000  # parameters or rows that a page can show and train smoothly
+# Learning rates that move a network within seconds, at a step a frame; Adam's usual 0.001 hardly shows.
+_RATES = {"sgd": 0.01, "adam": 0.03, "adamw": 0.03, "rmsprop": 0.01}
 _WAYS = 16  # different targets that the loss is recorded for
 _CHOICES = ("tanh", "relu", "sigmoid", "sin", "linear")
 
@@ -71,8 +73,9 @@ def playground(
         X: up to 1,000 rows of inputs.
         y: a target for each row, one number.
         loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
-        optimizer: "sgd", "adam", "adamw", "rmsprop", or an optimizer of all the model's parameters in one
-            group. The page goes on from the steps that it has taken; of a schedule, it keeps the next rate.
+        optimizer: "sgd" or "rmsprop" at a learning rate of 0.01, "adam" or "adamw" at one of 0.03 that shows
+            within seconds; or an optimizer of all the model's parameters in one group. The page goes on from
+            the steps that it has taken; of a schedule, it keeps the next rate.
         inputs: which two inputs the plane shows, if there are more; the others stay at their mean.
         title: the heading of the page.
 
@@ -191,8 +194,9 @@ def _rule(optimizer: str | Optimizer, parameters: list[Value]) -> Optimizer:
                 "rate."
             )
         return optimizer
-    kind: Any = OPTIMIZERS[one_of("playground", "optimizer", optimizer, OPTIMIZERS)]
-    rule: Optimizer = kind(parameters)
+    name = one_of("playground", "optimizer", optimizer, OPTIMIZERS)
+    kind: Any = OPTIMIZERS[name]
+    rule: Optimizer = kind(parameters, learning_rate=_RATES[name])
     return rule
 
 
