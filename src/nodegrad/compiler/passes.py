@@ -232,17 +232,21 @@ def _in_order(program: Program) -> Program:
         index: [slot - leaves for slot in slots if slot >= leaves]
         for index, slots in enumerate(program.operands)
     }
-    return _taken(program, list(TopologicalSorter(read).static_order()))
+    return part(program, list(TopologicalSorter(read).static_order()))
 
 
-def _taken(program: Program, order: list[int]) -> Program:
-    """Return a program of some instructions, in an order in which each reads what stands before it."""
+def part(program: Program, order: Sequence[int], given: Sequence[int] = ()) -> Program:
+    """Return a program of some instructions, in an order in which each reads what stands before it.
+
+    The results of other instructions may be `given`: they become the last parameters.
+    """
     # Leaves and constants stay; the slots of constants count from the end.
     place = [*range(program.leaves), *[0] * len(program.ops), *range(-len(program.constants), 0)]
-    for slot, index in enumerate(order, program.leaves):
+    for slot, index in enumerate([*given, *order], program.leaves):
         place[program.leaves + index] = slot
     return replace(
         program,
+        parameters=program.parameters + len(given),
         ops=[program.ops[index] for index in order],
         operands=[tuple([place[slot] for slot in program.operands[index]]) for index in order],
         outputs=[place[slot] for slot in program.outputs],
@@ -253,7 +257,7 @@ def sweep_dead(program: Program) -> Program:
     """Remove instructions that no output needs."""
     found, leaves = needed(program, program.outputs), program.leaves
     kept = [index for index in range(len(program.ops)) if leaves + index in found]
-    return program if len(kept) == len(program.ops) else _taken(program, kept)
+    return program if len(kept) == len(program.ops) else part(program, kept)
 
 
 def is_square(program: Program, op: Op, read: Operands) -> bool:

@@ -8,7 +8,7 @@ A loop is one instruction (`Loop`); its slot stands for all its results together
 read such a slot: `%1 = loop(x0, p0)`, `%2 = result[0](%1)`. See `Loop` for what it computes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, reduce
 from itertools import islice
@@ -183,12 +183,12 @@ def _decisive(condition: Program, body: Program, state: int) -> frozenset[int]:
         asked |= more
 
 
-def needed(program: Program, outputs: Sequence[int]) -> set[int]:
-    """Return the slots that some outputs of a program are computed from, themselves included."""
+def needed(program: Program, outputs: Sequence[int], known: Collection[int] = ()) -> set[int]:
+    """Return the slots that some outputs are computed from, themselves included, down to `known` ones."""
     found, slot = set(outputs), program.leaves + len(program.ops)
     for operands in reversed(program.operands):
         slot -= 1
-        if slot in found:
+        if slot in found and slot not in known:
             found.update(operands)
     return found
 
@@ -349,9 +349,7 @@ def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[flo
     return interpret(program, leaves, program.constants, lambda _, op, operands: op.value(*operands))
 
 
-# Faster than calls of the table's functions. Python cannot parse a sum of thousands of terms.
-_INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*", ops.sum: "+"}
-_TERMS = 16
+_INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*", ops.sum: "+"}  # faster than the table's functions
 
 
 def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
@@ -362,7 +360,7 @@ def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
 
     def write(slot: int, op: Op, read: list[str]) -> str:
         known[f"f{slot}"] = op.value
-        infix = op in _INFIX and 0 < len(read) <= _TERMS
+        infix = op in _INFIX and 0 < len(read) < 20  # Python cannot parse a sum of thousands of terms
         call = f" {_INFIX[op]} ".join(read) if infix else f"f{slot}({', '.join(read)})"
         lines.append(f"    v{slot} = {call}")
         return f"v{slot}"

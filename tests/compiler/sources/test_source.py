@@ -196,6 +196,49 @@ def test_nested_branches_and_shared_work(run):
     assert_agrees(compiled, calls, run)
 
 
+def test_ways_share_their_work_up_to_where_they_part():
+    compiled = ng.compile(newton, exact=True)
+    for a in (1.1, 2.0, 9.0, 50.0, 1e3):
+        compiled(a)
+
+    sources = compiled.source("c"), compiled.source("js")
+    (traces,) = compiled.traces.values()
+    assert len(traces) > 3
+    turns = max(len(trace.lines) for trace in traces) - 1  # the first divides by 1.0, so it does not divide
+    assert {text.count("(x[0] / ") for text in sources} == {turns - 1}
+
+
+def decisions(seed, work):
+    """Return a function that makes up to 16 combinations of decisions, with random work in between."""
+
+    def f(x, y):
+        generator = random.Random(seed)
+        made = [x, y]
+        for _ in range(4):
+            for _ in range(generator.randrange(1, work)):
+                a, b = generator.choice(made[-6:]), generator.choice(made)
+                kind = generator.randrange(3)
+                made.append((a / (1.0 + b * b), a - 0.5 * b, ng.sqrt(abs(a) + 0.25))[kind])
+            if generator.choice(made) > 0.3 * generator.choice(made):
+                generator.random()  # from here on, the work differs
+        return made[-1] + made[-2] * generator.choice(made)
+
+    return ng.value_and_grad(f, argnums=(0, 1)) if seed % 2 else f
+
+
+@pytest.mark.parametrize("work", [3, 20, 150])
+@pytest.mark.parametrize("seed", range(4))
+def test_random_decisions(run, seed, work):
+    compiled = ng.compile(decisions(seed, work), exact=True, max_traces=64)
+    generator = random.Random(seed)
+    rows = [(generator.uniform(-2.0, 2.0), generator.uniform(-2.0, 2.0)) for _ in range(20)]
+    for row in rows:
+        compiled(*row)
+    compiled.source("c")  # compiles the ways that ran eagerly, too
+
+    assert_agrees(compiled, rows, run)
+
+
 def test_long_straight_code_is_cut_into_parts(run):
     operations = [ng.sin, ng.exp, abs, ng.tanh, lambda x: x * x, lambda x: 1.0 - x, lambda x: x / 3.0]
 

@@ -26,11 +26,11 @@ _HEAD = (resources.files("nodegrad.compiler") / "sources" / "head.c").read_text(
 
 def file(given: Function) -> str:
     """Write the file."""
-    text = write(given.ways, C)
+    text = write(given.way, C)
     on_heap = text.workspace > _ON_STACK
-    lines = text.ways[0]
-    if len(text.ways) > 1 or on_heap or any("return 1;" in line for line in lines):
-        lines = _choosing(text.add_ways(C), given.results, text.workspace)
+    lines = text.lines
+    if given.way.guards or on_heap or any("return 1;" in line for line in lines):
+        lines = _choosing(text.add_function(C, "way", lines), given.results, text.workspace * on_heap)
     code = "\n".join([*lines, *text.parts])
     name = unused(given.name + "_" * (given.name in _TAKEN.split()), code)
     known = [C.define_table("double", f"{name}_parameters", given.parameters)] if given.parameters else []
@@ -54,18 +54,16 @@ def file(given: Function) -> str:
     return joined(parts)
 
 
-def _choosing(ways: str, results: int, workspace: int) -> list[str]:
-    """Write the statements that try the ways, and report numbers for which none fits."""
-    lines = [f"const int unknown = {ways};"]
-    if workspace > _ON_STACK:
-        lines = [
-            f"double *v = malloc({workspace} * sizeof *v);",
-            "int unknown;",
-            "if (!v) return 2;",
-            f"unknown = {ways};",
-            "free(v);",
-        ]
-    return [*lines, f"if (unknown) for (int i = 0; i < {results}; i++) out[i] = NAN;", "return unknown;"]
+def _choosing(way: str, results: int, room: int) -> list[str]:
+    """Write statements that call the way, with room on the heap, and report numbers for which none fits."""
+    on_heap = [f"double *v = malloc({room} * sizeof *v);", "if (!v) return 2;"] if room else []
+    return [
+        *on_heap,
+        f"const int unknown = {way} == 1;",
+        *["free(v);"] * bool(room),
+        f"if (unknown) for (int i = 0; i < {results}; i++) out[i] = NAN;",
+        "return unknown;",
+    ]
 
 
 def _comment(given: Function, name: str, on_heap: bool) -> str:

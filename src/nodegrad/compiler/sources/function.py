@@ -26,7 +26,7 @@ class Function:
         arguments: the name and plain structure of each argument, with the places of its numbers as leaves.
         result: the plain structure of the result, with the places of its numbers as leaves.
         results: how many numbers the result holds.
-        ways: its ways.
+        way: its longest way, which leads to the others.
         parameters: the present numbers of the leaves it closes over.
         example: numbers that it was recorded with, and its results for them.
     """
@@ -36,14 +36,14 @@ class Function:
     arguments: dict[str, Any]
     result: Any
     results: int
-    ways: list[Way]
+    way: Way
     parameters: list[float]
     example: tuple[Sequence[float], Sequence[float]]
 
     @property
     def inputs(self) -> int:
         """How many numbers the arguments hold."""
-        return self.ways[0].program.inputs
+        return self.way.program.inputs
 
     def comment(self) -> Iterator[str]:
         """Yield lines that say what is computed, and where numbers stand in `x` and `out`."""
@@ -52,7 +52,7 @@ class Function:
         yield ""
         yield "Written by nodegrad from what was recorded of a function in Python. The numbers are those of"
         yield "nodegrad.compile(f, exact=True), the elementary functions within 4 units in the last place."
-        if self.ways[0].guards:
+        if self.way.guards:
             yield "It branches. The ways that were recorded are here; numbers that go another are reported."
         for array, trees in (("x", self.arguments), ("out", {"result": self.result})):
             for name, tree in trees.items():
@@ -73,14 +73,14 @@ def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function
     numbers = [leaf._data for leaf in first.parameters]
     example = first.example or [0.0] * first.program.inputs
     results = evaluate(first.program, example, numbers)
-    ways, leaves = merge(traces)
+    way, leaves = merge(traces)
     return Function(
         name=re.sub(r"\W", "_", name, flags=re.ASCII) if name.isidentifier() else "f",
         says=(inspect.getdoc(f) or "").partition("\n")[0],
         arguments=dict(zip(_argument_names(f, spec[1], len(given)), map(_plain, given), strict=True)),
         result=_plain(build(first.spec, range(first.results))),
         results=first.results,
-        ways=ways,
+        way=way,
         parameters=[leaf._data for leaf in leaves],
         example=(example, results[: first.results]),
     )

@@ -22,8 +22,8 @@ TypeError RangeError
 
 def file(given: Function) -> str:
     """Write the module."""
-    text = write(given.ways, JAVASCRIPT)
-    ways = text.add_ways(JAVASCRIPT)
+    text = write(given.way, JAVASCRIPT)
+    way = text.add_function(JAVASCRIPT, "way", text.lines)
     room = [JAVASCRIPT.room.format("v", text.workspace)] if text.workspace else []
     result = _built(given.result)
     code = "\n".join([JAVASCRIPT.functions("\n".join([*text.parts, result])), *room, *text.parts])
@@ -33,7 +33,7 @@ def file(given: Function) -> str:
     taken = ", ".join(path for argument, tree in arguments.items() for path, *_ in spans(tree, argument))
     parts = [
         _comment(given, f"{name}({', '.join(arguments)})"),
-        f"\n{code}\nfunction run(x, p, out) {{\n    return ({ways}) === 0;\n}}\n",
+        f"\n{code}\nfunction run(x, p, out) {{\n    return {way} !== 1;\n}}\n",
         *known,
         f"\nfunction {name}({', '.join([*arguments, *['p = parameters'] * len(known)])}) {{",
         f"    const numbers = Float64Array.from([{taken}].flat(Infinity));",

@@ -6,21 +6,21 @@ The arrays are `x`, the inputs; `p`, the leaves closed over; constants; `v`, wha
     const double t4 = p[0] * x[0]; v[0] = t4 + 1.0; out[0] = exp(t4);
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter, deque
 from dataclasses import replace
-from itertools import accumulate, chain
+from itertools import accumulate, islice
+from typing import Any
 
 import numpy as np
 
 from nodegrad.compiler.program import Loop
-from nodegrad.compiler.sources.branches import Guard, Way
+from nodegrad.compiler.sources.branches import Way
 from nodegrad.compiler.sources.rolls import LONGEST, Block, Cells, Instruction, instructions, roll
 from nodegrad.compiler.vectorize import vectorize
 
 __all__ = ()
 
-X, P, C, V, OUT = range(5)
+X, P, V, C, OUT = range(5)
 SPACE = 1 << 40  # an address is the number of an array times this, plus a place there
 _MANY = 4 * LONGEST  # instructions of a function that is cut into parts
 _FEW = 3  # a local variable is written to `out` at most so often; a more frequent result is stored
@@ -32,28 +32,37 @@ class Places:
     Attributes:
         blocks: the blocks, in order.
         results: the cells of the results.
+        handed: the cells that guards hand over to their rests.
+        constants: the constants of the program.
         address: where each cell lies, if the `text` of the instruction that computes it is None.
         copies: arrays that are copied to `v` first, (to, from), because an operand lies in several arrays.
         in_parts: whether blocks become functions of their own, because compilers are slow on long ones.
         workspace: the size of `v`.
     """
 
-    def __init__(self, way: Way) -> None:
-        program, guards = way.program, len(way.guards)
-        sizes = [program.inputs, program.parameters, len(program.constants)]
+    def __init__(self, way: Way, taken: Any = (), workspace: int = 0) -> None:
+        program, self.constants = way.program, np.array(way.program.constants)
+        sizes = [program.inputs, program.parameters - len(taken), len(taken), len(program.constants)]
         self.bounds = [*accumulate(sizes, initial=0)]
         vectors = vectorize(replace(program, inputs=program.leaves, parameters=0))
         varying, uniform = np.zeros(vectors.varying, np.int64), np.zeros(vectors.uniform, np.int64)
         varying[: program.leaves] = np.arange(program.leaves)
-        uniform[: len(program.constants)] = np.arange(*self.bounds[2:])
+        uniform[: len(program.constants)] = np.arange(*self.bounds[C:])
         found = instructions(vectors, (varying, uniform), self.bounds[-1])
         leaves = [array * SPACE + np.arange(size) for array, size in enumerate(sizes)]
+        leaves[V] = np.array(taken, np.int64)
         computed = sum(each.result.size for each in found)
         self.address = np.concatenate([*leaves, np.full(computed, V * SPACE)])
-        outputs = varying[vectors.outputs]
-        self.results = outputs[: len(outputs) - guards].tolist()
-        asked = zip(way.guards, outputs[len(outputs) - guards :].tolist(), strict=True)
-        self.blocks = [*roll(_guarded(found, asked, len(self.address)), self.bounds)]
+        outputs = varying[vectors.outputs].tolist()
+        cells = iter(outputs)
+        self.results = [*islice(cells, len(outputs) - sum(1 + guard.taken for guard in way.guards))]
+        asked = [np.array([[cell]]) for cell in islice(cells, len(way.guards))]
+        nothing = np.empty((1, 0), np.int64)
+        guards = [Instruction(guard, nothing, (cell,)) for guard, cell in zip(way.guards, asked, strict=True)]
+        self.handed = {guard: [*islice(cells, guard.taken)] for guard in way.guards if guard.taken}
+        self.blocks = [
+            *roll(_guarded(found, guards, np.arange(len(self.address)) < self.bounds[-1]), self.bounds)
+        ]
         self.made = [(each, home) for home in self.blocks for each in home.instructions]
         self.in_parts = len(self.made) > _MANY
         self.maker = np.full(len(self.address), -1)  # which instruction computes each cell
@@ -65,8 +74,10 @@ class Places:
         for each, home in self.made:
             for cells in each.reads:
                 mixed |= self._count_read(each, home, cells)
+        for handed_over in self.handed.values():
+            self.stored[handed_over] = self.joined[handed_over] = True
         self._count_results()
-        self.workspace = 0
+        self.workspace = workspace
         self.copies = [self._copy(array) for array in sorted(mixed)]
         for block in self.blocks:
             self._lay_out(block)
@@ -135,20 +146,17 @@ class Places:
             self.workspace += cells.size
 
 
-def _guarded(found: list[Instruction], asked: Iterable[tuple[Guard, int]], cells: int) -> list[Instruction]:
-    """Put instructions that guards need first, and each guard after the one that computes its cell."""
-    guards: dict[int, list[Instruction]] = defaultdict(list)
-    for guard, cell in asked:
-        guards[cell].append(Instruction(guard, np.empty((1, 0), np.int64), (np.array([[cell]]),)))
-    wanted = np.zeros(cells, bool)
-    wanted[[*guards]] = True
+def _guarded(found: list[Instruction], guards: list[Instruction], known: Any) -> list[Instruction]:
+    """Put instructions that guards need first, and each guard in order as soon as its cell is known."""
+    wanted, left, placed = np.zeros(len(known), bool), deque(guards), list[Instruction]()
+    wanted[[guard.reads[0].item() for guard in guards]] = True
     for each in reversed(found):
         if wanted[each.result].any():
             for read in each.reads:
                 wanted[read] = True
-    placed: list[Instruction] = []
     for each in sorted(found, key=lambda each: not wanted[each.result].any()):
+        while left and known[left[0].reads[0]]:
+            placed.append(left.popleft())
         placed.append(each)
-        for cell in each.result.ravel().tolist() if guards else ():
-            placed += guards.pop(cell, ())
-    return [*chain(*guards.values()), *placed]  # those that are left ask inputs
+        known[each.result] = True
+    return [*placed, *left]

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.slots import affine
 from nodegrad.compiler.sources.branches import Guard
 from nodegrad.compiler.vector import Item, Straight, VectorProgram, scalars
 from nodegrad.ops import Op
@@ -101,8 +100,6 @@ def roll(instructions: list[Instruction], bounds: Sequence[int]) -> Iterator[Blo
     done = 0
     for place, period, turns in _repeats(kinds):
         rows = [instructions[place + at : place + turns * period : period] for at in range(period)]
-        if turns > 3 and _irregular(rows, 1) < _irregular(rows, 0):  # the first turn reads from elsewhere
-            rows, turns, place = [row[1:] for row in rows], turns - 1, place + period
         yield from _straight(instructions[done:place])
         yield Block(turns, list(map(_stacked, rows)))
         done = place + turns * period
@@ -147,14 +144,6 @@ def _repeats(kinds: Any) -> Iterator[tuple[int, int, int]]:
             turns = int(saved[best[start], start]) // period + 1
             yield start, period, turns
             place = start + period * turns
-
-
-def _irregular(rows: Sequence[Sequence[Instruction]], start: int) -> int:
-    """Count the operands that are not read at even steps from turn `start` on."""
-    firsts = [
-        zip(*([cells.flat[0] for cells in each.reads] for each in row[start:]), strict=True) for row in rows
-    ]
-    return sum(affine(np.array(cells)) is None for row in firsts for cells in row)
 
 
 def _stacked(turns: Sequence[Instruction]) -> Instruction:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from nodegrad.compiler.passes import WITHOUT_TABLES, simplify, sweep_dead
 from nodegrad.compiler.program import STEPS, Loop, Program
 from nodegrad.compiler.slots import affine
-from nodegrad.compiler.sources.branches import Guard, Way, open_tables
+from nodegrad.compiler.sources.branches import Guard, Way
 from nodegrad.compiler.sources.places import OUT, SPACE, C, Places
 from nodegrad.compiler.sources.rolls import Block, Cells, Instruction
 from nodegrad.compiler.sources.spellings import EXPRESSIONS, Language, bare, number
@@ -29,7 +30,7 @@ PARAMETERS = {
     "out": "double *restrict out",
 }
 _OF_TURN = {"x": "s", "v": "w", "out": "n"}  # what a function of a loop's program is called with
-_ARRAYS = ("x", "p", "", "v", "out")  # by the number of an array in `places`
+_ARRAYS = ("x", "p", "v", "", "out")  # by the number of an array in `places`
 _FEW = 3  # terms of a contraction that are written out
 _SHORT = 60  # characters of an expression that may become part of a longer one
 _SCALAR = re.compile(r"\w+|\(?-?[\w.]+\)?")  # a name or a number
@@ -44,48 +45,43 @@ class Text:
         parts: tables, functions for parts and functions for loops, each before what uses it.
         names: the names of tables by their numbers, and of functions.
         calls: by program of a loop: the call of its function, and how many numbers `w` must hold.
-        ways: the statements of each way; they return 1 if the numbers go another.
+        lines: the statements of the function itself.
         workspace: the size of `v`.
     """
 
     parts: list[str] = field(default_factory=list)
     names: dict[Any, str] = field(default_factory=dict)
     calls: dict[int, tuple[str, int]] = field(default_factory=dict)
-    ways: list[list[str]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     workspace: int = 0
 
-    def add_ways(self, language: Language) -> str:
-        """Write each way as a function; return the condition under which the numbers go no way."""
-        calls = [self.add_function(language, "way", lines) for lines in self.ways]
-        return " && ".join(calls)
-
     def add_function(self, language: Language, name: str, lines: Sequence[str]) -> str:
-        """Write a function that returns 1 if the numbers go another way; return its call."""
+        """Write a function; return its call.
+
+        It returns 0 at its end, 1 if the numbers go no way that was recorded, and 2 after another way.
+        """
         used = arrays_used(lines)
         name = self.names[name, len(self.names)] = f"{name}{len(self.names)}"
         self.parts.append(language.define("int", name, used, lines))
         return f"{name}({', '.join(used)})"
 
 
-def write(ways: Sequence[Way], language: Language) -> Text:
-    """Write the ways of a function."""
+def write(way: Way, language: Language) -> Text:
+    """Write a way, and the ways that it leads to."""
     text = Text()
-    for way in ways:
-        writer = _Writer(way, language, text)
-        text.ways.append(writer.write())
-        text.workspace = max(text.workspace, writer.places.workspace)
+    text.lines = _Writer(Places(way), language, text).write()
     return text
 
 
 class _Writer:
     """Writes the statements of a way; functions that these call are added to the text."""
 
-    def __init__(self, way: Way, language: Language, text: Text) -> None:
-        self.places = Places(way)
-        self.constants = np.array(way.program.constants)
+    def __init__(self, places: Places, language: Language, text: Text) -> None:
+        self.places, self.constants = places, places.constants
         self.language, self.text = language, text
 
     def write(self) -> list[str]:
+        self.text.workspace = max(self.text.workspace, self.places.workspace)
         lines = [self._copy(*each) for each in self.places.copies]
         lines += [line for block in self.places.blocks for line in self._block(block)]
         return [*lines, *self._results(self.places.results), "return 0;"]
@@ -97,7 +93,12 @@ class _Writer:
             condition = f"!({condition})" if guard.answer else condition
         else:
             condition = f"{text} {'==' if guard.answer else '!='} 0.0"
-        return f"if ({condition}) return 1; {_comment(guard.line)}"
+        found = "1"
+        if guard.rest is not None:
+            taken = self.places.address[self.places.handed.get(guard, [])]
+            rest = _Writer(Places(guard.rest, taken, self.places.workspace), self.language, self.text)
+            found = f"{self.text.add_function(self.language, 'way', rest.write())} == 1 ? 1 : 2"
+        return f"if ({condition}) return {found}; {_comment(guard.line)}"
 
     def _results(self, cells: Sequence[int]) -> Iterator[str]:
         """Write the statements that copy results to `out`, unless they are there already."""
@@ -127,7 +128,7 @@ class _Writer:
         if not self.places.in_parts:
             return lines
         call = self.text.add_function(self.language, "part", [*lines, "return 0;"])
-        return [f"if ({call}) return 1;"]
+        return [f"switch ({call}) {{ case 1: return 1; case 2: return 2; }}"]
 
     def _instruction(self, block: Block, each: Instruction) -> Iterator[str]:
         if isinstance(each.op, Loop):
@@ -246,10 +247,11 @@ class _Writer:
         """Write a program of a loop as a function, once; return its call and the size of its `w`."""
         calls = self.text.calls
         if id(program) not in calls:
-            inner = _Writer(Way(open_tables(program, range(program.inputs), 0)), self.language, self.text)
+            places = Places(Way(sweep_dead(simplify(program, WITHOUT_TABLES))))
+            inner = _Writer(places, self.language, self.text)
             call = self.text.add_function(self.language, "turn", inner.write())
             call = re.sub(r"\w+(?=[,)])", lambda name: _OF_TURN[name[0]], call)
-            calls[id(program)] = call, inner.places.workspace
+            calls[id(program)] = call, places.workspace
         return calls[id(program)]
 
     def _spelled(self, op: Op, operands: Sequence[str]) -> str:
