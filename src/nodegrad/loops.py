@@ -10,8 +10,7 @@ The file is long because its three parts are read together: the loops, one recor
 
 import itertools
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -54,29 +53,18 @@ class Roller:
     again: bool = False
 
 
-_roller: ContextVar[Roller | None] = ContextVar("roller", default=None)
-
-
-@contextmanager
-def rolled(roller: Roller) -> Iterator[None]:
-    """Make every loop in a block one operation."""
-    before = _roller.get()
-    try:
-        _roller.set(roller)
-        yield
-    finally:
-        _roller.set(before)
+# Set while a function is recorded: every loop is made one operation.
+current_roller: ContextVar[Roller | None] = ContextVar("roller", default=None)
 
 
 def rolling() -> bool:
     """Return whether loops are made single operations now."""
-    return _roller.get() is not None
+    return current_roller.get() is not None
 
 
 def left_by(stand_ins: Sequence[Value], user: str) -> None:
     """Mark the stand-ins on which a user's function was recorded, if a function is being compiled."""
-    roller = _roller.get()
-    if roller is not None:
+    if (roller := current_roller.get()) is not None:
         leave(stand_ins, f"{user} at {roller.line()}")
 
 
@@ -234,7 +222,7 @@ class _Repetition:
 
     def run(self) -> tuple[Tree, list[Tree]]:
         """Return the last state, and the y of each turn."""
-        roller = _roller.get()
+        roller = current_roller.get()
         rolled = None if roller is None or self.turns in (0, 1) else self.roll(roller)
         return rolled or self.repeat()
 

@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 from nodegrad.compiler.lower import lower_loop
 from nodegrad.graph import check_left, leave, topological_order
 from nodegrad.inputs import plain
-from nodegrad.loops import Roller, rolled
+from nodegrad.loops import Roller, current_roller
 from nodegrad.observers import listen, listeners, stop_listening
 from nodegrad.transforms import plain_places
 from nodegrad.trees import Spec, build, flatten
@@ -25,9 +24,6 @@ __all__ = ()
 
 _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _LIBRARY = str(Path(os.__file__).parent) + os.sep  # Python's own; packages may be in a folder of it
-# The recorder of the function that runs now. An inner recording notes the branches of its own function only;
-# asyncio passes the variable to the threads it starts.
-_current: ContextVar["Recorder | None"] = ContextVar("recorder", default=None)
 
 
 Way = tuple[tuple[bool, str], ...]  # the answer and the line of each branch
@@ -104,13 +100,13 @@ class Recorder:
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Record while a block runs, instead of the recorder that is active in this thread."""
-        before = _current.get()
+        before = current_roller.get()
         try:
-            _current.set(self)
-            with listen(self), rolled(self._roller):
+            current_roller.set(self._roller)
+            with listen(self):
                 yield
         finally:
-            _current.set(before)
+            current_roller.set(before)
 
     @property
     def way(self) -> Way:
@@ -128,7 +124,7 @@ class Recorder:
             self._note_elsewhere(node, "branches on a Value in another thread")
         elif (
             node not in self.branches
-            and (_current.get() or current_recorder()) is self  # mostly found without a call
+            and (current_roller.get() is self._roller or current_recorder() is self)  # mostly without a call
             and not self._roller.again
         ):
             place = len(self.branches)
@@ -150,7 +146,7 @@ class Recorder:
 
     def _note_elsewhere(self, node: Value, how: str) -> None:
         line = f"{calling_line()} {how}"
-        if _current.get() is self:
+        if current_roller.get() is self._roller:
             self.reads.append(line)
         leaves = [leaf for leaf in topological_order(node) if leaf.op is None]
         self.elsewhere.update(dict.fromkeys(leaves, line))
@@ -159,12 +155,14 @@ class Recorder:
 def current_recorder() -> Recorder | None:
     """Return the recorder of the function that is being recorded, if there is one.
 
-    In an empty context, it is the last that began in this thread.
+    An inner recording notes the branches of its own function only. asyncio passes the context to the threads
+    it starts; in an empty context, it is the last that began in this thread.
     """
-    found = _current.get()
-    if found is not None or not listeners.all:
-        return found
-    return next((x for x in reversed(listeners.all) if isinstance(x, Recorder) and x.is_of_this_thread), None)
+    roller = current_roller.get()
+    for x in reversed(listeners.all):
+        if isinstance(x, Recorder) and (x.is_of_this_thread if roller is None else x._roller is roller):
+            return x
+    return None
 
 
 def drop_recorders() -> None:
