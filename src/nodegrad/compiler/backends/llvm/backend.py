@@ -78,9 +78,7 @@ class LlvmBackend:
 
     def _made(self, how: str) -> "Part":
         planned = self._plan(how)
-        # Apart: then the code of the others, as the cache has it, does not depend on the drivers in use.
-        driver, *others = planned.records.kinds
-        kernels = [each for some in ([driver], others) for each in native.compile_kernels(some, self.exact)]
+        kernels = native.compile_kernels([*planned.records.kinds], self.exact)
         _drivers.add(kernels[0])
         return Part(planned, kernels)
 
