@@ -209,8 +209,7 @@ def _loop(loop: Loop, exact: bool, operands: Sequence[Any], lanes: int) -> list[
     if loop.condition is None:
         given: list[Any] = []
         for turn in range(loop.turns or 0):
-            start = fixed + turn * loop.items
-            items = operands[start : start + loop.items]
+            items = operands[fixed + turn * loop.items : fixed + (turn + 1) * loop.items]
             found = _turn(loop.body, [*state, *outside, *items], lanes, exact)
             state = found[: loop.state]
             given += found[loop.state :]

@@ -26,9 +26,8 @@ _HEAD = (resources.files("nodegrad.compiler") / "sources" / "head.c").read_text(
 
 def file(given: Function) -> str:
     """Write the file."""
-    text = write(given.way, C)
+    text, lines = write(given.way, C)
     on_heap = text.workspace > _ON_STACK
-    lines = text.lines
     if given.way.guards or on_heap or any("return 1;" in line for line in lines):
         lines = _choosing(text.add_function(C, "way", lines), given.results, text.workspace * on_heap)
     code = "\n".join([*lines, *text.parts])

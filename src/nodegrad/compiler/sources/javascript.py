@@ -22,8 +22,8 @@ TypeError RangeError
 
 def file(given: Function) -> str:
     """Write the module."""
-    text = write(given.way, JAVASCRIPT)
-    way = text.add_function(JAVASCRIPT, "way", text.lines)
+    text, lines = write(given.way, JAVASCRIPT)
+    way = text.add_function(JAVASCRIPT, "way", lines)
     room = [JAVASCRIPT.room.format("v", text.workspace)] if text.workspace else []
     result = _built(given.result)
     code = "\n".join([JAVASCRIPT.functions("\n".join([*text.parts, result])), *room, *text.parts])

@@ -57,12 +57,10 @@ class Places:
         cells = iter(outputs)
         self.results = [*islice(cells, len(outputs) - sum(1 + guard.taken for guard in way.guards))]
         asked = [np.array([[cell]]) for cell in islice(cells, len(way.guards))]
-        nothing = np.empty((1, 0), np.int64)
+        nothing, known = np.empty((1, 0), np.int64), np.arange(len(self.address)) < self.bounds[-1]
         guards = [Instruction(guard, nothing, (cell,)) for guard, cell in zip(way.guards, asked, strict=True)]
         self.handed = {guard: [*islice(cells, guard.taken)] for guard in way.guards if guard.taken}
-        self.blocks = [
-            *roll(_guarded(found, guards, np.arange(len(self.address)) < self.bounds[-1]), self.bounds)
-        ]
+        self.blocks = [*roll(_guarded(found, guards, known), self.bounds)]
         self.made = [(each, home) for home in self.blocks for each in home.instructions]
         self.in_parts = len(self.made) > _MANY
         self.maker = np.full(len(self.address), -1)  # which instruction computes each cell

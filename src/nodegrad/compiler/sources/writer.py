@@ -45,14 +45,12 @@ class Text:
         parts: tables, functions for parts and functions for loops, each before what uses it.
         names: the names of tables by their numbers, and of functions.
         calls: by program of a loop: the call of its function, and how many numbers `w` must hold.
-        lines: the statements of the function itself.
         workspace: the size of `v`.
     """
 
     parts: list[str] = field(default_factory=list)
     names: dict[Any, str] = field(default_factory=dict)
     calls: dict[int, tuple[str, int]] = field(default_factory=dict)
-    lines: list[str] = field(default_factory=list)
     workspace: int = 0
 
     def add_function(self, language: Language, name: str, lines: Sequence[str]) -> str:
@@ -66,11 +64,10 @@ class Text:
         return f"{name}({', '.join(used)})"
 
 
-def write(way: Way, language: Language) -> Text:
-    """Write a way, and the ways that it leads to."""
+def write(way: Way, language: Language) -> tuple[Text, list[str]]:
+    """Write a way, and the ways that it leads to: return the text, and the statements of the way itself."""
     text = Text()
-    text.lines = _Writer(Places(way), language, text).write()
-    return text
+    return text, _Writer(Places(way), language, text).write()
 
 
 class _Writer:
