@@ -349,7 +349,9 @@ def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[flo
     return interpret(program, leaves, program.constants, lambda _, op, operands: op.value(*operands))
 
 
-_INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*", ops.sum: "+"}  # faster than the table's functions
+# Faster than the table's functions.
+_INLINE = {ops.add: "{} + {}", ops.sub: "{} - {}", ops.mul: "{} * {}"}
+_INLINE[ops.strong_mul] = "({0} * {1} if {0} else 0.0)"
 
 
 def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
@@ -360,8 +362,11 @@ def as_function(program: Program) -> Callable[..., tuple[float, ...]]:
 
     def write(slot: int, op: Op, read: list[str]) -> str:
         known[f"f{slot}"] = op.value
-        infix = op in _INFIX and 0 < len(read) < 20  # Python cannot parse a sum of thousands of terms
-        call = f" {_INFIX[op]} ".join(read) if infix else f"f{slot}({', '.join(read)})"
+        call, half = f"f{slot}({', '.join(read)})", len(read) // 2
+        form = _INLINE.get(PRODUCTS.get(op, op))
+        if (form or op is ops.sum) and 0 < half < 10:  # Python cannot parse a sum of thousands of terms
+            pairs = zip(read[:half], read[half:], strict=False)
+            call = " + ".join([form.format(*pair) for pair in pairs] if form else read)
         lines.append(f"    v{slot} = {call}")
         return f"v{slot}"
 
