@@ -18,6 +18,12 @@ TYPE = """(([name, value]) => {
     field.dispatchEvent(new Event(field.tagName === 'SELECT' ? 'change' : 'input'));
 })(arguments)"""
 
+# Where a line of the network is after a quarter of its length, on the screen.
+QUARTER = """(path => {
+    const { x, y } = path.getPointAtLength(path.getTotalLength() / 4).matrixTransform(path.getScreenCTM());
+    return [x, y];
+})(wires[4].hit)"""
+
 # The pixels at (0, 0) and (1, 0), on a canvas that shows the unit square with a margin of 15 %.
 CORNERS = """(canvas => {
     const { data, width } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -149,6 +155,28 @@ def test_controls_change_what_is_trained(open_page):
     ]
     assert run(browser, "trainer.targets.every(x => x === -1 || x === 1)")
     assert run(browser, TRAIN, 10)[-1] > 0.0
+
+
+def test_everything_is_live_by_mouse_and_keyboard_while_the_page_trains(open_page):
+    from selenium.webdriver import ActionChains, Keys
+    from selenium.webdriver.support.ui import Select, WebDriverWait
+
+    browser = open_page(playground(network(hidden=(3,)), *moons(40)))
+    rows = run(browser, "trainer.rows")
+    browser.find_element("id", "run").click()
+    browser.find_element("id", "rate").send_keys(Keys.CONTROL + "a")
+    browser.find_element("id", "rate").send_keys("0.02")
+    for name, option in (("batch", "8"), ("activation", "1"), ("set", "circles")):
+        Select(browser.find_element("id", name)).select_by_value(option)
+    browser.find_element("id", "noise").send_keys(Keys.ARROW_RIGHT * 5)
+    x, y = run(browser, QUARTER)
+    ActionChains(browser).move_by_offset(round(x), round(y)).click().perform()
+    steps = run(browser, "trainer.losses.length")
+
+    WebDriverWait(browser, 20).until(lambda _: run(browser, "trainer.losses.length") > steps + 2)
+    assert run(browser, "[running, trainer.rate, trainer.batch, trainer.program]") == [True, 0.02, 8, 1]
+    assert run(browser, "trainer.rows") != rows
+    assert run(browser, "[chosen, byId('trouble').textContent]") == [4, ""]
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3])
