@@ -109,10 +109,9 @@ def playground(
         output = network.outputs(network.parameters, row, network.function)[-1][0]
         check_loss("playground", error(output, target), network.parameters)  # which refuses some targets
     examples = [(numbers, row, target) for target, row in different.items()]
-    own = network.activation
-    kinds = {own: network.function, **{name: activations()[name] for name in _CHOICES}}
+    kinds = {network.activation: network.function, **{name: activations()[name] for name in _CHOICES}}
     update, kept = _update(rule, network.parameters)
-    written = [palette.script(), *_programs(network, kinds, error, examples[:_WAYS]), update]
+    written = "\n".join([palette.script(), *_programs(network, kinds, error, examples[:_WAYS]), update])
     pages = [network.play(layer) for layer in range(len(network.sizes) - 1)]
     spans = [padded([row[at] for row, _ in rows], MARGIN) for at in shown]
     data = {
@@ -132,8 +131,7 @@ def playground(
         "pages": [packed(page.html) for page in pages],
     }
     scripts = ("transport", "canvas", "playground")
-    page = build("playground", title, data, scripts, written="\n".join(written), inside=pages)
-    return Playground(page, title)
+    return Playground(build("playground", title, data, scripts, written=written, inside=pages), title)
 
 
 def _numbers(entry: Any) -> list[Any]:
