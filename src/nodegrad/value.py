@@ -336,8 +336,8 @@ def number_of(x: Any) -> Any:
 
 def stand_in(number: float) -> Value:
     """Make the leaf that stands for an argument. Its number cannot be assigned, and it is never copied."""
-    out = Value(number)
-    out._time = GIVEN
+    out = literal(number)
+    out._time, out.op = GIVEN, None
     return out
 
 

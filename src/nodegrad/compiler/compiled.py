@@ -136,9 +136,9 @@ class Compiled(Recorded):
                 return trace.build_array(trace.kernel("all").row(arguments, trace.leaves.read()), 0, float)[0]
             numbers, spec = flatten(arguments)
             kinds = {*map(type, numbers)}
-            if any(issubclass(kind, Value) for kind in kinds):
-                return self._function(form)(*arguments)
             if kinds != {float}:
+                if any(issubclass(kind, Value) for kind in kinds):
+                    return self._function(form)(*arguments)
                 numbers = [number_for(self._name, x) for x in numbers]
             ways = self._ways((tuple, form, spec[2]))
         build, found = ways.call(numbers)

@@ -86,8 +86,12 @@ class Ways:
 
         While few ways are known, `few` times are enough. Later, `cost` times are needed.
         """
-        known = self.met.keys() | {trace.way for trace in self.traces}
-        return len(self.traces) < self.most and times >= (few if len(known) <= _FEW_WAYS else cost)
+        if len(self.traces) >= self.most:
+            return False
+        # To hash many long ways takes longer than to run a row.
+        is_few = len(self.met) <= _FEW_WAYS
+        is_few = is_few and len(self.met.keys() | {trace.way for trace in self.traces}) <= _FEW_WAYS
+        return times >= (few if is_few else cost)
 
     def call(self, numbers: Sequence[float]) -> tuple[Build, Sequence[float]]:
         """Return the results for one row, and the function that puts them together."""
