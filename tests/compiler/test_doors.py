@@ -24,6 +24,7 @@ import pickle
 import random
 import re
 import reprlib
+import secrets
 import signal
 import statistics
 import struct
@@ -318,6 +319,25 @@ class Noise:
 
 
 own_noise = Noise()
+
+
+class SharedNoise:
+    source = random.Random(0)
+
+    @property
+    def rare(self):
+        return self.source.random() < 1e-9
+
+    @staticmethod
+    def rarely():
+        return SharedNoise.source.random() < 1e-9
+
+
+class OwnNoise(SharedNoise):
+    pass
+
+
+shared_noise = OwnNoise()
 
 
 # Doors of Python's library, and errors that are caught.
@@ -651,6 +671,8 @@ REFUSED = {
     "a branch on a generator in another function": lambda x: either(rarely(), x),
     "a branch on a generator in a dict": lambda x: either(own_generators["numpy"].random() < 1e-9, x),
     "a branch on a generator in an attribute": lambda x: either(own_noise.rarely(), x),
+    "a branch on a generator in a class": lambda x: either(shared_noise.rare, x),
+    "a branch on a generator in a static method": lambda x: either(OwnNoise.rarely(), x),
     "a branch on a generator in a default": lambda x, draw=own_random.random: either(draw() < 1e-9, x),
     "a branch on a generator, differentiated": lambda x: ng.grad(lambda y: either(rarely(), y))(x),
     "a branch on a generator in a loop": lambda x: scanned(lambda c: c * (2.0 if rarely() else 3.0), x),
@@ -849,8 +871,15 @@ def test_a_branch_on_what_keeps_no_state_is_not_noticed(door):
     assert [compiled(3.0), compiled(4.5)] == [10.0, 14.5]
 
 
-def test_a_generator_that_a_function_reaches_but_does_not_use_is_no_fault():
-    reached = random.Random(0)
+class Stateless(random.Random):
+    def getstate(self):
+        raise OSError
+
+
+@pytest.mark.parametrize(
+    "reached", [random.Random(0), random.SystemRandom(), Stateless(), np.random.PCG64(0), secrets, np.random]
+)
+def test_a_generator_that_a_function_reaches_but_does_not_use_is_no_fault(reached):
     f = lambda x: either(reached is None, x)  # noqa: E731
 
     assert ng.compile(f, backend="numpy")(3.0) == 10.0

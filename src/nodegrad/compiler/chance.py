@@ -6,6 +6,7 @@ Such a number may decide about a branch that is hardly ever taken.
 import gc
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from ctypes import string_at
 from time import perf_counter, sleep
 from types import FunctionType, ModuleType
@@ -22,6 +23,7 @@ __all__ = ()
 _RUNS = 4  # pairs of runs; only if random numbers are drawn in all of them, it is the function that draws
 _MOST = 300  # things that are looked at for generators
 _GENERATORS = (random.Random, np.random.Generator, np.random.RandomState)
+_IN_CLASSES = (FunctionType, staticmethod, classmethod, property, *_GENERATORS)
 
 
 def refuse_chance(f: Any, generators: Sequence[Any], before: Any, run: Callable[[], Any]) -> None:
@@ -74,13 +76,15 @@ def generators_of(f: Any) -> list[Any]:
     """List the generators of random numbers that a function reaches by names, attributes and closures."""
     things, seen, found = [f], set[int](), []
     for thing in things:  # which grows
-        if id(thing) in seen or isinstance(thing, Value | float | str | type):
+        if id(thing) in seen or isinstance(thing, Value | float | str):
             continue
         if len(seen) == _MOST:
             break
         seen.add(id(thing))
         if isinstance(thing, _GENERATORS):
-            found.append(thing)
+            with suppress(Exception):  # the system's entropy has no state; a subclass may have none
+                _state(thing)
+                found.append(thing)
         else:
             things += _reached(thing)
     return found
@@ -91,8 +95,9 @@ def _reached(thing: Any) -> list[Any]:
     if isinstance(thing, ModuleType):
         return []
     if not isinstance(thing, FunctionType):
-        methods = [x for x in vars(type(thing)).values() if isinstance(x, FunctionType)]
-        return [*gc.get_referents(thing), *methods]
+        kind, inside = (thing, []) if isinstance(thing, type) else (type(thing), gc.get_referents(thing))
+        parts = [x for each in kind.__mro__ if each.__module__ != "builtins" for x in vars(each).values()]
+        return [*inside, *[x for x in parts if isinstance(x, _IN_CLASSES)]]
     own = thing.__globals__.get("__package__") or ""
     names = [] if own.startswith("nodegrad") else names_in(thing.__code__)
     known = [thing.__globals__[name] for name in names if name in thing.__globals__]
