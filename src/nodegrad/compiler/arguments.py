@@ -169,11 +169,7 @@ def check_static(f: Callable[..., Any], static: Names) -> tuple[str, ...]:
     names = _listed(static)
     parameters = signature_of(f).parameters.values() if names else ()
     known = [x.name for x in parameters if x.kind not in (x.VAR_POSITIONAL, x.VAR_KEYWORD)]
-    called = {key: name for place, name in enumerate(known) for key in (place, name)}
-    for each in names:
-        if each not in called:
-            raise ValueError(f"compile: static= names {each!r}, but the arguments are {', '.join(known)}.")
-    return tuple([called[each] for each in names])
+    return tuple([known[place] for place in _places("compile: static", known, names)])
 
 
 def bind(
@@ -237,12 +233,17 @@ def shared_places(names: Sequence[str], shared: Names) -> set[int]:
     Raises:
         ValueError: if there is no such argument.
     """
-    places = {key: place for place, name in enumerate(names) for key in (place, name) if key != ""}
-    for each in _listed(shared):
+    return {*_places("map: shared", names, _listed(shared))}
+
+
+def _places(option: str, known: Sequence[str], wanted: Sequence[str | int]) -> list[int]:
+    """Return the places of the arguments that an option names, by name or by place."""
+    places = {key: place for place, name in enumerate(known) for key in (place, name) if key != ""}
+    for each in wanted:
         if each not in places:
-            known = ", ".join(filter(None, names))
-            raise ValueError(f"map: shared= names {each!r}, but the arguments are {known}.")
-    return {places[each] for each in _listed(shared)}
+            names = ", ".join(filter(None, known))
+            raise ValueError(f"{option}= names {each!r}, but the arguments are {names}.")
+    return [places[each] for each in wanted]
 
 
 def number_for(name: str, x: Any) -> float:
