@@ -118,9 +118,8 @@ def read(content: Any) -> Any:
         return [read(entry) for entry in content]
     if isinstance(content, dict):
         if content.keys() == {"float64"}:
-            return [
-                x for (x,) in struct.iter_unpack("<d", base64.b64decode(content["float64"], validate=True))
-            ]
+            numbers = base64.b64decode(content["float64"], validate=True)
+            return [*struct.unpack(f"<{len(numbers) // 8}d", numbers)]
         return {name: read(entry) for name, entry in content.items()}
     return float(content) if content in ("nan", "inf", "-inf") else content
 

@@ -18,9 +18,7 @@ from nodegrad.sweep import partials
 
 __all__ = ()
 
-Vector = (
-    Any  # a defaultdict from the number of a sweep to a float; or a list or an array of a float per sweep
-)
+Vector = Any  # a node's numbers: a defaultdict by sweep; or a list or an array, one number for each sweep
 
 _ENTRIES = 8_000_000  # numbers held at once: 64 MB in arrays
 _FULL = 4  # a dict becomes a full vector once it holds one number in so many

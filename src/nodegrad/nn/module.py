@@ -271,10 +271,8 @@ def _contents(
                 stacklevel=4,
             )
     elif isinstance(holder, Module):
-        state: Any = object.__getstate__(
-            holder
-        )  # attributes; in a tuple with those in slots, if there are any
-        kept = state[0] | state[1] if isinstance(state, tuple) else state
+        state: Any = object.__getstate__(holder)
+        kept = state[0] | state[1] if isinstance(state, tuple) else state  # the second are in slots
         members = [item for item in kept.items() if item[0] != _MADE_WITH]
     elif isinstance(holder, list | tuple):
         members = enumerate(holder)

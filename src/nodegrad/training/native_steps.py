@@ -48,9 +48,8 @@ class NativeSteps:
     def ready(step: "CompiledStep") -> bool:
         """Return whether the update rules have a state: the first step makes it."""
         rule, groups = step.optimizer.rule, range(len(step.optimizer.groups))
-        return [len(rule(1.0, 0.5, (), place, 0.0)[1]) for place in groups] == list(
-            map(len, step.point.state)
-        )
+        made = [rule(1.0, 0.5, (), place, 0.0)[1] for place in groups]
+        return [*map(len, made)] == [*map(len, step.point.state)]
 
     @classmethod
     def make(cls, step: "CompiledStep", size: int, limit: float, whole: bool) -> "NativeSteps | None":
