@@ -541,31 +541,27 @@ class Loop(Whole):
         A number of the state has no mask (None) if it has a tangent in every turn. If it has one from some
         turn on, its mask is in `late`, with that turn; `late` grows as needed. Otherwise its mask is its own.
         """
-        active = dependents(self.order, seeds)
-        places = [place for place, x in enumerate(self.state) if x in seeds]
-        kept: dict[int, Value | None] = {
-            place: None if place == index else next(iter(late)) for place in places
-        }
-        changed = True
-        while changed:
-            changed = False
+        active, own = dependents(self.order, seeds), len(self.state) + 1
+        # The turn from which each number has a tangent; `own` or more: if it has one, a mask says.
+        since = {place: int(place != index) for place, x in enumerate(self.state) if x in seeds}
+        while True:
+            while len(late) < max([turn for turn in since.values() if turn < own], default=0):
+                late[stand_in(0.0)] = len(late) + 1
+            turns: dict[Any, int] = {None: 0, **late}
+            shared = [*turns]
+            kept = {
+                place: shared[turn] if turn < own else stand_in(float(place == index))
+                for place, turn in since.items()
+            }
             masks = {**marks, **{self.state[place]: mask for place, mask in kept.items() if mask is not None}}
             tangents = forward_sweep(self.order, seeds, active, False, masks, late)
-            for place, mask in kept.items():
-                node = self.after[place]
-                end = masks.get(node)
-                turn = 0 if end is None else late.get(end, len(self.state))
-                now = 0 if mask is None else late.get(mask)
-                if now is None or (node in tangents and (end is None or turn < now)):
-                    continue
-                changed = True
-                if now == 0 or turn >= len(self.state) or node not in tangents:
-                    kept[place] = stand_in(float(place == index))
-                else:
-                    if turn == len(late):
-                        late[stand_in(0.0)] = turn + 1
-                    kept[place] = [*late][turn]
-        return tangents, masks, kept
+            before = {**since}
+            for place, node in enumerate(self.after):
+                if place in since:
+                    end = turns.get(masks.get(node), own) if node in tangents else own
+                    since[place] = max(since[place], (end and own) if place == index else end + 1)
+            if since == before:
+                return tangents, masks, kept
 
     def _carried(self, index: int, seeds: Collection[Value]) -> list[int]:
         """Return which numbers of the state depend on an operand after some turns."""
@@ -597,7 +593,7 @@ class _Wide:
     after: list[Value]
     given: list[Value]
     first: list[Value]
-    late: dict[Any, int] = field(default_factory=lambda: {stand_in(0.0): 1})
+    late: dict[Any, int] = field(default_factory=dict)
     marked: list[int] = field(default_factory=list)
     places: list[dict[int, tuple[int, Any]]] = field(default_factory=list)
 
