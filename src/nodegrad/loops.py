@@ -12,7 +12,7 @@ import itertools
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import get_ident
 from typing import Any
@@ -480,70 +480,131 @@ class Loop(Whole):
         return self._last[1]
 
     def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Partial]]:
-        """Return the partials of each result. They are results of the loop with tangents beside its state.
-
-        So are the masks of tangents (see `products.masked`). Most tangents are there from some turn on: the
-        masks of these are shared.
-        """
-        start, states, size = clock.tick(), len(self.state), len(self.items)
-        outside = states + len(self.outside)
-        wide = _Wide([*self.state], [*self.items], [*self.after], [*self.given], [*operands[:states]])
+        """Return the partials of each result. They are results of the loop with tangents beside its state."""
+        wide = _Wide(self, operands)
         for index in wanted:
-            seeds, masks = dict[Value, Any](), dict[Value, Any]()
-            if states <= index < outside:
-                seeds[self.outside[index - states]] = 1.0
-            elif index >= outside:
-                turn, item = divmod(index - outside, size)
-                seeds[self.items[item]] = masks[self.items[item]] = mark = stand_in(float(turn == 0))
-                wide.items.append(mark)
-                wide.marked.append(turn)
-            carried = self._carried(index, seeds)
-            seeds |= {self.state[place]: stand_in(float(place == index)) for place in carried}
-            wide.add(self, seeds, *self._tangents(index, seeds, masks, wide.late))
-        at_late = {mask: wide.carry(mask, x) for mask, x in zip(wide.late, [1.0, *wide.late], strict=False)}
-        parts: Any = {name: getattr(wide, name) for name in ("state", "items", "after", "given")}
-        wider = replace(self, **parts, narrower=self.lowered)
+            wide.add(index)
+        last, ys = wide.made()
+        states, results = len(self.state), len(self.state) + len(self.given)
+        found = [wide.partials(last, place, self.turns) for place in range(states)]
+        for turn, y in enumerate(ys):
+            found += [wide.partials(y, place, turn) for place in range(states, results)]
+        return found
+
+
+# The partials of a loop.
+
+
+class _Wide:
+    """A loop with tangents beside its state, while it is put together.
+
+    The masks of tangents (see `products.masked`) are numbers of the state or results, too. Most tangents are
+    there from some turn on: the masks of these are shared.
+
+    Attributes:
+        loop: the loop.
+        operands: its operands.
+        start: a time before any tangent was recorded.
+        state, items, after, given: see `Loop`.
+        first: the first state.
+        late: masks that are 0 before a turn, and 1 from this turn on.
+        at_late: their places in the state.
+        marked: for each added item, the turn in which it is 1. It is 0 in other turns.
+        places: for each operand, by the place of a result: where its tangent is (in the state, or given), and
+            its mask: None, where that is, or a mask in `late`.
+    """
+
+    def __init__(self, loop: Loop, operands: Sequence[Value]) -> None:
+        self.loop, self.operands, self.start = loop, operands, clock.tick()
+        self.state, self.items = [*loop.state], [*loop.items]
+        self.after, self.given = [*loop.after], [*loop.given]
+        self.first = [*operands[: len(loop.state)]]
+        self.late: dict[Any, int] = {}
+        self.at_late: dict[Any, int] = {}
+        self.marked: list[int] = []
+        self.places: list[dict[int, tuple[int, Any]]] = []
+
+    def add(self, index: int) -> None:
+        """Add the tangents along an operand."""
+        loop, states = self.loop, len(self.loop.state)
+        seeds, marks = dict[Value, Any](), dict[Value, Any]()
+        inner = index - states - len(loop.outside)
+        if inner >= 0:
+            turn, item = divmod(inner, len(loop.items))
+            seeds[loop.items[item]] = marks[loop.items[item]] = mark = stand_in(float(turn == 0))
+            self.items.append(mark)
+            self.marked.append(turn)
+        elif index >= states:
+            seeds[loop.outside[index - states]] = 1.0
+        carried = self._carried(index, seeds)
+        seeds |= {loop.state[place]: stand_in(float(place == index)) for place in carried}
+        tangents, masks, kept = self._tangents(index, seeds, marks)
+        at: dict[int, tuple[int, Any]] = {}
+        for place, mask in kept.items():
+            node, where = loop.after[place], mask  # type: Value, Any
+            if mask is not None and mask not in self.late:
+                where = self._carry(mask, _truth(masks.get(node, 1.0)) if node in tangents else 0.0)
+            at[place] = self._carry(seeds[loop.state[place]], tangents.get(node, 0.0)), where
+        for place, node in enumerate(loop.given, states):
+            if node in tangents:
+                mask = masks.get(node)
+                tangent = self._give(tangents[node])
+                at[place] = tangent, mask if mask is None or mask in self.late else self._give(_truth(mask))
+        self.places.append(at)
+
+    def made(self) -> tuple[list[Value], list[list[Value]]]:
+        """Record the loop: return what `Loop.made` does."""
+        loop, states = self.loop, len(self.loop.state)
+        late = zip(self.late, [1.0, *self.late], strict=False)
+        self.at_late = {mask: self._carry(mask, following) for mask, following in late}
+        parts: Any = {name: getattr(self, name) for name in ("state", "items", "after", "given")}
+        wider = replace(loop, **parts, narrower=loop.lowered)
         # If some operands are not those the turn was recorded with, make what depends on them once more.
-        read = zip(self.outside, operands[states:outside], strict=True)
-        again = {x: y for x, y in read if x is not y}
-        walk = topological_order(*wider.outside, since=start, constants=False)
+        again = {x: y for x, y in zip(loop.outside, self.operands[states:], strict=False) if x is not y}
+        walk = topological_order(*wider.outside, since=self.start, constants=False)
         depends = dependents(walk, again)
         remake([node for node in walk if node in depends and node not in again], again)
         taken: list[Value] = []
-        for turn, row in enumerate(self.by_turn(operands, outside, size)):
-            taken += [*row, *[literal(float(turn == each)) for each in wide.marked]]
-        last, ys = wider.made((*wide.first, *[again.get(x, x) for x in wider.outside], *taken))
+        for turn, row in enumerate(loop.by_turn(self.operands, states + len(loop.outside), len(loop.items))):
+            taken += [*row, *[literal(float(turn == each)) for each in self.marked]]
+        return wider.made((*self.first, *[again.get(x, x) for x in wider.outside], *taken))
 
-        def partial(numbers: Sequence[Value], at: Any, turn: int | None) -> Partial:
-            if at is None:
-                return None
-            place, mask = at
-            if mask in wide.late:
-                if turn is None:
-                    mask = at_late[mask]
-                elif turn < wide.late[mask]:
-                    return None
-                else:
-                    mask = None
-            return numbers[place], None if mask is None else numbers[mask]
-
-        found = [[partial(last, at.get(k), self.turns) for at in wide.places] for k in range(states)]
-        for turn, y in enumerate(ys):
-            numbers = range(states, states + len(self.given))
-            found += [[partial(y, at.get(k), turn) for at in wide.places] for k in numbers]
+    def partials(self, numbers: Sequence[Value], place: int, turn: int | None) -> list[Partial]:
+        """Return the partials of a result of a turn, which are among the numbers; None for the last turn."""
+        found: list[Partial] = []
+        for at in self.places:
+            tangent, mask = at.get(place, (None, None))
+            if mask in self.late and turn is not None:
+                tangent, mask = (tangent if turn >= self.late[mask] else None), None
+            mask = self.at_late.get(mask, mask)
+            selected = None if mask is None else numbers[mask]
+            found.append(None if tangent is None else (numbers[tangent], selected))
         return found
 
+    def _carry(self, number: Value, following: Number) -> int:
+        """Add a number to the state; return its place."""
+        self.state.append(number)
+        self.first.append(literal(number._data))
+        self.after.append(as_value(following))
+        return len(self.state) - 1
+
+    def _give(self, number: Number) -> int:
+        """Add a number to those of a turn's y; return its place."""
+        self.given.append(as_value(number))
+        return len(self.given) - 1
+
     def _tangents(
-        self, index: int, seeds: Mapping[Value, Any], marks: Mapping[Value, Any], late: dict[Value, int]
+        self, index: int, seeds: Mapping[Value, Any], marks: Mapping[Value, Any]
     ) -> tuple[dict[Value, Number], dict[Value, Number], dict[int, Value | None]]:
         """Return the tangents of a turn and their masks, by node; and the masks in the state, by place.
 
         A number of the state has no mask (None) if it has a tangent in every turn. If it has one from some
         turn on, its mask is in `late`, with that turn; `late` grows as needed. Otherwise its mask is its own.
         """
-        active, own = dependents(self.order, seeds), len(self.state) + 1
-        # The turn from which each number has a tangent; `own` or more: if it has one, a mask says.
-        since = {place: int(place != index) for place, x in enumerate(self.state) if x in seeds}
+        loop, late = self.loop, self.late
+        active, own = dependents(loop.order, seeds), len(loop.state) + 1
+        # The turn from which each number has a tangent; `own` or more if only its own mask can say.
+        since = {place: int(place != index) for place, x in enumerate(loop.state) if x in seeds}
         while True:
             while len(late) < max([turn for turn in since.values() if turn < own], default=0):
                 late[stand_in(0.0)] = len(late) + 1
@@ -553,10 +614,10 @@ class Loop(Whole):
                 place: shared[turn] if turn < own else stand_in(float(place == index))
                 for place, turn in since.items()
             }
-            masks = {**marks, **{self.state[place]: mask for place, mask in kept.items() if mask is not None}}
-            tangents = forward_sweep(self.order, seeds, active, False, masks, late)
+            masks = {**marks, **{loop.state[place]: mask for place, mask in kept.items() if mask is not None}}
+            tangents = forward_sweep(loop.order, seeds, active, False, masks, late)
             before = {**since}
-            for place, node in enumerate(self.after):
+            for place, node in enumerate(loop.after):
                 if place in since:
                     end = turns.get(masks.get(node), own) if node in tangents else own
                     since[place] = max(since[place], (end and own) if place == index else end + 1)
@@ -565,73 +626,15 @@ class Loop(Whole):
 
     def _carried(self, index: int, seeds: Collection[Value]) -> list[int]:
         """Return which numbers of the state depend on an operand after some turns."""
-        smooth = [node for node in self.order if node.op is not None and not node.op.zero_derivative]
-        found = {index} if index < len(self.state) else set()
+        loop = self.loop
+        smooth = [node for node in loop.order if node.op is not None and not node.op.zero_derivative]
+        found = {index} if index < len(loop.state) else set()
         while True:
-            reached = dependents(smooth, [*seeds, *[self.state[place] for place in found]])
-            more = {place for place, node in enumerate(self.after) if node in reached} | found
+            reached = dependents(smooth, [*seeds, *[loop.state[place] for place in found]])
+            more = {place for place, node in enumerate(loop.after) if node in reached} | found
             if more == found:
                 return sorted(found)
             found = more
-
-
-@dataclass(eq=False)
-class _Wide:
-    """What a loop with tangents beside its state consists of, while it is put together.
-
-    Attributes:
-        state, items, after, given: see `Loop`.
-        first: the first state.
-        late: masks that are 0 before a turn, and 1 from this turn on.
-        marked: for each added item, the turn in which it is 1. It is 0 in other turns.
-        places: for each operand, by the place of a result: where its tangent is (in the state, or given), and
-            its mask: None, where that is, or a mask in `late`.
-    """
-
-    state: list[Value]
-    items: list[Value]
-    after: list[Value]
-    given: list[Value]
-    first: list[Value]
-    late: dict[Any, int] = field(default_factory=dict)
-    marked: list[int] = field(default_factory=list)
-    places: list[dict[int, tuple[int, Any]]] = field(default_factory=list)
-
-    def carry(self, number: Value, next: Number) -> int:
-        """Add a number to the state; return its place."""
-        self.state.append(number)
-        self.first.append(literal(number._data))
-        self.after.append(as_value(next))
-        return len(self.state) - 1
-
-    def give(self, number: Number) -> int:
-        """Add a number to those of a turn's y; return its place."""
-        self.given.append(as_value(number))
-        return len(self.given) - 1
-
-    def add(
-        self,
-        loop: Loop,
-        seeds: Mapping[Value, Value],
-        tangents: Mapping[Value, Number],
-        masks: Mapping[Value, Number],
-        kept: Mapping[int, Value | None],
-    ) -> None:
-        """Add the tangents along one operand: see `Loop._tangents`."""
-        at: dict[int, tuple[int, Any]] = {}
-        for place, own in kept.items():
-            node, mask = loop.after[place], own  # type: Value, Any
-            if own is not None and own not in self.late:
-                mask = self.carry(own, _truth(masks.get(node, 1.0)) if node in tangents else 0.0)
-            at[place] = self.carry(seeds[loop.state[place]], tangents.get(node, 0.0)), mask
-        for place, node in enumerate(loop.given, len(loop.state)):
-            if node in tangents:
-                mask = masks.get(node)
-                at[place] = (
-                    self.give(tangents[node]),
-                    mask if mask is None or mask in self.late else self.give(_truth(mask)),
-                )
-        self.places.append(at)
 
 
 def _truth(mask: Number) -> Number:
