@@ -95,7 +95,7 @@ def load_json(path: str | os.PathLike[str], user: str, kind: str, version: int) 
 
 
 def written(content: Any) -> Any:
-    """Return numbers, lists and dicts as JSON has them, which knows no nan or inf: these become text.
+    """Return numbers, lists and dicts as JSON can hold them: nan and inf become text.
 
     Long lists of floats are packed: see `packed`.
     """
@@ -125,7 +125,9 @@ def read(content: Any) -> Any:
 
 
 def packed(numbers: Sequence[float]) -> dict[str, str]:
-    """Pack floats into text, a sixth as long and a hundredth of the time: base64 of little-endian float64.
+    """Pack floats into text: base64 of little-endian float64.
+
+    It is a sixth as long as the numbers in JSON, and takes a hundredth of the time.
 
     >>> packed([1.0, -0.5])
     {'float64': 'AAAAAAAA8D8AAAAAAADgvw=='}

@@ -123,7 +123,7 @@ def function(user: str, argument: str, given: Any, wanted: str = "a function", c
     """Return `given` if it can be called.
 
     Raises:
-        TypeError: if it cannot; if it is a class, whose call makes an instance, unless `classes` allows that.
+        TypeError: if it cannot, or if it is a class (a call makes an instance) and `classes` is False.
     """
     if isinstance(given, type) and not classes:
         name = given.__name__

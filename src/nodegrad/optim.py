@@ -300,7 +300,7 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """Return what another run needs to go on exactly from here, as plain lists and numbers.
 
-        Of schedules, and of settings that are functions, it has the names: the other run has them itself.
+        It holds schedules and other functions only by their names: the other run has the functions.
         """
         return {
             "optimizer": type(self).__name__,
@@ -392,7 +392,7 @@ class Group:
         return {name: _in_json(one) for name, one in own.items()}
 
     def checked_state(self, user: str, given: Any) -> dict[str, Any]:
-        """Return what `state_dict` returned as it is kept here, without the functions."""
+        """Check what `state_dict` returned; return it as a group keeps it, without the functions."""
         known = self.state_dict()
         if not isinstance(given, Mapping) or given.keys() - known.keys():
             raise TypeError(f"{user} takes groups as dicts of {', '.join(known)}; got {described(given)}.")

@@ -21,7 +21,7 @@ class Leaves:
         self.numbers = np.empty(0)
         self.pack = struct.Struct(f"{len(leaves)}d").pack
         self.time = -1  # of the clock, when they were read
-        self.places: dict[int, int] = {}  # of each leaf by its `id`, when one alone was first assigned
+        self.places: dict[int, int] = {}  # of each leaf by its `id`; filled when one alone is assigned
 
     def read(self) -> Array:
         """Return the numbers, in an array that cannot be changed: the same until one is assigned."""

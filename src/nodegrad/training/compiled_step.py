@@ -22,8 +22,8 @@ from nodegrad.value import Value
 
 __all__ = ()
 
-_TRIED = 4  # samples on which compiled and eager code are compared; one with more parameters than
-_LARGE = 1000
+_TRIED = 4  # samples on which compiled and eager code are compared
+_LARGE = 1000  # parameters; of a model with more, they are compared on one sample
 _PIECE = 2**22  # numbers converted at once, of arrays that are not of floats
 
 

@@ -83,7 +83,7 @@ def _work(item: Item) -> int:
     return _ELEMENT * len(item.ops) if isinstance(item, Straight) else item.count * (item.terms or _ELEMENT)
 
 
-# The plan and the code of a saved function: the sizes of all arrays that follow, the arrays.
+# The plan and the code of a saved function, as bytes: the sizes of the arrays, then the arrays.
 
 _KINDS = (np.int64, np.float64, np.int64, np.int64, np.int64, np.int64, np.int32, np.uint8)
 
