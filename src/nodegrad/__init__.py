@@ -11,47 +11,39 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from nodegrad.check import *
 from nodegrad.extend import *
 from nodegrad.functions import *
 from nodegrad.graph import *
-from nodegrad.loops import *
 from nodegrad.ops import *
-from nodegrad.solutions import *
 from nodegrad.special import *
 from nodegrad.transforms import *
 from nodegrad.value import *
 
-if TYPE_CHECKING:  # for those who read types: what lies outside the core, which `_LATER` loads on first use
+if TYPE_CHECKING:  # for those who read types: what `_LATER` loads on first use, to import in less time
     # isort: off
     from nodegrad import data as data, nn as nn, optim as optim, show as show, training as training
+    from nodegrad.check import check_grad as check_grad
     from nodegrad.compiler import compile as compile, load_compiled as load_compiled
     from nodegrad.diagnose import detect_anomaly as detect_anomaly, stats as stats
+    from nodegrad.loops import fori_loop as fori_loop, scan as scan, while_loop as while_loop
     from nodegrad.show import draw as draw, draw_dot as draw_dot, explain as explain, player as player
     from nodegrad.show import playground as playground, plots as plots, training_player as training_player
     from nodegrad.show.paths import paths as paths
+    from nodegrad.solutions import fixed_point as fixed_point, root as root
     from nodegrad.training import History as History, fit as fit
     # isort: on
 
 __version__ = "0.1.0"
 
-_CORE = (
-    "check",
-    "extend",
-    "functions",
-    "graph",
-    "loops",
-    "ops",
-    "solutions",
-    "special",
-    "transforms",
-    "value",
-)
+_CORE = ("extend", "functions", "graph", "ops", "special", "transforms", "value")
 _MODULES = {name: name for name in ("data", "nn", "optim", "show", "training")} | {"plots": "show.plots"}
 _NAMES = {
+    "check": ("check_grad",),
     "compiler": ("compile", "load_compiled"),
     "diagnose": ("detect_anomaly", "stats"),
+    "loops": ("fori_loop", "scan", "while_loop"),
     "show": ("draw", "draw_dot", "explain", "paths", "player", "playground", "training_player"),
+    "solutions": ("fixed_point", "root"),
     "training": ("History", "fit"),
 }
 _LATER = {name: module for module, names in _NAMES.items() for name in names} | _MODULES
