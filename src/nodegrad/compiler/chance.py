@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.record import named
-from nodegrad.ops import names_in
+from nodegrad.ops import TABLE, Op, names_in
 from nodegrad.value import Value
 
 __all__ = ()
@@ -92,7 +92,7 @@ def generators_of(f: Any) -> list[Any]:
 
 def _reached(thing: Any) -> list[Any]:
     """List what a thing refers to directly; of the globals that a function could see, those it names."""
-    if isinstance(thing, ModuleType):
+    if isinstance(thing, ModuleType) or (isinstance(thing, Op) and thing.name in TABLE):
         return []
     if not isinstance(thing, FunctionType):
         kind, inside = (thing, []) if isinstance(thing, type) else (type(thing), gc.get_referents(thing))
