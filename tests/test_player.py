@@ -149,7 +149,7 @@ def test_formulas_are_those_that_explain_writes(seed):
         assert lines[0] == f"{names[vertex]} = {definition(vertex, names).text}"
         assert lines[2] == f"{names[vertex]} = {number(vertex.data)}"
         for index, found in enumerate(locals_):
-            formula = local_formula(vertex, index, symbols(vertex, names))
+            formula = local_formula(vertex, index, symbols((*vertex.operands, vertex), names))
             assert found == (formula.text if hasattr(formula, "text") else number(formula))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -133,19 +134,19 @@ def _local(consumer: Vertex, index: int, operands: Sequence[Any], out: Any) -> A
 
 def _term(consumer: Vertex, index: int, names: dict[Vertex, str], adjoints: dict[Value, float]) -> Term:
     partial, upstream = local_derivative(consumer, index), adjoints.get(consumer.value, 0.0)
-    local = local_formula(consumer, index, symbols(consumer, names))
+    local = local_formula(consumer, index, symbols((*consumer.operands, consumer), names))
     share = chain(upstream, partial, partial if consumer.op.selects else None)
     return Term(consumer.value, local, partial, upstream, share)
 
 
-def symbols(vertex: Vertex, names: dict[Vertex, str]) -> list[Formula | float]:
-    """Return the symbols of the operands of a vertex in formulas, then that of the vertex itself."""
-    return [x.data if is_constant(x) else Formula(names[x]) for x in (*vertex.operands, vertex)]
+def symbols(vertices: Iterable[Vertex], names: dict[Vertex, str]) -> list[Formula | float]:
+    """Return the symbols of vertices in formulas."""
+    return [x.data if is_constant(x) else Formula(names[x]) for x in vertices]
 
 
 def definition(vertex: Vertex, names: dict[Vertex, str]) -> Formula:
     """Write what a vertex computes."""
-    return Formula(vertex.op.name, vertex.op, tuple(symbols(vertex, names)[:-1]))
+    return Formula(vertex.op.name, vertex.op, tuple(symbols(vertex.operands, names)))
 
 
 def written(vertex: Vertex) -> list[Vertex]:
@@ -171,7 +172,7 @@ class Names(dict[Vertex, str]):
         self.wanted = {vertex: plain_name(vertex.label) for vertex in vertices if vertex.label}
         self.uses = Counter(self.wanted.values())
         self.given = {_letters(name) for name, times in self.uses.items() if times == 1}
-        self.indices: dict[str, Iterator[int]] = {}
+        self.numbered: dict[str, Iterator[str]] = {}
 
     def __missing__(self, vertex: Vertex) -> str:
         label = self.wanted.get(vertex, "")
@@ -180,9 +181,8 @@ class Names(dict[Vertex, str]):
         elif label and self.uses[label] == 1:
             name = label
         else:
-            numbered = (indexed(label or "v", at) for at in self.indices.setdefault(label or "v", count(1)))
-            name = next(name for name in numbered if _letters(name) not in self.given)
-            self.given.add(_letters(name))
+            stem = label or "v"
+            name = next(self.numbered.setdefault(stem, _numbered(stem, self.given)))
         self[vertex] = name
         return name
 
@@ -196,6 +196,15 @@ def name_all(vertices: Iterable[Vertex], known: Iterable[Vertex] = ()) -> Names:
     return names
 
 
+def _numbered(stem: str, given: set[str]) -> Iterator[str]:
+    """Yield a name with one index after the other, without those that look like a name in `given`."""
+    letters = _letters(stem)
+    for at in count(1):
+        if f"{letters}{at}" not in given:
+            given.add(f"{letters}{at}")
+            yield indexed(stem, at)
+
+
 def _letters(name: str) -> str:
     """Return the letters and digits of a name: names with the same ones look alike in a formula."""
-    return "".join(char for char in on_the_line(name) if char.isalnum())
+    return re.sub(r"[\W_]", "", on_the_line(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from math import isnan
@@ -136,7 +136,7 @@ class Explanation(Shown):
         paths = len(consumers) + step.rest
         meet = f": {paths:,} paths meet, and their contributions add up" if paths > 1 else ""
         listed = " and ".join(filter(None, [", ".join(made[:-1]), made[-1]]))
-        strong = any(isnan(term.upstream * term.partial) and term.contribution == 0.0 for term in step.terms)
+        strong = any(term.contribution == 0.0 and isnan(term.upstream * term.partial) for term in step.terms)
         note = " What does not influence the output contributes nothing." if strong else ""
         alike = f" The same holds for {step.alike:,} more nodes of this shape." if step.alike else ""
         return f"{name} goes into {listed}{meet}.{note}{alike}"
@@ -228,7 +228,7 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
     targets = [v.value for v in vertices if v.op is None] if wrt is None else values("explain", [wrt])
     at = {vertex.value: vertex for vertex in vertices}
     ends = {at[target] for target in targets if target in at}
-    chosen: Collection[Vertex] = vertices
+    chosen = set(vertices)
     alike = Counter[Vertex]()
     if len(vertices) > chain_rule.IN_FULL:
         named = set() if wrt is None else ends

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from nodegrad import ops
@@ -162,6 +163,7 @@ _LATEX_MARKS = {"\\": r"\backslash", "<": r"\lt", ">": r"\gt", "$": r"\$", "&": 
 _LATEX_MARKS |= {"{": r"\{", "}": r"\}", "_": r"\_", "^": r"\hat{}", "~": r"\sim", "`": r"\grave{}"}
 
 
+@lru_cache
 def latex_name(name: str) -> str:
     r"""Write a name in LaTeX: digits at its end and what follows an underscore become an index.
 

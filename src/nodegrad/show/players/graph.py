@@ -206,7 +206,8 @@ def _forms(vertex: Vertex) -> tuple[str | None, ...]:
 
     The places {0}, {1} ... stand for the names of the operands, the one after them for the vertex itself.
     """
-    places = symbols(vertex, {it: f"{{{at}}}" for at, it in enumerate((*vertex.operands, vertex))})
+    around = (*vertex.operands, vertex)
+    places = symbols(around, {it: f"{{{at}}}" for at, it in enumerate(around)})
     return tuple(
         write(local_formula(vertex, index, places), TEXT) if is_smooth(vertex, index) else None
         for index in range(len(vertex.operands))
