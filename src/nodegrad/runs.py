@@ -206,7 +206,7 @@ def run(
     check_unchanged(made)
     found = Run(argument, variables, own, result, outputs, order, start)
     known = set(made) | own
-    floats = len(own) == len(variables) and all(node.op is constant or node in known for node in order)
+    floats = len(own) == len(variables) and all(node.op is constant for node in order if node not in known)
     return found if floats or (in_numbers and all(x.op is None for x in variables)) else found.symbolic()
 
 
