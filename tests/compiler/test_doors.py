@@ -308,6 +308,9 @@ def rarely():
     return own_random.random() < 1e-9
 
 
+in_a_package = {"__package__": "nodegrad_tools", "rarely": rarely, "either": either}
+
+
 class Noise:
     __slots__ = ("draw",)
 
@@ -669,6 +672,7 @@ REFUSED = {
     "a branch on a generator of NumPy closed over": lambda x: either(own_numpy.random() < 1e-9, x),
     "a branch on a RandomState": lambda x: either(own_state.randn() > 99.0, x),
     "a branch on a generator in another function": lambda x: either(rarely(), x),
+    "a branch on a generator in a package": eval("lambda x: either(rarely(), x)", in_a_package),
     "a branch on a generator in a dict": lambda x: either(own_generators["numpy"].random() < 1e-9, x),
     "a branch on a generator in an attribute": lambda x: either(own_noise.rarely(), x),
     "a branch on a generator in a class": lambda x: either(shared_noise.rare, x),
