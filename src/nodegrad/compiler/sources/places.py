@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.program import Loop
+from nodegrad.compiler.program import Loop, Program
 from nodegrad.compiler.sources.branches import Way
 from nodegrad.compiler.sources.rolls import LONGEST, Block, Cells, Instruction, instructions, roll
 from nodegrad.compiler.vectorize import vectorize
@@ -41,25 +41,15 @@ class Places:
     """
 
     def __init__(self, way: Way, taken: Any = (), workspace: int = 0) -> None:
-        program, self.constants = way.program, np.array(way.program.constants)
-        sizes = [program.inputs, program.parameters - len(taken), len(taken), len(program.constants)]
-        self.bounds = [*accumulate(sizes, initial=0)]
-        vectors = vectorize(replace(program, inputs=program.leaves, parameters=0))
-        varying, uniform = np.zeros(vectors.varying, np.int64), np.zeros(vectors.uniform, np.int64)
-        varying[: program.leaves] = np.arange(program.leaves)
-        uniform[: len(program.constants)] = np.arange(*self.bounds[C:])
-        found = instructions(vectors, (varying, uniform), self.bounds[-1])
-        leaves = [array * SPACE + np.arange(size) for array, size in enumerate(sizes)]
-        leaves[V] = np.array(taken, np.int64)
-        computed = sum(each.result.size for each in found)
-        self.address = np.concatenate([*leaves, np.full(computed, V * SPACE)])
-        outputs = varying[vectors.outputs].tolist()
-        cells = iter(outputs)
-        self.results = [*islice(cells, len(outputs) - sum(1 + guard.taken for guard in way.guards))]
-        asked = [np.array([[cell]]) for cell in islice(cells, len(way.guards))]
-        nothing, known = np.empty((1, 0), np.int64), np.arange(len(self.address)) < self.bounds[-1]
-        guards = [Instruction(guard, nothing, (cell,)) for guard, cell in zip(way.guards, asked, strict=True)]
-        self.handed = {guard: [*islice(cells, guard.taken)] for guard in way.guards if guard.taken}
+        self.constants = np.array(way.program.constants)
+        found, outputs = self._instructions(way.program, np.array(taken, np.int64))
+        rest = iter(outputs)
+        self.results = [*islice(rest, len(outputs) - sum(1 + guard.taken for guard in way.guards))]
+        asked = zip(way.guards, islice(rest, len(way.guards)), strict=True)
+        nothing = np.empty((1, 0), np.int64)
+        guards = [Instruction(guard, nothing, (np.array([[cell]]),)) for guard, cell in asked]
+        self.handed = {guard: [*islice(rest, guard.taken)] for guard in way.guards if guard.taken}
+        known = np.arange(len(self.address)) < self.bounds[-1]
         self.blocks = [*roll(_guarded(found, guards, known), self.bounds)]
         self.made = [(each, home) for home in self.blocks for each in home.instructions]
         self.in_parts = len(self.made) > _MANY
@@ -79,6 +69,21 @@ class Places:
         self.copies = [self._copy(array) for array in sorted(mixed)]
         for block in self.blocks:
             self._lay_out(block)
+
+    def _instructions(self, program: Program, taken: Cells) -> tuple[list[Instruction], list[int]]:
+        """Give each number of a program a cell; return its instructions, and the cells of its outputs."""
+        sizes = [program.inputs, program.parameters - len(taken), len(taken), len(program.constants)]
+        self.bounds = [*accumulate(sizes, initial=0)]
+        vectors = vectorize(replace(program, inputs=program.leaves, parameters=0))
+        varying, uniform = np.zeros(vectors.varying, np.int64), np.zeros(vectors.uniform, np.int64)
+        varying[: program.leaves] = np.arange(program.leaves)
+        uniform[: len(program.constants)] = np.arange(*self.bounds[C:])
+        found = instructions(vectors, (varying, uniform), self.bounds[-1])
+        leaves = [array * SPACE + np.arange(size) for array, size in enumerate(sizes)]
+        leaves[V] = taken
+        computed = sum(each.result.size for each in found)
+        self.address = np.concatenate([*leaves, np.full(computed, V * SPACE)])
+        return found, varying[vectors.outputs].tolist()
 
     def local(self, reader: Block | None, cells: Cells) -> Instruction | None:
         """Return the instruction that computes these cells, if the reader sees it as a local variable."""
