@@ -164,7 +164,7 @@ def check_left(nodes: Iterable[Any]) -> None:
 def changed_operand(nodes: Iterable[Any]) -> tuple[Any, Any] | None:
     """Find an operand that was assigned another number after a node was made from it: (operand, node).
 
-    None if there is none. The nodes are those that operations made.
+    None if there is none.
     """
     assigned = clock.assigned
     older = [node for node in nodes if node._time < assigned]

@@ -65,7 +65,7 @@ def size(output: Value, most: int) -> int:
 def stale(order: Sequence[Value]) -> set[Value]:
     """Collect the nodes of a topological order that were computed from numbers that have changed since."""
     found: set[Value] = set()
-    if changed_operand([node for node in order if node.operands]) is not None:
+    if changed_operand(order) is not None:
         for node in order:
             if any(operand._time > node._time or operand in found for operand in node.operands):
                 found.add(node)
