@@ -313,3 +313,47 @@ def test_a_single_number_is_dropped_or_scaled():
     found = {Dropout(0.5)(Value(3.0)).data for _ in range(64)}
 
     assert found == {0.0, 6.0}
+
+
+class Total(ng.nn.Neuron):
+    def forward(self, x):
+        return ng.sum(x)
+
+
+class Reversed(ng.nn.Layer):
+    def forward(self, x):
+        return super().forward(x)[::-1]
+
+
+def total(x):
+    return ng.sum(x)
+
+
+def test_layers_call_neurons_of_a_class_of_ones_own_and_patched_ones():
+    layer = Layer(2, 2, "tanh", seed=1)
+    layer.neurons[0] = Total(2)
+    layer.neurons[1].forward = total
+
+    assert [out.data for out in layer([1.0, 2.0])] == [3.0, 3.0]
+
+
+def test_networks_call_layers_of_any_kind():
+    model = MLP(2, [3, 1], seed=1)
+    first, last = model.layers
+    expected = last(first([1.0, 2.0])[::-1]) * 2.0
+    model.layers[0] = Reversed(2, 3, seed=1)
+    model.layers.insert(1, ng.nn.Dropout(0.5))
+    model.layers.append(lambda x: x * 2.0)
+    model.layers[0].neurons = first.neurons
+    model.eval()
+
+    assert model([1.0, 2.0]).data == expected.data == ng.compile(model, exact=True)([1.0, 2.0])
+    assert repr(model) == "MLP(2, [3, 1])"
+
+
+def test_a_neuron_of_another_size_is_an_error():
+    layer = Layer(2, 2, seed=1)
+    layer.neurons[1] = Neuron(4, seed=1)
+
+    with pytest.raises(ValueError, match="Neuron"):
+        layer([1.0, 2.0])
