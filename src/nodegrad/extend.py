@@ -5,12 +5,13 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
+from inspect import CO_GENERATOR
 from types import CodeType, FunctionType
 from typing import Any
 
 from nodegrad import ops
 from nodegrad.inputs import plain
-from nodegrad.ops import TABLE, Interval, Op, give_operators, names_in
+from nodegrad.ops import TABLE, Interval, Op, codes_in, give_operators, names_in
 from nodegrad.value import Value, number_of
 
 __all__ = ["custom"]
@@ -36,7 +37,8 @@ def custom(
     Args:
         name: a name that is an identifier and not in the table.
         value: the value over floats. If it raises an ArithmeticError or a ValueError, the result is that of
-            IEEE 754 (1 / 0 is inf) or nan. Written with operators and nodegrad's functions, it runs natively.
+            IEEE 754 (1 / 0 is inf) or nan. Written with operators and nodegrad's functions, it runs natively,
+            unless it catches errors or asks for types.
         partials: one function `(operands..., out)` per operand, written with operators and nodegrad's
             functions, so that it works for floats and Values; None for a partial that is 0 everywhere.
         symbol: what pictures show; by default the name.
@@ -48,9 +50,27 @@ def custom(
     """
     _check_row(name, partials, domain)
     intervals = tuple(domain) if domain else ((-3.0, 3.0),) * len(partials)
-    row = Op(name, symbol or name, _total(value), tuple(map(_total, partials)), intervals, composed=value)
+    row = Op(
+        name,
+        symbol or name,
+        _total(value),
+        tuple(map(_total, partials)),
+        intervals,
+        composed=_recorded(value),
+    )
     _try_row(row, partials)
     return row
+
+
+def _recorded(value: Any) -> Any:
+    """Return a value that can be recorded over symbols; None if it is to run over floats only.
+
+    It is to if it catches errors, which symbols do not raise, or asks for the type of a number.
+    """
+    codes = codes_in(value.__code__) if isinstance(value, FunctionType) else []
+    catches = any(code.co_exceptiontable for code in codes if not code.co_flags & CO_GENERATOR)
+    asks = any(not {"isinstance", "type"}.isdisjoint(code.co_names) for code in codes)
+    return None if catches or asks else value
 
 
 def _check_row(name: str, partials: Sequence[Any], domain: Sequence[Interval] | None) -> None:

@@ -257,10 +257,15 @@ def join_table(*rows: Op) -> None:
             object.__setattr__(row, "float_partials", tuple(map(_over_floats, row.partials)))
 
 
+def codes_in(code: types.CodeType) -> list[types.CodeType]:
+    """Return code, and that of the functions defined in it."""
+    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    return [code, *[each for one in inner for each in codes_in(one)]]
+
+
 def names_in(code: types.CodeType) -> list[str]:
     """Return the names that code looks up, in functions defined in it, too."""
-    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
-    return [*code.co_names, *[name for each in inner for name in names_in(each)]]
+    return [name for each in codes_in(code) for name in each.co_names]
 
 
 def _over_floats(rule: Any) -> Any:

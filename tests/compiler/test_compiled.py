@@ -689,6 +689,26 @@ def test_pickles_without_their_function_know_what_was_recorded(backend):
         again(-2.0)
 
 
+def safe_inverse(x):
+    try:
+        return 1.0 / x
+    except ZeroDivisionError:
+        return 0.0
+
+
+def scaled(x):
+    return x * 2.0 if isinstance(x, float) else x * 3.0
+
+
+@pytest.mark.parametrize("value", [safe_inverse, scaled])
+def test_a_custom_operation_that_asks_what_floats_and_symbols_answer_differently_runs_over_floats(value):
+    operation = ng.custom(f"{value.__name__}_here", value, lambda x, out: 0.0)
+    compiled = ng.compile(lambda x: operation(x), exact=True)
+
+    assert [compiled(x) for x in (1.0, 0.0, -3.0)] == [value(x) for x in (1.0, 0.0, -3.0)]
+    assert compiled.map([1.0, 2.0, 0.0]).tolist() == [value(x) for x in (1.0, 2.0, 0.0)]
+
+
 signed_cube = ng.custom("signed_cube", lambda x: abs(x) ** 3, lambda x, out: 3.0 * x * abs(x))
 
 
