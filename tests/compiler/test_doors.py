@@ -42,7 +42,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value
-from nodegrad.compiler import backends
+from nodegrad.compiler import backends, chance
 
 BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
 weight = Value(1.0)
@@ -301,6 +301,7 @@ def kept_leaf(x):
 
 
 own_random, own_numpy, own_state = random.Random(0), np.random.default_rng(0), np.random.RandomState(0)
+own_bits = np.random.PCG64(0)
 own_generators = {"numpy": np.random.default_rng(0)}
 
 
@@ -675,6 +676,7 @@ REFUSED = {
     "a branch on a generator in a package": eval("lambda x: either(rarely(), x)", in_a_package),
     "a branch on a generator in a dict": lambda x: either(own_generators["numpy"].random() < 1e-9, x),
     "a branch on a generator in an attribute": lambda x: either(own_noise.rarely(), x),
+    "a branch on a generator's own bits": lambda x: either(own_bits.random_raw() < 9, x),
     "a branch on a generator in a class": lambda x: either(shared_noise.rare, x),
     "a branch on a generator in a static method": lambda x: either(OwnNoise.rarely(), x),
     "a branch on a generator in a default": lambda x, draw=own_random.random: either(draw() < 1e-9, x),
@@ -887,6 +889,13 @@ def test_a_generator_that_a_function_reaches_but_does_not_use_is_no_fault(reache
     f = lambda x: either(reached is None, x)  # noqa: E731
 
     assert ng.compile(f, backend="numpy")(3.0) == 10.0
+
+
+def test_long_data_are_not_searched_for_generators():
+    data = [float(i) for i in range(1_000_000)]
+
+    assert chance._reached(data) == []
+    assert ng.compile(lambda x: x * data[3], backend="numpy")(2.0) == 6.0
 
 
 def test_state_that_shows_later_than_in_the_runs_compared_is_not_noticed():

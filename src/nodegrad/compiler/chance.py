@@ -22,7 +22,7 @@ __all__ = ()
 
 _RUNS = 4  # pairs of runs; only if random numbers are drawn in all of them, it is the function that draws
 _MOST = 300  # things that are looked at for generators
-_GENERATORS = (random.Random, np.random.Generator, np.random.RandomState)
+_GENERATORS = (random.Random, np.random.Generator, np.random.BitGenerator, np.random.RandomState)
 _IN_CLASSES = (FunctionType, staticmethod, classmethod, property, *_GENERATORS)
 
 
@@ -93,6 +93,8 @@ def generators_of(f: Any) -> list[Any]:
 def _reached(thing: Any) -> list[Any]:
     """List what a thing refers to directly; of the globals that a function could see, those it names."""
     if isinstance(thing, ModuleType) or (isinstance(thing, Op) and thing.name in TABLE):
+        return []
+    if type(thing) in (list, tuple, dict, set, frozenset) and len(thing) > _MOST:  # data
         return []
     if not isinstance(thing, FunctionType):
         kind, inside = (thing, []) if isinstance(thing, type) else (type(thing), gc.get_referents(thing))
