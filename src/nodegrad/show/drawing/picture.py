@@ -134,8 +134,8 @@ def _range(numbers: Sequence[float]) -> str:
     """Write the least and the greatest of some numbers; nan if one of them is."""
     if math.isnan(sum(numbers)) and any(map(math.isnan, numbers)):  # inf - inf is nan too
         return "nan"
-    low, high = number(min(numbers)), number(max(numbers))
-    return low if low == high else f"{low} … {high}"
+    ends = dict.fromkeys([min(numbers), max(numbers)])  # most often one: to write it takes the longest
+    return " … ".join(dict.fromkeys(map(number, ends)))
 
 
 def _title(group: Group, at: int) -> str:

@@ -190,7 +190,7 @@ class Names(dict[Vertex, str]):
 def name_all(vertices: Iterable[Vertex], known: Iterable[Vertex] = ()) -> Names:
     """Name vertices in this order. Others among `known` get their names when these are asked for."""
     vertices = list(vertices)
-    names = Names([*known, *vertices])
+    names = Names({*known, *vertices})
     for vertex in vertices:
         names[vertex]
     return names
