@@ -106,11 +106,8 @@ def partials(
     if op.whole is not None:  # the result of a loop or a search, which knows its partials
         yield from op.whole.partials(op.index, node, active, floats)
         return
-    if floats:
-        primals, out, rules = [operand._data for operand in operands], node._data, op.float_partials
-    else:
-        primals = [operand._data if operand.op is constant else operand for operand in operands]
-        out, rules = node, op.partials
+    primals = [operand._data if floats or operand.op is constant else operand for operand in operands]
+    out, rules = (node._data, op.float_partials) if floats else (node, op.partials)
     together = op.arity is None  # one rule gives all partials
     if together:
         rules = rules(primals, out)

@@ -175,13 +175,12 @@ class Names(dict[Vertex, str]):
         self.numbered: dict[str, Iterator[str]] = {}
 
     def __missing__(self, vertex: Vertex) -> str:
-        label = self.wanted.get(vertex, "")
+        stem = self.wanted.get(vertex, "v")
         if is_constant(vertex):
             name = number(vertex.data)
-        elif label and self.uses[label] == 1:
-            name = label
+        elif vertex in self.wanted and self.uses[stem] == 1:
+            name = stem
         else:
-            stem = label or "v"
             name = next(self.numbered.setdefault(stem, _numbered(stem, self.given)))
         self[vertex] = name
         return name

@@ -248,8 +248,7 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
         {vertex.value: chain_rule.definition(vertex, names) for vertex in made},
         steps,
         {target: adjoints.get(target, 0.0) for target in targets},
-        {v.value: name for v, name in names.items()}
-        | {t: plain_name(label_of(t) or "?") for t in targets if at.get(t) not in names},
+        {t: plain_name(label_of(t) or "?") for t in targets} | {v.value: name for v, name in names.items()},
         {vertex.value: vertex.data for vertex in listed if not is_constant(vertex)},
         sum(not is_constant(vertex) for vertex in at.values()) - len(shown),
         changed,
