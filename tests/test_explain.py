@@ -591,3 +591,14 @@ def test_every_name_in_the_forward_part_has_a_line():
 
     assert named == said
     assert len(lines) == len(said) < 40
+
+
+@pytest.mark.parametrize("show", [ng.player, ng.explain, ng.draw_dot, lambda x: ng.paths(x, ng.Value(1.0))])
+def test_what_shows_one_value_takes_it_alone_in_a_list_and_refuses_several(show):
+    x = ng.Value(2.0)
+    y = x * 3.0
+
+    show([y])
+    for wrong, count in (([y, x], 2), ([], 0)):
+        with pytest.raises(TypeError, match=f"takes one Value; got {count}"):
+            show(wrong)

@@ -11,7 +11,7 @@ from itertools import groupby, islice
 from nodegrad.graph import dependents, topological_order
 from nodegrad.inputs import whole
 from nodegrad.products import chain
-from nodegrad.show.snapshot import label_of, values
+from nodegrad.show.snapshot import label_of, one_value
 from nodegrad.show.text import number, plain_name
 from nodegrad.sweep import partials, reverse_sweep
 from nodegrad.value import Value
@@ -142,8 +142,7 @@ def paths(output: Value, node: Value, k: int = 5) -> Paths:
         TypeError: if output or node is not a Value.
         ValueError: if k is less than 1.
     """
-    values("paths", [output])
-    values("paths", [node])
+    output, node = one_value("paths", output), one_value("paths", node)
     whole("paths", "k", k, 1)
     order = topological_order(output)
     between = dependents(order, [node])

@@ -89,6 +89,18 @@ def is_constant(vertex: Vertex) -> bool:
     return vertex.op is ops.constant
 
 
+def one_value(function: str, found: Any) -> Value:
+    """Return a Value given by itself or, as some models return it, alone in a list.
+
+    Raises:
+        TypeError: if it is something else, or several. The message names `function`.
+    """
+    flat = values(function, [found])
+    if len(flat) != 1:
+        raise TypeError(f"{function} takes one Value; got {len(flat)}. Choose one of them, or add them up.")
+    return flat[0]
+
+
 def values(function: str, found: Iterable[Any]) -> list[Value]:
     """Return Values given one by one or in iterables, in one list.
 

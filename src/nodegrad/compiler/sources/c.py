@@ -18,7 +18,9 @@ register restrict return short signed sizeof static struct switch typedef union 
 main malloc free calloc realloc abs div exit rand system acos acosh asin asinh atan atan2 atanh cbrt ceil
 copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma fmax fmin fmod frexp gamma hypot ilogb j0 j1
 jn ldexp lgamma log log10 log1p log2 logb lrint lround modf nan nearbyint nextafter pow remainder rint round
-scalbn sin sinh sqrt tan tanh tgamma trunc y0 y1 yn snprintf atoi strchr strtod
+scalbn sin sinh sqrt tan tanh tgamma trunc y0 y1 yn snprintf atoi strchr strtod printf NAN INFINITY
+HUGE_VAL NULL isnan isinf isfinite isnormal signbit fpclassify isgreater isless isunordered _Bool _Complex
+_Imaginary
 """
 
 _HEAD = (resources.files("nodegrad.compiler") / "sources" / "head.c").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from nodegrad.show.drawing.network import Network, network
 from nodegrad.show.drawing.picture import Style, picture
 from nodegrad.show.drawing.svg import Picture, to_svg
 from nodegrad.show.paths import Path as Route
-from nodegrad.show.snapshot import Vertex, label_of, snapshot, values
+from nodegrad.show.snapshot import Vertex, label_of, one_value, snapshot, values
 from nodegrad.show.text import part
 from nodegrad.show.window import Still, rasterized
 from nodegrad.value import Value
@@ -269,7 +269,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
         TypeError: if root is not a Value.
         ValueError: for an unknown rankdir.
     """
-    values("draw_dot", (root,))
+    root = one_value("draw_dot", root)
     one_of("draw_dot", "rankdir", rankdir, ("LR", "TB"))
     from nodegrad.show.drawing.digraph import Digraph  # imports graphviz
 

@@ -16,7 +16,7 @@ from nodegrad.show.explaining.chain_rule import Step, Term, written
 from nodegrad.show.explaining.formula import NEGATIVE, Formula
 from nodegrad.show.explaining.notation import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation
 from nodegrad.show.players.explanation import explanation_page
-from nodegrad.show.snapshot import Vertex, is_constant, label_of, snapshot, values
+from nodegrad.show.snapshot import Vertex, is_constant, label_of, one_value, snapshot, values
 from nodegrad.show.text import plain_name
 from nodegrad.show.window import Shown
 from nodegrad.sweep import reverse_sweep
@@ -221,7 +221,7 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
     Raises:
         TypeError: if output or wrt is not made of Values.
     """
-    (root,) = values("explain", [output])
+    root = one_value("explain", output)
     order = topological_order(root)
     adjoints = reverse_sweep(order, {root: 1.0})
     vertices = snapshot([root])

@@ -16,7 +16,7 @@ from nodegrad.show.explaining.chain_rule import is_smooth, local_derivative, loc
 from nodegrad.show.explaining.formula import TEXT, write
 from nodegrad.show.players.page import Page, build, packed
 from nodegrad.show.players.rows import Row, literal, row_of, script
-from nodegrad.show.snapshot import Vertex, is_constant, snapshot, values
+from nodegrad.show.snapshot import Vertex, is_constant, one_value, snapshot
 from nodegrad.show.text import number
 from nodegrad.value import Value
 
@@ -68,7 +68,7 @@ def player(output: Value, *, title: str = "", open_dots: bool = False, fold: boo
         TypeError: if output is not a Value.
         ValueError: if the graph has more than 50,000 nodes, or with fold=False more than 2,000.
     """
-    (root,) = values("player", [output])
+    root = one_value("player", output)
     fold = flag("player", "fold", fold, optional=True)
     vertices = snapshot([root], flag("player", "open_dots", open_dots))
     most = IN_FULL if fold is False else MOST
@@ -82,7 +82,7 @@ def player(output: Value, *, title: str = "", open_dots: bool = False, fold: boo
     pictures = page.pictures(fold)
     packs = [None if at == 0 and len(it.svg) <= INLINE else packed(it.svg) for at, it in enumerate(pictures)]
     data |= {"pictures": page.boxes(pictures), "packed": packs}
-    title = title or (f"{page.names[-1]}, forward and backward" if output.label else "Forward and backward")
+    title = title or (f"{page.names[-1]}, forward and backward" if root.label else "Forward and backward")
     scripts = ("number", "graph", "story", "transport", "panel", "player")
     first = "" if packs[0] else pictures[0].svg
     return Player(build("player", title, data, scripts, svg=first, written=script(page.rows)), title)
