@@ -10,10 +10,11 @@ from itertools import groupby, islice
 
 from nodegrad.graph import dependents, topological_order
 from nodegrad.inputs import whole
+from nodegrad.observers import tell_swept
 from nodegrad.products import chain
 from nodegrad.show.snapshot import label_of, one_value
 from nodegrad.show.text import number, plain_name
-from nodegrad.sweep import partials, reverse_sweep
+from nodegrad.sweep import partials
 from nodegrad.value import Value
 
 __all__ = ["Path", "Paths", "paths"]
@@ -147,23 +148,22 @@ def paths(output: Value, node: Value, k: int = 5) -> Paths:
     order = topological_order(output)
     between = dependents(order, [node])
     best: dict[Value, list[_Partial]] = {output: [_Partial(output, 1.0, 1.0, None)]}
-    ways: dict[Value, int] = {output: 1}
+    ways, adjoints = {output: 1}, {output: 1.0}
     incoming: dict[Value, list[Iterator[_Partial]]] = {}
     for consumer in reversed(order):
         if consumer in incoming:
-            streams = incoming.pop(consumer)
-            best[consumer] = list(islice(heapq.merge(*streams, key=lambda path: path.rank), k))
+            best[consumer] = list(islice(heapq.merge(*incoming.pop(consumer), key=lambda path: path.rank), k))
         if consumer is node or consumer not in best:
             continue
         for operand, factor, selected in partials(consumer, between):
-            longer = [
-                _Partial(operand, chain(p.product, factor, selected), factor, p) for p in best[consumer]
-            ]
-            incoming.setdefault(operand, []).append(iter(longer))
+            more = [_Partial(operand, chain(p.product, factor, selected), factor, p) for p in best[consumer]]
+            incoming.setdefault(operand, []).append(iter(more))
             ways[operand] = ways.get(operand, 0) + ways[consumer]
+            term = chain(adjoints[consumer], factor, selected)
+            adjoints[operand] = adjoints[operand] + term if operand in adjoints else term
+    tell_swept("reverse", order, {output: 1.0}, adjoints)
     found = tuple(_path(partial) for partial in best.get(node, ())) if node in between else ()
-    gradient = reverse_sweep(order, {output: 1.0}).get(node, 0.0)
-    return Paths(found, ways.get(node, 0), gradient)
+    return Paths(found, ways.get(node, 0), adjoints.get(node, 0.0))
 
 
 def _path(partial: _Partial) -> Path:
