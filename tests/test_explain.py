@@ -602,3 +602,12 @@ def test_what_shows_one_value_takes_it_alone_in_a_list_and_refuses_several(show)
     for wrong, count in (([y, x], 2), ([], 0)):
         with pytest.raises(TypeError, match=f"takes one Value; got {count}"):
             show(wrong)
+
+
+def test_paths_refuse_to_mix_two_points():
+    w = Value(3.0, label="w")
+    square = w * w
+    w.data = 4.0
+
+    with pytest.raises(RuntimeError, match="the data of 'w' changed after mul"):
+        paths(square, w)

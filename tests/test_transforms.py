@@ -788,3 +788,14 @@ def test_function_that_vjp_returns_can_be_pickled():
     again = pickle.loads(pickle.dumps(pull_back))
 
     assert again((1.0, 10.0)) == pull_back((1.0, 10.0)) == (13.0, 12.0)
+
+
+@pytest.mark.parametrize("adjoint", [1.0, Value(1.0)])
+def test_what_vjp_returns_refuses_to_mix_two_points(adjoint):
+    w = Value(3.0, label="w")
+    _, pull_back = ng.vjp(lambda x: x * w * (w * w), 2.0)
+    assert pull_back(adjoint) == (27.0,)
+
+    w.data = 7.0
+    with pytest.raises(RuntimeError, match="the data of 'w' changed after mul"):
+        pull_back(adjoint)

@@ -47,6 +47,11 @@ class Run(NamedTuple):
     active: set[Value] | None = None  # the nodes that depend on the variables; None for all
     floats: bool = True
 
+    @property
+    def made(self) -> list[Value]:
+        """The nodes that the function made by operations."""
+        return [x for x in self.order if x.op is not constant and x.op is not None and x._time >= self.start]
+
     def symbolic(self) -> "Run":
         """Return the run to be swept over Values. Variables made from plain numbers become constants."""
         active = dependents(self.order, self.variables)
@@ -200,11 +205,11 @@ def run(
     returned, result = flatten(f(*args, **kwargs))
     outputs = [_output(x, user) for x in returned]
     order = topological_order(*outputs, since=start, constants=False)
-    made = [node for node in order if node.op is not constant and node.op is not None and node._time >= start]
     if listeners.all:  # only while a function is compiled are there loops, or calls, that have ended
         check_left(order)
-    check_unchanged(made)
     found = Run(argument, variables, own, result, outputs, order, start)
+    made = found.made
+    check_unchanged(made)
     known = set(made) | own
     floats = len(own) == len(variables) and all(node.op is constant for node in order if node not in known)
     return found if floats or (in_numbers and all(x.op is None for x in variables)) else found.symbolic()

@@ -9,7 +9,7 @@ from functools import update_wrapper
 from types import MethodType
 from typing import Any
 
-from nodegrad.graph import dependents, recording
+from nodegrad.graph import check_unchanged, dependents, recording
 from nodegrad.inputs import described, flag, function, one_of
 from nodegrad.ops import Number
 from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
@@ -150,7 +150,8 @@ def vjp(f: Function, *primals: Tree) -> tuple[Tree, Function]:
 
     Returns:
         The value, and a function of one argument that has the structure of the value. It returns a tuple with
-        one entry per primal and may be called many times; each call is one reverse sweep.
+        one entry per primal and may be called many times; each call is one reverse sweep. It raises a
+        RuntimeError if a Value that `f` closes over has been changed since.
     """
     function("vjp", "f", f, classes=True)
     pull_back = _PullBack(f, primals)
@@ -170,6 +171,7 @@ class _PullBack:
     def __call__(self, adjoints: Tree) -> tuple[Tree, ...]:
         with recording():
             seeds = _seeds(self.record.outputs, adjoints, "adjoints", "the function that vjp returned")
+            check_unchanged(self.record.made)
             values = any(isinstance(x, Value) for x in seeds.values())
             gradient: tuple[Tree, ...] = (self.record.symbolic() if values else self.record).gradient(seeds)
             return gradient

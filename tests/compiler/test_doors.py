@@ -4,6 +4,7 @@ import array
 import asyncio
 import bisect
 import collections
+import contextlib
 import contextvars
 import copy
 import ctypes
@@ -889,6 +890,33 @@ def test_a_generator_that_a_function_reaches_but_does_not_use_is_no_fault(reache
     f = lambda x: either(reached is None, x)  # noqa: E731
 
     assert ng.compile(f, backend="numpy")(3.0) == 10.0
+
+
+def tried_until_large(x):
+    while True:
+        try:
+            if x > 2.0:
+                return x
+            raise ValueError
+        except:  # noqa: E722
+            x = x + 1.0
+
+
+def suppressed_until_large(x):
+    count, done = 0, False
+    while not done:
+        with contextlib.suppress(BaseException):
+            count += 1
+            done = bool(x * count > 2.0)
+    return x * count
+
+
+@pytest.mark.parametrize("f", [tried_until_large, suppressed_until_large])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_loop_that_catches_everything_ends_in_a_map(f, backend):
+    rows = [3.0, 1.0, 0.5]
+
+    assert ng.compile(f, backend=backend).map(rows).tolist() == [f(x) for x in rows]
 
 
 def test_long_data_are_not_searched_for_generators():

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, islice
 
-from nodegrad.graph import dependents, topological_order
+from nodegrad.graph import check_unchanged, dependents, topological_order
 from nodegrad.inputs import whole
 from nodegrad.observers import tell_swept
 from nodegrad.products import chain
@@ -142,10 +142,12 @@ def paths(output: Value, node: Value, k: int = 5) -> Paths:
     Raises:
         TypeError: if output or node is not a Value.
         ValueError: if k is less than 1.
+        RuntimeError: if a number has changed since something was computed from it.
     """
     output, node = one_value("paths", output), one_value("paths", node)
     whole("paths", "k", k, 1)
     order = topological_order(output)
+    check_unchanged(order)
     between = dependents(order, [node])
     best: dict[Value, list[_Partial]] = {output: [_Partial(output, 1.0, 1.0, None)]}
     ways, adjoints = {output: 1}, {output: 1.0}
