@@ -919,6 +919,24 @@ def test_a_loop_that_catches_everything_ends_in_a_map(f, backend):
     assert ng.compile(f, backend=backend).map(rows).tolist() == [f(x) for x in rows]
 
 
+def branches_in_a_child(x):
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writing, b"1" if x > 2.0 else b"0")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    found = os.read(reading, 1)
+    os.close(reading), os.close(writing)
+    return x * 2.0 if found == b"1" else x * 3.0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_a_function_that_forks_is_refused():
+    with pytest.raises(ValueError, match="branches_in_a_child takes a plain number .* forks, and what"):
+        ng.compile(branches_in_a_child)(3.0)
+
+
 def test_long_data_are_not_searched_for_generators():
     data = [float(i) for i in range(1_000_000)]
 

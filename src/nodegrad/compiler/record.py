@@ -179,8 +179,15 @@ def drop_recorders() -> None:
             stop_listening(each)
 
 
+def note_fork() -> None:
+    """Note that the function that is recorded forks: what its child reads or branches on is not seen."""
+    recorder = current_recorder()
+    if recorder is not None:
+        recorder.reads.append(f"{calling_line()} forks, and what the child does with Values is lost")
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=drop_recorders)
+    os.register_at_fork(before=note_fork, after_in_child=drop_recorders)
 
 
 def calling_line(depth: int = 1) -> str:
