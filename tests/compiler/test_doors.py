@@ -954,6 +954,13 @@ def test_state_that_shows_later_than_in_the_runs_compared_is_not_noticed():
     assert [loop(1.0) for _ in range(2)] == [5.0] * 2  # a turn is recorded twice, and three times in a replay
 
 
+def test_state_that_the_numbers_of_the_first_call_hide_is_not_noticed():
+    runs = itertools.count(2)
+    compiled = ng.compile(lambda x: x * next(runs), backend="numpy")
+
+    assert [compiled(x) for x in (0.0, 2.0, 2.0)] == [0.0, 4.0, 4.0]
+
+
 @pytest.mark.parametrize("pause", [0.0, 0.002])
 def test_random_numbers_that_another_thread_draws_are_no_fault(pause):
     stop = threading.Event()
