@@ -157,8 +157,18 @@ def test_controls_change_what_is_trained(open_page):
     assert run(browser, TRAIN, 10)[-1] > 0.0
 
 
+def click_a_line(browser):
+    """Click a line of the network where it is now: another set of data may just have moved it."""
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
+
+    actions = ActionBuilder(browser)
+    actions.pointer_action.move_to_location(*map(round, run(browser, QUARTER))).click()
+    actions.perform()
+    return run(browser, "chosen") == 4
+
+
 def test_everything_is_live_by_mouse_and_keyboard_while_the_page_trains(open_page):
-    from selenium.webdriver import ActionChains, Keys
+    from selenium.webdriver import Keys
     from selenium.webdriver.support.ui import Select, WebDriverWait
 
     browser = open_page(playground(network(hidden=(3,)), *moons(40)))
@@ -169,8 +179,7 @@ def test_everything_is_live_by_mouse_and_keyboard_while_the_page_trains(open_pag
     for name, option in (("batch", "8"), ("activation", "1"), ("set", "circles")):
         Select(browser.find_element("id", name)).select_by_value(option)
     browser.find_element("id", "noise").send_keys(Keys.ARROW_RIGHT * 5)
-    x, y = run(browser, QUARTER)
-    ActionChains(browser).move_by_offset(round(x), round(y)).click().perform()
+    WebDriverWait(browser, 20).until(click_a_line)
     steps = run(browser, "trainer.losses.length")
 
     WebDriverWait(browser, 20).until(lambda _: run(browser, "trainer.losses.length") > steps + 2)

@@ -931,7 +931,7 @@ def branches_in_a_child(x):
     return x * 2.0 if found == b"1" else x * 3.0
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_a_function_that_forks_is_refused():
     with pytest.raises(ValueError, match="branches_in_a_child takes a plain number .* forks, and what"):
         ng.compile(branches_in_a_child)(3.0)

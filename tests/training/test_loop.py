@@ -360,7 +360,7 @@ def test_validation_decides_about_stopping():
         ([[1.0, 2.0]], [1.0], r"takes 1 inputs; got 2"),
         ([[1.0]], [[1.0, 2.0]], "one shape; got a single number and a list of 2"),
         ([["a"]], [1.0], r"fit: X\[0\]\[0\] is the text 'a'\. Data are numbers"),
-        ([[None]], [1.0], r"X\[0\]\[0\] takes a real number; got None"),
+        ([[None]], [1.0], r"X\[0\]\[0\] is None\. Remove or fill in"),
         (["ab"], [1.0], r"X\[0\] is the text 'ab'"),
     ],
 )
