@@ -6,6 +6,7 @@ Each line compares nodegrad with NumPy by hand or with itself, in turns, in one 
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -193,10 +194,15 @@ def first_calls(numbers: Any, quick: bool) -> Iterator[Line]:
     for sizes in ([2, 4, 1],) if quick else ([2, 16, 16, 1], [2, 256, 256, 1]):
         code = FIRST.replace("{sizes}", str(sizes))
         command = [sys.executable, "-c", code]
-        found = [json.loads(subprocess.check_output(command)) for _ in range(1 if quick else 3)]
-        first, second = map(min, zip(*found, strict=True))
+        found = []
+        for _ in range(1 if quick else 3):
+            with tempfile.TemporaryDirectory() as cache:  # empty for the first process, not for the next
+                env = os.environ | {"XDG_CACHE_HOME": cache}
+                runs = [json.loads(subprocess.check_output(command, env=env)) for _ in "12"]
+            found.append((runs[0][0], runs[1][0]))
+        first, next_process = map(min, zip(*found, strict=True))
         name = "-".join(map(str, sizes))
-        yield Line(f"first map of {name} with gradient, 96 rows", first, "the second", second)
+        yield Line(f"first map of {name} with gradient, 96 rows", first, "in the next process", next_process)
 
 
 def saving(numbers: Any, quick: bool) -> Iterator[Line]:

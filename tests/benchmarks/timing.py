@@ -151,6 +151,8 @@ def compile_costs(quick: bool) -> Iterator[Cost]:
     """Compile functions of growing sizes, each in a fresh process."""
     script = Path(__file__).with_name("compile_cost.py")
     path = os.pathsep.join(filter(None, sys.path))
+    env = os.environ | {"PYTHONPATH": path}
+    env.pop("XDG_CACHE_HOME", None)  # then each process has an empty cache of its own
     for shape, sizes in SIZES[quick].items():
         for size in sizes:
             command = [sys.executable, script, shape, str(size)]
@@ -159,7 +161,7 @@ def compile_costs(quick: bool) -> Iterator[Cost]:
                     command,
                     capture_output=True,
                     text=True,
-                    env=os.environ | {"PYTHONPATH": path},
+                    env=env,
                     timeout=LONGEST,
                 )
             except subprocess.TimeoutExpired:
