@@ -117,7 +117,7 @@ def test_numbers_are_written_as_python_writes_them():
 
 def test_what_people_type_is_read():
     typed = {"2": 2, " -1,5 ": -1.5, "−3e-2": -0.03, "inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
-    typed |= {"": None, "two": None, "1e999": None, "0x10": None, "1 2": None}
+    typed |= {"": None, "two": None, "1e999": None, "0x10": None, "1 2": None, "1,000": None}
     question = f"return {json.dumps(list(typed))}.map((text) => {{ const x = parsed(text);"
     question += " return x === undefined || Number.isFinite(x) ? (x ?? null) : String(x); })"
 
@@ -335,3 +335,9 @@ def test_pages_are_saved_as_html_only(tmp_path):
 
     with pytest.raises(ValueError, match=r"Player.save writes \.html, \.htm; got 'p.svg'"):
         page.save(tmp_path / "p.svg")
+
+
+def test_a_box_of_constants_shows_their_range():
+    page = player(ng.nn.MLP(2, [16, 16, 1], seed=1)([0.1, 0.2]))
+
+    assert ">0.1 … 0.2 × 2<" in page.html

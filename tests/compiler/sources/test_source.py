@@ -603,3 +603,12 @@ def test_keywords_have_their_names_and_static_arguments_none():
     for text in (compiled.source("c"), compiled.source("js")):
         assert re.findall(r"x\[\d\] = (\w+)$", text, re.MULTILINE) == ["x", "scale"]
     assert "function power(x, scale) {" in compiled.source("js")
+
+
+def test_a_result_may_have_any_key(tmp_path):
+    compiled = ng.compile(lambda x: {"__proto__": x * 2.0, "constructor": x})
+    compiled(1.0)
+    source = compiled.source("js", "f")
+    (tmp_path / "f.mjs").write_text(source + "\nconsole.log(JSON.stringify(f(3.0)));", encoding="utf-8")
+
+    assert json.loads(run_node(tmp_path / "f.mjs")) == {"__proto__": 6.0, "constructor": 3.0}

@@ -75,5 +75,7 @@ def _built(tree: Any) -> str:
         whole = f"out.subarray({first}, {last + 1})"
         return f"Array.from({whole})" if len(sizes) == 1 else f"shaped({whole}, {list(sizes)})"
     if isinstance(tree, dict):
-        return f"{{{', '.join(f'{dumps(key)}: {_built(part)}' for key, part in tree.items())}}}"
+        # A key "__proto__" written without brackets sets the prototype.
+        written = {f"[{dumps(key)}]" if key == "__proto__" else dumps(key): tree[key] for key in tree}
+        return f"{{{', '.join(f'{key}: {_built(part)}' for key, part in written.items())}}}"
     return f"[{', '.join(map(_built, tree))}]"

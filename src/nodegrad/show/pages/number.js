@@ -45,6 +45,7 @@ function number(x) {
 
 /** Read a number that someone typed; undefined if it is none. */
 function parsed(text) {
+  if (/^\s*[-+−]?\d{1,3}(,\d{3})+\s*$/.test(text)) return undefined; // a thousand to some, 1 to others
   const plain = text.trim().toLowerCase().replace("−", "-").replace(",", ".");
   if (/^-?inf(inity)?$/.test(plain)) return plain.startsWith("-") ? -Infinity : Infinity;
   if (plain === "nan") return NaN;

@@ -10,14 +10,13 @@ from typing import Any
 from nodegrad.inputs import flag
 from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, flatten, opened, single
 from nodegrad.show.drawing.fold import fold as folded
-from nodegrad.show.drawing.picture import arrows, count_of, kind_of, label_of_group
+from nodegrad.show.drawing.picture import arrows, cells, count_of, kind_of, label_of_group
 from nodegrad.show.drawing.svg import Node, Picture, to_svg
 from nodegrad.show.explaining.chain_rule import is_smooth, local_derivative, local_formula, name_all, symbols
 from nodegrad.show.explaining.formula import TEXT, write
 from nodegrad.show.players.page import Page, build, packed
 from nodegrad.show.players.rows import Row, literal, row_of, script
 from nodegrad.show.snapshot import Vertex, is_constant, one_value, snapshot
-from nodegrad.show.text import number
 from nodegrad.value import Value
 
 __all__ = ["Player", "player"]
@@ -182,7 +181,7 @@ class _Graph:
         title = f"{name or group.symbol}: {len(group.members):,} nodes, click to open" if many else ""
         kind = kind_of(group, self.vertices[-1:]) + " fixed" * (at in self.fixed)
         if is_constant(first):
-            return Node((f"{number(first.data)} {count_of(group)}".strip(),), "", kind, title=title)
+            return Node((" ".join(cells(group)),), "", kind, title=title)
         widest = f"{USUAL} … {USUAL}" if many else USUAL
         return Node((f"{name}\ndata {widest}\ngrad {widest}",), group.symbol, kind, title=title)
 
