@@ -279,7 +279,10 @@ class Filtered(SGD):
 )
 def test_what_a_file_cannot_hold_is_refused_unless_the_optimizer_has_it(tmp_path, kind, change):
     def part(epochs, optimizer=kind, **settings):
-        callback = lambda epoch, history: change(history.optimizer) if epoch == 2 else None  # noqa: E731
+        def callback(epoch, history):
+            if epoch == 2:
+                change(history.optimizer)
+
         return run(tmp_path / "file.json", epochs, optimizer=optimizer, callback=callback, **settings)
 
     model, _, optimizer = part(4)

@@ -1,4 +1,7 @@
-"""Module: the base class of models, which finds, names, saves and loads their parameters."""
+"""Module: the base class of models, which finds, names, saves and loads their parameters.
+
+The file is long because structure, files and modes of a model all rest on one walk over its attributes.
+"""
 
 import math
 import os
@@ -383,8 +386,8 @@ def _read(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Undo `_written`."""
     state: dict[str, Any] = {}
     for name, entry in parameters.items():
-        packed = isinstance(entry, dict)
-        state |= {f"{name}.{k}": x for k, x in enumerate(read(entry))} if packed else {name: read(entry)}
+        several = isinstance(entry, dict)
+        state |= {f"{name}.{k}": x for k, x in enumerate(read(entry))} if several else {name: read(entry)}
     return state
 
 
