@@ -115,9 +115,9 @@ def calls(numbers: Any, quick: bool) -> Iterator[Line]:
 
 def long_maps(numbers: Any, quick: bool) -> Iterator[Line]:
     turns = 3 if quick else 20
-    compiled, length = (
-        ng.compile(product, threads=1),
-        ng.compile(ng.value_and_grad(lambda x: ng.dot(x, x)), threads=1),
+    compiled, length, length_alone = (
+        ng.compile(f, threads=1)
+        for f in (product, ng.value_and_grad(lambda x: ng.dot(x, x)), lambda x: ng.dot(x, x))
     )
     million = 1_000 if quick else 1_000_000
     a, b, out, room = numbers.random((4, million))
@@ -130,6 +130,14 @@ def long_maps(numbers: Any, quick: bool) -> Iterator[Line]:
     yield beside(
         "squared length and gradient, 100,000 × 16",
         *(turns, lambda: length.map(X), "NumPy", lambda: (np.einsum("ij,ij->i", X, X), 2.0 * X)),
+    )
+    pairs = numbers.random((million, 2))
+    yield beside(
+        "squared length of float32, 1,000,000 × 2",
+        turns,
+        partial(length_alone.map, pairs.astype(np.float32)),
+        "float64",
+        partial(length_alone.map, pairs),
     )
     price = ng.compile(ng.value_and_grad(call_price, argnums=(0, 1, 2, 3, 4)), threads=1)
     many = [numbers.random(million) + 1.0 for _ in range(5)]

@@ -15,6 +15,14 @@ BACKENDS = [name for name in backends.NAMES if name == "numpy" or backends.choos
 ROWS = [1, 3, 15, 16, 17, 40]
 
 
+def assert_same(found, expected):
+    if isinstance(expected, tuple):
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    else:
+        assert np.array_equal(found, expected)
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request):
     return request.param
@@ -212,6 +220,27 @@ def test_maps_of_arrays_of_another_kind_than_before_are_right(backend):
             assert np.array_equal(product, rows[:, 0] * rows[:, 1] * w.data)
             assert np.array_equal(same, expected)
             assert compiled.map(table, column, reduce="sum")[1] == expected.sum()
+
+
+@pytest.mark.parametrize("reduce", [None, "sum"])
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.longdouble, np.int32, np.uint64, bool, ">f8"])
+def test_long_arrays_of_another_type_give_the_results_of_their_numbers_as_float64(backend, kind, reduce):
+    def little(x, y):
+        return ng.dot(x, x) * y, [x[1], y]
+
+    def much(x, y):  # enough to be cut into pieces
+        for _ in range(40):
+            y = ng.sin(y) + x[0] * 0.5
+        return y
+
+    drawn = np.random.default_rng(0).random((60_001, 3)) * 9.0
+    X, y = drawn[:, ::2].astype(kind), drawn[:, 1].astype(kind)
+
+    for f in (little, much):
+        compiled = ng.compile(f, backend=backend)
+        found = compiled.map(X, y, reduce=reduce)
+        expected = compiled.map(X.astype(float), y.astype(float), reduce=reduce)
+        assert_same(found, expected)
 
 
 @pytest.mark.parametrize("wrong", [(np.ones(3), np.ones(4)), (np.ones(0), np.ones(0)), (np.array(1.0),) * 2])

@@ -3,6 +3,7 @@
 import gc
 import json
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from nodegrad.compiler import backends
 pytest.importorskip("llvmlite")
 
 from nodegrad.compiler.backends.llvm import native, threads
-from nodegrad.compiler.backends.llvm.driver import OneRow
+from nodegrad.compiler.backends.llvm.driver import Driver, OneRow
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.kernels import Elementwise, Load, Step
 
@@ -87,6 +88,43 @@ def test_the_driver_of_one_row_is_short():
     OneRow().write(body)
 
     assert len(body.lines) < 40
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_long_results_of_many_outputs_begin_at_cache_lines_and_are_those_of_short_maps(threads):
+    compiled = ng.compile(ng.value_and_grad(lambda x: ng.dot(x, x) * x[3]), threads=threads)
+    X = np.random.default_rng(0).random((40_003, 16))
+
+    values, slopes = compiled.map(X)
+    parts = [compiled.map(X[start : start + 1_000]) for start in range(0, len(X), 1_000)]
+
+    assert values.nbytes + slopes.nbytes > 2**22
+    assert np.array_equal(values, np.concatenate([part for part, _ in parts]))
+    assert np.array_equal(slopes, np.concatenate([part for _, part in parts]))
+    assert {column.ctypes.data % 64 for column in (values, *slopes.T)} == {0}
+
+
+def test_a_map_of_another_type_holds_no_copy_of_all_its_rows():
+    compiled = ng.compile(lambda x: ng.dot(x, x))
+    X = np.ones((400_000, 2), np.float32)
+    compiled.map(X[:100], reduce="sum")
+
+    tracemalloc.start()
+    compiled.map(X, reduce="sum")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 2 * X.nbytes / 3  # a copy as float64 takes twice as much as X
+
+
+def test_only_a_driver_that_streams_writes_past_the_caches():
+    texts = []
+    for streams in (False, True):
+        body = Body(16, False)
+        texts.append(body.text("driver", Driver(sums=False, squares=True, streams=streams).write(body)))
+
+    assert ["!nontemporal" in text for text in texts] == [False, True]
+    assert ["fence seq_cst" in text for text in texts] == [False, True]
 
 
 def test_numbers_of_one_lane_are_no_vectors():

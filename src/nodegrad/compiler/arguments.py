@@ -297,7 +297,7 @@ def _spec(argument: Any, name: str, blocks: list[tuple[str, Array]]) -> Spec:
 
 
 def _numbers(argument: Any, name: str) -> Array:
-    """Return an argument as an array of float64."""
+    """Return an argument as an array; one that is not float64 is converted where it is read, part by part."""
     user, table = f"map, as {name},", argument
     if not isinstance(argument, list):
         found = as_array(argument, user)
@@ -315,7 +315,7 @@ def _numbers(argument: Any, name: str) -> Array:
             f"map takes arrays of real numbers; {name} has {kind}. Convert it to floats first "
             "(Values are for the function itself: give their data)."
         )
-    return array.astype(np.float64)
+    return array.astype(np.float64, copy=False) if isinstance(argument, list) else array
 
 
 def _nested(shape: tuple[int, ...]) -> Spec:

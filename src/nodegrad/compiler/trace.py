@@ -167,7 +167,7 @@ class Trace:
         try:
             found = self.kernel("guards").rows(blocks, count, self.leaves.read())
         except Exception:
-            table = np.concatenate(blocks, axis=1)
+            table = np.concatenate(blocks, axis=1, dtype=np.float64)
             return np.array([self.passed(row.tolist()) == len(self.lines) for row in table])
         return np.asarray(((found != 0.0) == np.array(self.expected)[:, None]).all(axis=0))
 

@@ -341,4 +341,4 @@ def warn_unsolved(name: str, found: Any, level: int) -> None:
 
 
 def _row(blocks: list[Array], row: int) -> list[float]:
-    return [number for block in blocks for number in block[row].tolist()]
+    return [number for block in blocks for number in block[row].astype(np.float64, copy=False).tolist()]

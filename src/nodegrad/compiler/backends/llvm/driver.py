@@ -11,7 +11,8 @@ __all__ = ()
 WORDS = (
     *("records", "sum_records", "varying", "group_bytes", "outputs", "block"),
     # These differ from run to run.
-    *("once", "uniform", "inputs", "input_blocks", "results", "result_blocks", "start", "stop", "rows"),
+    *("once", "uniform", "inputs", "input_blocks", "results", "result_blocks"),
+    *("start", "stop", "rows", "summed"),
 )
 
 
@@ -21,7 +22,7 @@ class Context(ctypes.Structure):
     A driver runs the records of the prologue (`once`) first. Records lie one after the other; the last is
     that of `End`. `inputs` and `results` are addresses of tables of blocks: arrays [row, number], each as
     (address, bytes from row to row, bytes from number to number, numbers in a row). For sums, `results` is
-    the address of the sums, in tiles.
+    the address of the sums, in tiles. They begin anew unless rows before `start` are `summed` there already.
     """
 
     _fields_ = [(name, ctypes.c_int64) for name in WORDS]  # what ctypes expects
@@ -72,6 +73,7 @@ class Driver:
 
     sums: bool
     squares: bool  # whether a row of inputs may have so many numbers that they fill a vector register
+    streams: bool = False  # whether results are written past the caches: they begin at cache lines
 
     def write(self, body: Body) -> str:
         """Write the driver."""
@@ -84,17 +86,19 @@ class Driver:
             full, rest = (body.let(f"{each} i64 {taken}, {body.lanes}") for each in ("sdiv", "srem"))
             some = body.let(f"icmp sgt i64 {rest}, 0")
             groups = full + body.let(f"zext i1 {some} to i64")
-            _copy(body, words, row, groups, gather=True, squares=self.squares)
+            _copy(body, words, row, groups, self, gather=True)
             with body.loop(groups, runs=True) as group:
                 slots = _slots_of(body, words, group)
                 _run_records(body, words["records"], slots, words["uniform"])
             if not self.sums:
-                _copy(body, words, row, groups, gather=False, squares=self.squares)
+                _copy(body, words, row, groups, self, gather=False)
             else:
-                before = row - words["start"]
+                before = row - words["start"] + words["summed"]
                 for place, word in enumerate((full, words["group_bytes"], rest, before)):
                     body.store("i64", word, body.at(counts, place))
                 _run_records(body, words["sum_records"], words["varying"], words["results"], counts)
+        if self.streams:
+            body.do("fence seq_cst")  # another thread may read the results
         return "ptr %x"
 
 
@@ -138,7 +142,7 @@ class _Rows:
         return found if row is None else self.body.at(found, row * self.down, "i8")
 
 
-def _copy(body: Body, words: dict[str, Any], row: Name, groups: Name, gather: bool, squares: bool) -> None:
+def _copy(body: Body, words: dict[str, Any], row: Name, groups: Name, driver: Driver, gather: bool) -> None:
     """Write v[group, slot, lane] = inputs[row, number], or results[row, number] = v[group, output, lane].
 
     If the numbers of a slot lie side by side, they are copied as a vector. If the numbers of a row do,
@@ -156,8 +160,10 @@ def _copy(body: Body, words: dict[str, Any], row: Name, groups: Name, gather: bo
         def move(kind: str, outside: list[Name], inside: list[Name]) -> None:
             sources, targets = (outside, inside) if gather else (inside, outside)
             found = transposed(body, [body.load(kind, source, 8) for source in sources])
+            streams = driver.streams and not gather and kind == body.vector
+            align = 8 * min(body.lanes, 8) if streams else 8
             for each, target in zip(found, targets, strict=True):
-                body.store(kind, each, target, 8)
+                body.store(kind, each, target, align, streams)
 
         with body.loop(groups, runs=True) as group:
             left = rows.move(group)
@@ -170,7 +176,7 @@ def _copy(body: Body, words: dict[str, Any], row: Name, groups: Name, gather: bo
             done = rows.if_whole(rows.down, rows.width)
             with body.loop(done) as column:
                 move(body.vector, [rows.address(column)], [slot(column)])
-            if squares:
+            if driver.squares:
                 more = rows.width - done
                 whole = more - body.let(f"srem i64 {more}, {width}")
                 squared = rows.if_whole(rows.across, whole)

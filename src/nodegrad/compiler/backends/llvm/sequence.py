@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import native
-from nodegrad.compiler.backends.llvm.backend import CALL, LlvmBackend, address_of, table_of
+from nodegrad.compiler.backends.llvm.backend import CALL, LlvmBackend, address_of
 from nodegrad.compiler.backends.llvm.driver import WORDS
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.spellings import raise_held
@@ -144,9 +144,8 @@ class Placed:
         self.kept = blocks, out
         self.sums = np.zeros(self.part.plan.size)
         self.results = np.zeros(len(self.part.outputs) + _wide())  # `Sequence.squares` reads whole vectors
-        self.tables = table_of(blocks), self.sums if out is None else table_of(out)
         self.parameters = self.space.uniform
-        self.space.place(self.space, self.tables[0], 0, count, count, self.tables[1])
+        self.space.place(self.space, blocks, 0, self.sums if out is None else out, 0, count, count, 0)
         words = np.frombuffer(memoryview(self.space.context), np.int64)
         self.span = words[_SPAN : _SPAN + 3]  # first row, row after the last, rows there are
 
