@@ -178,11 +178,11 @@ def fit(
             settings.metrics[name]([problem.output] * len(batches.known), batches.known.parts[1])
         return problem, batches, settings, solver or Run
 
-    y = ranks.together(lambda: y if y is None else sequence(y, "fit", "y"))  # gone through several times
-    classes: Any = class_weight
-    if ranks.any(lambda: isinstance(class_weight, str) and class_weight == "balanced" and y is not None):
-        classes = balanced(y, ranks)
-    with recording():
+    with recording(), ranks.interrupted_together():
+        y = ranks.together(lambda: y if y is None else sequence(y, "fit", "y"))  # gone through several times
+        classes: Any = class_weight
+        if ranks.any(lambda: isinstance(class_weight, str) and class_weight == "balanced" and y is not None):
+            classes = balanced(y, ranks)
         problem, batches, settings, way = ranks.together(prepare)
         ranks.same({"class_weight": class_weight})
         problem.weigh()

@@ -87,7 +87,7 @@ class Ranks:
 
     @contextmanager
     def interrupted_together(self) -> Iterator[None]:
-        """Hold the first Ctrl-C back until the next sum, so that all ranks stop at the same step."""
+        """Hold the first Ctrl-C back until the next sum, where all ranks stop."""
         if self.combine is None or threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -99,8 +99,6 @@ class Ranks:
         before = signal.signal(signal.SIGINT, hold) or signal.SIG_DFL
         try:
             yield
-            if self.interrupted:  # after the last sum
-                raise KeyboardInterrupt
         finally:
             signal.signal(signal.SIGINT, before)
 

@@ -59,11 +59,12 @@ class Run:
         started = time.perf_counter() - self.history.seconds
         problem.ranks.together(self._read_schedules)
         try:
-            with problem.ranks.interrupted_together():
-                if step is None:
-                    self._compile()
-                    self._agree()
-                self._go()
+            if step is None:
+                self._compile()
+                self._agree()
+            self._go()
+            if problem.ranks.interrupted:  # after the last sum
+                raise KeyboardInterrupt
         except KeyboardInterrupt:
             self.history.reason = "interrupted"
             for course in self.history.courses():
