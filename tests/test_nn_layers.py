@@ -348,7 +348,7 @@ def test_networks_call_layers_of_any_kind():
     model.eval()
 
     assert model([1.0, 2.0]).data == expected.data == ng.compile(model, exact=True)([1.0, 2.0])
-    assert repr(model) == "MLP(2, [3, 1])"
+    assert repr(model) == "MLP(Reversed, Dropout, Layer, <lambda>)"
 
 
 def test_a_neuron_of_another_size_is_an_error():

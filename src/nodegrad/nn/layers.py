@@ -159,6 +159,8 @@ class Layer(Module):
     The arguments are those of `Neuron`; `n_outputs` is the number of neurons.
     """
 
+    _holder = "neurons"
+
     @_as_in_micrograd(nin="n_inputs", nout="n_outputs", nonlin="activation")
     def __init__(
         self,
@@ -235,6 +237,8 @@ class MLP(Module):
         ValueError: if an activation is unknown or a size is not positive.
     """
 
+    _holder = "layers"
+
     @_as_in_micrograd(nin="n_inputs", nouts="sizes")
     def __init__(
         self,
@@ -256,8 +260,7 @@ class MLP(Module):
             Layer(before, size, kind, bias=bias, seed=generator)
             for before, size, kind in zip([n_inputs, *sizes], sizes, kinds, strict=False)
         ]
-        for index, layer in enumerate(self.layers):
-            layer._label(f"[{index}]")
+        self._label("")
 
     def forward(self, x: Any) -> Any:
         """Compute the outputs of the last layer: a list, or the number itself if there is only one.
@@ -273,15 +276,21 @@ class MLP(Module):
                 numbers = _lifted(layer(_one_or_all(numbers) if index else numbers), self)
         return _one_or_all(numbers)
 
+    def _label(self, place: str) -> None:
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, Layer):
+                layer._label(f"{place}[{index}]")
+
     @property
     def n_outputs(self) -> int:
         """The number of neurons in the last layer."""
-        return self.layers[-1].n_outputs
+        return _n_outputs(self.layers)
 
     def summary(self) -> str:
-        """Describe the model in one line."""
-        sizes = [layer.n_outputs for layer in self.layers if isinstance(layer, Layer)]
-        return f"MLP({len(self.layers[0].neurons[0].w)}, {sizes})"
+        """Describe the model in one line: by its sizes, or by its layers if others were put in."""
+        if not all(isinstance(layer, Layer) for layer in self.layers):
+            return f"MLP({_names(self.layers)})"
+        return f"MLP({len(self.layers[0].neurons[0].w)}, {[layer.n_outputs for layer in self.layers]})"
 
     def __repr__(self) -> str:
         return self.summary()
@@ -300,6 +309,8 @@ class Sequential(Module):
     True
     """
 
+    _holder = "modules"
+
     def __init__(self, *modules: Callable[[Any], Any]) -> None:
         self.modules = [function("Sequential", "each module", module) for module in modules]
 
@@ -312,15 +323,11 @@ class Sequential(Module):
     @property
     def n_outputs(self) -> int:
         """The number of outputs of the last module that tells it; otherwise 1."""
-        told = [getattr(each, "n_outputs", 0) for each in self.modules]
-        return next(filter(None, reversed(told)), 1)
+        return _n_outputs(self.modules)
 
     def summary(self) -> str:
         """Describe the module in one line."""
-        names = [
-            getattr(each, "name", getattr(each, "__name__", type(each).__name__)) for each in self.modules
-        ]
-        return f"Sequential({', '.join(names)})"
+        return f"Sequential({_names(self.modules)})"
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.modules))})"
@@ -488,6 +495,18 @@ def _plain(number: Any, numbers: Any, user: Module) -> float:
 def _is_own(module: Any, kind: type) -> bool:
     """Whether a module computes what its class here does, and not what a subclass or an assignment says."""
     return type(module) is kind and "forward" not in module.__dict__
+
+
+def _n_outputs(modules: Sequence[Any]) -> int:
+    """Return the number of outputs of the last module that tells it; otherwise 1."""
+    told = [getattr(each, "n_outputs", 0) for each in modules]
+    return next(filter(None, reversed(told)), 1)
+
+
+def _names(modules: Sequence[Any]) -> str:
+    return ", ".join(
+        getattr(each, "name", getattr(each, "__name__", type(each).__name__)) for each in modules
+    )
 
 
 def _one_or_all(outputs: list[Any]) -> Any:

@@ -28,6 +28,9 @@ FORMAT, VERSION = "nodegrad model", 2
 _READABLE = 10_000  # parameters: a file of more is not read by people
 _LONG = 16  # shorter lists of parameters are written number by number
 _MADE_WITH = "_made_with"
+_HOLDER = (
+    "_holder"  # names the attribute of a class here that is a list of modules, and all that its model is
+)
 
 
 class Module:
@@ -323,8 +326,9 @@ def _number(name: str, number: Any) -> float:
 def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> Module:
     """Make the model that `Module.save` wrote to a file, without code that says how it is built.
 
-    Frozen modules are frozen again. A model whose layers were changed after it was made is refused: make the
-    same changes to a new one, and call its `load`. Other attributes are as they were when the model was made.
+    Frozen modules are frozen again. An MLP, a Layer or a Sequential gets the modules that it had when it was
+    saved. A model that was changed otherwise after it was made is refused: make the same changes to a new
+    one, and call its `load`. Other attributes are as they were when the model was made.
 
     >>> import nodegrad as ng, tempfile
     >>> path = tempfile.mkdtemp() + "/model.json"
@@ -339,7 +343,7 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
     Raises:
         OSError: if the file cannot be read.
         ValueError: if it is damaged, was made with arguments that a file cannot hold (functions, say), names
-            a class that is not known, or the layers were changed after the model was made.
+            a class that is not known, or the model was changed after it was made.
         TypeError: if the path is not one, or `classes` are not classes of modules.
     """
     content = _content(path)
@@ -394,6 +398,12 @@ def _read(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _description(made: Any) -> Any:
     """Describe an argument or a module in a form that JSON can hold; `_made` makes it again from that."""
     if isinstance(made, Module):
+        if (holder := vars(type(made)).get(_HOLDER)) is not None:
+            parts = groupby(map(_description, vars(made)[holder]))
+            return {
+                "class": type(made).__name__,
+                "parts": [{"times": len([*alike]), "part": part} for part, alike in parts],
+            }
         arguments, options = vars(made).get(_MADE_WITH, ((), {}))
         options = {name: _description(option) for name, option in options.items() if name != "seed"}
         return {"class": type(made).__name__, "arguments": _description(arguments), "options": options}
@@ -416,6 +426,15 @@ def _made(description: Any, known: Mapping[str, type[Module]], path: Any) -> Any
             f"load: {path} was made with {what}, which a file cannot hold. Give classes of your own as "
             f"classes=[...]; or make the model yourself, then call model.load(path)."
         )
+    if "parts" in description:
+        made = known[name].__new__(known[name])
+        parts = [
+            _made(each["part"], known, path) for each in description["parts"] for _ in range(each["times"])
+        ]
+        setattr(made, vars(known[name])[_HOLDER], parts)
+        if hasattr(made, "_label"):
+            made._label("")
+        return made
     options = {key: _made(option, known, path) for key, option in description["options"].items()}
     return known[name](*_made(description["arguments"], known, path), **options)
 
