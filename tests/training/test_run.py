@@ -274,6 +274,24 @@ def test_log_has_a_line_for_each_epoch(tmp_path):
     ]
 
 
+def test_a_log_has_no_line_twice_after_a_resume(tmp_path):
+    X, y = [[0.1 * place] for place in range(10)], [0.2 * place for place in range(10)]
+
+    def logged(name, epochs, **settings):
+        callbacks = [CSVLog(tmp_path / f"{name}.csv")]
+        settings |= {"checkpoint": tmp_path / f"{name}.json", "seed": 1, "callbacks": callbacks}
+        ng.fit(MLP(1, [1], seed=1), X, y, epochs=epochs, **settings)
+        return (tmp_path / f"{name}.csv").read_text()
+
+    whole = logged("whole", 7)
+    logged("parts", 3)
+    checkpoint = (tmp_path / "parts.json").read_bytes()
+    logged("parts", 5, resume=True)
+    (tmp_path / "parts.json").write_bytes(checkpoint)  # as if killed before the next was written
+
+    assert logged("parts", 7, resume=True) == whole
+
+
 @pytest.mark.parametrize("compile", [False, True])
 def test_rate_falls_on_a_plateau(compile):
     """From x = 1 a rate of 1.5 goes to and fro over the bowl, further out each time, until it is halved."""

@@ -20,15 +20,17 @@ class CSVLog:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = file_path("CSVLog", "path", path)
+        self.path, self.logged = file_path("CSVLog", "path", path), 0
 
     def __call__(self, epoch: int, history: History) -> None:
-        """Write the line of an epoch. The first epoch begins a new file."""
-        columns = history.history
-        with open(self.path, "w" if epoch == 1 else "a", encoding="utf-8", newline="") as file:
-            if epoch == 1:
-                file.write(f"{','.join(['epoch', *columns])}\n")
-            file.write(f"{','.join([str(epoch), *[repr(course[-1]) for course in columns.values()]])}\n")
+        """Write the line of an epoch; the lines of all epochs, if it has not written the one before."""
+        columns, new = history.history, epoch == 1 or epoch != self.logged + 1
+        lines = [["epoch", *columns]] * new
+        for place in range(0 if new else history.epochs - 1, history.epochs):
+            lines.append([str(place + 1), *[repr(course[place]) for course in columns.values()]])
+        with open(self.path, "w" if new else "a", encoding="utf-8", newline="") as file:
+            file.writelines(f"{','.join(line)}\n" for line in lines)
+        self.logged = epoch
 
 
 class ReduceOnPlateau(Plateau):
