@@ -366,9 +366,13 @@ class Group:
             )
         self.parameters = _leaves(found, user)
         self.learning_rate = rate
-        self.settings = {
-            name: _checked_setting(user, name, setting) for name, setting in (settings | own).items()
-        }
+        self.settings = settings | own
+        self.check()
+
+    def check(self) -> None:
+        """Check the settings, which anyone may assign to; NumPy scalars become plain numbers."""
+        for name, setting in self.settings.items():
+            self.settings[name] = _checked_setting(self.user, name, setting)
 
     @property
     def learning_rate(self) -> Rate:

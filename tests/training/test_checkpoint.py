@@ -1,7 +1,9 @@
 """Checkpoints: a training that was stopped goes on to the last bit as if it had not been."""
 
 import json
+import math
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -50,6 +52,9 @@ SETTINGS = [
     {"callbacks": lambda: [ramp], "optimizer": lambda parameters: SGD(parameters, 0.1)},
     {"callbacks": lambda: [slow_down], "optimizer": lambda parameters: SGD(parameters, cosine(0.1, 60))},
     {"callbacks": lambda: [thaw_a_little], "model": lambda: frozen_below()},
+    {"callbacks": lambda: [jitter]},
+    {"callbacks": lambda: [lambda epoch, history: None, Best()]},
+    {"callbacks": lambda: [scalars], "optimizer": lambda parameters: SGD(parameters, 0.1, momentum=0.9)},
 ]
 
 
@@ -59,6 +64,43 @@ def slow_down(epoch, history):
 
 def thaw_a_little(epoch, history):
     history.model.layers[0].neurons[0].w[0].data += 1e-12
+
+
+def jitter(epoch, history):
+    """Move a weight by numbers from the generators that Python and NumPy share."""
+    shift = random.gauss(0.0, 0.1)
+    if "numpy" in sys.modules:
+        shift += sys.modules["numpy"].random.normal(0.0, 0.1)
+    history.model.layers[0].neurons[0].w[0].data += shift
+
+
+def scalars(epoch, history):
+    np = pytest.importorskip("numpy")
+    history.optimizer.learning_rate = np.float32(0.1 / epoch)
+    history.optimizer.settings.update(momentum=np.float32(0.7), nesterov=np.True_)
+    history.optimizer.settings.update(weight_decay=Fraction(1, 50))
+
+
+class Best:
+    """Adds to a weight what it has seen so far."""
+
+    def __init__(self):
+        self.seen = {"best": math.inf, "last": (math.nan, "nan"), "epochs": []}
+
+    def __call__(self, epoch, history):
+        if "numpy" in sys.modules:
+            epoch = sys.modules["numpy"].int64(epoch)
+        self.seen["best"] = min(self.seen["best"], history.losses[-1])
+        self.seen["last"] = (history.losses[-1], "nan")
+        self.seen["epochs"].append(epoch)
+        history.model.layers[0].neurons[0].w[0].data += 0.01 * self.seen["best"] * len(self.seen["epochs"])
+
+    def state_dict(self):
+        return self.seen
+
+    def load_state_dict(self, state):
+        assert state["last"][1] == "nan"
+        self.seen = state
 
 
 def frozen_below():
@@ -85,7 +127,9 @@ def test_resumed_training_equals_one_that_never_stopped(tmp_path, settings, comp
     callbacks = settings.pop("callbacks", list)
 
     def part(name, epochs, **more):
-        ng.data.random.seed(5)
+        random.seed(5)
+        if "numpy" in sys.modules:
+            sys.modules["numpy"].random.seed(5)
         return run(tmp_path / name, epochs, model(), callbacks=callbacks(), **settings, **more)
 
     whole = part("whole.json", 12)
@@ -274,7 +318,6 @@ class Filtered(SGD):
     [
         (SGD, lambda optimizer: setattr(optimizer, "learning_rate", cosine(0.1, 60))),
         (Filtered, lambda optimizer: optimizer.settings.update(filter=lambda slope: 2.0 * slope)),
-        (SGD, lambda optimizer: optimizer.settings.update(momentum=Fraction(1, 2))),
     ],
 )
 def test_what_a_file_cannot_hold_is_refused_unless_the_optimizer_has_it(tmp_path, kind, change):
@@ -290,6 +333,44 @@ def test_what_a_file_cannot_hold_is_refused_unless_the_optimizer_has_it(tmp_path
         part(6, resume=True)
 
     assert part(6, lambda _: optimizer, model=model, resume=True)[1].epochs == 6
+
+
+def test_the_state_of_a_callback_goes_to_the_one_of_its_class(tmp_path):
+    first, second = ReduceOnPlateau(patience=1, tolerance=0.9), ReduceOnPlateau(patience=50)
+    run(tmp_path / "file.json", 4, callbacks=[first, second])
+    other, again, third = Best(), ReduceOnPlateau(patience=1), ReduceOnPlateau(patience=50)
+
+    run(tmp_path / "file.json", 4, callbacks=[other, again, third], resume=True)
+
+    assert other.seen["epochs"] == []
+    assert [again.state_dict(), third.state_dict()] == [first.state_dict(), second.state_dict()]
+    assert first.state_dict() != second.state_dict()
+
+
+@pytest.mark.parametrize("state", [{1: 0.5}, [{"a": {2}}], object(), [b"x"], 1j])
+def test_a_callback_whose_state_a_file_cannot_hold_is_named(tmp_path, state):
+    call = Best()
+    call.state_dict = lambda: state
+
+    with pytest.raises(TypeError, match=r"Best\.state_dict\(\) has "):
+        run(tmp_path / "file.json", 4, callbacks=[call])
+    assert not (tmp_path / "file.json").exists()
+
+
+def test_batches_shuffled_by_the_shared_generator_are_those_of_one_training(tmp_path):
+    def batches():
+        rows = random.sample(range(40), 40)
+        for start in range(0, 40, 8):
+            yield [X[row] for row in rows[start : start + 8]], [Y[row] for row in rows[start : start + 8]]
+
+    def part(name, epochs, **more):
+        random.seed(5)
+        return run(tmp_path / name, epochs, X=batches, y=None, batch_size=None, **more)[1].losses
+
+    whole = part("whole.json", 6)
+    part("parts.json", 3)
+
+    assert part("parts.json", 6, resume=True) == whole
 
 
 def test_damaged_checkpoint_is_refused(tmp_path):

@@ -1,11 +1,15 @@
 """Checkpoints: what a further run needs to go on exactly as if the first had never stopped."""
 
+import json
+import random
+import sys
 import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nodegrad.files import load_json, read, save_json, written
+from nodegrad.inputs import described
 from nodegrad.trees import flatten
 
 __all__ = ()
@@ -13,7 +17,7 @@ __all__ = ()
 if TYPE_CHECKING:
     from nodegrad.training.run import Run
 
-KIND, VERSION = "nodegrad checkpoint", 7
+KIND, VERSION = "nodegrad checkpoint", 8
 _PIECE = 4096  # rows read at once
 _TRIED = 4  # samples at most
 _HISTORY = ("losses", "validation_losses", "gradient_norms", "metrics", "reason", "seconds", "best_epoch")
@@ -32,8 +36,11 @@ def save(run: "Run", trial: str) -> None:
         "history": {name: getattr(run.history, name) for name in _HISTORY},
         "best": run.best,
         "callbacks": [
-            call.state_dict() if hasattr(call, "state_dict") else None for call in run.settings.callbacks
+            (type(call).__qualname__, _text_of(call))
+            for call in run.settings.callbacks
+            if hasattr(call, "state_dict")
         ],
+        "generators": json.dumps(_generators(), default=lambda array: array.tolist()),
     }
     save_json(run.settings.checkpoint, KIND, VERSION, written(content))
 
@@ -84,9 +91,52 @@ def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> None:
         setattr(run.history, name, content["history"][name])
     run.best = tuple(content["best"])
     settings.seed = run.batches.seed = content["seed"]
-    for call, state in zip(settings.callbacks, content["callbacks"], strict=False):
-        if state is not None and hasattr(call, "load_state_dict"):
-            call.load_state_dict(state)
+    run.generators = content["generators"]
+    states = [*content["callbacks"]]
+    for call in settings.callbacks:
+        for found in [state for state in states if state[0] == type(call).__qualname__][:1]:
+            states.remove(found)
+            call.load_state_dict(json.loads(found[1]))
+
+
+def _text_of(call: Any) -> str:
+    """Return the state of a callback as JSON, in a text, where nan and inf are numbers.
+
+    Raises:
+        TypeError: if it would come back as something else.
+    """
+
+    def checked(entry: Any) -> Any:
+        if getattr(entry, "shape", None) == ():  # a NumPy scalar
+            entry = entry.item()
+        if isinstance(entry, list | tuple):
+            return [checked(each) for each in entry]
+        if isinstance(entry, dict) and all(isinstance(name, str) for name in entry):
+            return {name: checked(each) for name, each in entry.items()}
+        if not isinstance(entry, int | float | str | None):
+            raise TypeError(
+                f"fit: a checkpoint holds numbers, texts, lists, and dicts whose keys are texts; "
+                f"{type(call).__qualname__}.state_dict() has {described(entry)}."
+            )
+        return entry
+
+    return json.dumps(checked(call.state_dict()))
+
+
+def _generators() -> list[Any]:
+    """Return the states of the generators of random numbers that Python and NumPy share."""
+    numpy = sys.modules.get("numpy")
+    return [random.getstate(), *([numpy.random.get_state(legacy=False)] if numpy else [])]
+
+
+def set_generators(text: str) -> None:
+    """Set the shared generators of random numbers to states from a checkpoint."""
+    (version, numbers, gauss), *states = json.loads(text)
+    random.setstate((version, tuple(numbers), gauss))
+    for state in states:
+        import numpy as np
+
+        np.random.set_state(state)
 
 
 def _check_same(run: "Run", name: str, there: Any, here: Any) -> None:

@@ -123,9 +123,10 @@ def fit(
         callbacks: functions of the number of epochs done and the History, or one of them, called after each
             epoch; True stops the training. `nodegrad.training.callbacks` has some.
         checkpoint: a file with everything that a further run needs to continue as if the first had never
-            stopped. The further run needs the same data, weights, loss and settings; `epochs`, the other
-            criteria for stopping, `callbacks` and `progress` may differ. For equal bits set `compile` to True
-            or False: by default it depends on `epochs`.
+            stopped, the shared generators of random numbers and the states of callbacks that have
+            state_dict() and load_state_dict(state) among it. The further run needs the same data, weights,
+            loss and settings; `epochs`, the other criteria for stopping, `callbacks` and `progress` may
+            differ. For equal bits set `compile` to True or False: by default it depends on `epochs`.
         checkpoint_every: how many epochs apart it is written.
         resume: go on from the file of `checkpoint` if it exists (True), or from another file. A training that
             had a reason to stop stays as it is, unless more `epochs` or other criteria remove that reason.

@@ -39,7 +39,7 @@ class Run:
         self.best: tuple[float, list[float]] = (math.inf, [])
         self.criteria = Criteria(settings)
         self.chunk = 1  # steps in a call
-        self.tried = False  # whether a compiled step has been compared with eager code
+        self.generators = ""  # the states of generators of random numbers in the checkpoint
         wanted = [len(settings.callbacks), settings.checkpoint is not None, bool(settings.resume)]
         self.calls, self.saves, resumes = problem.ranks.sum(wanted)  # on any rank: the others join in
         self.described = checkpoint.description(self)
@@ -62,6 +62,8 @@ class Run:
             if step is None:
                 self._compile()
                 self._agree()
+            if self.generators:
+                checkpoint.set_generators(self.generators)
             self._go()
             if problem.ranks.interrupted:  # after the last sum
                 raise KeyboardInterrupt
@@ -146,10 +148,10 @@ class Run:
     def _take(self, batches: Iterable[Batch], shown: Callable[[int, float], None]) -> list[Taken]:
         """Take a step for each batch, several in a native call; stop at a result that is not finite."""
         taken: list[Taken] = []
-        remaining = iter(batches)
+        remaining, limit = iter(batches), self.settings.max_gradient_norm
         while some := list(islice(remaining, self.chunk if self.step.native else 1)):
             started = time.perf_counter()
-            found = self._do(some)
+            found = self._attempt(lambda step: step.take(some, limit), self.step.mark())
             seconds = time.perf_counter() - started
             taken += found
             shown(len(found), found[-1][0])
@@ -165,7 +167,7 @@ class Run:
         for name, number in zip(("loss", "gradient"), taken[-1], strict=False):
             if not math.isfinite(number):
                 raise NotFinite(f"the {name} became {number}")
-        problem.ranks.together(self._check_schedules)
+        problem.ranks.together(lambda: self._check_schedules(len(taken)))
         losses, norms, sizes = zip(*taken, strict=True)
         watched = math.fsum(map(mul, losses, sizes)) / math.fsum(sizes)
         history.gradient_norms.append(max(norms))
@@ -215,6 +217,8 @@ class Run:
         def call() -> bool:
             answers = [bool(each(history.epochs, history)) for each in self.settings.callbacks]
             optimizer.check_frozen("fit")
+            for group in optimizer.groups:
+                group.check()
             return any(answers)
 
         before = numbers()
@@ -231,19 +235,26 @@ class Run:
 
     def _read_schedules(self) -> None:
         """Note the learning rates of the next step, which must stay the same until callbacks are called."""
-        self.noted = self.problem.optimizer.steps
-        self.rates = self.problem.optimizer.rates(self.noted)
-        self._check_schedules()
+        optimizer = self.problem.optimizer
+        self.noted = {optimizer.steps: optimizer.rates(optimizer.steps)}
+        self._check_schedules(0)
 
-    def _check_schedules(self) -> None:
-        """Refuse a schedule that gives two rates for one step: resumed trainings would differ."""
-        rates = self.problem.optimizer.rates(self.noted)
-        if rates != self.rates:
-            raise ValueError(
-                f"fit: the learning rate of step {self.noted} was {self.rates} and is {rates}. A schedule is "
-                "a function of the step alone: let it keep nothing between calls. To follow something else, "
-                "set optimizer.learning_rate in a callback."
-            )
+    def _check_schedules(self, taken: int) -> None:
+        """Refuse a schedule that gives two rates for one step: resumed trainings would differ.
+
+        Keep the rates of the first step noted, and note those after as many steps as were taken.
+        """
+        read = self.problem.optimizer.rates
+        for step, rates in self.noted.items():
+            if read(step) != rates:
+                raise ValueError(
+                    f"fit: the learning rate of step {step} was {rates} and is {read(step)}. A schedule is a "
+                    "function of the step alone: let it keep nothing between calls. To follow something "
+                    "else, set optimizer.learning_rate in a callback."
+                )
+        if taken:
+            first, next_step = min(self.noted), max(self.noted) + taken
+            self.noted = {first: self.noted[first], next_step: read(next_step)}
 
     # Compiled or eager.
 
@@ -268,19 +279,6 @@ class Run:
 
         if problem.ranks.any(fails) and self.step.compiled:
             self._retreat(ValueError("another rank cannot compile"))
-
-    def _do(self, batches: list[Batch]) -> list[Taken]:
-        """Take a step for each batch; the first compiled one is compared with eager code."""
-        before = self.step.mark()
-
-        def take(step: EagerStep) -> list[Taken]:
-            found = step.take(batches, self.settings.max_gradient_norm)
-            if step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
-                self.tried = True
-                self._agree(before)
-            return found if step is self.step else take(self.step)
-
-        return self._attempt(take, before)
 
     def _attempt(self, work: Callable[[EagerStep], Result], before: Any = None) -> Result:
         """Do something with the steps; if compiled ones fail, go on with eager ones."""
