@@ -14,8 +14,14 @@ from nodegrad.sweep import partials
 __all__ = ()
 
 
-def backpropagate(seeds: Mapping[Any, float]) -> tuple[list[Any], list[Any], list[float]]:
+def backpropagate(
+    seeds: Mapping[Any, float], known: Sequence[Any] | None = None
+) -> tuple[list[Any], list[Any], list[float]]:
     """Carry adjoints from the seeded outputs back to every node they depend on.
+
+    Args:
+        seeds: the adjoints to start from, by node.
+        known: what the outputs depend on, in topological order, if that is known. Constants may be left out.
 
     Returns:
         Three lists: the nodes that operations made, in topological order, with their adjoints in `grad`; the
@@ -25,7 +31,7 @@ def backpropagate(seeds: Mapping[Any, float]) -> tuple[list[Any], list[Any], lis
     before: list[float] = []
     with sweeping:  # a graph that another thread sweeps may share leaves with this one
         try:
-            order = _zeroed(seeds, ends, before)
+            order = _zeroed(seeds, ends, before) if known is None else _set_to_zero(known, ends, before)
             for node, seed in seeds.items():
                 node._grad += seed
             _reverse(order)
@@ -82,6 +88,15 @@ def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[
                 break
             node = first
     return order
+
+
+def _set_to_zero(known: Sequence[Any], ends: list[Any], before: list[float]) -> list[Any]:
+    """Do what `_zeroed` does, without a walk."""
+    ends += [node for node in known if node._first is None and node.op is not constant]
+    before += [node._grad for node in ends]
+    for node in known:
+        node._grad = 0.0
+    return [node for node in known if node._first is not None]
 
 
 def _reverse(order: Sequence[Any]) -> None:

@@ -69,9 +69,12 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
 def dependents(order: Iterable[Any], sources: Iterable[Any]) -> set[Any]:
     """Collect the sources and every node of a topological order that is computed from one of them."""
     found = set(sources)
+    disjoint, add = found.isdisjoint, found.add
     for node in order:
-        if not found.isdisjoint(node.operands):
-            found.add(node)
+        first = node._first
+        if disjoint(first) if type(first) is tuple else first not in found and node._second not in found:
+            continue
+        add(node)
     return found
 
 
@@ -105,8 +108,8 @@ class Clock:
         """
         with noting:
             self.last = self.assigned, id(node)
-            self.assigned = self.now = self.now + 1
-            after = node._time = self.now + 1
+            during = self.assigned = self.now = self.now + 1
+            after = node._time = during + 1
             try:
                 node._data = number
             finally:

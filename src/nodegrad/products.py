@@ -66,6 +66,8 @@ def total(terms: Sequence[tuple[Number, Number, Number | None]]) -> Number:
 
     Many products of Values become one operation, which costs less to record and to compile.
     """
+    if len(terms) == 1:
+        return chain(*terms[0])
     if len(terms) >= _MANY:
         whole = [s is None and hasattr(x, "apply_op") and hasattr(y, "apply_op") for x, y, s in terms]
         if 2 * sum(whole) >= len(terms):
@@ -83,6 +85,8 @@ def totals(arrived: Collection[Any]) -> list[Number]:
 
     Most operations of a wide layer are such products: the gradient of its weights.
     """
+    if len(arrived) < _MANY:
+        return list(map(total, arrived))
     method = "apply_pairs"
     single: list[Any] = [terms[0] if len(terms) == 1 else (0.0, 0.0, None) for terms in arrived]
     alone = [s is None and hasattr(x, method) and hasattr(y, method) for x, y, s in single]

@@ -22,7 +22,7 @@ from nodegrad.ops import Number, constant, identity
 from nodegrad.patterns import groups, pattern
 from nodegrad.sweep import forward_sweep, reverse_sweep
 from nodegrad.trees import Spec, Tree, build, flatten, sparse
-from nodegrad.value import Value, as_value, number_of, stand_in
+from nodegrad.value import Value, as_value, literal, number_of, stand_in
 from nodegrad.vector_mode import dense, forward_vectors, reverse_vectors
 
 __all__ = ()
@@ -47,17 +47,17 @@ class Run(NamedTuple):
     active: set[Value] | None = None  # the nodes that depend on the variables; None for all
     floats: bool = True
 
-    @property
-    def made(self) -> list[Value]:
-        """The nodes that the function made by operations."""
-        return [x for x in self.order if x.op is not constant and x.op is not None and x._time >= self.start]
+    def check_unchanged(self) -> None:
+        """Refuse to differentiate if an operand was assigned another number since: see `graph`."""
+        if clock.assigned > self.start:  # otherwise nothing was assigned since the function was called
+            check_unchanged([x for x in self.order if x.op is not None and x._time >= self.start])
 
     def symbolic(self) -> "Run":
         """Return the run to be swept over Values. Variables made from plain numbers become constants."""
         active = dependents(self.order, self.variables)
         for variable in self.own:
             variable.op = constant
-        return self._replace(active=active, floats=False)
+        return Run(*self[:-2], active, False)
 
     def number(self, x: Number) -> Number:
         """Convert a result to what this run returns: a float or a Value."""
@@ -77,16 +77,16 @@ class Run(NamedTuple):
     def reverse(
         self, seeds: Mapping[Value, Number], order: Sequence[Value] | None = None
     ) -> dict[Value, Number]:
-        """Sweep from outputs to the variables, through the nodes of an order, by default the fastest way."""
-        symbolic_before = any(x.op is constant for x in self.variables[:1])
-        if order is None and self.floats and not symbolic_before:
-            _, ends, found = backpropagate(seeds)
+        """Sweep from outputs to the variables, through an order of what they depend on; None to find it."""
+        symbolic_before = self.variables and self.variables[0].op is constant
+        if self.floats and not symbolic_before:
+            _, ends, found = backpropagate(seeds, order)
             return dict(zip(ends, found, strict=True))
         return reverse_sweep(self.order if order is None else order, seeds, self.active, self.floats)
 
     def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
         """Return the adjoints of the variables in the structure of the argument."""
-        adjoints = self.reverse(seeds)
+        adjoints = self.reverse(seeds, self.order)
         found = map(adjoints.get, self.variables, repeat(0.0))
         numbers = list(map(number_of if self.floats else as_value, found))
         return build(self.argument, numbers, float if self.floats else object)
@@ -94,7 +94,7 @@ class Run(NamedTuple):
     def rows(self, outputs: Sequence[Value]) -> Any:
         """Return the Jacobian's rows for some outputs, by a reverse sweep per output."""
         found = self._together(reverse_vectors, [[output] for output in outputs], self.variables)
-        return _matrix(self._each_reverse(outputs), self.variables, self.number) if found is None else found
+        return _matrix(self._each_reverse(outputs), self.variables, self.floats) if found is None else found
 
     def _each_reverse(self, outputs: Sequence[Value]) -> Iterator[Mapping[Value, Number]]:
         """Sweep from each output through what it depends on.
@@ -106,7 +106,7 @@ class Run(NamedTuple):
         for output in outputs:
             order = None
             if many or not self.floats:
-                order = topological_order(output, since=self.start, constants=False)
+                order = topological_order(output, since=0 if self.floats else self.start, constants=False)
             if order and many:
                 order.sort(key=place.__getitem__)
             yield self.reverse({output: 1.0}, order)
@@ -123,7 +123,7 @@ class Run(NamedTuple):
         if found is not None:
             return found
         each = [self.forward(dict.fromkeys(group, 1.0)) for group in sources]
-        return _matrix(each, self.outputs, self.number)
+        return _matrix(each, self.outputs, self.floats)
 
     def sparse(self, mode: str | None) -> Any:
         """Return the Jacobian as a sparse array, by sweeps per output or per group of variables."""
@@ -191,40 +191,42 @@ def run(
     start = clock.tick() if wrt is None else 0
     if wrt is None:
         places = places_of(argnums, len(args), user)
-        given = [checked(x, f"argument {i}", user) for i in places for x in flatten(args[i])[0]]
-        variables = [_variable(x) for x in given]
+        specs, variables = [], []
+        for i in places:
+            given, spec = flatten(args[i])
+            what = f"argument {i}"
+            variables += [_variable(checked(x, what, user)) for x in given]
+            specs.append(spec)
         own = {x for x in variables if x.op is None}
-        chosen = tuple([args[i] for i in places])
-        argument = flatten(chosen)[1]
-        passed = dict(zip(places, build(argument, variables), strict=True))
-        args = [passed.get(i, arg) for i, arg in enumerate(args)]
-        argument = argument if isinstance(argnums, Iterable) else argument[2][0]
+        argument = tuple, None, tuple(specs)
+        args = list(args)
+        for i, passed in zip(places, build(argument, variables), strict=True):
+            args[i] = passed
+        argument = argument if hasattr(argnums, "__iter__") else argument[2][0]
     else:
         given, argument = flatten(wrt)
         variables, own = [x if type(x) is Value else _checked_variable(x, user) for x in given], set()
     returned, result = flatten(f(*args, **kwargs))
     outputs = [_output(x, user) for x in returned]
-    order = topological_order(*outputs, since=start, constants=False)
+    order = topological_order(*outputs, since=0 if in_numbers else start, constants=False)
     if listeners.all:  # only while a function is compiled are there loops, or calls, that have ended
         check_left(order)
     found = Run(argument, variables, own, result, outputs, order, start)
-    made = found.made
-    check_unchanged(made)
-    known = set(made) | own
-    floats = len(own) == len(variables) and all(node.op is constant for node in order if node not in known)
+    found.check_unchanged()
+    others = [x for x in order if (x.op is None or x._time < start) and x.op is not constant]
+    floats = len(own) == len(variables) and own.issuperset(others)
     return found if floats or (in_numbers and all(x.op is None for x in variables)) else found.symbolic()
 
 
-def _matrix(swept: Iterable[Mapping[Value, Number]], targets: Sequence[Value], number: Function) -> Any:
+def _matrix(swept: Iterable[Mapping[Value, Number]], targets: Sequence[Value], floats: bool) -> Any:
     """Return what sweeps brought to the targets, a row per sweep: with NumPy an array, if all are floats."""
-    zero, wanted, rows = number(0.0), set(targets), []
+    zero, wanted, rows = 0.0 if floats else literal(0.0), set(targets), []
     for found in swept:
-        numbers = {node: number(found[node]) for node in found.keys() & wanted}
-        rows.append(list(map(numbers.get, targets, repeat(zero))))
+        if not floats:
+            found = {node: as_value(found[node]) for node in found.keys() & wanted}
+        rows.append(list(map(found.get, targets, repeat(zero))))
     numpy: Any = sys.modules.get("numpy")
-    if numpy is None or not rows or not targets or type(rows[0][0]) is not float:
-        return rows
-    return numpy.array(rows)
+    return rows if numpy is None or not floats or not rows or not targets else numpy.array(rows)
 
 
 def _variable(number: Number) -> Value:
@@ -237,8 +239,10 @@ def _variable(number: Number) -> Value:
 
 def places_of(argnums: Argnums, count: int, user: str) -> list[int]:
     """Return the positions that `argnums` names among `count` positional arguments."""
+    if type(argnums) is int and 0 <= argnums < count:  # as nearly always
+        return [argnums]
     try:
-        places = [*map(index, argnums if isinstance(argnums, Iterable) else [argnums])]
+        places = [*map(index, argnums if hasattr(argnums, "__iter__") else [argnums])]
     except TypeError as error:
         wanted = "an int or a sequence of ints"
         raise TypeError(f"{user} takes argnums as {wanted}; got {argnums!r:.60}.") from error

@@ -68,12 +68,13 @@ def forward_sweep(
     """
     tangents = dict(seeds)
     masks = {} if masks is None else masks
+    unreached = tangents.keys().isdisjoint
     for node in order:
-        if node in seeds or tangents.keys().isdisjoint(node.operands):
+        if node in seeds or unreached(node.operands):
             continue
-        before, passed = [], []
+        before, passed, tangent = [], [], None  # type: list[Any], list[Any], Number
         for operand, partial, selected in partials(node, active, floats):
-            if operand not in tangents or (type(selected) is float and selected == 0.0):
+            if operand not in tangents or (selected is not None and type(selected) is float and not selected):
                 continue
             if floats:  # the first case of `chain`
                 term = partial * tangents[operand] if partial else 0.0
@@ -82,7 +83,9 @@ def forward_sweep(
                 partial, mask = masked(partial, mask, selected)
                 passed.append(mask)
                 term = chain(partial, tangents[operand])
-            tangents[node] = tangents[node] + term if node in tangents else term
+            tangent = term if tangent is None else tangent + term
+        if tangent is not None:
+            tangents[node] = tangent
         mask = mask_of(node, before, passed, nested) if passed else None
         if mask is not None:
             masks[node] = mask
@@ -106,13 +109,16 @@ def partials(
     if op.whole is not None:  # the result of a loop or a search, which knows its partials
         yield from op.whole.partials(op.index, node, active, floats)
         return
-    primals = [operand._data if floats or operand.op is constant else operand for operand in operands]
-    out, rules = (node._data, op.float_partials) if floats else (node, op.partials)
-    together = op.arity is None  # one rule gives all partials
-    if together:
+    if floats:
+        primals, out, rules = [operand._data for operand in operands], node._data, op.float_partials
+    else:
+        primals = [operand._data if operand.op is constant else operand for operand in operands]
+        out, rules = node, op.partials
+    selects, together = op.selects, op.arity is None
+    if together:  # one rule gives all partials
         rules = rules(primals, out)
     for at, rule in enumerate(rules):  # `zip` with its check would add a tenth to the time of a sweep
         operand = operands[at]
         if rule is not None and (operand.op is not constant if active is None else operand in active):
             partial = rule if together else rule(*primals, out)
-            yield operand, partial, partial if op.selects else None
+            yield operand, partial, partial if selects else None

@@ -9,7 +9,7 @@ from functools import update_wrapper
 from types import MethodType
 from typing import Any
 
-from nodegrad.graph import check_unchanged, dependents, recording
+from nodegrad.graph import dependents, recording
 from nodegrad.inputs import described, flag, function, one_of
 from nodegrad.ops import Number
 from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
@@ -171,7 +171,7 @@ class _PullBack:
     def __call__(self, adjoints: Tree) -> tuple[Tree, ...]:
         with recording():
             seeds = _seeds(self.record.outputs, adjoints, "adjoints", "the function that vjp returned")
-            check_unchanged(self.record.made)
+            self.record.check_unchanged()
             values = any(isinstance(x, Value) for x in seeds.values())
             gradient: tuple[Tree, ...] = (self.record.symbolic() if values else self.record).gradient(seeds)
             return gradient
@@ -310,7 +310,7 @@ def _pair(result: Any, user: str) -> tuple[Tree, Tree]:
 
 
 def _one_output(result: Tree, user: str) -> Number:
-    if container(result) is not None or getattr(result, "shape", None):
+    if type(result) is not Value and (container(result) is not None or getattr(result, "shape", None)):
         raise TypeError(
             f"{user} expects a function that returns one Value; this one returned {described(result)}. "
             "Use jacobian for several outputs."
