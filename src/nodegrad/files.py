@@ -49,8 +49,9 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove unfinished files that killed processes left in the same folder."""
-    for part in path.parent.iterdir():
-        if part.name.startswith(f".{path.name}.") and part.name.endswith(".part"):
+    for name in os.listdir(path.parent):
+        if name.startswith(f".{path.name}.") and name.endswith(".part"):
+            part = path.parent / name
             with suppress(OSError):
                 if time.time() - part.stat().st_mtime > _ABANDONED:
                     part.unlink()

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, TypeVar, cast
 
 from nodegrad import functions, ops
@@ -33,11 +33,16 @@ def activations() -> dict[str, Callable[[Any], Any]]:
     >>> sorted(activations())[:4]
     ['abs', 'acos', 'acosh', 'asin']
     """
+    return {**_known()}
+
+
+@cache
+def _known() -> dict[str, Callable[[Any], Any]]:
     public = {name: ops.TABLE[name] for name in ops.__all__}
     rows = {name: op for name, op in public.items() if op.arity == 1 and not op.zero_derivative}
     del rows["identity"]  # here it goes by the name of linear
     named = {name: getattr(functions, name) for name in _COMPOSED}
-    return rows | named | {"linear": ops.identity}
+    return dict(sorted((rows | named | {"linear": ops.identity}).items()))
 
 
 Init = TypeVar("Init", bound=Callable[..., None])
@@ -112,9 +117,8 @@ class Neuron(Module):
     @property
     def name(self) -> str:
         """The name of the activation."""
-        known = {function: name for name, function in activations().items()}
         own: str = getattr(self.activation, "__name__", type(self.activation).__name__)
-        return known.get(self.activation, own)
+        return next((name for name, known in _known().items() if known is self.activation), own)
 
     def forward(self, x: Any) -> Any:
         """Compute f(w·x + b) for a sequence of `n_inputs` numbers.
@@ -465,8 +469,7 @@ def _function(activation: Activation) -> Callable[[Any], Any]:
         return ops.relu if activation else ops.identity
     if callable(activation):
         return cast(Callable[[Any], Any], function("nn", "activation", activation))
-    known = activations()
-    return known[one_of("nn", "activation", activation, sorted(known), "Or give a function of one number.")]
+    return _known()[one_of("nn", "activation", activation, _known(), "Or give a function of one number.")]
 
 
 def _lifted(x: Any, user: Module, size: int | None = None) -> list[Any]:

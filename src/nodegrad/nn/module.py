@@ -20,7 +20,7 @@ from nodegrad.graph import recording
 from nodegrad.inputs import described, file_path, flag, listed, plain
 from nodegrad.nn.predict import Predictor, evaluating, modules_of
 from nodegrad.optim import FROZEN, RESET
-from nodegrad.value import Value
+from nodegrad.value import Value, write
 
 __all__ = ["Module", "load"]
 
@@ -113,7 +113,8 @@ class Module:
         vars(self).update(attributes)
         for name, attribute in slots.items():
             setattr(self, name, attribute)
-        self._freeze_again(self._frozen())
+        if isinstance(attributes.get("frozen"), bool):  # modules inside that are frozen do it themselves
+            self._freeze_again(self._frozen())
 
     def train(self, training: bool = True) -> None:
         """Switch dropout in this module on; `train(False)` and `eval()` switch it off."""
@@ -176,9 +177,7 @@ class Module:
                 f"{type(self).__name__}.load_state_dict: the state does not fit this model: "
                 f"{'; '.join(misfits)}. Make the model with the sizes the state was saved from."
             )
-        numbers = {name: _number(name, state[name]) for name in parameters}
-        for name, parameter in parameters.items():
-            parameter.data = numbers[name]
+        write(list(parameters.values()), [_number(name, state[name]) for name in parameters])
 
     def summary(self) -> str:
         """Describe the module itself in one line; `load` refuses a file whose lines differ."""
