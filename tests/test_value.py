@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import nodegrad as ng
 from nodegrad import Value, ops
 from nodegrad.observers import listen, listeners
+from nodegrad.value import write
 
 finite = st.floats(-1e6, 1e6)
 
@@ -820,3 +821,37 @@ def test_divmod_takes_numpys_numbers_and_arrays():
     quotients, remainders = divmod(np.array([7.0, -7.0]), Value(2.0))
 
     assert (quotients.tolist(), remainders.tolist()) == ([3.0, -4.0], [1.0, 1.0])
+
+
+def test_numbers_written_at_once_are_new_to_what_was_computed_before():
+    changed, same = Value(1.0), Value(0.0)
+    before, kept = changed * 2.0, same * 2.0
+
+    write([changed, same], [-0.0, 0.0])
+
+    assert math.copysign(1.0, changed.data) == -1.0
+    kept.backward()
+    with pytest.raises(RuntimeError, match="changed after mul was computed"):
+        before.backward()
+
+
+def test_who_listens_hears_that_numbers_are_written():
+    heard = []
+
+    class Listener:
+        def read(self, node, how):
+            heard.append(how)
+
+    with listen(Listener()):
+        write([Value(1.0), Value(2.0)], [3.0, 4.0])
+
+    assert heard == ["assigns .data"]
+
+
+def test_numbers_are_not_written_at_once_into_arguments_of_a_function():
+    def stepped(x):
+        write([x], [2.0])
+        return x
+
+    with pytest.raises(TypeError, match="cannot be assigned on an argument"):
+        ng.grad(stepped)(1.0)

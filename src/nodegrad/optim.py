@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from nodegrad import ops
 from nodegrad.inputs import described, flag, function, in_range, listed, one_of, plain, whole
-from nodegrad.value import NO_GRADIENT, Value
+from nodegrad.value import NO_GRADIENT, Value, write
 
 __all__ = [
     "SGD",
@@ -153,6 +153,8 @@ def rmsprop(
 
 def _sqrt(x: Number) -> Number:
     """Return the square root of any kind of number. A recorded sqrt is many times as fast as a power."""
+    if type(x) is float and x >= 0.0:
+        return math.sqrt(x)
     return ops.sqrt(x) if isinstance(x, float | Value) else x**0.5
 
 
@@ -250,13 +252,13 @@ class Optimizer:
         """
         self.check_frozen(type(self).__name__)
         self._check_gradients()
-        rates = self.rates(self.steps)
-        updated = [
-            self.rule(leaf.data, leaf.grad, state, place, rates[place])
-            if _has_gradient(leaf)
-            else (leaf.data, state)
-            for leaf, state, place in zip(self.parameters, self.states, self._places, strict=True)
-        ]
+        rule, given = type(self).update, [(group.rate(self.steps), group.settings) for group in self.groups]
+        updated = []
+        for leaf, state, place in zip(self.parameters, self.states, self._places, strict=True):
+            rate, settings = given[place]
+            number, gradient = leaf.data, leaf._grad
+            kept = gradient is NO_GRADIENT
+            updated.append((number, state) if kept else rule(number, gradient, state, rate, **settings))
         steps = self.steps + 1
         try:
             self._take_over(updated, steps)
@@ -274,8 +276,8 @@ class Optimizer:
             )
 
     def _take_over(self, updated: list[tuple[float, State]], steps: int) -> None:
-        for parameter, (number, _) in zip(self.parameters, updated, strict=True):
-            parameter.data = number
+        name = type(self).__name__
+        write(self.parameters, [x if type(x) is float else plain(x, name) for x, _ in updated])
         self.states, self.steps = [state for _, state in updated], steps
 
     def _check_gradients(self) -> None:
@@ -685,11 +687,7 @@ def _with_gradients(parameters: Any, user: str) -> list[Value]:
     for parameter in found:
         if not isinstance(parameter, Value):
             raise TypeError(f"{user} takes parameters as a list of Values; got {described(parameter)} in it.")
-    return [parameter for parameter in found if _has_gradient(parameter)]
-
-
-def _has_gradient(parameter: Value) -> bool:
-    return parameter._grad is not NO_GRADIENT
+    return [parameter for parameter in found if parameter._grad is not NO_GRADIENT]
 
 
 _SHARE, _AMOUNT = "a number of at least 0 and below 1", "a finite number of at least 0"

@@ -4,7 +4,7 @@ The file is long because a number has many doors: operators, text, copies, NumPy
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import copysign
 from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -102,8 +102,11 @@ class Value(Methods):
 
     @grad.setter
     def grad(self, number: Any) -> None:
-        tell_read(self, "assigns .grad")
-        self._grad = NO_GRADIENT if number is None else plain(number, "Value.grad")
+        if listeners.all:
+            tell_read(self, "assigns .grad")
+        if type(number) is not float:
+            number = NO_GRADIENT if number is None else plain(number, "Value.grad")
+        self._grad = number
 
     @property
     def data(self) -> float:
@@ -114,13 +117,12 @@ class Value(Methods):
 
     @data.setter
     def data(self, number: Any) -> None:
-        tell_read(self, "assigns .data")
-        number = plain(number, "Value.data")
+        if listeners.all:
+            tell_read(self, "assigns .data")
+        if type(number) is not float:
+            number = plain(number, "Value.data")
         if self._time < 0:
-            raise TypeError(
-                "Value.data cannot be assigned on an argument of a function that is differentiated or "
-                "compiled. Compute a new Value from it."
-            )
+            raise _assigned_argument()
         if number != self._data or copysign(1.0, number) != copysign(1.0, self._data):
             clock.assign_one(self, number)
 
@@ -280,7 +282,8 @@ class Value(Methods):
         return object.__getstate__(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        tell_read(self, "copies or pickles a Value")
+        if listeners.all:
+            tell_read(self, "copies or pickles a Value")
         if self._is_made:
             made = f"an operation ({self.op.name})" if self.op is not None else "a transform"
             raise TypeError(
@@ -334,11 +337,31 @@ def number_of(x: Any) -> Any:
     return x._data if isinstance(x, Value) else x
 
 
+def write(leaves: Sequence[Value], numbers: Iterable[float]) -> None:
+    """Assign numbers to leaves, as `.data` does, but in less time: most hold theirs already."""
+    changed = []
+    for x, number in zip(leaves, numbers, strict=True):
+        if x._data != number or (number == 0.0 and copysign(1.0, number) != copysign(1.0, x._data)):
+            if x._time < 0:
+                raise _assigned_argument()
+            changed.append((x, number))
+    if changed:
+        tell_read(changed[0][0], "assigns .data")
+        clock.assign(changed)
+
+
 def stand_in(number: float) -> Value:
     """Make the leaf that stands for an argument. Its number cannot be assigned, and it is never copied."""
     out = literal(number)
     out._time, out.op = GIVEN, None
     return out
+
+
+def _assigned_argument() -> TypeError:
+    return TypeError(
+        "Value.data cannot be assigned on an argument of a function that is differentiated or compiled. "
+        "Compute a new Value from it."
+    )
 
 
 def _operand(number: Any) -> Any:
@@ -372,7 +395,7 @@ def _condition(condition: Any) -> Any:
 
 def _leaf(data: float, grad: float, label: str) -> Value:
     leaf = Value(data, label)
-    leaf.grad = grad
+    leaf._grad = grad
     return leaf
 
 

@@ -12,9 +12,8 @@ from nodegrad.compiler.arguments import rows
 from nodegrad.compiler.backends import choose
 from nodegrad.data import Samples
 from nodegrad.nn import MLP, mean_squared_error
-from nodegrad.observers import listen
 from nodegrad.optim import SGD, Adam, by_epoch
-from nodegrad.training.compiled_step import CompiledStep, RowSum, gathered, scattered, write
+from nodegrad.training.compiled_step import CompiledStep, RowSum, gathered, scattered
 from nodegrad.training.problem import Problem
 from nodegrad.training.ranks import Ranks
 
@@ -179,31 +178,6 @@ def test_states_after_different_numbers_of_steps_are_not_gathered():
     for states in ([(3, 0.5), (2, 0.5)], [(3, 0.5), ()]):
         with pytest.raises(ValueError, match="same number of steps"):
             gathered(states)
-
-
-def test_numbers_written_at_once_are_new_to_what_was_computed_before():
-    changed, same = Value(1.0), Value(0.0)
-    before, kept = changed * 2.0, same * 2.0
-
-    write([changed, same], np.array([-0.0, 0.0]))
-
-    assert math.copysign(1.0, changed.data) == -1.0
-    kept.backward()
-    with pytest.raises(RuntimeError, match="changed after mul was computed"):
-        before.backward()
-
-
-def test_who_listens_hears_that_numbers_are_written():
-    heard = []
-
-    class Listener:
-        def read(self, node, how):
-            heard.append(how)
-
-    with listen(Listener()):
-        write([Value(1.0), Value(2.0)], np.array([3.0, 4.0]))
-
-    assert heard == ["assigns .data"]
 
 
 def counting(step):

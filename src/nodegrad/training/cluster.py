@@ -13,13 +13,14 @@ from nodegrad.inputs import described, listed, one_of
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, SGD, Optimizer
 from nodegrad.training.batches import Batches, samples_of
-from nodegrad.training.compiled_step import ArrayStep, CompiledStep, write
+from nodegrad.training.compiled_step import ArrayStep, CompiledStep
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import History, checked
 from nodegrad.training.loop import chosen_optimizer, fit, held_out, refuse_unknown
 from nodegrad.training.problem import Batch, Loss, Problem
 from nodegrad.training.ranks import Ranks
 from nodegrad.training.run import Run
+from nodegrad.value import write
 
 __all__ = ["dask_fit"]
 
@@ -52,7 +53,7 @@ class Partition:
 
     def sums(self, numbers: Any, batch: Batch) -> Any:
         """Return the sums of loss and gradient over the rows of a batch, and their number."""
-        write(self.problem.optimizer.parameters, numbers)
+        write(self.problem.optimizer.parameters, np.asarray(numbers).tolist())
         self.step.pull()
         return np.asarray(self.step.sums(self._rows(batch)), float)
 

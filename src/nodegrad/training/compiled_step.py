@@ -10,7 +10,6 @@ from nodegrad.compiler import Compiled, compile
 from nodegrad.compiler.arguments import Array, rows
 from nodegrad.compiler.trace import Trace
 from nodegrad.data import Samples
-from nodegrad.graph import clock
 from nodegrad.nn.losses import LOSSES
 from nodegrad.observers import tell_read
 from nodegrad.training.eager_step import EagerStep
@@ -18,7 +17,7 @@ from nodegrad.training.native_steps import NativeSteps, Point, spans
 from nodegrad.training.problem import Batch, Problem, Taken
 from nodegrad.transforms import value_and_grad
 from nodegrad.trees import is_structure
-from nodegrad.value import Value
+from nodegrad.value import Value, write
 
 __all__ = ()
 
@@ -61,7 +60,7 @@ class RowSum:
         blocks = list(map(_floats, blocks))
         if self.only is not None:
             return self.only.kernel("results").sums(blocks, len(blocks[0]), self.arranged(numbers))
-        write(self.leaves, numbers)  # recording and guards read them there
+        write(self.leaves, numbers.tolist())  # recording and guards read them there
         total = self.compiled.sums(self.spec, blocks, len(blocks[0]))
         traces = self.compiled.traces[self.spec]
         if traces and not traces[0].lines:
@@ -104,7 +103,7 @@ class ArrayStep(EagerStep):
     def push(self) -> None:
         """Write the parameters, their gradients and the optimiser's state."""
         numbers, slopes, states, steps = self.point
-        write(self.leaves, numbers)
+        write(self.leaves, numbers.tolist())
         tell_read(self.leaves[0], "assigns .grad")
         for leaf, slope in zip(self.leaves, slopes.tolist(), strict=True):
             leaf._grad = slope
@@ -220,22 +219,10 @@ class CompiledStep(ArrayStep):
         tried = 1 if len(self.leaves) > _LARGE else min(_TRIED, len(self.problem.known))
         with np.errstate(all="ignore"):
             compiled = float(self.known(self.point.numbers, np.arange(tried))[0])
-        write(self.leaves, self.point.numbers)
+        write(self.leaves, self.point.numbers.tolist())
         samples = [self.problem.known[place] for place in range(tried)]
         eager = math.fsum(self.problem.error(*sample).data for sample in samples)
         return math.isclose(compiled, eager, rel_tol=1e-6, abs_tol=1e-9) or not math.isfinite(eager)
-
-
-def write(leaves: Sequence[Value], numbers: Array) -> None:
-    """Set the leaves to the numbers. Most hold theirs already; to assign again takes many times as long."""
-    changed = [
-        (x, number)
-        for x, number in zip(leaves, numbers.tolist(), strict=True)
-        if x._data != number or (number == 0.0 and math.copysign(1.0, number) != math.copysign(1.0, x._data))
-    ]
-    if changed:
-        tell_read(changed[0][0], "assigns .data")
-        clock.assign(changed)
 
 
 def gathered(states: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:

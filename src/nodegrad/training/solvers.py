@@ -9,6 +9,7 @@ from nodegrad.nn.losses import LOSSES
 from nodegrad.training.history import Settings
 from nodegrad.training.problem import Problem
 from nodegrad.training.run import Run, progress_bar
+from nodegrad.value import write
 
 __all__ = ()
 
@@ -125,7 +126,6 @@ class LevenbergMarquardt(Solver):
         from scipy.optimize import least_squares
 
         from nodegrad.compiler import compile
-        from nodegrad.training.compiled_step import write
         from nodegrad.transforms import value_and_grad
 
         problem, known, leaves = self.problem, self.step.known, self.step.leaves
@@ -148,7 +148,7 @@ class LevenbergMarquardt(Solver):
 
         @lru_cache(maxsize=1)  # SciPy asks for the residuals and then for their gradients
         def rows_at(*numbers: float) -> Array:
-            write(leaves, np.array(numbers))
+            write(leaves, numbers)
             value, slopes = compiled.over(known.spec, known.blocks, count)
             return np.column_stack([value, np.asarray(slopes)])
 
