@@ -15,7 +15,7 @@ import numpy as np
 
 from nodegrad.compiler.program import Loop, Program
 from nodegrad.compiler.sources.branches import Way
-from nodegrad.compiler.sources.rolls import LONGEST, Block, Cells, Instruction, instructions, roll
+from nodegrad.compiler.sources.instructions import LONGEST, Block, Cells, Instruction, instructions, roll
 from nodegrad.compiler.vectorize import vectorize
 
 __all__ = ()

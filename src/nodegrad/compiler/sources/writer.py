@@ -17,7 +17,7 @@ from nodegrad.compiler.program import STEPS, Loop, Program
 from nodegrad.compiler.slots import affine
 from nodegrad.compiler.sources.branches import Guard, Way
 from nodegrad.compiler.sources.places import OUT, SPACE, C, Places
-from nodegrad.compiler.sources.rolls import Block, Cells, Instruction
+from nodegrad.compiler.sources.instructions import Block, Cells, Instruction
 from nodegrad.compiler.sources.spellings import EXPRESSIONS, Language, bare, number
 from nodegrad.ops import PRODUCTS, Op
 
