@@ -269,17 +269,6 @@ def test_much_memory_comes_from_malloc(run):
     assert_agrees(compiled, [(x,)], run)
 
 
-def test_repeated_steps_become_a_loop():
-    problem = problems.pendulum(400, 1)
-    compiled = ng.compile(problem.function)
-    compiled(0.3, 0.1, 1.2)
-
-    source = compiled.source("c")
-
-    assert len([line for line in source.split("\n") if line.endswith(";")]) < 60
-    assert "for (int k = 0; k < 39" in source
-
-
 def root(a):
     """Take a square root in a loop that is one instruction."""
     return ng.while_loop(lambda x: abs(x * x - a) > 1e-12, lambda x: 0.5 * (x + a / x), 1.0 * a)

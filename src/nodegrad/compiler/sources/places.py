@@ -15,28 +15,29 @@ import numpy as np
 
 from nodegrad.compiler.program import Loop, Program
 from nodegrad.compiler.sources.branches import Way
-from nodegrad.compiler.sources.instructions import LONGEST, Block, Cells, Instruction, instructions, roll
+from nodegrad.compiler.sources.instructions import Cells, Instruction, instructions
 from nodegrad.compiler.vectorize import vectorize
 
 __all__ = ()
 
 X, P, V, C, OUT = range(5)
 SPACE = 1 << 40  # an address is the number of an array times this, plus a place there
-_MANY = 4 * LONGEST  # instructions of a function that is cut into parts
+_LONGEST = 50  # instructions of a part
+_MANY = 200  # instructions of a function that is cut into parts
 _FEW = 3  # a local variable is written to `out` at most so often; a more frequent result is stored
 
 
 class Places:
-    """The blocks of a way, and where their numbers lie.
+    """The instructions of a way, and where their numbers lie.
 
     Attributes:
-        blocks: the blocks, in order.
+        parts: the instructions, in order; more than one list if lists become functions of their own, because
+            compilers are slow on long ones.
         results: the cells of the results.
         handed: the cells that guards hand over to their rests.
         constants: the constants of the program.
         address: where each cell lies, if the `text` of the instruction that computes it is None.
         copies: arrays that are copied to `v` first, (to, from), because an operand lies in several arrays.
-        in_parts: whether blocks become functions of their own, because compilers are slow on long ones.
         workspace: the size of `v`.
     """
 
@@ -46,29 +47,30 @@ class Places:
         rest = iter(outputs)
         self.results = [*islice(rest, len(outputs) - sum(1 + guard.taken for guard in way.guards))]
         asked = zip(way.guards, islice(rest, len(way.guards)), strict=True)
-        nothing = np.empty((1, 0), np.int64)
-        guards = [Instruction(guard, nothing, (np.array([[cell]]),)) for guard, cell in asked]
+        nothing = np.empty(0, np.int64)
+        guards = [Instruction(guard, nothing, (np.array([cell]),)) for guard, cell in asked]
         self.handed = {guard: [*islice(rest, guard.taken)] for guard in way.guards if guard.taken}
         known = np.arange(len(self.address)) < self.bounds[-1]
-        self.blocks = [*roll(_guarded(found, guards, known), self.bounds)]
-        self.made = [(each, home) for home in self.blocks for each in home.instructions]
-        self.in_parts = len(self.made) > _MANY
+        self.made = _guarded(found, guards, known)
+        size = _LONGEST if len(self.made) > _MANY else _MANY
+        self.parts = [self.made[start : start + size] for start in range(0, len(self.made), size)]
+        self.part_of = {each: number for number, part in enumerate(self.parts) for each in part}
         self.maker = np.full(len(self.address), -1)  # which instruction computes each cell
-        for number, (each, _) in enumerate(self.made):
+        for number, each in enumerate(self.made):
             self.maker[each.result] = number
         self.stored = np.zeros(len(self.address), bool)  # the cells that are read from arrays
         self.joined = np.zeros(len(self.address), bool)  # those read together with what others computed
         mixed = set[int]()
-        for each, home in self.made:
+        for each in self.made:
             for cells in each.reads:
-                mixed |= self._count_read(each, home, cells)
+                mixed |= self._count_read(each, cells)
         for handed_over in self.handed.values():
             self.stored[handed_over] = self.joined[handed_over] = True
         self._count_results()
         self.workspace = workspace
         self.copies = [self._copy(array) for array in sorted(mixed)]
-        for block in self.blocks:
-            self._lay_out(block)
+        for each in self.made:
+            self._lay_out(each)
 
     def _instructions(self, program: Program, taken: Cells) -> tuple[list[Instruction], list[int]]:
         """Give each number of a program a cell; return its instructions, and the cells of its outputs."""
@@ -85,21 +87,21 @@ class Places:
         self.address = np.concatenate([*leaves, np.full(computed, V * SPACE)])
         return found, varying[vectors.outputs].tolist()
 
-    def local(self, reader: Block | None, cells: Cells) -> Instruction | None:
+    def local(self, reader: Instruction | None, cells: Cells) -> Instruction | None:
         """Return the instruction that computes these cells, if the reader sees it as a local variable."""
         number = self.maker[cells.flat[0]]
         if number < 0:
             return None
-        each, home = self.made[number]
-        near = home is reader or (home.turns == 1 and not self.in_parts)
-        alone = near and each.result.shape[1] == 1 and not isinstance(each.op, Loop)
-        return each if alone and bool((cells.reshape(len(cells), -1) == each.result).all()) else None
+        each = self.made[number]
+        near = len(self.parts) == 1 or (reader is not None and self.part_of[each] == self.part_of[reader])
+        alone = near and each.result.size == 1 and not isinstance(each.op, Loop)
+        return each if alone and bool((cells == each.result).all()) else None
 
-    def _count_read(self, reader: Instruction, home: Block, cells: Cells) -> set[int]:
+    def _count_read(self, reader: Instruction, cells: Cells) -> set[int]:
         """Note what an instruction reads; return the arrays to copy because the operand lies in several."""
-        each = self.local(home, cells)
+        each = self.local(reader, cells)
         if each is not None:
-            once = home.turns == len(each.result) and reader.result.shape[1] <= 1 and not reader.terms
+            once = reader.result.size <= 1 and not reader.terms
             each.uses += 1 if once else 2
             return set()
         self.stored[cells] = True
@@ -112,8 +114,8 @@ class Places:
     def _count_results(self) -> None:
         """Note that results are read. Results that nothing else reads are computed in `out` itself."""
         times, place = Counter(self.results), {cell: at for at, cell in enumerate(self.results)}
-        for each, _ in self.made:
-            cells = each.result.ravel().tolist()
+        for each in self.made:
+            cells = each.result.tolist()
             alone = not each.uses and not self.joined[each.result].any()
             if cells and alone and all(times[cell] == 1 for cell in cells):
                 self.address[cells] = OUT * SPACE + np.array([place[cell] for cell in cells])
@@ -132,21 +134,16 @@ class Places:
         self.workspace += len(old)
         return new, old
 
-    def _lay_out(self, block: Block) -> None:
-        """Give the stored numbers of a block their places in `v`."""
-        stored = []
-        for each in block.instructions:
-            if not each.result.size or self.address[each.result[0, 0]] >= OUT * SPACE:
-                continue
-            if each.result.shape[1] > 1 or isinstance(each.op, Loop) or self.stored[each.result].any():
-                stored.append(each.result)
-            else:
-                each.text = ""
-        if stored:
-            cells = np.concatenate(stored, axis=1)
-            places = self.workspace + np.arange(cells.size)
-            self.address[cells] = V * SPACE + places.reshape(cells.shape)
+    def _lay_out(self, each: Instruction) -> None:
+        """Give the numbers of an instruction their places in `v`, if they are stored."""
+        cells = each.result
+        if not cells.size or self.address[cells[0]] >= OUT * SPACE:
+            return
+        if cells.size > 1 or isinstance(each.op, Loop) or self.stored[cells].any():
+            self.address[cells] = V * SPACE + self.workspace + np.arange(cells.size)
             self.workspace += cells.size
+        else:
+            each.text = ""
 
 
 def _guarded(found: list[Instruction], guards: list[Instruction], known: Any) -> list[Instruction]:

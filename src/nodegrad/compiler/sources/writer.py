@@ -16,8 +16,8 @@ from nodegrad.compiler.passes import WITHOUT_TABLES, simplify, sweep_dead
 from nodegrad.compiler.program import STEPS, Loop, Program
 from nodegrad.compiler.slots import affine
 from nodegrad.compiler.sources.branches import Guard, Way
+from nodegrad.compiler.sources.instructions import Cells, Instruction
 from nodegrad.compiler.sources.places import OUT, SPACE, C, Places
-from nodegrad.compiler.sources.instructions import Block, Cells, Instruction
 from nodegrad.compiler.sources.spellings import EXPRESSIONS, Language, bare, number
 from nodegrad.ops import PRODUCTS, Op
 
@@ -80,7 +80,7 @@ class _Writer:
     def write(self) -> list[str]:
         self.text.workspace = max(self.text.workspace, self.places.workspace)
         lines = [self._copy(*each) for each in self.places.copies]
-        lines += [line for block in self.places.blocks for line in self._block(block)]
+        lines += [line for part in self.places.parts for line in self._part(part)]
         return [*lines, *self._results(self.places.results), "return 0;"]
 
     def _guard(self, text: str, guard: Guard) -> str:
@@ -119,26 +119,25 @@ class _Writer:
         """Write the heads of nested loops over variables."""
         return [self.language.loop.format(name, count) for name, count in counts.items() if count > 1]
 
-    def _block(self, block: Block) -> list[str]:
-        lines = [line for each in block.instructions for line in self._instruction(block, each)]
-        lines = _nested(self._heads(k=block.turns), lines)
-        if not self.places.in_parts:
+    def _part(self, part: list[Instruction]) -> list[str]:
+        lines = [line for each in part for line in self._instruction(each)]
+        if len(self.places.parts) == 1:
             return lines
         call = self.text.add_function(self.language, "part", [*lines, "return 0;"])
         return [f"switch ({call}) {{ case 1: return 1; case 2: return 2; }}"]
 
-    def _instruction(self, block: Block, each: Instruction) -> Iterator[str]:
+    def _instruction(self, each: Instruction) -> Iterator[str]:
         if isinstance(each.op, Loop):
-            yield from self._loop(block, each, each.op)
+            yield from self._loop(each, each.op)
             return
         if isinstance(each.op, Guard):
-            yield self._guard(self._operand(block, each.reads[0]), each.op)
+            yield self._guard(self._operand(each, each.reads[0]), each.op)
             return
-        count, width = each.result.shape[1], self._width(each)
+        count, width = each.result.size, self._width(each)
         heads = self._heads(i=count // width, j=width)
 
         def read(cells: Cells, term: str = "t") -> str:
-            return self._operand(block, cells, width, term)
+            return self._operand(each, cells, width, term)
 
         target = "" if each.text is not None else self._at(each.result, width)
         if each.terms:
@@ -153,7 +152,7 @@ class _Writer:
         elif _SCALAR.fullmatch(text) or (each.uses == 1 and len(text) <= _SHORT):
             each.text = text
         else:
-            each.text = f"t{each.result[0, 0]}"
+            each.text = f"t{each.result[0]}"
             yield self.language.constant.format(each.text, bare(text))
 
     def _contraction(
@@ -181,7 +180,7 @@ class _Writer:
             yield " ".join([*heads, f"{target} = {bare(total)};"])
             yield " ".join([*more, *heads, f"{target} = {bare(added(target, rest))};"])
             return
-        name = f"t{each.result[0, 0]}"
+        name = f"t{each.result[0]}"
         lines = [
             self.language.variable.format(name, bare(total)),
             " ".join([*more, f"{name} = {bare(added(name, rest))};"]),
@@ -195,13 +194,13 @@ class _Writer:
     def _by_column(self, each: Instruction) -> bool:
         """Return whether a contraction reads a matrix whose columns lie side by side in memory."""
         for cells in each.reads:
-            if cells.ndim == 3 and min(cells.shape[1:]) > 1:
-                (first, second), (below, _) = self.places.address[cells[0, :2, :2]].tolist()
+            if cells.ndim == 2 and min(cells.shape) > 1:
+                (first, second), (below, _) = self.places.address[cells[:2, :2]].tolist()
                 if abs(below - first) == 1 != abs(second - first):
                     return True
         return False
 
-    def _loop(self, block: Block, each: Instruction, loop: Loop) -> Iterator[str]:
+    def _loop(self, each: Instruction, loop: Loop) -> Iterator[str]:
         """Write a loop instruction: `s` holds its state, what it reads and its items, `n` what a turn gives.
 
         for (int turn = 0; turn < 9; turn++) { turn1(s, n); for (int a = 0; a < 2; a++) s[a] = n[a]; }
@@ -214,15 +213,14 @@ class _Writer:
         def element(cells: Cells, size: int) -> str:
             if not size or not cells.size:
                 return ""
-            addresses = self.places.address[cells].reshape(block.turns, -1, size)
-            return self._element(addresses, ("k", "turn", "a"))
+            return self._element(self.places.address[cells].reshape(-1, size), ("turn", "a"))
 
         body, room = self._called(loop.body)
         turn = []
         if loop.items:
             turn += moved(loop.items, f"s[a + {fixed}]", element(each.reads[fixed], loop.items))
         turn += [f"if ({body}) return 1;", *moved(loop.state, "s[a]", "n[a]")]
-        given = element(each.result[:, loop.state :], loop.given)
+        given = element(each.result[loop.state :], loop.given)
         turn += moved(loop.given, given, f"n[a + {loop.state}]")
         head = self.language.loop.format("turn", turns)
         if loop.condition is not None:
@@ -234,10 +232,10 @@ class _Writer:
                 turn.insert(2, f"if (turn == {loop.limit}) return 1;")
         sizes = {"s": max(1, fixed + loop.items), "n": max(1, loop.state + loop.given), "w": room}
         lines = [self.language.room.format(name, size) for name, size in sizes.items() if size]
-        read = [bare(self._operand(block, cells)) for cells in each.reads[:fixed]]
+        read = [bare(self._operand(each, cells)) for cells in each.reads[:fixed]]
         lines += [f"s[{at}] = {text};" for at, text in enumerate(read)]
         lines += _braced(head, turn)
-        lines += moved(loop.state, element(each.result[:, : loop.state], loop.state), "s[a]")
+        lines += moved(loop.state, element(each.result[: loop.state], loop.state), "s[a]")
         yield from _braced("", lines)
 
     def _called(self, program: Program) -> tuple[str, int]:
@@ -266,9 +264,9 @@ class _Writer:
 
     def _width(self, each: Instruction) -> int:
         """Return the length of a row, if the elements of an instruction form a grid; otherwise 1."""
-        count = each.result.shape[1]
+        count = each.result.size
         arrays = [self.places.address[cells] for cells in (*each.reads, each.result)]
-        lines = [places.reshape(len(places), count, -1)[0, :, 0] for places in arrays]
+        lines = [places.reshape(count, -1)[:, 0] for places in arrays]
         for steps in map(np.diff, lines):
             changes = np.flatnonzero(steps != steps[0]) if count > 1 else steps
             width = int(changes[0]) + 1 if len(changes) else 1
@@ -276,16 +274,16 @@ class _Writer:
                 return width
         return 1
 
-    def _operand(self, block: Block | None, cells: Cells, width: int = 1, term: str = "t") -> str:
-        """Write what a block reads; the loops over turns, elements and terms are k, i and j, and t."""
-        local = self.places.local(block, cells)
+    def _operand(self, reader: Instruction, cells: Cells, width: int = 1, term: str = "t") -> str:
+        """Write what an instruction reads; the loops over elements and terms are i and j, and t."""
+        local = self.places.local(reader, cells)
         if local is not None and local.text is not None:
             return local.text
         return self._at(cells, width, term)
 
     def _at(self, cells: Cells, width: int, term: str = "t") -> str:
-        shape = len(cells), -1, width, *cells.shape[2:]
-        return self._element(self.places.address[cells].reshape(shape), ("k", "i", "j", term))
+        shape = -1, width, *cells.shape[1:]
+        return self._element(self.places.address[cells].reshape(shape), ("i", "j", term))
 
     def _element(self, addresses: Cells, names: Sequence[str]) -> str:
         """Write an element of an array; `names` are the variables of the loops, one for each axis."""
