@@ -216,11 +216,6 @@ def _spec(tree: Any, leaves: list[Any], result: bool) -> Spec:
     return type(tree), form, tuple([_spec(entry, leaves, result) for entry in entries])
 
 
-def is_sparse(spec: Spec) -> bool:
-    """Return whether this is the spec of a sparse matrix."""
-    return spec != LEAF and spec[0] is Sparse
-
-
 def is_array_type(kind: Any) -> bool:
     """Return whether the type in a spec is NumPy's array; the form is then the shape."""
     return kind is getattr(sys.modules.get("numpy"), "ndarray", None)

@@ -33,7 +33,7 @@ from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.ways import Ways
 from nodegrad.inputs import described, flag, function, one_of, whole
-from nodegrad.trees import LEAF, Spec, container, flatten, is_sparse, stack
+from nodegrad.trees import LEAF, Spec, container, flatten, stack
 from nodegrad.value import Value
 
 __all__ = ["Compiled", "compile", "load_compiled"]
@@ -261,9 +261,6 @@ class Compiled(Recorded):
         only = routes.only
         first = only or ways.traces[0]
         if only is None and any(spec != first.spec for spec in routes.specs):
-            if reduce is out is None and all(map(is_sparse, routes.specs)):
-                self._warn(ways, (), 5)
-                return routes.listed(run)
             raise ValueError(
                 f"map: {self._name} returns different structures for different rows (or sparse arrays with "
                 "other entries). Call it for each row."

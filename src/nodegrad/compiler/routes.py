@@ -9,7 +9,7 @@ import numpy as np
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.reduction import added
 from nodegrad.compiler.trace import Found, Trace
-from nodegrad.trees import Spec, build, stack
+from nodegrad.trees import Spec
 
 __all__ = ()
 
@@ -70,11 +70,3 @@ class Routes:
         totals = [run(trace, "sums", *self.take(chosen)) for trace, chosen in self.traces]
         totals += [np.array(numbers) for _, numbers in self.alone.values()]
         return totals[0] if len(totals) == 1 else added(totals)
-
-    def listed(self, run: Run) -> list[Any]:
-        """Return the sparse arrays of all rows, each with the entries of its own way."""
-        found = {row: build(spec, numbers) for row, (spec, numbers) in self.alone.items()}
-        for trace, chosen in self.traces:
-            arrays = stack(trace.mapped, run(trace, "rows", *self.take(chosen)))
-            found.update(zip(chosen.tolist(), arrays, strict=True))
-        return [found[row] for row in range(self.count)]
