@@ -16,6 +16,7 @@ import nodegrad
 PACKAGE = Path(nodegrad.__file__).parent
 CORE = [
     "files",
+    "hints",
     "inputs",
     "forks",
     "floats",

@@ -40,7 +40,7 @@ def methods():
     lines = [
         declaration(name, method)
         for name, method in sorted(vars(Value).items())
-        if name not in written and callable(method) and name != "__hash__"
+        if name not in written and callable(method) and name not in ("__hash__", "__dir__")
     ]
     return HEAD + "".join(lines)
 

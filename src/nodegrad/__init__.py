@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nodegrad.extend import *
 from nodegrad.functions import *
 from nodegrad.graph import *
+from nodegrad.hints import refuse
 from nodegrad.ops import *
 from nodegrad.special import *
 from nodegrad.transforms import *
@@ -53,9 +54,7 @@ __all__ = [*_LATER, *(x for name in _CORE for x in sys.modules[f"nodegrad.{name}
 
 def _load(name: str) -> Any:
     if name not in _LATER:
-        raise AttributeError(
-            f"module 'nodegrad' has no attribute {name!r}", name=name, obj=sys.modules[__name__]
-        )
+        refuse(__name__, name)
     module = importlib.import_module(f"nodegrad.{_LATER[name]}")
     found = globals()[name] = module if name in _MODULES else getattr(module, name)
     return found
