@@ -120,11 +120,13 @@ class Recorded:
 
         Args:
             language: "c" for a C99 file, "js" for a JavaScript module.
-            name: what the function is called there; by default its own name.
+            name: what the function is called there; by default its own name, with a _ added where that has
+                another meaning.
 
         Raises:
             ValueError: if the function was not called yet, or with arguments of several structures; if it
-                uses an operation that is Python code; if there is no such language.
+                uses an operation that is Python code; if there is no such language, or it cannot have
+                such a name.
         """
         from nodegrad.compiler.sources import c, javascript
         from nodegrad.compiler.sources.function import describe
@@ -133,12 +135,11 @@ class Recorded:
         write = files[one_of("source", "language", language, files)]
         recorded = self._recorded
         if len(recorded) != 1:
-            called = "was called with arguments of several structures" if recorded else "was not called yet"
-            raise ValueError(
-                f"source: {self._name} {called}. Compile it anew, and call it once for each way through it."
-            )
+            several = "was called with arguments of several structures. Compile it anew, and call it with one"
+            called = several if recorded else "was not called yet. Call it once for each way through it"
+            raise ValueError(f"source: {self._name} {called}.")
         ((spec, ways),) = recorded.items()
-        return write(describe(self.f, name or self._name, spec, ways.settle()))
+        return write(describe(self.f, self._name, name, spec, ways.settle()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what was recorded to a file that `load_compiled` reads: JSON with a checksum, in one step.

@@ -436,12 +436,64 @@ def test_functions_and_arguments_may_have_any_name(name, tmp_path):
         compiled = ng.compile(namespace["f"])
     else:
         compiled = ng.compile(lambda x: model([x]))
+    compiled.f.__name__ = name
     compiled(1.0)
-    (tmp_path / "f.c").write_text(compiled.source("c", name), encoding="utf-8")
-    (tmp_path / "f.mjs").write_text(compiled.source("js", name), encoding="utf-8")
+    (tmp_path / "f.c").write_text(compiled.source("c"), encoding="utf-8")
+    (tmp_path / "f.mjs").write_text(compiled.source("js"), encoding="utf-8")
 
     compile_c(needs_compiler(), tmp_path / "f.c", tmp_path / "f.o", "-c")
     run_node(tmp_path / "f.mjs")
+
+
+@pytest.mark.parametrize("name", ["a b", "1a", "λ", "f(", "a-b", "*/", "\n"])
+def test_a_chosen_name_is_one_in_other_languages(name):
+    compiled = ng.compile(lambda x: x * x)
+    compiled(1.0)
+
+    with pytest.raises(ValueError, match="source takes name as letters, digits and _"):
+        compiled.source("c", name)
+
+
+@pytest.mark.parametrize(("language", "name"), [("c", "int"), ("c", "sin"), ("js", "delete"), ("js", "run")])
+def test_a_chosen_name_never_changes(language, name):
+    compiled = ng.compile(ng.sin)
+    compiled(1.0)
+
+    with pytest.raises(ValueError, match=f"{name} has another meaning in this file. Write '{name}_', say."):
+        compiled.source(language, name)
+    assert f"{name}_(" in compiled.source(language, f"{name}_")
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ("", "f takes 3 numbers; got 2."),
+        ("1, [2]", "f takes 3 numbers; got 2."),
+        ("undefined, [2, 3]", "f takes 3 numbers; number 1 is undefined."),
+        ("1, ['2', 3]", "f takes 3 numbers; number 2 is 2."),
+        ("1, [2, null]", "f takes 3 numbers; number 3 is null."),
+        ("1, [2, 3n]", "f takes 3 numbers; number 3 is 3."),
+    ],
+)
+def test_javascript_says_what_is_not_a_number(call, told, tmp_path):
+    def f(x, y):
+        return x * y[0] if y[1] > 0.0 else x
+
+    compiled = ng.compile(f)
+    compiled(1.0, [2.0, 3.0])
+    catching = f"try {{ f({call}) }} catch (error) {{ console.log(error.name, error.message) }}"
+    (tmp_path / "f.mjs").write_text(compiled.source("js") + catching, encoding="utf-8")
+
+    assert run_node(tmp_path / "f.mjs") == f"TypeError {told}\n"
+
+
+def test_javascript_takes_booleans_and_typed_arrays(tmp_path):
+    compiled = ng.compile(lambda x, y: x * y[0] - y[1])
+    compiled(1.0, [2.0, 3.0])
+    calls = "console.log(f(true, new Float64Array([2, 5])), f(NaN, [1, 2]));"
+    (tmp_path / "f.mjs").write_text(compiled.source("js", "f") + calls, encoding="utf-8")
+
+    assert run_node(tmp_path / "f.mjs") == "-3 NaN\n"
 
 
 def test_comments_do_not_name_arrays(tmp_path):

@@ -3,7 +3,7 @@
 from importlib import resources
 from textwrap import fill, indent
 
-from nodegrad.compiler.sources.function import Function, joined, unused
+from nodegrad.compiler.sources.function import Function, joined
 from nodegrad.compiler.sources.spellings import C
 from nodegrad.compiler.sources.writer import arrays_used, write
 
@@ -33,7 +33,7 @@ def file(given: Function) -> str:
     if given.way.guards or on_heap or any("return 1;" in line for line in lines):
         lines = _choosing(text.add_function(C, "way", lines), given.results, text.workspace * on_heap)
     code = "\n".join([*lines, *text.parts])
-    name = unused(given.name + "_" * (given.name in _TAKEN.split()), code)
+    name = given.free_name(_TAKEN, code)
     known = [C.define_table("double", f"{name}_parameters", given.parameters)] if given.parameters else []
     arrays = {"x": "const double *x", "p": "const double *p", "out": "double *out"}
     head = f"int {name}({', '.join(arrays[each] for each in arrays if each != 'p' or known)})"

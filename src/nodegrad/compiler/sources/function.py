@@ -29,6 +29,7 @@ class Function:
         way: its longest way, which leads to the others.
         parameters: the present numbers of the leaves it closes over.
         example: numbers that it was recorded with, and its results for them.
+        chosen: whether the user chose the name, so that it may not change.
     """
 
     name: str
@@ -39,11 +40,25 @@ class Function:
     way: Way
     parameters: list[float]
     example: tuple[Sequence[float], Sequence[float]]
+    chosen: bool = False
 
     @property
     def inputs(self) -> int:
         """How many numbers the arguments hold."""
         return self.way.program.inputs
+
+    def free_name(self, taken: str, code: str) -> str:
+        """Return its name, with as many _ added as it takes until a language and a code do not use it.
+
+        Raises:
+            ValueError: if the user chose a name that they use.
+        """
+        name = self.name
+        while name in taken.split() or re.search(rf"\b{name}\b", code):
+            name += "_"
+        if self.chosen and name != self.name:
+            raise ValueError(f"source: {self.name} has another meaning in this file. Write {name!r}, say.")
+        return name
 
     def comment(self) -> Iterator[str]:
         """Yield lines that say what is computed, and where numbers stand in `x` and `out`."""
@@ -60,12 +75,18 @@ class Function:
                     yield f"  {array}[{first}{f'..{last}' * (last > first)}] = {path}"
 
 
-def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function:
+def describe(f: Any, name: str, chosen: str, spec: Spec, traces: Sequence[Trace]) -> Function:
     """Describe a function for its source: its arguments, its result, and the ways that were recorded.
 
+    `chosen` is the name that the user chose, or nothing.
+
     Raises:
-        ValueError: if ways return different structures.
+        ValueError: if ways return different structures, or the name is none in other languages.
     """
+    if chosen and not re.fullmatch(r"[A-Za-z_]\w*", str(chosen), re.ASCII):
+        raise ValueError(
+            f"source takes name as letters, digits and _, the first not a digit; got {chosen!r:.60}."
+        )
     first = traces[0]
     if any(trace.spec != first.spec for trace in traces):
         raise ValueError(f"source: {name} returns different structures for different arguments.")
@@ -75,7 +96,8 @@ def describe(f: Any, name: str, spec: Spec, traces: Sequence[Trace]) -> Function
     results = evaluate(first.program, example, numbers)
     way, leaves = merge(traces)
     return Function(
-        name=re.sub(r"\W", "_", name, flags=re.ASCII) if name.isidentifier() else "f",
+        name=chosen or (re.sub(r"\W", "_", name, flags=re.ASCII) if name.isidentifier() else "f"),
+        chosen=bool(chosen),
         says=(inspect.getdoc(f) or "").partition("\n")[0],
         arguments=dict(zip(_argument_names(f, spec[1], len(given)), map(_plain, given), strict=True)),
         result=_plain(build(first.spec, range(first.results))),
@@ -93,13 +115,6 @@ def _argument_names(f: Any, form: Form | None, count: int) -> list[str]:
     except ValueError:
         known = None
     return [name or f"a{at}" for at, name in enumerate(names_of_call(known, form, count))]
-
-
-def unused(name: str, code: str) -> str:
-    """Return a name that a code does not use, with as many _ added as that takes."""
-    while re.search(rf"\b{name}\b", code):
-        name += "_"
-    return name
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from json import dumps
 from textwrap import fill
 from typing import Any
 
-from nodegrad.compiler.sources.function import Function, joined, regular, spans, unused
+from nodegrad.compiler.sources.function import Function, joined, regular, spans
 from nodegrad.compiler.sources.spellings import JAVASCRIPT
 from nodegrad.compiler.sources.writer import write
 
@@ -26,9 +26,12 @@ def file(given: Function) -> str:
     way = text.add_function(JAVASCRIPT, "way", lines)
     room = [JAVASCRIPT.room.format("v", text.workspace)] if text.workspace else []
     result = _built(given.result)
-    code = "\n".join([JAVASCRIPT.functions("\n".join([*text.parts, result])), *room, *text.parts])
-    name = unused(_named(given.name), code)
-    arguments = {_named(argument): tree for argument, tree in given.arguments.items()}
+    functions = JAVASCRIPT.functions("\n".join([*text.parts, result, "flattened"]))
+    code = "\n".join([functions, *room, *text.parts])
+    name = given.free_name(_TAKEN, code)
+    arguments = {
+        argument + "_" * (argument in _TAKEN.split()): tree for argument, tree in given.arguments.items()
+    }
     known = [JAVASCRIPT.define_table("double", "parameters", given.parameters)] if given.parameters else []
     taken = ", ".join(path for argument, tree in arguments.items() for path, *_ in spans(tree, argument))
     parts = [
@@ -36,20 +39,14 @@ def file(given: Function) -> str:
         f"\n{code}\nfunction run(x, p, out) {{\n    return {way} !== 1;\n}}\n",
         *known,
         f"\nfunction {name}({', '.join([*arguments, *['p = parameters'] * len(known)])}) {{",
-        f"    const numbers = Float64Array.from([{taken}].flat(Infinity));",
+        f'    const numbers = flattened("{name}", {given.inputs}, [{taken}]);',
         f"    const out = new Float64Array({given.results});",
-        f"    if (numbers.length !== {given.inputs})",
-        f"        throw new TypeError(`{name} takes {given.inputs} numbers; got ${{numbers.length}}.`);",
         f"    if (!run(numbers, {'p' if known else '[]'}, out))",
         f'        throw new RangeError("{name}: not a way that was recorded, or a loop without end.");',
         f"    return {result};\n}}\n",
         f"export {{ {', '.join([name, 'run', *['parameters'] * len(known)])} }};\n",
     ]
     return joined(parts)
-
-
-def _named(name: str) -> str:
-    return name + "_" * (name in _TAKEN.split())
 
 
 def _comment(given: Function, call: str) -> str:

@@ -317,3 +317,12 @@ function shaped(numbers, [count, ...rest]) {
   const size = numbers.length / count;
   return Array.from({ length: count }, (_, i) => shaped(numbers.subarray(i * size, (i + 1) * size), rest));
 }
+
+// Put the numbers of nested arrays into a flat one, or refuse what is no number.
+function flattened(name, count, given) {
+  const found = given.flat(Infinity).flatMap((it) => (ArrayBuffer.isView(it) ? Array.from(it) : [it]));
+  if (found.length !== count) throw new TypeError(`${name} takes ${count} numbers; got ${found.length}.`);
+  const wrong = found.findIndex((it) => typeof it !== "number" && typeof it !== "boolean");
+  if (wrong < 0) return Float64Array.from(found);
+  throw new TypeError(`${name} takes ${count} numbers; number ${wrong + 1} is ${String(found[wrong])}.`);
+}
