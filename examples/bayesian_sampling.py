@@ -7,9 +7,9 @@ Counts follow a curve: y ~ Poisson(exp(a + b·x + c·x²)), with normal priors. 
 import argparse
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import numpy as np
-from tqdm import trange
+import matplotlib.pyplot as plt  # pip install 'nodegrad[all]'
+import numpy as np  # pip install 'nodegrad[all]'
+from tqdm import trange  # pip install 'nodegrad[all]'
 
 import nodegrad as ng
 

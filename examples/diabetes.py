@@ -6,9 +6,9 @@ The data are scikit-learn's 442 patients: ten measurements and how far diabetes 
 import argparse
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import numpy as np
-from sklearn.datasets import load_diabetes
+import matplotlib.pyplot as plt  # pip install 'nodegrad[all]'
+import numpy as np  # pip install 'nodegrad[all]'
+from sklearn.datasets import load_diabetes  # pip install 'nodegrad[all]'
 
 import nodegrad as ng
 

@@ -9,9 +9,9 @@ import math
 from itertools import product
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import numpy as np
-from sklearn.datasets import load_digits
+import matplotlib.pyplot as plt  # pip install 'nodegrad[all]'
+import numpy as np  # pip install 'nodegrad[all]'
+from sklearn.datasets import load_digits  # pip install 'nodegrad[all]'
 
 import nodegrad as ng
 

@@ -8,8 +8,8 @@ import argparse
 import math
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import numpy as np
+import matplotlib.pyplot as plt  # pip install 'nodegrad[all]'
+import numpy as np  # pip install 'nodegrad[all]'
 
 import nodegrad as ng
 

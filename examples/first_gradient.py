@@ -1,6 +1,12 @@
 """A first gradient: a derivative as a ratio of small changes, by the chain rule, and over several paths."""
 
+import argparse
+
 import nodegrad as ng
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--quick", action="store_true", help="changes nothing: this is quick")
+parser.parse_args()
 
 
 def f(x):

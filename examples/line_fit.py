@@ -4,7 +4,7 @@ import argparse
 import statistics
 from pathlib import Path
 
-import matplotlib.pyplot as plt
+import matplotlib.pyplot as plt  # pip install 'nodegrad[all]'
 
 import nodegrad as ng
 

@@ -2,11 +2,11 @@
 
 # ruff: noqa: D103  (the test functions of Moré, Garbow & Hillstrom, 1981, are known by their names)
 
+import argparse
 import math
-import sys
 from itertools import pairwise
 
-import numpy as np
+import numpy as np  # pip install 'nodegrad[all]'
 
 import nodegrad as ng
 
@@ -17,20 +17,18 @@ def rosenbrock(x):
 
 def wood(x):
     a, b, c, d = x
-    tie = 10 * (b + d - 2) ** 2 + (b - d) ** 2 / 10
-    return 100 * (b - a**2) ** 2 + (1 - a) ** 2 + 90 * (d - c**2) ** 2 + (1 - c) ** 2 + tie
+    valleys = 100 * (b - a**2) ** 2 + (1 - a) ** 2 + 90 * (d - c**2) ** 2 + (1 - c) ** 2
+    return valleys + 10 * (b + d - 2) ** 2 + (b - d) ** 2 / 10
 
 
 def helical_valley(x):
     a, b, c = x
-    turns = ng.atan2(b, a) / (2 * math.pi)
-    return 100 * ((c - 10 * turns) ** 2 + (ng.hypot(a, b) - 1) ** 2) + c**2
+    return 100 * ((c - 5 / math.pi * ng.atan2(b, a)) ** 2 + (ng.hypot(a, b) - 1) ** 2) + c**2
 
 
 def brown_dennis(x):
     a, b, c, d = x
-    times = [i / 5 for i in range(1, 21)]
-    pairs = ((a + t * b - math.exp(t), c + d * math.sin(t) - math.cos(t)) for t in times)
+    pairs = ((a + t * b - math.exp(t), c + d * math.sin(t) - math.cos(t)) for t in np.linspace(0.2, 4, 20))
     return sum((p**2 + q**2) ** 2 for p, q in pairs)
 
 
@@ -48,8 +46,10 @@ def newton(f, x, steps):
     return lengths
 
 
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--quick", action="store_true", help="without the two largest problems")
 cases = [(rosenbrock, [-1.2, 1.0]), (wood, [0.9, 0.8, 1.1, 1.2]), (helical_valley, [0.98, 0.1, 0.1])]
-if "--quick" not in sys.argv:
+if not parser.parse_args().quick:
     cases += [(rosenbrock, [0.9, 0.8] * 10), (brown_dennis, [-10.0, 12.0, -0.4, 0.2])]
 # At its minimum the Hessian of Powell's function is singular: a step takes but a third off the error.
 cases += [(powell_singular, [3.0, -1.0, 0.0, 1.0])]

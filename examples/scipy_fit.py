@@ -1,13 +1,15 @@
 """Fit, minimise and solve with SciPy, driven by gradients and Jacobians of plain Python functions."""
 
-import sys
+import argparse
 
-import numpy as np
-from scipy import optimize
+import numpy as np  # pip install 'nodegrad[all]'
+from scipy import optimize  # pip install 'nodegrad[all]'
 
 import nodegrad as ng
 
-quick = "--quick" in sys.argv
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--quick", action="store_true", help="fewer points and variables")
+options = parser.parse_args()
 rng = np.random.default_rng(0)
 
 
@@ -18,7 +20,7 @@ def oscillation(p, t):
 
 # least_squares takes residuals and their Jacobian.
 true = [2.0, 0.4, 3.0, 0.5]
-times = np.linspace(0, 5, 20 if quick else 200)
+times = np.linspace(0, 5, 20 if options.quick else 200)
 data = [oscillation(true, t) + rng.normal(scale=0.05) for t in times]
 
 
@@ -39,7 +41,7 @@ def chain(x):
     return sum(ys) / len(xs) + 500 * sum((link * len(links) - 1.4) ** 2 for link in links) / len(links)
 
 
-n = 4 if quick else 16
+n = 4 if options.quick else 16
 start = np.concatenate([np.linspace(0, 1, n + 2)[1:-1], np.full(n, -0.3)])
 for method in ("BFGS", "trust-exact"):
     options = {"hess": ng.hessian(chain)} if method == "trust-exact" else {}

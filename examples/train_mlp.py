@@ -6,8 +6,8 @@ The data are scikit-learn's breast-cancer measurements: 569 tumours, 30 numbers 
 import argparse
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-from sklearn.datasets import load_breast_cancer
+import matplotlib.pyplot as plt  # pip install 'nodegrad[all]'
+from sklearn.datasets import load_breast_cancer  # pip install 'nodegrad[all]'
 
 import nodegrad as ng
 

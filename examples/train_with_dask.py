@@ -5,8 +5,8 @@ Each worker reads its own partitions; parameters and sums of gradients travel. N
 
 import argparse
 
-import numpy as np
-from dask.distributed import Client, LocalCluster
+import numpy as np  # pip install 'nodegrad[all]'
+from dask.distributed import Client, LocalCluster  # pip install 'dask[distributed]'
 
 import nodegrad as ng
 

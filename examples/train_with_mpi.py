@@ -6,8 +6,8 @@ Each rank has rows of its own; sums of losses and gradients travel. Needs mpi4py
 import argparse
 import time
 
-import numpy as np
-from mpi4py import MPI
+import numpy as np  # pip install 'nodegrad[all]'
+from mpi4py import MPI  # pip install mpi4py
 
 import nodegrad as ng
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-import matplotlib.pyplot as plt
+import matplotlib.pyplot as plt  # pip install 'nodegrad[all]'
 
 import nodegrad as ng
 

@@ -6,10 +6,10 @@ The data are scikit-learn's 178 wines with 13 chemical measurements each.
 import argparse
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
-from sklearn.datasets import load_wine
+import matplotlib.pyplot as plt  # pip install 'nodegrad[all]'
+import numpy as np  # pip install 'nodegrad[all]'
+from matplotlib.colors import LinearSegmentedColormap  # pip install 'nodegrad[all]'
+from sklearn.datasets import load_wine  # pip install 'nodegrad[all]'
 
 import nodegrad as ng
 

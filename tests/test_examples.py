@@ -1,6 +1,8 @@
 """Every example runs in its quick size, shows or saves something, and stays short."""
 
+import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,7 @@ def test_main_example_is_there():
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_example_runs(example, run_python, tmp_path):
-    quick = ["--quick"] * ("--quick" in example.read_text(encoding="utf-8"))
-    printed = run_python("-W", "error", example, *quick)
+    printed = run_python("-W", "error", example, "--quick")
 
     saved = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert printed.strip() or saved
@@ -30,8 +31,39 @@ def test_example_runs(example, run_python, tmp_path):
 def test_every_option_of_an_example_is_used(example):
     text = example.read_text(encoding="utf-8")
 
-    named = re.findall(r'add_argument\(\s*"--(\w+)"', text)
+    idle = '"--quick", action="store_true", help="changes nothing: this is quick"'
+    named = re.findall(r'add_argument\(\s*"--(\w+)"', text.replace(idle, ""))
     assert [name for name in named if not re.search(rf"(options|parse_args\(\))\.{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_every_example_knows_quick_and_refuses_other_options(example):
+    text = example.read_text(encoding="utf-8")
+
+    assert 'add_argument("--quick", action="store_true"' in text
+    assert "sys.argv" not in text  # which would take a misspelt option in silence
+    assert re.search(r"\bparse_args\(\)", text)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_import_that_may_fail_says_what_to_install(example):
+    lines = example.read_text(encoding="utf-8").splitlines()
+    imports = [
+        node for node in ast.parse("\n".join(lines)).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    for node in imports:
+        name = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        if name.partition(".")[0] not in {*sys.stdlib_module_names, "nodegrad"}:
+            assert "  # pip install " in lines[node.lineno - 1]  # Python shows the line, with its comment
+
+
+def test_the_error_of_a_missing_library_shows_what_to_install(run_python, tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError('No module named matplotlib')")
+
+    with pytest.raises(
+        AssertionError, match="import matplotlib.pyplot as plt  # pip install 'nodegrad\\[all\\]'"
+    ):
+        run_python("-c", f"import runpy; runpy.run_path({str(EXAMPLES[0].with_name('line_fit.py'))!r})")
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
