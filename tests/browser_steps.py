@@ -23,7 +23,7 @@ TYPE = """(([name, to]) => {
     field.focus();
     field.value = to;
     field.dispatchEvent(new Event('input'));
-    const refused = field.hasAttribute('aria-invalid');
+    const refused = field.getAttribute('aria-invalid') === 'true';
     field.blur();
     return refused;
 })(arguments)"""

@@ -531,6 +531,9 @@ def test_a_notebook_gets_the_svg(no_dot):
     assert repr(drawing) == "<Drawing of 3 nodes in 3 boxes>"
 
 
+MODEL = ng.nn.MLP(2, [1], seed=1)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -547,7 +550,16 @@ def test_a_notebook_gets_the_svg(no_dot):
             TypeError,
             "before to be a Drawing or gradients by Value; got 3",
         ),
-        (lambda: draw_dot(3.0), TypeError, "draw_dot expects Values"),
+        (lambda: draw_dot(3.0), TypeError, "draw_dot expects Values; got 3.0 of type float. Compute it"),
+        (
+            lambda: draw(ng.nn.MLP),
+            TypeError,
+            r"got <class .*MLP'> of type type. That is a class: make one, MLP",
+        ),
+        (lambda: draw(list), TypeError, "That is a class: make one, list"),
+        (lambda: draw(MODEL, MODEL), TypeError, "draw expects Values.* Give it a result of the model"),
+        (lambda: ng.explain(MODEL), TypeError, "explain expects Values.* Give it a result of the model"),
+        (lambda: ng.player(MODEL), TypeError, r"model\(x\); nodegrad.playground takes the model"),
         (lambda: draw_dot(Value(1.0), rankdir="up"), ValueError, "draw_dot takes rankdir"),
     ],
 )

@@ -36,7 +36,8 @@ def test_model_keeps_its_numbers():
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "says"),
     [
-        ((lambda x: x, X, Y), {}, TypeError, "takes a nodegrad.nn.MLP; got a function"),
+        ((ng.nn.MLP, X, Y), {}, TypeError, "takes a model made by nodegrad.nn.MLP; got <class"),
+        ((lambda x: x, X, Y), {}, TypeError, "takes a model made by nodegrad.nn.MLP; got <function"),
         ((ng.nn.MLP(2, [3, 2]), X, Y), {}, ValueError, "a model of one output; this one has 2"),
         (
             (ng.nn.MLP(2, [40, 40, 1]), X, Y),

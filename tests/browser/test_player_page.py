@@ -352,6 +352,31 @@ def test_mistakes_play_with_changed_numbers_too(open_page, mode):
     assert table(browser)["w"][3] == "✗"
 
 
+def test_the_table_lists_inputs_then_parameters_as_the_model_does(open_page):
+    model = ng.nn.MLP(2, [3, 2, 1], seed=1)
+    inputs = [Value(1.0, label="x[0]"), Value(2.0, label="x[1]")]
+    browser = open_page(player(model(inputs)))
+    named = [plain_name(p.label) for p in model.parameters()]
+
+    assert len(named) == 20
+    assert list(table(browser))[:22] == ["x[0]", "x[1]", *named]
+
+
+def test_the_table_of_a_leaf_alone_lists_it(open_page):
+    browser = open_page(player(Value(2.0, label="x")))
+
+    assert list(table(browser)) == ["x"]
+
+
+def test_the_result_has_a_chain_rule_of_its_own(open_page):
+    out, *_ = diamond()
+    browser = open_page(player(out))
+    click_box(browser, "out")
+
+    assert text(browser, "headline") == "out is the result"
+    assert texts(browser, "#lines", "p")[0][-1] == "∂out/∂out = 1"
+
+
 def test_a_click_on_a_node_shows_its_chain_rule(open_page):
     out, _, w, a = diamond()
     browser = open_page(player(out))
@@ -398,8 +423,8 @@ def test_folds_open_by_a_click_and_close_again(open_page):
     wait_for(browser, f"{boxes} > 400")
     assert run(browser, "byId('all').hidden")
     run(browser, "scroller.scrollTop = 0")  # the table is at the row of the step
-    wait_for(browser, "[...document.querySelectorAll('.name')].some(n => n.textContent === 'w[2][0][0]')")
-    set_field(browser, "w[2][0][0]", "0.5")
+    wait_for(browser, "[...document.querySelectorAll('.name')].some(n => n.textContent === 'w[0][0][0]')")
+    set_field(browser, "w[0][0][0]", "0.5")
     every = "[...document.querySelectorAll('#graph .node:not(.constant)')].every"
     wait_for(browser, f"{every}(node => node.querySelectorAll('tspan')[2].textContent)")
 
@@ -455,6 +480,18 @@ def test_a_drag_is_painted_soon(open_page, nodes, milliseconds, fold):
     browser.execute_cdp_cmd("Performance.disable", {})
 
     assert 0.0 < min(spent) < milliseconds, spent
+
+
+def test_dashes_flow_for_a_while_and_rest_during_a_drag(open_page):
+    browser = open_page(player(diamond()[0]))
+    running = "document.getAnimations().filter(it => it.animationName === 'flow')"
+
+    press(browser, "end")
+    assert 0.0 < run(browser, f"{running}.map(it => it.effect.getComputedTiming().endTime)")[0] < 5000.0
+    drag(browser, "w", 40)
+    assert run(browser, f"{running}.length") == 0
+    press(browser, "left")
+    assert run(browser, f"{running}.length") == 1
 
 
 def busy(browser):
@@ -529,7 +566,7 @@ def test_nodes_and_edges_are_chosen_by_keyboard(open_page):
         "From w to a",
         "How a reaches out",
     ]
-    assert (names[-1], headlines[-1]) == ("out", "How out reaches out")
+    assert (names[-1], headlines[-1]) == ("out", "out is the result")
     assert len(set(headlines)) == len(headlines)
     press(browser, "up")
     assert run(browser, "document.activeElement.matches('.edge:focus-visible')")

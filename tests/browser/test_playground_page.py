@@ -459,10 +459,17 @@ def test_a_training_that_diverges_stops_and_says_so(open_page, again):
 
 
 @pytest.mark.parametrize(
-    ("field", "wrong"),
-    [("rate", "-1"), ("rate", "abc"), ("l1", "-1"), ("value", "abc"), ("value", "")],
+    ("field", "wrong", "told"),
+    [
+        ("rate", "-1", "Learning rate takes a number of at least 0; {} is still in use."),
+        ("rate", "abc", "Learning rate takes a number of at least 0; {} is still in use."),
+        ("rate", "", "Learning rate takes a number of at least 0; {} is still in use."),
+        ("l1", "-1", "L1 penalty takes a number of at least 0; {} is still in use."),
+        ("value", "abc", "A weight is a number; {} is still in use."),
+        ("value", "", "A weight is a number; {} is still in use."),
+    ],
 )
-def test_a_number_that_is_refused_is_put_back(open_page, field, wrong):
+def test_a_number_that_is_refused_is_put_back_and_the_page_says_so(open_page, field, wrong, told):
     from selenium.webdriver.common.keys import Keys
 
     browser = open_page(line_fit())
@@ -470,11 +477,15 @@ def test_a_number_that_is_refused_is_put_back(open_page, field, wrong):
     before = box.get_attribute("value")
     box.send_keys(Keys.CONTROL, "a")
     box.send_keys(Keys.NULL, Keys.BACKSPACE, wrong)
-    assert box.get_attribute("aria-invalid") is not None
+    assert box.get_attribute("aria-invalid") == "true"
+    assert text(browser, "wrong") == told.format(before)
+    assert browser.find_element("id", "wrong").get_attribute("role") == "alert"
+    assert box.get_attribute("aria-describedby") == "wrong"
     box.send_keys(Keys.ENTER)
 
     assert box.get_attribute("value") == before
-    assert box.get_attribute("aria-invalid") is None
+    assert box.get_attribute("aria-invalid") == "false"
+    assert text(browser, "wrong") == ""
     assert run(browser, "[trainer.rate, trainer.parameters[chosen]]") == run(
         browser, "[setup.rate, setup.parameters[0]]"
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.graph import changed_operand, recording, topological_order
+from nodegrad.inputs import described
 from nodegrad.observers import tell_read
 from nodegrad.show.text import indexed, plain_name
 from nodegrad.value import Value
@@ -109,13 +110,15 @@ def values(function: str, found: Iterable[Any]) -> list[Value]:
     """
     flat: list[Value] = []
     for item in found:
-        items = item if hasattr(item, "__iter__") and not isinstance(item, str | Value) else [item]
+        items = item if hasattr(item, "__iter__") and not isinstance(item, str | Value | type) else [item]
         for value in items:
             if not isinstance(value, Value):
-                raise TypeError(
-                    f"{function} expects Values; got {value!r:.60} of type {type(value).__name__}. "
-                    "Compute it from Values first."
-                )
+                remedy = "Compute it from Values first"
+                if isinstance(value, type):
+                    remedy = f"That is a class: make one, {value.__name__}(...)"
+                elif hasattr(value, "parameters"):
+                    remedy = "Give it a result of the model, model(x); nodegrad.playground takes the model"
+                raise TypeError(f"{function} expects Values; got {described(value)}. {remedy}.")
             tell_read(value, f"calls {function}(), which writes numbers down")
             flat.append(value)
     return flat

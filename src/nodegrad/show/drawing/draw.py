@@ -221,7 +221,7 @@ def draw(
         TypeError: if an output is not a Value, or a model is not made of layers in turn.
         ValueError: for an unknown rankdir, colour or engine, a limit or depth out of range, or no output.
     """
-    if len(outputs) == 1 and hasattr(outputs[0], "parameters"):
+    if len(outputs) == 1 and hasattr(outputs[0], "parameters") and not isinstance(outputs[0], type):
         return network(outputs[0])
     roots = values("draw", outputs)
     if not roots:

@@ -2,11 +2,14 @@
 
 /** The decimal digits of a number, rounded to some count of them, half to even; and its exponent. */
 function rounded(x, count) {
-  const [mantissa, exponent] = Math.abs(x).toExponential(count - 1).split("e");
-  const [exact] = Math.abs(x).toExponential(60).split("e");
-  const tie = /^50*$/.test(exact.replace(".", "").slice(count));
-  const before = exact.replace(".", "").slice(0, count);
-  if (tie && Number(before.at(-1)) % 2 === 0) return [before, Number(exponent)];
+  const size = Math.abs(x);
+  const [mantissa, exponent] = size.toExponential(count - 1).split("e");
+  if (size.toExponential(count).split("e")[0].endsWith("5")) {
+    // Then it may be a tie, which the exact digits tell; they take five times as long to write.
+    const digits = size.toExponential(60).split("e")[0].replace(".", "");
+    const before = digits.slice(0, count);
+    if (/^50*$/.test(digits.slice(count)) && Number(before.at(-1)) % 2 === 0) return [before, Number(exponent)];
+  }
   return [mantissa.replace(".", ""), Number(exponent)];
 }
 

@@ -5,7 +5,9 @@ const graph = makeGraph(page);
 const story = makeStory(graph, page);
 const { data, row, operands, root } = graph;
 const computed = operands.flatMap((from, node) => (from.length ? [node] : []));
-const leaves = row.flatMap((kind, node) => (kind === LEAF ? [node] : []));
+const inOrder = [...new Set([...computed.flatMap((node) => operands[node]), root])].filter((node) => row[node] === LEAF);
+const isShared = (leaf) => graph.consumers[leaf].length > 1;
+const leaves = [...inOrder.filter(isShared), ...inOrder.filter((leaf) => !isShared(leaf))]; // inputs, then as they are used
 const initial = Float64Array.from(data);
 const AT_ONCE = 250; // boxes or rows; of more, those in view come first
 const SOON = 120; // milliseconds until the rest follows
@@ -60,7 +62,7 @@ function makePicture({ boxes: held, prefix, opens }) {
     const parallel = operands[node].slice(0, index).filter((other) => other === operand).length;
     return byId(`${ends}-${parallel}`) ?? byId(`${ends}-0`);
   };
-  return { boxes, boxOf, shapes, edgeOf, opens, lit: [], parts: makeParts(shapes) };
+  return { boxes, boxOf, shapes, edgeOf, opens, lit: new Set(), parts: makeParts(shapes) };
 }
 
 /** The numbers in the id of a part of the picture: that of a box; of an edge the two boxes, and which of several it is. */
@@ -110,7 +112,9 @@ const range = (numbers) => {
 function write(box, line, text) {
   if (box.texts[line] === text) return;
   box.texts[line] = text;
-  box.lines[line].textContent = text;
+  const held = box.lines[line].firstChild;
+  if (held) held.data = text; // cheaper than a new text
+  else box.lines[line].textContent = text;
   if (widthOf(text) < box.room) return box.lines[line].removeAttribute("textLength");
   box.lines[line].setAttribute("lengthAdjust", "spacingAndGlyphs"); // narrow letters, for which there is room
   box.lines[line].setAttribute("textLength", box.room);
@@ -140,10 +144,10 @@ function showBox(box, members, step, right, atEnd) {
 const same = (x, y) => x === y || number(x) === number(y);
 
 function light(step) {
-  picture.lit.forEach((edge) => edge.classList.remove("lit", "forward"));
   const edges = chosen ? ("index" in chosen ? [[chosen.node, chosen.index]] : graph.consumers[chosen.node]) : step.edges;
-  picture.lit = edges.map(([node, index]) => picture.edgeOf(node, index)).filter((edge) => edge !== null);
-  for (const edge of picture.lit) {
+  const lit = new Set(edges.map(([node, index]) => picture.edgeOf(node, index)).filter((edge) => edge !== null));
+  picture.lit.forEach((edge) => lit.has(edge) || edge.classList.remove("lit", "forward"));
+  for (const edge of (picture.lit = lit)) {
     edge.classList.add("lit");
     edge.classList.toggle("forward", Boolean(step.forward) && !chosen);
   }
@@ -231,10 +235,13 @@ function makeField(leaf) {
     field.value = exact(data[leaf]);
     field.select();
   });
-  field.addEventListener("blur", () => render());
+  field.addEventListener("blur", () => {
+    setWrong(field, false);
+    render();
+  });
   field.addEventListener("input", () => {
     const typed = parsed(field.value);
-    field.toggleAttribute("aria-invalid", typed === undefined);
+    setWrong(field, typed === undefined);
     if (typed !== undefined) change(leaf, typed);
   });
   field.addEventListener("keydown", (event) => {
@@ -278,17 +285,18 @@ function render(everything = false) {
   step.lastComputed = step.known === 0 ? -1 : computed[step.known - 1];
   const right = graph.right();
   const atEnd = transport.index() === computed.length + 1 + pushes.length;
+  const all = everything || picture.boxes.length <= AT_ONCE;
+  const inView = all ? () => true : makeInView();
+  const listedInView = rowsInView(); // before anything is written: a question about layout would lay it all out
   const { phase, headline, lines, plain } = told(step);
   byId("phase").textContent = phase;
   byId("headline").textContent = headline;
   byId("lines").replaceChildren(
     ...lines.map((line, at) => element("p", line, plain ? "plain" : at === lines.length - 1 ? "result" : "")),
   );
-  const all = everything || picture.boxes.length <= AT_ONCE;
-  const inView = all ? () => true : makeInView();
   picture.shapes.forEach((box, at) => inView(box) && showBox(box, picture.boxes[at], step, right, atEnd));
   light(step);
-  rowsInView().forEach((line) => showRow(line, step, right, atEnd));
+  listedInView.forEach((line) => showRow(line, step, right, atEnd));
   if (!all) soon = setTimeout(() => render(true), SOON);
   return step;
 }
@@ -306,6 +314,7 @@ function follow(isNew) {
 
 function show() {
   chosen = null;
+  panel.classList.remove("still");
   follow();
 }
 
@@ -314,6 +323,7 @@ function change(leaf, x) {
   graph.set(leaf, x);
   byId("reset").disabled = false;
   if (transport.index() === 0) transport.go(computed.length + 1 + pushes.length);
+  panel.classList.add("still");
   render();
 }
 

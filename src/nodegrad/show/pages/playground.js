@@ -381,10 +381,14 @@ function choose(parameter) {
   showChosen();
 }
 
-function showChosen() {
-  const field = byId("value");
+/** The number of the chosen weight as its field shows it. */
+function chosenNumber() {
   const number = trainer.parameters[chosen];
-  if (document.activeElement !== field) field.value = Number.isFinite(number) ? short(number) : "";
+  return Number.isFinite(number) ? short(number) : "";
+}
+
+function showChosen() {
+  if (document.activeElement !== byId("value")) byId("value").value = chosenNumber();
 }
 
 /** Play the graph of a neuron for the first row: its player's page, with the numbers of this one. */
@@ -509,18 +513,22 @@ function startOver() {
   draw();
 }
 
-/** Use what is typed into a field, if it is a number that is allowed; else put the number in use back in the end. */
-function takeNumber(name, isAllowed, use, putBack) {
+/** Use what is typed into a field, if it is a number that is allowed; else say so, and put the number in use back in the end. */
+function takeNumber(name, wanted, isAllowed, use, inUse) {
   const field = byId(name);
-  const isGood = () => field.value !== "" && isAllowed(Number(field.value));
+  const check = (isGood) => {
+    setWrong(field, !isGood);
+    byId("wrong").textContent = isGood ? "" : `${wanted}; ${inUse()} is still in use.`;
+    return isGood;
+  };
+  field.setAttribute("aria-describedby", "wrong");
   field.addEventListener("input", () => {
-    field.toggleAttribute("aria-invalid", !isGood());
-    if (isGood()) use(Number(field.value));
+    if (check(field.value !== "" && isAllowed(Number(field.value)))) use(Number(field.value));
   });
   field.addEventListener("keydown", ({ key }) => ["Enter", "Escape"].includes(key) && field.blur());
   field.addEventListener("blur", () => {
-    field.removeAttribute("aria-invalid");
-    putBack();
+    check(true);
+    field.value = inUse();
   });
 }
 
@@ -548,8 +556,9 @@ byId("reset").addEventListener("click", () => {
   startOver();
 });
 for (const name of ["rate", "l1", "l2"]) {
+  const wanted = `${byId(name).parentElement.textContent.trim()} takes a number of at least 0`;
+  takeNumber(name, wanted, (x) => x >= 0, (x) => (trainer[name] = x), () => trainer[name]);
   byId(name).value = trainer[name];
-  takeNumber(name, (x) => x >= 0, (x) => (trainer[name] = x), () => (byId(name).value = trainer[name]));
 }
 byId("batch").addEventListener("change", ({ target }) => {
   trainer.batch = Number(target.value);
@@ -564,7 +573,7 @@ byId("noise").addEventListener("input", takeData);
 byId("set").addEventListener("change", takeData);
 byId("share").addEventListener("change", holdOut);
 byId("weight").addEventListener("change", ({ target }) => choose(Number(target.value)));
-takeNumber("value", Number.isFinite, (x) => ((trainer.parameters[chosen] = x), draw()), showChosen);
+takeNumber("value", "A weight is a number", Number.isFinite, (x) => ((trainer.parameters[chosen] = x), draw()), chosenNumber);
 byId("controls").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, button, iframe")) return;

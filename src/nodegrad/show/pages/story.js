@@ -83,6 +83,10 @@ function makeStory(graph, { names, patterns, forms, form }) {
       chain(grads[consumer], graph.partial(consumer, index), graph.selects(consumer));
     const made = operands[node].length ? definition(node) : "";
     const lines = [`${names[node]} = ${equation(made, number(data[node]))}`];
+    if (node === root) {
+      lines.push(`${derivative(root, root)} = 1`);
+      return { phase: "the chain rule", headline: `${names[root]} is the result`, lines };
+    }
     for (const [consumer, index] of shown) {
       const chained = `${derivative(root, consumer)} · ${derivative(consumer, node)}`;
       const numbers = `${factor(grads[consumer])} · ${factor(graph.partial(consumer, index))}`;

@@ -95,6 +95,9 @@ function makeTransport(show, swiped) {
   };
 }
 
+/** Say whether what is typed into a field is wrong: to the eye and to screen readers. */
+const setWrong = (field, isWrong) => field.setAttribute("aria-invalid", isWrong);
+
 /** Return the text that Python packed. */
 async function unpacked(text) {
   const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));

@@ -9,7 +9,7 @@ from typing import Any
 
 from nodegrad.data import Samples, make_circles, make_moons, make_spirals, make_xor
 from nodegrad.functions import dot
-from nodegrad.inputs import listed, one_of, whole
+from nodegrad.inputs import described, listed, one_of, whole
 from nodegrad.nn.layers import MLP, activations
 from nodegrad.nn.losses import binary_cross_entropy_with_logits, chosen_loss
 from nodegrad.optim import OPTIMIZERS, Optimizer
@@ -54,7 +54,7 @@ def playground(
     inputs: tuple[int, int] = (0, 1),
     title: str = "A network that trains in this page",
 ) -> Playground:
-    """Make a page that trains a network by itself; the reader can watch it and change everything.
+    """Make a page that trains an MLP of one output by itself; the reader can watch it and change everything.
 
     It shows the network as circles joined by lines (their width and colour show the weight), the output of
     each neuron over the plane, the output of the network, and the loss. Learning rate, batch size,
@@ -143,7 +143,7 @@ class _Network:
 
     def __init__(self, model: Any) -> None:
         if not isinstance(model, MLP):
-            raise TypeError(f"playground takes a nodegrad.nn.MLP; got a {type(model).__name__}.")
+            raise TypeError(f"playground takes a model made by nodegrad.nn.MLP; got {described(model)}.")
         self.model, self.parameters = model, model.parameters()
         if len(self.parameters) < len(list(model.named_parameters())):
             raise ValueError("playground trains all layers; some are frozen. Call freeze(False) first.")
