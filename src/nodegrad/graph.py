@@ -136,7 +136,9 @@ _PAST = -3  # its time after the call of the function
 def leave(stand_ins: Iterable[Any], loop: str = "") -> None:
     """Mark stand-ins whose call, or whose turn of a loop, has ended: `check_left` then refuses them."""
     for x in stand_ins:
-        x._time, x.label = (_LEFT, loop) if loop else (_PAST, x.label)
+        x._time = _PAST
+        if loop:
+            x._time, x.label = _LEFT, loop
 
 
 def check_left(nodes: Iterable[Any]) -> None:

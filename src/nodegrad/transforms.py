@@ -254,6 +254,11 @@ def in_numbers(f: Any) -> Any:
     return made
 
 
+def gives_floats(f: Any) -> bool:
+    """Return whether a function gives floats only: a copy by `in_numbers`, without has_aux."""
+    return isinstance(f, _Transformed) and f.plain and not (isinstance(f, _ValueAndGradient) and f.option)
+
+
 class _ValueAndGradient(_Transformed):
     """What `value_and_grad` returns; the option is `has_aux`."""
 

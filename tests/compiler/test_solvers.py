@@ -68,15 +68,79 @@ def test_few_rows_are_looked_at_once_most_go_ways_of_their_own(looked_at):
     assert compiled.stats()["eager_rows"] >= 990
 
 
-def test_two_ways_are_compiled_when_they_come_again(looked_at):
+def test_two_ways_are_compiled_when_they_have_come_often(looked_at):
     compiled = ng.compile(lambda x: x * 2.0 if x > 0.0 else x * 3.0)
 
-    for x in (1.0, -1.0, 2.0, -2.0, 3.0, -3.0):
-        compiled(x)
+    first = compiled(1.0)
+    (trace,) = next(iter(compiled.traces.values()))
+    after_the_first_call = str(compiled), dict(trace.kernels)
+    rest = [compiled(x) for k in range(1, 100) for x in (float(-k), float(k + 1))]
 
-    assert len(looked_at) == 2
+    assert [first, *rest[:3]] == [2.0, -3.0, 4.0, -6.0]
+    assert "2 * x[0]" in after_the_first_call[0]
+    assert not after_the_first_call[1]
+    assert len(looked_at) == 63
     stats = compiled.stats()
-    assert (stats["traces"], stats["eager_rows"]) == (2, 1)
+    assert (stats["traces"], stats["eager_rows"]) == (2, 61)
+    assert sum(rows for _, rows in stats["rows"]) + stats["eager_rows"] == 199
+
+
+@pytest.mark.parametrize("backend", ["llvm", "numpy"])
+def test_large_functions_that_branch_are_compiled_at_their_second_call(backend):
+    compiled = ng.compile(lambda x: ng.sum([ng.sin(k * x) for k in range(5000)]) if x > 0.0 else x)
+
+    compiled(1.0)
+    compiled(2.0)
+
+    (trace,) = next(iter(compiled.traces.values()))
+    assert "all" in trace.kernels
+    assert compiled.stats()["eager_rows"] == 0
+
+
+def matrix_norm(matrix, scale):
+    """Go a way of its own for each order of the entries."""
+    total = 0.0
+    for row in sorted(matrix, key=lambda row: row[0] + row[1]):
+        total = total * 0.5 + max(row) * min(row) * scale
+    return total
+
+
+@pytest.mark.filterwarnings("ignore:compile. .* branches:RuntimeWarning")
+@pytest.mark.parametrize("derive", [lambda f: f, ng.value_and_grad, lambda f: ng.jacobian(f, argnums=1)])
+def test_a_function_that_gave_up_gives_the_numbers_of_eager_code(derive):
+    f = derive(matrix_norm)
+    compiled = ng.compile(f, exact=True)
+    numbers = np.random.default_rng(0)
+    rows = [(numbers.normal(size=(5, 2)).tolist(), float(k)) for k in range(300)]
+
+    found = [compiled(*row) for row in rows]
+    (ways,) = compiled.ways.values()
+
+    assert ways.gave_up
+    expected = [ng.compile(f, exact=True)(*row) for row in rows]
+    assert found == expected
+    assert compiled.stats()["eager_rows"] == 299
+
+
+@pytest.mark.filterwarnings("ignore:compile. .* branches:RuntimeWarning")
+def test_arguments_unlike_those_a_function_gave_up_on_are_checked_and_recorded():
+    compiled = ng.compile(matrix_norm)
+    numbers = np.random.default_rng(0)
+    for k in range(300):
+        compiled(numbers.normal(size=(5, 2)).tolist(), float(k))
+    small = [[1.0, 2.0]], 3.0
+
+    assert compiled(*small) == matrix_norm(*small)
+    assert len(compiled.traces) == 2
+    matrix = numbers.normal(size=(5, 2)).tolist()
+    assert compiled(matrix, 2) == matrix_norm(matrix, 2.0)  # an int
+    assert compiled(matrix, scale=2.0) == matrix_norm(matrix, 2.0)
+    with pytest.raises(TypeError, match="text"):
+        compiled(matrix, "text")
+    scale = ng.Value(2.0)
+    compiled(matrix, scale).backward()
+    assert scale.grad == pytest.approx(matrix_norm(matrix, 1.0))
+    assert ng.compile(lambda x: compiled(matrix, x) * 1.0)(2.0) == matrix_norm(matrix, 2.0)
 
 
 @pytest.mark.filterwarnings("ignore:compile. .* branches:RuntimeWarning")

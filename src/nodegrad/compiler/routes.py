@@ -61,8 +61,8 @@ class Routes:
         out = np.empty((results, self.count))
         for trace, chosen in self.traces:
             out[:, chosen] = run(trace, "rows", *self.take(chosen))
-        for row, (_, numbers) in self.alone.items():
-            out[:, row] = numbers
+        if self.alone:
+            out[:, [*self.alone]] = np.array([numbers for _, numbers in self.alone.values()]).T
         return out
 
     def sums(self, run: Run = run_here) -> Array:

@@ -73,6 +73,7 @@ class Trace:
         seconds: how long recording and compiling took.
         rows: how many rows went this way.
         solves: whether it looks for a root or a fixed point.
+        waits: whether calls run its rows eagerly until it has come often enough to compile it.
         key: the key of its native code in the user's cache; "" if it is not kept.
     """
 
@@ -96,6 +97,7 @@ class Trace:
         self.leaves = Leaves(self.parameters)
         self.make = make
         self.kernels: dict[str, Backend] = {}
+        self.waits = False
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)

@@ -1,9 +1,9 @@
 """The ways through a function, for one structure of arguments: compiled where that pays, otherwise eager.
 
-The first way is compiled at once. Another is compiled when it comes again, if compiled rows have saved
-enough time to pay for that. If most rows go different ways (as in a loop that stops when a number is small),
-a few of them are looked at. The others run eagerly, almost as fast as without the compiler. Rows are
-counted, not seconds, so that a program gives the same numbers each time it runs.
+The first way is recorded at once, and compiled at once if it has no branch or `map` is called. Any other is
+compiled when it has come often enough to pay for that. If most rows go different ways (as in a loop that
+stops when a number is small), a few of them are looked at. The others run eagerly, almost as fast as without
+the compiler. Rows are counted, not seconds, so that a program gives the same numbers each time it runs.
 """
 
 import warnings
@@ -21,22 +21,22 @@ from nodegrad.compiler.routes import Routes
 from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace, refuse, verify
 from nodegrad.forks import keeping
 from nodegrad.graph import leave, recording
-from nodegrad.transforms import in_numbers, plain_places
-from nodegrad.trees import Build, Spec, builder, flatten
+from nodegrad.observers import listeners
+from nodegrad.transforms import gives_floats, in_numbers, plain_places
+from nodegrad.trees import LEAF, Build, Spec, Unlike, builder, flatten, lifter
 from nodegrad.value import Value, literal, stand_in
 
 __all__ = ()
 
 _OTHER_ROWS = 3  # rows that the first trace of `map` is compared on, if they go the same way
-# Compiling a way takes as long as _COST + _COST_OF_SMALL / operations eager runs: see `Ways.cost`.
-_COST, _COST_OF_SMALL = 100, 15_000
 _COST_IN_MAPS = 5  # times as long, for code that runs many rows at once
-_SHARE = 40  # one row in so many may be spent on compiling ways that do not pay yet
+_SHARE = 20  # one row in so many may be spent on compiling ways that do not pay yet
 _FEW_WAYS = 6  # up to so many ways are compiled when they come again; further ones when they pay
 _WATCHED = 64  # so many of the rows that run eagerly are all looked at
-_RARELY = 128  # after these, one in so many is looked at
+_RARELY = 128  # after these, one in so many is looked at; one in half as many while few ways are known
 _SAMPLE = 16, 64  # the least and the largest number of rows of a map that are looked at for all others
-_OFTEN, _AGAIN = 4, 31  # with more misses for each hit than that, one of few ways must come so often again
+_AGAIN, _RUN_BEFORE = 32, 16_000  # one of few ways is compiled after so many rows, or operations, if fewer
+_OFTEN = 6  # a way that more than one row in so many takes need not be paid for yet
 _SELDOM = 7  # with so many misses for each hit, compiled ways are tried only on rows that are looked at
 
 
@@ -51,6 +51,7 @@ class Ways:
         leaf: a Value that the function closes over, if one is known.
         solves: whether it looks for a root or a fixed point, which may not be found.
         warns: whether rows run eagerly that could run faster with another function.
+        gave_up: whether all rows run eagerly, except those that `looks` picks.
     """
 
     def __init__(self, f: Any, spec: Spec, make: MakeBackend, most: int) -> None:
@@ -59,12 +60,13 @@ class Ways:
         self.met: dict[Way, tuple[int, Sequence[float]]] = {}
         self.eager = self.misses = self._hits_before = 0
         self.leaf: Value | None = None
-        self.solves = self.warns = False
-        self._hits_often = True
+        self.solves = self.warns = self.gave_up = False
+        self._hits_often = self._has_few = True
         self._generators: list[Any] | None = None
         self._put = builder(spec)
-        self._in_numbers = in_numbers(f) if callable(f) else None
+        self._in_numbers: Any = in_numbers(f) if callable(f) else None
         self._plain = plain_places(f, len(spec[2]))  # the arguments that a transform differentiates by
+        self._gives_floats = len(self._plain) > 0 and gives_floats(self._in_numbers)
 
     @property
     def straight(self) -> Trace | None:
@@ -72,26 +74,40 @@ class Ways:
         return None if not self.traces or self.traces[0].lines or self.solves else self.traces[0]
 
     @property
-    def looks(self) -> bool:
-        """Whether to look at the way of the next row that runs eagerly."""
-        return self.eager < _WATCHED or self.eager % _RARELY == 0
+    def _step(self) -> int:
+        """Of how many rows that run eagerly the next one to look at is an example."""
+        return 1 if self.eager < _WATCHED else _RARELY // 2 if self._has_few else _RARELY
 
     @property
-    def cost(self) -> int:
-        """Estimate how many eager runs take as long as compiling a way."""
-        return _COST + _COST_OF_SMALL // max(20, self.traces[0].operations)
+    def looks(self) -> bool:
+        """Whether to look at the way of the next row that runs eagerly."""
+        return self.eager % self._step == 0
 
-    def pays(self, times: int, few: int, cost: int) -> bool:
+    def pays(self, way: Way, times: int, few: int, many: int) -> bool:
         """Return whether a way that came `times` times is worth compiling.
 
-        While few ways are known, `few` times are enough. Later, `cost` times are needed.
+        While few ways are known, `few` times are enough. Later, `many` times are needed.
         """
-        if len(self.traces) >= self.most:
+        known = {trace.way for trace in self.traces}
+        if len(self.traces) >= self.most and way not in known:
             return False
         # To hash many long ways takes longer than to run a row.
-        is_few = len(self.met) <= _FEW_WAYS
-        is_few = is_few and len(self.met.keys() | {trace.way for trace in self.traces}) <= _FEW_WAYS
-        return times >= (few if is_few else cost)
+        self._has_few = len(self.met) <= _FEW_WAYS and len(self.met.keys() | known) <= _FEW_WAYS
+        return times >= (few if self._has_few else many)
+
+    def pays_in_calls(self, way: Way, times: int, weight: int) -> bool:
+        """Return whether to compile a way that was just met, and note whether most rows go compiled ways."""
+        first, native = self.traces[0], [trace for trace in self.traces if not trace.waits]
+        hits = sum([trace.rows for trace in native])
+        self._hits_often = self.misses < _SAMPLE[0] or _SELDOM * (hits - self._hits_before) >= self.misses
+        mean = sum(map(len, self.met)) / len(self.met)  # the mean length of a way
+        cost = _cost(int(first.operations * (mean + 1) / (len(first.lines) + 1)))
+        few = min(_AGAIN, max(2, _RUN_BEFORE // max(1, first.operations)))
+        if not self.pays(way, times, max(few, 2 * weight), max(cost, 3 * weight)):
+            return False
+        # Rows that run fast must have paid for what was compiled before, and for this way if it is rare.
+        rows, spent = hits + self.eager, sum([_cost(trace.operations) for trace in native])
+        return _OFTEN * times >= rows or spent + cost <= hits + rows // _SHARE
 
     def call(self, numbers: Sequence[float]) -> tuple[Build, Sequence[float]]:
         """Return the results for one row, and the function that puts them together."""
@@ -99,7 +115,7 @@ class Ways:
             answers: list[bool] = []
             for trace in self.traces:
                 # Ways are the same up to the branch at which they part.
-                if not answers or trace.expected[: len(answers)] == answers:
+                if not trace.waits and (not answers or trace.expected[: len(answers)] == answers):
                     results, answers = trace.call(numbers)
                     if results is not None:
                         trace.rows += 1
@@ -111,26 +127,30 @@ class Ways:
         return builder(spec), found
 
     def meet(self, numbers: Sequence[float]) -> Found:
-        """Run a row that goes no compiled way. Compile its way if it is the first, or if that pays."""
+        """Run a row that goes no compiled way. Record the first way, and compile those that pay."""
         if not self.traces:
-            trace = self.compile(numbers, ())
+            trace, found = self.compile(numbers, ())
+            trace.waits = bool(trace.lines)
+            if trace.waits:
+                trace.rows += 1
+                self.note(trace.way, numbers, 1)
+                return found
         elif not self.looks:
             return self.run(numbers)
         else:
-            weight = 1 if self.eager < _WATCHED else _RARELY
+            weight = self._step
             way, found = self.watch(numbers)
             times, earlier = self.note(way, numbers, weight)
-            hits, cost = sum([trace.rows for trace in self.traces]), self.cost
-            recent = hits - self._hits_before
-            self._hits_often = self.misses < _SAMPLE[0] or _SELDOM * recent >= self.misses
-            few = weight + (1 if _OFTEN * recent >= self.misses else _AGAIN)
-            # What was compiled before must have been paid for by rows that ran fast.
-            spent = cost * (len(self.traces) - 1)
-            if not self.pays(times, few, cost) or spent > hits + (hits + self.eager) // _SHARE:
-                self.warns |= self.eager >= _WATCHED or len(self.traces) >= self.most
+            if not self.pays_in_calls(way, times, weight):
+                self.warns |= len(self.traces) >= self.most or (self.eager >= _WATCHED and not self._has_few)
+                if self.warns and not (self._hits_often or self.solves):
+                    self._give_up()
                 return found
             self.eager -= 1
-            trace = self.compile(numbers, [earlier])
+            waiting = [trace for trace in self.traces if trace.way == way]
+            trace = waiting[0] if waiting else self.compile(numbers, [earlier])[0]
+            trace.waits = False
+            self._count_anew()
         results = trace.call(numbers)[0]
         assert results is not None, "a trace takes the row it was made from"
         trace.rows += 1
@@ -183,7 +203,7 @@ class Ways:
         else:
             step = _RARELY
             rows = rows[-self.eager % _RARELY :]
-        few, cost = 2 if step == 1 else 1, _COST_IN_MAPS * self.cost
+        few, cost = 2 if step == 1 else 1, _COST_IN_MAPS * _cost(self.traces[0].operations)
         ways = {}
         for row in rows[::step]:
             numbers = _row(routes.blocks, row)
@@ -192,17 +212,19 @@ class Ways:
         known = {trace.way: trace for trace in self.traces}
         often = sorted(ways.items(), key=lambda item: -item[1][0])
         return [
-            known.get(way) or self.compile(numbers, [earlier])
+            known.get(way) or self.compile(numbers, [earlier])[0]
             for way, (times, earlier, numbers) in often
-            if self.pays(times, few, cost)
+            if self.pays(way, times, few, cost)
         ]
 
     def _run_others(self, routes: Routes, rows: Any) -> None:
         """Run rows eagerly."""
         self.warns |= len(rows) > 0
         with recording():
-            for row in rows.tolist():
-                routes.alone[row] = self.run(_row(routes.blocks, row))
+            for part in np.split(rows, range(1_000, len(rows), 1_000)):
+                table = np.concatenate([block[part] for block in routes.blocks], axis=1).tolist()
+                self.eager += len(part)
+                routes.alone.update(zip(part.tolist(), map(self.results, table), strict=True))
 
     def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
         """Run a row eagerly; return its way and its results."""
@@ -220,19 +242,21 @@ class Ways:
         self.met[way] = found = times + weight, earlier
         return found
 
-    def compile(self, numbers: Sequence[float], others: Sequence[Sequence[float]]) -> Trace:
-        """Record a row, check the trace on others, and keep it."""
+    def compile(self, numbers: Sequence[float], others: Sequence[Sequence[float]]) -> tuple[Trace, Found]:
+        """Record a row, check the trace on others, and keep it; return it and the results of the row."""
         started, f = perf_counter(), self.function()
         if self._generators is None:
             self._generators = generators_of(f)
         before = states(self._generators)
         with recording():
-            trace = make_trace(f, record(f, self.spec, numbers))
+            recorded = record(f, self.spec, numbers)
+            found = recorded.spec, numbers_of(recorded.outputs, f)
+            trace = make_trace(f, recorded)
             trace.reset(self.make)
             verify(trace, f, self.replay, numbers, others)
             refuse_chance(f, self._generators, before, lambda: self.replay(numbers, trace.expected))
         trace.seconds = perf_counter() - started
-        return self.keep(trace)
+        return self.keep(trace), found
 
     def keep(self, trace: Trace) -> Trace:
         """Keep a trace, or return that of another thread that has recorded the same way meanwhile."""
@@ -242,11 +266,21 @@ class Ways:
                 if other.way == trace.way:
                     return other
             self.traces.append(trace)
-            self.misses, self._hits_often = 0, True
-            self._hits_before = sum([each.rows for each in self.traces])
+            self._count_anew()
             self.leaf = self.leaf or (trace.parameters[0] if trace.parameters else None)
             self.solves |= trace.solves
             return trace
+
+    def _count_anew(self) -> None:
+        """Count hits and misses from now on, since there is one more compiled way."""
+        self.misses, self._hits_often, self.gave_up = 0, True, False
+        self._hits_before = sum([each.rows for each in self.traces])
+
+    def _give_up(self) -> None:
+        """Run all rows eagerly from now on, except those that `looks` picks."""
+        makes = [float if at in self._plain else literal for at in range(len(self.spec[2]))]
+        self._lift = lifter(self.spec, *(makes if self._plain else [stand_in]))
+        self.gave_up = True
 
     def settle(self) -> list[Trace]:
         """Compile the ways that ran eagerly too, up to the limit; return all traces."""
@@ -274,12 +308,39 @@ class Ways:
         """Run the function on Values and return its results as numbers."""
         f = self._in_numbers or self.function()
         values = [] if self._plain else [*map(stand_in, numbers)]
-        arguments = self.plain_arguments(numbers) if self._plain else self._put(values, 0, None)[0]
-        leaves, spec = flatten(f(*arguments), result=True)
-        if (recorder := current_recorder()) is not None:
-            recorder.check_left(leaves)
+        result = f(*(self.plain_arguments(numbers) if self._plain else self._put(values, 0, None)[0]))
+        if listeners.all and (recorder := current_recorder()) is not None:
+            recorder.check_left(flatten(result, result=True)[0])
         leave(values)
-        return spec, numbers_of(leaves, f)
+        return self._numbers(result)
+
+    def _numbers(self, result: Any) -> Found:
+        """Return what the function returned as numbers."""
+        if type(result) is Value:
+            return LEAF, [result._data]
+        leaves, spec = flatten(result, result=True)
+        return spec, leaves if self._gives_floats else numbers_of(leaves, self.f)
+
+    def answer(self, arguments: Sequence[Any]) -> Any:
+        """Run a row eagerly, once the function gave up: as `call` does, but with little between.
+
+        Raises:
+            Unlike: if the arguments are not like those that it gave up on, or its way is to be looked at.
+        """
+        if not (self.gave_up and self.eager % _RARELY):
+            raise Unlike
+        values: list[Any] = []
+        given = self._lift(arguments, values)
+        self.eager += 1
+        result = self._in_numbers(*given)
+        if self._gives_floats:
+            return result
+        if not self._plain:
+            leave(values)
+        if type(result) is Value:
+            return result._data
+        spec, found = self._numbers(result)
+        return builder(spec)(found, 0, float)[0]
 
     def plain_arguments(self, numbers: Sequence[float]) -> Sequence[Any]:
         """Return the arguments for an eager run of a transform.
@@ -315,6 +376,11 @@ class Ways:
             "nodegrad.where (maximum, minimum, clip, abs), or raise max_traces."
         )
         warnings.warn(text, RuntimeWarning, stacklevel=level)
+
+
+def _cost(operations: int) -> int:
+    """Estimate how many eager runs take as long as compiling a way of so many operations."""
+    return 100 + 32_000 // max(20, operations)
 
 
 def without_function(name: str, what: str) -> ValueError:
