@@ -221,6 +221,29 @@ def test_betaln_and_its_derivatives(point):
     assert hessian[0] == pytest.approx([exact(2, 0), exact(1, 1)], rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "point",
+    [
+        (5.0, 200.0),
+        (56.0, 86.0),
+        (38.0, 41.0),
+        (6.0, 6.0),
+        (5002.6, 5368.5),
+        (8.34, 0.165),
+        (1.51, 9.34),
+        (0.92, 7.76),
+    ],
+)
+def test_betaln_is_within_4_ulp_where_its_terms_cancel(point):
+    x, y = map(mpmath.mpf, point)
+
+    with mpmath.workdps(50):
+        exact = mpmath.loggamma(x) + mpmath.loggamma(y) - mpmath.loggamma(x + y)
+        error = abs(mpmath.mpf(ng.betaln(*point)) - exact)
+
+    assert error <= 4 * math.ulp(float(exact))
+
+
 def test_cumsum_and_its_derivative():
     assert ng.cumsum([1.0, 2.0, 3.5]) == [1.0, 3.0, 6.5]
     assert ng.cumsum([]) == []

@@ -23,7 +23,7 @@ __all__ = [
 
 Result = TypeVar("Result", covariant=True)
 
-_SQRT_HALF = math.sqrt(0.5)
+_SQRT_HALF, _HALF_LOG_2PI = math.sqrt(0.5), 0.5 * math.log(2.0 * math.pi)
 _HEAD, _TAIL = 0.7071067839860916, -2.799544089368687e-09  # √½ in two parts, the first of 26 bits
 # fmt: off
 # log(Φ(x)/exp(-x²/2)·(3 - x)) for x ≤ -5/2, in 11/(3 - x) - 1: fitted at Chebyshev's nodes, so that log Φ is
@@ -251,11 +251,20 @@ def betaln(x: Number, y: Number) -> Number:
     swap = gt(x, y)
     small, large = where(swap, y, x), where(swap, x, y)
     total = small + large
-    # log Γ(large) - log Γ(total) by Stirling's formula, its main terms taken together.
-    main = (total - 0.5) * ops.log1p(ops.div(small, large)) + small * (log(large) - 1.0)
-    far = _stirling(large) - _stirling(total) - main
     near = special.lgamma(large) - special.lgamma(total)
-    return special.lgamma(small) + where(lt(large, 10.0), near, far)
+    is_near = lt(large, 4.0)
+    # Γ(large)/Γ(total) is that of large + 1 times total/large: so up to 10, where Stirling's formula holds.
+    # Its main terms are taken together, for they cancel.
+    steps = [(lt(large + float(k), 10.0), float(k)) for k in range(10)]
+    above = prod([where(is_below, total + k, 1.0) for is_below, k in steps])
+    below = prod([where(is_below, large + k, 1.0) for is_below, k in steps])
+    large = large + maximum(0.0, ops.ceil(10.0 - large))
+    total = small + large
+    ratio, rest = ops.log1p(ops.div(small, large)), _stirling(large) - _stirling(total)
+    far = rest - ((total - 0.5) * ratio + small * (log(large) - 1.0)) + log(ops.div(above, below))
+    both = rest + _stirling(small) - (small - 0.5) * ops.log1p(ops.div(large, small)) - large * ratio
+    both = _HALF_LOG_2PI - 0.5 * log(large) + both
+    return where(lt(small, 10.0), special.lgamma(small) + where(is_near, near, far), both)
 
 
 def _stirling(x: Number) -> Number:
