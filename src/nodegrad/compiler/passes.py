@@ -235,18 +235,14 @@ def _in_order(program: Program) -> Program:
     return part(program, list(TopologicalSorter(read).static_order()))
 
 
-def part(program: Program, order: Sequence[int], given: Sequence[int] = ()) -> Program:
-    """Return a program of some instructions, in an order in which each reads what stands before it.
-
-    The results of other instructions may be `given`: they become the last parameters.
-    """
+def part(program: Program, order: Sequence[int]) -> Program:
+    """Return a program of some instructions, in an order in which each reads what stands before it."""
     # Leaves and constants stay; the slots of constants count from the end.
     place = [*range(program.leaves), *[0] * len(program.ops), *range(-len(program.constants), 0)]
-    for slot, index in enumerate([*given, *order], program.leaves):
+    for slot, index in enumerate(order, program.leaves):
         place[program.leaves + index] = slot
     return replace(
         program,
-        parameters=program.parameters + len(given),
         ops=[program.ops[index] for index in order],
         operands=[tuple([place[slot] for slot in program.operands[index]]) for index in order],
         outputs=[place[slot] for slot in program.outputs],

@@ -8,7 +8,7 @@ A loop is one instruction (`Loop`); its slot stands for all its results together
 read such a slot: `%1 = loop(x0, p0)`, `%2 = result[0](%1)`. See `Loop` for what it computes.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, reduce
 from itertools import islice
@@ -183,12 +183,12 @@ def _decisive(condition: Program, body: Program, state: int) -> frozenset[int]:
         asked |= more
 
 
-def needed(program: Program, outputs: Sequence[int], known: Collection[int] = ()) -> set[int]:
-    """Return the slots that some outputs are computed from, themselves included, down to `known` ones."""
+def needed(program: Program, outputs: Sequence[int]) -> set[int]:
+    """Return the slots that some outputs are computed from, themselves included."""
     found, slot = set(outputs), program.leaves + len(program.ops)
     for operands in reversed(program.operands):
         slot -= 1
-        if slot in found and slot not in known:
+        if slot in found:
             found.update(operands)
     return found
 

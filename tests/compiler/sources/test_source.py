@@ -25,7 +25,7 @@ from compiler.random_programs import ROWS, optimize, runs, same
 from languages import COMPILERS, compile_c, needs_compiler, parse, run_node, ulps
 from nodegrad.compiler.program import STEPS, evaluate
 from nodegrad.compiler.sources import c, spellings
-from nodegrad.compiler.sources.branches import merge
+from nodegrad.compiler.sources.branches import ways_of
 from nodegrad.compiler.sources.function import Function
 from nodegrad.compiler.spellings import SPELLINGS
 from nodegrad.trees import flatten
@@ -179,7 +179,7 @@ def test_ways_are_branches_and_other_numbers_are_reported(run):
         assert all(map(math.isnan, numbers))
 
 
-def test_nested_branches_and_shared_work(run):
+def test_nested_branches(run):
     def f(x, y):
         z = ng.exp(x * y)
         if x > 0.0:
@@ -194,18 +194,6 @@ def test_nested_branches_and_shared_work(run):
         compiled(*arguments)
 
     assert_agrees(compiled, calls, run)
-
-
-def test_ways_share_their_work_up_to_where_they_part():
-    compiled = ng.compile(newton, exact=True)
-    for a in (1.1, 2.0, 9.0, 50.0, 1e3):
-        compiled(a)
-
-    sources = compiled.source("c"), compiled.source("js")
-    (traces,) = compiled.traces.values()
-    assert len(traces) > 3
-    turns = max(len(trace.lines) for trace in traces) - 1  # the first divides by 1.0, so it does not divide
-    assert {text.count("(x[0] / ") for text in sources} == {turns - 1}
 
 
 def decisions(seed, work):
@@ -559,12 +547,12 @@ def test_random_programs(drawn):
                 program=optimize(program),
                 parameters=leaves,
                 results=len(program.outputs),
-                expected=[],
-                lines=[],
+                way=(),
             )
             places = list(range(program.inputs)), list(range(way.results))
             function = Function(
-                "f", "", {"x": places[0]}, places[1], way.results, merge([way])[0], parameters, (table[0], [])
+                *("f", "", {"x": places[0]}, places[1], way.results),
+                *(ways_of([way])[0], parameters, (table[0], [])),
             )
             path = Path(directory) / f"f{number}"
             found = in_c(c.file(function), way.results, table, path, needs_compiler())

@@ -28,10 +28,11 @@ _HEAD = (resources.files("nodegrad.compiler") / "sources" / "head.c").read_text(
 
 def file(given: Function) -> str:
     """Write the file."""
-    text, lines = write(given.way, C)
+    text, (lines, *others) = write(given.ways, C)
     on_heap = text.workspace > _ON_STACK
-    if given.way.guards or on_heap or any("return 1;" in line for line in lines):
-        lines = _choosing(text.add_function(C, "way", lines), given.results, text.workspace * on_heap)
+    if on_heap or any("return 1;" in line for line in lines):
+        calls = [text.add_function(C, "way", each) for each in (lines, *others)]
+        lines = _choosing(calls, given.results, text.workspace * on_heap)
     code = "\n".join([*lines, *text.parts])
     name = given.free_name(_TAKEN, code)
     known = [C.define_table("double", f"{name}_parameters", given.parameters)] if given.parameters else []
@@ -55,12 +56,12 @@ def file(given: Function) -> str:
     return joined(parts)
 
 
-def _choosing(way: str, results: int, room: int) -> list[str]:
-    """Write statements that call the way, with room on the heap, and report numbers for which none fits."""
+def _choosing(ways: list[str], results: int, room: int) -> list[str]:
+    """Write statements that call the ways until one fits, with room on the heap; report if none does."""
     on_heap = [f"double *v = malloc({room} * sizeof *v);", "if (!v) return 2;"] if room else []
     return [
         *on_heap,
-        f"const int unknown = {way} == 1;",
+        f"const int unknown = {' && '.join(ways)};",
         *["free(v);"] * bool(room),
         f"if (unknown) for (int i = 0; i < {results}; i++) out[i] = NAN;",
         "return unknown;",

@@ -9,7 +9,7 @@ from typing import Any
 
 from nodegrad.compiler.arguments import Form, names_of_call, signature_of
 from nodegrad.compiler.program import evaluate
-from nodegrad.compiler.sources.branches import Way, merge
+from nodegrad.compiler.sources.branches import Way, ways_of
 from nodegrad.compiler.trace import Trace
 from nodegrad.trees import Sparse, Spec, build, container
 
@@ -26,7 +26,7 @@ class Function:
         arguments: the name and plain structure of each argument, with the places of its numbers as leaves.
         result: the plain structure of the result, with the places of its numbers as leaves.
         results: how many numbers the result holds.
-        way: its longest way, which leads to the others.
+        ways: the ways through it that were recorded.
         parameters: the present numbers of the leaves it closes over.
         example: numbers that it was recorded with, and its results for them.
         chosen: whether the user chose the name, so that it may not change.
@@ -37,7 +37,7 @@ class Function:
     arguments: dict[str, Any]
     result: Any
     results: int
-    way: Way
+    ways: list[Way]
     parameters: list[float]
     example: tuple[Sequence[float], Sequence[float]]
     chosen: bool = False
@@ -45,7 +45,7 @@ class Function:
     @property
     def inputs(self) -> int:
         """How many numbers the arguments hold."""
-        return self.way.program.inputs
+        return self.ways[0].program.inputs
 
     def free_name(self, taken: str, code: str) -> str:
         """Return its name, with as many _ added as it takes until a language and a code do not use it.
@@ -67,7 +67,7 @@ class Function:
         yield ""
         yield "Written by nodegrad from what was recorded of a function in Python. The numbers are those of"
         yield "nodegrad.compile(f, exact=True), the elementary functions within 4 units in the last place."
-        if self.way.guards:
+        if self.ways[0].guards:
             yield "It branches. The ways that were recorded are here; numbers that go another are reported."
         for array, trees in (("x", self.arguments), ("out", {"result": self.result})):
             for name, tree in trees.items():
@@ -94,7 +94,7 @@ def describe(f: Any, name: str, chosen: str, spec: Spec, traces: Sequence[Trace]
     numbers = [leaf._data for leaf in first.parameters]
     example = first.example or [0.0] * first.program.inputs
     results = evaluate(first.program, example, numbers)
-    way, leaves = merge(traces)
+    ways, leaves = ways_of(traces)
     return Function(
         name=chosen or (re.sub(r"\W", "_", name, flags=re.ASCII) if name.isidentifier() else "f"),
         chosen=bool(chosen),
@@ -102,7 +102,7 @@ def describe(f: Any, name: str, chosen: str, spec: Spec, traces: Sequence[Trace]
         arguments=dict(zip(_argument_names(f, spec[1], len(given)), map(_plain, given), strict=True)),
         result=_plain(build(first.spec, range(first.results))),
         results=first.results,
-        way=way,
+        ways=ways,
         parameters=[leaf._data for leaf in leaves],
         example=(example, results[: first.results]),
     )

@@ -22,8 +22,8 @@ TypeError RangeError
 
 def file(given: Function) -> str:
     """Write the module."""
-    text, lines = write(given.way, JAVASCRIPT)
-    way = text.add_function(JAVASCRIPT, "way", lines)
+    text, ways = write(given.ways, JAVASCRIPT)
+    calls = [f"!{text.add_function(JAVASCRIPT, 'way', lines)}" for lines in ways]
     room = [JAVASCRIPT.room.format("v", text.workspace)] if text.workspace else []
     result = _built(given.result)
     functions = JAVASCRIPT.functions("\n".join([*text.parts, result, "flattened"]))
@@ -36,7 +36,7 @@ def file(given: Function) -> str:
     taken = ", ".join(path for argument, tree in arguments.items() for path, *_ in spans(tree, argument))
     parts = [
         _comment(given, f"{name}({', '.join(arguments)})"),
-        f"\n{code}\nfunction run(x, p, out) {{\n    return {way} !== 1;\n}}\n",
+        f"\n{code}\nfunction run(x, p, out) {{\n    return {' || '.join(calls)};\n}}\n",
         *known,
         f"\nfunction {name}({', '.join([*arguments, *['p = parameters'] * len(known)])}) {{",
         f'    const numbers = flattened("{name}", {given.inputs}, [{taken}]);',

@@ -8,7 +8,7 @@ The arrays are `x`, the inputs; `p`, the leaves closed over; constants; `v`, wha
 
 from collections import Counter, deque
 from dataclasses import replace
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -34,22 +34,19 @@ class Places:
         parts: the instructions, in order; more than one list if lists become functions of their own, because
             compilers are slow on long ones.
         results: the cells of the results.
-        handed: the cells that guards hand over to their rests.
         constants: the constants of the program.
         address: where each cell lies, if the `text` of the instruction that computes it is None.
         copies: arrays that are copied to `v` first, (to, from), because an operand lies in several arrays.
         workspace: the size of `v`.
     """
 
-    def __init__(self, way: Way, taken: Any = (), workspace: int = 0) -> None:
+    def __init__(self, way: Way) -> None:
         self.constants = np.array(way.program.constants)
-        found, outputs = self._instructions(way.program, np.array(taken, np.int64))
-        rest = iter(outputs)
-        self.results = [*islice(rest, len(outputs) - sum(1 + guard.taken for guard in way.guards))]
-        asked = zip(way.guards, islice(rest, len(way.guards)), strict=True)
-        nothing = np.empty(0, np.int64)
+        found, outputs = self._instructions(way.program)
+        results = len(outputs) - len(way.guards)
+        self.results, nothing = outputs[:results], np.empty(0, np.int64)
+        asked = zip(way.guards, outputs[results:], strict=True)
         guards = [Instruction(guard, nothing, (np.array([cell]),)) for guard, cell in asked]
-        self.handed = {guard: [*islice(rest, guard.taken)] for guard in way.guards if guard.taken}
         known = np.arange(len(self.address)) < self.bounds[-1]
         self.made = _guarded(found, guards, known)
         size = _LONGEST if len(self.made) > _MANY else _MANY
@@ -64,17 +61,15 @@ class Places:
         for each in self.made:
             for cells in each.reads:
                 mixed |= self._count_read(each, cells)
-        for handed_over in self.handed.values():
-            self.stored[handed_over] = self.joined[handed_over] = True
         self._count_results()
-        self.workspace = workspace
+        self.workspace = 0
         self.copies = [self._copy(array) for array in sorted(mixed)]
         for each in self.made:
             self._lay_out(each)
 
-    def _instructions(self, program: Program, taken: Cells) -> tuple[list[Instruction], list[int]]:
+    def _instructions(self, program: Program) -> tuple[list[Instruction], list[int]]:
         """Give each number of a program a cell; return its instructions, and the cells of its outputs."""
-        sizes = [program.inputs, program.parameters - len(taken), len(taken), len(program.constants)]
+        sizes = [program.inputs, program.parameters, 0, len(program.constants)]  # nothing in `v` yet
         self.bounds = [*accumulate(sizes, initial=0)]
         vectors = vectorize(replace(program, inputs=program.leaves, parameters=0))
         varying, uniform = np.zeros(vectors.varying, np.int64), np.zeros(vectors.uniform, np.int64)
@@ -82,7 +77,6 @@ class Places:
         uniform[: len(program.constants)] = np.arange(*self.bounds[C:])
         found = instructions(vectors, (varying, uniform), self.bounds[-1])
         leaves = [array * SPACE + np.arange(size) for array, size in enumerate(sizes)]
-        leaves[V] = taken
         computed = sum(each.result.size for each in found)
         self.address = np.concatenate([*leaves, np.full(computed, V * SPACE)])
         return found, varying[vectors.outputs].tolist()

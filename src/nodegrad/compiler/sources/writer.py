@@ -54,20 +54,17 @@ class Text:
     workspace: int = 0
 
     def add_function(self, language: Language, name: str, lines: Sequence[str]) -> str:
-        """Write a function; return its call.
-
-        It returns 0 at its end, 1 if the numbers go no way that was recorded, and 2 after another way.
-        """
+        """Write a function; return its call. It returns 0 at its end, 1 if the numbers go another way."""
         used = arrays_used(lines)
         name = self.names[name, len(self.names)] = f"{name}{len(self.names)}"
         self.parts.append(language.define("int", name, used, lines))
         return f"{name}({', '.join(used)})"
 
 
-def write(way: Way, language: Language) -> tuple[Text, list[str]]:
-    """Write a way, and the ways that it leads to: return the text, and the statements of the way itself."""
+def write(ways: Sequence[Way], language: Language) -> tuple[Text, list[list[str]]]:
+    """Write the ways through a function: return the text, and the statements of each way."""
     text = Text()
-    return text, _Writer(Places(way), language, text).write()
+    return text, [_Writer(Places(way), language, text).write() for way in ways]
 
 
 class _Writer:
@@ -90,12 +87,7 @@ class _Writer:
             condition = f"!({condition})" if guard.answer else condition
         else:
             condition = f"{text} {'==' if guard.answer else '!='} 0.0"
-        found = "1"
-        if guard.rest is not None:
-            taken = self.places.address[self.places.handed.get(guard, [])]
-            rest = _Writer(Places(guard.rest, taken, self.places.workspace), self.language, self.text)
-            found = f"{self.text.add_function(self.language, 'way', rest.write())} == 1 ? 1 : 2"
-        return f"if ({condition}) return {found}; {_comment(guard.line)}"
+        return f"if ({condition}) return 1; {_comment(guard.line)}"
 
     def _results(self, cells: Sequence[int]) -> Iterator[str]:
         """Write the statements that copy results to `out`, unless they are there already."""
@@ -124,7 +116,7 @@ class _Writer:
         if len(self.places.parts) == 1:
             return lines
         call = self.text.add_function(self.language, "part", [*lines, "return 0;"])
-        return [f"switch ({call}) {{ case 1: return 1; case 2: return 2; }}"]
+        return [f"if ({call}) return 1;"]
 
     def _instruction(self, each: Instruction) -> Iterator[str]:
         if isinstance(each.op, Loop):
