@@ -1,7 +1,8 @@
 """Composite operations: a loop or a search computes several numbers at once, and each is an operation."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 from nodegrad.ops import Number, Op, constant
@@ -34,6 +35,10 @@ class Whole:
     def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Partial]]:
         """Return for each number its partials by the operands at the wanted places."""
         raise NotImplementedError
+
+    def like(self, other: "Whole", pairing: "Pairing") -> bool:
+        """Return whether another whole, recorded in another run, computes the same of the same operands."""
+        return type(self) is type(other) and self.name == other.name
 
     def nodes(self, operands: tuple[Value, ...]) -> list[Value]:
         """Record each number, as made from these operands."""
@@ -75,3 +80,75 @@ def remake(order: Iterable[Value], again: dict[Value, Value]) -> None:
     for node in order:
         assert node.op is not None, "an operation made it"
         again[node] = Value.apply_op(node.op, tuple([again.get(x, x) for x in node.operands]))
+
+
+class Pairing:
+    """Compares two recordings of one function. They differ if Python keeps a state that changes.
+
+    Attributes:
+        same: nodes of one recording, with the nodes of the other that stand for them: at first the inputs.
+        starts: when each recording began. What is older must be the same object.
+        like: whether two operations that are not one object compute the same.
+    """
+
+    def __init__(
+        self,
+        inputs: Iterable[tuple[Value, Value]],
+        starts: tuple[int, int],
+        like: Callable[[Op, Op], bool] = is_,
+    ) -> None:
+        self.same: dict[Any, Any] = dict(inputs)
+        self.starts, self.like = starts, like
+
+    def alike(self, results: Sequence[Value], others: Sequence[Value]) -> bool:
+        """Return whether both have the same operations, operands and, to the bit, constants."""
+        if len(results) != len(others):
+            return False
+        same, (start, other_start) = self.same, self.starts
+        pairs: list[tuple[Any, Any]] = [*zip(results, others, strict=True)]
+        push, pop = pairs.append, pairs.pop
+        while pairs:
+            one, other = pop()
+            known = same.get(one)
+            if known is other:
+                continue
+            if known is not None:
+                return False
+            op = one.op
+            if op is constant:
+                if not (other.op is constant and _equal(one._data, other._data)):
+                    return False
+                continue
+            if one is other and one._time < start:
+                continue
+            made = one._time >= start and (other._time >= other_start or one is other)
+            if not made or not (op is other.op or self._alike(op, other.op)):
+                return False
+            same[one] = other
+            first, second = one._first, one._second
+            if type(first) is tuple or (op is not None and op.arity is None):
+                if len(one.operands) != len(other.operands):
+                    return False
+                pairs += zip(one.operands, other.operands, strict=True)
+            elif first is None:
+                if not _equal(one._data, other._data):
+                    return False
+            else:
+                push((first, other._first))
+                if second is not None:
+                    push((second, other._second))
+        return True
+
+    def _alike(self, one: Op | None, other: Op | None) -> bool:
+        """Return whether two operations that are not one object are alike."""
+        if not (isinstance(one, Composite) and isinstance(other, Composite)):
+            return one is not None and other is not None and self.like(one, other)
+        known = self.same.get(one.whole)
+        if known is None and one.whole.like(other.whole, self):
+            known = self.same[one.whole] = other.whole
+        return known is other.whole and one.index == other.index
+
+
+def _equal(x: float, y: float) -> bool:
+    """Return whether two numbers are equal to the bit; any nan is equal to any other."""
+    return x == y != 0.0 or repr(x) == repr(y)

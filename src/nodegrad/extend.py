@@ -162,7 +162,7 @@ def _reduced(op: Op) -> tuple[Any, ...]:
     module = getattr(op.value, "__module__", None)
     for name, found in vars(sys.modules[module]).items() if module in sys.modules else ():
         if found is op:
-            return _variable, (module, name, _digest(op))
+            return _variable, (module, name, digest(op))
     raise TypeError(
         f"operation {op.name} cannot be pickled: it is neither in the table nor a variable of the module "
         f"{module} that its value comes from. Assign it there, at the top level, to be found by name."
@@ -176,9 +176,9 @@ def _row(name: str) -> Op:
     return TABLE[name]
 
 
-def _variable(module: str, name: str, digest: str) -> Any:
+def _variable(module: str, name: str, known: str) -> Any:
     found = getattr(importlib.import_module(module), name)
-    if _digest(found) != digest:
+    if digest(found) != known:
         raise ValueError(
             f"operation {name} of module {module} is not the one that was pickled: one of the processes has "
             "an older version of it. Restart the older one (or the workers of the executor), or import the "
@@ -187,7 +187,7 @@ def _variable(module: str, name: str, digest: str) -> Any:
     return found
 
 
-def _digest(op: Op) -> str:
+def digest(op: Op) -> str:
     """Return a digest that is the same in every process where the operation has the same code."""
     import hashlib  # which most programs never need
 

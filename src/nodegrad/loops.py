@@ -13,11 +13,10 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import cached_property
 from threading import get_ident
 from typing import Any
 
-from nodegrad.composites import Composite, Partial, Whole, remake
+from nodegrad.composites import Pairing, Partial, Whole, remake
 from nodegrad.graph import clock, dependents, leave, topological_order
 from nodegrad.inputs import described, endless, function, plain, whole
 from nodegrad.observers import listen
@@ -282,7 +281,8 @@ class _Repetition:
                 raise _keeps_state(self.user, roller) from error
             finally:
                 roller.again = outer
-            if (other.described, *rest) != (loop.described, answers, given_spec):
+            pairing = Pairing((), (start, start))
+            if rest != [answers, given_spec] or not loop.like(other, pairing):
                 raise _keeps_state(self.user, roller)
         operands = (*first, *loop.outside, *itertools.chain(*items))
         if _pays_turn_by_turn(loop, operands):
@@ -440,24 +440,16 @@ class Loop(Whole):
         self.lowered: Any = None
         self._last: tuple[Any, Sequence[float]] = (None, ())
 
-    @cached_property
-    def described(self) -> tuple[list[Any], list[int]]:
-        """Return a description of a turn, equal for equal turns, and the ids of the older nodes it reads."""
-        places = {x: place for place, x in enumerate([*self.state, *self.items])}
-        found: list[Any] = []
-        older: list[int] = []
-        for node in topological_order(*self.results, since=self.start):
-            if node in places:
-                continue
-            if node._time < self.start and node.op is not constant:
-                found.append("older")
-                older.append(id(node))
-            elif not node.operands:
-                found.append((node.op, repr(node._data)))
-            else:
-                found.append((_described(node.op), [places[x] for x in node.operands]))
-            places[node] = len(places)
-        return [*found, [places[x] for x in self.results]], older
+    def like(self, other: Whole, pairing: Pairing) -> bool:
+        """Return whether a turn of another loop does the same."""
+        if not isinstance(other, Loop) or self._form != other._form:
+            return False
+        pairing.same.update(zip([*self.state, *self.items], [*other.state, *other.items], strict=True))
+        return pairing.alike(self.results, other.results)
+
+    @property
+    def _form(self) -> tuple[Any, ...]:
+        return len(self.state), len(self.items), len(self.given), self.turns, self.limit
 
     def made(self, operands: tuple[Value, ...]) -> tuple[list[Value], list[list[Value]]]:
         """Record the loop: return its last state and the y of each turn.
@@ -649,12 +641,3 @@ def split(
     order = [node for node in walk if node in inside and node.operands]
     read = itertools.chain(*[node.operands for node in order], results)
     return order, list(dict.fromkeys(x for x in read if x not in inside and x.op is not constant))
-
-
-def _described(op: Any) -> Any:
-    """Describe an operation: a loop by its turn, because each recording makes another loop."""
-    if not isinstance(op, Composite):
-        return op
-    whole = op.whole
-    turn = (whole.described[0], whole.turns, whole.limit) if isinstance(whole, Loop) else op.name
-    return turn, op.index

@@ -14,7 +14,8 @@ class Observer(Protocol):
 
     If it has a method `made(node)`, it also hears of each Value that an operation makes; if it has a method
     `swept(direction, order, seeds, found)`, of each sweep: "forward" or "reverse", the nodes, the derivatives
-    that the sweep began with, and those it found.
+    that the sweep began with, and those it found; if it has a method `called(function, given, found)`, of
+    each function that a transform calls: the numbers it was given, and those it returned.
     """
 
     def decided(self, node: Any, answer: bool) -> None:
@@ -31,9 +32,10 @@ class Listeners:
         all: the observers.
         made: the methods of those that hear of each operation.
         swept: the methods of those that hear of each sweep.
+        called: the methods of those that hear of each function that a transform calls.
     """
 
-    __slots__ = ("all", "made", "swept")
+    __slots__ = ("all", "called", "made", "swept")
 
     def __init__(self) -> None:
         self.set(())
@@ -43,6 +45,7 @@ class Listeners:
         self.all = all
         self.made = tuple([each.made for each in all if hasattr(each, "made")])
         self.swept = tuple([each.swept for each in all if hasattr(each, "swept")])
+        self.called = tuple([each.called for each in all if hasattr(each, "called")])
 
 
 listeners = Listeners()
@@ -81,6 +84,12 @@ def tell_swept(
     """Tell the observers of a sweep."""
     for swept in listeners.swept:
         swept(direction, order, seeds, found)
+
+
+def tell_called(function: Any, given: Sequence[Any], found: Sequence[Any]) -> None:
+    """Tell the observers that a transform has called a function."""
+    for called in listeners.called:
+        called(function, given, found)
 
 
 def tell_read(node: Any, how: str) -> None:

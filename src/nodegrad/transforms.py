@@ -11,6 +11,7 @@ from typing import Any
 
 from nodegrad.graph import dependents, recording
 from nodegrad.inputs import described, flag, function, one_of
+from nodegrad.observers import listeners, tell_called
 from nodegrad.ops import Number
 from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
 from nodegrad.trees import Tree, blocks, build, container, flatten
@@ -233,6 +234,13 @@ class _Transformed:
     def __repr__(self) -> str:
         return f"<{self.user} of {getattr(self.f, '__name__', self.f)}>"
 
+    def called(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, and tell observers what numbers it was given and returned."""
+        result = self.f(*args, **kwargs)
+        if listeners.called:
+            tell_called(self.f, flatten((args, kwargs))[0], flatten(result, result=True)[0])
+        return result
+
     def record(self, f: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "Run":
         """Run `f` on fresh variables."""
         return run(self.user, f, args, kwargs, self.argnums, self.wrt, self.plain)
@@ -259,6 +267,13 @@ def gives_floats(f: Any) -> bool:
     return isinstance(f, _Transformed) and f.plain and not (isinstance(f, _ValueAndGradient) and f.option)
 
 
+def innermost(f: Any) -> Any:
+    """Return the function that a transform, or a transform of a transform, differentiates."""
+    while isinstance(f, _Transformed):
+        f = f.f
+    return f
+
+
 class _ValueAndGradient(_Transformed):
     """What `value_and_grad` returns; the option is `has_aux`."""
 
@@ -266,7 +281,7 @@ class _ValueAndGradient(_Transformed):
         beside: list[Tree] = []
 
         def scalar(*args: Any, **kwargs: Any) -> Number:
-            result = self.f(*args, **kwargs)
+            result = self.called(*args, **kwargs)
             if self.option:
                 result, aux = _pair(result, self.user)
                 beside.append(aux)
@@ -291,7 +306,7 @@ class _Jacobian(_Transformed):
 
     def _derived(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         mode, sparse = self.option
-        record = self.record(self.f, args, kwargs)
+        record = self.record(self.called, args, kwargs)
         if sparse:
             return record.sparse(mode)
         fewer_inputs = len(record.variables) < len(record.outputs)

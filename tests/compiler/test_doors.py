@@ -810,7 +810,7 @@ def test_private_names_are_not_watched(door):
 
     assert (compiled(3.0), compiled(4.5)) == (eager(f, 3.0), eager(f, 4.5))
     assert compiled(0.5) == 1.0 != eager(f, 0.5)  # as for 3.0, which it was recorded with
-    with pytest.raises(ValueError, match="gives another result"):
+    with pytest.raises(ValueError, match="computes something else"):
         ng.compile(f, backend="numpy").map([3.0, 0.5, 4.5])
 
 
@@ -954,13 +954,6 @@ def test_state_that_shows_later_than_in_the_runs_compared_is_not_noticed():
     assert [loop(1.0) for _ in range(2)] == [5.0] * 2  # a turn is recorded twice, and three times in a replay
 
 
-def test_state_that_the_numbers_of_the_first_call_hide_is_not_noticed():
-    runs = itertools.count(2)
-    compiled = ng.compile(lambda x: x * next(runs), backend="numpy")
-
-    assert [compiled(x) for x in (0.0, 2.0, 2.0)] == [0.0, 4.0, 4.0]
-
-
 @pytest.mark.parametrize("pause", [0.0, 0.002])
 def test_random_numbers_that_another_thread_draws_are_no_fault(pause):
     stop = threading.Event()
@@ -1002,7 +995,7 @@ def test_what_the_value_of_a_custom_operation_keeps_is_not_followed():
     f = ng.compile(lambda x: operation(x) + seen[-1], backend="numpy")
 
     assert [f(3.0), f(4.5)] == [9.0, 12.0]  # 4.5 * 2 + 3: a number that never was a Value
-    with pytest.raises(ValueError, match="gives another result"):
+    with pytest.raises(ValueError, match="computes something else"):
         ng.compile(lambda x: operation(x) + seen[-1], backend="numpy").map([3.0, 4.5])
 
 

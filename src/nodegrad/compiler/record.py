@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,11 +12,14 @@ from threading import get_ident
 from typing import Any, NamedTuple
 
 from nodegrad.compiler.lower import lower_loop
-from nodegrad.graph import check_left, leave, topological_order
+from nodegrad.composites import Pairing
+from nodegrad.extend import digest
+from nodegrad.graph import check_left, clock, leave, topological_order
 from nodegrad.inputs import plain
 from nodegrad.loops import Roller, current_roller
 from nodegrad.observers import listen, listeners, stop_listening
-from nodegrad.transforms import plain_places
+from nodegrad.ops import Op
+from nodegrad.transforms import innermost, plain_places
 from nodegrad.trees import Spec, build, flatten
 from nodegrad.value import Value, stand_in
 
@@ -49,6 +52,32 @@ class Guard(NamedTuple):
     line: str
 
 
+class Graph(NamedTuple):
+    """What one run of a function made: of a function that transforms differentiate, without derivatives.
+
+    Attributes:
+        given: the Values it was called with.
+        found: the Values it returned, and those it branched on.
+        start: when the run began.
+    """
+
+    given: list[Value]
+    found: list[Value]
+    start: int
+
+    def like(self, other: "Graph") -> bool:
+        """Return whether another run computed the same, with the same constants."""
+        if len(self.given) != len(other.given):
+            return False
+        inputs = zip(self.given, other.given, strict=True)
+        return Pairing(inputs, (self.start, other.start), _same_code).alike(self.found, other.found)
+
+
+def _same_code(one: Op, other: Op) -> bool:
+    """Return whether two operations that `custom` made have the same code."""
+    return one.name == other.name and digest(one) == digest(other)
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """The result of recording one run of a function.
@@ -58,6 +87,7 @@ class Recording:
         outputs: the leaves of the result, floats where the result is not a Value.
         spec: how the outputs are put together.
         guards: the branches.
+        graph: what the function made.
         reads: the lines that took numbers out of the record.
         elsewhere: the leaves that other threads branched on or read, with their lines.
     """
@@ -66,6 +96,7 @@ class Recording:
     outputs: list[Any]
     spec: Spec
     guards: list[Guard]
+    graph: Graph
     reads: list[str]
     elsewhere: dict[Value, str] = field(default_factory=dict)
 
@@ -75,24 +106,28 @@ class Recording:
         return [*self.outputs, *(guard.node for guard in self.guards)]
 
     def forget(self) -> None:
-        """Free the graph, which is larger than the program made from it."""
+        """Free the derivatives that transforms added to the function's graph: much more than the program."""
         for nodes in (self.inputs, self.outputs, self.guards):
             nodes.clear()
 
 
 class Recorder:
-    """Notes the branches and reads of one run of a function.
+    """Notes the branches and reads of one run of a function, and what it was given and returned.
 
     With `expected`, the answers of an earlier run, it stops the run at the first different answer and at the
     first additional branch: a loop that ends for the numbers of one row may not end for those of another.
     """
 
-    def __init__(self, inputs: Collection[Value] = (), expected: Sequence[bool] | None = None) -> None:
+    def __init__(self, f: Any, inputs: Sequence[Value] = (), expected: Sequence[bool] | None = None) -> None:
         # A replay records turns once more than the first recording did: if Python counts them, it finds out.
         self._roller = Roller(lower_loop, set(inputs), calling_line, 2 if expected is None else 3)
         self.branches: dict[Value, tuple[bool, str]] = {}  # what was branched on: the answer, and the line
         self.reads: list[str] = []
         self.elsewhere: dict[Value, str] = {}  # leaves that other threads branched on or read, with the line
+        self._function = innermost(f)
+        self._given: Sequence[Any] = inputs
+        self._found: Sequence[Any] = ()
+        self._start = clock.tick()
         self._expected = expected
         self._stops = 0  # how often the run was to stop
         self._thread = get_ident()
@@ -117,6 +152,17 @@ class Recorder:
     def way(self) -> Way:
         """The answers and lines of all branches, which identify this way through the function."""
         return tuple(self.branches.values())
+
+    @property
+    def graph(self) -> Graph:
+        """What the function made."""
+        given, found = [[x for x in each if isinstance(x, Value)] for each in (self._given, self._found)]
+        return Graph(given, [*found, *self.branches], self._start)
+
+    def called(self, f: Any, given: Sequence[Any], found: Sequence[Any]) -> None:
+        """Note what the function was given and what it returned, if it is the one that is recorded."""
+        if f is self._function and self.is_of_this_thread:
+            self._given, self._found = given, found
 
     @property
     def is_of_this_thread(self) -> bool:
@@ -217,7 +263,7 @@ def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recor
         TypeError: if `f` returns anything but numbers and Values in nested lists, tuples, dicts or arrays.
     """
     inputs = [stand_in(number) for number in numbers]
-    recorder = Recorder(inputs)
+    recorder = Recorder(f, inputs)
     try:
         with recorder.at_work():
             result = f(*_arguments(f, spec, inputs))
@@ -230,10 +276,11 @@ def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recor
             ) from error
         raise
     leaves, out_spec = flatten(result, result=True)
+    recorder.called(f, inputs, leaves)
     leave(inputs)
     outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
     guards = [Guard(node, *found) for node, found in recorder.branches.items()]
-    return Recording(inputs, outputs, out_spec, guards, recorder.reads, recorder.elsewhere)
+    return Recording(inputs, outputs, out_spec, guards, recorder.graph, recorder.reads, recorder.elsewhere)
 
 
 def _arguments(f: Any, spec: Spec, inputs: Sequence[Value]) -> Sequence[Any]:

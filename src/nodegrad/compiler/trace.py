@@ -219,13 +219,15 @@ def verify(
 ) -> None:
     """Run `f` again on given rows, and compare with the trace to the bit.
 
-    This finds what recording cannot see: random numbers and state outside. A replay stops where a branch
+    This finds what recording cannot see: random numbers and state outside. Results alone may hide them, as a
+    factor of 0 does, so a replay compares operations and constants, too. A replay stops where a branch
     answers otherwise than in the trace. If the replays of all rows stop, the recorded row is run again.
 
     Args:
         trace: the trace of the recorded row.
         f: the function.
-        replay: `Ways.replay`, which runs `f` on a row and returns None if a branch answers otherwise.
+        replay: `Ways.replay`, which runs `f` on a row and returns None if a branch answers otherwise. It has
+            compared what the run made with the recording.
         numbers: the row that was recorded.
         others: rows to compare on.
 
@@ -251,8 +253,13 @@ def agree(trace: Trace, f: Any, again: Found | None, numbers: Sequence[float]) -
         pairs = zip(again[1], found[: trace.results], strict=True)
         if all(x == y or (x != x and y != y) for x, y in pairs):
             return
+    raise changing(f, numbers)
+
+
+def changing(f: Any, numbers: Sequence[float]) -> ValueError:
+    """Return the error for a function that does something else when it runs again."""
     shown = ", ".join(f"{number:g}" for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")
-    raise ValueError(
-        f"compile: {named(f)} gives another result at ({shown}) than what was recorded: it uses random "
+    return ValueError(
+        f"compile: {named(f)} computes something else at ({shown}) than what was recorded: it uses random "
         "numbers, or state that changes between calls. Pass such numbers as arguments."
     )

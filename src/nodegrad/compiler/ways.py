@@ -9,6 +9,7 @@ the compiler. Rows are counted, not seconds, so that a program gives the same nu
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -16,9 +17,18 @@ import numpy as np
 
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.chance import generators_of, refuse_chance, states
-from nodegrad.compiler.record import OtherWay, Recorder, Way, current_recorder, named, numbers_of, record
+from nodegrad.compiler.record import (
+    Graph,
+    OtherWay,
+    Recorder,
+    Way,
+    current_recorder,
+    named,
+    numbers_of,
+    record,
+)
 from nodegrad.compiler.routes import Routes
-from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace, refuse, verify
+from nodegrad.compiler.trace import Found, MakeBackend, Trace, changing, make_trace, refuse, verify
 from nodegrad.forks import keeping
 from nodegrad.graph import leave, recording
 from nodegrad.observers import listeners
@@ -228,7 +238,7 @@ class Ways:
 
     def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
         """Run a row eagerly; return its way and its results."""
-        recorder = Recorder()
+        recorder = Recorder(self.f)
         with recorder.at_work():
             found = self.run(numbers)
         refuse(self.f, recorder.reads)
@@ -253,7 +263,7 @@ class Ways:
             found = recorded.spec, numbers_of(recorded.outputs, f)
             trace = make_trace(f, recorded)
             trace.reset(self.make)
-            verify(trace, f, self.replay, numbers, others)
+            verify(trace, f, partial(self.replay, graph=recorded.graph), numbers, others)
             refuse_chance(f, self._generators, before, lambda: self.replay(numbers, trace.expected))
         trace.seconds = perf_counter() - started
         return self.keep(trace), found
@@ -290,12 +300,23 @@ class Ways:
             self.compile(numbers, ())
         return self.traces
 
-    def replay(self, numbers: Sequence[float], expected: Sequence[bool]) -> Found | None:
-        """Run a row eagerly; return its results, or None if its branches do not answer as expected."""
-        recorder = Recorder(expected=expected)
+    def replay(
+        self, numbers: Sequence[float], expected: Sequence[bool], graph: Graph | None = None
+    ) -> Found | None:
+        """Run a row eagerly; return its results, or None if its branches do not answer as expected.
+
+        Raises:
+            ValueError: if they do, but the run makes another graph than this one.
+        """
+        values = [*map(stand_in, numbers)]
+        recorder = Recorder(self.f, values, expected)
         with suppress(OtherWay), recorder.at_work():
-            found = self.results(numbers)
+            found = self.results(numbers, values)
             refuse(self.f, recorder.reads)
+            if graph is not None and recorder.ended and not graph.like(recorder.graph):
+                recorder.check_left(recorder.graph.found)  # its error says more
+                raise changing(self.f, numbers)
+            leave(values)
             return found if recorder.ended else None
         return None
 
@@ -304,14 +325,18 @@ class Ways:
         self.eager += 1
         return self.results(numbers)
 
-    def results(self, numbers: Sequence[float]) -> Found:
-        """Run the function on Values and return its results as numbers."""
+    def results(self, numbers: Sequence[float], values: Sequence[Value] = ()) -> Found:
+        """Run the function on Values (stand-ins, if given) and return its results as numbers."""
         f = self._in_numbers or self.function()
-        values = [] if self._plain else [*map(stand_in, numbers)]
-        result = f(*(self.plain_arguments(numbers) if self._plain else self._put(values, 0, None)[0]))
+        given = values or ([] if self._plain else [*map(stand_in, numbers)])
+        result = f(*(self.plain_arguments(numbers, given) if self._plain else self._put(given, 0, None)[0]))
         if listeners.all and (recorder := current_recorder()) is not None:
-            recorder.check_left(flatten(result, result=True)[0])
-        leave(values)
+            leaves = flatten(result, result=True)[0]
+            recorder.called(f, given, leaves)
+            if not values:  # otherwise `replay` compares all that was made
+                recorder.check_left(leaves)
+        if not values:
+            leave(given)
         return self._numbers(result)
 
     def _numbers(self, result: Any) -> Found:
@@ -342,16 +367,16 @@ class Ways:
         spec, found = self._numbers(result)
         return builder(spec)(found, 0, float)[0]
 
-    def plain_arguments(self, numbers: Sequence[float]) -> Sequence[Any]:
+    def plain_arguments(self, numbers: Sequence[float], values: Sequence[Value]) -> Sequence[Any]:
         """Return the arguments for an eager run of a transform.
 
         Those it differentiates by stay plain, since it makes Values of them, so that branches are seen. The
-        others are constants, so that it can sweep over floats.
+        others are stand-ins, if given, or constants, so that derivatives inside can sweep over floats.
         """
         by_number: Sequence[Any] = self._put(numbers, 0, None)[0]
         if len(self._plain) == len(by_number):
             return by_number
-        given = self._put([*map(literal, numbers)], 0, None)[0]
+        given = self._put(values or [*map(literal, numbers)], 0, None)[0]
         return [by_number[at] if at in self._plain else each for at, each in enumerate(given)]
 
     def function(self) -> Any:
