@@ -26,6 +26,11 @@ class Vertex:
     value: Any = None  # the Value; None for a product in an opened dot
     stale: bool = False  # whether an operand's number has changed since
 
+    @property
+    def _first(self) -> tuple["Vertex", ...]:
+        """The operands, under the name by which walks read those of a Value."""
+        return self.operands
+
 
 @recording()
 def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
