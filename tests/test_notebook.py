@@ -59,7 +59,7 @@ def test_a_model_that_is_not_a_network_shows_its_parameters(display):
 def test_histories_recorders_paths_statistics_and_programs_show_themselves(display):
     model = ng.nn.MLP(2, [3, 1], seed=1)
     recorder = Recorder(model, X, Y)
-    history = ng.fit(model, X, Y, epochs=3, callbacks=recorder)
+    history = ng.fit(model, X, Y, epochs=3, callback=recorder)
     x = Value(3.0, label="x")
     square = ng.compile(lambda x: x * x)
     square(2.0)

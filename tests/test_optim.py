@@ -409,7 +409,7 @@ def test_a_callback_may_change_what_a_schedule_reads_and_go_back(compile):
 
     def trained(schedule, callback=None):
         model, X = MLP(1, [1], seed=1), [[0.1 * place] for place in range(100)]
-        settings = {"epochs": 6, "batch_size": 10, "compile": compile, "callbacks": callback, "seed": 1}
+        settings = {"epochs": 6, "batch_size": 10, "compile": compile, "callback": callback, "seed": 1}
         history = ng.fit(model, X, X, optimizer=SGD(model.parameters(), schedule), **settings)
         rates[0] = history.optimizer.rate / 2.0
         assert history.optimizer.rate == schedule(history.optimizer.steps)

@@ -17,7 +17,7 @@ XOR = [0.0, 1.0, 1.0, 0.0]
 def trained(epochs=5, **options):
     model = ng.nn.MLP(2, [3, 1], seed=1)
     recorder = Recorder(model, SQUARE, XOR, **options)
-    history = ng.fit(model, SQUARE, XOR, epochs=epochs, callbacks=recorder, patience=None)
+    history = ng.fit(model, SQUARE, XOR, epochs=epochs, callback=recorder, patience=None)
     return model, recorder, history
 
 

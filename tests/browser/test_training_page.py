@@ -16,7 +16,7 @@ def recorded(columns=2, epochs=12, hidden=3):
     X = [[((7 * row + 3 * column) % 11) / 5 - 1 for column in range(columns)] for row in range(12)]
     y = [1.0 if sum(row) > 0 else -1.0 for row in X]
     recorder = Recorder(model, X, y)
-    ng.fit(model, X, y, epochs=epochs, callbacks=recorder, patience=None)
+    ng.fit(model, X, y, epochs=epochs, callback=recorder, patience=None)
     return recorder
 
 

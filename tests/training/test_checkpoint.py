@@ -285,7 +285,7 @@ def test_a_checkpoint_fits_the_same_numbers_in_an_array_and_the_optimizer_that_w
             optimizer.settings["weight_decay"] = 0.1
 
         return run(
-            tmp_path / "file.json", epochs, model, optimizer=lambda _: optimizer, callbacks=slower, **more
+            tmp_path / "file.json", epochs, model, optimizer=lambda _: optimizer, callback=slower, **more
         )
 
     part(2)
@@ -326,7 +326,7 @@ def test_what_a_file_cannot_hold_is_refused_unless_the_optimizer_has_it(tmp_path
             if epoch == 2:
                 change(history.optimizer)
 
-        return run(tmp_path / "file.json", epochs, optimizer=optimizer, callbacks=callback, **settings)
+        return run(tmp_path / "file.json", epochs, optimizer=optimizer, callback=callback, **settings)
 
     model, _, optimizer = part(4)
     with pytest.raises(ValueError, match="cannot hold .*, which a callback made the .* of group 1"):
@@ -392,7 +392,7 @@ def test_checkpoints_may_be_some_epochs_apart(tmp_path):
         )
         seen.append(len(content["history"]["losses"]))
 
-    run(tmp_path / "file.json", 8, checkpoint_every=3, callbacks=look)
+    run(tmp_path / "file.json", 8, checkpoint_every=3, callback=look)
 
     assert seen == [0, 0, 0, 3, 3, 3, 6, 6]
 

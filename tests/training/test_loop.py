@@ -249,7 +249,7 @@ def test_stops_when_the_callback_says_so_and_shows_it_new_parameters():
         seen.append((epoch, x.data, len(history.losses)))
         return epoch == 2
 
-    history = fit(lambda row: x * row, [1.0], [0.0], optimizer=SGD([x], 0.25), callbacks=callback)
+    history = fit(lambda row: x * row, [1.0], [0.0], optimizer=SGD([x], 0.25), callback=callback)
 
     assert history.reason == "callback"
     assert seen == [(1, 0.5, 1), (2, 0.25, 2)]
@@ -262,7 +262,7 @@ def test_interruption_leaves_a_usable_model_and_history():
         if epoch == 3:
             signal.raise_signal(signal.SIGINT)
 
-    history = fit(model, LINE_X, LINE_Y, callbacks=interrupt)
+    history = fit(model, LINE_X, LINE_Y, callback=interrupt)
 
     assert (history.reason, history.epochs) == ("interrupted", 3)
     assert math.isfinite(model([1.0]).data)
@@ -390,7 +390,7 @@ def test_invalid_data_are_refused_before_anything_changes(X, y, message):
         ),
         ({"optimizer": "sdg"}, "fit takes optimizer from sgd, adam.*; got 'sdg'"),
         ({"optimizer": Adam([Value(1.0)])}, "depends on none of the optimizer's parameters. Make the"),
-        ({"callbacks": 3}, "callbacks as functions of epochs and History; got 3 of type int"),
+        ({"callback": 3}, "callback as a function of epochs and History; got 3 of type int"),
         ({"optimizer": Adam}, r"fit takes optimizer from .*Adam.* Or give an Optimizer: .*parameters\(\)"),
         ({"seed": "one"}, "seed as a whole number of at least 0, or None; got 'one'"),
         ({"seed": -1}, "seed as a whole number of at least 0, or None; got -1"),
@@ -643,7 +643,7 @@ def test_callback_sees_and_sets_the_parameters_of_compiled_steps():
         "sgd",
         3,
         learning_rate=0.05,
-        callbacks=callback,
+        callback=callback,
         compile=True,
     )
 
@@ -678,7 +678,7 @@ def noisy(prediction, y):
 @pytest.mark.parametrize(
     ("model", "settings"),
     [
-        (Scaled(1, None, seed=1), {"callbacks": change_scale}),
+        (Scaled(1, None, seed=1), {"callback": change_scale}),
         (line(), {"loss": read_data}),
         (line(), {"loss": noisy}),
     ],
@@ -687,8 +687,8 @@ def test_what_cannot_be_compiled_is_trained_eagerly(model, settings, monkeypatch
     pytest.importorskip("numpy")
     monkeypatch.setattr("nodegrad.training.run._WORTH_COMPILING", 1)
     settings = settings | {"epochs": 5, "optimizer": "sgd", "learning_rate": 0.01}
-    if "callbacks" in settings:
-        settings["callbacks"] = settings["callbacks"](model)
+    if "callback" in settings:
+        settings["callback"] = settings["callback"](model)
     start = model.state_dict()
     losses = []
     for compile in (None, False):

@@ -239,7 +239,7 @@ def test_a_rank_that_raises_later_ends_all(where):
             X,
             Y,
             optimizer=ng.optim.SGD(network.parameters(), 0.01),
-            callbacks=raising if where == "callback" else None,
+            callback=raising if where == "callback" else None,
             epochs=5,
             compile=False,
             combine=combine,
@@ -430,7 +430,7 @@ def test_classes_that_ranks_cannot_count_are_refused(labels, message):
 
 def test_one_rank_may_log_and_keep_the_checkpoint(tmp_path):
     def work(rank, combine):
-        own = {"callbacks": lambda epoch, history: epoch == 3, "checkpoint": tmp_path / "run.json"}
+        own = {"callback": lambda epoch, history: epoch == 3, "checkpoint": tmp_path / "run.json"}
         model = MLP(2, [4, 1], seed=1)
         return ng.fit(model, X, Y, seed=1, combine=combine, **(own if rank else {})).reason
 
@@ -441,7 +441,7 @@ def test_one_rank_may_log_and_keep_the_checkpoint(tmp_path):
 def test_a_callback_of_one_rank_stops_all():
     def work(rank, combine):
         stop = (lambda epoch, history: epoch == 2) if rank else (lambda epoch, history: False)
-        history = ng.fit(MLP(2, [4, 1], seed=1), X, Y, callbacks=stop, combine=combine)
+        history = ng.fit(MLP(2, [4, 1], seed=1), X, Y, callback=stop, combine=combine)
         return history.reason, history.epochs
 
     assert on_ranks(2, work) == [("callback", 2)] * 2

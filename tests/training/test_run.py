@@ -42,7 +42,7 @@ def test_the_best_epoch_is_restored(validation, compile):
         validation=validation,
         restore_best=True,
         compile=compile,
-        callbacks=lambda epoch, history: states.append(history.model.state_dict()),
+        callback=lambda epoch, history: states.append(history.model.state_dict()),
     )
 
     losses = history.validation_losses or history.losses
@@ -72,7 +72,7 @@ def test_epochs_computed_past_a_stop_are_undone(stop):
     settings = {"epochs": 400, "batch_size": None, "compile": True, "optimizer": "adam"} | stop
 
     many, model = run(**settings)
-    single, twin = run(**settings, callbacks=lambda epoch, history: None)
+    single, twin = run(**settings, callback=lambda epoch, history: None)
 
     assert many.reason == single.reason != "max epochs"
     assert many.losses == single.losses
@@ -538,7 +538,7 @@ def test_interruption_leaves_the_parameters_after_a_whole_step(moment, monkeypat
     pytest.importorskip("numpy")
     points = []
     settings = {"epochs": 12, "batch_size": None, "compile": True}
-    run(**settings, callbacks=lambda epoch, history: points.append(history.model.state_dict()))
+    run(**settings, callback=lambda epoch, history: points.append(history.model.state_dict()))
     points.insert(0, MLP(2, [4, 1], "tanh", seed=1).state_dict())
     calls = []
 
@@ -569,6 +569,7 @@ def test_callbacks_are_all_called():
     seen = []
     history, _ = run(
         callbacks=[lambda epoch, history: True, lambda epoch, history: seen.append(epoch)],
+        callback=lambda epoch, history: None,
     )
 
     assert (history.reason, seen) == ("callback", [1])

@@ -94,7 +94,7 @@ def test_callbacks_see_the_parameters_and_stop_a_solver():
         X,
         y,
         optimizer="lbfgs",
-        callbacks=lambda epoch, history: seen.append(model.state_dict()) or epoch == 4,
+        callback=lambda epoch, history: seen.append(model.state_dict()) or epoch == 4,
     )
 
     assert (history.reason, history.epochs, len(seen)) == ("callback", 4, 4)
@@ -108,7 +108,7 @@ def test_a_callback_cannot_change_the_parameters_of_a_solver():
         model.layers[0].neurons[0].b.data = 5.0
 
     with pytest.raises(ValueError, match="a callback changed the parameters"):
-        ng.fit(model, [[0.0], [1.0]], [1.0, 3.0], optimizer="lbfgs", callbacks=callback)
+        ng.fit(model, [[0.0], [1.0]], [1.0, 3.0], optimizer="lbfgs", callback=callback)
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "lm"])
@@ -121,7 +121,7 @@ def test_interruption_leaves_the_parameters_of_the_last_iteration(optimizer):
         if epoch == 3:
             signal.raise_signal(signal.SIGINT)
 
-    history = ng.fit(model, X, y, optimizer=optimizer, callbacks=callback)
+    history = ng.fit(model, X, y, optimizer=optimizer, callback=callback)
 
     assert (history.reason, history.epochs) == ("interrupted", 3)
     assert model.state_dict() == states[-1]
@@ -141,7 +141,7 @@ def test_metrics_and_the_best_epoch_are_those_of_fit(optimizer):
         metrics="r2",
         validation=(X[:3], y[:3]),
         restore_best=True,
-        callbacks=lambda epoch, history: states.append(model.state_dict()),
+        callback=lambda epoch, history: states.append(model.state_dict()),
     )
 
     assert len(history.metrics["r2"]) == len(history.metrics["val_r2"]) == history.epochs

@@ -129,10 +129,11 @@ def checked(user: str, **given: Any) -> Settings:
         setattr(settings, name, check(user, name, given[name]))
     settings.seeded = settings.seed is not None
     settings.seed = settings.seed if settings.seeded else random.getrandbits(32)
-    wanted, calls = "functions of epochs and History", given["callbacks"]
-    calls = () if calls is None else [calls] if callable(calls) else calls
+    more = given["callbacks"]
+    more = [more] if callable(more) else [] if more is None else listed(user, "callbacks", more, "a list")
     settings.callbacks = [
-        function(user, "callbacks", each, wanted) for each in listed(user, "callbacks", calls, wanted)
+        function(user, "callback", each, "a function of epochs and History")
+        for each in ([] if given["callback"] is None else [given["callback"]]) + more
     ]
     if settings.checkpoint is not None:
         settings.checkpoint = file_path(user, "checkpoint", settings.checkpoint)

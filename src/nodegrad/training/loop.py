@@ -56,7 +56,8 @@ def fit(
     seed: int | None = None,
     progress: bool | None = None,
     compile: bool | None = None,
-    callbacks: Callback | Iterable[Callback] | None = (),
+    callback: Callback | None = None,
+    callbacks: Iterable[Callback] | None = (),
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int = 1,
     resume: bool | str | os.PathLike[str] = False,
@@ -120,8 +121,8 @@ def fit(
             possible). By default steps are compiled if NumPy is installed, the model can be compiled, and
             there is enough to do; the History says why they were not. Compiled and eager losses differ by
             rounding.
-        callbacks: functions of the number of epochs done and the History, or one of them, called after each
-            epoch; True stops the training. `nodegrad.training.callbacks` has some.
+        callback: called with the number of epochs done and the History after each; True stops the training.
+        callbacks: more of them; `nodegrad.training.callbacks` has some.
         checkpoint: a file with everything that a further run needs to continue as if the first had never
             stopped, the shared generators of random numbers and the states of callbacks that have
             state_dict() and load_state_dict(state) among it. The further run needs the same data, weights,

@@ -60,7 +60,7 @@ class Recorder:
     >>> model = ng.nn.MLP(1, [3, 1], seed=1)
     >>> X, y = [[0.0], [0.5], [1.0]], [0.0, 0.25, 1.0]
     >>> recorder = Recorder(model, X, y)
-    >>> history = ng.fit(model, X, y, epochs=5, callbacks=recorder)
+    >>> history = ng.fit(model, X, y, epochs=5, callback=recorder)
     >>> len(recorder.frames)
     6
 
@@ -216,7 +216,7 @@ def training_player(recorder: Recorder, *, title: str = "Training, step by step"
     >>> model = ng.nn.MLP(2, [3, 1], seed=1)
     >>> X, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0.0, 1.0, 1.0, 0.0]
     >>> recorder = Recorder(model, X, y)
-    >>> history = ng.fit(model, X, y, epochs=3, callbacks=recorder)
+    >>> history = ng.fit(model, X, y, epochs=3, callback=recorder)
     >>> training_player(recorder).save("training.html").name
     'training.html'
 
@@ -226,7 +226,7 @@ def training_player(recorder: Recorder, *, title: str = "Training, step by step"
     if not isinstance(recorder, Recorder):
         raise TypeError(
             f"training_player expects a Recorder; got a {type(recorder).__name__}. Make one with "
-            "Recorder(model, X, y) and give it to fit(..., callbacks=recorder)."
+            "Recorder(model, X, y) and give it to fit(..., callback=recorder)."
         )
     names = parameter_names(recorder.parameters)
     frames = [_frame(frame, recorder) for frame in recorder.frames]
