@@ -15,7 +15,8 @@ PLATFORM = "this platform "  # begins the reason of a skip that no installation 
 UNASKED = (
     "could not import 'torch'",
     "could not import 'jax",
-)  # no extra installs them: hundreds of megabytes for a test each
+    "could not import 'casadi'",
+)  # no extra installs them: up to hundreds of megabytes for a test each
 PROGRAMS = {  # what a test asks for: the commands that will do, and the Debian package that has one
     "chromium": (("chromium", "chromium-browser", "google-chrome"), "chromium"),
     "chromedriver": (("chromedriver",), "chromium-driver"),

@@ -11,8 +11,9 @@ from scipy.special import multigammaln
 from scipy.stats import multivariate_normal
 
 import nodegrad as ng
-from benchmarks import bench_compile, lines, problems, report, run, spelling, targets, timing
+from benchmarks import bench_compile, bench_sources, lines, problems, report, run, spelling, targets, timing
 from benchmarks.contenders import BY_BACKWARD, BY_SWEEP, OURS, REGISTRY, RELU, Repeated
+from languages import needs_compiler
 
 OTHERS = ("torch", "jax", "casadi", "micrograd")
 SUITE = list(problems.suite(quick=True))
@@ -440,11 +441,23 @@ def test_what_is_timed_by_itself_stands_in_a_table(alone, monkeypatch, capsys):
         "save 1,000,000",
         "banded jacobian",
         "draw 30 nodes",
+        "C of a pendulum, 5 steps with gradient, a call",
+        "C of 2-4-1 with gradient, a call",
     ):
         assert any(row.startswith(f"| {name}") for row in rows)
     assert report.line_table([lines.Line("f", 3e-6, "g", 2e-6)]).endswith(
         "| f | 3.0 µs | g | 2.0 µs | 1.5 |\n"
     )
+
+
+def test_written_c_is_timed_beside_casadis():
+    needs_compiler()
+    pytest.importorskip("casadi")
+
+    found = list(bench_sources.lines(quick=True))  # it compares the results
+
+    assert [line.beside for line in found] == ["CasADi's C"] * 2
+    assert all(0.0 < line.seconds < 1e-3 and 0.0 < line.other < 1e-3 for line in found)
 
 
 def test_what_a_new_way_costs_is_measured_beside_another_checkout(capsys):

@@ -19,9 +19,8 @@ def library() -> Any:
     return casadi
 
 
-@contender("CasADi SX", "mlp", start=library, most=10_000_000, graph=350_000, compiles=True)
-def casadi_mlp(problem: Problem) -> Bind:
-    """Build scalar expressions of loss and gradient of a row, map them over rows and add up."""
+def mlp_function(problem: Problem) -> Any:
+    """Build scalar expressions of loss and gradient of a row, by inputs, target and parameters."""
     ca = library()
     functions = {
         "relu": lambda z: ca.fmax(z, 0.0),
@@ -38,7 +37,13 @@ def casadi_mlp(problem: Problem) -> Bind:
         out = out if index == len(layers) - 1 else activation(out)
     theta = ca.vertcat(*stacked)
     loss = ca.sumsqr(out - y) / y.numel()
-    function = ca.Function("f", [x, y, theta], [loss, ca.gradient(loss, theta)])
+    return ca.Function("f", [x, y, theta], [loss, ca.gradient(loss, theta)])
+
+
+@contender("CasADi SX", "mlp", start=library, most=10_000_000, graph=350_000, compiles=True)
+def casadi_mlp(problem: Problem) -> Bind:
+    """Map loss and gradient of a row over rows and add up."""
+    ca, function, layers = library(), mlp_function(problem), problem.given["layers"]
     numbers = np.concatenate([np.column_stack([W, b]).ravel() for W, b in layers])
 
     def bind(arguments: tuple[Any, ...]) -> Step:
@@ -146,9 +151,8 @@ def casadi_options(problem: Problem) -> Bind:
     return casadi_map(ca.Function("f", symbols, [outputs]))
 
 
-@contender("CasADi SX", "pendulum", start=library, read=flat, compiles=True)
-def casadi_pendulum(problem: Problem) -> Bind:
-    """Build scalar expressions of all steps, and map them over rows."""
+def pendulum_function(problem: Problem) -> Any:
+    """Build scalar expressions of all steps: the last angle and its gradient."""
     ca = library()
     angle, speed, length = symbols = [ca.SX.sym(name) for name in ("a", "s", "l")]
     step = problem.given["step"]
@@ -157,8 +161,13 @@ def casadi_pendulum(problem: Problem) -> Bind:
         middle = speed + pull * ca.sin(angle)
         angle = angle + step * middle
         speed = middle + pull * ca.sin(angle)
-    outputs = ca.vertcat(angle, ca.gradient(angle, ca.vertcat(*symbols)))
-    return casadi_map(ca.Function("f", symbols, [outputs]))
+    return ca.Function("f", symbols, [ca.vertcat(angle, ca.gradient(angle, ca.vertcat(*symbols)))])
+
+
+@contender("CasADi SX", "pendulum", start=library, read=flat, compiles=True)
+def casadi_pendulum(problem: Problem) -> Bind:
+    """Map all steps over rows."""
+    return casadi_map(pendulum_function(problem))
 
 
 @contender("CasADi SX", "call", start=library, compiles=True)
