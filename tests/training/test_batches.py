@@ -69,25 +69,22 @@ def test_numbers_of_any_type_train_the_same(dtype, batch_size):
 @pytest.mark.parametrize("batch_size", [None, 64])
 def test_mapped_files_are_never_copied_whole(tmp_path, dtype, batch_size):
     np = pytest.importorskip("numpy")
-    from nodegrad.training import compiled_step
+    llvm = pytest.importorskip("nodegrad.compiler.backends.llvm.backend")
+    largest = []
 
-    table = np.memmap(tmp_path / "table", dtype, "w+", shape=(1000, 2))
+    class Watched(np.memmap):
+        def astype(self, *arguments, **options):
+            largest.append(len(self))
+            return super().astype(*arguments, **options)
+
+    table = Watched(tmp_path / "table", dtype, "w+", shape=(10_000, 2))
     table[:] = np.random.default_rng(1).uniform(-1, 1, table.shape)
     targets = np.array(table[:, 0] * table[:, 1], float)
-    largest = []
-    copy, piece = compiled_step._floats, compiled_step._PIECE
-
-    def watched(block):
-        largest.append(len(block))
-        return copy(block)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled_step, "_floats", watched)
-        patch.setattr(compiled_step, "_PIECE", 300)
+        patch.setattr(llvm, "_CONVERTED", 300)
         found = run(table, targets, compile=True, batch_size=batch_size)
 
-    assert piece > 300
-    assert max(largest, default=0) <= (batch_size or 100)
+    assert max(largest) <= (2 if dtype == "float64" else batch_size or 2_000)  # 2 numbers: one row
     expected = run(np.array(table, float), targets, compile=True, batch_size=batch_size)
     assert found[0].losses == pytest.approx(expected[0].losses, rel=1e-12)
 

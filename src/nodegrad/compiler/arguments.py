@@ -265,10 +265,6 @@ def number_for(name: str, x: Any) -> float:
 
 def _spec(argument: Any, name: str, blocks: list[tuple[str, Array]]) -> Spec:
     """Return the spec of a row of an argument, and add its numbers to the blocks."""
-    if type(argument) is np.ndarray and argument.dtype == _FLOAT64 and argument.ndim:
-        shape = argument.shape[1:]
-        blocks.append((name, argument.reshape(len(argument), prod(shape)) if shape else argument[:, None]))
-        return (np.ndarray, shape, ()) if shape else LEAF
     found = None if isinstance(argument, list | np.ndarray) else container(argument)
     if found is not None:
         form, entries = found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nodegrad.files import load_json, read, save_json, written
 from nodegrad.inputs import described
 from nodegrad.trees import flatten
+from nodegrad.value import write
 
 __all__ = ()
 
@@ -85,8 +86,7 @@ def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> None:
     for group, found in zip(optimizer.groups, content["optimizer"]["groups"], strict=True):
         if not isinstance(found["learning_rate"], dict):
             group.learning_rate = found["learning_rate"]  # also in place of a schedule
-    for leaf, number in zip(run.problem.leaves, content["numbers"], strict=True):
-        leaf.data = number
+    write(run.problem.leaves, content["numbers"])
     for name in _HISTORY:
         setattr(run.history, name, content["history"][name])
     run.best = tuple(content["best"])
@@ -213,12 +213,10 @@ def trial_of(run: "Run", numbers: Sequence[float]) -> str:
         samples = [problem.known[place] for place in range(0, count, -(-count // _TRIED))]
         before = [leaf.data for leaf in leaves]
         try:
-            for leaf, number in zip(leaves, numbers, strict=True):
-                leaf.data = number
+            write(leaves, numbers)
             return [sum(problem.held_out_error(*sample[:2]).data for sample in samples)]
         finally:
-            for leaf, number in zip(leaves, before, strict=True):
-                leaf.data = number
+            write(leaves, before)
 
     return f"{problem.ranks.summed(compute, 1)[0]:.6g}"
 

@@ -23,7 +23,6 @@ __all__ = ()
 
 _TRIED = 4  # samples on which compiled and eager code are compared
 _LARGE = 1000  # parameters; of a model with more, they are compared on one sample
-_PIECE = 2**22  # numbers converted at once, of arrays that are not of floats
 
 
 class RowSum:
@@ -36,28 +35,19 @@ class RowSum:
     def __init__(self, compiled: Compiled, leaves: Sequence[Value], spec: Any, blocks: Sequence[Any]) -> None:
         self.compiled, self.leaves, self.spec = compiled, leaves, spec
         self.blocks = list(blocks)
-        self.count, size = len(self.blocks[0]), max(1, _PIECE // sum(block[0].size for block in self.blocks))
-        self.as_they_are = all(
-            block.dtype == np.float64 and block.flags.c_contiguous and block.dtype.isnative
-            for block in blocks
-        )
-        starts = range(0, self.count, self.count if self.as_they_are else size)
-        self.pieces = [slice(start, start + starts.step) for start in starts]
+        self.count = len(self.blocks[0])
         self.only: Trace | None = None  # the one trace that all rows go through, if there is one
         self.places: Any = None  # for each parameter of the trace, its place among the leaves; -1 for none
 
     def __call__(self, numbers: Array, chosen: Any = None) -> Array:
         """Return the sum of every result over the chosen rows; this may change the numbers in the leaves.
 
-        Arrays of other types are converted to floats piece by piece: they may be larger than memory.
+        The arrays may be larger than memory: the compiler converts those that are not of floats part by part.
         """
-        places = self.pieces if chosen is None else [chosen]
-        found = [self.over(numbers, [block[place] for block in self.blocks]) for place in places]
-        return np.sum(found, axis=0) if len(found) > 1 else found[0]
+        return self.over(numbers, self.blocks if chosen is None else [block[chosen] for block in self.blocks])
 
-    def over(self, numbers: Array, blocks: Sequence[Any]) -> Array:
+    def over(self, numbers: Array, blocks: list[Any]) -> Array:
         """Return the sum of every result over other rows."""
-        blocks = list(map(_floats, blocks))
         if self.only is not None:
             return self.only.kernel("results").sums(blocks, len(blocks[0]), self.arranged(numbers))
         write(self.leaves, numbers.tolist())  # recording and guards read them there
@@ -257,7 +247,3 @@ def _block(part: Any) -> Any:
     if isinstance(part, np.memmap):
         return flat
     return np.ascontiguousarray(flat, float)
-
-
-def _floats(block: Any) -> Array:
-    return np.ascontiguousarray(block, float)

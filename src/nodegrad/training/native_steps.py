@@ -57,7 +57,8 @@ class NativeSteps:
         known = step.known
         assert known.only is not None
         kernel: Any = known.only.kernel("results")
-        if kernel.name != "llvm" or not known.as_they_are:
+        fit = all(block.dtype == np.float64 and block.flags.c_contiguous for block in known.blocks)
+        if kernel.name != "llvm" or not fit:
             return None
         part = kernel.part("sums")
         if part.piece(size) < size and part.plan.work * size > _UPDATE * len(step.leaves):

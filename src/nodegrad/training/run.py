@@ -17,6 +17,7 @@ from nodegrad.training.batches import Batches
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import Criteria, History, Settings
 from nodegrad.training.problem import Batch, NotFinite, Problem, Taken
+from nodegrad.value import write
 
 __all__ = ()
 
@@ -81,8 +82,8 @@ class Run:
         finally:
             self._push()
             self.history.compiled, self.history.seconds = self.step.compiled, time.perf_counter() - started
-        for leaf, number in zip(problem.optimizer.parameters, self.best[1], strict=False):
-            leaf.data = number
+        if self.best[1]:
+            write(problem.optimizer.parameters, self.best[1])
         losses = self.history.validation_losses
         if losses and not any(map(math.isfinite, losses)):
             _warn(f"the validation loss was {losses[-1]} after every epoch. Look at the validation data.")

@@ -6,7 +6,7 @@ import struct
 from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from queue import Empty, SimpleQueue
 from typing import Any, cast
 
@@ -104,7 +104,8 @@ class LlvmBackend:
         streams = outputs >= _STREAMS and 8 * outputs * count >= _STREAMED
         found = _in_lines(outputs, count) if streams else np.empty((outputs, count))
         written = [*out] or [found.T]
-        driver = _streaming(part) if streams else part.driver
+        wide = self.program.inputs >= native.width()
+        driver = _streaming(wide, self.lanes) if streams else part.driver
         self._run(part, driver, blocks, count, lambda: written, parameters)
         return found
 
@@ -130,10 +131,9 @@ class LlvmBackend:
 
         def run(own: Space, start: int, stop: int, results: Any) -> None:
             for at in range(start, max(stop, start + 1), size):  # at least once: the prologue
-                end, rows, begin = min(at + size, stop), blocks, 0
-                if not plain:
-                    rows, begin = [block[at:end].astype(np.float64, copy=False) for block in blocks], at
-                own.place(first, rows, begin, results, at, end, count, at - start)
+                end = min(at + size, stop)
+                rows = blocks if plain else [block[at:end].astype(float, copy=False) for block in blocks]
+                own.place(first, rows, 0 if plain else at, results, at, end, count, at - start)
                 driver(own.address)
                 raise_held()
 
@@ -211,13 +211,13 @@ class LlvmBackend:
         space = part.borrow()
         start = 0
         for each in parts:
-            if type(each) is float:
-                space.varying[start] = each
-                start += 1
-            else:
-                numbers = each.reshape(-1) if type(each) is np.ndarray else array("d", each)
+            numbers: Any = (each,) if type(each) is float else each
+            if type(each) is np.ndarray:
+                numbers = each.reshape(-1)
                 space.varying[start : start + len(numbers)] = numbers
-                start += len(numbers)
+            else:
+                struct.pack_into(f"{len(numbers)}d", space.varying_memory, 8 * start, *numbers)
+            start += len(numbers)
         space.give(parameters)
         part.driver(space.address)
         raise_held()
@@ -338,12 +338,10 @@ def _in_lines(outputs: int, count: int) -> Array:
     return _aligned(np.empty(outputs * length + 16)).reshape(outputs, length)[:, :count]
 
 
-def _streaming(part: Part) -> Any:
-    """Return a driver that writes results past the caches; it is kept for all programs."""
-    wanted = Driver(False, part.plan.inputs >= native.width(), streams=True), part.plan.lanes
-    kernels = native.compile_kernels([wanted], exact=False)
-    _drivers.update(kernels)
-    return kernels[0].function(CALL)
+@cache
+def _streaming(squares: bool, lanes: int) -> Any:
+    """Return the driver that writes results past the caches."""
+    return native.compile_kernels([(Driver(False, squares, streams=True), lanes)], False)[0].function(CALL)
 
 
 def address_of(array: Any) -> int:

@@ -161,9 +161,9 @@ def _copy(body: Body, words: dict[str, Any], row: Name, groups: Name, driver: Dr
             sources, targets = (outside, inside) if gather else (inside, outside)
             found = transposed(body, [body.load(kind, source, 8) for source in sources])
             streams = driver.streams and not gather and kind == body.vector
-            align = 8 * min(body.lanes, 8) if streams else 8
+            how = (8 * min(body.lanes, 8), ", !nontemporal !{i32 1}") if streams else (8, "")
             for each, target in zip(found, targets, strict=True):
-                body.store(kind, each, target, align, streams)
+                body.store(kind, each, target, *how)
 
         with body.loop(groups, runs=True) as group:
             left = rows.move(group)

@@ -175,10 +175,9 @@ class Body:
         """Load what stands at an address."""
         return self.let(f"load {kind}, ptr {address}" + (f", align {align}" if align else ""))
 
-    def store(self, kind: str, value: str | int, address: str, align: int = 0, streams: bool = False) -> None:
-        """Store a value at an address; past the caches if it `streams`."""
-        ends = (f", align {align}" if align else "") + (", !nontemporal !{i32 1}" if streams else "")
-        self.do(f"store {kind} {value}, ptr {address}{ends}")
+    def store(self, kind: str, value: str | int, address: str, align: int = 0, how: str = "") -> None:
+        """Store a value at an address; `how` is metadata."""
+        self.do(f"store {kind} {value}, ptr {address}" + (f", align {align}" if align else "") + how)
 
     def prefetch(self, address: str) -> None:
         """Begin to load a cache line that is read soon; an address outside of any array does no harm."""
