@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from compiler.random_programs import HARD, optimize, runs, same
 from nodegrad import ops
 from nodegrad.compiler import chains, passes
-from nodegrad.compiler.passes import flatten_chains, share_loops, simplify, sweep_dead
+from nodegrad.compiler.passes import Rewriter, flatten_chains, share_loops, simplify, sweep_dead
 from nodegrad.compiler.program import Program, check, evaluate, loop, render, result
 
 
@@ -163,6 +163,23 @@ def test_extremes_of_two_kinds_do_not_mix():
     before = program((ops.maximum, 0, 1), (ops.minimum, 3, 2), (ops.add, 4, 0))
 
     assert flatten_chains(before).ops == before.ops
+
+
+@pytest.mark.parametrize("op", [ops.strong_mul, ops.mul])
+@pytest.mark.parametrize(
+    "pairs", [[(0, 1), (2, 1)], [(0, 1), (0, 1)], [(0, 1), (1, 0)], [(0, -1), (2, 1)], []]
+)
+def test_pairs_are_written_as_one_by_one(op, pairs):
+    together, each = Rewriter(3), Rewriter(3)
+    for rewriter in (together, each):
+        rewriter.pool.slot(1.0)
+        rewriter.emit(op, (2, 0))
+
+    found = together.emit_pairs(op, [x for x, _ in pairs], [y for _, y in pairs])
+
+    assert [*found] == [each.emit(op, pair) for pair in pairs]
+    assert (together.ops, together.operands) == (each.ops, each.operands)
+    assert together.emit(op, (0, 1)) == each.emit(op, (0, 1))
 
 
 def test_dead_code_goes():

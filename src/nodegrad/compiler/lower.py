@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from nodegrad.compiler.passes import Rewriter, finish
@@ -12,7 +12,7 @@ from nodegrad.extend import Symbol
 from nodegrad.graph import check_left, topological_order
 from nodegrad.inputs import plain
 from nodegrad.loops import Loop as RecordedLoop
-from nodegrad.ops import COMPARISONS, TABLE, Op, constant, give_operators
+from nodegrad.ops import COMPARISONS, TABLE, Op, constant, give_operators, strong_mul
 from nodegrad.value import Value
 
 __all__ = ()
@@ -26,11 +26,16 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
     Raises:
         ValueError: if a Value was kept from an earlier call, or from a turn of a loop.
     """
-    order = topological_order(*[node for node in wanted if isinstance(node, Value)], constants=False)
+    nodes = dict.fromkeys([node for node in wanted if isinstance(node, Value)])
+    # Products that only results need, such as the gradient of weights, are written together at the end.
+    roots = chain.from_iterable([(x._first, x._second) if x.op is strong_mul else (x,) for x in nodes])
+    order = topological_order(*dict.fromkeys(roots), constants=False)
+    inside = set(order)
+    ends = [node for node in nodes if node.op is strong_mul and node not in inside]
     parameters = _closed_over(order, set(inputs))
     check_left(parameters)
-    program = _program([*inputs, *parameters], order, wanted)
-    operations = sum([node.op is not None for node in order])
+    program = _program([*inputs, *parameters], order, wanted, ends)
+    operations = sum([node.op is not None for node in order]) + len(ends)
     return replace(program, inputs=len(inputs), parameters=len(parameters)), parameters, operations
 
 
@@ -46,8 +51,10 @@ def lower_loop(recorded: RecordedLoop) -> Loop:
     return replace(made, narrower=recorded.narrower)
 
 
-def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[Any]) -> Program:
-    """Give every node a slot."""
+def _program(
+    inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[Any], ends: Sequence[Value] = ()
+) -> Program:
+    """Give every node a slot; strong products at the `ends` come last."""
     rewriter = Rewriter(len(inputs))
     emit, constant_slot = rewriter.emit, rewriter.pool.slot
     slots = _Slots(rewriter.pool)
@@ -90,6 +97,8 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
                 slots[node] = emit(op, read)
             else:
                 slots[node] = inline(op, read, [x._data for x in node.operands], node._data)
+    xs, ys = ([slots[node.operands[side]] for node in ends] for side in (0, 1))
+    slots.update(zip(ends, rewriter.emit_pairs(strong_mul, xs, ys), strict=True))
     outputs = [place(node) if isinstance(node, Value) else constant_slot(node) for node in wanted]
     return rewriter.program(len(inputs), outputs)
 
