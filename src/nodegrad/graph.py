@@ -41,26 +41,12 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
                 if constants or node.op is not constant:
                     place(node)
                 break
-            second = node._second
-            if second is not None and first in seen:  # as in the gradient of weights, and in `x > 0.5`
-                if constants and second.op is constant and second not in seen:
-                    see(second)
-                    place(second)
-                if second in seen or second.op is constant:
-                    place(node)
-                    break
             push(node)
             push(None)
-            if second is not None:
-                push(second)
+            if node._second is not None:
+                push(node._second)
             elif type(first) is tuple:
-                fresh = [x for x in first[::-1] if x not in seen and (constants or x.op is not constant)]
-                if all(x._first is None for x in fresh):  # leaves, like the weights of a neuron: no stack
-                    fresh = list(dict.fromkeys(reversed(fresh)))
-                    seen.update(fresh)
-                    order += fresh
-                else:
-                    stack += fresh
+                stack += first[::-1]
                 break
             node = first
     return order
