@@ -10,8 +10,9 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from nodegrad import ops
+from nodegrad.floats import codes_in, names_in
 from nodegrad.inputs import plain
-from nodegrad.ops import TABLE, Interval, Op, codes_in, give_operators, names_in
+from nodegrad.ops import TABLE, Interval, Op, give_operators
 from nodegrad.value import Value, number_of
 
 __all__ = ["custom"]

@@ -1,9 +1,11 @@
-"""How each row of the table is computed over floats: IEEE 754 as C has it, where Python raises instead."""
+"""Rows and their partials over floats: IEEE 754 as C has it, where Python raises instead."""
 
 import math
 import operator
+import types
 from collections.abc import Callable
 from functools import reduce
+from typing import Any
 
 __all__ = ()
 
@@ -170,3 +172,29 @@ def take(index: float, *table: float) -> float:
 
 def compare(function: Callable[[float, float], bool]) -> Callable[[float, float], float]:
     return lambda x, y: 1.0 if function(x, y) else 0.0
+
+
+# Partials over floats.
+
+
+def codes_in(code: types.CodeType) -> list[types.CodeType]:
+    """Return code, and that of the functions defined in it."""
+    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
+    return [code, *[each for one in inner for each in codes_in(one)]]
+
+
+def names_in(code: types.CodeType) -> list[str]:
+    """Return the names that code looks up, in functions defined in it, too."""
+    return [name for each in codes_in(code) for name in each.co_names]
+
+
+def over_floats(rule: Any, row: type) -> Any:
+    """Return a partial that runs the same code, where the name of a row stands for its value over floats.
+
+    The row itself would look at the type of each operand, which takes most of the time.
+    """
+    if rule is None:
+        return None
+    known = rule.__globals__
+    values = {name: known[name].value for name in names_in(rule.__code__) if isinstance(known.get(name), row)}
+    return types.FunctionType(rule.__code__, {**known, **values}) if values else rule

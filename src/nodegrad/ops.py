@@ -15,13 +15,12 @@ of rows, and can be differentiated again. At kinks they follow PyTorch and JAX: 
 import builtins
 import math
 import operator
-import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from nodegrad import floats
-from nodegrad.floats import compare, ieee, inf, integral, nan
+from nodegrad.floats import compare, ieee, inf, integral, nan, over_floats
 from nodegrad.inputs import plain
 
 # fmt: off
@@ -246,34 +245,11 @@ TABLE: dict[str, Op] = {}
 
 
 def join_table(*rows: Op) -> None:
-    """Add rows to the table, and make their `float_partials`.
-
-    These run the same code, but a row's name in it stands for the row's value over floats. The row itself would
-    look at the type of each operand, which takes most of the time.
-    """
+    """Add rows to the table, and make their `float_partials`."""
     TABLE.update({row.name: row for row in rows})
     for row in rows:
         if row.arity is not None:
-            object.__setattr__(row, "float_partials", tuple(map(_over_floats, row.partials)))
-
-
-def codes_in(code: types.CodeType) -> list[types.CodeType]:
-    """Return code, and that of the functions defined in it."""
-    inner = [each for each in code.co_consts if isinstance(each, types.CodeType)]
-    return [code, *[each for one in inner for each in codes_in(one)]]
-
-
-def names_in(code: types.CodeType) -> list[str]:
-    """Return the names that code looks up, in functions defined in it, too."""
-    return [name for each in codes_in(code) for name in each.co_names]
-
-
-def _over_floats(rule: Any) -> Any:
-    if rule is None:
-        return None
-    known = rule.__globals__
-    values = {name: known[name].value for name in names_in(rule.__code__) if isinstance(known.get(name), Op)}
-    return types.FunctionType(rule.__code__, {**known, **values}) if values else rule
+            object.__setattr__(row, "float_partials", tuple([over_floats(rule, Op) for rule in row.partials]))
 
 
 join_table(*[row for row in tuple(globals().values()) if isinstance(row, Op) and row is not constant])

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.record import named
-from nodegrad.ops import TABLE, Op, names_in
+from nodegrad.floats import names_in
+from nodegrad.ops import TABLE, Op
 from nodegrad.value import Value
 
 __all__ = ()
