@@ -26,6 +26,7 @@ WIDTH = re.compile(r'<svg[^>]* width="([\d.]+)')
 EXAMPLE = re.compile(r"(?:^>>> .*\n(?:.+\n)*\n*)+", re.MULTILINE)
 SECTION = re.compile(r"^(Args|Raises|Returns):\n((?:    .*\n)+)", re.MULTILINE)
 ITEM = re.compile(r"^    (\w+)(?=:)", re.MULTILINE)
+CODE = re.compile(r"\b(?:ng|value|model|out|self|x)\.\w+(?:\.\w+|\([^()]*\))*|value\*\*2")  # in a hint
 QUALIFIER = re.compile(r"\b(?:\w+\.)+(?=[A-Z])")
 
 
@@ -127,11 +128,13 @@ class Hints(SphinxDirective):
         self.env.note_reread()
         places = dict(zip(HINTS, ("", "nn.", "optim.", "x.", "model."), strict=True))
         rows = [
-            f"| {', '.join(f'`{places[place]}{name}`' for name in names.split())} | {text} |"
+            [", ".join(f"`{places[place]}{name}`" for name in names.split()), CODE.sub(r"`\g<0>`", text)]
             for place, entries in HINTS.items()
             for names, text in entries.items()
         ]
-        return self.parse_text_to_nodes("\n".join(["| there | here |", "| - | - |", *rows]))
+        return self.parse_text_to_nodes(
+            "\n".join(f"| {there} | {here} |" for there, here in [("there", "here"), ("-", "-"), *rows])
+        )
 
 
 def row(op, partials):

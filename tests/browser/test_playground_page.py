@@ -535,3 +535,13 @@ def test_labels_and_titles_stay_text(open_page, hostile):
 
     assert run(browser, "typeof window.hacked") == "undefined"
     assert run(browser, "document.querySelectorAll('script').length") == 2
+
+
+def test_a_small_network_leaves_its_output_the_room(open_page):
+    browser = open_page(line_fit())
+    card = "document.getElementById('output-card')"
+
+    assert run(browser, "document.documentElement.scrollHeight") <= 800
+    unused = f"{card}.getBoundingClientRect().bottom - byId('across').getBoundingClientRect().bottom"
+    assert run(browser, unused) < 60
+    assert run(browser, f"{card}.clientWidth - output.clientWidth") < 100
