@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce, wraps
 from itertools import accumulate, pairwise
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from nodegrad import ops, special
 from nodegrad.inputs import described, one_of
@@ -38,14 +38,16 @@ _LOG_MILLS = (
 # fmt: on
 
 
-class _OfNumbers(Protocol[Result]):
-    def __call__(self, numbers: Iterable[Number]) -> Result: ...
+if TYPE_CHECKING:  # as in `observers`
+
+    class _OfNumbers(Protocol[Result]):
+        def __call__(self, numbers: Iterable[Number]) -> Result: ...
 
 
-def _of_numbers(least: int) -> Callable[[Callable[[Sequence[Number]], Result]], _OfNumbers[Result]]:
+def _of_numbers(least: int) -> "Callable[[Callable[[Sequence[Number]], Result]], _OfNumbers[Result]]":
     """Let a function take any iterable of at least `least` numbers; its errors say what to write."""
 
-    def decorate(function: Callable[[Sequence[Number]], Result]) -> _OfNumbers[Result]:
+    def decorate(function: Callable[[Sequence[Number]], Result]) -> "_OfNumbers[Result]":
         name = function.__name__
 
         @wraps(function)

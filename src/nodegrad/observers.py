@@ -2,27 +2,32 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nodegrad.forks import noting
 
 __all__ = ()
 
 
-class Observer(Protocol):
-    """An object that hears what happens to Values; `listen` adds one.
+if TYPE_CHECKING:  # to make a protocol takes a millisecond, a twentieth of the import
 
-    If it has a method `made(node)`, it also hears of each Value that an operation makes; if it has a method
-    `swept(direction, order, seeds, found)`, of each sweep: "forward" or "reverse", the nodes, the derivatives
-    that the sweep began with, and those it found; if it has a method `called(function, given, found)`, of
-    each function that a transform calls: the numbers it was given, and those it returned.
-    """
+    class Observer(Protocol):
+        """An object that hears what happens to Values; `listen` adds one.
 
-    def decided(self, node: Any, answer: bool) -> None:
-        """Hear of a branch taken (`if`, `while`, `max`, `sorted` ...) on a Value."""
+        If it has a method `made(node)`, it also hears of each Value that an operation makes; if it has a
+        method `swept(direction, order, seeds, found)`, of each sweep: "forward" or "reverse", the nodes, the
+        derivatives that the sweep began with, and those it found; if it has a method `called(function, given,
+        found)`, of each function that a transform calls: the numbers it was given, and those it returned.
+        """
 
-    def read(self, node: Any, how: str) -> None:
-        """Hear that a number leaves the graph or is written into it; `how` says how: "reads .data"."""
+        def decided(self, node: Any, answer: bool) -> None:
+            """Hear of a branch taken (`if`, `while`, `max`, `sorted` ...) on a Value."""
+
+        def read(self, node: Any, how: str) -> None:
+            """Hear that a number leaves the graph or is written into it; `how` says how: "reads .data"."""
+
+else:
+    Observer = Any
 
 
 class Listeners:
