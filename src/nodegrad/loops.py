@@ -20,8 +20,8 @@ from nodegrad.composites import Pairing, Partial, Whole, remake
 from nodegrad.graph import clock, dependents, leave, topological_order
 from nodegrad.inputs import described, endless, function, plain, whole
 from nodegrad.observers import listen
-from nodegrad.ops import COMPARISONS, Number, constant, identity, ne
-from nodegrad.sweep import forward_sweep
+from nodegrad.ops import CHAIN_RULE, COMPARISONS, FINITE, Number, constant, identity, ne
+from nodegrad.sweep import forward_sweep, partials
 from nodegrad.trees import LEAF, NUMBERS, Spec, Tree, build, builder, container, flatten
 from nodegrad.value import Value, as_value, literal, stand_in
 
@@ -473,7 +473,7 @@ class Loop(Whole):
 
     def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Partial]]:
         """Return the partials of each result. They are results of the loop with tangents beside its state."""
-        wide = _Wide(self, operands)
+        wide = _Wide(self, operands, wanted)
         for index in wanted:
             wide.add(index)
         last, ys = wide.made()
@@ -497,6 +497,9 @@ class _Wide:
         loop: the loop.
         operands: its operands.
         start: a time before any tangent was recorded.
+        slopes: the partials of each node of a turn, recorded once for all operands.
+        ones: the same with 1.0 for each partial, to find masks without recording products.
+        finite: whether all partials are finite: then no product in a turn needs a mask.
         state, items, after, given: see `Loop`.
         first: the first state.
         late: masks that are 0 before a turn, and 1 from this turn on.
@@ -506,8 +509,18 @@ class _Wide:
             its mask: None, where that is, or a mask in `late`.
     """
 
-    def __init__(self, loop: Loop, operands: Sequence[Value]) -> None:
+    def __init__(self, loop: Loop, operands: Sequence[Value], wanted: Sequence[int]) -> None:
         self.loop, self.operands, self.start = loop, operands, clock.tick()
+        reads = {x for place, x in enumerate(loop.outside, len(loop.state)) if place in wanted}
+        active = dependents(loop.order, [*loop.state, *loop.items, *reads])
+        # Products of the chain rule select, too. Their masks would be half of the derivative of a derivative,
+        # for a 0 that meets an infinite derivative of the third order: there nan stands for eager code's 0.
+        self.slopes = {
+            node: [(x, slope, None if node.op in CHAIN_RULE else mask) for x, slope, mask in found]
+            for node, found in ((node, [*partials(node, active, False)]) for node in loop.order)
+        }
+        self.ones = {node: [(x, 1.0, mask) for x, _, mask in found] for node, found in self.slopes.items()}
+        self.finite = all(node.op in FINITE for node in loop.order)
         self.state, self.items = [*loop.state], [*loop.items]
         self.after, self.given = [*loop.after], [*loop.given]
         self.first = [*operands[: len(loop.state)]]
@@ -594,7 +607,7 @@ class _Wide:
         turn on, its mask is in `late`, with that turn; `late` grows as needed. Otherwise its mask is its own.
         """
         loop, late = self.loop, self.late
-        active, own = dependents(loop.order, seeds), len(loop.state) + 1
+        own, ones = len(loop.state) + 1, dict.fromkeys(seeds, 1.0)
         # The turn from which each number has a tangent; `own` or more if only its own mask can say.
         since = {place: int(place != index) for place, x in enumerate(loop.state) if x in seeds}
         while True:
@@ -606,15 +619,17 @@ class _Wide:
                 place: shared[turn] if turn < own else stand_in(float(place == index))
                 for place, turn in since.items()
             }
-            masks = {**marks, **{loop.state[place]: mask for place, mask in kept.items() if mask is not None}}
-            tangents = forward_sweep(loop.order, seeds, active, False, masks, late)
+            given = {**marks, **{loop.state[place]: mask for place, mask in kept.items() if mask is not None}}
+            tangents = forward_sweep(loop.order, ones, None, False, masks := {**given}, late, self.ones)
             before = {**since}
             for place, node in enumerate(loop.after):
                 if place in since:
                     end = turns.get(masks.get(node), own) if node in tangents else own
                     since[place] = max(since[place], (end and own) if place == index else end + 1)
             if since == before:
-                return tangents, masks, kept
+                if self.finite:
+                    return forward_sweep(loop.order, seeds, None, False, known=self.slopes), masks, kept
+                return forward_sweep(loop.order, seeds, None, False, given, late, self.slopes), given, kept
 
     def _carried(self, index: int, seeds: Collection[Value]) -> list[int]:
         """Return which numbers of the state depend on an operand after some turns."""

@@ -56,6 +56,7 @@ def forward_sweep(
     floats: bool = True,
     masks: dict[Any, Number] | None = None,
     nested: Mapping[Any, int] | None = None,
+    known: Mapping[Any, Any] | None = None,
 ) -> dict[Any, Number]:
     """Carry tangents (∂node/∂input) from the seeded inputs on to every node that depends on them.
 
@@ -65,6 +66,7 @@ def forward_sweep(
         masks: by node, a Value that is 0 where the node has no tangent (see `masked`): given for seeds, and
             added for other nodes.
         nested: see `products.union`.
+        known: what `partials` gives for each node, if that is known.
     """
     tangents = dict(seeds)
     masks = {} if masks is None else masks
@@ -73,7 +75,7 @@ def forward_sweep(
         if node in seeds or unreached(node.operands):
             continue
         before, passed, tangent = [], [], None  # type: list[Any], list[Any], Number
-        for operand, partial, selected in partials(node, active, floats):
+        for operand, partial, selected in known[node] if known else partials(node, active, floats):
             if operand not in tangents or (selected is not None and type(selected) is float and not selected):
                 continue
             if floats:  # the first case of `chain`
