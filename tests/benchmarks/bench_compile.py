@@ -90,6 +90,22 @@ def runge_kutta(steps: int) -> tuple[Callable[..., Any], list[Any]]:
     return ng.value_and_grad(last, argnums=(0, 1)), calls
 
 
+def scanned() -> tuple[Callable[..., Any], list[Any]]:
+    """Return the Hessian of a loop: of a pendulum's last angle by its constants and its start."""
+
+    def last(numbers: Any) -> Any:
+        stiffness, damping, torque, *start = numbers
+
+        def step(state: Any, _: Any) -> Any:
+            angle, speed = state
+            force = stiffness * angle + damping * speed + torque * ng.sin(angle)
+            return (angle + 0.01 * speed, speed - 0.01 * force), None
+
+        return ng.scan(step, tuple(start), length=50)[0][0]
+
+    return ng.hessian(last), [([0.5, 0.6, 0.7, 0.8, 0.9],)]
+
+
 def mapped(problem: problems.Problem) -> tuple[Callable[..., Any], list[Any]]:
     """Return a problem that has one way only."""
     return problem.function, [next(iter(problem.arguments.values()))]
@@ -100,6 +116,7 @@ CASES: dict[str, tuple[str, Callable[[], tuple[Callable[..., Any], list[Any]]]]]
     "Newton's method with a while, and its slope": ("call", newton),
     "pendulum, RK4, 20 steps with gradient": ("call", partial(runge_kutta, 20)),
     "pendulum, RK4, 500 steps with gradient": ("call", partial(runge_kutta, 500)),
+    "Hessian of a loop of 50 turns": ("call", scanned),
     "2-16-16-1 with a branch and gradient": ("call", network),
     "2-16-16-1 with gradient, map of 96 rows": (
         "mean", lambda: mapped(problems.mlp([2, 16, 16, 1], "relu", [96])),
