@@ -38,9 +38,16 @@ def reverse_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int
         if node.op is None or node not in vectors:
             continue
         adjoints = dense(vectors.pop(node), width, width / _FULL)
+        few = adjoints.items() if isinstance(adjoints, dict) else None
         for operand, partial, selected in partials(node):
-            if selected != 0.0:
-                vectors[operand] = _plus(vectors.get(operand), partial, adjoints)
+            if selected == 0.0:
+                continue
+            vector = vectors.get(operand)
+            if few is None or type(vector) is not defaultdict:
+                vectors[operand] = _plus(vector, partial, adjoints)
+            else:  # as `_plus` does, without the call: most of the time where outputs share no nodes
+                for k, x in few:
+                    vector[k] += partial * x
         if len(vectors) > most:
             return None
     return vectors
