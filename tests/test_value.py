@@ -855,3 +855,59 @@ def test_numbers_are_not_written_at_once_into_arguments_of_a_function():
 
     with pytest.raises(TypeError, match="cannot be assigned on an argument"):
         ng.grad(stepped)(1.0)
+
+
+class Tagged(Value):
+    def __init__(self, number, tag):
+        super().__init__(number, "tagged")
+        self.tag = tag
+
+
+class Slotted(Value):
+    __slots__ = ("tag",)
+
+    def __init__(self, number, tag):
+        super().__init__(number, "slotted")
+        self.tag = tag
+
+
+@pytest.mark.parametrize("kind", [Tagged, Slotted])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_of_a_subclass_has_its_class_and_attributes(kind, copied):
+    x = kind(3.0, ["tag", Value(2.0)])
+    x.grad = 5.0
+
+    found = copied(x)
+
+    assert type(found) is kind
+    assert found is not x
+    assert (found.data, found.grad, found.label, found.tag[0]) == (3.0, 5.0, x.label, "tag")
+    assert (found.tag is x.tag) is (copied is copy.copy)
+
+
+def test_a_deep_copy_of_a_subclass_keeps_what_refers_to_itself():
+    x = Tagged(3.0, None)
+    x.tag = [x]
+
+    first, second = copy.deepcopy([x, x])
+
+    assert first is second is first.tag[0]
+
+
+@pytest.mark.parametrize("kind", [Tagged, Slotted])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_of_a_module_keeps_the_class_of_its_parameters(kind, copied):
+    model = ng.nn.Neuron(2, seed=0)
+    model.b = kind(1.0, "tag")
+
+    found = copied(model)
+
+    assert type(found.b) is kind
+    assert found.b.tag == "tag"
+    assert found.state_dict() == model.state_dict()
+
+
+def test_a_copy_of_what_a_subclass_computed_is_the_value_itself():
+    x = Tagged(3.0, None) * 2.0
+
+    assert copy.copy(x) is copy.deepcopy(x) is x

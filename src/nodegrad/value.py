@@ -4,10 +4,11 @@ The file is long because a number has many doors: operators, text, copies, NumPy
 """
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from math import copysign
 from operator import index
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from nodegrad import ops, special  # noqa: F401  # special for its rows, which join the table
 from nodegrad.backward import backpropagate
@@ -262,17 +263,19 @@ class Value(Methods):
         tell_read(self, "makes text of a Value")
         return format(self._data, spec) if spec else repr(self)
 
-    # Copies. The copy of a leaf is a new leaf. The copy of a Value that an operation or a transform made is
-    # the Value itself: so a copied list of such Values can still be differentiated.
+    # Copies. The copy of a leaf is a new leaf, with the class and attributes of the old one. The copy of a
+    # Value that an operation or a transform made is the Value itself: so a copied list of such Values can
+    # still be differentiated.
 
     def __copy__(self) -> "Value":
         if self._is_made:
             return self
-        tell_read(self, "copies or pickles a Value")
-        return _leaf(self._data, self._grad, self.label)
+        make, arguments, *own = self.__reduce__()
+        return _give(make(*arguments), own[0][1]) if own else make(*arguments)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Value":
-        return self.__copy__()
+        memo[id(self)] = leaf = self.__copy__()
+        return leaf if self._is_made or type(self) is Value else _give(leaf, deepcopy(_own(self), memo))
 
     @property
     def _is_made(self) -> bool:
@@ -291,7 +294,9 @@ class Value(Methods):
                 f"a Value made by {made} cannot be pickled: its graph would come along. Pickle the leaves (a "
                 "Module, or Values made from numbers), or keep value.data."
             )
-        return _leaf, (self._data, self._grad, self.label)
+        if type(self) is Value:
+            return _leaf, (self._data, self._grad, self.label)
+        return _leaf, (self._data, self._grad, self.label, type(self)), (None, _own(self))
 
     # Names of micrograd.
 
@@ -394,9 +399,24 @@ def _condition(condition: Any) -> Any:
     )
 
 
-def _leaf(data: float, grad: float, label: str) -> Value:
-    leaf = Value(data, label)
+def _leaf(data: float, grad: float, label: str, kind: type[Value] = Value) -> Value:
+    leaf = kind.__new__(kind)
+    Value.__init__(leaf, data, label)
     leaf._grad = grad
+    return leaf
+
+
+def _own(x: Value) -> dict[str, Any]:
+    """Return the attributes of a subclass of Value that a Value does not have."""
+    attributes, in_slots = cast(Any, object.__getstate__(x))
+    return {
+        name: own for name, own in {**in_slots, **(attributes or {})}.items() if name not in Value.__slots__
+    }
+
+
+def _give(leaf: Value, attributes: Mapping[str, Any]) -> Value:
+    for name, own in attributes.items():
+        object.__setattr__(leaf, name, own)
     return leaf
 
 
