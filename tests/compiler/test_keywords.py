@@ -90,8 +90,9 @@ def test_static_values_and_keys_that_are_equal_are_told_apart_inside_tuples_too(
     assert (keyed({first: 1.0}), keyed({second: 1.0})) == (2.0, 3.0)
 
 
-def test_static_arguments_by_position_and_in_map(backend):
-    compiled = ng.compile(powers, static=[1, "kind"], backend=backend)
+@pytest.mark.parametrize("static", [[1, "kind"], (-3, "kind"), np.array([1, 2])])
+def test_static_arguments_by_position_and_in_map(backend, static):
+    compiled = ng.compile(powers, static=static, backend=backend)
 
     assert compiled.map([1.0, 2.0, 3.0], 3).tolist() == [3.0, 7.0, 13.0]
     assert compiled.map([1.0, 2.0, 3.0], n=2, kind="product").tolist() == [1.0, 2.0, 3.0]

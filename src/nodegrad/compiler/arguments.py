@@ -157,6 +157,7 @@ def signature_of(f: Callable[..., Any]) -> Signature:
 
 
 def _listed(names: Names) -> list[str | int]:
+    names = names if getattr(names, "ndim", 1) else names.item()  # type: ignore[union-attr]  # of NumPy
     return [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
 
 
@@ -238,7 +239,8 @@ def shared_places(names: Sequence[str], shared: Names) -> set[int]:
 
 def _places(option: str, known: Sequence[str], wanted: Sequence[str | int]) -> list[int]:
     """Return the places of the arguments that an option names, by name or by place."""
-    places = {key: place for place, name in enumerate(known) for key in (place, name) if key != ""}
+    keys = [(place, place - len(known), name) for place, name in enumerate(known)]
+    places = {key: place for place, names in enumerate(keys) for key in names if key != ""}
     for each in wanted:
         if each not in places:
             names = ", ".join(filter(None, known))
