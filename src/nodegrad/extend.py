@@ -4,13 +4,14 @@ import copyreg
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from dis import opmap
 from functools import partial, wraps
 from inspect import CO_GENERATOR
 from types import CodeType, FunctionType
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.floats import codes_in, names_in
+from nodegrad.floats import codes_in, names_in, reached
 from nodegrad.inputs import plain
 from nodegrad.ops import TABLE, Interval, Op, give_operators
 from nodegrad.value import Value, number_of
@@ -39,7 +40,7 @@ def custom(
         name: a name that is an identifier and not in the table.
         value: the value over floats. If it raises an ArithmeticError or a ValueError, the result is that of
             IEEE 754 (1 / 0 is inf) or nan. Written with operators and nodegrad's functions, it runs natively,
-            unless it catches errors or asks for types.
+            unless it, or a function it calls, catches errors or asks for types or identity.
         partials: one function `(operands..., out)` per operand, written with operators and nodegrad's
             functions, so that it works for floats and Values; None for a partial that is 0 everywhere.
         symbol: what pictures show; by default the name.
@@ -66,12 +67,18 @@ def custom(
 def _recorded(value: Any) -> Any:
     """Return a value that can be recorded over symbols; None if it is to run over floats only.
 
-    It is to if it catches errors, which symbols do not raise, or asks for the type of a number.
+    It is to if it catches errors, which symbols do not raise, or asks for the type or identity of a number:
+    itself, or in a function of the user's that it can see.
     """
-    codes = codes_in(value.__code__) if isinstance(value, FunctionType) else []
+    functions = [value] if isinstance(value, FunctionType) else []
+    for f in functions:  # which grows
+        inside = [x for x in reached(f) if isinstance(x, FunctionType) and x not in functions]
+        functions += [x for x in inside if not x.__module__.startswith("nodegrad.")]
+    codes = [code for f in functions for code in codes_in(f.__code__)]
     catches = any(code.co_exceptiontable for code in codes if not code.co_flags & CO_GENERATOR)
     asks = any(not {"isinstance", "type"}.isdisjoint(code.co_names) for code in codes)
-    return None if catches or asks else value
+    compares = any(opmap["IS_OP"] in code.co_code[::2] for code in codes)
+    return None if catches or asks or compares else value
 
 
 def _check_row(name: str, partials: Sequence[Any], domain: Sequence[Interval] | None) -> None:

@@ -1,5 +1,6 @@
 """Rows and their partials over floats: IEEE 754 as C has it, where Python raises instead."""
 
+import gc
 import math
 import operator
 import types
@@ -186,6 +187,16 @@ def codes_in(code: types.CodeType) -> list[types.CodeType]:
 def names_in(code: types.CodeType) -> list[str]:
     """Return the names that code looks up, in functions defined in it, too."""
     return [name for each in codes_in(code) for name in each.co_names]
+
+
+def reached(f: types.FunctionType) -> list[Any]:
+    """List what a function can see: globals it names, what it closes over, defaults, parts of modules."""
+    names = names_in(f.__code__)
+    seen = [f.__globals__[name] for name in names if name in f.__globals__]
+    cells, keywords = f.__closure__ or (), f.__kwdefaults__ or {}
+    seen += [*gc.get_referents(*cells), *(f.__defaults__ or ()), *keywords.values()]
+    modules = [vars(x) for x in seen if isinstance(x, types.ModuleType)]
+    return [*seen, *[module[name] for module in modules for name in names if name in module]]
 
 
 def over_floats(rule: Any, row: type) -> Any:

@@ -34,6 +34,7 @@ import sys
 import tempfile
 import threading
 import time
+import types
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -324,6 +325,11 @@ class Noise:
 
 
 own_noise = Noise()
+
+
+def by_module(module):
+    module.source = random.Random(0)
+    return lambda x: either(module.source.random() < 1e-9, x)
 
 
 class SharedNoise:
@@ -680,6 +686,8 @@ REFUSED = {
     "a branch on a generator's own bits": lambda x: either(own_bits.random_raw() < 9, x),
     "a branch on a generator in a class": lambda x: either(shared_noise.rare, x),
     "a branch on a generator in a static method": lambda x: either(OwnNoise.rarely(), x),
+    "a branch on a generator of a module closed over": by_module(types.ModuleType("noise")),
+    "a branch on a generator's bits in a default": lambda x, b=own_bits: either(b.random_raw() < 9, x),
     "a branch on a generator in a default": lambda x, draw=own_random.random: either(draw() < 1e-9, x),
     "a branch on a generator, differentiated": lambda x: ng.grad(lambda y: either(rarely(), y))(x),
     "a branch on a generator in a loop": lambda x: scanned(lambda c: c * (2.0 if rarely() else 3.0), x),
@@ -814,6 +822,21 @@ def test_private_names_are_not_watched(door):
         ng.compile(f, backend="numpy").map([3.0, 0.5, 4.5])
 
 
+def reciprocal_or_0(x):
+    try:
+        return 1.0 / x
+    except ZeroDivisionError:
+        return 0.0
+
+
+def is_float(x):
+    return isinstance(x, float)
+
+
+own_module = types.ModuleType("own")
+own_module.reciprocal_or_0 = reciprocal_or_0
+
+
 # What the value of a custom operation does with its number: it runs natively, or it is called.
 CUSTOM = {
     "branch": lambda x: x * 2.0 if x > 2.0 else x * 3.0 + 1.0,
@@ -829,6 +852,12 @@ CUSTOM = {
     "a method of floats": lambda x: x * 2.0 if hasattr(x, "hex") and x.hex() == (3.0).hex() else x * 3.0,
     "an attribute of Values": lambda x: x * 2.0 if getattr(x, "data", x) > 2.0 else x * 3.0 + 1.0,
     "a TypeError, caught": lambda x: caught(math.exp, x, TypeError),
+    "is True": lambda x: x * 2.0 if (x > 2.0) is True else x * 3.0 + 1.0,
+    "is not False": lambda x: x * 2.0 if (x > 2.0) is not False else x * 3.0 + 1.0,
+    "an error in another function, caught": lambda x: reciprocal_or_0(x - 3.0),
+    "an error in another function of a module, caught": lambda x: own_module.reciprocal_or_0(x - 3.0),
+    "an error in another function closed over, caught": (lambda f: lambda x: f(x - 3.0))(reciprocal_or_0),
+    "the type, in another function": lambda x: x * 2.0 if is_float(x) else x * 3.0 + 1.0,
 }
 
 
@@ -917,6 +946,42 @@ def test_a_loop_that_catches_everything_ends_in_a_map(f, backend):
     rows = [3.0, 1.0, 0.5]
 
     assert ng.compile(f, backend=backend).map(rows).tolist() == [f(x) for x in rows]
+
+
+def branches_when_freed(x):
+    found = []
+
+    class Freed:
+        def __del__(self):
+            found.append(1.0 if x > 2.0 else 0.0)
+
+    Freed()
+    return x * (found[0] + 1.0)
+
+
+def branches_in_a_callback(x):
+    found = []
+
+    class Freed:
+        pass
+
+    weakref.finalize(Freed(), lambda: found.append(1.0 if x > 2.0 else 0.0))
+    return x * (found[0] + 1.0)
+
+
+# A replay ends at a branch that answers otherwise. Python ignores that in a finalizer, and says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("f", [branches_when_freed, branches_in_a_callback])
+@pytest.mark.parametrize("transform", [lambda f: f, ng.grad])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_branch_in_a_finalizer_is_followed(f, transform, backend):
+    rows = [3.0, 1.0, 4.0, 0.5, 2.5]
+    f = transform(f)
+    expected = [f(x) for x in rows]
+
+    assert ng.compile(f, backend=backend, exact=True).map(rows).tolist() == expected
+    compiled = ng.compile(f, backend=backend, exact=True)
+    assert [compiled(x) for x in rows * 2] == expected * 2
 
 
 def branches_in_a_child(x):

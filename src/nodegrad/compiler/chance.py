@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.record import named
-from nodegrad.floats import names_in
+from nodegrad.floats import reached
 from nodegrad.ops import TABLE, Op
 from nodegrad.value import Value
 
@@ -101,9 +101,6 @@ def _reached(thing: Any) -> list[Any]:
         kind, inside = (thing, []) if isinstance(thing, type) else (type(thing), gc.get_referents(thing))
         parts = [x for each in kind.__mro__ if each.__module__ != "builtins" for x in vars(each).values()]
         return [*inside, *[x for x in parts if isinstance(x, _IN_CLASSES)]]
-    package = (thing.__globals__.get("__package__") or "").partition(".")[0]
-    names = [] if package == "nodegrad" else names_in(thing.__code__)
-    known = [thing.__globals__[name] for name in names if name in thing.__globals__]
-    modules = [vars(x) for x in known if isinstance(x, ModuleType)]
-    in_modules = [each[name] for each in modules for name in names if name in each]
-    return [*known, *in_modules, thing.__closure__, thing.__defaults__, thing.__kwdefaults__]
+    if (thing.__globals__.get("__package__") or "").partition(".")[0] == "nodegrad":
+        return [thing.__closure__, thing.__defaults__, thing.__kwdefaults__]
+    return reached(thing)

@@ -133,6 +133,11 @@ class Recorder:
         self._thread = get_ident()
 
     @property
+    def stopped(self) -> bool:
+        """Whether the run went another way. In a finalizer, or a bare `except:`, Python goes on."""
+        return self._stops > 0
+
+    @property
     def ended(self) -> bool:
         """Whether the run went the way that was expected to its end."""
         return [answer for answer, _ in self.branches.values()] == self._expected

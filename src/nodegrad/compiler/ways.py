@@ -8,7 +8,6 @@ the compiler. Rows are counted, not seconds, so that a program gives the same nu
 
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -310,15 +309,19 @@ class Ways:
         """
         values = [*map(stand_in, numbers)]
         recorder = Recorder(self.f, values, expected)
-        with suppress(OtherWay), recorder.at_work():
-            found = self.results(numbers, values)
-            refuse(self.f, recorder.reads)
-            if graph is not None and recorder.ended and not graph.like(recorder.graph):
-                recorder.check_left(recorder.graph.found)  # its error says more
-                raise changing(self.f, numbers)
-            leave(values)
-            return found if recorder.ended else None
-        return None
+        try:
+            with recorder.at_work():
+                found = self.results(numbers, values)
+                refuse(self.f, recorder.reads)
+                if graph is not None and recorder.ended and not graph.like(recorder.graph):
+                    recorder.check_left(recorder.graph.found)  # its error says more
+                    raise changing(self.f, numbers)
+                leave(values)
+                return found if recorder.ended else None
+        except (OtherWay, Exception):
+            if recorder.stopped:
+                return None
+            raise
 
     def run(self, numbers: Sequence[float]) -> Found:
         """Run a row eagerly, and count it."""
