@@ -22,7 +22,7 @@ def kernels(program):
 
 def planned(vector, outputs):
     records = Records()
-    fuse(records, vector.body, outputs, vector.varying, registers=32)
+    fuse(records, vector.body, outputs, vector.varying)
     return records
 
 

@@ -5,6 +5,7 @@
 
 import re
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -34,7 +35,8 @@ def made():
     (trace,) = next(iter(compiled.traces.values()))
     program = vectorize(trace.program)
     records = Records()
-    fuse(records, program.body, program.outputs, program.varying, registers=8)
+    with mock.patch("nodegrad.compiler.backends.llvm.fuse.TILE", 2):
+        fuse(records, program.body, program.outputs, program.varying)
     ((kernel, _),) = records.kinds
     return [render(program) + "\n", described(kernel), record(records), *parts(kernel, Body(2, exact=False))]
 

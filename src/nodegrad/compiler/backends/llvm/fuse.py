@@ -22,6 +22,9 @@ from nodegrad.ops import Op, take
 __all__ = ()
 
 _LONGEST = 40  # steps in one loop: more would not stay in registers
+# Results of a contraction that are computed at once, if they share an operand; otherwise half as many. They
+# stay in 16 vector registers. Larger tiles are no faster where there are 32.
+TILE = 4
 # With more scalar operations than this, each kind of operation is one kernel: nothing is fused.
 _MANY_SCALARS = 600
 TABLE = 1 << 40  # a word from here on stands for the address of a table; no slot or count is as large
@@ -103,9 +106,9 @@ class _Fuser:
     """
 
     def __init__(
-        self, items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool, records: Records
+        self, items: Sequence[Item], outputs: Slots, slots: int, alone: bool, records: Records
     ) -> None:
-        self.registers, self.alone, self.records = registers, alone, records
+        self.alone, self.records = alone, records
         self.outside = np.zeros(slots, bool)  # slots read from outside the loop that writes them
         self.outside[outputs] = True
         self.writer = np.full(slots, -1, np.int32)  # which of the plan writes a slot
@@ -233,7 +236,7 @@ class _Fuser:
         parts = [separable(index.slots) for index in group.operands]
         runs = [1 if part is None else run_length(part[0]) for part in parts]
         longest = max(runs)
-        most = min(4, self.registers // (4 if longest > 1 else 8))
+        most = TILE if longest > 1 else TILE // 2
         reach = longest if longest > 1 else group.count
         tile = 1
         while tile * 2 <= min(most, reach):
@@ -297,8 +300,6 @@ class _Fuser:
         self.records.extend(kernels, kind, starts, words)
 
 
-def fuse(
-    records: Records, items: Sequence[Item], outputs: Slots, slots: int, registers: int, alone: bool = False
-) -> None:
+def fuse(records: Records, items: Sequence[Item], outputs: Slots, slots: int, alone: bool = False) -> None:
     """Add the records that run vector instructions; `alone` for those of the prologue."""
-    _Fuser(items, outputs, slots, registers, alone, records)
+    _Fuser(items, outputs, slots, alone, records)

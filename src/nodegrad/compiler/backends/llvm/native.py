@@ -78,14 +78,6 @@ def width() -> int:
 
 
 @cache
-@in_llvm_thread
-def registers() -> int:
-    """Return how many vector registers there are."""
-    machine = llvm.get_process_triple().split("-")[0]
-    return 32 if width() == 8 or machine.startswith(("aarch64", "arm64")) else 16
-
-
-@cache
 def _machine() -> Any:
     """Return what compiles for this machine, after the first preparations."""
     llvm.initialize_native_target()

@@ -18,8 +18,6 @@ __all__ = ()
 
 _ELEMENT = 8  # the work of an operation that loads and stores its numbers; a term of a contraction is 1
 _SOME_TURNS = 10  # the assumed turns of a loop with a condition
-# Registers that the tiles of a single row take: with more they run no faster, and take longer to compile.
-_FEW_REGISTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +62,11 @@ def plan(program: VectorProgram, how: str, lanes: int) -> Plan:
         needed = np.concatenate([reduction.slots, *factors])
     body = records.end() + 1
     records.length = lanes
-    registers = native.registers() if lanes > 1 else _FEW_REGISTERS
-    fuse(records, program.body, needed, program.varying, registers)
+    fuse(records, program.body, needed, program.varying)
     once = records.end() + 1
     if program.prologue:
         read = np.concatenate([slots_read(item, uniform=True) for item in program.body])
-        fuse(records, program.prologue, read, program.uniform, _FEW_REGISTERS, alone=True)
+        fuse(records, program.prologue, read, program.uniform, alone=True)
     work = sum(map(_work, program.body)) + sum(each.a.size for each in products)
     slots = program.inputs, program.parameters, program.varying, program.uniform
     starts = 0, body, once, records.end()
