@@ -15,6 +15,7 @@ from typing import Any
 
 __all__ = ()
 
+_NOT_FINITE = ("nan", "inf", "-inf")
 _LONG = 1_000  # a list of so many floats is not read by people
 _ABANDONED = 3600.0  # seconds; an older unfinished file was left by a process that died
 
@@ -99,14 +100,26 @@ def written(content: Any) -> Any:
     """Return numbers, lists and dicts as JSON can hold them: nan and inf become text.
 
     Long lists of floats are packed: see `packed`.
+
+    Raises:
+        TypeError: for what `read` would not give back as it is, save that tuples become lists.
     """
     if isinstance(content, list | tuple):
         if len(content) >= _LONG and {*map(type, content)} == {float}:
             return packed(content)
         return [written(entry) for entry in content]
-    if isinstance(content, dict):
+    if isinstance(content, dict) and all(isinstance(name, str) for name in content):
         return {name: written(entry) for name, entry in content.items()}
-    return str(content) if isinstance(content, float) and not math.isfinite(content) else content
+    if isinstance(content, float):
+        return content if math.isfinite(content) else str(content)
+    if getattr(content, "shape", None) == ():  # a NumPy scalar
+        return written(content.item())
+    if not isinstance(content, int | str | None) or content in _NOT_FINITE:
+        raise TypeError(
+            f"a file holds numbers, texts, lists, and dicts whose keys are texts; {content!r:.60} is none of "
+            "these, or the text of a number."
+        )
+    return content
 
 
 def read(content: Any) -> Any:
@@ -122,7 +135,7 @@ def read(content: Any) -> Any:
             numbers = base64.b64decode(content["float64"], validate=True)
             return [*struct.unpack(f"<{len(numbers) // 8}d", numbers)]
         return {name: read(entry) for name, entry in content.items()}
-    return float(content) if content in ("nan", "inf", "-inf") else content
+    return float(content) if content in _NOT_FINITE else content
 
 
 def packed(numbers: Sequence[float]) -> dict[str, str]:

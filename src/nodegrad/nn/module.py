@@ -29,6 +29,7 @@ FORMAT, VERSION = "nodegrad model", 2
 _READABLE = 10_000  # parameters: a file of more is not read by people
 _LONG = 16  # shorter lists of parameters are written number by number
 _MADE_WITH = "_made_with"
+_ALIKE = "Make a model as the saved one was made, and changed afterwards, then call model.load(path)."
 _HOLDER = (
     "_holder"  # names the attribute of a class here that is a list of modules, and all that its model is
 )
@@ -227,12 +228,12 @@ class Module:
             if own.get(name) != modules.get(name):
                 raise ValueError(
                     f"load: {path} does not fit this model: {name or 'the model'} is "
-                    f"{modules.get(name, 'absent')} in the file and {own.get(name, 'absent')} here."
+                    f"{modules.get(name, 'absent')} in the file and {own.get(name, 'absent')} here. {_ALIKE}"
                 )
         try:
             self.load_state_dict(_read(parameters))
         except (TypeError, ValueError, struct.error) as error:
-            raise ValueError(f"load: {path} does not fit this model. {error}") from error
+            raise ValueError(f"load: {path} does not fit this model. {error} {_ALIKE}") from error
 
     def evaluating(self) -> AbstractContextManager[None]:
         """Be in evaluation mode inside a with statement."""
@@ -361,18 +362,12 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
         model = _made(content.get("made_with"), {kind.__name__: kind for kind in (*layers, *own)}, path)
         if not isinstance(model, Module):
             raise TypeError(f"{model!r:.60} is no model")
+        model._load(path, content)
+        model._freeze_again(content.get("frozen", {}))
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"load: {path} does not say how to make its model ({error}). Make it yourself, then call "
             "model.load(path)."
-        ) from error
-    try:
-        model._load(path, content)
-        model._freeze_again(content.get("frozen", {}))
-    except (KeyError, ValueError) as error:
-        raise ValueError(
-            f"{error} That is a model made with the arguments of the saved one. If the saved one was changed "
-            "afterwards, make one yourself, make the same changes to it, then call model.load(path)."
         ) from error
     return model
 
@@ -400,7 +395,7 @@ def _read(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _description(made: Any) -> Any:
     """Describe an argument or a module in a form that JSON can hold; `_made` makes it again from that."""
-    if isinstance(made, Module):
+    if isinstance(made, Module) and "forward" not in vars(made):
         if (holder := vars(type(made)).get(_HOLDER)) is not None:
             parts = groupby(map(_description, vars(made)[holder]))
             return {

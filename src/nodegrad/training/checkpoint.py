@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nodegrad.files import load_json, read, save_json, written
-from nodegrad.inputs import described
 from nodegrad.trees import flatten
 from nodegrad.value import write
 
@@ -37,7 +36,7 @@ def save(run: "Run", trial: str) -> None:
         "history": {name: getattr(run.history, name) for name in _HISTORY},
         "best": run.best,
         "callbacks": [
-            (type(call).__qualname__, _text_of(call))
+            (type(call).__qualname__, _state_of(call))
             for call in run.settings.callbacks
             if hasattr(call, "state_dict")
         ],
@@ -73,8 +72,8 @@ def load(run: "Run") -> dict[str, Any]:
     return content
 
 
-def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> None:
-    """Set a training to a state that was read, if it gives the same in a trial.
+def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> str:
+    """Set a training to a state that was read, if it gives the same in a trial; return that of generators.
 
     Raises:
         ValueError: if it is that of another training; nothing has changed then.
@@ -91,36 +90,27 @@ def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> None:
         setattr(run.history, name, content["history"][name])
     run.best = tuple(content["best"])
     settings.seed = run.batches.seed = content["seed"]
-    run.generators = content["generators"]
     states = [*content["callbacks"]]
     for call in settings.callbacks:
         for found in [state for state in states if state[0] == type(call).__qualname__][:1]:
             states.remove(found)
-            call.load_state_dict(json.loads(found[1]))
+            call.load_state_dict(found[1])
+    generators: str = content["generators"]
+    return generators
 
 
-def _text_of(call: Any) -> str:
-    """Return the state of a callback as JSON, in a text, where nan and inf are numbers.
+def _state_of(call: Any) -> Any:
+    """Return the state of a callback.
 
     Raises:
-        TypeError: if it would come back as something else.
+        TypeError: if a file would give back something else.
     """
-
-    def checked(entry: Any) -> Any:
-        if getattr(entry, "shape", None) == ():  # a NumPy scalar
-            entry = entry.item()
-        if isinstance(entry, list | tuple):
-            return [checked(each) for each in entry]
-        if isinstance(entry, dict) and all(isinstance(name, str) for name in entry):
-            return {name: checked(each) for name, each in entry.items()}
-        if not isinstance(entry, int | float | str | None):
-            raise TypeError(
-                f"fit: a checkpoint holds numbers, texts, lists, and dicts whose keys are texts; "
-                f"{type(call).__qualname__}.state_dict() has {described(entry)}."
-            )
-        return entry
-
-    return json.dumps(checked(call.state_dict()))
+    state = call.state_dict()
+    try:
+        written(state)
+    except TypeError as error:
+        raise TypeError(f"fit: {type(call).__qualname__}.state_dict() cannot be kept: {error}") from error
+    return state
 
 
 def _generators() -> list[Any]:

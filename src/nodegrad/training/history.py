@@ -65,10 +65,6 @@ class History:
         """The number of complete epochs."""
         return len(self.losses)
 
-    def courses(self) -> list[list[float]]:
-        """Return every list that has a number for each epoch."""
-        return [self.losses, self.validation_losses, self.gradient_norms, *self.metrics.values()]
-
     @property
     def history(self) -> dict[str, list[float]]:
         """The course of every number by name, as Keras has it: loss, val_loss, and the metrics.

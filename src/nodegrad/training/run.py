@@ -40,14 +40,12 @@ class Run:
         self.best: tuple[float, list[float]] = (math.inf, [])
         self.criteria = Criteria(settings)
         self.chunk = 1  # steps in a call
-        self.generators = ""  # the states of generators of random numbers in the checkpoint
         wanted = [len(settings.callbacks), settings.checkpoint is not None, bool(settings.resume)]
         self.calls, self.saves, resumes = problem.ranks.sum(wanted)  # on any rank: the others join in
         self.described = checkpoint.description(self)
         if self.saves or resumes:
             self.described |= checkpoint.checksums(self)
-        if resumes:
-            self._resume()
+        generators = self._resume() if resumes else None
         self.done = self.history.epochs  # whose numbers are complete
         self.history.reason = self._finished()
         names = ("epochs", "tolerance", "patience", "target_loss", "gradient_tolerance", "compile")
@@ -63,14 +61,14 @@ class Run:
             if step is None:
                 self._compile()
                 self._agree()
-            if self.generators:
-                checkpoint.set_generators(self.generators)
+            if generators is not None:
+                checkpoint.set_generators(generators)
             self._go()
             if problem.ranks.interrupted:  # after the last sum
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             self.history.reason = "interrupted"
-            for course in self.history.courses():
+            for course in (self.history.gradient_norms, *self.history.history.values()):
                 del course[self.done :]
         except NotFinite as found:
             self.history.reason = "diverged"
@@ -102,14 +100,15 @@ class Run:
         called = history.reason if history.reason == "callback" and self.calls else ""
         return met or called or ("max epochs" if self.done >= self.settings.epochs else "")
 
-    def _resume(self) -> None:
-        """Go on from a checkpoint of the same epoch on every rank."""
+    def _resume(self) -> str | None:
+        """Go on from a checkpoint of the same epoch on every rank; return its generators' states."""
         ranks, resumes = self.problem.ranks, self.settings.resume
         content = ranks.together(lambda: checkpoint.load(self) if resumes else None)
         ranks.same({"epochs in the checkpoint": len(content["history"]["losses"]) if content else 0})
-        if content is not None:
-            trial = checkpoint.trial_of(self, content["numbers"])
-            ranks.together(lambda: checkpoint.go_on_from(self, content, trial))
+        if content is None:
+            return None
+        trial = checkpoint.trial_of(self, content["numbers"])
+        return ranks.together(lambda: checkpoint.go_on_from(self, content, trial))
 
     # The loop.
 
