@@ -38,13 +38,6 @@ def shapes_of_call(arguments: Sequence[Any]) -> Any:
     return tuple(shapes)
 
 
-def shapes_of_rows(arguments: Sequence[Any]) -> tuple[tuple[int, ...], ...] | None:
-    """Return the shapes of the rows of arrays of float64; None if something is not such an array."""
-    if not all(type(x) is np.ndarray and x.dtype is _FLOAT64 for x in arguments):
-        return None
-    return tuple([x.shape[1:] for x in arguments])
-
-
 def results_in(spec: Spec, out: Any, count: int, name: str = "out") -> list[Array]:
     """Return the arrays of `out`, which has the structure of the results of `map`, as blocks [row, number].
 

@@ -22,7 +22,6 @@ from nodegrad.compiler.arguments import (
     results_in,
     rows,
     shapes_of_call,
-    shapes_of_rows,
     shared_places,
 )
 from nodegrad.compiler.backends.numpy import write_to
@@ -304,9 +303,9 @@ class Compiled(Recorded):
 
     def _prepare_map(self, arguments: Sequence[Any], reduce: str | None, trace: Trace) -> None:
         """Prepare a fast function for the next maps of arrays like these."""
-        shapes = shapes_of_rows(arguments)
+        shapes = [x.shape[1:] for x in arguments if type(x) is np.ndarray and x.dtype == np.float64]
         known, _, same = self._prepared.get((len(arguments), reduce), _NOTHING)
-        if shapes is None or (known is trace and same == shapes):
+        if len(shapes) < len(arguments) or (known is trace and same == shapes):
             return
         run = trace.kernel("results").over("rows" if reduce is None else "sums", shapes)
         if run is not None:

@@ -170,11 +170,11 @@ class Module:
                 f"returns it; got {state!r:.60} of type {type(state).__name__}. For a file use load(path)."
             )
         parameters = dict(self.named_parameters())
-        lacking = [name for name in parameters if name not in state]
-        surplus = [name for name in state if name not in parameters]
-        misfits = [f"it lacks {_shortened(lacking)}"] if lacking else []
-        misfits += [f"the model has no {_shortened(surplus)}"] if surplus else []
-        if misfits:
+        if parameters.keys() != state.keys():
+            lacking = [name for name in parameters if name not in state]
+            surplus = [name for name in state if name not in parameters]
+            misfits = [f"it lacks {_shortened(lacking)}"] if lacking else []
+            misfits += [f"the model has no {_shortened(surplus)}"] if surplus else []
             raise ValueError(
                 f"{type(self).__name__}.load_state_dict: the state does not fit this model: "
                 f"{'; '.join(misfits)}. Make the model with the sizes the state was saved from."

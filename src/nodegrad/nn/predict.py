@@ -52,9 +52,8 @@ class Predictor:
             from nodegrad.compiler.arguments import rows as spec_of
 
             self.compiled = self.compiled or compile(self._output)
-            table = np.asarray(X)
-            block = np.ascontiguousarray(table.reshape(len(table), -1), float)
-            return self.compiled.over(spec_of([table[:1].tolist()])[0], [block], len(table))
+            X = np.asarray(X)
+            return self.compiled.over(spec_of([X[:1].tolist()])[0], [X.reshape(len(X), -1)], len(X))
         except (ImportError, TypeError, ValueError):
             return None
 

@@ -244,6 +244,4 @@ def scattered(state: tuple[Any, ...], count: int) -> list[tuple[Any, ...]]:
 def _block(part: Any) -> Any:
     """Lay out an array as [row, number], of floats unless it is mapped from a file and must not be copied."""
     flat = part.reshape(len(part), math.prod(part.shape[1:]))
-    if isinstance(part, np.memmap):
-        return flat
-    return np.ascontiguousarray(flat, float)
+    return flat if isinstance(part, np.memmap) else np.ascontiguousarray(flat, float)

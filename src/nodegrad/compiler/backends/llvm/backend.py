@@ -27,8 +27,6 @@ __all__ = ()
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Blocks = Sequence[Array]
-Table = Any  # an array of words
-Room = Callable[[], Any]  # makes memory for the results of a piece
 
 # Bytes of slots in a block of groups. They stay in the first cache: 2**14 take 30 % longer for a*b + a.
 # Every block reads and writes all sums over rows, so it is larger where there are more of them.
@@ -104,8 +102,7 @@ class LlvmBackend:
         streams = outputs >= _STREAMS and 8 * outputs * count >= _STREAMED
         found = _in_lines(outputs, count) if streams else np.empty((outputs, count))
         written = [*out] or [found.T]
-        wide = self.program.inputs >= native.width()
-        driver = _streaming(wide, self.lanes) if streams else part.driver
+        driver = _streaming(self.program.inputs >= native.width(), self.lanes) if streams else part.driver
         self._run(part, driver, blocks, count, lambda: written, parameters)
         return found
 
@@ -116,7 +113,7 @@ class LlvmBackend:
         return added(self._run(part, part.driver, blocks, count, room, parameters)).take(part.outputs)
 
     def _run(
-        self, part: "Part", driver: Any, blocks: Blocks, count: int, room: Room, parameters: Array
+        self, part: "Part", driver: Any, blocks: Blocks, count: int, room: Any, parameters: Array
     ) -> list[Any]:
         """Run all rows, in pieces if there is much work; return the results of the pieces.
 
@@ -352,14 +349,13 @@ def address_of(array: Any) -> int:
         return int(array.ctypes.data)
 
 
-def table_of(blocks: Sequence[Array], first: int = 0) -> Table:
+def table_of(blocks: Sequence[Array], first: int = 0) -> Any:
     """Return the table of blocks that `Context` describes; an array of one dimension is a column.
 
     Rows are found by numbers that begin at `first`.
     """
     table = array("q")
     for block in blocks:
-        down, across = block.strides if block.ndim == 2 else (*block.strides, 8)
-        width = block.shape[1] if block.ndim == 2 else 1
-        table.extend((address_of(block) - first * down, down, across, width))
+        down, across = (*block.strides, 8)[:2]
+        table.extend((address_of(block) - first * down, down, across, (*block.shape, 1)[1]))
     return table
