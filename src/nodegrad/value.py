@@ -173,11 +173,11 @@ class Value(Methods):
         """Record an operation of the table on many pairs of Values: what `apply_op` does, but faster."""
         if listeners.made:
             return [Value.apply_op(op, pair) for pair in pairs]
-        made = []
+        made, value, now = [], op.value, clock.now
         for x, y in pairs:
             out: Value = _new(Value)
-            out._first, out._second, out._data = x, y, op.value(x._data, y._data)
-            out._grad, out._time, out.label, out.op = NO_GRADIENT, clock.now, "", op
+            out._first, out._second, out._data = x, y, value(x._data, y._data)
+            out._grad, out._time, out.label, out.op = NO_GRADIENT, now, "", op
             made.append(out)
         return made
 

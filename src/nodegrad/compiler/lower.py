@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain, count
+from operator import attrgetter
 from typing import Any
 
 from nodegrad.compiler.passes import Rewriter, finish
@@ -97,7 +98,7 @@ def _program(
                 slots[node] = emit(op, read)
             else:
                 slots[node] = inline(op, read, [x._data for x in node.operands], node._data)
-    xs, ys = ([slots[node.operands[side]] for node in ends] for side in (0, 1))
+    xs, ys = (list(map(place, map(attrgetter(side), ends))) for side in ("_first", "_second"))
     slots.update(zip(ends, rewriter.emit_pairs(strong_mul, xs, ys), strict=True))
     outputs = [place(node) if isinstance(node, Value) else constant_slot(node) for node in wanted]
     return rewriter.program(len(inputs), outputs)

@@ -75,7 +75,7 @@ class Module:
     def parameters(self) -> list[Value]:
         """List the parameters of this module and its submodules to train, each once: all but frozen ones."""
         frozen = {*FROZEN}
-        return [parameter for _, parameter in self.named_parameters() if id(parameter) not in frozen]
+        return [parameter for parameter in leaves_of(self) if id(parameter) not in frozen]
 
     def freeze(self, frozen: bool = True) -> None:
         """Leave the parameters of this module out of `parameters()`, so that nothing trains them; or undo it.
@@ -93,7 +93,7 @@ class Module:
         for name in self._frozen():
             del dict(self.named_modules())[name].frozen
         self.frozen = frozen
-        for _, parameter in self.named_parameters():
+        for parameter in leaves_of(self):
             if frozen:
                 FROZEN[id(parameter)] = parameter
             else:
@@ -261,6 +261,11 @@ class Module:
 
 
 give_hints(Module)
+
+
+def leaves_of(module: Module) -> list[Value]:
+    """List the parameters of a module, frozen ones too, without the time that it takes to look at names."""
+    return [item for _, item in _contents(module, "", {}).values() if isinstance(item, Value)]
 
 
 def _contents(

@@ -10,6 +10,7 @@ from nodegrad.data import Samples
 from nodegrad.graph import topological_order
 from nodegrad.nn.layers import noise_from
 from nodegrad.nn.losses import LOSSES
+from nodegrad.nn.module import leaves_of
 from nodegrad.nn.predict import evaluating, modules_of, plain_numbers
 from nodegrad.optim import Optimizer
 from nodegrad.training.ranks import Ranks
@@ -47,8 +48,8 @@ class Problem:
     @cached_property
     def leaves(self) -> list[Value]:
         """All parameters: those to update, then the frozen ones of the model."""
-        named = [entry for module in self.modules[:1] for entry in module.named_parameters()]
-        return list(dict.fromkeys([*self.optimizer.parameters, *[leaf for _, leaf in named]]))
+        own = [leaf for module in self.modules[:1] for leaf in leaves_of(module)]
+        return list(dict.fromkeys([*self.optimizer.parameters, *own]))
 
     def error(self, row: Any, target: Any, *more: Any) -> Any:
         """Return the loss of one sample, whose weight and random numbers come after its target."""
