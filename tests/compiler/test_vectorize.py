@@ -65,26 +65,6 @@ def test_results_stay_to_the_bit_after_passes(run):
         assert same(evaluate(vector, row, parameters), evaluate_program(program, row, parameters))
 
 
-@given(run=runs())
-@pytest.mark.parametrize("many", [1, 10**9])
-def test_instructions_grouped_together_and_one_by_one_give_one_program(run, many):
-    program = optimize(run[0])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nodegrad.compiler.vectorize._MANY", many)
-        found = vectorize(program)
-
-    assert render(found) == render(vectorize(program))
-
-
-def test_the_gradient_of_a_layer_is_grouped_together_as_one_by_one(monkeypatch):
-    program = loss_and_gradient([16, 16, 16, 1])[0]
-    together = vectorize(program)
-    monkeypatch.setattr("nodegrad.compiler.vectorize._MANY", 10**9)
-
-    assert render(together) == render(vectorize(program))
-    assert together.outputs.tolist() == vectorize(program).outputs.tolist()
-
-
 def test_a_network_becomes_a_page_of_vector_instructions_whatever_its_width():
     counts = {vectorize(loss_and_gradient([4, width, width, 1])[0]).instructions for width in (8, 32)}
 

@@ -11,8 +11,7 @@ from itertools import chain, groupby
 from operator import itemgetter
 
 from nodegrad import ops
-from nodegrad.compiler.program import MAX, MIN, STEPS, ConstantPool, Operands, Program
-from nodegrad.compiler.reads import Reads, uses_of
+from nodegrad.compiler.program import MAX, MIN, STEPS, ConstantPool, Program
 from nodegrad.ops import PRODUCTS, Op
 
 __all__ = ()
@@ -24,8 +23,9 @@ _CONTRACTED = {product: op for op, product in PRODUCTS.items()}
 _SHORTEST = 3  # terms; shorter chains stay elementwise operations
 
 Spine = list[int]  # the instructions of a chain, each the first operand of the next
-# The slot of the total, the operation that adds the terms (sum, dot, strong_dot), the factors of the terms.
-Link = tuple[int, Op, tuple[Operands, Operands]]
+Pair = tuple[int, int]  # the slots of a product
+# The slot of the total, the operation that adds the terms (sum, dot, strong_dot), and the terms.
+Link = tuple[int, Op, list[Pair]]
 
 
 def flatten_chains(program: Program) -> Program:
@@ -35,16 +35,22 @@ def flatten_chains(program: Program) -> Program:
     stays. Products that are read once become terms of a contraction. Another term among them is multiplied by
     1, which is exact. A chain of `maximum`, or of `minimum`, becomes one instruction.
     """
-    reads = Reads.of(program.operands)
-    once = (uses_of(replace(program, operands=reads)) == 1).tobytes()
+    once = _used_once(program)
     flattener = _Flattener(program, once)
     for spine in _spines(program, once):
         flattener.rewrite(spine)
-    operands = reads.replaced(flattener.changed)
-    return replace(program, constants=flattener.pool.numbers, ops=flattener.ops, operands=operands)
+    return replace(program, constants=flattener.pool.numbers, ops=flattener.ops, operands=flattener.operands)
 
 
-def _spines(program: Program, once: bytes) -> list[Spine]:
+def _used_once(program: Program) -> bytearray:
+    """Mark with 1 the slots that are read exactly once."""
+    uses = bytearray(program.leaves + len(program.ops) + len(program.constants))
+    for slot in chain(chain.from_iterable(program.operands), program.outputs):
+        uses[slot] = 2 if uses[slot] else 1
+    return uses
+
+
+def _spines(program: Program, once: bytearray) -> list[Spine]:
     """Collect the chains that may get shorter."""
     leaves, ops_ = program.leaves, program.ops
     spines: dict[int, Spine] = {}
@@ -65,13 +71,12 @@ def _spines(program: Program, once: bytes) -> list[Spine]:
 class _Flattener:
     """The instructions of a program while its chains are rewritten, one after the other."""
 
-    def __init__(self, program: Program, once: bytes) -> None:
+    def __init__(self, program: Program, once: bytearray) -> None:
         self.once = once
         self.leaves = program.leaves
         self.pool = ConstantPool(program.constants)
         self.ops = list(program.ops)
-        self.operands = [*program.operands]
-        self.changed: dict[int, Operands] = {}
+        self.operands = list(program.operands)
 
     def rewrite(self, spine: Spine) -> None:
         """Write a chain as runs of links of one kind. Each run takes the slot of its last link."""
@@ -83,14 +88,12 @@ class _Flattener:
             return
         total: int | None = None
         links = list(self.links(spine))
-        if sum([len(terms[0]) for _, _, terms in links]) >= _SHORTEST:
+        if sum(len(terms) for _, _, terms in links) >= _SHORTEST:
             for _, run in groupby(links, key=itemgetter(1)):
                 total = self.write(total, list(run))
 
-    def put(self, slot: int, op: Op, operands: Operands) -> None:
-        index = slot - self.leaves
-        self.ops[index], self.operands[index] = op, operands
-        self.changed[index] = operands
+    def put(self, slot: int, op: Op, operands: tuple[int, ...]) -> None:
+        self.ops[slot - self.leaves], self.operands[slot - self.leaves] = op, operands
 
     def links(self, spine: Spine) -> Iterator[Link]:
         """Take a chain apart. The first operand of its first addition is a link of its own."""
@@ -98,44 +101,42 @@ class _Flattener:
             op, operands = self.ops[slot - self.leaves], self.operands[slot - self.leaves]
             if op is ops.dot:
                 half = len(operands) // 2
-                yield slot, op, (operands[:half], operands[half:])
+                yield slot, op, list(zip(operands[:half], operands[half:], strict=True))
                 continue
             if place == 0 and op is ops.add:
                 yield self.link(operands[0], operands[:1])
             yield self.link(slot, operands if place == 0 and op is ops.sum else operands[1:])
 
-    def link(self, slot: int, terms: Operands) -> Link:
+    def link(self, slot: int, terms: tuple[int, ...]) -> Link:
         """Return the operation that adds terms: a contraction if half of them are products of one kind."""
         if len(terms) == 1:  # the most frequent case, so it has its own line
             kind = self.product(terms[0])
-            x, y = (terms[0],) * 2 if kind is None else self.pair(terms[0])
-            return slot, kind or ops.sum, ((x,), (y,))
+            return (slot, ops.sum, [terms * 2]) if kind is None else (slot, kind, [self.pair(terms[0])])
         kinds = [self.product(term) for term in terms]
         for kind in (ops.dot, ops.strong_dot):
             if 2 * kinds.count(kind) >= len(terms):
                 one, pairs = self.pool.slot(1.0), zip(terms, kinds, strict=True)
-                factors = [self.pair(term) if own is kind else (one, term) for term, own in pairs]
-                xs, ys = zip(*factors, strict=True)
-                return slot, kind, (xs, ys)
-        return slot, ops.sum, (terms, terms)
+                return slot, kind, [self.pair(term) if own is kind else (one, term) for term, own in pairs]
+        return slot, ops.sum, [(term, term) for term in terms]
 
     def product(self, term: int) -> Op | None:
         """Return the contraction of products like this term, if it is a product that nothing else reads."""
         index = term - self.leaves
         return _CONTRACTED.get(self.ops[index]) if index >= 0 and self.once[term] == 1 else None
 
-    def pair(self, product: int) -> tuple[int, int]:
+    def pair(self, product: int) -> Pair:
         x, y = self.operands[product - self.leaves]
         return x, y
 
     def write(self, total: int | None, run: list[Link]) -> int:
         """Add a run of links to the total before it, and return the slot of the new total."""
         slot, kind, terms = run[-1]
-        if len(run) == len(terms[0]) == 1:  # as it is
+        if len(run) == len(terms) == 1:  # as it is
             return slot
+        terms = [term for link in run for term in link[2]]
         if total is not None:
-            run.insert(0, (slot, kind, ((total if kind is ops.sum else self.pool.slot(1.0),), (total,))))
-        xs, ys = (tuple(chain.from_iterable(side)) for side in zip(*[link[2] for link in run], strict=True))
+            terms.insert(0, (total if kind is ops.sum else self.pool.slot(1.0), total))
+        xs, ys = zip(*terms, strict=True)
         if kind is ops.sum:
             self.put(slot, ops.sum if len(xs) > 2 else ops.add, xs)
         else:

@@ -14,8 +14,6 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 from itertools import chain, count
 
-import numpy as np
-
 from nodegrad import ops
 from nodegrad.compiler.chains import flatten_chains
 from nodegrad.compiler.program import (
@@ -25,9 +23,9 @@ from nodegrad.compiler.program import (
     Program,
     Result,
     interpret,
+    needed,
     result,
 )
-from nodegrad.compiler.reads import Reads, uses_of
 from nodegrad.ops import Op
 
 __all__ = ()
@@ -253,39 +251,27 @@ def _in_order(program: Program) -> Program:
 def part(program: Program, order: Sequence[int]) -> Program:
     """Return a program of some instructions, in an order in which each reads what stands before it."""
     # Leaves and constants stay; the slots of constants count from the end.
-    place = np.r_[: program.leaves + len(program.ops), -len(program.constants) : 0]
-    made = np.array(order, np.int64)
-    place[program.leaves + made] = program.leaves + np.arange(len(made))
-    reads = Reads.of(program.operands).take(made)
+    place = [*range(program.leaves), *[0] * len(program.ops), *range(-len(program.constants), 0)]
+    for slot, index in enumerate(order, program.leaves):
+        place[program.leaves + index] = slot
     return replace(
         program,
         ops=[program.ops[index] for index in order],
-        operands=Reads(place[reads.slots], reads.starts),
-        outputs=place[list(program.outputs)].tolist(),
+        operands=[tuple([place[slot] for slot in program.operands[index]]) for index in order],
+        outputs=[place[slot] for slot in program.outputs],
     )
 
 
 def sweep_dead(program: Program) -> Program:
     """Remove instructions that no output needs."""
-    program = replace(program, operands=Reads.of(program.operands))
-    uses, leaves, every = uses_of(program).tolist(), program.leaves, range(len(program.ops))
-    dead = [index for index in every if not uses[leaves + index]]
-    for index in dead:  # it grows
-        for slot in program.operands[index]:
-            uses[slot] -= 1
-            if slot >= leaves and not uses[slot]:
-                dead.append(slot - leaves)
-    gone = {*dead}
-    return part(program, [index for index in every if index not in gone]) if gone else program
+    found, leaves = needed(program, program.outputs), program.leaves
+    kept = [index for index in range(len(program.ops)) if leaves + index in found]
+    return program if len(kept) == len(program.ops) else part(program, kept)
 
 
-def is_square(program: Program, slot: int) -> bool:
+def is_square(program: Program, op: Op, read: Operands) -> bool:
     """Return whether an instruction is x**2."""
-    index = slot - program.leaves
-    if program.ops[index] is not ops.pow:
-        return False
-    exponent = program.operands[index][1]
-    return exponent < 0 and program.constants[~exponent] == 2.0
+    return op is ops.pow and read[1] < 0 and program.constants[~read[1]] == 2.0
 
 
 def relax(program: Program) -> Program:

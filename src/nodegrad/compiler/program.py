@@ -186,7 +186,7 @@ def _decisive(condition: Program, body: Program, state: int) -> frozenset[int]:
 def needed(program: Program, outputs: Sequence[int]) -> set[int]:
     """Return the slots that some outputs are computed from, themselves included."""
     found, slot = set(outputs), program.leaves + len(program.ops)
-    for operands in reversed([*program.operands]):
+    for operands in reversed(program.operands):
         slot -= 1
         if slot in found:
             found.update(operands)

@@ -9,14 +9,12 @@ becomes a matrix times a vector because it is one.
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import chain, pairwise
-from typing import Any, cast
 
 import numpy as np
 
 from nodegrad import ops
 from nodegrad.compiler.passes import relax
 from nodegrad.compiler.program import COPY, STEPS, UNCHECKED, Loop, Operands, Program, Result
-from nodegrad.compiler.reads import Reads
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, VectorProgram, check
 from nodegrad.graph import recording
 from nodegrad.ops import PRODUCTS, Op
@@ -25,7 +23,6 @@ __all__ = ()
 
 # Groups with fewer results, and contractions with fewer results and terms, run as straight scalar code.
 _SMALL = 4
-_MANY = 64  # so many instructions of one operation in a row are grouped together
 _INPUT, _LEAF, _UNIFORM = -1, -2, -3  # sources that are not groups of the body
 _BODY = 1 << 40  # depths in the body start here, because the body runs after the prologue
 _COPIES = 0  # the group that runs first in the body
@@ -49,9 +46,9 @@ class _Plan:
     """The program while it is grouped: contractions split, copies of uniform numbers added at the end."""
 
     def __init__(self, program: Program) -> None:
-        self.program, self.ops = program, list(program.ops)
-        reads = Reads.of(program.operands)
-        self.reads = Reads(reads.slots.copy(), reads.starts)
+        self.program = program
+        self.ops = list(program.ops)
+        self.operands = list(program.operands)
         self.copies: dict[int, int] = {}
         # The depth of each slot and the group it comes from: inputs, parameters and instructions, as many
         # copies as there may be, and the constants, whose slots are negative.
@@ -60,74 +57,39 @@ class _Plan:
         self.depth = [_BODY] * program.inputs + [0] * (program.parameters + computed + constants)
         self.source = [_INPUT] * program.inputs + [_LEAF] * program.parameters
         self.source += [_COPIES] * computed + [_LEAF] * constants
-        self.known: dict[object, int] = {}
         self.group: list[int] = []  # of each instruction
         self.depths, self.scalar = [_BODY], [True]  # of each group; `scalar` if it may run number by number
         self.find_groups()
         self.outputs = [slot if self.depth[slot] >= _BODY else self.on_rows(slot) for slot in program.outputs]
-        self.ops += [COPY] * len(self.copies)
-        self.reads = self.reads.extended([(slot,) for slot in self.copies])
         self.group += [_COPIES] * len(self.copies)
 
     def find_groups(self) -> None:
-        """Assign every instruction to a group: many pairs of one operation together, others one by one."""
-        starts = self.reads.starts
-        kinds = np.fromiter(map(id, self.ops), np.int64, len(self.ops)) * 4 + np.minimum(np.diff(starts), 3)
-        bounds = np.concatenate([[0], np.flatnonzero(np.diff(kinds)) + 1, [len(kinds)]])
-        done = 0
-        for place in np.flatnonzero(np.diff(bounds) >= _MANY).tolist():
-            start, stop = bounds[place : place + 2].tolist()
-            read = self.reads.slots[starts[start] : starts[stop]]
-            pairs = len(read) == 2 * (stop - start) and self.ops[start] not in STEPS
-            if pairs and read.max() < self.program.leaves + start:
-                self.group_each(done, start)
-                self.group_pairs(start, stop, read.reshape(-1, 2))
-                done = stop
-        self.group_each(done, len(kinds))
-
-    def group_pairs(self, start: int, stop: int, pairs: Slots) -> None:
-        """Assign instructions of one operation, none of which reads another, to groups."""
-        op, first, read = self.ops[start], self.program.leaves + start, pairs.ravel().tolist()
-        deepest = np.array([*map(self.depth.__getitem__, read)]).reshape(-1, 2).max(axis=1)
-        sources = np.array([*map(self.source.__getitem__, read)]).reshape(-1, 2)
-        if op.commutative:
-            swapped = sources[:, 0] > sources[:, 1]
-            pairs[swapped], sources[swapped] = pairs[swapped, ::-1], sources[swapped, ::-1]
-        keys = np.column_stack([deepest, sources])
-        bounds = [0, *(np.flatnonzero(np.diff(keys, axis=0).any(axis=1)) + 1).tolist(), len(keys)]
-        groups = [self.group_of((op, *key), key[0], op, 2) for key in keys[bounds[:-1]].tolist()]
-        found = np.repeat(groups, np.diff(bounds))
-        self.group += found.tolist()
-        self.depth[first : first + len(found)] = (deepest + 1).tolist()
-        self.source[first : first + len(found)] = np.where(deepest < _BODY, _UNIFORM, found).tolist()
-
-    def group_each(self, start: int, stop: int) -> None:
-        """Assign instructions to groups, one after the other."""
-        depth, source, group_of, known = self.depth, self.source, self.group, self.known
-        slots, begins = cast(Any, self.reads.slots), self.reads.starts[start:stop].tolist()
-        cells = memoryview(slots)  # faster for one slot
-        each = zip(self.ops[start:stop], self.reads.take(np.arange(start, stop)), begins, strict=True)
-        for slot, (op, operands, begin) in enumerate(each, self.program.leaves + start):
+        """Assign every instruction to a group."""
+        depth, source, group_of, leaves = self.depth, self.source, self.group, self.program.leaves
+        known: dict[object, int] = {}
+        for slot, (op, operands) in enumerate(zip(self.ops[:], self.operands[:], strict=True), leaves):
             key: object
             if len(operands) == 2 and op not in STEPS:  # the most frequent case, written out
                 x, y = operands
                 deepest = depth[x] if depth[x] > depth[y] else depth[y]
                 if op.commutative and source[x] > source[y]:
-                    cells[begin], cells[begin + 1] = y, x
+                    self.operands[slot - leaves] = y, x
                     key = op, deepest, source[y], source[x]
                 else:
                     key = op, deepest, source[x], source[y]
             else:
                 deepest = max(map(depth.__getitem__, operands), default=0)
+                if deepest >= _BODY and self.is_wide(op):
+                    operands = self.operands[slot - leaves] = self.separate(op, operands)
                 sources = tuple(map(source.__getitem__, operands))
-                if deepest >= _BODY and min(sources) < _INPUT and self.is_wide(op):  # some do not vary
-                    operands = self.separate(op, operands)
-                    slots[begin : begin + len(operands)] = operands
-                    sources = tuple(map(source.__getitem__, operands))
                 key = op, deepest, sources
             group = known.get(key)
             if group is None:
-                group = self.group_of(key, deepest, op, len(operands))
+                group = known[key] = len(self.depths)
+                self.depths.append(deepest)
+                terms = len(operands) // 2 if op in PRODUCTS else len(operands)
+                small = terms < _SMALL if op in STEPS else not self.is_wide(op)
+                self.scalar.append(small and not isinstance(op, Result))
             group_of.append(group)
             depth[slot] = deepest + 1
             if deepest < _BODY:
@@ -135,16 +97,6 @@ class _Plan:
             elif op in STEPS:  # of any length, so that their readers form one group
                 group = known.setdefault((op, deepest, frozenset(sources)), group)
             source[slot] = group
-
-    def group_of(self, key: object, deepest: int, op: Op, operands: int) -> int:
-        """Return the group of instructions with the same key: operation, depth, and sources."""
-        group = self.known.setdefault(key, len(self.depths))
-        if group == len(self.depths):
-            self.depths.append(deepest)
-            terms = operands // 2 if op in PRODUCTS else operands
-            small = terms < _SMALL if op in STEPS else not self.is_wide(op)
-            self.scalar.append(small and not isinstance(op, Result))
-        return group
 
     @staticmethod
     def is_wide(op: Op) -> bool:
@@ -160,39 +112,49 @@ class _Plan:
         if self.varies(slot):
             return slot
         if slot not in self.copies:
-            self.copies[slot] = copy = self.program.leaves + len(self.ops) + len(self.copies)
+            self.copies[slot] = copy = self.program.leaves + len(self.ops)
+            self.ops.append(COPY)
+            self.operands.append((slot,))
             self.depth[copy] = _BODY + 1
         return self.copies[slot]
 
     def separate(self, op: Op, operands: Operands) -> Operands:
-        """Copy uniform slots so that all slots vary, or none, in each table that an operation reads.
+        """Copy uniform slots so that all slots vary, or none, in each table that an operation reads."""
+        if op in PRODUCTS:
+            return self.halves(op, operands)
+        fixed = 0 if op in STEPS else _fixed(op)
+        return (*operands[:fixed], *self.alike(operands[fixed:]))
 
-        The tables of a contraction are its halves. A first term 1·x is left alone.
+    def halves(self, op: Op, operands: Operands) -> Operands:
+        """Copy uniform slots so that each half of a contraction varies as a whole, or not at all.
+
+        A first term 1·x is left alone.
         """
-        if op not in PRODUCTS:
-            fixed = 0 if op in STEPS else _fixed(op)
-            return (*operands[:fixed], *self.alike(operands[fixed:]))
         half = len(operands) // 2
-        kept = int(self.carries(op, half, operands[:1]))
-        xs, ys = operands[kept:half], operands[half + kept :]
-        # The factors of strong products may not be swapped.
-        if op is ops.dot and max(map(self.source.__getitem__, xs)) >= _INPUT:
-            varies, pairs = self.varies, zip(xs, ys, strict=True)
+        xs, ys = operands[:half], operands[half:]
+        first = self.carried(op, operands)
+        if first is not None:
+            xs, ys = xs[1:], ys[1:]
+        varies, least = self.varies, min(map(self.depth.__getitem__, ys), default=_BODY)
+        if op is ops.dot and least < _BODY:  # the factors of strong products may not be swapped
+            pairs = zip(xs, ys, strict=True)
             xs, ys = zip(*[(y, x) if varies(x) and not varies(y) else (x, y) for x, y in pairs], strict=True)
-        return (*operands[:kept], *self.alike(xs), *operands[half : half + kept], *self.alike(ys))
+        xs, ys = self.alike(xs), self.alike(ys)
+        return (*xs, *ys) if first is None else (operands[0], *xs, first, *ys)
 
     def alike(self, slots: Operands) -> Operands:
         """Return the slots if all vary or none does; otherwise copy the uniform ones so that all vary."""
-        sources = {*map(self.source.__getitem__, slots)}
-        mixed = sources and min(sources) < _INPUT <= max(sources)
+        depths = [*map(self.depth.__getitem__, slots)]
+        mixed = slots and min(depths) < _BODY <= max(depths)
         return tuple(map(self.on_rows, slots)) if mixed else slots
 
-    def carries(self, op: Op, terms: int, firsts: Sequence[int]) -> bool:
-        """Return whether the first terms of contractions are 1 times a slot; the others are added to it."""
-        constants = self.program.constants
-        return op in PRODUCTS and terms > 1 and all(x < 0 and constants[~x] == 1.0 for x in firsts)
+    def carried(self, op: Op, operands: Operands) -> int | None:
+        """Return the slot that a contraction adds to, if its first term is 1 times a slot."""
+        one = operands[0]
+        is_one = op in PRODUCTS and len(operands) > 2 and one < 0 and self.program.constants[~one] == 1.0
+        return operands[len(operands) // 2] if is_one else None
 
-    def groups(self) -> Iterator[tuple[Slots, bool]]:
+    def groups(self) -> Iterator[tuple[list[int], bool]]:
         """Yield the slots of each group in an order that can run; join groups that run as scalars."""
         depths, group = np.array(self.depths), np.array(self.group, np.int64)
         rank = np.empty_like(depths)
@@ -205,7 +167,7 @@ class _Plan:
         # Cut between groups, but not between scalar groups of the same part.
         kind = np.where(scalar, -1 - body, ranks)[order]
         cuts = np.flatnonzero(np.diff(kind)) + 1
-        slots = order + self.program.leaves
+        slots = (order + self.program.leaves).tolist()
         for start, stop in pairwise([0, *cuts.tolist(), len(slots)]):
             if start < stop:
                 yield slots[start:stop], bool(kind[start] < 0)
@@ -219,19 +181,19 @@ class _Layout:
         program = plan.program
         uniform = program.parameters + len(program.constants)
         # The new place of each slot of the plan: varying from 0 on, uniform as ~slot, constants last.
-        self.places = np.concatenate([
-            np.arange(program.inputs),
-            ~np.arange(program.parameters),
-            np.zeros(len(plan.ops), np.int64),
-            np.arange(-uniform, -program.parameters),
-        ])  # fmt: skip
-        self.where: Any = memoryview(cast(Any, self.places))  # faster for one slot
+        self.where = [
+            *range(program.inputs),
+            *range(-1, -program.parameters - 1, -1),
+            *[0] * len(plan.ops),
+            *range(-uniform, -program.parameters),
+        ]
         self.next = [uniform, program.inputs]  # uniform, varying
         self.items: tuple[list[Item], list[Item]] = ([], [])
 
-    def add_scalars(self, slots: Slots) -> None:
+    def add_scalars(self, slots: list[int]) -> None:
         """Lay out instructions that run one by one; a small contraction becomes several."""
-        where, ops_, varies = self.where, self.plan.ops, bool(self.plan.varies(slots[0]))
+        where, leaves, ops_, operands = self.where, self.leaves, self.plan.ops, self.plan.operands
+        varies = self.plan.varies(slots[0])
         run: list[tuple[Op, Sequence[int]]] = []
         first = self.next[varies] if varies else ~self.next[varies]
         step = 1 if varies else -1
@@ -240,9 +202,9 @@ class _Layout:
             run.append((op, read))
             return first + step * (len(run) - 1)
 
-        instructions = slots - self.leaves
-        for index, operands in zip(instructions.tolist(), self.plan.reads.take(instructions), strict=True):
-            op, slot, read = ops_[index], index + self.leaves, [where[each] for each in operands]
+        for slot in slots:
+            op = ops_[slot - leaves]
+            read = [where[each] for each in operands[slot - leaves]]
             if op in STEPS:
                 if op in PRODUCTS:
                     half = len(read) // 2
@@ -258,26 +220,27 @@ class _Layout:
         self.items[varies].append(Straight(self.next[varies], [op for op, _ in run], arity, reads))
         self.next[varies] += len(run)
 
-    def add_group(self, slots: Slots) -> None:
+    def add_group(self, slots: list[int]) -> None:
         """Lay out one group as a vector instruction."""
-        plan, varies, places = self.plan, bool(self.plan.varies(slots[0])), self.places
+        plan, varies, where = self.plan, self.plan.varies(slots[0]), self.where
         op, step = plan.ops[slots[0] - self.leaves], 1 if varies else -1
-        table = plan.reads.take(slots - self.leaves).slots
-        table = table.reshape(len(slots), len(table) // len(slots))
+        rows = [plan.operands[slot - self.leaves] for slot in slots]
         if isinstance(op, Result):
-            places[slots] = places[table[:, 0]] + step * op.index
+            for slot, (loop,) in zip(slots, rows, strict=True):
+                where[slot] = where[loop] + step * op.index
             return
         if isinstance(op, Loop) and len(slots) > 1:
-            for place in range(len(slots)):
-                self.add_group(slots[place : place + 1])
+            for slot in slots:
+                self.add_group([slot])
             return
-        terms = table.shape[1] // (2 if op in PRODUCTS else 1) if op in STEPS else 0
-        carries = terms > 1 and plan.carries(op, terms, table[:, 0].tolist())
-        table = places[table]
+        terms = len(rows[0]) // (2 if op in PRODUCTS else 1) if op in STEPS else 0
+        carried = [plan.carried(op, row) for row in rows] if terms else [None]
+        read = map(where.__getitem__, chain.from_iterable(rows))
+        table = np.fromiter(read, np.int64, len(rows) * len(rows[0])).reshape(len(rows), -1)
         order = _order(table)
-        table, slots = table[order], slots[order]
+        table, slots = table[order], [slots[index] for index in order.tolist()]
         first = None
-        if carries:
+        if None not in carried:
             first = _index(table[:, terms])
             table = np.delete(table, (0, terms), axis=1)
             terms -= 1
@@ -293,11 +256,12 @@ class _Layout:
             item = Group(op, start, len(slots), operands, terms, first)
         self.items[varies].append(item)
         self.next[varies] += item.size
-        written = np.arange(start, start + len(slots))
-        places[slots] = written if varies else ~written
+        places = range(start, start + len(slots)) if varies else range(~start, ~start - len(slots), -1)
+        for slot, place in zip(slots, places, strict=True):
+            where[slot] = place
 
     def finish(self) -> VectorProgram:
-        outputs = self.places[np.array(self.plan.outputs, np.int64)]
+        outputs = np.array([self.where[slot] for slot in self.plan.outputs], np.int64)
         program = self.plan.program
         prologue, body = self.items
         return VectorProgram(

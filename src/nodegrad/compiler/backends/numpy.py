@@ -246,7 +246,7 @@ def _turn(
         if op in STEPS:
             half = len(operands) // 2
             return _fold(op, [operands[:half], operands[half:]] if op in PRODUCTS else [operands])
-        if not strict and is_square(program, slot):
+        if not strict and is_square(program, op, program.operands[slot - program.leaves]):
             return operands[0] * operands[0]
         # Comparisons give booleans, and True + True is True in NumPy, not 2.0.
         return np.asarray(_function(op, strict)(*operands), float)

@@ -113,7 +113,7 @@ def _program(
                 return _inner(body, op, operands, active)
             if op in STEPS:
                 return _fold(body, op, operands)
-            if not body.exact and is_square(program, slot):
+            if not body.exact and is_square(program, op, program.operands[slot - program.leaves]):
                 return spell(body, ops.mul, [operands[0], operands[0]])
             return spell(body, op, operands)
 
