@@ -133,19 +133,18 @@ def check_left(nodes: Iterable[Any]) -> None:
     Raises:
         ValueError: saying what keeps the Value.
     """
-    for node in nodes:
+    for node in [node for node in nodes if node._time < GIVEN]:
         if node._time == _PAST:
             raise ValueError(
                 "compile: a function keeps a Value that it computed from the arguments of one call, and uses "
                 "it in another (a cache, a sum over calls, a default that is changed). Compiled, it would "
                 "stay that of the call that was recorded: pass it as an argument, and return it."
             )
-        if node._time == _LEFT:
-            raise ValueError(
-                f"{node.label} was given a function that keeps a Value of one turn, and that Value is used "
-                "outside. Compiled, one recorded turn stands for all: put the Value into the state, or "
-                "return it as y from the body of scan."
-            )
+        raise ValueError(
+            f"{node.label} was given a function that keeps a Value of one turn, and that Value is used "
+            "outside. Compiled, one recorded turn stands for all: put the Value into the state, or "
+            "return it as y from the body of scan."
+        )
 
 
 def changed_operand(nodes: Iterable[Any]) -> tuple[Any, Any] | None:

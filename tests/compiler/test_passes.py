@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from compiler.random_programs import HARD, optimize, runs, same
 from nodegrad import ops
 from nodegrad.compiler import chains, passes
-from nodegrad.compiler.passes import Rewriter, flatten_chains, share_loops, simplify, sweep_dead
+from nodegrad.compiler.passes import Rewriter, flatten_chains, own_tables, share_loops, simplify, sweep_dead
 from nodegrad.compiler.program import Program, check, evaluate, loop, render, result
 
 
@@ -28,6 +28,44 @@ def test_constants_fold():
     before = program((ops.mul, -1, -2), (ops.add, 0, 3), constants=(2.0, 3.0))
 
     assert printed(simplify(before)) == ["%0 = add(x0, 6.0)", "return %0"]
+
+
+@pytest.mark.parametrize(
+    ("divisor", "after"),
+    [
+        (0.25, "%0 = mul(x0, 4.0)"),
+        (-2.0, "%0 = mul(x0, -0.5)"),
+        (3.0, "%0 = div(x0, 3.0)"),
+        (2.0**-1074, "%0 = div(x0, 5e-324)"),  # its reciprocal is infinite
+        (0.0, "%0 = div(x0, 0.0)"),
+        (float("inf"), "%0 = div(x0, inf)"),
+    ],
+)
+def test_division_by_a_power_of_two_is_a_multiplication(divisor, after):
+    before = program((ops.div, 0, -1), constants=(divisor,))
+
+    found = simplify(before)
+
+    assert printed(found)[0] == after
+    for number in (1.0, -0.0, 5e-324, 1.7e308, float("inf")):
+        assert repr(evaluate(found, [number] * 3, [])) == repr(evaluate(before, [number] * 3, []))
+
+
+def test_a_table_of_constants_is_a_run_of_constants():
+    before = program(
+        (ops.take, 0, -1, -2, -1),
+        (ops.take, 1, -1, -2, -1),
+        (ops.take, 0, -1, 1),
+        (ops.mul, 3, 4),
+        (ops.add, 5, 6),
+        constants=(7.0, 8.0),
+    )
+
+    found = own_tables(before)
+
+    assert found.constants == [7.0, 8.0, 7.0, 8.0, 7.0]
+    assert [read[1:] for read in found.operands[:3]] == [(-3, -4, -5), (-3, -4, -5), (-1, 1)]
+    assert evaluate(found, [1.0, 2.0, 0.0], []) == evaluate(before, [1.0, 2.0, 0.0], [])
 
 
 def test_common_subexpressions_are_written_once_in_either_order():

@@ -5,6 +5,7 @@ share_loops     takes the results of a loop from a wider one
 flatten_chains  turns chains of + into sums and contractions of many terms, in the same order (chains.py)
 sweep_dead      removes instructions that no output needs
 relax           replaces x**2 by x·x
+own_tables      gives tables of constants runs of constants of their own
 """
 
 import math
@@ -123,6 +124,13 @@ def _mul(to: Rewriter, x: int, y: int) -> int | None:
     return None
 
 
+def _div(to: Rewriter, x: int, y: int) -> int | None:
+    number = to.number(y)
+    if number is None or abs(math.frexp(number)[0]) != 0.5 or not 0.0 < 1.0 / abs(number) < math.inf:
+        return None
+    return to.emit(ops.mul, (x, to.pool.slot(1.0 / number)))  # a power of two: exact, and far faster
+
+
 def _neg(to: Rewriter, x: int) -> int | None:
     inner = to.made_by(x, ops.neg)
     return inner[0] if inner else None
@@ -174,7 +182,7 @@ _RULES: Rules = {
     ops.add: (_add, True),
     ops.sub: (lambda to, x, y: x if _is_zero(to.number(y), "+") else None, True),
     ops.mul: (_mul, True),
-    ops.div: (lambda to, x, y: x if to.number(y) == 1.0 else None, True),
+    ops.div: (_div, True),
     ops.neg: (_neg, False),
     ops.pow: (_pow, True),
     ops.square: (lambda to, x: to.emit(ops.mul, (x, x)), False),
@@ -279,6 +287,24 @@ def relax(program: Program) -> Program:
     if ops.pow not in program.ops:
         return program
     return finish(simplify(program, {**_RULES, ops.pow: (_power, True)}))
+
+
+def own_tables(program: Program) -> Program:
+    """Give each table of constants that `take` reads a run of constants of its own: to look up takes half.
+
+    It undoes what `simplify` does, which writes every constant once.
+    """
+    constants, operands = list(program.constants), list(program.operands)
+    known: dict[Operands, Operands] = {}
+    for at, op in enumerate(program.ops):
+        slots = operands[at][1:]
+        if op is ops.take and max(slots) < 0:
+            if slots not in known:
+                first = len(constants)
+                constants += [program.constants[~slot] for slot in slots]
+                known[slots] = tuple([~place for place in range(first, len(constants))])
+            operands[at] = operands[at][:1] + known[slots]
+    return replace(program, constants=constants, operands=operands) if known else program
 
 
 def _power(to: Rewriter, x: int, exponent: int) -> int | None:

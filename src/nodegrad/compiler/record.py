@@ -192,8 +192,8 @@ class Recorder:
 
     def check_left(self, results: Sequence[Any]) -> None:
         """Refuse results and branches that depend on what was kept from a turn of a loop, or from a call."""
-        wanted = [x for x in (*results, *self.branches) if isinstance(x, Value)]
-        check_left(topological_order(*wanted, constants=False))
+        wanted = [x for x in results if isinstance(x, Value)]
+        check_left(topological_order(*wanted, *self.branches, constants=False))
 
     def read(self, node: Value, how: str) -> None:
         """Note that a number left the record."""

@@ -13,7 +13,7 @@ from itertools import chain, pairwise
 import numpy as np
 
 from nodegrad import ops
-from nodegrad.compiler.passes import relax
+from nodegrad.compiler.passes import own_tables, relax
 from nodegrad.compiler.program import COPY, STEPS, UNCHECKED, Loop, Operands, Program, Result
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, VectorProgram, check
 from nodegrad.graph import recording
@@ -31,7 +31,7 @@ _COPIES = 0  # the group that runs first in the body
 @recording()
 def vectorize(program: Program, exact: bool = True) -> VectorProgram:
     """Group a program's instructions into vector instructions. Relax the program first unless it is exact."""
-    plan = _Plan(program if exact else relax(program))
+    plan = _Plan(own_tables(program if exact else relax(program)))
     layout = _Layout(plan)
     for slots, scalars in plan.groups():
         if scalars:

@@ -267,9 +267,11 @@ class _Fuser:
     def write_take(self, group: Group) -> None:
         index, table = group.operands
         fields = [group.count]
-        found = self.load(index, fields)
-        fields += [self.records.table(table.slots), table.slots.shape[1], group.start]
-        self.records.add(Take(found, not self.varies(table)), fields)
+        found, line = self.load(index, fields), affine(table.slots.ravel())
+        consecutive = line is not None and line[1] == 1
+        fields += [line[0] if line and consecutive else self.records.table(table.slots)]
+        fields += [table.slots.shape[1], group.start]
+        self.records.add(Take(found, not self.varies(table), consecutive), fields)
 
     def write_turns(self, item: Turns) -> None:
         fields: list[int] = []

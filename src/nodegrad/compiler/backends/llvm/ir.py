@@ -223,11 +223,21 @@ class Body:
         """Return x if a condition holds for all lanes at once, or else y."""
         return self.let(f"select i1 {condition}, {self.vector} {x}, {self.vector} {y}")
 
+    def lane(self, kind: str, vector: Name, lane: int) -> Name:
+        """Return the number in one lane of a vector of a kind."""
+        return vector if self.lanes == 1 else self.let(f"extractelement {kind} {vector}, i32 {lane}")
+
+    def with_lane(self, vector: Name, scalar: Name, lane: int) -> Name:
+        """Return a vector with another double in one lane."""
+        if self.lanes == 1:
+            return scalar
+        return self.let(f"insertelement {self.vector} {vector}, double {scalar}, i32 {lane}")
+
     def splat(self, scalar: Name) -> Name:
         """Put one double into every lane."""
         if self.lanes == 1:
             return scalar
-        first = self.let(f"insertelement {self.vector} poison, double {scalar}, i32 0")
+        first = self.with_lane(self.name("poison"), scalar, 0)
         zeros = f"<{self.lanes} x i32> zeroinitializer"
         return self.let(f"shufflevector {self.vector} {first}, {self.vector} poison, {zeros}")
 
