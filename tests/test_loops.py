@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nodegrad as ng
-from nodegrad import Value
+from nodegrad import Value, loops
 from nodegrad.compiler import backends
 
 BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
@@ -720,3 +720,23 @@ def test_comparisons_in_a_loop_add_up(backend):
     rows = [0.25 * k for k in range(20)]
 
     assert compiled.map(rows).tolist() == [compiled.f(x) for x in rows]
+
+
+def test_a_compiled_loop_over_data_is_differentiated_by_the_arguments_wanted_alone(monkeypatch):
+    by, jacobian = [], loops.Loop.jacobian
+
+    def spy(self, operands, wanted):
+        by.append(len(wanted))
+        return jacobian(self, operands, wanted)
+
+    monkeypatch.setattr(loops.Loop, "jacobian", spy)
+    data = [0.5, 1.5, 2.5, 3.5] * 10
+
+    def discounted(rate, data):
+        return ng.scan(lambda total, x: (total * rate + x, None), 0.0, data)[0]
+
+    compiled = ng.compile(ng.value_and_grad(discounted))
+    found = compiled(0.9, data)
+
+    assert found == pytest.approx(ng.value_and_grad(discounted)(0.9, data))
+    assert max(by) == 1

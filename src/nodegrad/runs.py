@@ -79,7 +79,7 @@ class Run(NamedTuple):
     ) -> dict[Value, Number]:
         """Sweep from outputs to the variables, through an order of what they depend on; None to find it."""
         symbolic_before = self.variables and self.variables[0].op is constant
-        if self.floats and not symbolic_before:
+        if self.floats and self.active is None and not symbolic_before:
             _, ends, found = backpropagate(seeds, order)
             return dict(zip(ends, found, strict=True))
         return reverse_sweep(self.order if order is None else order, seeds, self.active, self.floats)
@@ -215,7 +215,11 @@ def run(
     found.check_unchanged()
     others = [x for x in order if (x.op is None or x._time < start) and x.op is not constant]
     floats = len(own) == len(variables) and own.issuperset(others)
-    return found if floats or (in_numbers and all(x.op is None for x in variables)) else found.symbolic()
+    if floats or not (in_numbers and all(x.op is None for x in variables)):
+        return found if floats else found.symbolic()
+    # A loop over data that are Values would be differentiated by all of them.
+    has_loop = any(node.op is not None and node.op.whole is not None for node in order)
+    return found._replace(active=dependents(order, variables)) if has_loop else found
 
 
 def _matrix(swept: Iterable[Mapping[Value, Number]], targets: Sequence[Value], floats: bool) -> Any:
