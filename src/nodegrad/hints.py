@@ -9,15 +9,12 @@ __all__ = ()
 HINTS = {
     "nodegrad": {
         "tensor Tensor array": "ng.Value(2.0) for a number, a list of Values for several",
-        "zeros ones randn arange": "a list or a NumPy array of numbers, each a Value if it is differentiated",
-        "no_grad inference_mode": "value.data for the plain number: what is computed from it is not recorded",
+        "no_grad": "value.data for the plain number: what is computed from it is not recorded",
         "manual_seed": "seed=1 where random numbers are drawn: ng.nn.MLP(2, [3, 1], seed=1)",
         "autograd": "ng.grad(f)(x); or out.backward(), then x.grad",
-        "jacfwd jacrev": "ng.jacobian(f)",
         "jit": "ng.compile(f)",
         "vmap": "ng.compile(f).map(rows)",
         "matmul mm": "W @ x with NumPy arrays of Values, or ng.dot(w, x) for each row",
-        "stack cat": "a list of Values",
         "max min": "ng.maximum(x, y) or ng.minimum(x, y); or Python's own max and min",
         "clamp": "ng.clip(x, low, high)",
         "save": "model.save(path)",
@@ -36,7 +33,6 @@ HINTS = {
         "functional": "ng.relu(x) and the like; losses are functions in ng.nn",
         "Parameter": "ng.Value(0.5): a leaf in an attribute of a Module is a parameter",
         "ModuleList ModuleDict": "a list or a dict of modules",
-        "utils": "ng.optim.clip_grad_norm and ng.optim.clip_grad_value",
     },
     "nodegrad.optim": {
         "lr_scheduler": "a schedule as the learning_rate: ng.optim.cosine, ng.optim.step_decay ...",
@@ -46,18 +42,12 @@ HINTS = {
         "item numpy": "value.data",
         "detach": "value.stop_gradient(); or value.data for the plain number",
         "requires_grad requires_grad_": "nothing: every Value made from a number has a gradient",
-        "retain_grad": "nothing: every node keeps its gradient",
-        "grad_fn": "value.op and value.operands",
-        "clone": "value itself: no operation changes a Value",
         "sum mean softmax": "ng.sum(values), ng.mean(values), ng.softmax(values): a Value is one number",
         "pow": "value**2",
         "clamp clip": "ng.clip(value, low, high)",
     },
     "Module": {
         "to cuda cpu": "nothing: numbers are Python's own floats",
-        "requires_grad_": "model.freeze() or model.freeze(False)",
-        "modules children": "model.named_modules()",
-        "register_parameter add_module": "self.name = ...: what a Module holds is found",
     },
 }  # fmt: skip
 
