@@ -446,7 +446,7 @@ def test_an_operation_that_stays_fixed_says_so(open_page):
 SPEED = """
 const done = arguments[arguments.length - 1];
 const times = [];
-const leaf = leaves[0];
+const leaf = row.indexOf(LEAF);
 let at = 0;
 function frame() {
     const start = performance.now();
