@@ -167,7 +167,8 @@ class Run:
         for name, number in zip(("loss", "gradient"), taken[-1], strict=False):
             if not math.isfinite(number):
                 raise NotFinite(f"the {name} became {number}")
-        problem.ranks.together(lambda: self._check_schedules(len(taken)))
+        if self.noted:
+            problem.ranks.together(lambda: self._check_schedules(len(taken)))
         losses, norms, sizes = zip(*taken, strict=True)
         watched = math.fsum(map(mul, losses, sizes)) / math.fsum(sizes)
         history.gradient_norms.append(max(norms))
@@ -238,6 +239,8 @@ class Run:
         optimizer = self.problem.optimizer
         self.noted = {optimizer.steps: optimizer.rates(optimizer.steps)}
         self._check_schedules(0)
+        if not any(callable(group.learning_rate) for group in optimizer.groups):
+            self.noted = {}  # numbers stay as they are
 
     def _check_schedules(self, taken: int) -> None:
         """Refuse a schedule that gives two rates for one step: resumed trainings would differ.
