@@ -40,6 +40,7 @@ class Run:
         self.best: tuple[float, list[float]] = (math.inf, [])
         self.criteria = Criteria(settings)
         self.chunk = 1  # steps in a call
+        self.tried = False  # whether a compiled step has been compared with eager code
         wanted = [len(settings.callbacks), settings.checkpoint is not None, bool(settings.resume)]
         self.calls, self.saves, resumes = problem.ranks.sum(wanted)  # on any rank: the others join in
         self.described = checkpoint.description(self)
@@ -148,10 +149,10 @@ class Run:
     def _take(self, batches: Iterable[Batch], shown: Callable[[int, float], None]) -> list[Taken]:
         """Take a step for each batch, several in a native call; stop at a result that is not finite."""
         taken: list[Taken] = []
-        remaining, limit = iter(batches), self.settings.max_gradient_norm
+        remaining = iter(batches)
         while some := list(islice(remaining, self.chunk if self.step.native else 1)):
             started = time.perf_counter()
-            found = self._attempt(lambda step: step.take(some, limit), self.step.mark())
+            found = self._do(some)
             seconds = time.perf_counter() - started
             taken += found
             shown(len(found), found[-1][0])
@@ -282,6 +283,19 @@ class Run:
 
         if problem.ranks.any(fails) and self.step.compiled:
             self._retreat(ValueError("another rank cannot compile"))
+
+    def _do(self, batches: list[Batch]) -> list[Taken]:
+        """Take a step for each batch; the first compiled one is compared with eager code."""
+        before = self.step.mark()
+
+        def take(step: EagerStep) -> list[Taken]:
+            found = step.take(batches, self.settings.max_gradient_norm)
+            if step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
+                self.tried = True
+                self._agree(before)
+            return found if step is self.step else take(self.step)
+
+        return self._attempt(take, before)
 
     def _attempt(self, work: Callable[[EagerStep], Result], before: Any = None) -> Result:
         """Do something with the steps; if compiled ones fail, go on with eager ones."""
