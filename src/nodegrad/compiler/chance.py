@@ -97,10 +97,11 @@ def _reached(thing: Any) -> list[Any]:
         return []
     if type(thing) in (list, tuple, dict, set, frozenset) and len(thing) > _MOST:  # data
         return []
+    if isinstance(thing, type):
+        parts = [x for each in thing.__mro__ if each.__module__ != "builtins" for x in vars(each).values()]
+        return [x for x in parts if isinstance(x, _IN_CLASSES)]
     if not isinstance(thing, FunctionType):
-        kind, inside = (thing, []) if isinstance(thing, type) else (type(thing), gc.get_referents(thing))
-        parts = [x for each in kind.__mro__ if each.__module__ != "builtins" for x in vars(each).values()]
-        return [*inside, *[x for x in parts if isinstance(x, _IN_CLASSES)]]
+        return [*gc.get_referents(thing), type(thing)]
     if (thing.__globals__.get("__package__") or "").partition(".")[0] == "nodegrad":
         return [thing.__closure__, thing.__defaults__, thing.__kwdefaults__]
     return reached(thing)
