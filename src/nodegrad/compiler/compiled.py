@@ -123,9 +123,10 @@ class Compiled(Recorded):
             TypeError: if something is not a number.
             ValueError: if the function cannot be compiled.
         """
-        if self._answer is not None and not (keywords or listeners.all):
+        answer = self._answer  # which another thread may take away
+        if answer is not None and not (keywords or listeners.all):
             try:
-                return self._answer(arguments)
+                return answer(arguments)
             except Unlike:
                 self._answer = None
         form = shapes = None
