@@ -740,3 +740,21 @@ def test_a_compiled_loop_over_data_is_differentiated_by_the_arguments_wanted_alo
 
     assert found == pytest.approx(ng.value_and_grad(discounted)(0.9, data))
     assert max(by) == 1
+
+
+def test_adjoints_of_two_results_of_a_compiled_loop_do_not_cancel_before_a_nan():
+    def f(x):
+        def turn(s, _):
+            y = ng.log(s + s)
+            return y, y
+
+        last, ys = ng.scan(turn, x, length=2)
+        return last - ys[-1] + x
+
+    compiled = ng.compile(ng.grad(f))
+
+    assert (ng.grad(f)(2.0), compiled(2.0)) == (1.0, 1.0)
+    assert (
+        ng.grad(f)(-1.0) == 1.0
+    )  # 1 - 1 is a strong 0, whatever the log of a negative number has for a slope
+    assert math.isnan(compiled(-1.0))  # README.md of the compiler, under "Loops"

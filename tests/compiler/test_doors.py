@@ -1072,3 +1072,15 @@ def test_a_branch_in_a_thread_on_what_nothing_else_uses_is_not_noticed():
     other.data = -1.0
 
     assert compiled(3.0) == 6.0  # README.md of the compiler: the one door that stays open
+
+
+def test_a_weight_that_is_replaced_and_not_assigned_is_not_noticed():
+    neuron = ng.nn.Neuron(1, None, seed=0)
+    compiled = ng.compile(lambda x: neuron([x]), backend="numpy")
+    neuron.w[0].data = 2.0
+    assert compiled(3.0) == 6.0
+
+    neuron.w[0] = Value(5.0)
+
+    assert compiled(3.0) == 6.0
+    assert ng.compile(lambda x: neuron([x]), backend="numpy")(3.0) == 15.0
