@@ -270,12 +270,17 @@ class Value(Methods):
     def __copy__(self) -> "Value":
         if self._is_made:
             return self
-        make, arguments, *own = self.__reduce__()
-        return _give(make(*arguments), own[0][1]) if own else make(*arguments)
+        tell_read(self, "copies or pickles a Value")
+        if type(self) is Value:
+            return _leaf(self._data, self._grad, self.label)
+        return _give(_leaf_of(type(self), self._data, self._grad, self.label), _own(self))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Value":
-        memo[id(self)] = leaf = self.__copy__()
-        return leaf if self._is_made or type(self) is Value else _give(leaf, deepcopy(_own(self), memo))
+        leaf = self.__copy__()
+        if leaf is self or type(self) is Value:
+            return leaf
+        memo[id(self)] = leaf
+        return _give(leaf, deepcopy(_own(self), memo))
 
     @property
     def _is_made(self) -> bool:
@@ -296,7 +301,7 @@ class Value(Methods):
             )
         if type(self) is Value:
             return _leaf, (self._data, self._grad, self.label)
-        return _leaf, (self._data, self._grad, self.label, type(self)), (None, _own(self))
+        return _leaf_of, (type(self), self._data, self._grad, self.label), (None, _own(self))
 
     # Names of micrograd.
 
@@ -399,7 +404,14 @@ def _condition(condition: Any) -> Any:
     )
 
 
-def _leaf(data: float, grad: float, label: str, kind: type[Value] = Value) -> Value:
+def _leaf(data: float, grad: float, label: str) -> Value:
+    leaf = Value(data, label)
+    leaf._grad = grad
+    return leaf
+
+
+def _leaf_of(kind: type[Value], data: float, grad: float, label: str) -> Value:
+    """Make a leaf of a subclass, whose own `__init__` may want other arguments."""
     leaf = kind.__new__(kind)
     Value.__init__(leaf, data, label)
     leaf._grad = grad
