@@ -91,12 +91,6 @@ def tell_swept(
         swept(direction, order, seeds, found)
 
 
-def tell_called(function: Any, given: Sequence[Any], found: Sequence[Any]) -> None:
-    """Tell the observers that a transform has called a function."""
-    for called in listeners.called:
-        called(function, given, found)
-
-
 def tell_read(node: Any, how: str) -> None:
     """Tell the observers that a number leaves the graph, or is written into it."""
     for observer in listeners.all:

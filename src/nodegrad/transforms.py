@@ -11,7 +11,7 @@ from typing import Any
 
 from nodegrad.graph import dependents, recording
 from nodegrad.inputs import described, flag, function, one_of
-from nodegrad.observers import listeners, tell_called
+from nodegrad.observers import listeners
 from nodegrad.ops import Number
 from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
 from nodegrad.trees import Tree, blocks, build, container, flatten
@@ -237,8 +237,8 @@ class _Transformed:
     def called(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, and tell observers what numbers it was given and returned."""
         result = self.f(*args, **kwargs)
-        if listeners.called:
-            tell_called(self.f, flatten((args, kwargs))[0], flatten(result, result=True)[0])
+        for called in listeners.called:
+            called(self.f, flatten((args, kwargs))[0], flatten(result, result=True)[0])
         return result
 
     def record(self, f: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "Run":

@@ -129,13 +129,8 @@ class Recorder:
         self._found: Sequence[Any] = ()
         self._start = clock.tick()
         self._expected = expected
-        self._stops = 0  # how often the run was to stop
+        self.stops = 0  # how often the run was to stop; in a finalizer, or a bare `except:`, Python goes on
         self._thread = get_ident()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the run went another way. In a finalizer, or a bare `except:`, Python goes on."""
-        return self._stops > 0
 
     @property
     def ended(self) -> bool:
@@ -186,8 +181,8 @@ class Recorder:
             place = len(self.branches)
             self.branches[node] = answer, calling_line(3)  # beyond `Value.__bool__`
             if self._expected is not None and self._expected[place : place + 1] != [answer]:
-                self._stops += 1
-                if self._stops <= _STOPS:
+                self.stops += 1
+                if self.stops <= _STOPS:
                     raise OtherWay
 
     def check_left(self, results: Sequence[Any]) -> None:

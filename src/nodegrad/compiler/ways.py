@@ -319,7 +319,7 @@ class Ways:
                 leave(values)
                 return found if recorder.ended else None
         except (OtherWay, Exception):
-            if recorder.stopped:
+            if recorder.stops:
                 return None
             raise
 
