@@ -564,7 +564,8 @@ SCRIPT = """
     try:
         history = ng.fit(model, X[mine], y[mine], **settings)
     except KeyboardInterrupt:
-        history = ng.History(reason="interrupted before the first step")
+        history = ng.History()
+        history.reason = "interrupted before the first step"
     if sys.argv[1] == "SIGINT":
         state = comm.gather((history.reason, history.epochs, model.state_dict()))
         assert comm.rank == 1 or (state[0] == state[1] and "interrupted" in state[0][0]), state
