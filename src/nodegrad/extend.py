@@ -11,7 +11,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.floats import codes_in, names_in, reached
+from nodegrad.code_objects import codes_in, names_in, reached
 from nodegrad.inputs import plain
 from nodegrad.ops import TABLE, Interval, Op, give_operators
 from nodegrad.value import Value, number_of

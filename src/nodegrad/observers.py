@@ -2,32 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from nodegrad.forks import noting
 
 __all__ = ()
 
-
-if TYPE_CHECKING:  # to make a protocol takes a millisecond, a twentieth of the import
-
-    class Observer(Protocol):
-        """An object that hears what happens to Values; `listen` adds one.
-
-        If it has a method `made(node)`, it also hears of each Value that an operation makes; if it has a
-        method `swept(direction, order, seeds, found)`, of each sweep: "forward" or "reverse", the nodes, the
-        derivatives that the sweep began with, and those it found; if it has a method `called(function, given,
-        found)`, of each function that a transform calls: the numbers it was given, and those it returned.
-        """
-
-        def decided(self, node: Any, answer: bool) -> None:
-            """Hear of a branch taken (`if`, `while`, `max`, `sorted` ...) on a Value."""
-
-        def read(self, node: Any, how: str) -> None:
-            """Hear that a number leaves the graph or is written into it; `how` says how: "reads .data"."""
-
-else:
-    Observer = Any
+Observer = Any  # see `listen`; to make a protocol takes a twentieth of the import
 
 
 class Listeners:
@@ -58,7 +39,17 @@ listeners = Listeners()
 
 @contextmanager
 def listen(observer: Observer) -> Iterator[None]:
-    """Let an observer hear of everything that happens to Values, in any thread, while a block runs."""
+    """Let an observer hear of everything that happens to Values, in any thread, while a block runs.
+
+    Args:
+        observer: an object with two methods. `decided(node, answer)` hears of each branch taken on a Value
+            (`if`, `while`, `max`, `sorted` ...). `read(node, how)` hears that a number leaves the graph or is
+            written into it; `how` says how: "reads .data". It may have three more. `made(node)` hears of each
+            Value that an operation makes. `swept(direction, order, seeds, found)` hears of each sweep:
+            "forward" or "reverse", the nodes, the derivatives that the sweep began with, and those it found.
+            `called(function, given, found)` hears of each function that a transform calls: the numbers it
+            was given, and those it returned.
+    """
     try:
         with noting:
             listeners.set((*listeners.all, observer))

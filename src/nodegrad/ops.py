@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from nodegrad import floats
-from nodegrad.floats import compare, ieee, inf, integral, nan, over_floats
+from nodegrad.code_objects import over_floats
+from nodegrad.floats import compare, ieee, inf, integral, nan
 from nodegrad.inputs import plain
 
 # fmt: off

@@ -1,26 +1,19 @@
-"""Value: a number that remembers which operation made it from which operands.
+"""Value: a number that remembers which operation made it from which operands."""
 
-The file is long because a number has many doors: operators, text, copies, NumPy, the names of micrograd.
-"""
-
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from math import copysign
-from operator import index
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from nodegrad import ops, special  # noqa: F401  # special for its rows, which join the table
 from nodegrad.backward import backpropagate
 from nodegrad.forks import sweeping
 from nodegrad.graph import GIVEN, check_unchanged, clock
 from nodegrad.hints import give_hints
-from nodegrad.inputs import is_bool, plain
+from nodegrad.inputs import plain
+from nodegrad.interfaces import METHODS, Interfaces, refusal
 from nodegrad.observers import listeners, tell_made, tell_read
 from nodegrad.ops import COMPARISONS, Op, constant, give_operators, wrong_arity
-from nodegrad.products import chain
-from nodegrad.sweep import partials
-from nodegrad.ufuncs import METHODS, apply_ufunc
 
 __all__ = ["Value"]
 
@@ -36,7 +29,7 @@ _new: Any = object.__new__
 NO_GRADIENT = float("0")
 
 
-class Value(Methods):
+class Value(Interfaces, Methods):
     """A number in a computation graph.
 
     Arithmetic on Values records each operation; `backward()` applies the chain rule and fills every `grad`.
@@ -198,49 +191,6 @@ class Value(Methods):
                 if end.op is None:  # a leaf; other ends are operations without operands, like an empty sum
                     end._grad += adjoint
 
-    # Python's operators besides those of `_operator`.
-
-    def __pos__(self) -> "Value":
-        return self
-
-    # A whole number of Python is never -0.0: round(-0.1) is the int 0.
-
-    def __floor__(self) -> "Value":
-        return self.floor() + 0.0
-
-    def __ceil__(self) -> "Value":
-        return self.ceil() + 0.0
-
-    def __trunc__(self) -> "Value":
-        return self.trunc() + 0.0
-
-    def __round__(self, ndigits: int | None = None) -> "Value":
-        return self.round() + 0.0 if ndigits is None else Value.apply_op(ops.round_to, (self, index(ndigits)))
-
-    def __divmod__(self, other: Any) -> tuple["Value", "Value"]:
-        return self // other, self % other
-
-    def __rdivmod__(self, other: Any) -> tuple["Value", "Value"]:
-        return other // self, other % self
-
-    def __and__(self, other: Any) -> "Value":
-        """Tell whether both comparisons hold, as on NumPy's arrays."""
-        return ops.ne(_condition(self) * _condition(other), 0.0)  # type: ignore[no-any-return]
-
-    def __or__(self, other: Any) -> "Value":
-        """Tell whether one of two comparisons holds, as on NumPy's arrays."""
-        return ops.ne(_condition(self) + _condition(other), 0.0)  # type: ignore[no-any-return]
-
-    def __xor__(self, other: Any) -> "Value":
-        """Tell whether exactly one of two comparisons holds, as on NumPy's arrays."""
-        return ops.ne(_condition(self), _condition(other))  # type: ignore[no-any-return]
-
-    def __invert__(self) -> "Value":
-        """Tell whether a comparison does not hold, as on NumPy's arrays."""
-        return ops.eq(_condition(self), 0.0)  # type: ignore[no-any-return]
-
-    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
@@ -248,9 +198,6 @@ class Value(Methods):
         for observer in listeners.all:
             observer.decided(self, answer)
         return answer
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        return apply_ufunc(ufunc, method, inputs, options)
 
     # Text.
 
@@ -271,16 +218,12 @@ class Value(Methods):
         if self._is_made:
             return self
         tell_read(self, "copies or pickles a Value")
-        if type(self) is Value:
-            return _leaf(self._data, self._grad, self.label)
-        return _give(_leaf_of(type(self), self._data, self._grad, self.label), _own(self))
+        leaf = _leaf(type(self), self._data, self._grad, self.label)
+        return leaf if type(self) is Value else _give(leaf, _own(self))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Value":
-        leaf = self.__copy__()
-        if leaf is self or type(self) is Value:
-            return leaf
-        memo[id(self)] = leaf
-        return _give(leaf, deepcopy(_own(self), memo))
+        leaf = memo[id(self)] = self.__copy__()
+        return leaf if leaf is self or type(self) is Value else _give(leaf, deepcopy(_own(self), memo))
 
     @property
     def _is_made(self) -> bool:
@@ -299,31 +242,8 @@ class Value(Methods):
                 f"a Value made by {made} cannot be pickled: its graph would come along. Pickle the leaves (a "
                 "Module, or Values made from numbers), or keep value.data."
             )
-        if type(self) is Value:
-            return _leaf, (self._data, self._grad, self.label)
-        return _leaf_of, (type(self), self._data, self._grad, self.label), (None, _own(self))
-
-    # Names of micrograd.
-
-    def _backward(self) -> None:
-        """Add this node's share to its operands' gradients: one step of the chain rule, as in micrograd."""
-        tell_read(self, "calls _backward(), which leaves plain numbers in .grad")
-        for operand, *factors in partials(self):
-            operand.grad += chain(self.grad, *factors)
-
-    @property
-    def _prev(self) -> set["Value"]:
-        """The operands as micrograd names them."""
-        return set(self.operands)
-
-    @property
-    def _op(self) -> str:
-        """The operation as micrograd names it: "+", "**2", "tanh"; empty for a leaf."""
-        if self.op is None:
-            return ""
-        if self.op is ops.pow and self.operands[1].op is constant:
-            return f"**{self.operands[1]._data:g}"
-        return self.op.symbol
+        state = () if type(self) is Value else ((None, _own(self)),)
+        return _leaf, (type(self), self._data, self._grad, self.label), *state
 
 
 def literal(number: Any, user: str = "an operation") -> Value:
@@ -392,60 +312,26 @@ def _operand(number: Any) -> Any:
         return NotImplemented
 
 
-def _condition(condition: Any) -> Any:
-    """Return what `&`, `|` and `~` combine, or refuse it: a number is not a condition."""
-    if isinstance(condition, Value) and condition.op in COMPARISONS:
-        return condition
-    if is_bool(condition):
-        return float(condition)
-    raise TypeError(
-        "&, |, ^ and ~ combine comparisons, each in brackets: (x > 0) & (x < 1); a power is x**2. Got "
-        f"{condition!r:.60}."
-    )
-
-
-def _leaf(data: float, grad: float, label: str) -> Value:
-    leaf = Value(data, label)
-    leaf._grad = grad
-    return leaf
-
-
-def _leaf_of(kind: type[Value], data: float, grad: float, label: str) -> Value:
-    """Make a leaf of a subclass, whose own `__init__` may want other arguments."""
-    leaf = kind.__new__(kind)
-    Value.__init__(leaf, data, label)
-    leaf._grad = grad
+def _leaf(kind: type[Value], data: float, grad: float, label: str) -> Value:
+    """Make a leaf of a class whose own `__init__` may want other arguments."""
+    leaf: Value = _new(kind)
+    leaf._data, leaf._grad, leaf.label = data, grad, label
+    leaf._first = leaf._second = leaf.op = None
+    leaf._time = clock.now
     return leaf
 
 
 def _own(x: Value) -> dict[str, Any]:
     """Return the attributes of a subclass of Value that a Value does not have."""
     attributes, in_slots = cast(Any, object.__getstate__(x))
-    return {
-        name: own for name, own in {**in_slots, **(attributes or {})}.items() if name not in Value.__slots__
-    }
+    every = {**in_slots, **(attributes or {})}
+    return {name: own for name, own in every.items() if name not in Value.__slots__}
 
 
 def _give(leaf: Value, attributes: Mapping[str, Any]) -> Value:
     for name, own in attributes.items():
         object.__setattr__(leaf, name, own)
     return leaf
-
-
-def _refusal(conversion: str) -> Callable[[Value], NoReturn]:
-    """Return the method that refuses to give a plain number, and names the line that asked."""
-
-    def method(self: Value) -> NoReturn:
-        frame = sys._getframe(1)
-        raise TypeError(
-            f"{conversion}() in {frame.f_code.co_name} (line {frame.f_lineno}) would silently lose the "
-            "gradient of a Value. Write nodegrad.NAME(value) for a function of nodegrad (nodegrad.sin, "
-            "nodegrad.sum ...), value.data for the plain number, and value != value to test for nan. A "
-            "derivative is a Value if its function closes over Values, such as a model's parameters; the "
-            "compiled function returns floats."
-        )
-
-    return method
 
 
 def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
@@ -495,7 +381,7 @@ def _method(op: Op) -> Callable[..., Value]:
 # Operators and methods derived from the table.
 give_operators(Value, *COMPARISONS, ops.neg, ops.abs, method=_operator)
 for _name in ("__float__", "__int__", "__complex__", "as_integer_ratio"):  # Python's ways to a plain number
-    setattr(Value, _name, _refusal(_name.strip("_")))
+    setattr(Value, _name, refusal(_name.strip("_")))
 for _op in ops.TABLE.values():
     if _op.arity == 1 or _op in (ops.atan2, ops.hypot, ops.maximum, ops.minimum, ops.copysign):
         setattr(Value, _op.name, _method(_op))

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from nodegrad.code_objects import reached
 from nodegrad.compiler.record import named
-from nodegrad.floats import reached
 from nodegrad.ops import TABLE, Op
 from nodegrad.value import Value
 
