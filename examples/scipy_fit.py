@@ -44,8 +44,8 @@ def chain(x):
 n = 4 if options.quick else 16
 start = np.concatenate([np.linspace(0, 1, n + 2)[1:-1], np.full(n, -0.3)])
 for method in ("BFGS", "trust-exact"):
-    options = {"hess": ng.hessian(chain)} if method == "trust-exact" else {}
-    found = optimize.minimize(ng.value_and_grad(chain), start, jac=True, method=method, **options)
+    second = {"hess": ng.hessian(chain)} if method == "trust-exact" else {}
+    found = optimize.minimize(ng.value_and_grad(chain), start, jac=True, method=method, **second)
     print(f"minimize, {method}: energy {found.fun:.6f} after {found.nit} steps")
 
 
