@@ -90,3 +90,11 @@ def test_docs_show_the_table():
     page = DOCS / "tutorials" / "coming-from-pytorch.md"
 
     assert "```{hints}" in page.read_text(encoding="utf-8")
+
+
+def test_an_attribute_of_the_name_of_a_hint_is_listed():
+    model = ng.nn.MLP(2, [1], seed=1)
+    assert "to" not in dir(model)
+    model.to = 3
+    assert "to" in dir(model)
+    assert model.to == 3

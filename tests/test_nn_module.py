@@ -851,3 +851,24 @@ def test_a_file_of_a_layer_with_another_epsilon_is_refused(tmp_path):
     assert nn.load(tmp_path / "layer.json").epsilon == 0.5
     with pytest.raises(ValueError, match=r"LayerNorm\(2, epsilon=0.5\) in the file and LayerNorm\(2\) here"):
         LayerNorm(2).load(tmp_path / "layer.json")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        replaced('"times": 1', '"times": 0'),
+        replaced('"times": 1', '"times": -1'),
+        replaced('"times": 1', '"times": "many"'),
+        replaced('"options": {}', '"options": [1]'),
+        replaced('"frozen": {}', '"frozen": [1]'),
+        replaced('"parts": [', '"parts": [1, '),
+    ],
+)
+def test_a_file_that_does_not_say_how_its_model_is_made_is_refused(tmp_path, damage):
+    model, path = nn.Sequential(MLP(2, [1], seed=1), nn.Dropout(0.5)), tmp_path / "model.json"
+    text = damage(saved(model, path))
+    assert json.loads(text) != saved(model, path)
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ValueError, match=r"does not say how to make its model|load takes times"):
+        nn.load(path)

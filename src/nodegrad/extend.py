@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dis import opmap
 from functools import partial, wraps
 from inspect import CO_GENERATOR
-from types import CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FunctionType
 from typing import Any
 
 from nodegrad import ops
@@ -205,6 +205,10 @@ def digest(op: Op) -> str:
 
 def _described(thing: Any, seen: list[Any]) -> Any:
     """Describe a function by its code and by the numbers, texts and functions that it refers to."""
+    if isinstance(thing, list):
+        if any(thing is each for each in seen):  # it may hold itself
+            return "again"
+        seen.append(thing)
     if isinstance(thing, tuple | list):
         return [_described(entry, seen) for entry in thing]
     if isinstance(thing, frozenset):
@@ -222,4 +226,5 @@ def _described(thing: Any, seen: list[Any]) -> Any:
         return _described([thing.__code__, thing.__defaults__, thing.__kwdefaults__, cells, near], seen)
     if thing is None or isinstance(thing, str | bytes | int | float | complex):
         return repr(thing)
-    return type(thing).__qualname__, getattr(thing, "__qualname__", "")
+    named = isinstance(thing, type | BuiltinFunctionType)
+    return type(thing).__qualname__, thing.__qualname__ if named else ""

@@ -87,6 +87,6 @@ def give_hints(kind: type) -> None:
         setattr(kind, name, Hint(name, text))
 
     def listed(self: Any) -> list[str]:
-        return [name for name in object.__dir__(self) if name not in given or hasattr(type(self), name)]
+        return [name for name in object.__dir__(self) if name not in given or hasattr(self, name)]
 
     kind.__dir__ = listed  # type: ignore[assignment]

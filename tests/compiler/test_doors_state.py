@@ -216,3 +216,39 @@ def test_state_that_a_run_leaves_as_it_was_is_followed(f):
     compiled = ng.compile(f, exact=True)
 
     assert [compiled(x) for x in (0.0, 3.0)] == [f(Value(x)).data for x in (0.0, 3.0)]
+
+
+def test_the_order_of_a_set_of_values_is_named():
+    turns = itertools.cycle([False, True])
+
+    def f(x, y, z):
+        values = [x, y, z]
+        return ng.sum(values[::-1] if next(turns) else values)
+
+    with pytest.raises(ValueError, match="the order of a set"):
+        ng.compile(f, backend="numpy")(1.0, 2.0, 3.0)
+
+
+def test_a_custom_operation_made_inside_may_refer_to_anything():
+    around = [1.0]
+    around.append(around)
+
+    def f(x):
+        symbol = ng.custom("doubled", lambda a: a * around[0], lambda a, out: around[0])
+        return symbol(x) + 1.0
+
+    assert ng.compile(f, backend="numpy")(2.0) == 3.0
+
+
+def test_a_custom_operation_made_inside_that_keeps_what_it_was_given_is_refused():
+    def f(x):
+        seen = []
+
+        def value(a):
+            seen.append(a)
+            return ng.sin(a)
+
+        return ng.custom("sine", value, lambda a, out: ng.cos(a))(x)
+
+    with pytest.raises(ValueError, match="computes something else"):
+        ng.compile(f, backend="numpy")(0.5)

@@ -261,5 +261,6 @@ def changing(f: Any, numbers: Sequence[float]) -> ValueError:
     shown = ", ".join(f"{number:g}" for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")
     return ValueError(
         f"compile: {named(f)} computes something else at ({shown}) than what was recorded: it uses random "
-        "numbers, or state that changes between calls. Pass such numbers as arguments."
+        "numbers, the order of a set, or state that changes between calls. Pass such numbers as arguments; "
+        "put Values in a list, not in a set."
     )

@@ -18,7 +18,7 @@ from nodegrad import ops
 from nodegrad.files import load_json, packed, read, save_json, written
 from nodegrad.graph import recording
 from nodegrad.hints import give_hints
-from nodegrad.inputs import described, file_path, flag, listed, plain
+from nodegrad.inputs import described, file_path, flag, listed, plain, whole
 from nodegrad.nn.predict import Predictor, evaluating, modules_of
 from nodegrad.optim import FROZEN, RESET
 from nodegrad.value import Value, write
@@ -369,7 +369,7 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
             raise TypeError(f"{model!r:.60} is no model")
         model._load(path, content)
         model._freeze_again(content.get("frozen", {}))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(
             f"load: {path} does not say how to make its model ({error}). Make it yourself, then call "
             "model.load(path)."
@@ -432,7 +432,9 @@ def _made(description: Any, known: Mapping[str, type[Module]], path: Any) -> Any
     if "parts" in description:
         made = known[name].__new__(known[name])
         parts = [
-            _made(each["part"], known, path) for each in description["parts"] for _ in range(each["times"])
+            _made(each["part"], known, path)
+            for each in description["parts"]
+            for _ in range(whole("load", "times", each["times"]))
         ]
         setattr(made, vars(known[name])[_HOLDER], parts)
         if hasattr(made, "_label"):
