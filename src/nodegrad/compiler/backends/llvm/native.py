@@ -55,13 +55,6 @@ _kernels: WeakValueDictionary[object, Kernel] = WeakValueDictionary()
 _engines: set[Any] = set()
 
 
-def _kept(engine: Any) -> _Code:
-    code = _Code()
-    _engines.add(engine)
-    finalize(code, _free, engine).atexit = False
-    return code
-
-
 def _free(engine: Any) -> None:
     _engines.discard(engine)
     later(engine.close)  # a finalizer must not wait
@@ -85,10 +78,15 @@ def _machine() -> Any:
     _find_vector_functions()
     _add_missing_functions()
     llvm.add_symbol(ENDLESS, ctypes.cast(call_endless, ctypes.c_void_p).value)
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    return target.create_target_machine(
+    return _target()[0].create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=_features(), opt=1, codemodel="jitdefault", jit=True
     )
+
+
+@cache
+def _target() -> tuple[Any, Any]:
+    """Return this machine as LLVM knows it, and an empty module, which engines begin with."""
+    return llvm.Target.from_triple(llvm.get_process_triple()), llvm.parse_assembly("")
 
 
 @cache
@@ -224,15 +222,16 @@ def load_kernels(code: bytes, callbacks: Sequence[dict[Any, Any]]) -> list[Kerne
         OSError: if memory may no longer become executable. LLVM itself would end the process.
     """
     llvm.check_jit_execution()
-    empty = llvm.parse_assembly("")
-    target = llvm.Target.from_triple(llvm.get_process_triple())
+    target, empty = _target()
     engine = llvm.create_mcjit_compiler(empty, target.create_target_machine(jit=True))
     engine.remove_module(empty)  # it would be compiled, which takes half a millisecond
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    kept = _kept(engine)
+    token = _Code()
+    _engines.add(engine)
+    finalize(token, _free, engine).atexit = False
     return [
-        Kernel(engine.get_function_address(f"kernel{number}"), kept, each)
+        Kernel(engine.get_function_address(f"kernel{number}"), token, each)
         for number, each in enumerate(callbacks)
     ]
 
