@@ -9,11 +9,12 @@ from typing import Any, Self
 
 from nodegrad.compiler import backends, saving
 from nodegrad.compiler.arguments import Form, Names, check_static, signature_of, with_form
+from nodegrad.compiler.eager import without_function
 from nodegrad.compiler.printing import render
 from nodegrad.compiler.record import named
 from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.vectorize import vectorize
-from nodegrad.compiler.ways import Ways, warn_unsolved, without_function
+from nodegrad.compiler.ways import Ways, warn_unsolved
 from nodegrad.inputs import one_of
 from nodegrad.trees import LEAF, Spec
 

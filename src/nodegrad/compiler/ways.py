@@ -16,24 +16,14 @@ import numpy as np
 
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.chance import generators_of, refuse_chance, states
-from nodegrad.compiler.record import (
-    Graph,
-    OtherWay,
-    Recorder,
-    Way,
-    current_recorder,
-    named,
-    numbers_of,
-    record,
-)
+from nodegrad.compiler.eager import RARELY, Eager
+from nodegrad.compiler.record import Way, named, numbers_of, record
 from nodegrad.compiler.routes import Routes
-from nodegrad.compiler.trace import Found, MakeBackend, Trace, changing, make_trace, refuse, verify
+from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace, verify
 from nodegrad.forks import keeping
-from nodegrad.graph import leave, recording
-from nodegrad.observers import listeners
-from nodegrad.transforms import gives_floats, in_numbers, plain_places
-from nodegrad.trees import LEAF, Build, Spec, Unlike, builder, flatten, lifter
-from nodegrad.value import Value, literal, stand_in
+from nodegrad.graph import recording
+from nodegrad.trees import Build, Spec, builder
+from nodegrad.value import Value
 
 __all__ = ()
 
@@ -41,41 +31,35 @@ _OTHER_ROWS = 3  # rows that the first trace of `map` is compared on, if they go
 _COST_IN_MAPS = 5  # times as long, for code that runs many rows at once
 _SHARE = 20  # one row in so many may be spent on compiling ways that do not pay yet
 _FEW_WAYS = 6  # up to so many ways are compiled when they come again; further ones when they pay
-_WATCHED = 64  # so many of the rows that run eagerly are all looked at
-_RARELY = 128  # after these, one in so many is looked at; one in half as many while few ways are known
+_WATCHED = 64  # so many of the rows that run eagerly are all looked at; then one in RARELY
 _SAMPLE = 16, 64  # the least and the largest number of rows of a map that are looked at for all others
 _AGAIN, _RUN_BEFORE = 32, 16_000  # one of few ways is compiled after so many rows, or operations, if fewer
 _OFTEN = 6  # a way that more than one row in so many takes need not be paid for yet
 _SELDOM = 7  # with so many misses for each hit, compiled ways are tried only on rows that are looked at
 
 
-class Ways:
+class Ways(Eager):
     """The traces of a function for one structure of its arguments, and the rows that run eagerly beside them.
 
     Attributes:
         traces: the ways that are compiled.
         met: the ways that ran eagerly: for each, an estimate of its rows, and the first row.
-        eager: how many rows ran eagerly.
         misses: how many rows no compiled way took, of those tried since the last way was compiled.
         leaf: a Value that the function closes over, if one is known.
         solves: whether it looks for a root or a fixed point, which may not be found.
         warns: whether rows run eagerly that could run faster with another function.
-        gave_up: whether all rows run eagerly, except those that `looks` picks.
     """
 
     def __init__(self, f: Any, spec: Spec, make: MakeBackend, most: int) -> None:
-        self.f, self.spec, self.make, self.most = f, spec, make, most
+        super().__init__(f, spec)
+        self.make, self.most = make, most
         self.traces: list[Trace] = []
         self.met: dict[Way, tuple[int, Sequence[float]]] = {}
-        self.eager = self.misses = self._hits_before = 0
+        self.misses = self._hits_before = 0
         self.leaf: Value | None = None
-        self.solves = self.warns = self.gave_up = False
+        self.solves = self.warns = False
         self._hits_often = self._has_few = True
         self._generators: list[Any] | None = None
-        self._put = builder(spec)
-        self._in_numbers: Any = in_numbers(f) if callable(f) else None
-        self._plain = plain_places(f, len(spec[2]))  # the arguments that a transform differentiates by
-        self._gives_floats = len(self._plain) > 0 and gives_floats(self._in_numbers)
 
     @property
     def straight(self) -> Trace | None:
@@ -85,7 +69,7 @@ class Ways:
     @property
     def _step(self) -> int:
         """Of how many rows that run eagerly the next one to look at is an example."""
-        return 1 if self.eager < _WATCHED else _RARELY // 2 if self._has_few else _RARELY
+        return 1 if self.eager < _WATCHED else RARELY // 2 if self._has_few else RARELY
 
     @property
     def looks(self) -> bool:
@@ -210,8 +194,8 @@ class Ways:
         elif self.eager < _WATCHED:
             step = 1
         else:
-            step = _RARELY
-            rows = rows[-self.eager % _RARELY :]
+            step = RARELY
+            rows = rows[-self.eager % RARELY :]
         few, cost = 2 if step == 1 else 1, _COST_IN_MAPS * _cost(self.traces[0].operations)
         ways = {}
         for row in rows[::step]:
@@ -234,14 +218,6 @@ class Ways:
                 table = np.concatenate([block[part] for block in routes.blocks], axis=1).tolist()
                 self.eager += len(part)
                 routes.alone.update(zip(part.tolist(), map(self.results, table), strict=True))
-
-    def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
-        """Run a row eagerly; return its way and its results."""
-        recorder = Recorder(self.f)
-        with recorder.at_work():
-            found = self.run(numbers)
-        refuse(self.f, recorder.reads)
-        return recorder.way, found
 
     def note(self, way: Way, numbers: Sequence[float], weight: int) -> tuple[int, Sequence[float]]:
         """Add an estimated number of rows to those of a way; return how many there are, and the first row."""
@@ -285,12 +261,6 @@ class Ways:
         self.misses, self._hits_often, self.gave_up = 0, True, False
         self._hits_before = sum([each.rows for each in self.traces])
 
-    def _give_up(self) -> None:
-        """Run all rows eagerly from now on, except those that `looks` picks."""
-        makes = [float if at in self._plain else literal for at in range(len(self.spec[2]))]
-        self._lift = lifter(self.spec, *(makes if self._plain else [stand_in]))
-        self.gave_up = True
-
     def settle(self) -> list[Trace]:
         """Compile the ways that ran eagerly too, up to the limit; return all traces."""
         known = {trace.way for trace in self.traces}
@@ -298,99 +268,6 @@ class Ways:
         for numbers in met[: self.most - len(self.traces)]:
             self.compile(numbers, ())
         return self.traces
-
-    def replay(
-        self, numbers: Sequence[float], expected: Sequence[bool], graph: Graph | None = None
-    ) -> Found | None:
-        """Run a row eagerly; return its results, or None if its branches do not answer as expected.
-
-        Raises:
-            ValueError: if they do, but the run makes another graph than this one.
-        """
-        values = [*map(stand_in, numbers)]
-        recorder = Recorder(self.f, values, expected)
-        try:
-            with recorder.at_work():
-                found = self.results(numbers, values)
-                refuse(self.f, recorder.reads)
-                if graph is not None and recorder.ended and not graph.like(recorder.graph):
-                    recorder.check_left(recorder.graph.found)  # its error says more
-                    raise changing(self.f, numbers)
-                leave(values)
-                return found if recorder.ended else None
-        except (OtherWay, Exception):
-            if recorder.stops:
-                return None
-            raise
-
-    def run(self, numbers: Sequence[float]) -> Found:
-        """Run a row eagerly, and count it."""
-        self.eager += 1
-        return self.results(numbers)
-
-    def results(self, numbers: Sequence[float], values: Sequence[Value] = ()) -> Found:
-        """Run the function on Values (stand-ins, if given) and return its results as numbers."""
-        f = self._in_numbers or self.function()
-        given = values or ([] if self._plain else [*map(stand_in, numbers)])
-        result = f(*(self.plain_arguments(numbers, given) if self._plain else self._put(given, 0, None)[0]))
-        if listeners.all and (recorder := current_recorder()) is not None:
-            leaves = flatten(result, result=True)[0]
-            recorder.called(f, given, leaves)
-            if not values:  # otherwise `replay` compares all that was made
-                recorder.check_left(leaves)
-        if not values:
-            leave(given)
-        return self._numbers(result)
-
-    def _numbers(self, result: Any) -> Found:
-        """Return what the function returned as numbers."""
-        if type(result) is Value:
-            return LEAF, [result._data]
-        leaves, spec = flatten(result, result=True)
-        return spec, leaves if self._gives_floats else numbers_of(leaves, self.f)
-
-    def answer(self, arguments: Sequence[Any]) -> Any:
-        """Run a row eagerly, once the function gave up: as `call` does, but with little between.
-
-        Raises:
-            Unlike: if the arguments are not like those that it gave up on, or its way is to be looked at.
-        """
-        if not (self.gave_up and self.eager % _RARELY):
-            raise Unlike
-        values: list[Any] = []
-        given = self._lift(arguments, values)
-        self.eager += 1
-        result = self._in_numbers(*given)
-        if self._gives_floats:
-            return result
-        if not self._plain:
-            leave(values)
-        if type(result) is Value:
-            return result._data
-        spec, found = self._numbers(result)
-        return builder(spec)(found, 0, float)[0]
-
-    def plain_arguments(self, numbers: Sequence[float], values: Sequence[Value]) -> Sequence[Any]:
-        """Return the arguments for an eager run of a transform.
-
-        Those it differentiates by stay plain, since it makes Values of them, so that branches are seen. The
-        others are stand-ins, if given, or constants, so that derivatives inside can sweep over floats.
-        """
-        by_number: Sequence[Any] = self._put(numbers, 0, None)[0]
-        if len(self._plain) == len(by_number):
-            return by_number
-        given = self._put(values or [*map(literal, numbers)], 0, None)[0]
-        return [by_number[at] if at in self._plain else each for at, each in enumerate(given)]
-
-    def function(self) -> Any:
-        """Return the function.
-
-        Raises:
-            ValueError: if it did not travel with what was recorded.
-        """
-        if not callable(self.f):
-            raise without_function(self.f, "go a way")
-        return self.f
 
     def warn(self, level: int) -> None:
         """Warn that rows run eagerly from now on: say why, and what to do."""
@@ -409,17 +286,6 @@ class Ways:
 def _cost(operations: int) -> int:
     """Estimate how many eager runs take as long as compiling a way of so many operations."""
     return 100 + 32_000 // max(20, operations)
-
-
-def without_function(name: str, what: str) -> ValueError:
-    """Return the error for arguments for which the function itself would be needed."""
-    return ValueError(
-        f"compile: these arguments of {name} {what} that was not recorded, and its function is not here. It "
-        "was loaded from a file, or unpickled without its function, which cannot be pickled or closes over "
-        "Values that do not travel with it. Call it with such arguments before saving or pickling it; or "
-        "pickle a function at the top of a module that takes the Values as arguments, or a Module that holds "
-        "them."
-    )
 
 
 def warn_unsolved(name: str, found: Any, level: int) -> None:

@@ -1,0 +1,152 @@
+"""Rows that run eagerly: the function itself, on Values, with its results as numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nodegrad.compiler.record import Graph, OtherWay, Recorder, Way, current_recorder, numbers_of
+from nodegrad.compiler.trace import Found, changing, refuse
+from nodegrad.graph import leave
+from nodegrad.observers import listeners
+from nodegrad.transforms import gives_floats, in_numbers, plain_places
+from nodegrad.trees import LEAF, Spec, Unlike, builder, flatten, lifter
+from nodegrad.value import Value, literal, stand_in
+
+__all__ = ()
+
+RARELY = 128  # one of so many rows is looked at after the first; half as many while few ways are known
+
+
+class Eager:
+    """A function for one structure of its arguments, run eagerly on a row.
+
+    Attributes:
+        f: the function; its name, if it did not travel with what was recorded.
+        spec: how the numbers of a row are put together as arguments.
+        eager: how many rows ran eagerly.
+        gave_up: whether all rows run eagerly, except those whose way is looked at.
+    """
+
+    def __init__(self, f: Any, spec: Spec) -> None:
+        self.f, self.spec, self.eager, self.gave_up = f, spec, 0, False
+        self._put = builder(spec)
+        self._in_numbers: Any = in_numbers(f) if callable(f) else None
+        self._plain = plain_places(f, len(spec[2]))  # the arguments that a transform differentiates by
+        self._gives_floats = len(self._plain) > 0 and gives_floats(self._in_numbers)
+
+    def function(self) -> Any:
+        """Return the function.
+
+        Raises:
+            ValueError: if it did not travel with what was recorded.
+        """
+        if not callable(self.f):
+            raise without_function(self.f, "go a way")
+        return self.f
+
+    def run(self, numbers: Sequence[float]) -> Found:
+        """Run a row eagerly, and count it."""
+        self.eager += 1
+        return self.results(numbers)
+
+    def results(self, numbers: Sequence[float], values: Sequence[Value] = ()) -> Found:
+        """Run the function on Values (stand-ins, if given) and return its results as numbers."""
+        f = self._in_numbers or self.function()
+        given = values or ([] if self._plain else [*map(stand_in, numbers)])
+        result = f(*(self._arguments(numbers, given) if self._plain else self._put(given, 0, None)[0]))
+        if listeners.all and (recorder := current_recorder()) is not None:
+            leaves = flatten(result, result=True)[0]
+            recorder.called(f, given, leaves)
+            if not values:  # otherwise `replay` compares all that was made
+                recorder.check_left(leaves)
+        if not values:
+            leave(given)
+        return self._numbers(result)
+
+    def _numbers(self, result: Any) -> Found:
+        """Return what the function returned as numbers."""
+        if type(result) is Value:
+            return LEAF, [result._data]
+        leaves, spec = flatten(result, result=True)
+        return spec, leaves if self._gives_floats else numbers_of(leaves, self.f)
+
+    def _arguments(self, numbers: Sequence[float], values: Sequence[Value]) -> Sequence[Any]:
+        """Return the arguments for an eager run of a transform.
+
+        Those it differentiates by stay plain, since it makes Values of them, so that branches are seen. The
+        others are stand-ins, if given, or constants, so that derivatives inside can sweep over floats.
+        """
+        by_number: Sequence[Any] = self._put(numbers, 0, None)[0]
+        if len(self._plain) == len(by_number):
+            return by_number
+        given = self._put(values or [*map(literal, numbers)], 0, None)[0]
+        return [by_number[at] if at in self._plain else each for at, each in enumerate(given)]
+
+    def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
+        """Run a row eagerly; return its way and its results."""
+        recorder = Recorder(self.f)
+        with recorder.at_work():
+            found = self.run(numbers)
+        refuse(self.f, recorder.reads)
+        return recorder.way, found
+
+    def replay(
+        self, numbers: Sequence[float], expected: Sequence[bool], graph: Graph | None = None
+    ) -> Found | None:
+        """Run a row eagerly; return its results, or None if its branches do not answer as expected.
+
+        Raises:
+            ValueError: if they do, but the run makes another graph than this one.
+        """
+        values = [*map(stand_in, numbers)]
+        recorder = Recorder(self.f, values, expected)
+        try:
+            with recorder.at_work():
+                found = self.results(numbers, values)
+                refuse(self.f, recorder.reads)
+                if graph is not None and recorder.ended and not graph.like(recorder.graph):
+                    recorder.check_left(recorder.graph.found)  # its error says more
+                    raise changing(self.f, numbers)
+                leave(values)
+                return found if recorder.ended else None
+        except (OtherWay, Exception):
+            if recorder.stops:
+                return None
+            raise
+
+    def _give_up(self) -> None:
+        """Run all rows eagerly from now on, except those that `looks` picks."""
+        makes = [float if at in self._plain else literal for at in range(len(self.spec[2]))]
+        self._lift = lifter(self.spec, *(makes if self._plain else [stand_in]))
+        self.gave_up = True
+
+    def answer(self, arguments: Sequence[Any]) -> Any:
+        """Run a row eagerly, once the function gave up: as `call` does, but with little between.
+
+        Raises:
+            Unlike: if the arguments are not like those that it gave up on, or its way is to be looked at.
+        """
+        if not (self.gave_up and self.eager % RARELY):
+            raise Unlike
+        values: list[Any] = []
+        given = self._lift(arguments, values)
+        self.eager += 1
+        result = self._in_numbers(*given)
+        if self._gives_floats:
+            return result
+        if not self._plain:
+            leave(values)
+        if type(result) is Value:
+            return result._data
+        spec, found = self._numbers(result)
+        return builder(spec)(found, 0, float)[0]
+
+
+def without_function(name: str, what: str) -> ValueError:
+    """Return the error for arguments for which the function itself would be needed."""
+    return ValueError(
+        f"compile: these arguments of {name} {what} that was not recorded, and its function is not here. It "
+        "was loaded from a file, or unpickled without its function, which cannot be pickled or closes over "
+        "Values that do not travel with it. Call it with such arguments before saving or pickling it; or "
+        "pickle a function at the top of a module that takes the Values as arguments, or a Module that holds "
+        "them."
+    )
