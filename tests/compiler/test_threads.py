@@ -481,7 +481,7 @@ class NoThreads:
 
 def test_the_caller_takes_all_rows_where_no_thread_can_be_started(monkeypatch):
     threads, expected = NoThreads(), summed(1)
-    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend.helpers", threads)
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.threads.helpers", threads)
 
     found = summed(3)
 
@@ -504,7 +504,7 @@ def test_a_helper_that_nobody_announced_is_waited_for(monkeypatch):
             sleep(0.05)
             super().give(job, most)
 
-    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend.helpers", Late())
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.threads.helpers", Late())
 
     assert compiled.map(X, reduce="sum") == 2.0 * X.sum()
 

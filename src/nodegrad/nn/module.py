@@ -30,9 +30,8 @@ _READABLE = 10_000  # parameters: a file of more is not read by people
 _LONG = 16  # shorter lists of parameters are written number by number
 _MADE_WITH = "_made_with"
 _ALIKE = "Make a model as the saved one was made, and changed afterwards, then call model.load(path)."
-_HOLDER = (
-    "_holder"  # names the attribute of a class here that is a list of modules, and all that its model is
-)
+# The name under which a class says which attribute holds its modules, and with them all that its model is.
+_HOLDER = "_holder"
 
 
 class Module:
@@ -90,8 +89,9 @@ class Module:
         (4, 13)
         """
         frozen = flag("freeze", "frozen", frozen)
+        modules = dict(self.named_modules())
         for name in self._frozen():
-            del dict(self.named_modules())[name].frozen
+            del modules[name].frozen
         self.frozen = frozen
         for parameter in leaves_of(self):
             if frozen:

@@ -92,9 +92,9 @@ def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> str:
     settings.seed = run.batches.seed = content["seed"]
     states = [*content["callbacks"]]
     for call in settings.callbacks:
-        for found in [state for state in states if state[0] == type(call).__qualname__][:1]:
-            states.remove(found)
-            call.load_state_dict(found[1])
+        kinds = [kind for kind, _ in states]
+        if (kind := type(call).__qualname__) in kinds:  # of several, each takes the first that is left
+            call.load_state_dict(states.pop(kinds.index(kind))[1])
     generators: str = content["generators"]
     return generators
 

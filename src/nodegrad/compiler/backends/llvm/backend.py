@@ -5,9 +5,7 @@ import os
 import struct
 from array import array
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cache, partial
-from queue import Empty, SimpleQueue
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +15,7 @@ from nodegrad.compiler.backends.llvm.arrays import looking, runs_over
 from nodegrad.compiler.backends.llvm.driver import WORDS, Context, Driver
 from nodegrad.compiler.backends.llvm.plan import Plan, packed, plan, unpacked
 from nodegrad.compiler.backends.llvm.spellings import raise_held
-from nodegrad.compiler.backends.llvm.threads import helpers
+from nodegrad.compiler.backends.llvm.threads import share
 from nodegrad.compiler.program import Program
 from nodegrad.compiler.reduction import added
 from nodegrad.compiler.vector import VectorProgram
@@ -118,7 +116,6 @@ class LlvmBackend:
         """Run all rows, in pieces if there is much work; return the results of the pieces.
 
         The cut depends on the program and the number of rows alone, so that sums do not depend on threads.
-        The caller takes pieces too: a helper that starts late finds none left.
         """
         first = part.borrow()
         first.give(parameters)
@@ -150,37 +147,7 @@ class LlvmBackend:
                 run(own, start, min(start + piece, count), found[place])
             part.spaces.append(own)
 
-        def help() -> None:
-            try:
-                places.get_nowait()
-            except Empty:
-                return  # the caller has done all
-            try:
-                work()
-            except BaseException as error:
-                done.put(error)
-            else:
-                done.put(None)
-
-        places, done = SimpleQueue[int](), SimpleQueue[BaseException | None]()
-        helped = min(self.threads, len(starts)) - 1
-        for place in range(helped):
-            places.put(place)
-        with suppress(RuntimeError):  # no thread can be started: too many, or the process ends
-            for _ in range(helped):
-                helpers.give(help, self.threads)
-        try:
-            work()
-        finally:
-            for _ in waiting:  # left only if `work` raised: no helper begins another piece
-                pass
-            with suppress(Empty):  # take the places of helpers that have not begun
-                while True:
-                    places.get_nowait()
-                    helped -= 1
-            errors = [error for _ in range(helped) if (error := done.get()) is not None]
-        if errors:
-            raise errors.pop()
+        share(work, waiting, min(self.threads, len(starts)) - 1, self.threads)
         part.spaces.append(first)
         return found
 

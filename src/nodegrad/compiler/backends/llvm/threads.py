@@ -10,9 +10,10 @@ import atexit
 import os
 import threading
 from _thread import start_new_thread
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial, wraps
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from nodegrad.forks import compiling
@@ -57,6 +58,44 @@ def _serve(jobs: SimpleQueue[Job]) -> None:
 helpers = Threads()  # for pieces of rows
 _caller = Threads()  # for LLVM
 _here = threading.local()
+
+
+def share(work: Job, pieces: Iterator[Any], others: int, most: int) -> None:
+    """Let `work` take all pieces, here and in up to `others` of at most so many threads.
+
+    The caller takes pieces too: a helper that starts late finds none left.
+    """
+
+    def help() -> None:
+        try:
+            places.get_nowait()
+        except Empty:
+            return  # the caller has done all
+        try:
+            work()
+        except BaseException as error:
+            done.put(error)
+        else:
+            done.put(None)
+
+    places, done = SimpleQueue[int](), SimpleQueue[BaseException | None]()
+    for place in range(others):
+        places.put(place)
+    with suppress(RuntimeError):  # no thread can be started: too many, or the process ends
+        for _ in range(others):
+            helpers.give(help, most)
+    try:
+        work()
+    finally:
+        for _ in pieces:  # left only if `work` raised: no helper begins another piece
+            pass
+        with suppress(Empty):  # take the places of helpers that have not begun
+            while True:
+                places.get_nowait()
+                others -= 1
+        errors = [error for _ in range(others) if (error := done.get()) is not None]
+    if errors:
+        raise errors.pop()
 
 
 def in_llvm_thread(function: Callable[P, Result]) -> Callable[P, Result]:
