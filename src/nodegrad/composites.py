@@ -1,4 +1,7 @@
-"""Composite operations: a loop or a search computes several numbers at once, and each is an operation."""
+"""Composite operations: a loop or a search computes several numbers at once, and each is an operation.
+
+A composite operation is made anew in each run. So what two runs recorded is compared here, too.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -121,6 +124,7 @@ class Pairing:
                 continue
             if one is other and one._time < start:
                 continue
+            # What the runs did not make themselves must be one object, as above.
             made = one._time >= start and (other._time >= other_start or one is other)
             if not made or not (op is other.op or self._alike(op, other.op)):
                 return False
