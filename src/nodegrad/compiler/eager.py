@@ -13,7 +13,7 @@ from nodegrad.value import Value, literal, stand_in
 
 __all__ = ()
 
-RARELY = 128  # one of so many rows is looked at after the first; half as many while few ways are known
+RARELY = 128  # after the first rows, one in so many is looked at; twice as many while few ways are known
 
 
 class Eager:
@@ -114,13 +114,13 @@ class Eager:
             raise
 
     def _give_up(self) -> None:
-        """Run all rows eagerly from now on, except those that `looks` picks."""
+        """Run all rows eagerly from now on, except those that `Ways.looks` picks."""
         makes = [float if at in self._plain else literal for at in range(len(self.spec[2]))]
         self._lift = lifter(self.spec, *(makes if self._plain else [stand_in]))
         self.gave_up = True
 
     def answer(self, arguments: Sequence[Any]) -> Any:
-        """Run a row eagerly, once the function gave up: as `call` does, but with little between.
+        """Run a row eagerly, once the function gave up: as `Ways.call` does, but with fewer questions.
 
         Raises:
             Unlike: if the arguments are not like those that it gave up on, or its way is to be looked at.

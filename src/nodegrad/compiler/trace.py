@@ -226,7 +226,7 @@ def verify(
     Args:
         trace: the trace of the recorded row.
         f: the function.
-        replay: `Ways.replay`, which runs `f` on a row and returns None if a branch answers otherwise. It has
+        replay: `Eager.replay`, which runs `f` on a row and returns None if a branch answers otherwise. It has
             compared what the run made with the recording.
         numbers: the row that was recorded.
         others: rows to compare on.
