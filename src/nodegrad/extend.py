@@ -199,16 +199,16 @@ def digest(op: Op) -> str:
     """Return a digest that is the same in every process where the operation has the same code."""
     import hashlib  # which most programs never need
 
-    described = _described((op.name, op.value, op.partials), [])
+    described = _described((op.name, op.value, op.partials), {})
     return hashlib.sha256(repr(described).encode()).hexdigest()
 
 
-def _described(thing: Any, seen: list[Any]) -> Any:
+def _described(thing: Any, seen: dict[int, Any]) -> Any:
     """Describe a function by its code and by the numbers, texts and functions that it refers to."""
     if isinstance(thing, list):
-        if any(thing is each for each in seen):  # it may hold itself
+        if id(thing) in seen:  # it may hold itself
             return "again"
-        seen.append(thing)
+        seen[id(thing)] = thing
     if isinstance(thing, tuple | list):
         return [_described(entry, seen) for entry in thing]
     if isinstance(thing, frozenset):
@@ -217,8 +217,8 @@ def _described(thing: Any, seen: list[Any]) -> Any:
         return [thing.co_code, thing.co_names, _described(thing.co_consts, seen)]
     if isinstance(thing, partial):
         return _described([thing.func, thing.args, sorted(thing.keywords.items())], seen)
-    if isinstance(thing, FunctionType) and thing not in seen:
-        seen.append(thing)
+    if isinstance(thing, FunctionType) and id(thing) not in seen:
+        seen[id(thing)] = thing
         cells = [cell.cell_contents for cell in thing.__closure__ or ()]
         found = [thing.__globals__.get(name) for name in names_in(thing.__code__)]
         # Functions of other modules are found by name, as the operation itself is.

@@ -97,6 +97,22 @@ def test_large_functions_that_branch_are_compiled_at_their_second_call(backend):
     assert compiled.stats()["eager_rows"] == 0
 
 
+@pytest.mark.parametrize("use", ["call", "map", "source"])
+def test_a_way_is_compiled_with_the_numbers_that_the_function_reads_then(use):
+    rate = 2.0
+    compiled = ng.compile(lambda x: x * rate if x > 0.0 else -x)
+    assert compiled(1.0) == 2.0
+
+    rate = 3.0
+    if use == "map":
+        assert compiled.map([1.0, 2.0]).tolist() == [3.0, 6.0]
+    if use == "source":
+        assert "3.0" in compiled.source("c")
+    assert [compiled(1.0) for _ in range(40)] == [3.0] * 40
+    assert compiled.map([1.0, -1.0]).tolist() == [3.0, 1.0]
+    assert compiled.stats()["traces"] == 1
+
+
 def matrix_norm(matrix, scale):
     """Go a way of its own for each order of the entries."""
     total = 0.0

@@ -140,10 +140,7 @@ class Ways(Eager):
                     self._give_up()
                 return found
             self.eager -= 1
-            waiting = [trace for trace in self.traces if trace.way == way]
-            trace = waiting[0] if waiting else self.compile(numbers, [earlier])[0]
-            trace.waits = False
-            self._count_anew()
+            trace, _ = self.compile(numbers, [earlier])
         results = trace.call(numbers)[0]
         assert results is not None, "a trace takes the row it was made from"
         trace.rows += 1
@@ -152,7 +149,8 @@ class Ways(Eager):
 
     def route(self, blocks: list[Array], count: int) -> Routes:
         """Return through which traces rows go, and the results of those that run eagerly."""
-        if not self.traces:  # a first way is compiled for many rows: code for a single one can wait
+        if all(trace.waits for trace in self.traces):
+            # A first way is compiled for many rows: code for a single one can wait.
             others = range(1, count)[:: max(1, (count - 1) // _OTHER_ROWS)][:_OTHER_ROWS]
             self.compile(_row(blocks, 0), [_row(blocks, row) for row in others])
         routes = Routes(blocks, count)
@@ -161,7 +159,8 @@ class Ways(Eager):
             routes.traces.append((self.traces[0], range(count)))
             return routes
         left = np.arange(count)
-        ready = [trace for trace in self.traces if trace.kernels or count <= _SAMPLE[1]]
+        few = count <= _SAMPLE[1]
+        ready = [trace for trace in self.traces if not trace.waits and (trace.kernels or few)]
         left = self._through(ready, routes, left)
         if len(left):
             left = self._through(self._sample(routes, left), routes, left)
@@ -202,7 +201,7 @@ class Ways(Eager):
             numbers = _row(routes.blocks, row)
             way, routes.alone[int(row)] = self.watch(numbers)
             ways[way] = *self.note(way, numbers, step), numbers
-        known = {trace.way: trace for trace in self.traces}
+        known = {trace.way: trace for trace in self.traces if not trace.waits}
         often = sorted(ways.items(), key=lambda item: -item[1][0])
         return [
             known.get(way) or self.compile(numbers, [earlier])[0]
@@ -244,13 +243,20 @@ class Ways(Eager):
         return self.keep(trace), found
 
     def keep(self, trace: Trace) -> Trace:
-        """Keep a trace, or return that of another thread that has recorded the same way meanwhile."""
+        """Keep a trace, or return that of another thread that has recorded the same way meanwhile.
+
+        A trace that waited is replaced: numbers that the function reads may have changed since.
+        """
         with keeping:
             self.met.pop(trace.way, None)
-            for other in self.traces:
-                if other.way == trace.way:
-                    return other
-            self.traces.append(trace)
+            same = [at for at, other in enumerate(self.traces) if other.way == trace.way]
+            if same and not self.traces[same[0]].waits:
+                return self.traces[same[0]]
+            if same:
+                trace.rows = self.traces[same[0]].rows
+                self.traces[same[0]] = trace
+            else:
+                self.traces.append(trace)
             self._count_anew()
             self.leaf = self.leaf or (trace.parameters[0] if trace.parameters else None)
             self.solves |= trace.solves
@@ -263,9 +269,9 @@ class Ways(Eager):
 
     def settle(self) -> list[Trace]:
         """Compile the ways that ran eagerly too, up to the limit; return all traces."""
-        known = {trace.way for trace in self.traces}
+        known = {trace.way for trace in self.traces if not trace.waits}
         met = [numbers for way, (_, numbers) in list(self.met.items()) if way not in known]
-        for numbers in met[: self.most - len(self.traces)]:
+        for numbers in met[: self.most - len(known)]:
             self.compile(numbers, ())
         return self.traces
 
