@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -372,6 +373,18 @@ def test_callbacks_that_leave_ranks_different_are_refused(callbacks, what, compi
     for error in on_ranks(2, work):
         assert isinstance(error, ValueError), error
         assert f"all ranks need the same {what}; here" in str(error)
+
+
+def test_each_rank_says_what_its_callbacks_left():
+    def work(rank, combine):
+        model = MLP(2, [4, 1], "tanh", seed=1)
+        settings = {"callbacks": [set_to(0.5)] if rank else [], "epochs": 4, "combine": combine}
+        return ng.fit(model, X[rows(rank)], Y[rows(rank)], **settings)
+
+    kept, changed = map(str, on_ranks(2, work))
+
+    assert re.search(r"here it is 'unchanged', on (rank|process) \d+\.$", kept)
+    assert re.search(r"here it is \[0\.5, .*, on (rank|process) \d+\.$", changed)
 
 
 @pytest.mark.parametrize("compile", [False, True])

@@ -226,7 +226,7 @@ class Run:
         before = numbers()
         stop = problem.ranks.any(call)
         after = checkpoint.facts_of([group.state_dict() for group in optimizer.groups])
-        after["parameters"] = None if numbers() == before else numbers()
+        after["parameters"] = "unchanged" if numbers() == before else numbers()
         problem.ranks.same({f"{name} after the callbacks": fact for name, fact in after.items()})
         self.step.pull()
         self._agree()
