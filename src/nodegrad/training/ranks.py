@@ -114,7 +114,9 @@ class Ranks:
             facts.items(), _differ(self.sum(_codes(facts.values()))), strict=True
         ):
             if differ:
-                raise ValueError(f"fit: all ranks need the same {name}; here it is {fact!r:.60}, on {_name()}.")
+                raise ValueError(
+                    f"fit: all ranks need the same {name}; here it is {fact!r:.60}, on {_name()}."
+                )
 
     def not_finite(self) -> str:
         """Say on which rank the last numbers were not finite."""
