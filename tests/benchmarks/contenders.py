@@ -236,6 +236,7 @@ class Fit:
     def __init__(self, problem: Problem, arguments: tuple[Any, ...]) -> None:
         self.problem, self.arguments = problem, arguments
         self.left = 0  # steps to take before waiting
+        self.step = -1  # the latest step: fit asks for the rates of earlier ones again, to see that they stay
         self.started = self.stopped = 0.0
         self.go, self.held = Semaphore(0), Semaphore(0)
 
@@ -257,14 +258,18 @@ class Fit:
         return [0.0, found]
 
     def rate(self, step: int) -> float:
-        """Return the learning rate, when it is this training's turn."""
+        """Return the learning rate; for a new step, when it is this training's turn."""
+        rate = float(self.problem.given["learning_rate"])
+        if step <= self.step:
+            return rate
+        self.step = step
         if not self.left:
             self.stopped = perf_counter()
             self.held.release()
             self.go.acquire()
             self.started = perf_counter()
         self.left -= 1
-        return float(self.problem.given["learning_rate"])
+        return rate
 
     def seconds(self, count: int) -> float:
         """Measure the seconds that `count` steps take."""

@@ -125,9 +125,12 @@ class Run:
         history, first, many = self.history, self.history.epochs, self._at_once()
         before = self.step.mark()
         plan = [self.batches.epoch(first + number) for number in range(many)]
-        taken = iter(self._take(chain.from_iterable(plan), shown))
+        taken = self._take(chain.from_iterable(plan), shown)
+        if self.noted:
+            self.problem.ranks.together(lambda: self._check_schedules(len(taken)))
+        remaining = iter(taken)
         for _ in plan:
-            self._close(list(islice(taken, self.batches.steps)))
+            self._close(list(islice(remaining, self.batches.steps)))
             if history.reason:
                 break
         done = history.epochs - first
@@ -168,8 +171,6 @@ class Run:
         for name, number in zip(("loss", "gradient"), taken[-1], strict=False):
             if not math.isfinite(number):
                 raise NotFinite(f"the {name} became {number}")
-        if self.noted:
-            problem.ranks.together(lambda: self._check_schedules(len(taken)))
         losses, norms, sizes = zip(*taken, strict=True)
         watched = math.fsum(map(mul, losses, sizes)) / math.fsum(sizes)
         history.gradient_norms.append(max(norms))
