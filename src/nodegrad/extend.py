@@ -204,7 +204,10 @@ def digest(op: Op) -> str:
 
 
 def _described(thing: Any, seen: dict[int, Any]) -> Any:
-    """Describe a function by its code and by the numbers, texts and functions that it refers to."""
+    """Describe a function by its code and by the numbers, texts and functions that it refers to.
+
+    `seen` holds the lists and functions that were described already, by their ids.
+    """
     if isinstance(thing, list):
         if id(thing) in seen:  # it may hold itself
             return "again"

@@ -89,4 +89,4 @@ def give_hints(kind: type) -> None:
     def listed(self: Any) -> list[str]:
         return [name for name in object.__dir__(self) if name not in given or hasattr(self, name)]
 
-    kind.__dir__ = listed  # type: ignore[assignment]
+    kind.__dir__ = listed  # type: ignore[assignment]  # mypy takes no function for a method here

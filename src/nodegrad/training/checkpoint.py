@@ -123,10 +123,10 @@ def set_generators(text: str) -> None:
     """Set the shared generators of random numbers to states from a checkpoint."""
     (version, numbers, gauss), *states = json.loads(text)
     random.setstate((version, tuple(numbers), gauss))
-    for state in states:
+    if states:
         import numpy as np
 
-        np.random.set_state(state)
+        np.random.set_state(*states)
 
 
 def _check_same(run: "Run", name: str, there: Any, here: Any) -> None:
