@@ -11,7 +11,18 @@ from scipy.special import multigammaln
 from scipy.stats import multivariate_normal
 
 import nodegrad as ng
-from benchmarks import bench_compile, bench_sources, lines, problems, report, run, spelling, targets, timing
+from benchmarks import (
+    bench_compile,
+    bench_loops,
+    bench_sources,
+    lines,
+    problems,
+    report,
+    run,
+    spelling,
+    targets,
+    timing,
+)
 from benchmarks.contenders import BY_BACKWARD, BY_SWEEP, OURS, REGISTRY, RELU, Repeated
 from languages import needs_compiler
 
@@ -441,6 +452,7 @@ def test_what_is_timed_by_itself_stands_in_a_table(alone, monkeypatch, capsys):
         "save 1,000,000",
         "banded jacobian",
         "draw 30 nodes",
+        "50 implied volatilities by root",
         "C of a pendulum, 5 steps with gradient, a call",
         "C of 2-4-1 with gradient, a call",
     ):
@@ -448,6 +460,34 @@ def test_what_is_timed_by_itself_stands_in_a_table(alone, monkeypatch, capsys):
     assert report.line_table([lines.Line("f", 3e-6, "g", 2e-6)]).endswith(
         "| f | 3.0 µs | g | 2.0 µs | 1.5 |\n"
     )
+
+
+def test_loops_solutions_and_tables_are_timed_beside_jaxs():
+    pytest.importorskip("jax")
+
+    found = list(bench_loops.lines(quick=True))  # it compares the results
+
+    assert [line.beside for line in found] == ["JAX"] * 12
+    assert all(line.seconds > 0.0 and line.other > 0.0 for line in found)
+
+
+def test_robertsons_kinetics_are_compiled_once():
+    scipy = pytest.importorskip("scipy.integrate")
+    _, compiled, _, (rates, sizes) = bench_loops.robertson(100)
+
+    def slope(t, y):
+        first, second, third = 0.04 * y[0], 1e4 * y[1] * y[2], 3e7 * y[1] * y[1]
+        return [second - first, first - second - third, third]
+
+    exact = scipy.solve_ivp(slope, (0.0, 40.0), [1.0, 0.0, 0.0], method="Radau", rtol=1e-10, atol=1e-14)
+    state = bench_loops.robertson_state(rates.tolist(), sizes.tolist())
+    for scale in (1.0, 1.5, 0.5):
+        eager = ng.jacobian(bench_loops.robertson_state)((scale * rates).tolist(), sizes.tolist())
+        assert np.allclose(compiled(scale * rates, sizes), eager, rtol=1e-12)
+
+    assert np.allclose(state, exact.y[:, -1], rtol=0.03)  # what steps of this size leave
+    assert compiled.stats()["traces"] == 1
+    assert compiled.stats()["eager_rows"] == 0
 
 
 def test_written_c_is_timed_beside_casadis():

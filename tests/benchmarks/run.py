@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 # Set before a library is loaded: idle OpenMP threads must not spin while the next contender runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from benchmarks import bench_eager, bench_overhead, bench_show, bench_sources, problems
+from benchmarks import bench_eager, bench_loops, bench_overhead, bench_show, bench_sources, problems
 from benchmarks.contenders import OURS
 from benchmarks.lines import Line
 from benchmarks.report import machine, page
@@ -67,7 +67,7 @@ def races(only: str, quick: bool, failures: list[str]) -> Iterator[Case]:
 
 def single_lines(quick: bool) -> Iterator[Line]:
     """Measure what is timed by itself."""
-    for part in (bench_overhead, bench_sources, bench_eager, bench_show):
+    for part in (bench_overhead, bench_loops, bench_sources, bench_eager, bench_show):
         yield from part.lines(quick)
 
 
