@@ -316,6 +316,93 @@ def test_many_weights_are_differentiated_turn_by_turn(backend):
     assert found[0] == pytest.approx(value.data)
 
 
+def equilibrium(model, x, y):
+    """Find the state that a network leaves as it is."""
+
+    def turn(state):
+        after = [0.3 * a + b for a, b in zip(model(state["at"]), (x, y), strict=True)]
+        return {"at": after, "change": ng.abs(after[0] - state["at"][0])}
+
+    start = {"at": [0.0 * x, 0.0 * y], "change": 1.0}
+    first, second = ng.while_loop(lambda state: state["change"] > 1e-6, turn, start)["at"]
+    return first * first + second
+
+
+def test_a_while_loop_is_differentiated_by_many_weights_as_a_branch(backend):
+    model = ng.nn.MLP(2, [16, 2], activation="tanh", seed=1)
+    f = ng.value_and_grad(functools.partial(equilibrium, model), wrt=model.parameters())
+    rows = np.random.default_rng(0).uniform(-1.0, 1.0, (8, 2))
+    called, mapped = ng.compile(f, backend=backend), ng.compile(f, backend=backend)
+
+    values, gradients = mapped.map(rows[:, 0], rows[:, 1])
+
+    for at, row in enumerate(rows.tolist()):
+        value, gradient = f(*row)
+        numbers = [x.data for x in gradient]
+        for found in (called(*row), (values[at], gradients[at])):
+            assert found[0] == pytest.approx(value.data, rel=1e-12)
+            np.testing.assert_allclose(found[1], numbers, rtol=1e-9, atol=1e-14)
+
+
+def test_a_while_loop_over_many_weights_without_derivatives_is_one_loop(backend):
+    model = ng.nn.MLP(2, [16, 2], activation="tanh", seed=1)
+    compiled = ng.compile(functools.partial(equilibrium, model), backend=backend)
+
+    rows = np.random.default_rng(0).uniform(-1.0, 1.0, (20, 2))
+
+    assert compiled.map(rows[:, 0], rows[:, 1]).shape == (20,)
+    assert compiled.stats()["traces"] == 1
+    assert compiled.stats()["guards"] == 0
+
+
+def test_a_while_loop_over_many_weights_inside_a_scan_stays_a_loop(backend):
+    weights = [Value(0.02 * k) for k in range(40)]
+
+    def inner(x):
+        return ng.while_loop(
+            lambda s: s > 1.0, lambda s: 0.5 * s + 0.01 * ng.tanh(ng.dot(weights, [s] * 40)), x
+        )
+
+    def outer(x):
+        return ng.scan(lambda s, _: (inner(s) + 2.0, None), x, length=3)[0]
+
+    f = ng.value_and_grad(outer, wrt=weights)
+    value, gradient = f(3.0)
+
+    found = ng.compile(f, backend=backend)(3.0)
+
+    assert found[0] == pytest.approx(value.data)
+    np.testing.assert_allclose(found[1], [x.data for x in gradient], rtol=1e-9)
+
+
+def test_code_that_catches_errors_does_not_see_that_a_loop_is_recorded_anew(backend):
+    weights = [Value(0.02 * k) for k in range(60)]
+
+    def inner():
+        def turn(x):
+            return 0.5 * x + 0.01 * ng.tanh(ng.dot(weights, [x] * 60))
+
+        return ng.while_loop(lambda x: x > 1.0, turn, 3.0)
+
+    def f(x):
+        try:
+            return x * ng.grad(inner, wrt=weights)()[3]
+        except Exception:
+            return 0.0 * x
+
+    assert ng.compile(f, backend=backend)(2.0) == pytest.approx(f(2.0).data, rel=1e-12)
+
+
+def test_the_warning_for_a_while_loop_over_many_weights_names_fori_loop():
+    model = ng.nn.MLP(2, [16, 2], activation="tanh", seed=1)
+    f = ng.value_and_grad(functools.partial(equilibrium, model), wrt=model.parameters())
+    compiled = ng.compile(f, max_traces=1)
+    rows = np.random.default_rng(0).uniform(-1.0, 1.0, (70, 2))
+
+    with pytest.warns(RuntimeWarning, match="nodegrad.fori_loop"):
+        compiled.map(rows[:, 0], rows[:, 1])
+
+
 @settings(max_examples=25)
 @given(data=st.data())
 def test_random_loops_agree_in_every_tier(data):

@@ -19,7 +19,7 @@ from typing import Any
 from nodegrad.composites import Pairing, Partial, Whole, remake
 from nodegrad.graph import clock, dependents, leave, topological_order
 from nodegrad.inputs import described, endless, function, plain, whole
-from nodegrad.observers import listen
+from nodegrad.observers import listen, listeners
 from nodegrad.ops import CHAIN_RULE, COMPARISONS, FINITE, Number, constant, identity, ne
 from nodegrad.sweep import forward_sweep, partials
 from nodegrad.trees import LEAF, NUMBERS, Spec, Tree, build, builder, container, flatten
@@ -29,6 +29,7 @@ __all__ = ["fori_loop", "scan", "while_loop"]
 
 _WIDE = 32  # with more operands to differentiate by, reverse mode turn by turn costs less
 _LONGEST = 200_000  # operations recorded turn by turn for that reason
+_WIDEST = 2_000  # operands in a turn times derivatives: with more, a while_loop compiles for seconds
 _MOST = 2_000_000  # operands of all results together
 _OF_STATE = "a function of the state"
 
@@ -43,6 +44,7 @@ class Roller:
         line: a function that names the line of the user's code that is running.
         times: how often to record a turn. If the recordings differ, the loop is refused.
         again: whether the turn that is recorded now was recorded before.
+        unrolls: whether `while_loop` is recorded turn by turn, as a Python loop is: see `TooWide`.
     """
 
     lower: "Callable[[Loop], Any]"
@@ -50,6 +52,14 @@ class Roller:
     line: Callable[[], str]
     times: int
     again: bool = False
+    unrolls: bool = False
+
+
+class TooWide(BaseException):
+    """A `while_loop` is differentiated by too much to carry all derivatives forward: record it turn by turn.
+
+    User code that catches Exception does not catch this.
+    """
 
 
 # Set while a function is recorded: every loop is made one operation.
@@ -222,8 +232,14 @@ class _Repetition:
     def run(self) -> tuple[Tree, list[Tree]]:
         """Return the last state, and the y of each turn."""
         roller = current_roller.get()
-        rolled = None if roller is None or self.turns in (0, 1) else self.roll(roller)
+        rolled = None if roller is None or self.unrolled(roller) else self.roll(roller)
         return rolled or self.repeat()
+
+    def unrolled(self, roller: Roller) -> bool:
+        """Return whether to record it turn by turn without a look at a turn."""
+        if self.rows is None and self.limit is not None:  # a loop inside a turn cannot branch
+            return roller.unrolls and not any(isinstance(each, _Turn) for each in listeners.all)
+        return self.turns in (0, 1)
 
     @property
     def turns(self) -> int | None:
@@ -472,7 +488,16 @@ class Loop(Whole):
         return self._last[1]
 
     def jacobian(self, operands: Sequence[Value], wanted: Sequence[int]) -> list[list[Partial]]:
-        """Return the partials of each result. They are results of the loop with tangents beside its state."""
+        """Return the partials of each result. They are results of the loop with tangents beside its state.
+
+        Raises:
+            TooWide: if a `while_loop` should be recorded turn by turn instead.
+        """
+        is_while = self.turns is None and self.limit is not None
+        if is_while and not self.roller.unrolls:
+            read = sum([len(node.operands) for node in self.order])
+            if read * len(wanted) > _WIDEST:
+                raise TooWide
         wide = _Wide(self, operands, wanted)
         for index in wanted:
             wide.add(index)

@@ -6,6 +6,7 @@ from typing import Any
 from nodegrad.compiler.record import Graph, OtherWay, Recorder, Way, current_recorder, numbers_of
 from nodegrad.compiler.trace import Found, changing, refuse
 from nodegrad.graph import leave
+from nodegrad.loops import TooWide
 from nodegrad.observers import listeners
 from nodegrad.transforms import gives_floats, in_numbers, plain_places
 from nodegrad.trees import LEAF, Spec, Unlike, builder, flatten, lifter
@@ -24,10 +25,11 @@ class Eager:
         spec: how the numbers of a row are put together as arguments.
         eager: how many rows ran eagerly.
         gave_up: whether all rows run eagerly, except those whose way is looked at.
+        unrolls: whether each `while_loop` is recorded turn by turn, since it depends on many weights.
     """
 
     def __init__(self, f: Any, spec: Spec) -> None:
-        self.f, self.spec, self.eager, self.gave_up = f, spec, 0, False
+        self.f, self.spec, self.eager, self.gave_up, self.unrolls = f, spec, 0, False, False
         self._put = builder(spec)
         self._in_numbers: Any = in_numbers(f) if callable(f) else None
         self._plain = plain_places(f, len(spec[2]))  # the arguments that a transform differentiates by
@@ -83,9 +85,13 @@ class Eager:
 
     def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
         """Run a row eagerly; return its way and its results."""
-        recorder = Recorder(self.f)
-        with recorder.at_work():
-            found = self.run(numbers)
+        recorder = Recorder(self.f, unrolls=self.unrolls)
+        try:
+            with recorder.at_work():
+                found = self.run(numbers)
+        except TooWide:
+            self.unrolls = True
+            return self.watch(numbers)
         refuse(self.f, recorder.reads)
         return recorder.way, found
 
@@ -98,7 +104,7 @@ class Eager:
             ValueError: if they do, but the run makes another graph than this one.
         """
         values = [*map(stand_in, numbers)]
-        recorder = Recorder(self.f, values, expected)
+        recorder = Recorder(self.f, values, expected, self.unrolls)
         try:
             with recorder.at_work():
                 found = self.results(numbers, values)
@@ -108,8 +114,8 @@ class Eager:
                     raise changing(self.f, numbers)
                 leave(values)
                 return found if recorder.ended else None
-        except (OtherWay, Exception):
-            if recorder.stops:
+        except (OtherWay, TooWide, Exception) as error:
+            if recorder.stops or isinstance(error, TooWide):
                 return None
             raise
 

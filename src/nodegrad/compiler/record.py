@@ -118,9 +118,16 @@ class Recorder:
     first additional branch: a loop that ends for the numbers of one row may not end for those of another.
     """
 
-    def __init__(self, f: Any, inputs: Sequence[Value] = (), expected: Sequence[bool] | None = None) -> None:
+    def __init__(
+        self,
+        f: Any,
+        inputs: Sequence[Value] = (),
+        expected: Sequence[bool] | None = None,
+        unrolls: bool = False,
+    ) -> None:
         # A replay records turns once more than the first recording did: if Python counts them, it finds out.
-        self._roller = Roller(lower_loop, set(inputs), calling_line, 2 if expected is None else 3)
+        times = 2 if expected is None else 3
+        self._roller = Roller(lower_loop, set(inputs), calling_line, times, unrolls=unrolls)
         self.branches: dict[Value, tuple[bool, str]] = {}  # what was branched on: the answer, and the line
         self.reads: list[str] = []
         self.elsewhere: dict[Value, str] = {}  # leaves that other threads branched on or read, with the line
@@ -256,14 +263,15 @@ def named(f: Any) -> str:
     return str(getattr(f, "__name__", "the function"))
 
 
-def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float]) -> Recording:
+def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float], unrolls: bool = False) -> Recording:
     """Run `f` on new Values that hold `numbers`, put together as `spec` says.
 
     Raises:
+        TooWide: if a `while_loop` should be recorded turn by turn, with `unrolls`.
         TypeError: if `f` returns anything but numbers and Values in nested lists, tuples, dicts or arrays.
     """
     inputs = [stand_in(number) for number in numbers]
-    recorder = Recorder(f, inputs)
+    recorder = Recorder(f, inputs, unrolls=unrolls)
     try:
         with recorder.at_work():
             result = f(*_arguments(f, spec, inputs))

@@ -22,6 +22,7 @@ from nodegrad.compiler.routes import Routes
 from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace, verify
 from nodegrad.forks import keeping
 from nodegrad.graph import recording
+from nodegrad.loops import TooWide
 from nodegrad.trees import Build, Spec, builder
 from nodegrad.value import Value
 
@@ -233,7 +234,11 @@ class Ways(Eager):
             self._generators = generators_of(f)
         before = states(self._generators)
         with recording():
-            recorded = record(f, self.spec, numbers)
+            try:
+                recorded = record(f, self.spec, numbers, self.unrolls)
+            except TooWide:
+                self.unrolls = True
+                recorded = record(f, self.spec, numbers, True)
             found = recorded.spec, numbers_of(recorded.outputs, f)
             trace = make_trace(f, recorded)
             trace.reset(self.make)
@@ -280,10 +285,13 @@ class Ways(Eager):
         lines = [line for way in list(self.met) for _, line in way]
         lines += [line for trace in self.traces for line in trace.lines]
         most = max(set(lines), key=lines.count)
+        loop = "nodegrad.while_loop"
+        if self.unrolls:
+            loop = "nodegrad.fori_loop (a while_loop by so many weights branches like Python's)"
         text = (
             f"compile: {named(self.f)} branches on its arguments in too many ways to compile all of them, "
             f"most often at {most}. {len(self.traces)} are compiled; all other rows run eagerly from now on: "
-            "right, but many times slower. Write a loop with nodegrad.while_loop and a choice with "
+            f"right, but many times slower. Write a loop with {loop} and a choice with "
             "nodegrad.where (maximum, minimum, clip, abs), or raise max_traces."
         )
         warnings.warn(text, RuntimeWarning, stacklevel=level)
