@@ -30,7 +30,7 @@ __all__ = ()
 
 _OTHER_ROWS = 3  # rows that the first trace of `map` is compared on, if they go the same way
 _COST_IN_MAPS = 5  # times as long, for code that runs many rows at once
-_SHARE = 40  # one row in so many may be spent on compiling ways that do not pay yet
+_SHARE = 30  # one row in so many may be spent on compiling ways that do not pay yet
 _FEW_WAYS = 6  # up to so many ways are compiled when they come again; further ones when they pay
 _WATCHED = 64  # so many of the rows that run eagerly are all looked at; then one in RARELY
 _SAMPLE = 16, 64  # the least and the largest number of rows of a map that are looked at for all others
