@@ -144,7 +144,10 @@ def row(op, partials):
         [argument.arg for argument in rule.args.args[:-1]] for rule in rules if isinstance(rule, ast.Lambda)
     ]
     operands = named[0] if named else ["x", "y", "z"][: len(rules)]
-    written = [f"`{ast.unparse(rule.body)}`" if isinstance(rule, ast.Lambda) else "0" for rule in rules]
+    written = [
+        "0" if isinstance(rule, ast.Constant) else f"`{ast.unparse(getattr(rule, 'body', rule))}`"
+        for rule in rules
+    ]
     symbol = op.symbol.replace("*", r"\*")
     return f"| `{op.name}({', '.join(operands)})` | {symbol} | {', '.join(written)} |"
 

@@ -25,17 +25,6 @@ Result = TypeVar("Result", covariant=True)
 
 _SQRT_HALF, _HALF_LOG_2PI = math.sqrt(0.5), 0.5 * math.log(2.0 * math.pi)
 _HEAD, _TAIL = 0.7071067839860916, -2.799544089368687e-09  # √½ in two parts, the first of 26 bits
-# fmt: off
-# log(Φ(x)/exp(-x²/2)·(3 - x)) for x ≤ -5/2, in 11/(3 - x) - 1: fitted at Chebyshev's nodes, so that log Φ is
-# within 3e-17 of its value, and its third derivative within 3e-14.
-_LOG_MILLS = (
-    -0.6155418871161793, 0.33504923459723956, 0.03160621372488529, -0.001347043746340541,
-    -0.0015525124679166965, -0.00020767784962643325, 7.125616905674499e-05, 2.719266783812977e-05,
-    -2.403772028297339e-06, -2.78197259853772e-06, -4.435996146728257e-08, 2.7592744481564e-07,
-    2.1325075741512006e-08, -2.829545741284463e-08, -2.869157163742229e-09, 3.050449414624416e-09,
-    2.5634343232253047e-10, -3.202078551029031e-10, -1.2587236020202172e-11, 2.3462620525260344e-11,
-)
-# fmt: on
 
 
 if TYPE_CHECKING:  # as in `observers`
@@ -297,12 +286,8 @@ def log_ndtr(x: Number) -> Number:
     >>> round(ng.log_ndtr(-100.0), 6)
     -5005.524209
     """
-    low = ops.minimum(x, 0.0)  # the polynomial is taken below -3; elsewhere it must not overflow
-    place = 3.0 - low
-    mills = special.polynomial(ops.div(11.0, place) - 1.0, _LOG_MILLS)
-    far = mills - log(place) - 0.5 * (low * low)
-    near = where(gt(x, 0.0), ops.log1p(-ndtr(ops.neg(x))), log(ndtr(x)))
-    return where(lt(x, -3.0), far, near)
+    low = ops.minimum(x, 0.0)
+    return where(lt(x, -0.5), special.log_mills(low) - 0.5 * (low * low), ops.log1p(-ndtr(ops.neg(x))))
 
 
 def leaky_relu(x: Number, slope: Number = 0.01) -> Number:
@@ -372,7 +357,9 @@ def softsign(x: Number) -> Number:
     >>> ng.softsign(-1.0)
     -0.5
     """
-    return ops.div(x, ops.add(1.0, ops.abs(x)))
+    size = ops.abs(x)
+    rest = ops.reciprocal(ops.add(1.0, size))
+    return where(lt(size, 1.0), ops.mul(x, rest), ops.copysign(ops.sub(1.0, rest), x))
 
 
 def log_sigmoid(x: Number) -> Number:
