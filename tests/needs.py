@@ -45,6 +45,8 @@ def remedy(reason):
     name = found and (found[1] or found[2])
     if name in PROGRAMS:
         return f"apt-get install {PROGRAMS[name][1]}, or the like"
+    if reason.startswith(UNASKED):
+        return f"pip install {name}"
     return f"pip install {name}, or '.[all,test]'" if name else "see the test"
 
 

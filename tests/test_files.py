@@ -4,6 +4,7 @@ import json
 import math
 import os
 import stat
+import subprocess
 import sys
 import threading
 
@@ -59,14 +60,46 @@ def current_umask():
 
 def test_what_killed_processes_left_is_removed(tmp_path):
     path = tmp_path / "file"
-    for name, age in ((".file.0123.part", 7200), (".file.4567.part", 10), (".other.89.part", 7200)):
+    for name, age in ((".file.0123.part", 60), (".file.4567.part", 1), (".other.89.part", 60)):
         (tmp_path / name).write_text("half")
-        then = (tmp_path / name).stat().st_mtime - age
-        os.utime(tmp_path / name, (then, then))
+        make_older(tmp_path / name, age)
 
     replace_file(path, "whole")
 
-    assert sorted(found.name for found in tmp_path.iterdir()) == [".file.4567.part", ".other.89.part", "file"]
+    assert names_in(tmp_path) == [".file.4567.part", ".other.89.part", "file"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this platform has no SIGKILL")
+def test_an_unfinished_file_stays_until_its_process_is_gone(tmp_path):
+    slow = (
+        "import os, sys, time\n"
+        "from nodegrad.files import replace_file\n"
+        "os.fsync = lambda file: (print('half', flush=True), time.sleep(600))\n"
+        "replace_file(sys.argv[1], 'theirs')\n"
+    )
+    path = tmp_path / "file"
+    command, places = [sys.executable, "-c", slow, str(path)], {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | places) as process:
+        assert process.stdout.readline() == b"half\n"
+        (part,) = names_in(tmp_path)
+        make_older(tmp_path / part, 7200)
+
+        replace_file(path, "ours")
+        assert names_in(tmp_path) == [part, "file"]
+        process.kill()
+
+    replace_file(path, "ours again")
+
+    assert names_in(tmp_path) == ["file"]
+
+
+def make_older(path, seconds):
+    then = path.stat().st_mtime - seconds
+    os.utime(path, (then, then))
+
+
+def names_in(folder):
+    return sorted(found.name for found in folder.iterdir())
 
 
 def test_json_comes_back(tmp_path):

@@ -78,6 +78,14 @@ def test_skips_fail_where_every_test_must_run(suite):
     assert re.match(r"2 failed, 1 passed, 1 skipped, 1 xfailed, 2 errors in", printed.splitlines()[-1])
 
 
+def test_what_no_extra_installs_is_installed_by_name():
+    assert needs.remedy("could not import 'torch': No module named 'torch'") == "pip install torch"
+    assert (
+        needs.remedy("could not import 'dask': No module named 'dask'")
+        == "pip install dask, or '.[all,test]'"
+    )
+
+
 def test_ci_installs_what_tests_need():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     installed = script.partition("<<'END'\n")[2].partition("END\n")[0].splitlines()

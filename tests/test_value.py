@@ -54,6 +54,14 @@ def test_anything_else_is_refused_with_a_remedy(wrong, remedy):
         Value(wrong)
 
 
+@pytest.mark.parametrize(("wrong", "remedy"), [("3", r"float\(text\)"), ([1.0], "per element")])
+def test_a_sequence_times_a_value_is_refused_with_a_remedy(wrong, remedy):
+    for product in (lambda: Value(2.0) * wrong, lambda: wrong * Value(2.0)):
+        with pytest.raises(TypeError, match=rf"arithmetic with a Value takes a real number; got .*{remedy}"):
+            product()
+    assert Value(2.0) != wrong
+
+
 def test_assigning_data_converts_or_refuses_and_then_changes_nothing():
     v = Value(1.0)
     v.data = np.float32(2.5)

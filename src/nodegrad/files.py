@@ -11,13 +11,18 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where a file that is open cannot be removed
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ()
 
 _NOT_FINITE = ("nan", "inf", "-inf")
 _LONG = 1_000  # a list of so many floats is not read by people
-_ABANDONED = 3600.0  # seconds; an older unfinished file was left by a process that died
+_YOUNG = 10.0  # seconds; a younger unfinished file may not be locked yet, or no longer
 
 
 def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -33,6 +38,8 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         with open(beside, "xb") as file:
+            with suppress(OSError):  # a file system without locks
+                _lock(file)
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -49,13 +56,25 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove unfinished files that killed processes left in the same folder."""
+    """Remove unfinished files that killed processes left in the same folder: nobody holds their locks."""
     for name in os.listdir(path.parent):
         if name.startswith(f".{path.name}.") and name.endswith(".part"):
             part = path.parent / name
             with suppress(OSError):
-                if time.time() - part.stat().st_mtime > _ABANDONED:
+                if time.time() - part.stat().st_mtime > _YOUNG:
+                    with open(part, "rb") as file:
+                        _lock(file)
                     part.unlink()
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file until it is closed, or its process ends.
+
+    Raises:
+        OSError: if another process holds the lock.
+    """
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def save_json(path: str | os.PathLike[str], kind: str, version: int, content: dict[str, Any]) -> None:

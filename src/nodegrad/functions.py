@@ -23,7 +23,7 @@ __all__ = [
 
 Result = TypeVar("Result", covariant=True)
 
-_SQRT_HALF, _HALF_LOG_2PI = math.sqrt(0.5), 0.5 * math.log(2.0 * math.pi)
+_SQRT_HALF = math.sqrt(0.5)
 _HEAD, _TAIL = 0.7071067839860916, -2.799544089368687e-09  # √½ in two parts, the first of 26 bits
 
 
@@ -251,17 +251,11 @@ def betaln(x: Number, y: Number) -> Number:
     below = prod([where(is_below, large + k, 1.0) for is_below, k in steps])
     large = large + maximum(0.0, ops.ceil(10.0 - large))
     total = small + large
-    ratio, rest = ops.log1p(ops.div(small, large)), _stirling(large) - _stirling(total)
+    ratio, rest = ops.log1p(ops.div(small, large)), special.stirling(large) - special.stirling(total)
     far = rest - ((total - 0.5) * ratio + small * (log(large) - 1.0)) + log(ops.div(above, below))
-    both = rest + _stirling(small) - (small - 0.5) * ops.log1p(ops.div(large, small)) - large * ratio
-    both = _HALF_LOG_2PI - 0.5 * log(large) + both
+    both = rest + special.stirling(small) - (small - 0.5) * ops.log1p(ops.div(large, small)) - large * ratio
+    both = special.HALF_LOG_2PI - 0.5 * log(large) + both
     return where(lt(small, 10.0), special.lgamma(small) + where(is_near, near, far), both)
-
-
-def _stirling(x: Number) -> Number:
-    """Return what log Γ(x) has beyond the main terms of Stirling's formula, for x ≥ 10."""
-    inverse = ops.reciprocal(x)
-    return inverse * special.polynomial(inverse * inverse, special.STIRLING)
 
 
 def ndtr(x: Number) -> Number:

@@ -43,10 +43,10 @@ _DIGAMMA = (
 _ROOT = (1.4616321449683622, 9.549995429965697e-17)  # x₀, in two parts
 # Bernoulli numbers B₂, B₄ ..., which the asymptotic series are made of (Abramowitz & Stegun 6.1.40, 6.3.18).
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
-STIRLING = tuple([b / ((2 * k + 1) * (2 * k + 2)) for k, b in enumerate(_BERNOULLI)])
+_STIRLING = tuple([b / ((2 * k + 1) * (2 * k + 2)) for k, b in enumerate(_BERNOULLI)])
 _PSI = tuple([-b / (2 * k + 2) for k, b in enumerate(_BERNOULLI)])
 _FAR = 8.5  # from here on the asymptotic series hold
-_HALF_LOG_2PI, _ERF = 0.5 * math.log(2.0 * math.pi), 2.0 / math.sqrt(math.pi)
+HALF_LOG_2PI, _ERF = 0.5 * math.log(2.0 * math.pi), 2.0 / math.sqrt(math.pi)
 # A guess at the inverse of erf: x·P(w - 5/2) for w = -log(1 - x²) below 5, a quotient in √w above; fitted at
 # Chebyshev's nodes and by least squares, within 6e-7 of the value.
 _CENTRE = (
@@ -78,12 +78,16 @@ def _lgamma(x: Number) -> Number:
     factors = [where(ge(steps, float(k)), z - float(k), 1.0) for k in range(1, 7)]
     shift = log(where(lt(steps, 0.0), z, reduce(mul, factors)))
     near = distance * polynomial(distance, _LGAMMA) + where(lt(steps, 0.0), -shift, shift)
-    inverse = reciprocal(z)
-    series = inverse * polynomial(inverse * inverse, STIRLING)
-    far = (z - 0.5) * (log(z) - 1.0) + (_HALF_LOG_2PI - 0.5) + series
+    far = (z - 0.5) * (log(z) - 1.0) + (HALF_LOG_2PI - 0.5) + stirling(z)
     right = where(lt(z, _FAR), near, far)
     reflected = math.log(math.pi) - log(ops.abs(ops.sin(math.pi * (x - ops.round(x))))) - right
     return where(eq(x, -math.inf), math.inf, where(lt(x, 0.5), reflected, right))
+
+
+def stirling(x: Number) -> Number:
+    """Return what log Γ(x) has beyond the main terms of Stirling's formula, for x of at least 8.5."""
+    inverse = reciprocal(x)
+    return inverse * polynomial(inverse * inverse, _STIRLING)
 
 
 def _polygamma(order: Number, x: Number) -> Number:

@@ -295,7 +295,7 @@ def _assigned_argument() -> TypeError:
     )
 
 
-def _operand(number: Any) -> Any:
+def _operand(number: Any, op: Op) -> Any:
     """Make a constant of a real number; for anything else return NotImplemented, as operators do."""
     kind = type(number)
     if kind is float:
@@ -307,7 +307,8 @@ def _operand(number: Any) -> Any:
     try:
         return literal(number, "arithmetic with a Value")
     except TypeError:
-        if kind.__name__ in ("Tensor", "ArrayImpl"):  # PyTorch's and JAX's errors would not say what to do
+        # The errors of PyTorch, JAX and Python's sequences would not say what to do.
+        if kind.__name__ in ("Tensor", "ArrayImpl") or (op is ops.mul and kind in (str, bytes, list, tuple)):
             raise
         return NotImplemented
 
@@ -342,7 +343,7 @@ def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
 
     def operator(self: Value, other: Any) -> Any:
         if type(other) is not Value:
-            other = _operand(other)
+            other = _operand(other, op)
             if other is NotImplemented:
                 return NotImplemented
         out: Value = _new(Value)
@@ -358,7 +359,7 @@ def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
         return out
 
     def reflected(self: Value, other: Any) -> Any:
-        other = _operand(other)
+        other = _operand(other, op)
         return NotImplemented if other is NotImplemented else operator(other, self)
 
     def power(self: Value, other: Any, modulus: Any = None) -> Any:

@@ -469,7 +469,7 @@ def test_dropped_numbers_keep_their_mean():
 
 
 def test_history_says_why_it_ran_eagerly(monkeypatch):
-    assert run(epochs=1)[0].eager_because == "there is little to do"
+    assert run(epochs=1)[0].eager_because == "there is too little to do to try compiling"
     assert run(compile=False)[0].eager_because == "compile=False"
     monkeypatch.setattr("nodegrad.training.run._WORTH_COMPILING", 1)
     history, _ = run(loss=lambda prediction, target: (prediction - target) ** 2 * prediction.data)
@@ -574,6 +574,18 @@ def test_callbacks_are_all_called():
 
     assert (history.reason, seen) == ("callback", [1])
     assert run(callbacks=lambda epoch, history: True)[0].reason == "callback"
+
+
+@pytest.mark.parametrize("answer", [0.25, "stop", [1.0], 2])
+def test_what_a_callback_returns_by_mistake_does_not_stop_the_training(answer):
+    with pytest.raises(ValueError, match=r"fit takes what a callback returns as True or False, or None; got"):
+        run(callback=lambda epoch, history: answer)
+
+
+def test_short_trainings_say_that_compiling_was_not_tried_whatever_the_loss_reads():
+    history, _ = run(epochs=1, loss=lambda prediction, target: (prediction - target) ** 2 * prediction.data)
+
+    assert history.eager_because == "there is too little to do to try compiling"
 
 
 def test_rows_of_one_sample_and_constant_columns_train():

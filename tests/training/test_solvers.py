@@ -101,6 +101,21 @@ def test_callbacks_see_the_parameters_and_stop_a_solver():
     assert model.state_dict() == seen[-1]
 
 
+@pytest.mark.parametrize(("optimizer", "enough"), [("lbfgs", 8), ("lm", 2)])
+def test_a_solver_that_converges_in_its_last_epoch_says_so(optimizer, enough):
+    X, y = data.make_line(60, noise=1.0, seed=1)
+
+    def reason(epochs):
+        history = ng.fit(MLP(1, [1], seed=1), X, y, optimizer=optimizer, epochs=epochs)
+        return history.reason, history.epochs
+
+    converged, needed = reason(100)
+    assert converged == "tolerance"
+    assert needed <= enough
+    assert reason(needed) == ("tolerance", needed)
+    assert reason(1) == ("max epochs", 1)
+
+
 def test_a_callback_cannot_change_the_parameters_of_a_solver():
     model = MLP(1, [1], seed=1)
 

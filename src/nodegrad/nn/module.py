@@ -9,7 +9,7 @@ import struct
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import Any, Self
@@ -364,12 +364,15 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
                 f"load takes classes as a list of classes of modules; got {described(kind)} in it."
             )
     try:
-        model = _made(content.get("made_with"), {kind.__name__: kind for kind in (*layers, *own)}, path)
+        known = {kind.__name__: kind for kind in (*layers, *own)}
+        model = _made(content.get("made_with"), known, iter(content["modules"]))
         if not isinstance(model, Module):
             raise TypeError(f"{model!r:.60} is no model")
         model._load(path, content)
         model._freeze_again(content.get("frozen", {}))
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except Exception as error:
+        if str(error).startswith("load: "):  # it says all this itself
+            raise
         raise ValueError(
             f"load: {path} does not say how to make its model ({error}). Make it yourself, then call "
             "model.load(path)."
@@ -417,22 +420,22 @@ def _description(made: Any) -> Any:
     return {"unknown": f"{made!r:.60}"}
 
 
-def _made(description: Any, known: Mapping[str, type[Module]], path: Any) -> Any:
+def _made(description: Any, known: Mapping[str, type[Module]], names: Iterator[str]) -> Any:
+    """Make again what `_description` describes; each module takes one of the names of the file's modules."""
     if isinstance(description, list):
-        return [_made(entry, known, path) for entry in description]
+        return [_made(entry, known, names) for entry in description]
     if not isinstance(description, dict):
         return description
     name = str(description.get("class", ""))
     if name not in known:
         what = f"the class {name}" if name else f"the argument {description.get('unknown')}"
-        raise ValueError(
-            f"load: {path} was made with {what}, which a file cannot hold. Give classes of your own as "
-            f"classes=[...]; or make the model yourself, then call model.load(path)."
-        )
+        raise ValueError(f"made with {what}, which a file cannot hold: give own classes as classes=[...]")
+    if next(names, None) is None:
+        raise ValueError("it has more modules than names")
     if "parts" in description:
         made = known[name].__new__(known[name])
         parts = [
-            _made(each["part"], known, path)
+            _made(each["part"], known, names)
             for each in description["parts"]
             for _ in range(whole("load", "times", each["times"]))
         ]
@@ -440,8 +443,8 @@ def _made(description: Any, known: Mapping[str, type[Module]], path: Any) -> Any
         if hasattr(made, "_label"):
             made._label("")
         return made
-    options = {key: _made(option, known, path) for key, option in description["options"].items()}
-    return known[name](*_made(description["arguments"], known, path), **options)
+    options = {key: _made(option, known, names) for key, option in description["options"].items()}
+    return known[name](*_made(description["arguments"], known, names), **options)
 
 
 def _content(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KIND, VERSION = "nodegrad checkpoint", 8
 _PIECE = 4096  # rows read at once
 _TRIED = 4  # samples at most
+_DATA = ("data", "weights", "validation data")  # of which a checkpoint holds checksums
 _HISTORY = ("losses", "validation_losses", "gradient_norms", "metrics", "reason", "seconds", "best_epoch")
 
 
@@ -131,10 +132,9 @@ def set_generators(text: str) -> None:
 
 def _check_same(run: "Run", name: str, there: Any, here: Any) -> None:
     if there != here:
-        raise ValueError(
-            f"fit: {run.settings.resume} is the checkpoint of another training: {name} is {there!r:.60} "
-            f"there and {here!r:.60} here."
-        )
+        how = f"is {there!r:.60} there and {here!r:.60} here"
+        how = "differ in rows, values or order" if name in _DATA else how
+        raise ValueError(f"fit: {run.settings.resume} is the checkpoint of another training: {name} {how}.")
 
 
 def description(run: "Run") -> dict[str, Any]:
@@ -185,8 +185,7 @@ def checksums(run: "Run") -> dict[str, Any]:
     weights = problem.known.parts[2:3] if problem.weighted else []
     held_out = [] if problem.held_out is None else problem.held_out.parts
     codes = [_checksum(parts) for parts in (problem.known.parts[:2], weights, held_out)]
-    names = "data", "weights", "validation data"
-    return dict(zip(names, map(float, problem.ranks.sum(codes)), strict=True))
+    return dict(zip(_DATA, map(float, problem.ranks.sum(codes)), strict=True))
 
 
 def trial_of(run: "Run", numbers: Sequence[float]) -> str:

@@ -121,7 +121,8 @@ def fit(
             possible). By default steps are compiled if NumPy is installed, the model can be compiled, and
             there is enough to do; the History says why they were not. Compiled and eager losses differ by
             rounding.
-        callback: called with the number of epochs done and the History after each; True stops the training.
+        callback: called with the number of epochs done and the History after each; True stops the training,
+            None or False lets it go on.
         callbacks: more of them; `nodegrad.training.callbacks` has some.
         checkpoint: a file with everything that a further run needs to continue as if the first had never
             stopped, the shared generators of random numbers and the states of callbacks that have
@@ -141,7 +142,8 @@ def fit(
         ValueError: for empty, uneven, or mismatched data, for nan or inf in them, for weights that sum to 0,
             for settings out of range, for an optimizer of parameters that the loss does not depend on, and
             for a checkpoint of another training; nothing has changed then. For a schedule that gives two
-            rates for one step. And for ranks that differ, at the start or after callbacks.
+            rates for one step, and a callback that returns neither True nor False nor None. And for ranks
+            that differ, at the start or after callbacks.
         TypeError: for data that are not numbers, or a loss that is not one Value.
         FileNotFoundError: if the folder of the checkpoint is missing.
         RuntimeError: if another rank failed.

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from operator import mul
 from typing import Any, TypeVar
 
-from nodegrad.inputs import plain
+from nodegrad.inputs import flag, plain
 from nodegrad.nn.predict import Predictor
 from nodegrad.training import checkpoint
 from nodegrad.training.batches import Batches
@@ -218,7 +218,10 @@ class Run:
             return [leaf.data for leaf in optimizer.parameters]
 
         def call() -> bool:
-            answers = [bool(each(history.epochs, history)) for each in self.settings.callbacks]
+            answers = [
+                flag("fit", "what a callback returns", each(history.epochs, history), optional=True)
+                for each in self.settings.callbacks
+            ]
             optimizer.check_frozen("fit")
             for group in optimizer.groups:
                 group.check()
@@ -270,7 +273,7 @@ class Run:
             return
         samples = settings.epochs * (self.batches.total or 100 * len(problem.known))
         if settings.compile is None and samples < _enough(len(problem.optimizer.parameters)):
-            self.history.eager_because = "there is little to do"
+            self.history.eager_because = "there is too little to do to try compiling"
             return
 
         def fails() -> bool:

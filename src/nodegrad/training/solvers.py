@@ -61,23 +61,29 @@ class Solver(Run):
     def _go(self) -> None:
         with progress_bar(self.settings.progress, self.settings.epochs, "epoch") as self.shown:
             try:
-                self.solve(self.step.point.numbers.copy())
-                self.history.reason = "tolerance"
+                converged = self.solve(self.step.point.numbers.copy())
+                self.history.reason = "tolerance" if converged else "max epochs"
             except _Stopped:
                 pass
 
-    def solve(self, start: Array) -> None:
-        """Go from the start to the end, and `note` every iteration."""
+    def solve(self, start: Array) -> bool:
+        """Go from the start to the end, and `note` every iteration; return whether it converged."""
         raise NotImplementedError
 
     def note(self, numbers: Array, loss: float, slope: Array) -> None:
-        """Take over the parameters of an iteration; stop where there is a reason."""
+        """Take over the parameters of an iteration; stop where there is a reason.
+
+        After the last epoch the solver goes on to the next iteration: it may find that it has converged.
+        """
+        if self.history.epochs >= self.settings.epochs:
+            self.history.reason = "max epochs"
+            raise _Stopped
         norm = math.hypot(*slope.tolist())
         if math.isfinite(loss) and math.isfinite(norm):
             self.step.point = self.step.point._replace(numbers=numbers.copy(), slope=slope.copy())
         self._close([(loss, norm, 1.0)])
         self.shown(1, loss)
-        if self.history.reason:
+        if self.history.reason not in ("", "max epochs"):
             raise _Stopped
         if not (self.step.point.numbers == numbers).all():
             raise ValueError(
@@ -89,7 +95,7 @@ class Solver(Run):
 class Lbfgs(Solver):
     """L-BFGS-B (Byrd et al. 1995)."""
 
-    def solve(self, start: Array) -> None:
+    def solve(self, start: Array) -> bool:
         """Minimise the mean loss over all rows of all ranks."""
         import numpy as np
         from scipy.optimize import minimize
@@ -108,10 +114,11 @@ class Lbfgs(Solver):
             self.note(intermediate_result.x, *loss(intermediate_result.x))
 
         epochs = self.settings.epochs
-        options = {"maxiter": epochs, "maxfun": 20 * epochs, "ftol": 0.0, "gtol": 0.0}
-        minimize(loss, start, jac=True, method="L-BFGS-B", callback=callback, options=options)
+        options = {"maxiter": epochs + 1, "maxfun": 20 * epochs, "ftol": 0.0, "gtol": 0.0}
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", callback=callback, options=options)
         if not self.history.losses:  # the start is a minimum, or not finite
             self.note(start, *loss(start))
+        return bool(found.status != 1)  # the limit of evaluations
 
 
 class LevenbergMarquardt(Solver):
@@ -120,7 +127,7 @@ class LevenbergMarquardt(Solver):
     An iteration is an evaluation of the Jacobian at parameters that are better than those before.
     """
 
-    def solve(self, start: Array) -> None:
+    def solve(self, start: Array) -> bool:
         """Minimise the mean squared error over all rows."""
         import numpy as np
         from scipy.optimize import least_squares
@@ -172,6 +179,7 @@ class LevenbergMarquardt(Solver):
         options |= {"method": "lm", "x_scale": "jac", "max_nfev": 20 * self.settings.epochs}
         result = least_squares(lambda numbers: rows(numbers)[:, 0], start, jac=jacobian, **options)
         self.step.point = self.step.point._replace(numbers=result.x.copy(), slope=slope(rows(result.x)))
+        return bool(result.status != 0)  # the limit of evaluations
 
 
 SOLVERS: dict[str, type[Solver]] = {"lbfgs": Lbfgs, "lm": LevenbergMarquardt}
