@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, TypeVar, cast
 
 from nodegrad import functions, ops
@@ -25,6 +25,10 @@ Seed = Any  # an int, a generator with a method `random`, or None
 _COMPOSED = ("leaky_relu", "elu", "selu", "gelu", "silu", "mish", "softsign", "log_sigmoid")
 _EPSILON = 1e-5  # of LayerNorm
 _RELU_LIKE = ("relu", "leaky_relu", "elu", "gelu", "silu", "mish")
+_ROWS = [ops.TABLE[name] for name in ops.__all__ if name != "identity"]  # which is called linear here
+_NAMED = {name: getattr(functions, name) for name in _COMPOSED} | {"linear": ops.identity}
+_NAMED |= {row.name: row for row in _ROWS if row.arity == 1 and not row.zero_derivative}
+_KNOWN: dict[str, Callable[[Any], Any]] = dict(sorted(_NAMED.items()))
 
 
 def activations() -> dict[str, Callable[[Any], Any]]:
@@ -33,16 +37,7 @@ def activations() -> dict[str, Callable[[Any], Any]]:
     >>> sorted(activations())[:4]
     ['abs', 'acos', 'acosh', 'asin']
     """
-    return {**_known()}
-
-
-@cache
-def _known() -> dict[str, Callable[[Any], Any]]:
-    public = {name: ops.TABLE[name] for name in ops.__all__}
-    rows = {name: op for name, op in public.items() if op.arity == 1 and not op.zero_derivative}
-    del rows["identity"]  # here it goes by the name of linear
-    named = {name: getattr(functions, name) for name in _COMPOSED}
-    return dict(sorted((rows | named | {"linear": ops.identity}).items()))
+    return {**_KNOWN}
 
 
 Init = TypeVar("Init", bound=Callable[..., None])
@@ -118,7 +113,7 @@ class Neuron(Module):
     def name(self) -> str:
         """The name of the activation."""
         own: str = getattr(self.activation, "__name__", type(self.activation).__name__)
-        return next((name for name, known in _known().items() if known is self.activation), own)
+        return next((name for name, known in _KNOWN.items() if known is self.activation), own)
 
     def forward(self, x: Any) -> Any:
         """Compute f(w·x + b) for a sequence of `n_inputs` numbers.
@@ -471,7 +466,7 @@ def _function(activation: Activation) -> Callable[[Any], Any]:
         return ops.relu if activation else ops.identity
     if callable(activation):
         return cast(Callable[[Any], Any], function("nn", "activation", activation))
-    return _known()[one_of("nn", "activation", activation, _known(), "Or give a function of one number.")]
+    return _KNOWN[one_of("nn", "activation", activation, _KNOWN, "Or give a function of one number.")]
 
 
 def _lifted(x: Any, user: Module, size: int | None = None) -> list[Any]:

@@ -23,6 +23,11 @@ class Batches:
     steps: int | None = None  # in an epoch, if known
     total = 0  # rows on all ranks, if known
 
+    def divide(self, total: int, batch_size: int | None) -> None:
+        """Set how many rows make a step, and how many steps an epoch; without a size all rows are one."""
+        self.total, self.size = total, min(batch_size or total, total)
+        self.steps = -(-total // self.size)
+
     def start(self, problem: Problem) -> None:
         """Prepare for the training, after the problem was checked."""
 
@@ -40,9 +45,7 @@ class ArrayBatches(Batches):
 
     def start(self, problem: Problem) -> None:
         """Agree with all ranks on the number of steps, and tell schedules."""
-        self.total = int(self.ranks.sum([float(len(self.known))])[0])
-        self.size = min(self.batch_size or self.total, self.total)
-        self.steps = -(-self.total // self.size)
+        self.divide(int(self.ranks.sum([float(len(self.known))])[0]), self.batch_size)
         self.dropout = problem.dropout
         if self.dropout:
             problem.noisy = True

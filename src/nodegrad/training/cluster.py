@@ -126,9 +126,8 @@ class _Cluster:
     def _make(self, places: list[int]) -> None:
         """Make partitions on the workers that are left."""
         workers = list(self.client.scheduler_info(n_workers=-1)["workers"])
-        made = {}
-        for place in places:
-            made[place] = self.client.submit(
+        made = {
+            place: self.client.submit(
                 Partition,
                 self.model,
                 self.loss,
@@ -139,6 +138,8 @@ class _Cluster:
                 workers=[workers[place % len(workers)]] if workers else None,
                 allow_other_workers=bool(workers),
             )
+            for place in places
+        }
         for place, future in made.items():
             with self._forgetting(place):
                 self.actors[place] = future.result()
@@ -167,10 +168,8 @@ class _ClusterBatches(Batches):
     def __init__(self, cluster: _Cluster, batch_size: int | None, seed: int) -> None:
         first = cluster.facts[0][0]
         self.known = Samples([first[0]], [first[1]], "dask_fit")
-        self.total = sum(count for _, count, _ in cluster.facts)
-        self.size = min(batch_size or self.total, self.total)
-        self.steps = -(-self.total // self.size)
         self.seed = seed
+        self.divide(sum(count for _, count, _ in cluster.facts), batch_size)
 
     def epoch(self, number: int) -> Iterable[Batch]:
         """Return the batches of an epoch."""

@@ -14,6 +14,7 @@ from nodegrad.value import write
 __all__ = ()
 
 Array = Any
+_NO_LIMIT = 2**31 - 1  # evaluations: epochs are limited, and each searches a bounded number of times
 
 
 class _Stopped(Exception):
@@ -61,13 +62,13 @@ class Solver(Run):
     def _go(self) -> None:
         with progress_bar(self.settings.progress, self.settings.epochs, "epoch") as self.shown:
             try:
-                converged = self.solve(self.step.point.numbers.copy())
-                self.history.reason = "tolerance" if converged else "max epochs"
+                self.solve(self.step.point.numbers.copy())
+                self.history.reason = "tolerance"
             except _Stopped:
                 pass
 
-    def solve(self, start: Array) -> bool:
-        """Go from the start to the end, and `note` every iteration; return whether it converged."""
+    def solve(self, start: Array) -> None:
+        """Go from the start until nothing improves, and `note` every iteration."""
         raise NotImplementedError
 
     def note(self, numbers: Array, loss: float, slope: Array) -> None:
@@ -95,7 +96,7 @@ class Solver(Run):
 class Lbfgs(Solver):
     """L-BFGS-B (Byrd et al. 1995)."""
 
-    def solve(self, start: Array) -> bool:
+    def solve(self, start: Array) -> None:
         """Minimise the mean loss over all rows of all ranks."""
         import numpy as np
         from scipy.optimize import minimize
@@ -113,12 +114,10 @@ class Lbfgs(Solver):
         def callback(intermediate_result: Any) -> None:
             self.note(intermediate_result.x, *loss(intermediate_result.x))
 
-        epochs = self.settings.epochs
-        options = {"maxiter": epochs + 1, "maxfun": 20 * epochs, "ftol": 0.0, "gtol": 0.0}
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", callback=callback, options=options)
+        options = {"maxiter": self.settings.epochs + 1, "maxfun": _NO_LIMIT, "ftol": 0.0, "gtol": 0.0}
+        minimize(loss, start, jac=True, method="L-BFGS-B", callback=callback, options=options)
         if not self.history.losses:  # the start is a minimum, or not finite
             self.note(start, *loss(start))
-        return bool(found.status != 1)  # the limit of evaluations
 
 
 class LevenbergMarquardt(Solver):
@@ -127,7 +126,7 @@ class LevenbergMarquardt(Solver):
     An iteration is an evaluation of the Jacobian at parameters that are better than those before.
     """
 
-    def solve(self, start: Array) -> bool:
+    def solve(self, start: Array) -> None:
         """Minimise the mean squared error over all rows."""
         import numpy as np
         from scipy.optimize import least_squares
@@ -176,10 +175,9 @@ class LevenbergMarquardt(Solver):
         if not np.isfinite(rows(start)).all():
             jacobian(start)
         options: Any = dict.fromkeys(("xtol", "ftol", "gtol"), 1e-15)
-        options |= {"method": "lm", "x_scale": "jac", "max_nfev": 20 * self.settings.epochs}
+        options |= {"method": "lm", "x_scale": "jac", "max_nfev": _NO_LIMIT}
         result = least_squares(lambda numbers: rows(numbers)[:, 0], start, jac=jacobian, **options)
         self.step.point = self.step.point._replace(numbers=result.x.copy(), slope=slope(rows(result.x)))
-        return bool(result.status != 0)  # the limit of evaluations
 
 
 SOLVERS: dict[str, type[Solver]] = {"lbfgs": Lbfgs, "lm": LevenbergMarquardt}
