@@ -78,8 +78,7 @@ class Run(NamedTuple):
         self, seeds: Mapping[Value, Number], order: Sequence[Value] | None = None
     ) -> dict[Value, Number]:
         """Sweep from outputs to the variables, through an order of what they depend on; None to find it."""
-        symbolic_before = self.variables and self.variables[0].op is constant
-        if self.floats and self.active is None and not symbolic_before:
+        if self.floats and self.active is None:
             _, ends, found = backpropagate(seeds, order)
             return dict(zip(ends, found, strict=True))
         return reverse_sweep(self.order if order is None else order, seeds, self.active, self.floats)
@@ -87,9 +86,10 @@ class Run(NamedTuple):
     def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
         """Return the adjoints of the variables in the structure of the argument."""
         adjoints = self.reverse(seeds, self.order)
-        found = map(adjoints.get, self.variables, repeat(0.0))
-        numbers = list(map(number_of if self.floats else as_value, found))
-        return build(self.argument, numbers, float if self.floats else object)
+        numbers = map(adjoints.get, self.variables, repeat(0.0))
+        if self.floats:
+            return build(self.argument, numbers, float)
+        return build(self.argument, map(as_value, numbers), object)
 
     def rows(self, outputs: Sequence[Value]) -> Any:
         """Return the Jacobian's rows for some outputs, by a reverse sweep per output."""

@@ -9,11 +9,12 @@ from functools import update_wrapper
 from types import MethodType
 from typing import Any
 
-from nodegrad.graph import dependents, recording
+from nodegrad.forks import sweeping
+from nodegrad.graph import recording
 from nodegrad.inputs import described, flag, function, one_of
 from nodegrad.observers import listeners
 from nodegrad.ops import Number
-from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
+from nodegrad.runs import Argnums, Function, checked, places_of, run
 from nodegrad.trees import Tree, blocks, build, container, flatten
 from nodegrad.value import Value
 
@@ -165,17 +166,18 @@ class _PullBack:
     def __init__(self, f: Function, primals: tuple[Tree, ...]) -> None:
         self.f, self.primals = f, primals
         with recording():
-            record = run("vjp", f, primals, {}, range(len(primals)), None)
-        self.record = record._replace(active=dependents(record.order, record.variables))
+            self.record = record = run("vjp", f, primals, {}, range(len(primals)), None)
         self.value = build(record.result, map(record.number, record.outputs))
 
-    def __call__(self, adjoints: Tree) -> tuple[Tree, ...]:
-        with recording():
+    def __call__(self, adjoints: Tree) -> Tree:
+        with recording(), sweeping:  # another thread may be making the variables constants
             seeds = _seeds(self.record.outputs, adjoints, "adjoints", "the function that vjp returned")
             self.record.check_unchanged()
-            values = any(isinstance(x, Value) for x in seeds.values())
-            gradient: tuple[Tree, ...] = (self.record.symbolic() if values else self.record).gradient(seeds)
-            return gradient
+            record = self.record
+            if any(isinstance(x, Value) for x in seeds.values()):
+                record = record.symbolic()
+                self.record = self.record._replace(active=record.active)  # the variables are constants now
+            return record.gradient(seeds)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _PullBack, (self.f, self.primals)
@@ -213,6 +215,7 @@ class _Transformed:
     """
 
     plain = False
+    _derived: Any  # (args, kwargs) -> result: runs the function and sweeps; each subclass says how
 
     def __init__(self, user: str, f: Function, argnums: Argnums, wrt: Tree, option: Any) -> None:
         function(user, "f", f, classes=True)
@@ -223,10 +226,6 @@ class _Transformed:
         """Run the function and sweep."""
         with recording():  # what was recorded is freed in `_derived`, before the collector could scan it
             return self._derived(args, kwargs)
-
-    def _derived(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Run the function and sweep; each subclass says how."""
-        raise NotImplementedError
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)  # like any function in a class
@@ -240,10 +239,6 @@ class _Transformed:
         for called in listeners.called:
             called(self.f, flatten((args, kwargs))[0], flatten(result, result=True)[0])
         return result
-
-    def record(self, f: Function, args: Sequence[Any], kwargs: Mapping[str, Any]) -> "Run":
-        """Run `f` on fresh variables."""
-        return run(self.user, f, args, kwargs, self.argnums, self.wrt, self.plain)
 
 
 def plain_places(f: Any, count: int) -> frozenset[int]:
@@ -287,7 +282,7 @@ class _ValueAndGradient(_Transformed):
                 beside.append(aux)
             return _one_output(result, self.user)
 
-        record = self.record(scalar, args, kwargs)
+        record = run(self.user, scalar, args, kwargs, self.argnums, self.wrt, self.plain)
         (output,) = record.outputs
         value = record.number(output)
         return (value, record.numbers(beside[0])) if beside else value, record.gradient({output: 1.0})
@@ -306,11 +301,10 @@ class _Jacobian(_Transformed):
 
     def _derived(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         mode, sparse = self.option
-        record = self.record(self.called, args, kwargs)
+        record = run(self.user, self.called, args, kwargs, self.argnums, self.wrt, self.plain)
         if sparse:
             return record.sparse(mode)
-        fewer_inputs = len(record.variables) < len(record.outputs)
-        forward = fewer_inputs if mode is None else mode == "forward"
+        forward = mode == "forward" or (mode is None and len(record.variables) < len(record.outputs))
         return blocks(
             record.result, record.argument, record.columns() if forward else record.rows(record.outputs)
         )
