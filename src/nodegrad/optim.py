@@ -258,7 +258,7 @@ class Optimizer:
         updated = []
         for leaf, state, place in zip(self.parameters, self.states, self._places, strict=True):
             rate, settings = given[place]
-            number, gradient = leaf.data, leaf._grad
+            number, gradient = leaf._data, leaf._grad
             kept = gradient is NO_GRADIENT
             updated.append((number, state) if kept else rule(number, gradient, state, rate, **settings))
         steps = self.steps + 1
