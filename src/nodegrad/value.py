@@ -215,7 +215,7 @@ class Value(Interfaces, Methods):
     # still be differentiated.
 
     def __copy__(self) -> "Value":
-        if self._is_made:
+        if self.op is not None or self._time < 0:
             return self
         tell_read(self, "copies or pickles a Value")
         leaf = _leaf(type(self), self._data, self._grad, self.label)
@@ -225,10 +225,6 @@ class Value(Interfaces, Methods):
         leaf = memo[id(self)] = self.__copy__()
         return leaf if leaf is self or type(self) is Value else _give(leaf, deepcopy(_own(self), memo))
 
-    @property
-    def _is_made(self) -> bool:
-        return self.op is not None or self._time < 0
-
     def __getstate__(self) -> object:
         tell_read(self, "takes the state of a Value")
         return object.__getstate__(self)
@@ -236,14 +232,14 @@ class Value(Interfaces, Methods):
     def __reduce__(self) -> tuple[Any, ...]:
         if listeners.all:
             tell_read(self, "copies or pickles a Value")
-        if self._is_made:
-            made = f"an operation ({self.op.name})" if self.op is not None else "a transform"
+        if self.op is not None or self._time < 0:
+            maker = f"an operation ({self.op.name})" if self.op is not None else "a transform"
             raise TypeError(
-                f"a Value made by {made} cannot be pickled: its graph would come along. Pickle the leaves (a "
-                "Module, or Values made from numbers), or keep value.data."
+                f"a Value made by {maker} cannot be pickled: its graph would come along. Pickle the leaves "
+                "(a Module, or Values made from numbers), or keep value.data."
             )
-        state = () if type(self) is Value else ((None, _own(self)),)
-        return _leaf, (type(self), self._data, self._grad, self.label), *state
+        made = type(self), self._data, self._grad, self.label
+        return (_leaf, made) if type(self) is Value else (_leaf, made, (None, _own(self)))
 
 
 def literal(number: Any, user: str = "an operation") -> Value:
