@@ -88,6 +88,11 @@ def main() -> None:
     lines: list[Line] = []
     failures: list[str] = []
     try:
+        # First, because trainings that wait for their turn keep the collector waiting.
+        if given.only in ("", "lines"):
+            for line in single_lines(given.quick):
+                say(", ".join(filter(None, line.cells)))
+                lines.append(line)
         for case in races(given.only, given.quick, failures):
             say(progress(case))
             cases.append(case)
@@ -95,10 +100,6 @@ def main() -> None:
             for cost in compile_costs(given.quick):
                 say(f"compile {cost}")
                 costs.append(cost)
-        if given.only in ("", "lines"):
-            for line in single_lines(given.quick):
-                say(", ".join(filter(None, line.cells)))
-                lines.append(line)
     except KeyboardInterrupt:
         where = f"Interrupted: what follows had been measured by then. {where}"
     if failures:
