@@ -1,5 +1,6 @@
 """Files: whole or not at all, whoever writes at the same time, and whatever dies."""
 
+import errno
 import json
 import math
 import os
@@ -60,7 +61,7 @@ def current_umask():
 
 def test_what_killed_processes_left_is_removed(tmp_path):
     path = tmp_path / "file"
-    for name, age in ((".file.0123.part", 60), (".file.4567.part", 1), (".other.89.part", 60)):
+    for name, age in ((".file.0123.part", 90), (".file.4567.part", 9), (".other.89.part", 90)):
         (tmp_path / name).write_text("half")
         make_older(tmp_path / name, age)
 
@@ -89,6 +90,20 @@ def test_an_unfinished_file_stays_until_its_process_is_gone(tmp_path):
         process.kill()
 
     replace_file(path, "ours again")
+
+    assert names_in(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this platform has no flock")
+def test_files_are_written_and_cleaned_up_where_there_are_no_locks(tmp_path, monkeypatch):
+    def refuse(file, operation):
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    (tmp_path / ".file.0123.part").write_text("half")
+    make_older(tmp_path / ".file.0123.part", 90)
+
+    replace_file(tmp_path / "file", "whole")
 
     assert names_in(tmp_path) == ["file"]
 

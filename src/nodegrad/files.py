@@ -22,7 +22,7 @@ __all__ = ()
 
 _NOT_FINITE = ("nan", "inf", "-inf")
 _LONG = 1_000  # a list of so many floats is not read by people
-_YOUNG = 10.0  # seconds; a younger unfinished file may not be locked yet, or no longer
+_YOUNG = 60.0  # seconds; a younger unfinished file may be one that is not locked yet, or cannot be
 
 
 def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -38,8 +38,7 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         with open(beside, "xb") as file:
-            with suppress(OSError):  # a file system without locks
-                _lock(file)
+            _lock(file)
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
@@ -68,13 +67,17 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def _lock(file: IO[bytes]) -> None:
-    """Lock a file until it is closed, or its process ends.
+    """Lock a file until it is closed or its process ends, where the file system has locks.
 
     Raises:
-        OSError: if another process holds the lock.
+        BlockingIOError: if another process holds the lock.
     """
-    if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if isinstance(error, BlockingIOError):
+            raise
 
 
 def save_json(path: str | os.PathLike[str], kind: str, version: int, content: dict[str, Any]) -> None:
