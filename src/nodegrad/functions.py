@@ -24,7 +24,6 @@ __all__ = [
 Result = TypeVar("Result", covariant=True)
 
 _SQRT_HALF = math.sqrt(0.5)
-_HEAD, _TAIL = 0.7071067839860916, -2.799544089368687e-09  # √½ in two parts, the first of 26 bits
 
 
 if TYPE_CHECKING:  # as in `observers`
@@ -265,12 +264,13 @@ def ndtr(x: Number) -> Number:
     >>> round(ng.ndtr(1.96), 6), ng.ndtr(0.0)
     (0.975002, 0.5)
     """
-    # In the tail, rounding x/√2 makes erfc wrong by x² roundings. So what was rounded away is added again.
-    z = ops.mul(x, _SQRT_HALF)
-    head = ops.round(ops.mul(x, 2.0**20)) / 2.0**20
-    lost = (head * _HEAD - z) + (head * _TAIL + (x - head) * _SQRT_HALF)
-    lost = ops.stop_gradient(where(lt(ops.abs(x), 40.0), lost, 0.0))
-    return 0.5 * (erfc(-z) + lost * (2.0 / math.sqrt(math.pi)) * exp(-(z * z)))
+    size = ops.minimum(ops.abs(x), 40.0)  # beyond, the tail underflows
+    # exp(-x²/2) in two factors, of which the first has an exact square: rounding x² would be x² roundings.
+    head = ops.mul(ops.round(ops.mul(size, 2.0**20)), 2.0**-20)
+    power, place = special.mills(-size)
+    tail = exp(-0.5 * (head * head)) * ops.div(exp(power - 0.5 * ((size - head) * (size + head))), place)
+    near = 0.5 * erfc(ops.mul(x, -_SQRT_HALF))
+    return where(lt(size, 0.5), near, where(lt(x, 0.0), tail, 1.0 - tail))
 
 
 def log_ndtr(x: Number) -> Number:
@@ -281,7 +281,8 @@ def log_ndtr(x: Number) -> Number:
     -5005.524209
     """
     low = ops.minimum(x, 0.0)
-    return where(lt(x, -0.5), special.log_mills(low) - 0.5 * (low * low), ops.log1p(-ndtr(ops.neg(x))))
+    power, place = special.mills(low)
+    return where(lt(x, -0.5), power - log(place) - 0.5 * (low * low), ops.log1p(-ndtr(ops.neg(x))))
 
 
 def leaky_relu(x: Number, slope: Number = 0.01) -> Number:

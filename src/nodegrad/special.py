@@ -170,10 +170,10 @@ def _inverse_of_erf(y: Number, rest: Number) -> Number:
     return where(eq(rest, 0.0), math.inf, where(lt(y, 0.5), near, far))
 
 
-def log_mills(x: Number) -> Number:
-    """Return log(Φ(x)·exp(x²/2)) for x ≤ 0, with Φ as in `ndtr`. It changes slowly."""
+def mills(x: Number) -> tuple[Number, Number]:
+    """Return p and r, where Φ(x)·exp(x²/2) is exp(p)/r for x ≤ 0, with Φ as in `ndtr`. They change slowly."""
     place = 4.0 - x
-    return polynomial(div(8.0, place) - 1.0, _LOG_MILLS) - log(place)
+    return polynomial(div(8.0, place) - 1.0, _LOG_MILLS), place
 
 
 def _erfinv(x: Number) -> Number:
@@ -186,7 +186,8 @@ def _grown(quantile: Number, tail: Number) -> Number:
     In the tails it is made from the tail: otherwise an ulp of the quantile would be quantile² ulp here.
     """
     in_tail = lt(0.0, tail) * lt(tail, 0.25)
-    return where(in_tail, div(exp(log_mills(-abs(quantile))), tail), exp(0.5 * quantile * quantile))
+    power, place = mills(-abs(quantile))
+    return where(in_tail, div(exp(power), place * tail), exp(0.5 * quantile * quantile))
 
 
 def _ndtri(p: Number) -> Number:
