@@ -2,7 +2,7 @@
 
 import math
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 __all__ = ()
@@ -39,6 +39,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
+@lru_cache(4096)
 def plain_name(label: str) -> str:
     """Write a label so that it can stand in a formula: as it is if it is one word, in quotes otherwise.
 

@@ -9,7 +9,7 @@ from itertools import groupby, islice
 from math import isnan
 from typing import Any
 
-from nodegrad.graph import changed_operand, dependents, recording, topological_order
+from nodegrad.graph import changed_operand, dependents, recording
 from nodegrad.show.drawing.fold import flatten
 from nodegrad.show.explaining import chain_rule
 from nodegrad.show.explaining.chain_rule import Step, Term, written
@@ -222,9 +222,9 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
         TypeError: if output or wrt is not made of Values.
     """
     root = one_value("explain", output)
-    order = topological_order(root)
-    adjoints = reverse_sweep(order, {root: 1.0})
     vertices = snapshot([root])
+    order = [vertex.value for vertex in vertices]
+    adjoints = reverse_sweep(order, {root: 1.0})
     targets = [v.value for v in vertices if v.op is None] if wrt is None else values("explain", [wrt])
     at = {vertex.value: vertex for vertex in vertices}
     ends = {at[target] for target in targets if target in at}
@@ -238,7 +238,6 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
     shown = [vertex for vertex in vertices if vertex in chosen and not is_constant(vertex)]
     mentioned = [operand for vertex in shown for operand in vertex.operands]
     names = chain_rule.name_all([*shown, *mentioned], vertices)
-    changed = changed_operand(order)
     steps = chain_rule.collect(vertices, [v for v in shown if v in on_the_way], names, adjoints, alike)
     listed = [*dict.fromkeys(x for vertex in shown for x in written(vertex) if x not in chosen), *shown]
     consumers = {at[term.consumer] for step in steps for term in step.terms}
@@ -251,5 +250,5 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
         {t: plain_name(label_of(t) or "?") for t in targets} | {v.value: name for v, name in names.items()},
         {vertex.value: vertex.data for vertex in listed if not is_constant(vertex)},
         sum(not is_constant(vertex) for vertex in at.values()) - len(shown),
-        changed,
+        changed_operand(order),
     )
