@@ -294,7 +294,7 @@ def _assigned_argument() -> TypeError:
 def _operand(number: Any, op: Op) -> Any:
     """Make a constant of a real number; for anything else return NotImplemented, as operators do."""
     kind = type(number)
-    if kind is float:
+    if kind is float or kind is int:
         return literal(number)
     if isinstance(number, Value):
         return number
