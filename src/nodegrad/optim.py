@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 from nodegrad import ops
 from nodegrad.hints import refuse
 from nodegrad.inputs import described, flag, function, in_range, listed, one_of, plain, whole
+from nodegrad.observers import tell_read
 from nodegrad.value import NO_GRADIENT, Value, write
 
 __all__ = [
@@ -252,6 +253,7 @@ class Optimizer:
         Raises:
             ValueError: if parameters were frozen after the optimizer was made.
         """
+        tell_read(self.parameters[0], "takes a step of an optimizer")
         self.check_frozen(type(self).__name__)
         self._check_gradients()
         rule, given = type(self).update, [(group.rate(self.steps), group.settings) for group in self.groups]
@@ -278,8 +280,7 @@ class Optimizer:
             )
 
     def _take_over(self, updated: list[tuple[float, State]], steps: int) -> None:
-        name = type(self).__name__
-        write(self.parameters, [x if type(x) is float else plain(x, name) for x, _ in updated])
+        write(self.parameters, [x if type(x) is float else plain(x, type(self).__name__) for x, _ in updated])
         self.states, self.steps = [state for _, state in updated], steps
 
     def _check_gradients(self) -> None:
