@@ -237,6 +237,5 @@ def _patient_block() -> Iterator[None]:
 def _end(block: object) -> None:
     with noting:
         _blocks.discard(block)
-        unchanged = gc.get_threshold()[0] == _patient[0]  # otherwise the user has set others meanwhile
-        if not _blocks and unchanged:
+        if not _blocks and gc.get_threshold()[0] == _patient[0]:  # otherwise the user has set others
             gc.set_threshold(*_before)
