@@ -98,8 +98,8 @@ def _reached(thing: Any) -> list[Any]:
     if type(thing) in (list, tuple, dict, set, frozenset) and len(thing) > _MOST:  # data
         return []
     if isinstance(thing, type):
-        parts = [x for each in thing.__mro__ if each.__module__ != "builtins" for x in vars(each).values()]
-        return [x for x in parts if isinstance(x, _IN_CLASSES)]
+        theirs = [x for x in thing.__mro__ if x.__module__.partition(".")[0] not in ("builtins", "nodegrad")]
+        return [x for each in theirs for x in vars(each).values() if isinstance(x, _IN_CLASSES)]
     if not isinstance(thing, FunctionType):
         return [*gc.get_referents(thing), type(thing)]
     if (thing.__globals__.get("__package__") or "").partition(".")[0] == "nodegrad":
