@@ -84,7 +84,7 @@ TAKEN = {
     "path": {"text", "bytes"}, "path or None": {"text", "bytes", "None"}, "function": {"lambda", "model"},
     "column": COLUMN, "list": EMPTY, "model": {"model"},
     "weights": {"None", "range"}, "None": {"None"}, "none of these": set(),
-    "callback": {"None", "lambda", "model"}, "callbacks": EMPTY | {"None", "lambda", "model"},
+    "callback": {"None"}, "callbacks": EMPTY | {"None"},  # the lambda and the model return numbers, not bools
     "rate": NUMBERS | {"lambda"}, "rate or None": NUMBERS | {"lambda", "None"},
     "rate or model": NUMBERS | {"lambda", "model"}, "metrics": EMPTY | {"None", "lambda"},
     "states": {"[[1]]"},

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
-from nodegrad.inputs import as_array, described, flag, in_range, listed, plain, whole
+from nodegrad.inputs import as_array, as_list, described, flag, in_range, listed, plain, whole
 from nodegrad.trees import build, flatten, is_structure
 
 __all__ = [
@@ -402,9 +402,7 @@ def rows(table: Any, user: str = "data", name: str = "X") -> list[Any]:
     >>> rows((1, 2))
     [1, 2]
     """
-    found = as_array(table, user)
-    table = table if found is None else found.tolist()
-    return listed(user, name, table, "rows in a list, an array or a data frame")
+    return listed(user, name, as_list(table, user), "rows in a list, an array or a data frame")
 
 
 class Samples(Sequence[tuple[Any, ...]]):

@@ -254,7 +254,7 @@ class MLP(Module):
         generator = generator_for(seed, "MLP")
         if not sizes:
             raise ValueError("MLP takes sizes as a list such as [16, 16, 1]; got an empty one.")
-        n_inputs, sizes = whole("MLP", "n_inputs", n_inputs), [whole("MLP", "each size", x) for x in sizes]
+        n_inputs, sizes = whole("MLP", "n_inputs", n_inputs), [whole("MLP", "size", x) for x in sizes]
         _function(activation)  # also where there is no hidden layer
         kinds = [activation] * (len(sizes) - 1) + [output_activation]
         self.layers = [

@@ -95,7 +95,8 @@ def fit(
         loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
         optimizer: an Optimizer, or the name of one: sgd, adam, adamw, rmsprop. Or, from SciPy and over all
             rows at once, lbfgs; or lm (Levenberg-Marquardt), for the mean squared error, which goes on
-            until no digit improves, whatever the patience. These two keep no checkpoints.
+            until no digit improves, whatever the patience. These two keep no checkpoints. An epoch is an
+            iteration that SciPy reports; the loss of lbfgs is that after it.
         epochs: how often to go through the data at most.
         batch_size: how many random rows make a step (over all ranks, with `combine`); None for all.
         parameters: what an optimizer given by name updates; None for all parameters of the model.
