@@ -114,9 +114,8 @@ def norm(numbers: Sequence[Number]) -> Number:
     >>> ng.norm([3.0, 4.0])
     5.0
     """
-    size = ops.sum(*map(ops.abs, numbers))
-    tiny = ops.mul(gt(size, 0.0), lt(size, 2.0**-500))
-    scale = where(gt(size, 2.0**500), 2.0**-600, where(tiny, 2.0**600, 1.0))
+    size = ops.dot(*numbers, *numbers)
+    scale = where(gt(size, 2.0**1000), 2.0**-600, where(lt(size, 2.0**-900), 2.0**600, 1.0))
     scaled = [ops.mul(x, scale) for x in numbers]
     squared = ops.dot(*scaled, *scaled)
     return ops.div(where(eq(squared, 0.0), 0.0, ops.sqrt(squared)), scale)
