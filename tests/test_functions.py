@@ -146,6 +146,12 @@ def test_second_derivatives_of_norm_are_right_at_any_scale(point):
     assert ng.hessian(ng.norm)(point)[0] == pytest.approx([float(z) for z in expected], rel=1e-12)
 
 
+def test_norm_keeps_the_slope_of_a_number_that_is_tiny_beside_the_others():
+    slopes = gradient(lambda *xs: ng.norm(xs), 5e-324, 1e-148)
+
+    assert slopes == pytest.approx([5e-324 / 1e-148, 1.0], rel=1e-14, abs=0.0)
+
+
 def test_norm_of_numbers_that_are_not_finite():
     assert ng.norm([math.inf, 1.0]) == math.inf
     assert math.isnan(ng.norm([math.nan, 1.0]))

@@ -115,7 +115,7 @@ def norm(numbers: Sequence[Number]) -> Number:
     5.0
     """
     size = ops.dot(*numbers, *numbers)
-    scale = where(gt(size, 2.0**1000), 2.0**-600, where(lt(size, 2.0**-900), 2.0**600, 1.0))
+    scale = where(gt(size, 2.0**1000), 2.0**-600, where(lt(size, 2.0**-1000), 2.0**600, 1.0))
     scaled = [ops.mul(x, scale) for x in numbers]
     squared = ops.dot(*scaled, *scaled)
     return ops.div(where(eq(squared, 0.0), 0.0, ops.sqrt(squared)), scale)
