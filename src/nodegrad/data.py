@@ -192,10 +192,6 @@ def train_test_split(
         held, kept = _stratified(order, labels, size)
     if not len(kept):
         raise ValueError(f"train_test_split: {len(X)} rows leave a part empty with test_size={test_size!r}.")
-    if any(as_array(table) is not None for table in (X, y)):
-        import numpy as np
-
-        kept, held = np.asarray(kept), np.asarray(held)  # once for both tables
     return _chosen(X, kept), _chosen(X, held), _chosen(y, kept), _chosen(y, held)
 
 

@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import compress
 from typing import Any, TypeVar
 
 from nodegrad.inputs import described, function
@@ -110,13 +111,8 @@ class Ranks:
         """
         if self.combine is None:
             return
-        for (name, fact), differ in zip(
-            facts.items(), _differ(self.sum(_codes(facts.values()))), strict=True
-        ):
-            if differ:
-                raise ValueError(
-                    f"fit: all ranks need the same {name}; here it is {fact!r:.60}, on {_name()}."
-                )
+        for name, fact in compress(facts.items(), _differ(self.sum(_codes(facts.values())))):
+            raise ValueError(f"fit: all ranks need the same {name}; here it is {fact!r:.60}, on {_name()}.")
 
     def not_finite(self) -> str:
         """Say on which rank the last numbers were not finite."""
