@@ -144,8 +144,8 @@ def _gather(
         if number == len(members):
             members.append([])
         members[number].append(vertex)
-        for index, operand in enumerate(operands):
-            feed = (number, _position(vertex, index))
+        for operand, role in zip(operands, _roles(vertex), strict=True):
+            feed = (number, role)
             if by_feeds or not operand.operands:
                 feeds[operand].add(feed)
             if own is not None:
@@ -222,13 +222,14 @@ def _shapes(order: Iterable[Vertex], most: float = inf) -> dict[Vertex, int]:
     return shapes
 
 
-def _position(vertex: Vertex, index: int) -> int:
-    """Return the role of an operand: its place; in a dot, its half; in a sum, always the same."""
+def _roles(vertex: Vertex) -> Sequence[int]:
+    """Return the role of each operand: its place; in a dot, its half; in a sum, always the same."""
+    count = len(vertex.operands)
     if vertex.op is ops.sum:
-        return 0
+        return [0] * count
     if vertex.op in ops.PRODUCTS:
-        return int(index >= len(vertex.operands) // 2)
-    return index
+        return [int(2 * at >= count) for at in range(count)]
+    return range(count)
 
 
 def _connect(members: dict[int, list[Vertex]]) -> list[Group]:
