@@ -199,12 +199,14 @@ def _spec(tree: Any, leaves: list[Any], result: bool) -> Spec:
     if kind in NUMBERS:
         leaves.append(tree)
         return LEAF
-    if kind in (list, tuple) and NUMBERS.issuperset(map(type, tree)):
-        leaves += tree
-        return kind, None, (LEAF,) * len(tree)
-    if kind not in (list, tuple, dict) and is_array(tree):  # the question takes a while
+    if kind is list or kind is tuple:
+        if NUMBERS.issuperset(map(type, tree)):
+            leaves += tree
+            return kind, None, (LEAF,) * len(tree)
+        return kind, None, tuple([_spec(entry, leaves, result) for entry in tree])
+    if kind is not dict and is_array(tree):  # the question takes a while
         without_mask(tree)
-        leaves += tree.ravel().tolist() if tree.dtype != object else list(tree.flat)
+        leaves += tree.ravel().tolist() if tree.dtype.kind != "O" else list(tree.flat)
         return sys.modules["numpy"].ndarray, tree.shape, ()
     if result and kind.__name__ == "csr_array":
         tree = Sparse.from_scipy(tree)

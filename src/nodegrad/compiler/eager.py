@@ -77,7 +77,7 @@ class Eager:
         Those it differentiates by stay plain, since it makes Values of them, so that branches are seen. The
         others are stand-ins, if given, or constants, so that derivatives inside can sweep over floats.
         """
-        by_number: Sequence[Any] = self._put(numbers, 0, None)[0]
+        by_number: Sequence[Any] = self._put(numbers, 0, float)[0]
         if len(self._plain) == len(by_number):
             return by_number
         given = self._put(values or [*map(literal, numbers)], 0, None)[0]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from nodegrad.compiler.lower import lower_loop
 from nodegrad.composites import Pairing
 from nodegrad.extend import digest
-from nodegrad.graph import check_left, clock, leave, topological_order
+from nodegrad.graph import check_left, clock, leave, reached
 from nodegrad.inputs import plain
 from nodegrad.loops import Roller, current_roller
 from nodegrad.observers import listen, listeners, stop_listening
@@ -138,6 +138,7 @@ class Recorder:
         self._expected = expected
         self.stops = 0  # how often the run was to stop; in a finalizer, or a bare `except:`, Python goes on
         self._thread = get_ident()
+        self._last, self._code, self._line = -1, None, ""  # where the last branch was taken
 
     @property
     def ended(self) -> bool:
@@ -185,8 +186,13 @@ class Recorder:
             and (current_roller.get() is self._roller or current_recorder() is self)  # mostly without a call
             and not self._roller.again
         ):
+            frame = sys._getframe(2)  # that of the user, mostly: it called `Value.__bool__`
+            if frame.f_lasti != self._last or frame.f_code is not self._code:  # to name the line takes longer
+                line = _line(frame.f_code.co_filename, frame.f_lineno)
+                self._last, self._code = frame.f_lasti if line else -1, frame.f_code
+                self._line = line or calling_line(3)
             place = len(self.branches)
-            self.branches[node] = answer, calling_line(3)  # beyond `Value.__bool__`
+            self.branches[node] = answer, self._line
             if self._expected is not None and self._expected[place : place + 1] != [answer]:
                 self.stops += 1
                 if self.stops <= _STOPS:
@@ -195,7 +201,7 @@ class Recorder:
     def check_left(self, results: Sequence[Any]) -> None:
         """Refuse results and branches that depend on what was kept from a turn of a loop, or from a call."""
         wanted = [x for x in results if isinstance(x, Value)]
-        check_left(topological_order(*wanted, *self.branches, constants=False))
+        check_left(reached([*wanted, *self.branches]))
 
     def read(self, node: Value, how: str) -> None:
         """Note that a number left the record."""
@@ -208,7 +214,7 @@ class Recorder:
         line = f"{calling_line()} {how}"
         if current_roller.get() is self._roller:
             self.reads.append(line)
-        leaves = [leaf for leaf in topological_order(node) if leaf.op is None]
+        leaves = [leaf for leaf in reached([node]) if leaf.op is None]
         self.elsewhere.update(dict.fromkeys(leaves, line))
 
 
