@@ -61,12 +61,6 @@ class Sparse:
     def __init__(self, form: Any, entries: list[Any]) -> None:
         self.form, self.entries = form, entries
 
-    @staticmethod
-    def from_scipy(x: Any) -> "Sparse":
-        """Return the matrix that a SciPy array of our kind holds."""
-        form = tuple([tuple(map(int, numbers)) for numbers in (x.shape, x.indptr, x.indices)])
-        return Sparse(form, x.data.tolist())
-
 
 def sparse(form: Any, entries: list[Any]) -> Any:
     """Return a sparse matrix: SciPy's if all its numbers are floats."""
@@ -209,7 +203,8 @@ def _spec(tree: Any, leaves: list[Any], result: bool) -> Spec:
         leaves += tree.ravel().tolist() if tree.dtype.kind != "O" else list(tree.flat)
         return sys.modules["numpy"].ndarray, tree.shape, ()
     if result and kind.__name__ == "csr_array":
-        tree = Sparse.from_scipy(tree)
+        form = tuple([tuple(map(int, numbers)) for numbers in (tree.shape, tree.indptr, tree.indices)])
+        tree = Sparse(form, tree.data.tolist())
     found = container(tree)
     if found is None:
         leaves.append(tree)

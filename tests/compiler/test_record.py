@@ -27,10 +27,10 @@ def recorded(f, *arguments):
 def test_branches_are_guards_with_their_lines():
     found = recorded(lambda x, y: x if x > y else y, 1.0, 2.0)
 
-    (guard,) = found.guards
-    assert guard.node.op is ng.gt
-    assert guard.answer is False
-    assert guard.line.rpartition(":")[0] == __file__
+    ((node, (answer, line)),) = found.branches.items()
+    assert node.op is ng.gt
+    assert answer is False
+    assert line.rpartition(":")[0] == __file__
 
 
 def test_a_comparison_asked_twice_is_one_guard():
@@ -38,7 +38,7 @@ def test_a_comparison_asked_twice_is_one_guard():
         positive = x > 0
         return x if positive and bool(positive) else -x
 
-    assert len(recorded(f, 1.0).guards) == 1
+    assert len(recorded(f, 1.0).branches) == 1
 
 
 def test_reads_name_the_line():
@@ -101,7 +101,7 @@ def test_a_replay_ends_at_the_first_branch_that_answers_otherwise():
     first = record(f, spec, numbers)
     ran.clear()
 
-    again = replay(f, spec, [1.5], [guard.answer for guard in first.guards])
+    again = replay(f, spec, [1.5], [answer for answer, _ in first.branches.values()])
 
     assert again is None
     assert ran == [0, 1, 2]
@@ -117,7 +117,7 @@ def test_a_replay_ends_at_one_branch_too_many():
         return x
 
     numbers, spec = flatten((3.0,))
-    answers = [guard.answer for guard in record(f, spec, numbers).guards]
+    answers = [answer for answer, _ in record(f, spec, numbers).branches.values()]
 
     assert replay(f, spec, [math.inf], [*answers[:-1], True]) is None
     assert len(turns) < 10
@@ -152,7 +152,7 @@ def test_branches_of_other_threads_on_other_values_are_not_recorded():
         thread.join()
         return x
 
-    assert recorded(f, 1.0).guards == []
+    assert recorded(f, 1.0).branches == {}
 
 
 def test_nothing_observes_after_an_error():

@@ -44,14 +44,6 @@ class OtherWay(BaseException):
     """A replay went another way than the recording. User code that catches Exception does not catch this."""
 
 
-class Guard(NamedTuple):
-    """A comparison that Python took a branch on: the node asked, its answer, and the line that asked."""
-
-    node: Value
-    answer: bool
-    line: str
-
-
 class Graph(NamedTuple):
     """What one run of a function made: of a function that transforms differentiate, without derivatives.
 
@@ -86,7 +78,7 @@ class Recording:
         inputs: the leaves that stand for the arguments.
         outputs: the leaves of the result, floats where the result is not a Value.
         spec: how the outputs are put together.
-        guards: the branches.
+        branches: what Python took a branch on, in order: each node, its answer, and the line that asked.
         graph: what the function made.
         reads: the lines that took numbers out of the record.
         elsewhere: the leaves that other threads branched on or read, with their lines.
@@ -95,20 +87,21 @@ class Recording:
     inputs: list[Value]
     outputs: list[Any]
     spec: Spec
-    guards: list[Guard]
+    branches: dict[Value, tuple[bool, str]]
     graph: Graph
     reads: list[str]
     elsewhere: dict[Value, str] = field(default_factory=dict)
 
     @property
     def wanted(self) -> list[Any]:
-        """The results, then the nodes of the guards."""
-        return [*self.outputs, *(guard.node for guard in self.guards)]
+        """The results, then the nodes of the branches."""
+        return [*self.outputs, *self.branches]
 
     def forget(self) -> None:
         """Free the derivatives that transforms added to the function's graph: much more than the program."""
-        for nodes in (self.inputs, self.outputs, self.guards):
-            nodes.clear()
+        self.inputs.clear()
+        self.outputs.clear()
+        self.branches.clear()
 
 
 class Recorder:
@@ -178,7 +171,7 @@ class Recorder:
         return get_ident() == self._thread
 
     def decided(self, node: Value, answer: bool) -> None:
-        """Note a guard."""
+        """Note a branch."""
         if get_ident() != self._thread:
             self._note_elsewhere(node, "branches on a Value in another thread")
         elif (
@@ -186,7 +179,7 @@ class Recorder:
             and (current_roller.get() is self._roller or current_recorder() is self)  # mostly without a call
             and not self._roller.again
         ):
-            frame = sys._getframe(2)  # that of the user, mostly: it called `Value.__bool__`
+            frame: Any = sys._getframe(2)  # that of the user, mostly: it called `Value.__bool__`
             if frame.f_lasti != self._last or frame.f_code is not self._code:  # to name the line takes longer
                 line = _line(frame.f_code.co_filename, frame.f_lineno)
                 self._last, self._code = frame.f_lasti if line else -1, frame.f_code
@@ -214,8 +207,7 @@ class Recorder:
         line = f"{calling_line()} {how}"
         if current_roller.get() is self._roller:
             self.reads.append(line)
-        leaves = [leaf for leaf in reached([node]) if leaf.op is None]
-        self.elsewhere.update(dict.fromkeys(leaves, line))
+        self.elsewhere.update({leaf: line for leaf in reached([node]) if leaf.op is None})
 
 
 def current_recorder() -> Recorder | None:
@@ -293,8 +285,8 @@ def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float], unrolls:
     recorder.called(f, inputs, leaves)
     leave(inputs)
     outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
-    guards = [Guard(node, *found) for node, found in recorder.branches.items()]
-    return Recording(inputs, outputs, out_spec, guards, recorder.graph, recorder.reads, recorder.elsewhere)
+    branches = recorder.branches
+    return Recording(inputs, outputs, out_spec, branches, recorder.graph, recorder.reads, recorder.elsewhere)
 
 
 def _arguments(f: Any, spec: Spec, inputs: Sequence[Value]) -> Sequence[Any]:

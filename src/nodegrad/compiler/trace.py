@@ -67,6 +67,7 @@ class Trace:
         spec: how the results are put together.
         results: how many of the program's outputs are results.
         example: the numbers it was recorded with; [] if it was loaded.
+        way: the answers and lines of its branches, which identify this way through the function.
         expected: the answer that each guard must give.
         lines: where each guard was asked.
         operations: how many scalar operations were recorded.
@@ -81,7 +82,7 @@ class Trace:
     def __init__(
         self, program: Program, parameters: list[Value], spec: Spec, way: Way, operations: int
     ) -> None:
-        self.program, self.parameters, self.spec = program, parameters, spec
+        self.program, self.parameters, self.spec, self.way = program, parameters, spec, way
         self.expected = [answer for answer, _ in way]
         self.lines = [line for _, line in way]
         self.results = len(program.outputs) - len(way)
@@ -105,11 +106,6 @@ class Trace:
         for name in ("make", "kernels", "build", "build_sums", "build_array", "mapped", "leaves"):
             del state[name]
         return state
-
-    @property
-    def way(self) -> Way:
-        """The answers and lines of its branches, which identify this way through the function."""
-        return tuple(zip(self.expected, self.lines, strict=True))
 
     def kernel(self, part: str) -> Backend:
         """Return the backend that computes "all" (the results, then the guards), "results" or "guards"."""
@@ -184,7 +180,7 @@ def make_trace(f: Any, recorded: Recording) -> Trace:
     """
     refuse(f, recorded.reads)
     example = [leaf._data for leaf in recorded.inputs]
-    way = tuple([(guard.answer, guard.line) for guard in recorded.guards])
+    way = tuple(recorded.branches.values())
     program, parameters, operations = lower(recorded.inputs, recorded.wanted)
     known = {*recorded.inputs, *parameters}
     refuse(f, [line for leaf, line in recorded.elsewhere.items() if leaf in known])

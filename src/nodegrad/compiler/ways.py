@@ -159,10 +159,8 @@ class Ways(Eager):
             self.traces[0].rows += count
             routes.traces.append((self.traces[0], range(count)))
             return routes
-        left = np.arange(count)
-        few = count <= _SAMPLE[1]
-        ready = [trace for trace in self.traces if not trace.waits and (trace.kernels or few)]
-        left = self._through(ready, routes, left)
+        ready = [trace for trace in self.traces if not trace.waits and (trace.kernels or count <= _SAMPLE[1])]
+        left = self._through(ready, routes, np.arange(count))
         if len(left):
             left = self._through(self._sample(routes, left), routes, left)
             self._run_others(routes, np.setdiff1d(left, [*routes.alone]))
@@ -262,15 +260,12 @@ class Ways(Eager):
                 self.traces[same[0]] = trace
             else:
                 self.traces.append(trace)
-            self._count_anew()
+            # Hits and misses are counted anew, since there is one more compiled way.
+            self.misses, self._hits_often, self.gave_up = 0, True, False
+            self._hits_before = sum([each.rows for each in self.traces])
             self.leaf = self.leaf or (trace.parameters[0] if trace.parameters else None)
             self.solves |= trace.solves
             return trace
-
-    def _count_anew(self) -> None:
-        """Count hits and misses from now on, since there is one more compiled way."""
-        self.misses, self._hits_often, self.gave_up = 0, True, False
-        self._hits_before = sum([each.rows for each in self.traces])
 
     def settle(self) -> list[Trace]:
         """Compile the ways that ran eagerly too, up to the limit; return all traces."""
@@ -282,12 +277,10 @@ class Ways(Eager):
 
     def warn(self, level: int) -> None:
         """Warn that rows run eagerly from now on: say why, and what to do."""
-        lines = [line for way in list(self.met) for _, line in way]
-        lines += [line for trace in self.traces for line in trace.lines]
+        lines = [line for way in [*self.met, *[trace.way for trace in self.traces]] for _, line in way]
         most = max(set(lines), key=lines.count)
-        loop = "nodegrad.while_loop"
-        if self.unrolls:
-            loop = "nodegrad.fori_loop (a while_loop by so many weights branches like Python's)"
+        wide = "nodegrad.fori_loop (a while_loop by so many weights branches like Python's)"
+        loop = wide if self.unrolls else "nodegrad.while_loop"
         text = (
             f"compile: {named(self.f)} branches on its arguments in too many ways to compile all of them, "
             f"most often at {most}. {len(self.traces)} are compiled; all other rows run eagerly from now on: "
