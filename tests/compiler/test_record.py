@@ -3,6 +3,7 @@
 import gc
 import math
 import signal
+import statistics
 import threading
 
 import pytest
@@ -31,6 +32,17 @@ def test_branches_are_guards_with_their_lines():
     assert node.op is ng.gt
     assert answer is False
     assert line.rpartition(":")[0] == __file__
+
+
+def test_branches_in_a_library_have_the_line_that_calls_it():
+    def f(x, y):
+        first = statistics.median([x, y, 1.0])
+        return first + statistics.median([x, y, 2.0])
+
+    lines = [line for _, line in recorded(f, 3.0, 4.0).branches.values()]
+
+    first = f.__code__.co_firstlineno + 1
+    assert list(dict.fromkeys(lines)) == [f"{__file__}:{first}", f"{__file__}:{first + 1}"]
 
 
 def test_a_comparison_asked_twice_is_one_guard():
