@@ -1,18 +1,18 @@
 """Maps of few rows: native code looks at the arrays itself, so that Python only says which they are.
 
-NumPy's C interface fixes the order of an array's fields (type, address, dimensions, shape, strides, dtype).
-Where they begin is found by looking at some arrays, and what native code reads there is compared with what
-Python reads before it is trusted. It looks while it holds the interpreter's lock.
+NumPy's C interface fixes the order of an array's fields (type, address, dimensions, shape, strides, dtype),
+Python's that of a tuple. Where they begin is found by looking at some, and what native code reads there is
+compared with what Python reads before it is trusted. It looks while it holds the interpreter's lock.
 """
 
 import ctypes
-import struct
 import sys
+from array import array as words_of
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -25,16 +25,17 @@ __all__ = ()
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-_LOOK = ctypes.PYFUNCTYPE(None, ctypes.c_size_t)  # holds the lock
-_HEAD = 6  # the words before the addresses of the arrays
+_LOOK = ctypes.PYFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t)  # holds the lock
+_HEAD = 6  # the words before the widths of the arrays
+_ITEMS = tuple.__basicsize__ // 8  # where in a tuple its entries are, in words
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Checks arrays, and writes the table of blocks for a driver: a block for each array that fits.
+    """Checks a tuple of arrays, and writes the table of blocks for a driver: a block for each that fits.
 
-    Words: arrays, how many fit, table, where the driver finds its span of rows, type, dtype; rows; of each
-    array its address; of each array how many numbers a row has, 0 where it has one dimension.
+    Words: arrays, how many fit, table, where the driver finds its span of rows, type, dtype; of each array
+    how many numbers a row has, 0 where it has one dimension.
     """
 
     start: int  # where in an array its address is, in words
@@ -42,13 +43,12 @@ class _Look:
     def write(self, body: Body) -> str:
         """Write the function."""
         count, table, span = body.field("%x", 0), body.pointer("%x", 2), body.pointer("%x", 3)
-        rows = body.field("%x", _HEAD)
+        rows = body.name("%rows")
         for place, word in enumerate(("0", rows, rows)):
             body.store("i64", word, body.at(span, place))
         fitting: list[Any] = ["0"]
         with body.loop(count, carried=fitting, kind="i64") as k:
-            array = body.pointer("%x", k + (_HEAD + 1))
-            width = body.field("%x", k + (count + (_HEAD + 1)))
+            array, width = body.pointer("%arrays", k + _ITEMS), body.field("%x", k + _HEAD)
             flat = body.let(f"icmp eq i64 {width}, 0")
             last = body.let(f"select i1 {flat}, i64 0, i64 1")  # the axis of the numbers of a row
             kind = body.let(f"icmp eq i64 {body.field(array, self.start - 1)}, {body.field('%x', 4)}")
@@ -71,7 +71,7 @@ class _Look:
                 for place, word in enumerate(words):
                     body.store("i64", word, body.at(block, place))
         body.store("i64", fitting[0], body.at("%x", 1))
-        return "ptr %x"
+        return "ptr %x, ptr %arrays, i64 %rows"
 
 
 class Looker:
@@ -81,17 +81,13 @@ class Looker:
         self.look, self.count = look, len(widths)
         self.table = np.zeros(4 * self.count, np.int64)
         kinds = id(np.ndarray), id(np.dtype(np.float64))
-        head = self.count, 0, self.table.ctypes.data, span, *kinds, *[0] * (self.count + 1), *widths
-        self.words = np.array(head, np.int64)
-        self.address = self.words.ctypes.data
-        self.memory = memoryview(cast(Any, self.words))
-        self.pack = struct.Struct(f"{self.count + 1}q").pack_into
+        self.words = words_of("q", [self.count, 0, self.table.ctypes.data, span, *kinds, *widths])
+        self.address = self.words.buffer_info()[0]
 
     def fit(self, rows: int, *arrays: Any) -> bool:
         """Return whether all arrays have so many rows and the right type; if so, the table is filled."""
-        self.pack(self.memory, 8 * _HEAD, rows, *map(id, arrays))
-        self.look(self.address)
-        return bool(self.memory[1] == self.count)
+        self.look(self.address, id(arrays), rows)
+        return self.words[1] == self.count
 
 
 class Runner:
@@ -165,12 +161,14 @@ def runs_over(
 @cache
 def looking() -> Any:
     """Return the native function that looks at arrays; None where arrays are not as expected."""
-    one_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
-    if sys.implementation.name != "cpython" or not one_lock:
+    if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
         return None
     start = object.__basicsize__ // 8
     flat, wide = np.zeros(7)[::2], np.zeros((3, 10))[:, ::2]
-    for array in (flat, wide):
+    both = (flat, wide)
+    if (ctypes.c_size_t * (_ITEMS + 2)).from_address(id(both))[_ITEMS:] != [*map(id, both)]:
+        return None
+    for array in both:
         words = (ctypes.c_size_t * (start + 6)).from_address(id(array))
         expected = id(np.ndarray), array.ctypes.data, id(array.dtype)
         if (words[start - 1], words[start], words[start + 5]) != expected:
@@ -178,9 +176,7 @@ def looking() -> Any:
     look = native.compile_kernels([(_Look(start), 1)], exact=False)[0].function(_LOOK)
     span = np.zeros(3, np.int64)
     looker = Looker(look, [0, 5], span.ctypes.data)
-    right = (
-        looker.fit(3, wide[:, 0], wide) and not looker.fit(4, flat, wide) and not looker.fit(3, wide, wide)
-    )
-    right = right and looker.fit(3, flat[1:], wide) and span.tolist() == [0, 3, 3]
+    maps = (3, wide[:, 0], wide), (4, flat, wide), (3, wide, wide), (3, flat[1:], wide)
+    found = [looker.fit(*each) for each in maps], span.tolist(), looker.table.tolist()
     tables = [flat[1:].ctypes.data, 16, 8, 1, wide.ctypes.data, 80, 16, 5]
-    return look if right and looker.table.tolist() == tables else None
+    return look if found == ([True, False, False, True], [0, 3, 3], tables) else None

@@ -273,15 +273,8 @@ class Space:
         read, written = table_of(inputs, begin), table_of(results) if type(results) is list else None
         to = address_of(results) if written is None else written.buffer_info()[0]
         once = self.once if first is self and not span[3] else self.end
-        words = (
-            once,
-            first.address_of_uniform,
-            read.buffer_info()[0],
-            len(inputs),
-            to,
-            len(written or ()) // 4,
-        )
-        _CHANGING.pack_into(self.context, Context.once.offset, *words, *span)
+        given = first.address_of_uniform, read.buffer_info()[0], len(inputs), to, len(written or ()) // 4
+        _CHANGING.pack_into(self.context, Context.once.offset, once, *given, *span)
         self.tables = read, written  # kept until the next run
 
 
