@@ -608,6 +608,17 @@ def through_a_trunk(x):
     return [ng.dot(hidden, [0.3 * (i + j) for j in range(5)]) * x[i] for i in range(len(x))]
 
 
+def through_layers(x):
+    """Return outputs through sums of which many have the same terms, one has each term twice."""
+    hidden = [ng.dot(x, [0.1 * (i + 1) for _ in x]) for i in range(3)] + [ng.dot(x, x), x[3] * ng.sum(x)]
+    hidden += [ng.dot([*reversed(x)], x), ng.sum(x[1:]), *[ng.take(x, hidden[0] + by) for by in (0.0, 99.0)]]
+    hidden += [ng.tanh(ng.dot(x, [0.2 * (i - j) for j in range(len(x))])) for i in range(3)]
+    first, second = [ng.sin(y) for y in x], [ng.cos(y) for y in x]
+    both = [y + z for y, z in zip(first, second, strict=True)]
+    hidden += [ng.dot(ys, [0.1 * i + 0.2 for i in range(len(x))]) for ys in (second, first, both, both, both)]
+    return [ng.dot(hidden, [0.3 * (i + j) for j in range(len(hidden))]) + x[i] for i in range(len(x))]
+
+
 def along_a_chain(x):
     """Return outputs of which each depends on one number more."""
     found = [ng.sin(x[0])]
@@ -631,7 +642,9 @@ def vectors(request, monkeypatch, mode):
     return list if request.param == "lists" else np.array
 
 
-@pytest.mark.parametrize("f", [banded, through_a_trunk, along_a_chain, with_an_infinite_partial])
+@pytest.mark.parametrize(
+    "f", [banded, through_a_trunk, through_layers, along_a_chain, with_an_infinite_partial]
+)
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_sweeps_done_as_one_give_what_each_gives_by_itself(monkeypatch, vectors, f, mode):
     x = [0.5 + 0.025 * i for i in range(40)]
@@ -645,7 +658,9 @@ def test_sweeps_done_as_one_give_what_each_gives_by_itself(monkeypatch, vectors,
     np.testing.assert_array_equal(together, each)
 
 
-@pytest.mark.parametrize("f", [banded, through_a_trunk, along_a_chain, with_an_infinite_partial])
+@pytest.mark.parametrize(
+    "f", [banded, through_a_trunk, through_layers, along_a_chain, with_an_infinite_partial]
+)
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
 def test_sweeps_done_as_one_give_what_is_compiled(f, mode):
     x = np.linspace(0.5, 1.5, 40)

@@ -46,7 +46,7 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
             if node._second is not None:
                 push(node._second)
             elif type(first) is tuple:
-                stack += first[::-1]
+                stack += first[::-1] if constants else [x for x in first[::-1] if x.op is not constant]
                 break
             node = first
     return order

@@ -74,14 +74,12 @@ class Run(NamedTuple):
         """Sweep from the variables to the outputs."""
         return forward_sweep(self.order, seeds, self.active, self.floats)
 
-    def reverse(
-        self, seeds: Mapping[Value, Number], order: Sequence[Value] | None = None
-    ) -> dict[Value, Number]:
-        """Sweep from outputs to the variables, through an order of what they depend on; None to find it."""
+    def reverse(self, seeds: Mapping[Value, Number], order: Sequence[Value]) -> dict[Value, Number]:
+        """Sweep from outputs to the variables, through an order of what they depend on."""
         if self.floats and self.active is None:
             _, ends, found = backpropagate(seeds, order)
             return dict(zip(ends, found, strict=True))
-        return reverse_sweep(self.order if order is None else order, seeds, self.active, self.floats)
+        return reverse_sweep(order, seeds, self.active, self.floats)
 
     def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
         """Return the adjoints of the variables in the structure of the argument."""
@@ -97,17 +95,15 @@ class Run(NamedTuple):
         return _matrix(self._each_reverse(outputs), self.variables, self.floats) if found is None else found
 
     def _each_reverse(self, outputs: Sequence[Value]) -> Iterator[Mapping[Value, Number]]:
-        """Sweep from each output through what it depends on.
+        """Sweep from each output; if there are many, through what it depends on alone.
 
-        Many sweeps add terms in the order of all nodes, as `_together` does, so that both give the same bits.
+        All add terms in the order of all nodes, as `_together` does, so that both give the same bits.
         """
-        many = len(self.outputs) >= _FEW
-        place = {node: at for at, node in enumerate(self.order)} if many else {}
+        many, order = len(self.outputs) >= _FEW, self.order
+        place = {node: at for at, node in enumerate(order)} if many else {}
         for output in outputs:
-            order = None
-            if many or not self.floats:
+            if many:
                 order = topological_order(output, since=0 if self.floats else self.start, constants=False)
-            if order and many:
                 order.sort(key=place.__getitem__)
             yield self.reverse({output: 1.0}, order)
 
@@ -167,8 +163,7 @@ class Run(NamedTuple):
             return [*halves[0], *halves[1]] if numpy is None else numpy.concatenate(halves)
         columns = [dense(swept.get(target, {}), width) for target in targets]
         if numpy is None:
-            rows = [list(row) for row in zip(*columns, strict=True)]
-            return rows if all(map(isfinite, chain(*rows))) else None
+            return [*map(list, zip(*columns, strict=True))] if all(map(isfinite, chain(*columns))) else None
         found = numpy.array(columns).T
         return found if numpy.isfinite(found).all() else None
 

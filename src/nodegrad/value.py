@@ -245,7 +245,7 @@ class Value(Interfaces, Methods):
 def literal(number: Any, user: str = "an operation") -> Value:
     """Make the constant that stands for a number written in the code: recorded, never differentiated."""
     out: Value = _new(Value)
-    out._data = number if type(number) is float else plain(number, user)
+    out._data = float(number) if isinstance(number, float) else plain(number, user)
     out._first = out._second = None
     out._grad = NO_GRADIENT
     out._time = 0

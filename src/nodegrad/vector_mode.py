@@ -2,7 +2,8 @@
 
 The chain rule is that of `sweep`, and a partial is computed once for all sweeps. The numbers of a node are a
 dict by sweep while few sweeps have reached it, so that a banded Jacobian costs what its entries cost. Once
-many have, they are a full vector: a list, or an array if NumPy is loaded. Full vectors are never changed.
+many have, they are a full vector: a list, or an array if NumPy is loaded. Only `_add_to_many`
+changes full vectors: those that it made.
 
 A sweep by itself skips zeros, but one over vectors cannot, and 0 · inf is nan. So the caller has to do each
 sweep by itself if a result is not finite (Griewank & Walther, Evaluating Derivatives, 2008, section 4.5).
@@ -11,7 +12,7 @@ sweep by itself if a result is not finite (Griewank & Walther, Evaluating Deriva
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from operator import add
+from operator import add, is_
 from typing import Any
 
 from nodegrad.sweep import partials
@@ -33,27 +34,49 @@ def reverse_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int
         vectors: what each output starts with, a dict. They are changed, and those of leaves returned.
         width: the number of sweeps.
     """
-    most = _ENTRIES // width
+    most, last = _ENTRIES // width, ([None], None)
     for node in reversed(order):
         if node.op is None or node not in vectors:
             continue
         adjoints = dense(vectors.pop(node), width, width / _FULL)
         few, kind = adjoints.items() if isinstance(adjoints, dict) else None, type(adjoints)
+        wide = few is None and kind is not list and _ARRAY <= len(node.operands) <= most
+        if wide and kind in map(type, map(vectors.get, node.operands)):
+            last = _add_to_many(vectors, node, adjoints, *last)
+            continue
         for operand, partial, selected in partials(node):
             if selected == 0.0:
                 continue
             vector = vectors.get(operand)
-            # The same as `_plus`, without the call, which takes most of the time.
             if few is not None and type(vector) is defaultdict:
-                for k, x in few:
+                for k, x in few:  # as `_plus` does, without the call, which takes most of the time
                     vector[k] += partial * x
-            elif kind is not list and type(vector) is kind:
-                vectors[operand] = vector + partial * adjoints
             else:
                 vectors[operand] = _plus(vector, partial, adjoints)
         if len(vectors) > most:
             return None
     return vectors
+
+
+def _add_to_many(vectors: dict[Any, Vector], node: Any, adjoints: Any, last: list[Any], whole: Any) -> Any:
+    """Add partial · adjoints to the vectors of many operands; return both, and the vectors as one array.
+
+    The nodes of a layer have the same operands. While these have the vectors that the last call made, all are
+    added to at once, which takes half the time.
+    """
+    links = [(operand, partial) for operand, partial, selected in partials(node) if selected != 0.0]
+    terms = sys.modules["numpy"].multiply.outer([partial for _, partial in links], adjoints)
+    operands = [operand for operand, _ in links]
+    found = [*operands, *map(vectors.get, operands)]
+    if len(found) == len(last) and all(map(is_, found, last)):
+        whole += terms
+        return last, whole
+    rows = list(terms)
+    for operand, row in zip(operands, rows, strict=True):
+        if operand in vectors:
+            row += dense(vectors[operand], len(row))
+        vectors[operand] = row
+    return [*operands, *rows], terms
 
 
 def forward_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int) -> dict[Any, Vector] | None:
