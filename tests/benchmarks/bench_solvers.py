@@ -24,6 +24,7 @@ from nodegrad.trees import flatten
 
 Rows = Sequence[Any]  # an array for each argument
 _MAPS = 5
+_TURNS = 20  # a turn takes a millisecond: the shortest of three depended on what else ran
 
 
 def newton(a: Any) -> Any:
@@ -235,7 +236,8 @@ def compare(name: str, f: Callable[..., Any], rows: Rows, gradient: bool) -> Non
     (ways,) = called.ways.values()
     flat = [flatten(row)[0] for row in some]
     turns = [
-        (seconds(lambda: list(map(ways.watch, flat))), seconds(lambda: run(g, some, gradient))) for _ in "123"
+        (seconds(lambda: list(map(ways.watch, flat))), seconds(lambda: run(g, some, gradient)))
+        for _ in range(_TURNS)
     ]
     recorded, plain = map(min, zip(*turns, strict=True))
     ways = " ".join(f"{s['traces']:3} ways {s['eager_rows']:6} eager" for s in found)
