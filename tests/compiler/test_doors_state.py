@@ -229,6 +229,47 @@ def test_the_order_of_a_set_of_values_is_named():
         ng.compile(f, backend="numpy")(1.0, 2.0, 3.0)
 
 
+class Held:
+    """An object with a Value, which sets order by its address."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+# Each gives the same numbers in every order, but for the rounding of sums.
+SETS = {
+    "a set of arguments": lambda x, y: ng.sum([v * v for v in {x, y}]),
+    "a set of results": lambda x, y: ng.sum([v * v for v in {x, y, x * y}]),
+    "a frozenset": lambda x, y: ng.sum(frozenset([x, y, x * y, x + y])),
+    "a set of objects": lambda x, y: ng.sum([held.value for held in {Held(x), Held(y), Held(x * y)}]),
+    "the largest of a set": lambda x, y: max({x, y, x * y + 1.0}),
+    "a sorted set": lambda x, y: ng.sum(sorted({x, y, x * y + 1.0})),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("transform", [lambda f: f, ng.grad])
+@pytest.mark.parametrize("door", SETS)
+def test_a_set_is_followed_or_refused_by_name(door, transform, backend):
+    f = transform(SETS[door])
+
+    for _ in range(8):  # addresses decide which
+        for run in (lambda c: c(1.5, 2.0), lambda c: c.map([0.5, 1.5], [2.0, 2.0])[1]):
+            try:
+                found = run(ng.compile(f, backend=backend))
+            except ValueError as error:
+                found = str(error)
+            refused = isinstance(found, str) and "the order of a set" in found
+            assert refused or found == pytest.approx(f(1.5, 2.0), rel=1e-15)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_keys_of_a_dict_and_members_of_a_set_are_followed(backend):
+    for f in (lambda x, y: ng.sum(list({x: 1, y: 2, x * y: 3})), lambda x, y: x * 2.0 if x in {x, y} else y):
+        for _ in range(8):
+            assert ng.compile(f, backend=backend, exact=True)(1.5, 2.0) == f(1.5, 2.0)
+
+
 def test_a_custom_operation_made_inside_may_refer_to_anything():
     around = [1.0]
     around.append(around)
