@@ -13,6 +13,7 @@ from typing import Any
 from nodegrad import ops
 from nodegrad.code_objects import codes_in, names_in, reached
 from nodegrad.inputs import plain
+from nodegrad.interfaces import Rounding
 from nodegrad.ops import TABLE, Interval, Op, give_operators
 from nodegrad.value import Value, number_of
 
@@ -131,7 +132,7 @@ def _total(function: Callable[..., Any] | None) -> Any:
     return total
 
 
-class IEEE(float):
+class IEEE(Rounding, float):  # type: ignore[misc]  # floats round to an int
     """A float whose operators follow IEEE 754 where Python's raise. Operations take it like any number."""
 
     @staticmethod

@@ -8,7 +8,7 @@ Some of it is refused, with what to write instead.
 import sys
 from collections.abc import Callable
 from operator import index
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from nodegrad import ops
 from nodegrad.inputs import is_bool
@@ -35,27 +35,33 @@ METHODS = {**_ARCS, "rint": "round", "fabs": "abs", "conjugate": "__pos__"}
 _COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 
 
-class Interfaces:
+class Rounding:
+    """How Python rounds: of any kind of number that operations take."""
+
+    __slots__ = ()
+
+    # A whole number of Python is never -0.0: round(-0.1) is the int 0.
+
+    def __floor__(self) -> Self:
+        return ops.floor(self) + 0.0
+
+    def __ceil__(self) -> Self:
+        return ops.ceil(self) + 0.0
+
+    def __trunc__(self) -> Self:
+        return ops.trunc(self) + 0.0
+
+    def __round__(self, ndigits: int | None = None) -> Self:
+        return ops.round(self) + 0.0 if ndigits is None else ops.round_to(self, index(ndigits))
+
+
+class Interfaces(Rounding):
     """Methods that `Value` inherits. To understand how Values compute, nobody needs them."""
 
     __slots__ = ()
 
     def __pos__(self: Any) -> "Value":
         return self
-
-    # A whole number of Python is never -0.0: round(-0.1) is the int 0.
-
-    def __floor__(self: Any) -> "Value":
-        return self.floor() + 0.0
-
-    def __ceil__(self: Any) -> "Value":
-        return self.ceil() + 0.0
-
-    def __trunc__(self: Any) -> "Value":
-        return self.trunc() + 0.0
-
-    def __round__(self: Any, ndigits: int | None = None) -> "Value":
-        return self.round() + 0.0 if ndigits is None else ops.round_to(self, index(ndigits))
 
     def __divmod__(self: Any, other: Any) -> tuple["Value", "Value"]:
         return self // other, self % other

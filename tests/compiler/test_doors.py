@@ -872,6 +872,35 @@ def test_the_value_of_a_custom_operation_is_followed(door, backend):
         assert compiled.map(rows).tolist() == [operation(x) for x in rows]
 
 
+# A custom value that rounds, at -0.5, -0.0, inf, -inf and nan. Whole numbers of Python have no -0.0.
+# fmt: off
+ROUNDING = {
+    "floor": (lambda x: math.floor(x) * 1.0, [-1.0, 0.0, math.inf, -math.inf, math.nan]),
+    "ceil": (lambda x: math.ceil(x) * 1.0, [0.0, 0.0, math.inf, -math.inf, math.nan]),
+    "trunc": (lambda x: math.trunc(x) * 1.0, [0.0, 0.0, math.inf, -math.inf, math.nan]),
+    "round": (lambda x: round(x) * 1.0, [0.0, 0.0, math.inf, -math.inf, math.nan]),
+    "to a place": (lambda x: round(x, 1) * 1.0, [-0.5, -0.0, math.inf, -math.inf, math.nan]),
+    "divmod": (lambda x: divmod(x, 2.0)[0], [-1.0, -0.0, math.nan, math.nan, math.nan]),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("door", ROUNDING)
+def test_a_custom_value_that_rounds_gives_the_same_in_every_tier(door, backend, exact):
+    value, right = ROUNDING[door]
+    operation = ng.custom("rounding", value, lambda x, out: 0.0)
+    points = [-0.5, -0.0, math.inf, -math.inf, math.nan]
+    compiled = ng.compile(lambda x: operation(x), backend=backend, exact=exact)
+
+    called, mapped = [compiled(x) for x in points], compiled.map(points)
+    for found in (list(map(operation, points)), [operation(Value(x)).data for x in points], called, mapped):
+        assert [repr(float(x) + 0.0 if not exact else float(x)) for x in found] == [
+            repr(x + 0.0 if not exact else x) for x in right
+        ]
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_solution_that_is_not_found_is_nan_where_its_warning_would_be_caught(backend):
     def f(x):

@@ -12,6 +12,7 @@ from nodegrad.composites import Composite
 from nodegrad.extend import Symbol
 from nodegrad.graph import check_left, topological_order
 from nodegrad.inputs import plain
+from nodegrad.interfaces import Rounding
 from nodegrad.loops import Loop as RecordedLoop
 from nodegrad.ops import COMPARISONS, TABLE, Op, constant, give_operators, strong_mul
 from nodegrad.value import Value
@@ -116,7 +117,7 @@ class _Slots(dict[Value, int]):
         return slot
 
 
-class _Number(Symbol):
+class _Number(Rounding, Symbol):
     """A number in a program that is written: operations on it become instructions."""
 
     def __init__(self, slot: int, data: float, write: Callable[[Op, Sequence[Any]], "_Number"]) -> None:
@@ -128,14 +129,11 @@ class _Number(Symbol):
         (writer, *_) = [x._write for x in operands if isinstance(x, _Number)]
         return writer(op, [x if isinstance(x, _Number) else plain(x, op.name) for x in operands])
 
-    def __round__(self, ndigits: int | None = None) -> Any:
-        return TABLE["round"](self) if ndigits is None else TABLE["round_to"](self, ndigits)
-
     def __divmod__(self, other: Any) -> tuple[Any, Any]:
         return self // other, self % other
 
 
-give_operators(_Number, *COMPARISONS, *[TABLE[name] for name in ("neg", "abs", "floor", "ceil", "trunc")])
+give_operators(_Number, *COMPARISONS, TABLE["neg"], TABLE["abs"])
 
 
 def _closed_over(order: list[Value], inputs: set[Value]) -> list[Value]:
