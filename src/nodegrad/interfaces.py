@@ -54,6 +54,12 @@ class Rounding:
     def __round__(self, ndigits: int | None = None) -> Self:
         return ops.round(self) + 0.0 if ndigits is None else ops.round_to(self, index(ndigits))
 
+    def __divmod__(self: Any, other: Any) -> tuple["Value", "Value"]:
+        return self // other, self % other
+
+    def __rdivmod__(self: Any, other: Any) -> tuple["Value", "Value"]:
+        return other // self, other % self
+
 
 class Interfaces(Rounding):
     """Methods that `Value` inherits. To understand how Values compute, nobody needs them."""
@@ -62,12 +68,6 @@ class Interfaces(Rounding):
 
     def __pos__(self: Any) -> "Value":
         return self
-
-    def __divmod__(self: Any, other: Any) -> tuple["Value", "Value"]:
-        return self // other, self % other
-
-    def __rdivmod__(self: Any, other: Any) -> tuple["Value", "Value"]:
-        return other // self, other % self
 
     def __and__(self: Any, other: Any) -> "Value":
         """Tell whether both comparisons hold, as on NumPy's arrays."""

@@ -129,9 +129,6 @@ class _Number(Rounding, Symbol):
         (writer, *_) = [x._write for x in operands if isinstance(x, _Number)]
         return writer(op, [x if isinstance(x, _Number) else plain(x, op.name) for x in operands])
 
-    def __divmod__(self, other: Any) -> tuple[Any, Any]:
-        return self // other, self % other
-
 
 give_operators(_Number, *COMPARISONS, TABLE["neg"], TABLE["abs"])
 
