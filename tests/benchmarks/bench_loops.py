@@ -1,6 +1,7 @@
 """Loops, solutions and tables, compiled, beside the same in JAX: in turns, after the results are compared.
 
-The first calls are timed in processes whose cache of native code is empty, after a first small compile.
+A first call is timed once, after a small compile, with an empty cache of native code. In `run.py`, after much
+else, it takes longer: Python's collector has more to look through.
 `PYTHONPATH=src:tests python tests/benchmarks/bench_loops.py`
 """
 
