@@ -243,6 +243,18 @@ def test_take_rounds_down_and_is_nan_outside():
     assert all(math.isnan(ng.take(table, x)) for x in (-0.1, -1.0, 3.0, inf, -inf, nan))
 
 
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+@pytest.mark.parametrize("index", [-1.0, 7.0, math.nan])
+def test_what_take_does_not_find_has_no_slope_in_any_tier(index, mode):
+    f = ng.jacobian(lambda p: ng.abs(ng.take([p[0], p[0], p[0]], p[1])), mode=mode)
+    point = [2.0, index]
+    compiled = ng.compile(f)
+
+    for found in (f(point), [x.data for x in f([Value(x) for x in point])], compiled(point)):
+        assert list(found) == [0.0, 0.0]
+    assert np.array(compiled.map([point, point])).tolist() == [[0.0, 0.0]] * 2
+
+
 def test_derivative_of_take_is_that_of_the_entry_taken():
     table = [Value(x) for x in (1.0, 2.0, 3.0)]
     index = Value(1.5)

@@ -19,7 +19,6 @@ from nodegrad.ops import (
     minimum,
     strong_factor,
     strong_mul,
-    take,
     where,
     zero_mul,
 )
@@ -27,8 +26,9 @@ from nodegrad.ops import (
 __all__ = ()
 
 
-# Operations that always select one of their operands, with the number of operands that say which.
-_SELECTORS = {where: 1, take: 1, maximum: 0, minimum: 0}
+# Operations that always select one of their operands, with the number of operands that say which. `take` is
+# none: outside of its table it selects nothing.
+_SELECTORS = {where: 1, maximum: 0, minimum: 0}
 _MANY = 8  # so many terms are recorded as one operation; of fewer, pictures show each product and sum
 
 
