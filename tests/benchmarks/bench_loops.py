@@ -7,6 +7,7 @@ else, it takes longer: Python's collector has more to look through.
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 
 import nodegrad as ng
 from benchmarks.lines import Line, beside, medians, show
-from benchmarks.with_jax import jax_numpy
+from benchmarks.with_jax import jax_numpy, jax_step
 
 
 class Pair(NamedTuple):
@@ -237,26 +238,21 @@ def lines(quick: bool = False) -> Iterator[Line]:
         jax = None
     ng.compile(lambda x: x * x)(2.0)
     for name, ours, made, arguments in pairs(quick):
+        call = partial(ours, *arguments)
         started = perf_counter()
-        found = ours(*arguments)
+        found = call()
         first = perf_counter() - started
         if jax is None:
             yield Line(f"{name}: first call", first)
-            yield Line(name, *medians(5, lambda ours=ours, given=arguments: ours(*given)))  # type: ignore[misc]
+            yield Line(name, *medians(5, call))
             continue
-        theirs, given = made(jax, jnp), tuple(map(jnp.asarray, arguments))
+        step = jax_step(made(jax, jnp), *map(jnp.asarray, arguments))
         started = perf_counter()
-        other = jax.block_until_ready(theirs(*given))
+        other = step()
         yield Line(f"{name}: first call", first, "JAX", perf_counter() - started)
         mine, its = (np.hstack([*map(np.ravel, jax.tree_util.tree_leaves(x))]) for x in (found, other))
         np.testing.assert_allclose(mine, its, rtol=1e-9, atol=1e-12)
-        yield beside(
-            name,
-            3 if quick else 25,
-            lambda ours=ours, arguments=arguments: ours(*arguments),  # type: ignore[misc]
-            "JAX",
-            lambda theirs=theirs, given=given: jax.block_until_ready(theirs(*given)),  # type: ignore[misc]
-        )
+        yield beside(name, 3 if quick else 25, call, "JAX", step)
 
 
 if __name__ == "__main__":
