@@ -344,6 +344,19 @@ def test_a_while_loop_is_differentiated_by_many_weights_as_a_branch(backend):
             np.testing.assert_allclose(found[1], numbers, rtol=1e-9, atol=1e-14)
 
 
+def test_a_row_that_shows_that_a_loop_is_too_wide_counts_once(backend):
+    model = ng.nn.MLP(2, [16, 2], activation="tanh", seed=1)
+
+    def f(x, y):
+        return equilibrium(model, x, y) if x > 0.0 else x * y
+
+    compiled = ng.compile(ng.value_and_grad(f, wrt=model.parameters()), backend=backend)
+    compiled(-0.5, 0.25)
+    compiled(0.5, 0.25)
+
+    assert compiled.stats()["eager_rows"] == 1
+
+
 def test_a_while_loop_over_many_weights_without_derivatives_is_one_loop(backend):
     model = ng.nn.MLP(2, [16, 2], activation="tanh", seed=1)
     compiled = ng.compile(functools.partial(equilibrium, model), backend=backend)

@@ -91,6 +91,7 @@ class Eager:
                 found = self.run(numbers)
         except TooWide:
             self.unrolls = True
+            self.eager -= 1  # the row counts once
             return self.watch(numbers)
         refuse(self.f, recorder.reads)
         return recorder.way, found
@@ -114,8 +115,10 @@ class Eager:
                     raise changing(self.f, numbers)
                 leave(values)
                 return found if recorder.ended else None
-        except (OtherWay, TooWide, Exception) as error:
-            if recorder.stops or isinstance(error, TooWide):
+        except TooWide:  # what was recorded differentiates no such loop
+            return None
+        except (OtherWay, Exception):
+            if recorder.stops:
                 return None
             raise
 
