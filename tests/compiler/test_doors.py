@@ -936,6 +936,32 @@ def test_a_branch_on_what_keeps_no_state_is_not_noticed(door):
     assert [compiled(3.0), compiled(4.5)] == [10.0, 14.5]
 
 
+# Random numbers in a branch that is hardly ever taken: each row of it runs eagerly, until it is compiled.
+RARE = {
+    "of the system": lambda x: x * random.SystemRandom().random(),
+    "of secrets": lambda x: x * secrets.randbelow(10**9),
+    "of os.urandom": lambda x: x * int.from_bytes(os.urandom(6), "big"),
+    "of a generator made anew": lambda x: x * np.random.default_rng().random(),
+    "of a generator that stays": lambda x: x * own_random.random(),
+    "of Python": lambda x: x * random.random(),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("door", RARE)
+def test_random_numbers_in_a_rare_branch_are_refused_when_that_branch_is_compiled(door, backend):
+    compiled = ng.compile(lambda x: RARE[door](x) if x > 4.0 else x * 2.0, backend=backend)
+    assert compiled(3.0) == 6.0
+
+    found = {compiled(4.5) for _ in range(31)}  # one of few ways is compiled when it has come 32 times
+
+    assert len(found) == 31
+    for call in (lambda: compiled(4.5), lambda: compiled.map([3.0, 4.5, 4.5]), lambda: compiled(4.5)):
+        with pytest.raises(ValueError, match="computes something else at .*random numbers"):
+            call()
+    assert [compiled(3.0) for _ in range(40)] == [6.0] * 40
+
+
 class Stateless(random.Random):
     def getstate(self):
         raise OSError
@@ -969,10 +995,57 @@ def suppressed_until_large(x):
     return x * count
 
 
-@pytest.mark.parametrize("f", [tried_until_large, suppressed_until_large])
+def in_a_callback(x):
+    loop = asyncio.new_event_loop()
+    future = loop.create_future()
+    loop.call_soon(lambda: future.set_result(either(x > 2.0, x)))
+    try:
+        return loop.run_until_complete(future)
+    finally:
+        loop.close()
+
+
+def by_a_worker(x):
+    async def work(queue, found):
+        while True:
+            found.append(either(await queue.get() > 2.0, x))
+            queue.task_done()
+
+    async def main():
+        queue, found = asyncio.Queue(), []
+        worker = asyncio.create_task(work(queue, found))
+        for number in (x, x + 1.0):
+            queue.put_nowait(number)
+        await queue.join()
+        worker.cancel()
+        return found[0] + found[1]
+
+    return run(main())
+
+
+def after_an_event(x):
+    async def main():
+        event, found = asyncio.Event(), []
+
+        async def work():
+            found.append(either(x > 2.0, x))
+            event.set()
+
+        task = asyncio.create_task(work())
+        await event.wait()
+        await task
+        return found[0]
+
+    return run(main())
+
+
+# Code that catches every error, and goes on or waits: a replay raises none of its own in it.
+@pytest.mark.parametrize(
+    "f", [tried_until_large, suppressed_until_large, in_a_callback, by_a_worker, after_an_event]
+)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_loop_that_catches_everything_ends_in_a_map(f, backend):
-    rows = [3.0, 1.0, 0.5]
+def test_what_catches_everything_ends_in_a_map(f, backend):
+    rows = [3.0, 1.0, 0.5, 4.0]
 
     assert ng.compile(f, backend=backend).map(rows).tolist() == [f(x) for x in rows]
 
@@ -998,9 +1071,22 @@ def branches_in_a_callback(x):
     return x * (found[0] + 1.0)
 
 
-# A replay ends at a branch that answers otherwise. Python ignores that in a finalizer, and says so.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("f", [branches_when_freed, branches_in_a_callback])
+def branches_when_a_generator_is_freed(x):
+    found = []
+
+    def numbers():
+        try:
+            yield 1.0
+        finally:
+            found.append(1.0 if x > 2.0 else 0.0)
+
+    next(numbers())
+    return x * (found[0] + 1.0)
+
+
+@pytest.mark.parametrize(
+    "f", [branches_when_freed, branches_in_a_callback, branches_when_a_generator_is_freed]
+)
 @pytest.mark.parametrize("transform", [lambda f: f, ng.grad])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_branch_in_a_finalizer_is_followed(f, transform, backend):

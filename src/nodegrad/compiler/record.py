@@ -36,14 +36,6 @@ Way = tuple[tuple[bool, str], ...]  # the answer and the line of each branch
 _WHOLE = "'Value' object cannot be interpreted as an integer|indices must be integers.* not '?Value"
 
 
-# A bare `except:` in a loop goes on after each OtherWay. After so many, the run takes its own way to the end.
-_STOPS = 100
-
-
-class OtherWay(BaseException):
-    """A replay went another way than the recording. User code that catches Exception does not catch this."""
-
-
 class Graph(NamedTuple):
     """What one run of a function made: of a function that transforms differentiate, without derivatives.
 
@@ -107,36 +99,25 @@ class Recording:
 class Recorder:
     """Notes the branches and reads of one run of a function, and what it was given and returned.
 
-    With `expected`, the answers of an earlier run, it stops the run at the first different answer and at the
-    first additional branch: a loop that ends for the numbers of one row may not end for those of another.
+    It never stops the run: an event loop may wait for a task that an error of ours has ended.
+
+    Attributes:
+        branches: what was branched on: the answer, and the line.
+        reads: the lines that took numbers out of the record.
+        elsewhere: leaves that other threads branched on or read, with the line.
     """
 
-    def __init__(
-        self,
-        f: Any,
-        inputs: Sequence[Value] = (),
-        expected: Sequence[bool] | None = None,
-        unrolls: bool = False,
-    ) -> None:
-        # A replay records turns once more than the first recording did: if Python counts them, it finds out.
-        times = 2 if expected is None else 3
-        self._roller = Roller(lower_loop, set(inputs), calling_line, times, unrolls=unrolls)
-        self.branches: dict[Value, tuple[bool, str]] = {}  # what was branched on: the answer, and the line
+    def __init__(self, f: Any, inputs: Sequence[Value] = (), turns: int = 2, unrolls: bool = False) -> None:
+        self._roller = Roller(lower_loop, set(inputs), calling_line, turns, unrolls=unrolls)
+        self.branches: dict[Value, tuple[bool, str]] = {}
         self.reads: list[str] = []
-        self.elsewhere: dict[Value, str] = {}  # leaves that other threads branched on or read, with the line
+        self.elsewhere: dict[Value, str] = {}
         self._function = innermost(f)
         self._given: Sequence[Any] = inputs
         self._found: Sequence[Any] = ()
         self._start = clock.tick()
-        self._expected = expected
-        self.stops = 0  # how often the run was to stop; in a finalizer, or a bare `except:`, Python goes on
         self._thread = get_ident()
         self._last, self._code, self._line = -1, None, ""  # where the last branch was taken
-
-    @property
-    def ended(self) -> bool:
-        """Whether the run went the way that was expected to its end."""
-        return [answer for answer, _ in self.branches.values()] == self._expected
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -148,6 +129,11 @@ class Recorder:
                 yield
         finally:
             current_roller.set(before)
+
+    @property
+    def answers(self) -> list[bool]:
+        """The answers of all branches."""
+        return [answer for answer, _ in self.branches.values()]
 
     @property
     def way(self) -> Way:
@@ -184,12 +170,7 @@ class Recorder:
                 line = _line(frame.f_code.co_filename, frame.f_lineno)
                 self._last, self._code = frame.f_lasti if line else -1, frame.f_code
                 self._line = line or calling_line(3)
-            place = len(self.branches)
             self.branches[node] = answer, self._line
-            if self._expected is not None and self._expected[place : place + 1] != [answer]:
-                self.stops += 1
-                if self.stops <= _STOPS:
-                    raise OtherWay
 
     def check_left(self, results: Sequence[Any]) -> None:
         """Refuse results and branches that depend on what was kept from a turn of a loop, or from a call."""

@@ -217,8 +217,8 @@ def verify(
     """Run `f` again on given rows, and compare with the trace to the bit.
 
     This finds what recording cannot see: random numbers and state outside. Results alone may hide them, as a
-    factor of 0 does, so a replay compares operations and constants, too. A replay stops where a branch
-    answers otherwise than in the trace. If the replays of all rows stop, the recorded row is run again.
+    factor of 0 does, so a replay compares operations and constants, too. If all of these rows go other
+    ways, the recorded row is run again.
 
     Args:
         trace: the trace of the recorded row.
