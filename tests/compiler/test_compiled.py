@@ -219,6 +219,13 @@ def test_past_max_traces_rows_run_eagerly_with_a_warning_that_names_the_line(bac
     assert sum(rows for _, rows in stats["rows"]) + stats["eager_rows"] == 90
 
 
+def test_a_map_with_a_row_of_a_rare_way_does_not_warn_of_many_ways(backend):
+    compiled = ng.compile(lambda x: x * 3.0 if x > 4.0 else x * 2.0, backend=backend)
+
+    for _ in range(3):  # pytest makes warnings errors
+        assert compiled.map([3.0] * 100 + [4.5]).tolist() == [6.0] * 100 + [13.5]
+
+
 def test_guards_may_depend_on_leaves_closed_over(backend):
     w = Value(1.0)
     compiled = ng.compile(lambda x: x * w if w > 0 else x + w, backend=backend)

@@ -210,7 +210,7 @@ class Ways(Eager):
 
     def _run_others(self, routes: Routes, rows: Any) -> None:
         """Run rows eagerly."""
-        self.warns |= len(rows) > 0
+        self.warns |= len(rows) > 0 and (len(self.traces) >= self.most or not self._has_few)
         with recording():
             for part in np.split(rows, range(1_000, len(rows), 1_000)):
                 table = np.concatenate([block[part] for block in routes.blocks], axis=1).tolist()
