@@ -99,7 +99,7 @@ SPELLINGS: dict[Op, Spelling] = {
     ops.mul:    Spelling("multiply",   True,  "fmul",            "*"),
     ops.div:    Spelling("divide",     True,  "fdiv",            "/"),
     ops.neg:    Spelling("negative",   True,  "fneg",            "-"),
-    ops.abs:    Spelling("fabs",       True,  "llvm.fabs",       "fabs"),
+    ops.abs:    Spelling("absolute",   True,  "llvm.fabs",       "fabs"),
     ops.floor:  Spelling("floor",      True,  "llvm.floor",      "floor"),
     ops.ceil:   Spelling("ceil",       True,  "llvm.ceil",       "ceil"),
     ops.round:  Spelling("rint",       True,  "llvm.roundeven",  "rint"),
