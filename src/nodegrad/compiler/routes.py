@@ -13,6 +13,8 @@ from nodegrad.trees import Spec
 
 __all__ = ()
 
+_NUMBERS = 250_000  # copied at a time: one piece's memory serves the next, the system must not give it anew
+
 Run = Callable[[Trace, str, Sequence[Array], int], Array]  # runs the "rows" or the "sums" of a trace
 
 
@@ -48,6 +50,10 @@ class Routes:
         """How the results of each way are put together."""
         return [*[trace.spec for trace, _ in self.traces], *[spec for spec, _ in self.alone.values()]]
 
+    def waiting(self, rows: Array) -> Array:
+        """Return those of the rows that did not run eagerly."""
+        return rows[[row not in self.alone for row in rows.tolist()]] if self.alone else rows
+
     def take(self, chosen: Any) -> tuple[list[Array], int]:
         """Return the chosen rows, and how many there are."""
         if len(chosen) == self.count:
@@ -59,8 +65,12 @@ class Routes:
         if self.only is not None:
             return run(self.only, "rows", self.blocks, self.count)
         out = np.empty((results, self.count))
+        width = results + sum(block[0].size for block in self.blocks)
+        step = max(1, _NUMBERS // width) if run is run_here else self.count
         for trace, chosen in self.traces:
-            out[:, chosen] = run(trace, "rows", *self.take(chosen))
+            for start in range(0, len(chosen), step):
+                piece = chosen[start : start + step]
+                out[:, piece] = run(trace, "rows", *self.take(piece))
         if self.alone:
             out[:, [*self.alone]] = np.array([numbers for _, numbers in self.alone.values()]).T
         return out
