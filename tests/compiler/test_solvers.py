@@ -7,7 +7,7 @@ import pytest
 
 import nodegrad as ng
 from benchmarks.bench_solvers import problems, values, with_gradient
-from nodegrad.compiler import ways
+from nodegrad.compiler import routes, ways
 from nodegrad.trees import flatten
 
 PROBLEMS = problems(rows=100)
@@ -175,6 +175,35 @@ def test_ways_that_come_often_are_compiled_in_time():
     assert many.stats()["traces"] == 10
     assert few.stats()["traces"] == 3
     assert few.stats()["eager_rows"] < 500
+
+
+@pytest.mark.parametrize("count", [65, 100, 1_000, 10_000])
+@pytest.mark.parametrize("period", [2, 3, 4, 5, 6])
+def test_a_map_finds_ways_that_rows_go_in_turns(period, count):
+    def f(x):
+        for k, branch in enumerate([ng.sin, ng.exp, ng.square, ng.cos, ng.neg]):
+            if x < k + 1.0:
+                return branch(x)
+        return x + 1.0
+
+    rows = np.arange(count) % period + 0.5
+    compiled = ng.compile(f, exact=True)
+
+    assert compiled.map(rows).tolist() == [f(x) for x in rows.tolist()]
+
+    stats = compiled.stats()
+    assert (stats["traces"], stats["eager_rows"]) == (period, 0)
+
+
+@pytest.mark.parametrize("size", [1, 7, 250_000])
+def test_ways_give_the_same_results_piece_by_piece(size, monkeypatch):
+    monkeypatch.setattr(routes, "_NUMBERS", size)
+    rows = np.linspace(-3.0, 2.0, 101)
+    f = ng.value_and_grad(lambda x: ng.exp(x) if x > 0.0 else ng.sin(x))
+
+    value, slope = ng.compile(f, exact=True).map(rows)
+
+    assert list(zip(value.tolist(), slope.tolist(), strict=True)) == [f(x) for x in rows.tolist()]
 
 
 def test_a_map_of_many_ways_compiles_none_of_them():

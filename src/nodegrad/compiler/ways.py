@@ -33,8 +33,10 @@ _COST_IN_MAPS = 5  # times as long, for code that runs many rows at once
 _SHARE = 30  # one row in so many may be spent on compiling ways that do not pay yet
 _FEW_WAYS = 6  # up to so many ways are compiled when they come again; further ones when they pay
 _WATCHED = 64  # so many of the rows that run eagerly are all looked at; then one in RARELY
-_SAMPLE = 16, 64  # the least and the largest number of rows of a map that are looked at for all others
+_SAMPLE = 16  # so many rows of a map are looked at for all others, again and again while this finds ways
+_FEW_ROWS = 64  # so few rows of a map are all looked at
 _AGAIN, _RUN_BEFORE = 32, 16_000  # one of few ways is compiled after so many rows, or operations, if fewer
+_GOLDEN = 0.618034  # the golden ratio's multiples fall evenly between whole numbers
 _OFTEN = 6  # a way that more than one row in so many takes need not be paid for yet
 _SELDOM = 7  # with so many misses for each hit, compiled ways are tried only on rows that are looked at
 
@@ -93,7 +95,7 @@ class Ways(Eager):
         """Return whether to compile a way that was just met, and note whether most rows go compiled ways."""
         first, native = self.traces[0], [trace for trace in self.traces if not trace.waits]
         hits = sum([trace.rows for trace in native])
-        self._hits_often = self.misses < _SAMPLE[0] or _SELDOM * (hits - self._hits_before) >= self.misses
+        self._hits_often = self.misses < _SAMPLE or _SELDOM * (hits - self._hits_before) >= self.misses
         mean = sum(map(len, self.met)) / len(self.met)  # the mean length of a way
         cost = _cost(int(first.operations * (mean + 1) / (len(first.lines) + 1)))
         few = min(_AGAIN, max(2, _RUN_BEFORE // max(1, first.operations)))
@@ -159,11 +161,11 @@ class Ways(Eager):
             self.traces[0].rows += count
             routes.traces.append((self.traces[0], range(count)))
             return routes
-        ready = [trace for trace in self.traces if not trace.waits and (trace.kernels or count <= _SAMPLE[1])]
+        ready = [trace for trace in self.traces if not trace.waits and (trace.kernels or count <= _FEW_ROWS)]
         left = self._through(ready, routes, np.arange(count))
-        if len(left):
-            left = self._through(self._sample(routes, left), routes, left)
-            self._run_others(routes, np.setdiff1d(left, [*routes.alone]))
+        while len(left) and (traces := self._sample(routes, routes.waiting(left))):
+            left = self._through(traces, routes, left)
+        self._run_others(routes, routes.waiting(left))
         return routes
 
     def _through(self, traces: Sequence[Trace], routes: Routes, left: Any) -> Any:
@@ -171,12 +173,11 @@ class Ways(Eager):
 
         This includes rows that ran eagerly to show their way: so results do not depend on the order of maps.
         """
-        for trace in traces if len(left) else ():
+        for trace in traces:
             here = trace.chosen(*routes.take(left))
-            rows = left[here]
-            if len(rows):
-                routes.traces.append((trace, rows))
-                trace.rows += len(rows)
+            if here.any():
+                routes.traces.append((trace, left[here]))
+                trace.rows += len(routes.traces[-1][1])
                 left = left[~here]
         if routes.alone:
             alone = {row: routes.alone[row] for row in routes.alone.keys() & set(left.tolist())}
@@ -186,9 +187,8 @@ class Ways(Eager):
 
     def _sample(self, routes: Routes, rows: Any) -> list[Trace]:
         """Run some of the rows eagerly to see their ways. Compile the ways that pay; return their traces."""
-        least, most = _SAMPLE
-        if len(rows) > most:
-            step = len(rows) // min(max(least, len(rows) // 50), most)
+        if len(rows) > _FEW_ROWS:
+            step = len(rows) // _SAMPLE
         elif self.eager < _WATCHED:
             step = 1
         else:
@@ -196,7 +196,7 @@ class Ways(Eager):
             rows = rows[-self.eager % RARELY :]
         few, cost = 2 if step == 1 else 1, _COST_IN_MAPS * _cost(self.traces[0].operations)
         ways = {}
-        for row in rows[::step]:
+        for row in _spread(rows, step):
             numbers = _row(routes.blocks, row)
             way, routes.alone[int(row)] = self.watch(numbers)
             ways[way] = *self.note(way, numbers, step), numbers
@@ -309,3 +309,10 @@ def warn_unsolved(name: str, found: Any, level: int) -> None:
 
 def _row(blocks: list[Array], row: int) -> list[float]:
     return [number for block in blocks for number in block[row].astype(np.float64, copy=False).tolist()]
+
+
+def _spread(rows: Any, step: int) -> Any:
+    """Choose one row of each `step`, at places that change: rows may go one way and another in turns."""
+    places = np.arange(0, len(rows), step)
+    places += (places * _GOLDEN % step).astype(int)
+    return rows[places[places < len(rows)]]
