@@ -332,35 +332,31 @@ def _class(vertex: Vertex, apart: Collection[Vertex]) -> Hashable:
 
 
 def components(feeds: Mapping[Hashable, Iterable[Hashable]]) -> dict[Hashable, int]:
-    """Give each strongly connected component of a graph a number (Tarjan, 1972), without recursion.
+    """Give each strongly connected component of a graph a number, by two walks (Kosaraju; Sharir, 1981).
 
     >>> components({"a": ["b"], "b": ["c"], "c": ["b"]})
-    {'c': 0, 'b': 0, 'a': 1}
+    {'a': 0, 'c': 1, 'b': 1}
     """
+    fed: dict[Hashable, list[Hashable]] = {node: [] for node in feeds}
+    left: list[Hashable] = []  # the nodes in the order in which a walk along the feeds leaves them
+    seen: set[Hashable] = set()
+    stack = [(node, False) for node in feeds]
+    while stack:
+        node, leaving = stack.pop()
+        if leaving:
+            left.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            for other in feeds[node]:
+                fed[other].append(node)
+                stack.append((other, False))
     found: dict[Hashable, int] = {}
-    index: dict[Hashable, int] = {}
-    lowest: dict[Hashable, int] = {}
-    waiting: list[Hashable] = []
-    components = 0
-    for start in feeds:
-        stack = [(start, iter(feeds[start]))] if start not in index else []
-        while stack:
-            node, rest = stack[-1]
-            if node not in index:
-                index[node] = lowest[node] = len(index)
-                waiting.append(node)
-            for other in rest:
-                if other not in index:
-                    stack.append((other, iter(feeds[other])))
-                    break
-                if other not in found:
-                    lowest[node] = min(lowest[node], index[other])
-            else:
-                stack.pop()
-                if stack:
-                    lowest[stack[-1][0]] = min(lowest[stack[-1][0]], lowest[node])
-                if lowest[node] == index[node]:
-                    while node not in found:
-                        found[waiting.pop()] = components
-                    components += 1
+    for number, start in enumerate(reversed(left)):  # a walk back stays in the component of its start
+        back = [start]
+        while back:
+            node = back.pop()
+            if node not in found:
+                found[node] = number
+                back += fed[node]
     return found
