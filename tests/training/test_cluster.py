@@ -75,6 +75,24 @@ def test_a_worker_killed_in_mid_epoch_changes_nothing(client):
     assert disturbed == quiet
 
 
+def test_an_error_on_the_cluster_ends_the_training(client, monkeypatch):
+    from nodegrad.training import cluster
+
+    sums, steps = cluster._Cluster.sums, []
+
+    def fail(*arguments):
+        steps.append(len(steps))
+        if len(steps) == 3:
+            raise RuntimeError("workers were lost")
+        return sums(*arguments)
+
+    monkeypatch.setattr(cluster._Cluster, "sums", fail)
+    with pytest.raises(RuntimeError, match="workers were lost"):
+        train(client, epochs=5)
+
+    assert len(steps) == 3
+
+
 @pytest.mark.parametrize("answer", [True, False, RuntimeError("cannot")])
 def test_a_partition_whose_compiled_step_differs_from_eager_code_is_eager(answer, monkeypatch):
     from nodegrad.training.cluster import Partition

@@ -13,7 +13,7 @@ from nodegrad.inputs import described, listed, one_of
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, SGD, Optimizer
 from nodegrad.training.batches import Batches, samples_of
-from nodegrad.training.compiled_step import ArrayStep, CompiledStep
+from nodegrad.training.compiled_step import CompiledStep
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import History, checked
 from nodegrad.training.loop import chosen_optimizer, fit, held_out, refuse_unknown
@@ -145,8 +145,10 @@ class _Cluster:
                 self.actors[place] = future.result()
 
 
-class _ClusterStep(ArrayStep):
+class _ClusterStep(EagerStep):
     """A step whose sums come from a cluster; the workers compare their compiled steps with eager ones."""
+
+    compiled = True
 
     def __init__(self, problem: Problem, cluster: _Cluster) -> None:
         super().__init__(problem)
@@ -154,12 +156,7 @@ class _ClusterStep(ArrayStep):
 
     def sums(self, batch: Batch) -> Any:
         """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
-        return self.cluster.sums(self.point.numbers, batch)
-
-    def validate(self) -> float:
-        """Return the sum of the losses of the samples held out, found here."""
-        self.push()
-        return super().validate()
+        return self.cluster.sums(np.array([leaf.data for leaf in self.optimizer.parameters]), batch)
 
 
 class _ClusterBatches(Batches):
@@ -210,7 +207,7 @@ def dask_fit(
     defaults = {name: each.default for name, each in signature(fit).parameters.items()}
     refuse_unknown("dask_fit", settings, [name for name in defaults if name not in _OF_FIT_ONLY])
     named = {"model": model, "loss": loss, "optimizer": optimizer, "epochs": epochs, "batch_size": batch_size}
-    given: dict[str, Any] = defaults | settings | named
+    given: dict[str, Any] = defaults | settings | named | {"compile": True}  # no eager steps to go on with
     if isinstance(client, type) or not hasattr(client, "scheduler_info"):
         raise TypeError(f"dask_fit takes client as a dask.distributed.Client; got {described(client)}.")
     checked_settings, loss_function = checked("dask_fit", **given), chosen_loss("dask_fit", loss)

@@ -69,10 +69,10 @@ class RowSum:
         return found
 
 
-class ArrayStep(EagerStep):
-    """Gradient descent on the mean loss over samples, all parameters in one array.
+class CompiledStep(EagerStep):
+    """Steps whose loss and gradient are compiled functions; many in one native call, where there is one.
 
-    The Values keep their numbers until `push`; `pull` reads them again.
+    All parameters are in one array. The Values keep their numbers until `push`; `pull` reads them again.
     """
 
     compiled = True
@@ -81,6 +81,24 @@ class ArrayStep(EagerStep):
         super().__init__(problem)
         self.leaves = self.optimizer.parameters
         self.pull()
+        self.error = compile(value_and_grad(problem.error, wrt=self.leaves))
+        model, known = problem.model, problem.known
+        self.classes = len(model(known[0][0])) if problem.loss is LOSSES["cross_entropy"] else 0
+        self.known = RowSum(self.error, self.leaves, *self._laid_out(known))
+        self.held_out = None
+        if problem.held_out is not None:
+            error = self.error if problem.held_out_as_known() else compile(problem.held_out_error)
+            self.held_out = RowSum(error, self.leaves, *self._laid_out(problem.held_out))
+        self._native: dict[int, NativeSteps | None] = {}
+
+    def _laid_out(self, samples: Samples) -> tuple[Any, list[Any]]:
+        """Return the spec of a sample, and all samples as arrays [row, number]."""
+        parts = [part if is_structure(part[0]) else np.asanyarray(part) for part in samples.parts]
+        if self.classes and parts[1].ndim == 1:
+            parts[1] = (parts[1][:, None] == np.arange(self.classes)).astype(float)  # a probability per class
+        first = [part[:1] if isinstance(part, list) else part[:1].tolist() for part in parts]
+        blocks = [rows([part])[1][0] if isinstance(part, list) else _block(part) for part in parts]
+        return rows(first)[0], blocks
 
     def pull(self) -> None:
         """Read the parameters and the optimiser's state."""
@@ -113,61 +131,11 @@ class ArrayStep(EagerStep):
 
     def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
         """Take a step for each batch, as an `EagerStep` does."""
+        native = self._native_steps(batches, limit)
+        if native is not None:
+            return native.take(self, batches)
         with np.errstate(all="ignore"):  # the caller looks for inf and nan
             return super().take(batches, limit)
-
-    def update(self, total: Array, limit: float) -> Taken:
-        """Take a step from the sums over a batch, if they are finite."""
-        loss, slope, count = float(total[0] / total[-1]), total[1:-1] / total[-1], float(total[-1])
-        norm = math.sqrt(slope.dot(slope))
-        if math.isfinite(loss) and math.isfinite(norm):
-            self.point = self._updated(slope * (limit / norm) if norm > limit else slope)
-        return loss, norm, count
-
-    def rates(self) -> list[float]:
-        """Return the learning rates of the next step, which all ranks must share."""
-        self.optimizer.steps = self.point.steps
-        return super().rates()
-
-    def _updated(self, slope: Array) -> Point:
-        """Return the point after a step by a gradient."""
-        self.optimizer.steps = self.point.steps
-        numbers, state = self.point.numbers.copy(), list[Any]()
-        for place, span in enumerate(spans(self.optimizer)):
-            own = self.point.state[place]
-            numbers[span], own = self.optimizer.rule(numbers[span], slope[span], own, place)
-            state.append(own)
-        return Point(numbers, slope, state, self.point.steps + 1)
-
-
-class CompiledStep(ArrayStep):
-    """Steps whose loss and gradient are compiled functions; many in one native call, where there is one."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
-        self.error = compile(value_and_grad(problem.error, wrt=self.leaves))
-        model, known = problem.model, problem.known
-        self.classes = len(model(known[0][0])) if problem.loss is LOSSES["cross_entropy"] else 0
-        self.known = RowSum(self.error, self.leaves, *self._laid_out(known))
-        self.held_out = None
-        if problem.held_out is not None:
-            error = self.error if problem.held_out_as_known() else compile(problem.held_out_error)
-            self.held_out = RowSum(error, self.leaves, *self._laid_out(problem.held_out))
-        self._native: dict[int, NativeSteps | None] = {}
-
-    def _laid_out(self, samples: Samples) -> tuple[Any, list[Any]]:
-        """Return the spec of a sample, and all samples as arrays [row, number]."""
-        parts = [part if is_structure(part[0]) else np.asanyarray(part) for part in samples.parts]
-        if self.classes and parts[1].ndim == 1:
-            parts[1] = (parts[1][:, None] == np.arange(self.classes)).astype(float)  # a probability per class
-        first = [part[:1] if isinstance(part, list) else part[:1].tolist() for part in parts]
-        blocks = [rows([part])[1][0] if isinstance(part, list) else _block(part) for part in parts]
-        return rows(first)[0], blocks
-
-    def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
-        """Take a step for each batch, as an `EagerStep` does."""
-        native = self._native_steps(batches, limit)
-        return native.take(self, batches) if native is not None else super().take(batches, limit)
 
     def sums(self, batch: Batch) -> Array:
         """Return the sums of the loss and of its gradient over a batch, and the number of its samples."""
@@ -181,6 +149,27 @@ class CompiledStep(ArrayStep):
         else:
             found = self.known(self.point.numbers, batch)
         return np.append(found, self.known.count if batch is None else len(batch))
+
+    def update(self, total: Array, limit: float) -> Taken:
+        """Take a step from the sums over a batch, if they are finite."""
+        loss, slope, count = float(total[0] / total[-1]), total[1:-1] / total[-1], float(total[-1])
+        norm = math.sqrt(slope.dot(slope))
+        if math.isfinite(loss) and math.isfinite(norm):
+            self.point = self._updated(slope * (limit / norm) if norm > limit else slope)
+        return loss, norm, count
+
+    def _updated(self, slope: Array) -> Point:
+        """Return the point after a step by a gradient."""
+        numbers, state = self.point.numbers.copy(), list[Any]()
+        each = zip(spans(self.optimizer), self.point.state, self.rates(), strict=True)
+        for place, (span, own, rate) in enumerate(each):
+            numbers[span], own = self.optimizer.rule(numbers[span], slope[span], own, place, rate)
+            state.append(own)
+        return Point(numbers, slope, state, self.point.steps + 1)
+
+    def rates(self) -> list[float]:
+        """Return the learning rates of the next step, which all ranks must share."""
+        return self.optimizer.rates(self.point.steps)
 
     def _native_steps(self, batches: Sequence[Batch], limit: float) -> NativeSteps | None:
         """Return native steps for these batches, or None if the compiler cannot make them."""
