@@ -680,6 +680,24 @@ def test_predictions_are_the_outputs(count):
     assert found[3] == pytest.approx([out.data for out in model(X[3])], rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        lambda x: (x, 1.0),
+        lambda x: [[x, 1.0], [2.0, x]],
+        lambda x: [x, [x, 1.0]],
+        lambda x: {"mean": x, "spread": [x, 1.0]},
+    ],
+)
+def test_predictions_of_many_rows_are_structured_as_those_of_few(outputs):
+    model = nn.Sequential(lambda row: outputs(row[0] * 1.0))
+    X = [[0.5 * i] for i in range(200)]
+
+    found = model.predict(X)
+
+    assert found == [prediction for row in X for prediction in model.predict([row])]
+
+
 def test_predictions_of_arrays_are_arrays():
     np = pytest.importorskip("numpy")
     X = np.random.default_rng(1).uniform(-1, 1, (200, 2))

@@ -29,7 +29,7 @@ class Predictor:
             try:
                 found = [plain_numbers(self._output(row)) for row in rows(table)]
             except ValueError as error:
-                if hasattr(table[0], "__iter__"):
+                if hasattr(table[0], "__iter__") or not self.modules:
                     raise
                 raise ValueError(f"{error} predict takes rows: for one row x write predict([x]).") from error
         if array is not None:
@@ -53,7 +53,8 @@ class Predictor:
 
             self.compiled = self.compiled or compile(self._output)
             X = np.asarray(X)
-            return self.compiled.over(spec_of([X[:1].tolist()])[0], [X.reshape(len(X), -1)], len(X))
+            found = self.compiled.over(spec_of([X[:1].tolist()])[0], [X.reshape(len(X), -1)], len(X))
+            return found if isinstance(found, np.ndarray) else None  # other structures hold a column each
         except (ImportError, TypeError, ValueError):
             return None
 
@@ -80,5 +81,7 @@ def plain_numbers(output: Any) -> Any:
     """Return the plain numbers in what a model returned."""
     if isinstance(output, Value):
         return output.data
+    if isinstance(output, dict):
+        return {name: plain_numbers(inner) for name, inner in output.items()}
     nested = hasattr(output, "__iter__") and not isinstance(output, str)
     return [plain_numbers(inner) for inner in output] if nested else output

@@ -6,6 +6,7 @@ from typing import Any
 
 from nodegrad.graph import recording
 from nodegrad.inputs import as_list, described
+from nodegrad.nn.predict import Predictor
 from nodegrad.trees import flatten
 from nodegrad.value import Value
 
@@ -34,15 +35,7 @@ def numbers(tree: Any, user: str, rule: str = "takes sequences of numbers; got")
 
 def evaluate(function: Callable[[Any], Any], points: Sequence[Any]) -> list[Row]:
     """Return the outputs of a function at each point."""
-
-    def compiled() -> list[Row]:
-        from nodegrad.compiler import compile
-
-        table = compile(lambda point: flatten(as_list(function(point)))[0]).map(points)
-        rows: list[Row] = table.tolist()
-        return rows
-
-    return _quickest(lambda point: _row(function(point)), compiled, points)
+    return [_row(outputs) for outputs in Predictor(function)(points)]
 
 
 def evaluate_loss(loss: Callable[[], Any], parameters: Any, points: Sequence[Sequence[float]]) -> Row:
@@ -56,31 +49,22 @@ def evaluate_loss(loss: Callable[[], Any], parameters: Any, points: Sequence[Seq
         raise TypeError(f"loss_contour takes as parameters two leaf Values; got {described(parameters)}.")
     before = [it.data for it in pair]
 
-    def at(point: Sequence[float], loss: Callable[[], Any] = loss) -> Row:
+    def at(point: Sequence[float], loss: Callable[[], Any] = loss) -> float:
         pair[0].data, pair[1].data = point
-        return _row(loss())
-
-    def compiled() -> list[Row]:
-        from nodegrad.compiler import compile
-
-        quick = compile(loss)
-        return [at(point, quick) for point in points]
+        (height,) = _row(loss())
+        return height
 
     try:
-        return [height for (height,) in _quickest(at, compiled, points)]
+        if len(points) >= FEW:
+            with suppress(Exception):  # what cannot be compiled may still run; if not, it raises again below
+                from nodegrad.compiler import compile
+
+                quick = compile(loss)
+                return [at(point, quick) for point in points]
+        with recording():  # the graph of a point is dropped before the next
+            return [at(point) for point in points]
     finally:
         pair[0].data, pair[1].data = before
-
-
-def _quickest(
-    eager: Callable[[Any], Row], compiled: Callable[[], list[Row]], points: Sequence[Any]
-) -> list[Row]:
-    """Evaluate many points compiled, if the compiler accepts the function; otherwise one by one."""
-    if len(points) >= FEW:
-        with suppress(Exception):  # what cannot be compiled may still run; if not, it raises again below
-            return compiled()
-    with recording():  # the graph of a point is dropped before the next
-        return [eager(point) for point in points]
 
 
 def _row(outputs: Any) -> Row:
