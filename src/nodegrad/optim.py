@@ -205,9 +205,8 @@ class Optimizer:
             raise TypeError(f"{user} got both lr and learning_rate, which are the same.")
         rate = learning_rate if lr is None else lr
         self.groups = [Group(user, entry, rate, settings) for entry in _groups(parameters, user)]
-        self.parameters = list(dict.fromkeys(chain.from_iterable(group.parameters for group in self.groups)))
-        self._places = [place for place, group in enumerate(self.groups) for _ in group.parameters]
-        if len(self.parameters) < len(self._places):
+        self.parameters = [leaf for group in self.groups for leaf in group.parameters]
+        if len(set(self.parameters)) < len(self.parameters):
             raise ValueError(f"{user}: a parameter stands in two groups; each belongs to one.")
         self.steps = 0
         self._gradients: list[Any] = [None] * len(self.parameters)  # the objects that the last step found
@@ -256,13 +255,13 @@ class Optimizer:
         tell_read(self.parameters[0], "takes a step of an optimizer")
         self.check_frozen(type(self).__name__)
         self._check_gradients()
-        rule, given = type(self).update, [(group.rate(self.steps), group.settings) for group in self.groups]
-        updated = []
-        for leaf, state, place in zip(self.parameters, self.states, self._places, strict=True):
-            rate, settings = given[place]
-            number, gradient = leaf._data, leaf._grad
-            kept = gradient is NO_GRADIENT
-            updated.append((number, state) if kept else rule(number, gradient, state, rate, **settings))
+        rule, updated, states = type(self).update, [], iter(self.states)
+        for group in self.groups:
+            rate, settings = group.rate(self.steps), group.settings
+            for leaf, state in zip(group.parameters, states, strict=False):
+                number, gradient = leaf._data, leaf._grad
+                kept = gradient is NO_GRADIENT
+                updated.append((number, state) if kept else rule(number, gradient, state, rate, **settings))
         steps = self.steps + 1
         try:
             self._take_over(updated, steps)
