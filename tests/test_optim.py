@@ -571,6 +571,16 @@ def test_state_holds_the_learning_rates_of_groups():
         target.load_state_dict(source.state_dict() | {"groups": [{"learning_rate": 0.1}]})
 
 
+def test_a_number_in_a_state_takes_the_place_of_a_schedule_and_a_schedule_stays():
+    target = SGD([Value(1.0)], lambda step: 0.1)
+
+    target.load_state_dict(target.state_dict())
+    assert callable(target.learning_rate)
+    target.load_state_dict(SGD([Value(1.0)], 0.5).state_dict())
+
+    assert target.learning_rate == 0.5
+
+
 def test_state_holds_the_settings_of_groups():
     def make(**settings):
         groups = [{"parameters": [Value(1.0)], "betas": (0.5, 0.6)}, {"parameters": [Value(2.0)]}]

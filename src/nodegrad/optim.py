@@ -338,8 +338,7 @@ class Optimizer:
         checked = [group.checked_state(user, entry) for group, entry in zip(self.groups, groups, strict=True)]
         self.states, self.steps = states, steps
         for group, entry in zip(self.groups, checked, strict=True):
-            rate = entry.pop("learning_rate", group.learning_rate)
-            group.learning_rate = group.learning_rate if callable(group.learning_rate) else rate
+            group.learning_rate = entry.pop("learning_rate", group.learning_rate)
             group.settings.update(entry)
 
     def __repr__(self) -> str:

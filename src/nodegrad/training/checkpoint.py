@@ -83,9 +83,6 @@ def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> str:
     _check_same(run, "loss of a trial", content["trial"], trial)
     run.described = {name: content["training"][name] for name in run.described}
     optimizer.load_state_dict(content["optimizer"])
-    for group, found in zip(optimizer.groups, content["optimizer"]["groups"], strict=True):
-        if not isinstance(found["learning_rate"], dict):
-            group.learning_rate = found["learning_rate"]  # also in place of a schedule
     write(run.problem.leaves, content["numbers"])
     for name in _HISTORY:
         setattr(run.history, name, content["history"][name])
