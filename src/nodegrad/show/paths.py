@@ -1,7 +1,5 @@
 """The paths along which a node influences an output, the most influential first."""
 
-from __future__ import annotations
-
 import heapq
 import math
 from collections.abc import Iterator
@@ -112,7 +110,7 @@ class _Partial:
     node: Value
     product: float
     factor: float
-    above: _Partial | None
+    above: "_Partial | None"
 
     @property
     def rank(self) -> float:

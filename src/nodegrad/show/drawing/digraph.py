@@ -1,7 +1,5 @@
 """The object that `draw_dot` returns: a `graphviz.Digraph` that works without Graphviz's programs."""
 
-from __future__ import annotations
-
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 class Digraph(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no types
     """A graph for Graphviz. Where `dot` is not on the PATH, the picture of `drawing` takes its place."""
 
-    def __init__(self, drawing: Drawing, **options: Any) -> None:
+    def __init__(self, drawing: "Drawing", **options: Any) -> None:
         super().__init__(**options)
         self.drawing = drawing
 

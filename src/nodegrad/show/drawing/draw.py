@@ -1,7 +1,5 @@
 """Draw a computation graph: with Graphviz's `dot` if it is installed, otherwise with our own layout."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess
@@ -74,7 +72,7 @@ class Drawing(Still):
         sizes = [len(group.members) for group in self._groups]
         return {f"fold {at}": size for at, size in enumerate(sizes) if size > 1}
 
-    def expand(self, *names: str) -> Drawing:
+    def expand(self, *names: str) -> "Drawing":
         """Return the same drawing with some boxes opened: their first 24 nodes stand alone.
 
         Raises:

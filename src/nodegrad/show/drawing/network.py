@@ -1,7 +1,5 @@
 """A model of layers as a network of circles: each line is a weight, wide if the weight is large."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Turn groups of vertices into a picture: what each box says, its colour, and the arrows between boxes."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,7 +1,5 @@
 """SVG text of a laid-out picture: boxes with cells of text, operators on their border, curved arrows."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter

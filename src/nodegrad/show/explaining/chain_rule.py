@@ -1,7 +1,5 @@
 """The steps of an explanation: what each node gets back from its consumers, and which nodes to explain."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Write out the chain rule for a graph: every step backwards, by formula and number, as one would by hand."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

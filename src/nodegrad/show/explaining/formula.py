@@ -1,7 +1,5 @@
 """Formulas: the results of the table's partials when they are applied to symbols instead of numbers."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,10 +25,10 @@ class Formula(Symbol):
 
     name: str
     op: Op | None = None
-    operands: tuple[Formula | float, ...] = ()
+    operands: "tuple[Formula | float, ...]" = ()
 
     @staticmethod
-    def apply_op(op: Op, operands: Sequence[Any]) -> Formula | float:
+    def apply_op(op: Op, operands: Sequence[Any]) -> "Formula | float":
         """Write down an operation, unless it is on numbers or changes nothing."""
         if not any(isinstance(operand, Formula) for operand in operands):
             return float(op(*operands))

@@ -1,7 +1,5 @@
 """How an explanation is written down: in a terminal, in Markdown with LaTeX, in HTML."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape

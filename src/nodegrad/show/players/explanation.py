@@ -1,7 +1,5 @@
 """A page with the graph beside an explanation: at each step the nodes and edges that it is about are lit."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A page that plays a graph forward and backward and lets every leaf be changed; it computes by itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite

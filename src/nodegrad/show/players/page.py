@@ -1,7 +1,5 @@
 """Self-contained HTML pages: one file, no network, and labels that stay text."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """A page that trains a small network by itself: its steps are the JavaScript of the compiled program."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Sequence

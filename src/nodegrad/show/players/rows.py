@@ -1,7 +1,5 @@
 """The rows of the table in JavaScript: values by their spellings, partials derived from the table."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

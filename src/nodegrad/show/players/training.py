@@ -3,8 +3,6 @@
 At each step: the loss, the parameters and their gradients, the graph of one sample, and the model's output.
 """
 
-from __future__ import annotations
-
 import base64
 import math
 from collections.abc import Callable
