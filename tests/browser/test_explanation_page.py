@@ -4,7 +4,7 @@ import pytest
 
 from browser_steps import count, press, run
 from nodegrad import Value, explain
-from nodegrad.show.players.explanation import explanation_page
+from nodegrad.show.explaining.explain import explanation_page
 from test_dot import HOSTILE
 
 

@@ -23,7 +23,7 @@ from browser_steps import (
 )
 from nodegrad import Value, player
 from nodegrad.graph import topological_order
-from nodegrad.show.players.explanation import explanation_page
+from nodegrad.show.explaining.explain import explanation_page
 from nodegrad.show.text import number, plain_name
 from test_dot import HOSTILE
 from test_layout import micrograd

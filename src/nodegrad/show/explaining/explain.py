@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from math import isnan
 from typing import Any
 
 from nodegrad.graph import changed_operand, dependents, recording
-from nodegrad.show.drawing.fold import flatten
+from nodegrad.show.drawing.fold import FOLD_ABOVE, boxes, flatten
+from nodegrad.show.drawing.picture import picture
+from nodegrad.show.drawing.svg import to_svg
 from nodegrad.show.explaining import chain_rule
 from nodegrad.show.explaining.chain_rule import Step, Term, written
 from nodegrad.show.explaining.formula import NEGATIVE, Formula
 from nodegrad.show.explaining.notation import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation
-from nodegrad.show.players.explanation import explanation_page
+from nodegrad.show.players.page import Page, build
 from nodegrad.show.snapshot import Vertex, is_constant, label_of, one_value, snapshot, values
 from nodegrad.show.text import plain_name
 from nodegrad.show.window import Shown
@@ -178,6 +180,31 @@ def _by_consumer(terms: Sequence[Term]) -> dict[Value, list[Term]]:
     for term in terms:
         found.setdefault(term.consumer, []).append(term)
     return found
+
+
+def explanation_page(explanation: Explanation) -> Page:
+    """Make a page of an explanation beside its graph, where the nodes and edges of each step are lit."""
+    order = snapshot([explanation.output])
+    gradients = {step.node: step.gradient for step in explanation.steps}
+    for vertex in order:
+        vertex.grad = gradients.get(vertex.value, 0.0)
+        if vertex.value in gradients:
+            vertex.label = explanation.names[vertex.value]
+    root = order[-1]
+    groups = boxes(order, FOLD_ABOVE)
+    box = {vertex.value: at for at, group in enumerate(groups) for vertex in group.members}
+    steps = []
+    for step in explanation.steps:
+        consumers = [box[term.consumer] for term in step.terms if term.consumer in box]
+        at = box.get(step.node)
+        edges = [f"edge-{at}-{consumer}-0" for consumer in dict.fromkeys(consumers)]
+        steps.append({"at": at, "to": consumers, "edges": edges})
+    title = f"The derivative of {explanation.names[explanation.output]}, step by step"
+    drawn = picture(groups, {root})
+    narrow = [replace(node, cells=("\n".join(node.cells),)) for node in drawn.nodes]
+    svg = to_svg(replace(drawn, nodes=narrow))
+    scripts = ("transport", "panel", "explanation")
+    return Page(build("explanation", title, steps, scripts, svg=svg, text=explanation.html), title)
 
 
 @recording()
