@@ -106,14 +106,12 @@ def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> 
     [1, 100, 1, 100, 100, 100, 1]
     """
     shapes = _shapes(order, most)  # there are at least as many groups as shapes
-    members = _gather(order, shapes, apart, by_feeds=True) if shapes else {}
-    if shapes and len(members) > most:
-        members = _gather(order, shapes, apart, by_feeds=False)
-    if not shapes or len(members) > most:
-        members = _gather(order, circles(order, apart), (), by_feeds=False)
-    groups = _connect(members)
-    _factor(groups)
-    return groups
+    parts = _gather(order, shapes, apart, by_feeds=True) if shapes else []
+    if len(parts) > most:
+        parts = _gather(order, shapes, apart, by_feeds=False)
+    if not shapes or len(parts) > most:
+        parts = _gather(order, circles(order, apart), (), by_feeds=False)
+    return _connect(parts)
 
 
 def boxes(order: Sequence[Vertex], above: int) -> list[Group]:
@@ -124,25 +122,23 @@ def boxes(order: Sequence[Vertex], above: int) -> list[Group]:
 @recording()
 def alike(order: Sequence[Vertex], apart: Collection[Vertex]) -> list[list[Vertex]]:
     """List the vertices of each group that `fold` makes when it has no limit."""
-    return list(_gather(order, _shapes(order), apart, by_feeds=True).values())
+    return _gather(order, _shapes(order), apart, by_feeds=True)
 
 
 def _gather(
     order: Sequence[Vertex], kinds: Mapping[Vertex, Any], apart: Collection[Vertex], by_feeds: bool
-) -> dict[int, list[Vertex]]:
+) -> list[list[Vertex]]:
     """Gather the vertices of each kind: leaves also by the groups they feed, operations too if `by_feeds`."""
     feeds: dict[Vertex, set[Any]] = defaultdict(set)
     opened: dict[Vertex, set[Any]] = defaultdict(set)  # the feeds into vertices that are apart
     numbers: dict[Any, int] = {}
-    members: list[list[Vertex]] = []
+    members: dict[int, list[Vertex]] = defaultdict(list)
     for vertex in reversed(order):
         own = vertex if vertex in apart else None
         operands = vertex.operands
         fed = (feeds if by_feeds or not operands else opened).get(vertex, ())
         key = (kinds.get(vertex, vertex.op), own, frozenset(fed))
         number = numbers.setdefault(key, len(numbers))
-        if number == len(members):
-            members.append([])
         members[number].append(vertex)
         for operand, role in zip(operands, _roles(vertex), strict=True):
             feed = (number, role)
@@ -150,7 +146,7 @@ def _gather(
                 feeds[operand].add(feed)
             if own is not None:
                 opened[operand].add(feed)
-    return dict(enumerate(members))
+    return list(members.values())
 
 
 def opened(groups: Sequence[Group], group: Group, count: int) -> list[Group]:
@@ -163,9 +159,7 @@ def opened(groups: Sequence[Group], group: Group, count: int) -> list[Group]:
     rest = [vertex for vertex in group.members if vertex not in chosen]
     others = [other.members for other in groups if other is not group]
     parts = [part for part in [rest, *others, *[[vertex] for vertex in alone]] if part]
-    made = _connect({at: part[::-1] for at, part in enumerate(parts)})
-    _factor(made)
-    return made
+    return _connect([part[::-1] for part in parts])
 
 
 def cut(groups: Sequence[Group], outputs: Collection[Group], depth: int | None, limit: int) -> list[Group]:
@@ -179,22 +173,18 @@ def cut(groups: Sequence[Group], outputs: Collection[Group], depth: int | None, 
                 distance[operand] = distance[group] + 1
                 queue.append(operand)
     shown = set(sorted(distance, key=distance.__getitem__)[:limit])
-    if len(shown) == len(groups):
-        return list(groups)
-    stubs: dict[frozenset[Group], Group] = {}
-    fed: dict[Group, list[Group]] = {}
-    for group in groups:
-        for operand in group.operands if group in shown else ():
-            if operand not in shown:
-                fed.setdefault(operand, []).append(group)
-    for operand, consumers in fed.items():
-        stub = stubs.setdefault(frozenset(consumers), Group([]))
-        stub.hidden += len(operand.members)
     kept = [group for group in groups if group in shown]
+    fed: dict[Group, set[Group]] = defaultdict(set)  # what is not shown, by the groups that it feeds
     for group in kept:
+        for operand in group.operands:
+            if operand not in shown:
+                fed[operand].add(group)
         group.feeds = [feed for feed in group.feeds if feed[0] in shown]
-    for consumers_of_stub, stub in stubs.items():
-        for group in consumers_of_stub:
+    stubs: dict[frozenset[Group], Group] = defaultdict(lambda: Group([]))
+    for operand, consumers in fed.items():
+        stubs[frozenset(consumers)].hidden += len(operand.members)
+    for fed_by_stub, stub in stubs.items():
+        for group in fed_by_stub:
             group.feeds.append((stub, 1))
     return [*stubs.values(), *kept]
 
@@ -232,11 +222,11 @@ def _roles(vertex: Vertex) -> Sequence[int]:
     return range(count)
 
 
-def _connect(members: dict[int, list[Vertex]]) -> list[Group]:
-    """Make the groups, operands first, with their feeds."""
-    groups = {number: Group(vertices[::-1]) for number, vertices in members.items()}
-    group_of = {vertex: group for group in groups.values() for vertex in group.members}
-    for group in groups.values():
+def _connect(parts: Iterable[list[Vertex]]) -> list[Group]:
+    """Make a group of each part, operands first, with feeds and factors. The last vertex of a part leads."""
+    groups = [Group(part[::-1]) for part in parts]
+    group_of = {vertex: group for group in groups for vertex in group.members}
+    for group in groups:
         size = len(group.members)
         arcs = Counter(group_of[operand] for vertex in group.members for operand in vertex.operands)
         for source, count in arcs.items():
@@ -246,7 +236,9 @@ def _connect(members: dict[int, list[Vertex]]) -> list[Group]:
                 group.feeds += [(source, 1)] * count  # x * x has two edges
             else:
                 group.feeds.append((source, count // size if count % size == 0 else 0))
-    return list(TopologicalSorter({group: group.operands for group in groups.values()}).static_order())
+    ordered = list(TopologicalSorter({group: group.operands for group in groups}).static_order())
+    _factor(ordered)
+    return ordered
 
 
 def _factor(groups: Sequence[Group]) -> None:
