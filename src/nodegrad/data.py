@@ -506,6 +506,9 @@ def _chosen(table: Any, places: Any) -> Any:
     """Return some rows, of a frame or an array as one."""
     if as_array(table) is None:
         return [table[place] for place in places]
+    import numpy as np
+
+    places = np.asarray(places)  # JAX takes no lists here
     return table.iloc[places] if hasattr(table, "iloc") else table[places]
 
 
