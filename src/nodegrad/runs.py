@@ -107,19 +107,11 @@ class Run(NamedTuple):
                 order.sort(key=place.__getitem__)
             yield self.reverse({output: 1.0}, order)
 
-    def columns(self) -> Any:
-        """Return the Jacobian, row by row like `rows`, by a forward sweep per variable."""
-        swept = self._forward([[x] for x in self.variables])
-        every = range(len(self.outputs))
-        return swept.T if hasattr(swept, "T") else [[row[place] for row in swept] for place in every]
-
-    def _forward(self, sources: list[list[Value]]) -> Any:
-        """Sweep forward from each group of variables; return what comes to the outputs, a row per sweep."""
-        found = self._together(forward_vectors, sources, self.outputs)
-        if found is not None:
-            return found
-        each = [self.forward(dict.fromkeys(group, 1.0)) for group in sources]
-        return _matrix(each, self.outputs, self.floats)
+    def columns(self, groups: Sequence[Sequence[Value]]) -> Any:
+        """Return for each group of variables the sum of the Jacobian's columns, by a forward sweep."""
+        found = self._together(forward_vectors, groups, self.outputs)
+        each = (self.forward(dict.fromkeys(group, 1.0)) for group in groups)
+        return _matrix(each, self.outputs, self.floats) if found is None else found
 
     def sparse(self, mode: str | None) -> Any:
         """Return the Jacobian as a sparse array, by sweeps per output or per group of variables."""
@@ -132,7 +124,7 @@ class Run(NamedTuple):
                 found = zip(swept, rows[first : first + _DENSE], strict=True)
                 entries += [row[place] for row, places in found for place in places]
         else:
-            swept = self._forward([[self.variables[place] for place in group] for group in shared])
+            swept = self.columns([[self.variables[place] for place in group] for group in shared])
             group_of = {place: number for number, group in enumerate(shared) for place in group}
             entries = [swept[group_of[place]][row] for row, places in enumerate(rows) for place in places]
         numbers = [float(x) if self.floats else x for x in entries]
@@ -140,7 +132,7 @@ class Run(NamedTuple):
         columns = tuple([column for row in rows for column in row])
         return sparse(((len(rows), len(self.variables)), starts, columns), numbers)
 
-    def _together(self, sweep: Any, sources: list[list[Value]], targets: list[Value]) -> Any:
+    def _together(self, sweep: Any, sources: Sequence[Sequence[Value]], targets: list[Value]) -> Any:
         """Do many sweeps over floats as one; return what comes to the targets, a row per sweep.
 
         Return None if each sweep has to be done by itself: see `vector_mode`.

@@ -304,10 +304,12 @@ class _Jacobian(_Transformed):
         record = run(self.user, self.called, args, kwargs, self.argnums, self.wrt, self.plain)
         if sparse:
             return record.sparse(mode)
-        forward = mode == "forward" or (mode is None and len(record.variables) < len(record.outputs))
-        return blocks(
-            record.result, record.argument, record.columns() if forward else record.rows(record.outputs)
-        )
+        if mode == "reverse" or (mode is None and len(record.variables) >= len(record.outputs)):
+            return blocks(record.result, record.argument, record.rows(record.outputs))
+        columns = record.columns([[x] for x in record.variables])
+        every = range(len(record.outputs))
+        rows = columns.T if hasattr(columns, "T") else [[column[at] for column in columns] for at in every]
+        return blocks(record.result, record.argument, rows)
 
 
 # Refusals, each with its remedy.
