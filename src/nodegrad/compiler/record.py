@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from threading import get_ident
@@ -62,53 +61,25 @@ def _same_code(one: Op, other: Op) -> bool:
     return one.name == other.name and digest(one) == digest(other)
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """The result of recording one run of a function.
-
-    Attributes:
-        inputs: the leaves that stand for the arguments.
-        outputs: the leaves of the result, floats where the result is not a Value.
-        spec: how the outputs are put together.
-        branches: what Python took a branch on, in order: each node, its answer, and the line that asked.
-        graph: what the function made.
-        reads: the lines that took numbers out of the record.
-        elsewhere: the leaves that other threads branched on or read, with their lines.
-    """
-
-    inputs: list[Value]
-    outputs: list[Any]
-    spec: Spec
-    branches: dict[Value, tuple[bool, str]]
-    graph: Graph
-    reads: list[str]
-    elsewhere: dict[Value, str] = field(default_factory=dict)
-
-    @property
-    def wanted(self) -> list[Any]:
-        """The results, then the nodes of the branches."""
-        return [*self.outputs, *self.branches]
-
-    def forget(self) -> None:
-        """Free the derivatives that transforms added to the function's graph: much more than the program."""
-        self.inputs.clear()
-        self.outputs.clear()
-        self.branches.clear()
-
-
 class Recorder:
     """Notes the branches and reads of one run of a function, and what it was given and returned.
 
     It never stops the run: an event loop may wait for a task that an error of ours has ended.
 
     Attributes:
-        branches: what was branched on: the answer, and the line.
+        inputs: the leaves that stand for the arguments.
+        outputs: the leaves of the result, floats where the result is not a Value; only `record` notes them.
+        spec: how the outputs are put together.
+        branches: what Python took a branch on, in order: each node, its answer, and the line that asked.
         reads: the lines that took numbers out of the record.
-        elsewhere: leaves that other threads branched on or read, with the line.
+        elsewhere: the leaves that other threads branched on or read, with their lines.
     """
+
+    spec: Spec
 
     def __init__(self, f: Any, inputs: Sequence[Value] = (), turns: int = 2, unrolls: bool = False) -> None:
         self._roller = Roller(lower_loop, set(inputs), calling_line, turns, unrolls=unrolls)
+        self.inputs, self.outputs = list(inputs), list[Any]()
         self.branches: dict[Value, tuple[bool, str]] = {}
         self.reads: list[str] = []
         self.elsewhere: dict[Value, str] = {}
@@ -145,6 +116,17 @@ class Recorder:
         """What the function made."""
         given, found = [[x for x in each if isinstance(x, Value)] for each in (self._given, self._found)]
         return Graph(given, [*found, *self.branches], self._start)
+
+    @property
+    def wanted(self) -> list[Any]:
+        """The results, then the nodes of the branches."""
+        return [*self.outputs, *self.branches]
+
+    def forget(self) -> None:
+        """Free the derivatives that transforms added to the function's graph: much more than the program."""
+        self.inputs.clear()
+        self.outputs.clear()
+        self.branches.clear()
 
     def called(self, f: Any, given: Sequence[Any], found: Sequence[Any]) -> None:
         """Note what the function was given and what it returned, if it is the one that is recorded."""
@@ -242,7 +224,7 @@ def named(f: Any) -> str:
     return str(getattr(f, "__name__", "the function"))
 
 
-def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float], unrolls: bool = False) -> Recording:
+def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float], unrolls: bool = False) -> Recorder:
     """Run `f` on new Values that hold `numbers`, put together as `spec` says.
 
     Raises:
@@ -262,12 +244,11 @@ def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float], unrolls:
                 "value. To look up what is computed, write nodegrad.take(table, index)."
             ) from error
         raise
-    leaves, out_spec = flatten(result, result=True)
+    leaves, recorder.spec = flatten(result, result=True)
     recorder.called(f, inputs, leaves)
     leave(inputs)
-    outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
-    branches = recorder.branches
-    return Recording(inputs, outputs, out_spec, branches, recorder.graph, recorder.reads, recorder.elsewhere)
+    recorder.outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
+    return recorder
 
 
 def _arguments(f: Any, spec: Spec, inputs: Sequence[Value]) -> Sequence[Any]:

@@ -13,7 +13,7 @@ from nodegrad.compiler.leaves import Leaves
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import finish, sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
-from nodegrad.compiler.record import Recording, Way, named
+from nodegrad.compiler.record import Recorder, Way, named
 from nodegrad.trees import Spec, builder, mapped
 from nodegrad.value import Value
 
@@ -171,7 +171,7 @@ class Trace:
         return np.asarray(((found != 0.0) == np.array(self.expected)[:, None]).all(axis=0))
 
 
-def make_trace(f: Any, recorded: Recording) -> Trace:
+def make_trace(f: Any, recorded: Recorder) -> Trace:
     """Make a program of a recording of `f`.
 
     Raises:
@@ -179,8 +179,7 @@ def make_trace(f: Any, recorded: Recording) -> Trace:
             not show it: it may matter only in a branch that no row at hand takes.
     """
     refuse(f, recorded.reads)
-    example = [leaf._data for leaf in recorded.inputs]
-    way = tuple(recorded.branches.values())
+    example, way = [leaf._data for leaf in recorded.inputs], recorded.way
     program, parameters, operations = lower(recorded.inputs, recorded.wanted)
     known = {*recorded.inputs, *parameters}
     refuse(f, [line for leaf, line in recorded.elsewhere.items() if leaf in known])
