@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from nodegrad.compiler.record import Graph, Recorder, Way, current_recorder, numbers_of
+from nodegrad.compiler.record import Recorder, Way, current_recorder, numbers_of
 from nodegrad.compiler.trace import Found, changing, refuse
 from nodegrad.graph import leave
 from nodegrad.loops import TooWide
@@ -97,12 +97,12 @@ class Eager:
         return recorder.way, found
 
     def replay(
-        self, numbers: Sequence[float], expected: Sequence[bool], graph: Graph | None = None
+        self, numbers: Sequence[float], expected: Sequence[bool], first: Recorder | None = None
     ) -> Found | None:
         """Run a row eagerly; return its results, or None if its branches do not answer as expected.
 
         Raises:
-            ValueError: if they do, but the run makes another graph than this one.
+            ValueError: if they do, but the run computes something else than the first one.
         """
         values = [*map(stand_in, numbers)]
         # Turns are recorded once more than the first recording did: if Python counts them, it finds out.
@@ -119,8 +119,8 @@ class Eager:
         if recorder.answers != expected:
             return None
         refuse(self.f, recorder.reads)
-        if graph is not None and not graph.like(recorder.graph):
-            recorder.check_left(recorder.graph.found)  # its error says more
+        if first is not None and not first.like(recorder):
+            recorder.check_left(recorder.found)  # its error says more
             raise changing(self.f, numbers)
         leave(values)
         return found

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from threading import get_ident
-from typing import Any, NamedTuple
+from typing import Any
 
 from nodegrad.compiler.lower import lower_loop
 from nodegrad.composites import Pairing
@@ -35,27 +35,6 @@ Way = tuple[tuple[bool, str], ...]  # the answer and the line of each branch
 _WHOLE = "'Value' object cannot be interpreted as an integer|indices must be integers.* not '?Value"
 
 
-class Graph(NamedTuple):
-    """What one run of a function made: of a function that transforms differentiate, without derivatives.
-
-    Attributes:
-        given: the Values it was called with.
-        found: the Values it returned, and those it branched on.
-        start: when the run began.
-    """
-
-    given: list[Value]
-    found: list[Value]
-    start: int
-
-    def like(self, other: "Graph") -> bool:
-        """Return whether another run computed the same, with the same constants."""
-        if len(self.given) != len(other.given):
-            return False
-        inputs = zip(self.given, other.given, strict=True)
-        return Pairing(inputs, (self.start, other.start), _same_code).alike(self.found, other.found)
-
-
 def _same_code(one: Op, other: Op) -> bool:
     """Return whether two operations that `custom` made have the same code."""
     return one.name == other.name and digest(one) == digest(other)
@@ -73,6 +52,8 @@ class Recorder:
         branches: what Python took a branch on, in order: each node, its answer, and the line that asked.
         reads: the lines that took numbers out of the record.
         elsewhere: the leaves that other threads branched on or read, with their lines.
+        given, found: what the function was called with and what it returned; of a function that transforms
+            differentiate, without derivatives.
     """
 
     spec: Spec
@@ -84,8 +65,8 @@ class Recorder:
         self.reads: list[str] = []
         self.elsewhere: dict[Value, str] = {}
         self._function = innermost(f)
-        self._given: Sequence[Any] = inputs
-        self._found: Sequence[Any] = ()
+        self.given: Sequence[Any] = inputs
+        self.found: Sequence[Any] = ()
         self._start = clock.tick()
         self._thread = get_ident()
         self._last, self._code, self._line = -1, None, ""  # where the last branch was taken
@@ -111,27 +92,28 @@ class Recorder:
         """The answers and lines of all branches, which identify this way through the function."""
         return tuple(self.branches.values())
 
+    def like(self, other: "Recorder") -> bool:
+        """Return whether the function computed the same in another run, with the same constants."""
+        inputs, others = ([x for x in each.given if isinstance(x, Value)] for each in (self, other))
+        if len(inputs) != len(others):
+            return False
+        pairing = Pairing(zip(inputs, others, strict=True), (self._start, other._start), _same_code)
+        return pairing.alike(self._made, other._made)
+
     @property
-    def graph(self) -> Graph:
-        """What the function made."""
-        given, found = [[x for x in each if isinstance(x, Value)] for each in (self._given, self._found)]
-        return Graph(given, [*found, *self.branches], self._start)
+    def _made(self) -> list[Value]:
+        """The Values that the function returned, and those it branched on."""
+        return [*[x for x in self.found if isinstance(x, Value)], *self.branches]
 
     @property
     def wanted(self) -> list[Any]:
         """The results, then the nodes of the branches."""
         return [*self.outputs, *self.branches]
 
-    def forget(self) -> None:
-        """Free the derivatives that transforms added to the function's graph: much more than the program."""
-        self.inputs.clear()
-        self.outputs.clear()
-        self.branches.clear()
-
     def called(self, f: Any, given: Sequence[Any], found: Sequence[Any]) -> None:
         """Note what the function was given and what it returned, if it is the one that is recorded."""
         if f is self._function and self.is_of_this_thread:
-            self._given, self._found = given, found
+            self.given, self.found = given, found
 
     @property
     def is_of_this_thread(self) -> bool:
@@ -156,8 +138,7 @@ class Recorder:
 
     def check_left(self, results: Sequence[Any]) -> None:
         """Refuse results and branches that depend on what was kept from a turn of a loop, or from a call."""
-        wanted = [x for x in results if isinstance(x, Value)]
-        check_left(reached([*wanted, *self.branches]))
+        check_left(reached([*[x for x in results if isinstance(x, Value)], *self.branches]))
 
     def read(self, node: Value, how: str) -> None:
         """Note that a number left the record."""

@@ -183,7 +183,7 @@ def make_trace(f: Any, recorded: Recorder) -> Trace:
     program, parameters, operations = lower(recorded.inputs, recorded.wanted)
     known = {*recorded.inputs, *parameters}
     refuse(f, [line for leaf, line in recorded.elsewhere.items() if leaf in known])
-    recorded.forget()
+    recorded.outputs.clear()  # with them go the derivatives that transforms made: much more than the program
     program = finish(program)
     program = program if len(program.ops) > UNCHECKED else check(program)
     trace = Trace(program, parameters, recorded.spec, way, operations)

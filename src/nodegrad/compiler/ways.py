@@ -237,10 +237,10 @@ class Ways(Eager):
             except TooWide:
                 self.unrolls = True
                 recorded = record(f, self.spec, numbers, True)
-            graph, found = recorded.graph, (recorded.spec, numbers_of(recorded.outputs, f))
+            found = recorded.spec, numbers_of(recorded.outputs, f)
             trace = make_trace(f, recorded)
             trace.reset(self.make)
-            verify(trace, f, partial(self.replay, graph=graph), numbers, others)
+            verify(trace, f, partial(self.replay, first=recorded), numbers, others)
             refuse_chance(f, self._generators, before, lambda: self.replay(numbers, trace.expected))
         trace.seconds = perf_counter() - started
         return self.keep(trace), found
