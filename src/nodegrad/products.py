@@ -12,23 +12,14 @@ from itertools import compress
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.ops import (
-    COMPARISONS,
-    Number,
-    maximum,
-    minimum,
-    strong_factor,
-    strong_mul,
-    where,
-    zero_mul,
-)
+from nodegrad.ops import COMPARISONS, Number
 
 __all__ = ()
 
 
 # Operations that always select one of their operands, with the number of operands that say which. `take` is
 # none: outside of its table it selects nothing.
-_SELECTORS = {where: 1, maximum: 0, minimum: 0}
+_SELECTORS = {ops.where: 1, ops.maximum: 0, ops.minimum: 0}
 _MANY = 8  # so many terms are recorded as one operation; of fewer, pictures show each product and sum
 
 
@@ -44,12 +35,12 @@ def chain(downstream: Number, upstream: Number, selected: Number | None = None) 
             0, too.
     """
     if selected is not None and selected is not upstream:
-        downstream = strong_factor(selected, downstream)
+        downstream = ops.strong_factor(selected, downstream)
     elif selected is not None and not _is_finite(downstream):
         if type(upstream) is not float:
             if upstream.op in COMPARISONS:
-                return where(upstream, downstream, 0.0)
-            return zero_mul(downstream, upstream)
+                return ops.where(upstream, downstream, 0.0)
+            return ops.zero_mul(downstream, upstream)
         if upstream == 0.0:
             return 0.0
     if type(downstream) is float:
@@ -58,7 +49,7 @@ def chain(downstream: Number, upstream: Number, selected: Number | None = None) 
         return upstream if downstream == 1.0 else downstream * upstream
     if type(upstream) is float and upstream and upstream - upstream == 0.0:  # `_is_finite`, in half the time
         return downstream if upstream == 1.0 else -downstream if upstream == -1.0 else downstream * upstream
-    return strong_mul(downstream, upstream)
+    return ops.strong_mul(downstream, upstream)
 
 
 def total(terms: Sequence[tuple[Number, Number, Number | None]]) -> Number:
@@ -91,7 +82,7 @@ def totals(arrived: Collection[Any]) -> list[Number]:
     single: list[Any] = [terms[0] if len(terms) == 1 else (0.0, 0.0, None) for terms in arrived]
     alone = [s is None and hasattr(x, method) and hasattr(y, method) for x, y, s in single]
     pairs = [(x, y) for x, y, _ in compress(single, alone)]
-    made = iter(pairs[0][0].apply_pairs(strong_mul, pairs) if pairs else ())
+    made = iter(pairs[0][0].apply_pairs(ops.strong_mul, pairs) if pairs else ())
     return [next(made) if one else total(terms) for terms, one in zip(arrived, alone, strict=True)]
 
 
@@ -104,9 +95,9 @@ def masked(partial: Number, mask: Number | None, selected: Number | None) -> tup
     """
     passed = mask
     if selected is not None and type(selected) is not float:
-        passed = selected if mask is None else where(mask, selected, 0.0)
+        passed = selected if mask is None else ops.where(mask, selected, 0.0)
     if mask is not None and not _is_finite(partial):
-        partial = strong_factor(mask, partial)
+        partial = ops.strong_factor(mask, partial)
     return partial, passed
 
 
