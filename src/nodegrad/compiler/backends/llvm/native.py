@@ -178,17 +178,12 @@ def compile_kernels(wanted: Wanted, exact: bool) -> list[Kernel]:
             parameters.
         exact: whether products and sums must be rounded apart.
     """
-    found = [kernel for each in wanted if (kernel := _kernels.get((each, exact))) is not None]
-    return found if len(found) == len(wanted) else _compiled(wanted, exact)
-
-
-@in_llvm_thread
-def _compiled(wanted: Wanted, exact: bool) -> list[Kernel]:
-    found: dict[Any, Any] = {(each, exact): _kernels.get((each, exact)) for each in wanted}
-    missing = [each for (each, _), kernel in found.items() if kernel is None]
-    for each, kernel in zip(missing, load_kernels(*machine_code(missing, exact)), strict=True):
-        found[each, exact] = _kernels[each, exact] = kernel
-    return [found[each, exact] for each in wanted]
+    found = {each: _kernels.get((each, exact)) for each in wanted}
+    missing = [each for each, kernel in found.items() if kernel is None]
+    if missing:
+        for each, kernel in zip(missing, load_kernels(*machine_code(missing, exact)), strict=True):
+            found[each] = _kernels[each, exact] = kernel
+    return [cast(Kernel, found[each]) for each in wanted]
 
 
 @in_llvm_thread
