@@ -4,7 +4,6 @@ x are the inputs, p the parameters (leaves that the function closes over), u the
 parameters, v the results that depend on the row.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import count, pairwise
 
@@ -27,28 +26,25 @@ class _Names:
 
     def __init__(self, program: VectorProgram) -> None:
         self.program = program
-        self.regions: dict[bool, list[tuple[int, int, str]]] = {
-            False: [(0, program.inputs, "x"), *_regions(program.body, "v")],
-            True: [(0, program.parameters, "p"), *_regions(program.prologue, "u")],
+        uniform = program.parameters + len(program.constants)
+        self.regions = {  # of each slot: its first slot, its size, its name
+            False: [(0, program.inputs, "x")] * program.inputs + _regions(program.body, "v"),
+            True: [(0, program.parameters, "p")] * uniform + _regions(program.prologue, "u"),
         }
-        self.starts = {space: [region[0] for region in found] for space, found in self.regions.items()}
-
-    def region(self, uniform: bool, slot: int) -> tuple[int, int, str]:
-        return self.regions[uniform][bisect_right(self.starts[uniform], slot) - 1]
 
     def slot(self, uniform: bool, slot: int) -> str:
         """Name one slot."""
         number = slot - self.program.parameters
         if uniform and 0 <= number < len(self.program.constants):
             return f"{self.program.constants[number]:g}"
-        start, count, name = self.region(uniform, slot)
+        start, count, name = self.regions[uniform][slot]
         return name if count == 1 and name not in "xp" else f"{name}[{slot - start}]"
 
     def operand(self, uniform: bool, slots: Slots) -> str:
         """Name the slots of an operand: a region, a slice of one, or a table."""
         if (slots == slots[0]).all():
             return self.slot(uniform, int(slots[0]))
-        start, count, name = self.region(uniform, int(slots[0]))
+        start, count, name = self.regions[uniform][int(slots[0])]
         line = affine(slots)
         inside = start <= slots.min() and slots.max() < start + count
         if line is None or not inside:
@@ -62,7 +58,7 @@ class _Names:
 
     def matrix(self, uniform: bool, slots: Slots) -> str:
         """Name a table (result, term) of slots as a matrix, with ᵀ if it is stored column by column."""
-        start, _, name = self.region(uniform, int(slots.min()))
+        start, _, name = self.regions[uniform][int(slots.min())]
         parts = separable(slots)
         turned = (
             parts is not None
@@ -73,12 +69,13 @@ class _Names:
         return f"{name}[{int(slots.min()) - start}: {rows}×{columns}]{'ᵀ' if turned else ''}"
 
 
-def _regions(items: list[Item], letter: str) -> Iterator[tuple[int, int, str]]:
-    number = count()
+def _regions(items: list[Item], letter: str) -> list[tuple[int, int, str]]:
+    number, found = count(), []
     for item in items:
         size = 1 if isinstance(item, Straight) else item.size  # each scalar operation has a name
         for start in range(item.start, item.start + item.size, size or 1):
-            yield start, size, f"{letter}{next(number)}"
+            found += [(start, size, f"{letter}{next(number)}")] * size
+    return found
 
 
 def render(program: VectorProgram) -> str:
@@ -98,7 +95,7 @@ def render(program: VectorProgram) -> str:
 
 def _lines(names: _Names, item: Item, uniform: bool) -> Iterator[str]:
     if not isinstance(item, Straight):
-        target = f"{names.region(uniform, item.start)[2]}[{item.size}]"
+        target = f"{names.regions[uniform][item.start][2]}[{item.size}]"
         yield f"  {target:<10} = {_expression(names, item)}"
         yield from [f"    {line}" for line in (render_turn(item.op) if isinstance(item, Turns) else ())]
         return
