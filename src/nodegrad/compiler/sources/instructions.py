@@ -1,7 +1,7 @@
 """The instructions of a vector program over cells.
 
-The numbers of a function are *cells*: inputs, leaves closed over, constants, then every result in order, each
-computed once.
+The numbers of a function are *cells*, each computed once: the varying slots of its vector program, then the
+uniform ones.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.sources.branches import Guard
-from nodegrad.compiler.vector import Item, Straight, VectorProgram, scalars
+from nodegrad.compiler.vector import Straight, VectorProgram, scalars
 from nodegrad.ops import Op
 
 __all__ = ()
@@ -41,32 +41,15 @@ class Instruction:
     text: str | None = None
 
 
-def instructions(program: VectorProgram, spaces: tuple[Cells, Cells], start: int) -> list[Instruction]:
-    """List the instructions of a vector program without parameters.
-
-    Args:
-        program: the vector program.
-        spaces: the cells of all varying and of all uniform slots; this fills in the cells of results.
-        start: the first free cell.
-    """
-    found: list[Instruction] = []
-    for space, items in ((spaces[1], program.prologue), (spaces[0], program.body)):
+def instructions(program: VectorProgram) -> Iterator[Instruction]:
+    """Yield the instructions of a vector program."""
+    for first, items in ((program.varying, program.prologue), (0, program.body)):
         for item in items:
-            for slot, each in _instructions(item, spaces):
-                size = each.result.size
-                each.result[:] = space[slot : slot + size] = np.arange(start, start + size)
-                start += size
-                found.append(each)
-    return found
-
-
-def _instructions(item: Item, spaces: tuple[Cells, Cells]) -> Iterator[tuple[int, Instruction]]:
-    """Yield each instruction of an item with the first slot it writes; its result has no cells yet."""
-    varying, uniform = spaces
-    if isinstance(item, Straight):
-        for op, slot, slots in scalars(item):
-            reads = tuple([np.array([uniform[~s] if s < 0 else varying[s]], np.int64) for s in slots])
-            yield slot, Instruction(op, np.empty(1, np.int64), reads)
-        return
-    reads = tuple([(uniform if index.uniform else varying)[index.slots] for index in item.reads])
-    yield item.start, Instruction(item.op, np.empty(item.size, np.int64), reads, item.terms)
+            if isinstance(item, Straight):
+                for op, slot, slots in scalars(item):
+                    reads = [np.array([program.varying + ~read if read < 0 else read]) for read in slots]
+                    yield Instruction(op, np.array([first + slot]), tuple(reads))
+            else:
+                result = np.arange(first + item.start, first + item.start + item.size)
+                cells = [index.slots + program.varying * index.uniform for index in item.reads]
+                yield Instruction(item.op, result, tuple(cells), item.terms)

@@ -8,12 +8,11 @@ The arrays are `x`, the inputs; `p`, the leaves closed over; constants; `v`, wha
 
 from collections import Counter, deque
 from dataclasses import replace
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.program import Loop, Program
+from nodegrad.compiler.program import Loop
 from nodegrad.compiler.sources.branches import Way
 from nodegrad.compiler.sources.instructions import Cells, Instruction, instructions
 from nodegrad.compiler.vectorize import vectorize
@@ -35,6 +34,7 @@ class Places:
             compilers are slow on long ones.
         results: the cells of the results.
         constants: the constants of the program.
+        cells: the first of each array that is not computed, and the one after its last.
         address: where each cell lies, if the `text` of the instruction that computes it is None.
         copies: arrays that are copied to `v` first, (to, from), because an operand lies in several arrays.
         workspace: the size of `v`.
@@ -42,13 +42,19 @@ class Places:
 
     def __init__(self, way: Way) -> None:
         self.constants = np.array(way.program.constants)
-        found, outputs = self._instructions(way.program)
+        inputs, leaves = way.program.inputs, way.program.leaves
+        program = vectorize(replace(way.program, inputs=leaves, parameters=0))
+        constants = program.varying, program.varying + len(program.constants)
+        self.cells = {X: (0, inputs), P: (inputs, leaves), C: constants}
+        self.address = np.full(program.varying + program.uniform, V * SPACE)
+        for array, (start, stop) in self.cells.items():
+            self.address[start:stop] = array * SPACE + np.arange(stop - start)
+        outputs = program.outputs.tolist()
         results = len(outputs) - len(way.guards)
         self.results, nothing = outputs[:results], np.empty(0, np.int64)
         asked = zip(way.guards, outputs[results:], strict=True)
         guards = [Instruction(guard, nothing, (np.array([cell]),)) for guard, cell in asked]
-        known = np.arange(len(self.address)) < self.bounds[-1]
-        self.made = _guarded(found, guards, known)
+        self.made = _guarded([*instructions(program)], guards, self.address != V * SPACE)
         size = _LONGEST if len(self.made) > _MANY else _MANY
         self.parts = [self.made[start : start + size] for start in range(0, len(self.made), size)]
         self.part_of = {each: number for number, part in enumerate(self.parts) for each in part}
@@ -66,20 +72,6 @@ class Places:
         self.copies = [self._copy(array) for array in sorted(mixed)]
         for each in self.made:
             self._lay_out(each)
-
-    def _instructions(self, program: Program) -> tuple[list[Instruction], list[int]]:
-        """Give each number of a program a cell; return its instructions, and the cells of its outputs."""
-        sizes = [program.inputs, program.parameters, 0, len(program.constants)]  # nothing in `v` yet
-        self.bounds = [*accumulate(sizes, initial=0)]
-        vectors = vectorize(replace(program, inputs=program.leaves, parameters=0))
-        varying, uniform = np.zeros(vectors.varying, np.int64), np.zeros(vectors.uniform, np.int64)
-        varying[: program.leaves] = np.arange(program.leaves)
-        uniform[: len(program.constants)] = np.arange(*self.bounds[C:])
-        found = instructions(vectors, (varying, uniform), self.bounds[-1])
-        leaves = [array * SPACE + np.arange(size) for array, size in enumerate(sizes)]
-        computed = sum(each.result.size for each in found)
-        self.address = np.concatenate([*leaves, np.full(computed, V * SPACE)])
-        return found, varying[vectors.outputs].tolist()
 
     def local(self, reader: Instruction | None, cells: Cells) -> Instruction | None:
         """Return the instruction that computes these cells, if the reader sees it as a local variable."""
@@ -122,7 +114,7 @@ class Places:
 
     def _copy(self, array: int) -> tuple[Cells, Cells]:
         """Give an array room in `v`; return its new addresses and its old ones."""
-        cells = slice(*self.bounds[array : array + 2])
+        cells = slice(*self.cells[array])
         old = self.address[cells].copy()
         self.address[cells] = new = V * SPACE + self.workspace + np.arange(len(old))
         self.workspace += len(old)
