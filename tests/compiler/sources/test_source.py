@@ -25,8 +25,7 @@ from compiler.random_programs import ROWS, optimize, runs, same
 from languages import COMPILERS, compile_c, needs_compiler, parse, run_node, ulps
 from nodegrad.compiler.program import STEPS, evaluate
 from nodegrad.compiler.sources import c, spellings
-from nodegrad.compiler.sources.branches import ways_of
-from nodegrad.compiler.sources.function import Function
+from nodegrad.compiler.sources.function import Function, ways_of
 from nodegrad.compiler.spellings import SPELLINGS
 from nodegrad.trees import flatten
 

@@ -8,10 +8,12 @@ from json import dumps
 from typing import Any
 
 from nodegrad.compiler.arguments import Form, names_of_call, signature_of
+from nodegrad.compiler.passes import WITHOUT_TABLES, Rewriter, sweep_dead
 from nodegrad.compiler.program import evaluate
-from nodegrad.compiler.sources.branches import Way, ways_of
+from nodegrad.compiler.sources.places import Guard, Way
 from nodegrad.compiler.trace import Trace
 from nodegrad.trees import Sparse, Spec, build, container
+from nodegrad.value import Value
 
 __all__ = ()
 
@@ -106,6 +108,19 @@ def describe(f: Any, name: str, chosen: str, spec: Spec, traces: Sequence[Trace]
         parameters=[leaf._data for leaf in leaves],
         example=(example, results[: first.results]),
     )
+
+
+def ways_of(traces: Sequence[Trace]) -> tuple[list[Way], list[Value]]:
+    """Return the ways that were recorded, and the leaves that any of them closes over: their parameters."""
+    leaves = list(dict.fromkeys(leaf for trace in traces for leaf in trace.parameters))
+    inputs = traces[0].program.inputs
+    slots = {leaf: slot for slot, leaf in enumerate(leaves, inputs)}
+    ways = []
+    for trace in traces:
+        to = Rewriter(inputs + len(leaves), WITHOUT_TABLES)
+        outputs = to.add(trace.program, [*range(inputs), *[slots[leaf] for leaf in trace.parameters]])
+        ways.append(Way(sweep_dead(to.program(inputs, outputs)), [Guard(*each) for each in trace.way]))
+    return ways, leaves
 
 
 def _argument_names(f: Any, form: Form | None, count: int) -> list[str]:

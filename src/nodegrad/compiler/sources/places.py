@@ -4,26 +4,70 @@ The arrays are `x`, the inputs; `p`, the leaves closed over; constants; `v`, wha
 `out`, the results. A number that only nearby code reads is a local variable or part of an expression:
 
     const double t4 = p[0] * x[0]; v[0] = t4 + 1.0; out[0] = exp(t4);
+
+The numbers of a function are *cells*, each computed once: the varying slots of its vector program, then the
+uniform ones.
 """
 
 from collections import Counter, deque
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.program import Loop
-from nodegrad.compiler.sources.branches import Way
-from nodegrad.compiler.sources.instructions import Cells, Instruction, instructions
+from nodegrad.compiler.program import Loop, Program
+from nodegrad.compiler.vector import Straight, VectorProgram, scalars
 from nodegrad.compiler.vectorize import vectorize
+from nodegrad.ops import Op
 
 __all__ = ()
+
+Cells = np.ndarray[Any, np.dtype[np.int64]]
 
 X, P, V, C, OUT = range(5)
 SPACE = 1 << 40  # an address is the number of an array times this, plus a place there
 _LONGEST = 50  # instructions of a part
 _MANY = 200  # instructions of a function that is cut into parts
 _FEW = 3  # a local variable is written to `out` at most so often; a more frequent result is stored
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guard:
+    """The answer that a guard must give, and the line of Python that asked."""
+
+    answer: bool
+    line: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Way:
+    """A program without look-ups in tables, and its guards: its last outputs are what they ask."""
+
+    program: Program
+    guards: Sequence[Guard] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Instruction:
+    """An operation on elements, a contraction, a loop or a guard.
+
+    Attributes:
+        op: what is computed, or the guard.
+        result: the cells it writes; a guard writes none.
+        reads: the cells of each operand, [element] or [element, term]; if a contraction adds onto something,
+            that comes last.
+        terms: how many terms a contraction has; 0 for all else.
+        uses: how often its result is read as a local variable.
+        text: the variable or expression that stands for its result; None if that lies in an array.
+    """
+
+    op: Op | Guard
+    result: Cells
+    reads: tuple[Cells, ...]
+    terms: int = 0
+    uses: int = 0
+    text: str | None = None
 
 
 class Places:
@@ -54,7 +98,7 @@ class Places:
         self.results, nothing = outputs[:results], np.empty(0, np.int64)
         asked = zip(way.guards, outputs[results:], strict=True)
         guards = [Instruction(guard, nothing, (np.array([cell]),)) for guard, cell in asked]
-        self.made = _guarded([*instructions(program)], guards, self.address != V * SPACE)
+        self.made = _guarded([*_instructions(program)], guards, self.address != V * SPACE)
         size = _LONGEST if len(self.made) > _MANY else _MANY
         self.parts = [self.made[start : start + size] for start in range(0, len(self.made), size)]
         self.part_of = {each: number for number, part in enumerate(self.parts) for each in part}
@@ -146,3 +190,17 @@ def _guarded(found: list[Instruction], guards: list[Instruction], known: Any) ->
         placed.append(each)
         known[each.result] = True
     return [*placed, *left]
+
+
+def _instructions(program: VectorProgram) -> Iterator[Instruction]:
+    """Yield the instructions of a vector program."""
+    for first, items in ((program.varying, program.prologue), (0, program.body)):
+        for item in items:
+            if isinstance(item, Straight):
+                for op, slot, slots in scalars(item):
+                    reads = [np.array([program.varying + ~read if read < 0 else read]) for read in slots]
+                    yield Instruction(op, np.array([first + slot]), tuple(reads))
+            else:
+                result = np.arange(first + item.start, first + item.start + item.size)
+                cells = [index.slots + program.varying * index.uniform for index in item.reads]
+                yield Instruction(item.op, result, tuple(cells), item.terms)

@@ -15,9 +15,7 @@ import numpy as np
 from nodegrad.compiler.passes import WITHOUT_TABLES, simplify, sweep_dead
 from nodegrad.compiler.program import STEPS, Loop, Program
 from nodegrad.compiler.slots import affine
-from nodegrad.compiler.sources.branches import Guard, Way
-from nodegrad.compiler.sources.instructions import Cells, Instruction
-from nodegrad.compiler.sources.places import OUT, SPACE, C, Places
+from nodegrad.compiler.sources.places import OUT, SPACE, C, Cells, Guard, Instruction, Places, Way
 from nodegrad.compiler.sources.spellings import EXPRESSIONS, Language, bare, number
 from nodegrad.ops import PRODUCTS, Op
 
