@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from compiler.random_programs import HARD, optimize, runs, same
 from nodegrad import ops
 from nodegrad.compiler import chains, passes
-from nodegrad.compiler.passes import Rewriter, flatten_chains, own_tables, share_loops, simplify, sweep_dead
+from nodegrad.compiler.passes import flatten_chains, own_tables, share_loops, simplify, sweep_dead
 from nodegrad.compiler.program import Program, check, evaluate, loop, render, result
 
 
@@ -203,23 +203,6 @@ def test_extremes_of_two_kinds_do_not_mix():
     assert flatten_chains(before).ops == before.ops
 
 
-@pytest.mark.parametrize("op", [ops.strong_mul, ops.mul])
-@pytest.mark.parametrize(
-    "pairs", [[(0, 1), (2, 1)], [(0, 1), (0, 1)], [(0, 1), (1, 0)], [(0, -1), (2, 1)], []]
-)
-def test_pairs_are_written_as_one_by_one(op, pairs):
-    together, each = Rewriter(3), Rewriter(3)
-    for rewriter in (together, each):
-        rewriter.pool.slot(1.0)
-        rewriter.emit(op, (2, 0))
-
-    found = together.emit_pairs(op, [x for x, _ in pairs], [y for _, y in pairs])
-
-    assert [*found] == [each.emit(op, pair) for pair in pairs]
-    assert (together.ops, together.operands) == (each.ops, each.operands)
-    assert together.emit(op, (0, 1)) == each.emit(op, (0, 1))
-
-
 def test_dead_code_goes():
     before = program((ops.exp, 0), (ops.sin, 1), (ops.mul, 4, 2))
 
@@ -284,7 +267,7 @@ def test_short_programs_find_sums_added_in_another_order(monkeypatch):
         lambda self, total, run: write(
             self,
             total,
-            [(slot, kind, terms) for (slot, kind, _), (_, _, terms) in zip(run, run[::-1], strict=True)],
+            [(*link[:2], *other[2:]) for link, other in zip(run, run[::-1], strict=True)],
         ),
     )
 

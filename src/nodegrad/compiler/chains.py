@@ -5,13 +5,14 @@ becomes one instruction, in the slot of the run's last addition. The other addit
 run are dead afterwards.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, groupby
 from operator import itemgetter
 
 from nodegrad import ops
-from nodegrad.compiler.program import MAX, MIN, STEPS, ConstantPool, Program
+from nodegrad.compiler.program import MAX, MIN, STEPS, ConstantPool, Operands, Program
 from nodegrad.ops import PRODUCTS, Op
 
 __all__ = ()
@@ -23,9 +24,9 @@ _CONTRACTED = {product: op for op, product in PRODUCTS.items()}
 _SHORTEST = 3  # terms; shorter chains stay elementwise operations
 
 Spine = list[int]  # the instructions of a chain, each the first operand of the next
-Pair = tuple[int, int]  # the slots of a product
-# The slot of the total, the operation that adds the terms (sum, dot, strong_dot), and the terms.
-Link = tuple[int, Op, list[Pair]]
+# The slot of the total, the operation that adds the terms (sum, dot, strong_dot), the first factors of the
+# terms, and the second ones. A term of a sum stands for both.
+Link = tuple[int, Op, Operands, Operands]
 
 
 def flatten_chains(program: Program) -> Program:
@@ -35,29 +36,22 @@ def flatten_chains(program: Program) -> Program:
     stays. Products that are read once become terms of a contraction. Another term among them is multiplied by
     1, which is exact. A chain of `maximum`, or of `minimum`, becomes one instruction.
     """
-    once = _used_once(program)
-    flattener = _Flattener(program, once)
-    for spine in _spines(program, once):
+    read = chain(chain.from_iterable(program.operands), program.outputs)
+    uses = Counter(filter(program.leaves.__le__, read))  # how often each result is read
+    flattener = _Flattener(program, uses)
+    for spine in _spines(program, uses):
         flattener.rewrite(spine)
     return replace(program, constants=flattener.pool.numbers, ops=flattener.ops, operands=flattener.operands)
 
 
-def _used_once(program: Program) -> bytearray:
-    """Mark with 1 the slots that are read exactly once."""
-    uses = bytearray(program.leaves + len(program.ops) + len(program.constants))
-    for slot in chain(chain.from_iterable(program.operands), program.outputs):
-        uses[slot] = 2 if uses[slot] else 1
-    return uses
-
-
-def _spines(program: Program, once: bytearray) -> list[Spine]:
+def _spines(program: Program, uses: Counter[int]) -> list[Spine]:
     """Collect the chains that may get shorter."""
     leaves, ops_ = program.leaves, program.ops
     spines: dict[int, Spine] = {}
     for slot, op in enumerate(ops_, leaves):
         if op in _CHAINED:
             first = program.operands[slot - leaves][0]
-            spine = spines.get(first) if once[first] == 1 and op is not ops.dot else None
+            spine = spines.get(first) if uses[first] == 1 and op is not ops.dot else None
             before = None if spine is None else ops_[first - leaves]
             if spine is None or not (before is op or (before in _ADDING and op in _ADDING)):
                 spines[slot] = [slot]
@@ -71,8 +65,8 @@ def _spines(program: Program, once: bytearray) -> list[Spine]:
 class _Flattener:
     """The instructions of a program while its chains are rewritten, one after the other."""
 
-    def __init__(self, program: Program, once: bytearray) -> None:
-        self.once = once
+    def __init__(self, program: Program, uses: Counter[int]) -> None:
+        self.uses = uses
         self.leaves = program.leaves
         self.pool = ConstantPool(program.constants)
         self.ops = list(program.ops)
@@ -88,7 +82,7 @@ class _Flattener:
             return
         total: int | None = None
         links = list(self.links(spine))
-        if sum(len(terms) for _, _, terms in links) >= _SHORTEST:
+        if sum(len(xs) for _, _, xs, _ in links) >= _SHORTEST:
             for _, run in groupby(links, key=itemgetter(1)):
                 total = self.write(total, list(run))
 
@@ -101,7 +95,7 @@ class _Flattener:
             op, operands = self.ops[slot - self.leaves], self.operands[slot - self.leaves]
             if op is ops.dot:
                 half = len(operands) // 2
-                yield slot, op, list(zip(operands[:half], operands[half:], strict=True))
+                yield slot, op, operands[:half], operands[half:]
                 continue
             if place == 0 and op is ops.add:
                 yield self.link(operands[0], operands[:1])
@@ -111,34 +105,36 @@ class _Flattener:
         """Return the operation that adds terms: a contraction if half of them are products of one kind."""
         if len(terms) == 1:  # the most frequent case, so it has its own line
             kind = self.product(terms[0])
-            return (slot, ops.sum, [terms * 2]) if kind is None else (slot, kind, [self.pair(terms[0])])
+            xs, ys = (terms, terms) if kind is None else zip(self.pair(terms[0]))
+            return slot, kind or ops.sum, xs, ys
         kinds = [self.product(term) for term in terms]
         for kind in (ops.dot, ops.strong_dot):
             if 2 * kinds.count(kind) >= len(terms):
                 one, pairs = self.pool.slot(1.0), zip(terms, kinds, strict=True)
-                return slot, kind, [self.pair(term) if own is kind else (one, term) for term, own in pairs]
-        return slot, ops.sum, [(term, term) for term in terms]
+                found = [self.pair(term) if own is kind else (one, term) for term, own in pairs]
+                xs, ys = zip(*found, strict=True)
+                return slot, kind, xs, ys
+        return slot, ops.sum, terms, terms
 
     def product(self, term: int) -> Op | None:
         """Return the contraction of products like this term, if it is a product that nothing else reads."""
         index = term - self.leaves
-        return _CONTRACTED.get(self.ops[index]) if index >= 0 and self.once[term] == 1 else None
+        return _CONTRACTED.get(self.ops[index]) if index >= 0 and self.uses[term] == 1 else None
 
-    def pair(self, product: int) -> Pair:
-        x, y = self.operands[product - self.leaves]
-        return x, y
+    def pair(self, product: int) -> Operands:
+        return self.operands[product - self.leaves]
 
     def write(self, total: int | None, run: list[Link]) -> int:
         """Add a run of links to the total before it, and return the slot of the new total."""
-        slot, kind, terms = run[-1]
-        if len(run) == len(terms) == 1:  # as it is
+        slot, kind, xs, ys = run[-1]
+        if len(run) == len(xs) == 1:  # as it is
             return slot
-        terms = [term for link in run for term in link[2]]
-        if total is not None:
-            terms.insert(0, (total if kind is ops.sum else self.pool.slot(1.0), total))
-        xs, ys = zip(*terms, strict=True)
+        before = () if total is None else (total,)
+        xs = (*before, *chain.from_iterable([xs for _, _, xs, _ in run]))
+        ys = (*before, *chain.from_iterable([ys for _, _, _, ys in run]))
         if kind is ops.sum:
             self.put(slot, ops.sum if len(xs) > 2 else ops.add, xs)
         else:
+            xs = (self.pool.slot(1.0), *xs[1:]) if before else xs
             self.put(slot, kind, xs + ys)
         return slot

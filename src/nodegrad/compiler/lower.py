@@ -1,9 +1,8 @@
 """Lower a recording to a Program: Values become slots, recorded loops become loop instructions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from itertools import chain, count
-from operator import attrgetter
+from itertools import chain, compress, count
 from typing import Any
 
 from nodegrad.compiler.passes import Rewriter, finish
@@ -28,12 +27,11 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
     Raises:
         ValueError: if a Value was kept from an earlier call, or from a turn of a loop.
     """
-    nodes = dict.fromkeys([node for node in wanted if isinstance(node, Value)])
+    nodes = dict.fromkeys([x for x in wanted if not isinstance(x, float)])
     # Products that only results need, such as the gradient of weights, are written together at the end.
-    roots = chain.from_iterable([(x._first, x._second) if x.op is strong_mul else (x,) for x in nodes])
-    order = topological_order(*dict.fromkeys(roots), constants=False)
-    inside = set(order)
-    ends = [node for node in nodes if node.op is strong_mul and node not in inside]
+    factors = chain.from_iterable([(x._first, x._second) if x.op is strong_mul else (x,) for x in nodes])
+    order = topological_order(*dict.fromkeys(factors), constants=False)
+    ends = {x for x in nodes if x.op is strong_mul}.difference(order)
     parameters = _closed_over(order, set(inputs))
     check_left(parameters)
     program = _program([*inputs, *parameters], order, wanted, ends)
@@ -46,17 +44,14 @@ def lower_loop(recorded: RecordedLoop) -> Loop:
     inputs = [*recorded.state, *recorded.outside, *recorded.items]
     body = _program(inputs, recorded.order, [*recorded.after, *recorded.given])
     condition = None if recorded.condition is None else _program(inputs, recorded.order, [recorded.condition])
-    made = loop(
-        None if condition is None else finish(condition),
-        *(finish(body), len(recorded.state), len(recorded.items), recorded.turns, recorded.limit),
-    )
+    made = loop(condition, body, len(recorded.state), len(recorded.items), recorded.turns, recorded.limit)
     return replace(made, narrower=recorded.narrower)
 
 
 def _program(
-    inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[Any], ends: Sequence[Value] = ()
+    inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[Any], ends: Collection[Value] = ()
 ) -> Program:
-    """Give every node a slot; strong products at the `ends` come last."""
+    """Give every node a slot. Strong products that no other node reads, the `ends`, come last."""
     rewriter = Rewriter(len(inputs))
     emit, constant_slot = rewriter.emit, rewriter.pool.slot
     slots = _Slots(rewriter.pool)
@@ -99,10 +94,26 @@ def _program(
                 slots[node] = emit(op, read)
             else:
                 slots[node] = inline(op, read, [x._data for x in node.operands], node._data)
-    xs, ys = (list(map(place, map(attrgetter(side), ends))) for side in ("_first", "_second"))
-    slots.update(zip(ends, rewriter.emit_pairs(strong_mul, xs, ys), strict=True))
-    outputs = [place(node) if isinstance(node, Value) else constant_slot(node) for node in wanted]
-    return rewriter.program(len(inputs), outputs)
+    last = [not isinstance(x, float) and x in ends for x in wanted]
+    products = [*compress(wanted, last)]
+    factors = dict.fromkeys(chain.from_iterable([(x._first, x._second) for x in products]))
+    others = [wanted[at] for at, at_end in enumerate(last) if not at_end]
+    outputs = [constant_slot(x) if isinstance(x, float) else place(x) for x in chain(factors, others)]
+    program = finish(rewriter.program(len(inputs), outputs))
+    place = dict(zip(factors, program.outputs, strict=False)).__getitem__
+    if min(map(place, factors), default=0) < 0:  # a factor turns out to be constant: a product may be simpler
+        return _program(inputs, [*order, *dict.fromkeys(products)], wanted)
+    pairs = [(place(x._first), place(x._second)) for x in products]
+    known = {read: slot for slot, op, read in program.instructions if op is strong_mul}
+    new = [pair for pair in dict.fromkeys(pairs) if pair not in known]
+    known.update(zip(new, count(program.leaves + len(program.ops)), strict=False))
+    slots_of = {True: map(known.__getitem__, pairs), False: iter(program.outputs[len(factors) :])}
+    return replace(
+        program,
+        ops=[*program.ops, *[strong_mul] * len(new)],
+        operands=[*program.operands, *new],
+        outputs=[next(slots_of[at_end]) for at_end in last],
+    )
 
 
 class _Slots(dict[Value, int]):
@@ -135,13 +146,7 @@ give_operators(_Number, *COMPARISONS, TABLE["neg"], TABLE["abs"])
 
 def _closed_over(order: list[Value], inputs: set[Value]) -> list[Value]:
     """List the leaves that are not inputs by first use: a neuron's weights are then side by side."""
-    left = {node: None for node in order if node.op is None and node not in inputs}
-    found = []
-    for node in order:
-        if not left:
-            break
-        for operand in node.operands:
-            if operand in left:
-                found.append(operand)
-                del left[operand]
+    left = dict.fromkeys([node for node in order if node.op is None and node not in inputs])
+    read = chain.from_iterable([node.operands for node in order if node._first is not None])
+    found = [operand for operand in read if left.pop(operand, operand) is None]
     return [*found, *left]

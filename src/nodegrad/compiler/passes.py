@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from graphlib import TopologicalSorter
-from itertools import chain, count
 
 from nodegrad import ops
 from nodegrad.compiler.chains import flatten_chains
@@ -69,18 +68,6 @@ class Rewriter:
         self.ops.append(op)
         self.operands.append(operands)
         return slot
-
-    def emit_pairs(self, op: Op, xs: Sequence[int], ys: Sequence[int]) -> Sequence[int]:
-        """Return the slots of the results of an operation on pairs of slots: what `emit` does, but faster."""
-        start, known = self.leaves + len(self.ops), self.known[op]
-        fresh: dict[Operands, int] = dict(zip(zip(xs, ys, strict=True), count(start), strict=False))
-        simple = len(fresh) == len(xs) and known.keys().isdisjoint(fresh) and not op.commutative
-        if not simple or min(chain(xs, ys), default=0) < 0:
-            return [self.emit(op, pair) for pair in zip(xs, ys, strict=True)]
-        known.update(fresh)
-        self.ops += [op] * len(fresh)
-        self.operands += fresh
-        return range(start, start + len(fresh))
 
     def add(self, program: Program, leaves: Iterable[int]) -> list[int]:
         """Add a program whose leaves are these slots; return the slots of its outputs."""
@@ -286,7 +273,16 @@ def relax(program: Program) -> Program:
     """Replace x**2 by x·x: pow is far slower, and off by one ulp for one number in a thousand."""
     if ops.pow not in program.ops:
         return program
-    return finish(simplify(program, {**_RULES, ops.pow: (_power, True)}))
+    names, operands = [*program.ops], [*program.operands]
+    squares, added = set[int](), set[int]()
+    for at, op in enumerate(names):
+        if op is ops.add or op is ops.sum:
+            added.update(operands[at])
+        elif op is ops.pow and is_square(program, op, operands[at]):
+            names[at], operands[at] = ops.mul, operands[at][:1] * 2
+            squares.add(program.leaves + at)
+    relaxed = replace(program, ops=names, operands=operands)
+    return relaxed if squares.isdisjoint(added) else finish(relaxed)  # sums of squares become contractions
 
 
 def own_tables(program: Program) -> Program:
@@ -296,16 +292,12 @@ def own_tables(program: Program) -> Program:
     """
     constants, operands = list(program.constants), list(program.operands)
     known: dict[Operands, Operands] = {}
-    for at, op in enumerate(program.ops):
+    for at in [at for at, op in enumerate(program.ops) if op is ops.take]:
         slots = operands[at][1:]
-        if op is ops.take and max(slots) < 0:
+        if max(slots) < 0:
             if slots not in known:
                 first = len(constants)
                 constants += [program.constants[~slot] for slot in slots]
                 known[slots] = tuple([~place for place in range(first, len(constants))])
             operands[at] = operands[at][:1] + known[slots]
     return replace(program, constants=constants, operands=operands) if known else program
-
-
-def _power(to: Rewriter, x: int, exponent: int) -> int | None:
-    return to.emit(ops.mul, (x, x)) if to.number(exponent) == 2.0 else _pow(to, x, exponent)

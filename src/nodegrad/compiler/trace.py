@@ -11,7 +11,7 @@ import numpy as np
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.leaves import Leaves
 from nodegrad.compiler.lower import lower
-from nodegrad.compiler.passes import finish, sweep_dead
+from nodegrad.compiler.passes import sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
 from nodegrad.compiler.record import Recorder, Way, named
 from nodegrad.trees import Spec, builder, mapped
@@ -184,7 +184,6 @@ def make_trace(f: Any, recorded: Recorder) -> Trace:
     known = {*recorded.inputs, *parameters}
     refuse(f, [line for leaf, line in recorded.elsewhere.items() if leaf in known])
     recorded.outputs.clear()  # with them go the derivatives that transforms made: much more than the program
-    program = finish(program)
     program = program if len(program.ops) > UNCHECKED else check(program)
     trace = Trace(program, parameters, recorded.spec, way, operations)
     trace.example = example

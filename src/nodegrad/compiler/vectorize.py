@@ -144,7 +144,7 @@ class _Plan:
 
     def alike(self, slots: Operands) -> Operands:
         """Return the slots if all vary or none does; otherwise copy the uniform ones so that all vary."""
-        depths = [*map(self.depth.__getitem__, slots)]
+        depths = {*map(self.depth.__getitem__, slots)}
         mixed = slots and min(depths) < _BODY <= max(depths)
         return tuple(map(self.on_rows, slots)) if mixed else slots
 
@@ -181,12 +181,10 @@ class _Layout:
         program = plan.program
         uniform = program.parameters + len(program.constants)
         # The new place of each slot of the plan: varying from 0 on, uniform as ~slot, constants last.
-        self.where = [
-            *range(program.inputs),
-            *range(-1, -program.parameters - 1, -1),
-            *[0] * len(plan.ops),
-            *range(-uniform, -program.parameters),
-        ]
+        places = [np.arange(program.inputs), -1 - np.arange(program.parameters), np.zeros(len(plan.ops), int)]
+        places.append(np.arange(-uniform, -program.parameters))
+        self.where = array("q", np.concatenate(places, dtype=np.int64).tobytes())
+        self.at: Slots = np.frombuffer(self.where, np.int64)  # the same numbers, to read many at once
         self.next = [uniform, program.inputs]  # uniform, varying
         self.items: tuple[list[Item], list[Item]] = ([], [])
 
@@ -235,10 +233,10 @@ class _Layout:
             return
         terms = len(rows[0]) // (2 if op in PRODUCTS else 1) if op in STEPS else 0
         carried = [plan.carried(op, row) for row in rows] if terms else [None]
-        read = map(where.__getitem__, chain.from_iterable(rows))
-        table = np.fromiter(read, np.int64, len(rows) * len(rows[0])).reshape(len(rows), -1)
+        read = np.fromiter(chain.from_iterable(rows), np.int64, len(rows) * len(rows[0]))
+        table = self.at[read].reshape(len(rows), -1)
         order = _order(table)
-        table, slots = table[order], [slots[index] for index in order.tolist()]
+        table, ordered = table[order], np.array(slots)[order]
         first = None
         if None not in carried:
             first = _index(table[:, terms])
@@ -256,12 +254,10 @@ class _Layout:
             item = Group(op, start, len(slots), operands, terms, first)
         self.items[varies].append(item)
         self.next[varies] += item.size
-        places = range(start, start + len(slots)) if varies else range(~start, ~start - len(slots), -1)
-        for slot, place in zip(slots, places, strict=True):
-            where[slot] = place
+        self.at[ordered] = (start if varies else ~start) + step * np.arange(len(slots))
 
     def finish(self) -> VectorProgram:
-        outputs = np.array([self.where[slot] for slot in self.plan.outputs], np.int64)
+        outputs = self.at[np.array(self.plan.outputs, np.int64)]
         program = self.plan.program
         prologue, body = self.items
         return VectorProgram(
