@@ -738,6 +738,7 @@ UNWATCHED = {
     "the private slot of the number": lambda x: either(x._data > 2.0, x),
     "the private slot of an operand": lambda x: either((x * 1.0)._first._data > 2.0, x),
     "the private slot, by name": lambda x: either(x._data > 2.0, x),
+    "the slots, by object": lambda x: either(object.__getstate__(x)[1]["_data"] > 2.0, x),
     "the descriptor of the slot": lambda x: either(Value._data.__get__(x) > 2.0, x),
 }
 # fmt: on

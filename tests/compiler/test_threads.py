@@ -8,7 +8,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Barrier, BrokenBarrierError, Event, Thread, get_ident
-from time import sleep
+from time import perf_counter, sleep
 
 import numpy as np
 import pytest
@@ -362,6 +362,24 @@ def test_branches_of_other_threads_belong_to_their_own_functions(executor):
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this platform has no fork")
 @pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+def turned(turns=20_000):
+    """Take many branches on one long graph; return how long it took."""
+    started, x = perf_counter(), Value(1.0)
+    for _ in range(turns):
+        x = x * 0.5 + 1.0
+        if x > 9.0:
+            break
+    return perf_counter() - started
+
+
+def test_branches_of_another_thread_are_not_slow_while_one_records(executor):
+    alone, waited = turned(), []
+
+    ng.compile(lambda x: waited.append(executor.submit(turned).result()) or x, backend="numpy")(1.0)
+
+    assert max(waited) < 50.0 * alone  # 200 times as long and more if the graph is walked at each branch
+
+
 def test_a_process_forked_while_another_thread_records_hears_nothing_of_it(executor):
     recording, done = Event(), Event()
 

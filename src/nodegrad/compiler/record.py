@@ -51,7 +51,7 @@ class Recorder:
         spec: how the outputs are put together.
         branches: what Python took a branch on, in order: each node, its answer, and the line that asked.
         reads: the lines that took numbers out of the record.
-        elsewhere: the leaves that other threads branched on or read, with their lines.
+        elsewhere: what other threads branched on or read, with their lines.
         given, found: what the function was called with and what it returned; of a function that transforms
             differentiate, without derivatives.
     """
@@ -149,9 +149,9 @@ class Recorder:
 
     def _note_elsewhere(self, node: Value, how: str) -> None:
         line = f"{calling_line()} {how}"
-        if current_roller.get() is self._roller:
+        if not self.reads and current_roller.get() is self._roller:
             self.reads.append(line)
-        self.elsewhere.update({leaf: line for leaf in reached([node]) if leaf.op is None})
+        self.elsewhere[node] = line  # to look for its leaves at each branch would slow down the other thread
 
 
 def current_recorder() -> Recorder | None:

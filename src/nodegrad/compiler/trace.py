@@ -14,6 +14,7 @@ from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
 from nodegrad.compiler.record import Recorder, Way, named
+from nodegrad.graph import reached
 from nodegrad.trees import Spec, builder, mapped
 from nodegrad.value import Value
 
@@ -181,8 +182,9 @@ def make_trace(f: Any, recorded: Recorder) -> Trace:
     refuse(f, recorded.reads)
     example, way = [leaf._data for leaf in recorded.inputs], recorded.way
     program, parameters, operations = lower(recorded.inputs, recorded.wanted)
-    known = {*recorded.inputs, *parameters}
-    refuse(f, [line for leaf, line in recorded.elsewhere.items() if leaf in known])
+    known, seen = {*recorded.inputs, *parameters}, set[Value]()
+    others = [*recorded.elsewhere.items()]
+    refuse(f, [line for node, line in others if not known.isdisjoint(reached([node], seen))])
     recorded.outputs.clear()  # with them go the derivatives that transforms made: much more than the program
     program = program if len(program.ops) > UNCHECKED else check(program)
     trace = Trace(program, parameters, recorded.spec, way, operations)
