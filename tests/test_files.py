@@ -53,6 +53,21 @@ def test_permissions_of_the_file_stay(tmp_path):
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("two", 0o640)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no named pipes")
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    pipe, found, model = tmp_path / "pipe", [], MLP(1, [1], seed=0)
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: found.append(pipe.read_text()))
+    reader.start()
+
+    model.save(pipe)
+
+    reader.join()
+    model.save(tmp_path / "model.json")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert found == [(tmp_path / "model.json").read_text()]
+
+
 def current_umask():
     umask = os.umask(0)
     os.umask(umask)

@@ -30,16 +30,21 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
 
     The content goes to a new file in the same folder first, which then takes the place of the old one and
     keeps its permissions. Threads and processes may write to one path: the last one wins.
+    A device or a pipe (`/dev/stdout`) is not replaced, but written to.
 
     Raises:
         OSError: if the folder is missing or cannot be written to; the old file is untouched then.
     """
+    content = content.encode() if isinstance(content, str) else content
+    if Path(path).exists() and not Path(path).is_file():
+        Path(path).write_bytes(content)
+        return
     path = Path(path).resolve()  # through a symbolic link, which stays one
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         with open(beside, "xb") as file:
             _lock(file)
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileNotFoundError):
