@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from inspect import signature
 from itertools import count
 from typing import Any
@@ -100,21 +101,18 @@ METRICS: dict[str, Callable[..., float]] = {"accuracy": accuracy, "r2": r2, "auc
 
 def chosen_metrics(metrics: Any, loss: Any) -> dict[str, Metric]:
     """Return metrics by name, with the threshold that goes with a loss."""
-    threshold = _THRESHOLDS.get(loss)
+    named = METRICS | {"accuracy": partial(accuracy, threshold=_THRESHOLDS.get(loss))}
     found: dict[str, Metric] = {}
     one = isinstance(metrics, str) or callable(metrics)
     for metric in [metrics] if one else listed("fit", "metrics", metrics, "names or functions"):
-        if isinstance(metric, str) and metric == "accuracy":
-            found["accuracy"] = lambda predictions, targets: accuracy(predictions, targets, threshold)
-        elif callable(metric):
+        if callable(metric):
             name = own = getattr(metric, "__name__", "metric")
             numbers = count(2)
             while name in found:
                 name = f"{own}_{next(numbers)}"
             found[name] = _of_lists(function("fit", "metrics", metric, "names or functions"))
         else:
-            one_of("fit", "metrics", metric, METRICS, "Or give a function.")
-            found[metric] = METRICS[metric]
+            found[metric] = named[one_of("fit", "metrics", metric, named, "Or give a function.")]
     return found
 
 
