@@ -48,7 +48,6 @@ class ArrayBatches(Batches):
         self.divide(int(self.ranks.sum([float(len(self.known))])[0]), self.batch_size)
         self.dropout = problem.dropout
         if self.dropout:
-            problem.noisy = True
             self.known.parts.append(noise(len(self.known), self.dropout, self.seed, 0))
         for group in problem.optimizer.groups:
             if hasattr(group.learning_rate, "steps_in_epoch"):

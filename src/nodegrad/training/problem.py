@@ -37,8 +37,7 @@ class Problem:
     known: Samples
     held_out: Samples | None
     ranks: Ranks
-    noisy: bool = False  # whether samples end with random numbers for dropout
-    dropout: int = 0  # how many random numbers a sample takes
+    dropout: int = 0  # with how many random numbers a sample ends
     output: Any = None  # of the model for the first sample
 
     def __post_init__(self) -> None:
@@ -53,7 +52,7 @@ class Problem:
 
     def error(self, row: Any, target: Any, *more: Any) -> Any:
         """Return the loss of one sample, whose weight and random numbers come after its target."""
-        with noise_from(iter(more[-1]) if self.noisy else None):
+        with noise_from(iter(more[-1]) if self.dropout else None):
             found = self.loss(self.model(row), target)
         return more[0] * found if self.weighted else found
 
@@ -65,7 +64,7 @@ class Problem:
 
     def held_out_as_known(self) -> bool:
         """Return whether samples held out have the loss of others: evaluation mode makes no difference."""
-        if self.held_out is None or self.noisy or len(self.held_out.parts) != len(self.known.parts):
+        if self.held_out is None or self.dropout or len(self.held_out.parts) != len(self.known.parts):
             return False
         sample = self.held_out[0]
         return bool(self.held_out_error(*sample).data == self.error(*sample).data)

@@ -141,7 +141,7 @@ class Run:
     def _at_once(self) -> int:
         """Return how many epochs to go through in one native call."""
         settings, steps = self.settings, self.batches.steps
-        watched = settings.watched or self.problem.held_out or self.problem.noisy
+        watched = settings.watched or self.problem.held_out or self.problem.dropout
         if watched or not self.step.native or steps is None:
             return 1
         left: int = settings.epochs - self.history.epochs

@@ -42,13 +42,13 @@ class Solver(Run):
             ),
             "max_gradient_norm": settings.max_gradient_norm < math.inf,
             "compile=False": settings.compile is False,
-            "dropout": problem.noisy,
+            "dropout": problem.dropout > 0,
             "combine": lm and combined,
             "another loss than mean_squared_error": lm and problem.loss is not LOSSES["mean_squared_error"],
         }
         for what, given in refused.items():
             if given:
-                other = "lbfgs" if lm and not problem.noisy else "adam"
+                other = "lbfgs" if lm and not problem.dropout else "adam"
                 raise ValueError(
                     f"fit: optimizer={settings.optimizer!r} cannot be used with {what}. Leave that out, or "
                     f"take {other!r}."
