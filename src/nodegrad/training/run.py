@@ -61,7 +61,6 @@ class Run:
         try:
             if step is None:
                 self._compile()
-                self._agree()
             if generators is not None:
                 checkpoint.set_generators(generators)
             self._go()
@@ -233,7 +232,7 @@ class Run:
         after["parameters"] = "unchanged" if numbers() == before else numbers()
         problem.ranks.same({f"{name} after the callbacks": fact for name, fact in after.items()})
         self.step.pull()
-        self._agree()
+        self._agree(self.step.agrees)
         problem.ranks.together(self._read_schedules)
         return stop
 
@@ -276,17 +275,13 @@ class Run:
             self.history.eager_because = "there is too little to do to try compiling"
             return
 
-        def fails() -> bool:
-            try:
-                from nodegrad.training.compiled_step import CompiledStep
+        def agrees() -> bool:
+            from nodegrad.training.compiled_step import CompiledStep
 
-                self.step = CompiledStep(problem)
-            except Exception as error:
-                self._retreat(error)
-            return not self.step.compiled
+            self.step = CompiledStep(problem)
+            return self.step.agrees()
 
-        if problem.ranks.any(fails) and self.step.compiled:
-            self._retreat(ValueError("another rank cannot compile"))
+        self._agree(agrees)
 
     def _do(self, batches: list[Batch]) -> list[Taken]:
         """Take a step for each batch; the first compiled one is compared with eager code."""
@@ -296,7 +291,7 @@ class Run:
             found = step.take(batches, self.settings.max_gradient_norm)
             if step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
                 self.tried = True
-                self._agree(before)
+                self._agree(step.agrees, before)
             return found if step is self.step else take(self.step)
 
         return self._attempt(take, before)
@@ -311,25 +306,24 @@ class Run:
             self._retreat(error, before)
             return work(self.step)
 
-    def _agree(self, before: Any = None) -> None:
-        """Compare the steps with eager ones on every rank; if one finds a difference, all go on eagerly."""
-        fault: Exception = ValueError(
-            "fit(compile=True): the loss depends on plain numbers that have changed since it was recorded "
-            "(such as an attribute the callback sets). Leave compile out."
-        )
+    def _agree(self, agrees: Callable[[], bool], before: Any = None) -> None:
+        """Go on eagerly on every rank if on one the steps fail or differ from eager ones."""
 
-        def differ() -> bool:
-            nonlocal fault
+        def fail() -> bool:
             try:
-                return not self.step.agrees()
-            except Exception as error:
-                if self.settings.compile:
-                    raise
-                fault = error
-                return True
+                if agrees():
+                    return False
+                error: Exception = ValueError(
+                    "fit(compile=True): the loss depends on plain numbers that have changed since it was "
+                    "recorded (such as an attribute the callback sets). Leave compile out."
+                )
+            except Exception as caught:
+                error = caught
+            self._retreat(error, before)
+            return True
 
-        if self.problem.ranks.any(differ):
-            self._retreat(fault, before)
+        if self.problem.ranks.any(fail) and self.step.compiled:
+            self._retreat(ValueError("another rank cannot compile"), before)
 
     def _retreat(self, error: Exception, before: Any = None) -> None:
         """Go on eagerly, or raise the error if the steps must be compiled."""
