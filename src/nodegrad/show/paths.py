@@ -8,11 +8,10 @@ from itertools import groupby, islice
 
 from nodegrad.graph import check_unchanged, dependents, topological_order
 from nodegrad.inputs import whole
-from nodegrad.observers import tell_swept
 from nodegrad.products import chain
 from nodegrad.show.snapshot import label_of, one_value
 from nodegrad.show.text import number, plain_name
-from nodegrad.sweep import partials
+from nodegrad.sweep import partials, reverse_sweep
 from nodegrad.value import Value
 
 __all__ = ["Path", "Paths", "paths"]
@@ -40,18 +39,13 @@ class Path:
         return iter(self.nodes)
 
     def __str__(self) -> str:
-        names = [f"{name} ({times} times)" if times > 1 else name for name, times in self._runs()]
+        runs = [(name, len([*run])) for name, run in groupby(map(_name, self.nodes))]
+        names = [f"{name} ({times} times)" if times > 1 else name for name, times in runs]
         factors = [f"({number(x)})" if x < 0.0 else number(x) for x in self.factors if x != 1.0]
         return f"{_joined(' → ', names)}: {_joined(' · ', factors) or '1'} = {number(self.product)}"
 
     def __repr__(self) -> str:
         return f"<Path {self}>"
-
-    def _runs(self) -> Iterator[tuple[str, int]]:
-        """Yield the label, operation or number of each node, with how often it comes in a row."""
-        names = [_name(node) for node in self.nodes]
-        for name, run in groupby(names):
-            yield name, len(list(run))
 
 
 def _joined(sign: str, parts: list[str]) -> str:
@@ -148,7 +142,7 @@ def paths(output: Value, node: Value, k: int = 5) -> Paths:
     check_unchanged(order)
     between = dependents(order, [node])
     best: dict[Value, list[_Partial]] = {output: [_Partial(output, 1.0, 1.0, None)]}
-    ways, adjoints = {output: 1}, {output: 1.0}
+    ways = {output: 1}
     incoming: dict[Value, list[Iterator[_Partial]]] = {}
     for consumer in reversed(order):
         if consumer in incoming:
@@ -159,11 +153,9 @@ def paths(output: Value, node: Value, k: int = 5) -> Paths:
             more = [_Partial(operand, chain(p.product, factor, selected), factor, p) for p in best[consumer]]
             incoming.setdefault(operand, []).append(iter(more))
             ways[operand] = ways.get(operand, 0) + ways[consumer]
-            term = chain(adjoints[consumer], factor, selected)
-            adjoints[operand] = adjoints[operand] + term if operand in adjoints else term
-    tell_swept("reverse", order, {output: 1.0}, adjoints)
     found = tuple(_path(partial) for partial in best.get(node, ())) if node in between else ()
-    return Paths(found, ways.get(node, 0), adjoints.get(node, 0.0))
+    gradient = reverse_sweep(order, {output: 1.0}, between).get(node, 0.0)
+    return Paths(found, ways.get(node, 0), gradient)
 
 
 def _path(partial: _Partial) -> Path:
