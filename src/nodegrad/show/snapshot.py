@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nodegrad import ops
-from nodegrad.graph import changed_operand, recording, topological_order
+from nodegrad.graph import changed_operand, dependents, recording, topological_order
 from nodegrad.inputs import described
 from nodegrad.observers import tell_read
 from nodegrad.show.text import indexed, plain_name
@@ -70,12 +70,9 @@ def size(output: Value, most: int) -> int:
 
 def stale(order: Sequence[Value]) -> set[Value]:
     """Collect the nodes of a topological order that were computed from numbers that have changed since."""
-    found: set[Value] = set()
-    if changed_operand(order) is not None:
-        for node in order:
-            if any(operand._time > node._time or operand in found for operand in node.operands):
-                found.add(node)
-    return found
+    if changed_operand(order) is None:
+        return set()
+    return dependents(order, [x for x in order if any(operand._time > x._time for operand in x.operands)])
 
 
 def label_of(node: Value) -> str:

@@ -18,6 +18,7 @@ from nodegrad.show.drawing.fold import Group, boxes
 from nodegrad.show.drawing.picture import arrows, cells, kind_of
 from nodegrad.show.drawing.svg import Node, Picture, text_width, to_svg
 from nodegrad.show.players.page import Page, build
+from nodegrad.show.plots.evaluate import numbers
 from nodegrad.show.plots.marks import padded, spread
 from nodegrad.show.snapshot import Vertex, parameter_names, snapshot
 from nodegrad.show.text import number
@@ -117,7 +118,7 @@ class Recorder:
         predictions = []
         for row, target in self.samples:
             output, error, adjoints = self._gradients(row, target, 1.0 / len(self.samples))
-            predictions.append(_numbers(output))
+            predictions.append(tuple(numbers(output, "Recorder")))
             total += error._data / len(self.samples)
             for parameter in gradients:
                 gradients[parameter] += adjoints.get(parameter, 0.0)
@@ -128,7 +129,7 @@ class Recorder:
                 tuple([parameter._data for parameter in self.parameters]),
                 tuple(gradients.values()),
                 tuple(predictions),
-                tuple([_numbers(self.model(point)) for point in self.points]),
+                tuple([tuple(numbers(self.model(point), "Recorder")) for point in self.points]),
                 self._texts(),
             )
         )
@@ -185,12 +186,6 @@ class Recorder:
 def _shape(group: Group) -> tuple[Any, ...]:
     vertex: Vertex = group.members[0]
     return vertex.op, len(group.members), [operand.members[0].op for operand in group.operands]
-
-
-def _numbers(output: Any) -> tuple[float, ...]:
-    """Return the outputs of a model as floats, one or many."""
-    outputs = output if hasattr(output, "__len__") else [output]
-    return tuple([x._data if isinstance(x, Value) else float(x) for x in outputs])
 
 
 class TrainingPlayer(Page):
