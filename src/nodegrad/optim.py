@@ -192,12 +192,7 @@ class Optimizer:
     update: Callable[..., tuple[Number, State]]
 
     def __init__(
-        self,
-        parameters: Parameters,
-        learning_rate: Rate,
-        *,
-        lr: Rate | None = None,
-        **settings: Any,
+        self, parameters: Parameters, learning_rate: Rate, *, lr: Rate | None = None, **settings: Any
     ) -> None:
         user = type(self).__name__
         default = (type(self).__init__.__defaults__ or (None,))[0]

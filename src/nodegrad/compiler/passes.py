@@ -16,16 +16,7 @@ from graphlib import TopologicalSorter
 
 from nodegrad import ops
 from nodegrad.compiler.chains import flatten_chains
-from nodegrad.compiler.program import (
-    ConstantPool,
-    Loop,
-    Operands,
-    Program,
-    Result,
-    interpret,
-    needed,
-    result,
-)
+from nodegrad.compiler.program import ConstantPool, Loop, Operands, Program, Result, interpret, needed, result
 from nodegrad.ops import Op
 
 __all__ = ()
