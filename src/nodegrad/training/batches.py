@@ -131,6 +131,13 @@ def samples_of(user: str, argument: str, given: Any, names: tuple[str, str], tri
     return Samples(X, y, user, names, *weights)
 
 
+def held_out(user: str, validation: Any) -> Samples | None:
+    """Return the validation data."""
+    if validation is None:
+        return None
+    return samples_of(user, "validation", validation, ("validation[0]", "validation[1]"))
+
+
 def balanced(y: Any, ranks: Ranks) -> dict[Any, float]:
     """Return weights that make all classes weigh the same, by their rows on all ranks.
 

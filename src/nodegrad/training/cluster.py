@@ -12,11 +12,11 @@ from nodegrad.data import Samples, shuffled
 from nodegrad.inputs import described, listed, one_of
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, SGD, Optimizer
-from nodegrad.training.batches import Batches, samples_of
+from nodegrad.training.batches import Batches, held_out, samples_of
 from nodegrad.training.compiled_step import CompiledStep
 from nodegrad.training.eager_step import EagerStep
 from nodegrad.training.history import History, checked
-from nodegrad.training.loop import chosen_optimizer, fit, held_out, refuse_unknown
+from nodegrad.training.loop import chosen_optimizer, fit, refuse_unknown
 from nodegrad.training.problem import Batch, Loss, Problem
 from nodegrad.training.ranks import Ranks
 from nodegrad.training.run import Run

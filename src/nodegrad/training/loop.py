@@ -12,14 +12,7 @@ from nodegrad.graph import recording
 from nodegrad.inputs import function, meant, one_of
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, Optimizer
-from nodegrad.training.batches import (
-    ArrayBatches,
-    Batches,
-    StreamBatches,
-    balanced,
-    class_weights,
-    samples_of,
-)
+from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, balanced, class_weights, held_out
 from nodegrad.training.history import Callback, History, Settings, checked
 from nodegrad.training.metrics import METRICS, Metric, chosen_metrics
 from nodegrad.training.problem import Loss, Problem
@@ -197,13 +190,6 @@ def fit(
 
 
 # Checks before anything runs.
-
-
-def held_out(user: str, validation: Any) -> Samples | None:
-    """Return the validation data."""
-    if validation is None:
-        return None
-    return samples_of(user, "validation", validation, ("validation[0]", "validation[1]"))
 
 
 def refuse_unknown(user: str, unknown: Iterable[str], known: Iterable[str]) -> None:

@@ -21,7 +21,8 @@ from nodegrad.value import write
 
 __all__ = ()
 
-# Samples in all epochs: with fewer, compiling takes longer than it saves, unless the model is large.
+# Samples in all epochs: with fewer, compiling takes longer than it saves, unless the model is large (measured
+# with 337, 5,313 and 84,874 parameters).
 _WORTH_COMPILING = 2000
 Result = TypeVar("Result")
 _RESPONSE = 0.1  # seconds of native code between looks at Ctrl-C and the progress bar
@@ -271,7 +272,8 @@ class Run:
             self.history.eager_because = "compile=False"
             return
         samples = settings.epochs * (self.batches.total or 100 * len(problem.known))
-        if settings.compile is None and samples < _enough(len(problem.optimizer.parameters)):
+        enough = min(_WORTH_COMPILING, max(100, 500_000 // len(problem.optimizer.parameters)))
+        if settings.compile is None and samples < enough:
             self.history.eager_because = "there is too little to do to try compiling"
             return
 
@@ -346,11 +348,6 @@ class Run:
 
 def _warn(text: str) -> None:
     warnings.warn(f"fit: {text}", RuntimeWarning, stacklevel=4)  # at the line that calls fit
-
-
-def _enough(parameters: int) -> int:
-    """Return from how many samples on compiling pays (measured with 337, 5,313 and 84,874 parameters)."""
-    return min(_WORTH_COMPILING, max(100, 500_000 // max(1, parameters)))
 
 
 @contextmanager
