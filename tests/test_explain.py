@@ -11,7 +11,7 @@ import sympy
 
 import nodegrad as ng
 from nodegrad import Value, explain, ops, paths
-from nodegrad.show.drawing.fold import alike, flatten, fold
+from nodegrad.show.drawing.fold import alike, flatten, folded
 from nodegrad.show.explaining.formula import ATOM, GREEK, INFIX, PRODUCT, Formula, Style, latex_name, write
 from nodegrad.show.snapshot import snapshot
 from nodegrad.show.text import number, on_the_line, plain_name
@@ -285,15 +285,15 @@ def test_a_large_graph_is_explained_by_one_node_of_each_shape():
     assert all(step.gradient == step.node.grad for step in explanation.steps)
 
 
-def test_one_of_each_shape_counts_the_others_as_fold_groups_them():
+def test_one_of_each_shape_counts_the_others_as_a_drawing_groups_them():
     loss, _ = training_loss()
     vertices = snapshot([loss])
     order = flatten(vertices, {vertices[-1]})
 
     groups = alike(order, {order[-1]})
-    folded = fold(order, {order[-1]}, len(order))
+    drawn = folded(order, {order[-1]}, len(order))
 
-    assert sorted(map(len, groups)) == sorted(len(group.members) for group in folded)
+    assert sorted(map(len, groups)) == sorted(len(group.members) for group in drawn)
     assert len(groups) < len(order) / 10
 
 

@@ -11,9 +11,8 @@ from typing import Any, Protocol, overload
 
 from nodegrad.graph import topological_order
 from nodegrad.inputs import flag, one_of, whole
-from nodegrad.show.drawing import fold as folding
 from nodegrad.show.drawing.dot import escape, escape_field, to_dot
-from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, cut, flatten, single
+from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, cut, flatten, folded, single
 from nodegrad.show.drawing.network import Network, network
 from nodegrad.show.drawing.picture import Style, picture
 from nodegrad.show.drawing.svg import Picture, to_svg
@@ -53,7 +52,7 @@ class Drawing(Still):
     def _groups(self) -> list[Group]:
         style, kept = self._style, set(self._outputs)
         most = style.limit if style.apart else BOXES
-        groups = folding.fold(self._order, style.apart | kept, most) if style.fold else single(self._order)
+        groups = folded(self._order, style.apart | kept, most) if style.fold else single(self._order)
         ends = [group for group in groups if not kept.isdisjoint(group.members)]
         return cut(groups, ends, style.depth, style.limit)
 

@@ -91,7 +91,7 @@ def flatten(order: Sequence[Vertex], kept: Collection[Vertex]) -> list[Vertex]:
 
 
 @recording()
-def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> list[Group]:
+def folded(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> list[Group]:
     """Group vertices by shape and by the groups they feed; each vertex in `apart` gets a group of its own.
 
     If that leaves more than `most` groups, operations are grouped by shape alone. If there are still too
@@ -102,7 +102,7 @@ def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> 
     >>> x = Value(3.0)
     >>> loss = sum([(x * w) ** 2 for w in map(Value, range(100))], start=Value(0.0))
     >>> order = flatten(snapshot([loss]), ())
-    >>> [len(group.members) for group in fold(order, ())]
+    >>> [len(group.members) for group in folded(order, ())]
     [1, 100, 1, 100, 100, 100, 1]
     """
     shapes = _shapes(order, most)  # there are at least as many groups as shapes
@@ -116,12 +116,12 @@ def fold(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> 
 
 def boxes(order: Sequence[Vertex], above: int) -> list[Group]:
     """Group the vertices of the last one's graph: one by one, or folded if there are more than `above`."""
-    return fold(flatten(order, order[-1:]), order[-1:]) if len(order) > above else single(order)
+    return folded(flatten(order, order[-1:]), order[-1:]) if len(order) > above else single(order)
 
 
 @recording()
 def alike(order: Sequence[Vertex], apart: Collection[Vertex]) -> list[list[Vertex]]:
-    """List the vertices of each group that `fold` makes when it has no limit."""
+    """List the vertices of each group that `folded` makes when it has no limit."""
     return _gather(order, _shapes(order), apart, by_feeds=True)
 
 

@@ -6,8 +6,7 @@ from math import isfinite
 from typing import Any
 
 from nodegrad.inputs import flag
-from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, flatten, opened, single
-from nodegrad.show.drawing.fold import fold as folded
+from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, flatten, folded, opened, single
 from nodegrad.show.drawing.picture import arrows, cells, count_of, kind_of, label_of_group
 from nodegrad.show.drawing.svg import Node, Picture, to_svg
 from nodegrad.show.explaining.chain_rule import is_smooth, local_derivative, local_formula, name_all, symbols
