@@ -62,7 +62,7 @@ def record(records):
 
 
 def parts(kernel, body):
-    parameters = kernel.write(body)
+    parameters = kernel(body)
     text = body.text("kernel", parameters)
     cuts = [0, *[text.index(f"{label}:") for label in re.findall(r"^(loop\d+|done\d+):", text, re.MULTILINE)]]
     pieces = [text[start:stop] for start, stop in zip(cuts, [*cuts[1:], len(text)], strict=True)]

@@ -16,7 +16,7 @@ from nodegrad.compiler import backends
 pytest.importorskip("llvmlite")
 
 from nodegrad.compiler.backends.llvm import native, threads
-from nodegrad.compiler.backends.llvm.driver import Driver, OneRow
+from nodegrad.compiler.backends.llvm.driver import Driver, one_row
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.kernels import Elementwise, Load, Step
 
@@ -85,7 +85,7 @@ def test_a_function_whose_kernels_are_there_is_compiled_without_llvm(monkeypatch
 def test_the_driver_of_one_row_is_short():
     body = Body(1, exact=False)
 
-    OneRow().write(body)
+    one_row(body)
 
     assert len(body.lines) < 40
 
@@ -121,7 +121,7 @@ def test_only_a_driver_that_streams_writes_past_the_caches():
     texts = []
     for streams in (False, True):
         body = Body(16, False)
-        texts.append(body.text("driver", Driver(sums=False, squares=True, streams=streams).write(body)))
+        texts.append(body.text("driver", Driver(sums=False, squares=True, streams=streams)(body)))
 
     assert ["!nontemporal" in text for text in texts] == [False, True]
     assert ["fence seq_cst" in text for text in texts] == [False, True]
@@ -130,7 +130,7 @@ def test_only_a_driver_that_streams_writes_past_the_caches():
 def test_numbers_of_one_lane_are_no_vectors():
     body = Body(1, exact=False)
 
-    Elementwise(True, (Step(ops.tanh, (Load(True, "one"),), False), Step(ops.lt, (0, 0), True))).write(body)
+    Elementwise(True, (Step(ops.tanh, (Load(True, "one"),), False), Step(ops.lt, (0, 0), True)))(body)
 
     assert not [line for line in body.lines if "<" in line or "splat" in line]
 

@@ -197,7 +197,7 @@ kept = []
 
 def compile_one(meanwhile):
     class Kernel:
-        def write(self, body):
+        def __call__(self, body):
             meanwhile()
             return "ptr %x"
 

@@ -40,7 +40,7 @@ class _Look:
 
     start: int  # where in an array its address is, in words
 
-    def write(self, body: Body) -> str:
+    def __call__(self, body: Body) -> str:
         """Write the function."""
         count, table, span = body.field("%x", 0), body.pointer("%x", 2), body.pointer("%x", 3)
         rows = body.name("%rows")

@@ -20,7 +20,7 @@ class Context(ctypes.Structure):
     """The words that a driver is called with.
 
     A driver runs the records of the prologue (`once`) first. Records lie one after the other; the last is
-    that of `End`. `inputs` and `results` are addresses of tables of blocks: arrays [row, number], each as
+    that of `end`. `inputs` and `results` are addresses of tables of blocks: arrays [row, number], each as
     (address, bytes from row to row, bytes from number to number, numbers in a row). For sums, `results` is
     the address of the sums, in tiles. They begin anew unless rows before `start` are `summed` there already.
     """
@@ -40,24 +40,20 @@ def _words(body: Body, *names: str) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class OneRow:
-    """Takes the row that is in the first slots through the kernels; there are `result_blocks` results.
+def one_row(body: Body) -> str:
+    """Take the row that is in the first slots through the kernels; there are `result_blocks` results.
 
     for each record of the prologue, then of the body: call its kernel
     results[number] = v[output slot]
     """
-
-    def write(self, body: Body) -> str:
-        """Write the driver."""
-        words = _words(body, "once", "records", "varying", "uniform", "outputs", "results", "result_blocks")
-        varying, uniform = words["varying"], words["uniform"]
-        _run_records(body, words["once"], uniform, uniform)
-        _run_records(body, words["records"], varying, uniform)
-        with body.loop(words["result_blocks"]) as number:
-            slot = body.at(varying, body.field(words["outputs"], number), "double")
-            body.store("double", body.load("double", slot), body.at(words["results"], number, "double"))
-        return "ptr %x"
+    words = _words(body, "once", "records", "varying", "uniform", "outputs", "results", "result_blocks")
+    varying, uniform = words["varying"], words["uniform"]
+    _run_records(body, words["once"], uniform, uniform)
+    _run_records(body, words["records"], varying, uniform)
+    with body.loop(words["result_blocks"]) as number:
+        slot = body.at(varying, body.field(words["outputs"], number), "double")
+        body.store("double", body.load("double", slot), body.at(words["results"], number, "double"))
+    return "ptr %x"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ class Driver:
     squares: bool  # whether a row of inputs may have so many numbers that they fill a vector register
     streams: bool = False  # whether results are written past the caches: they begin at cache lines
 
-    def write(self, body: Body) -> str:
+    def __call__(self, body: Body) -> str:
         """Write the driver."""
         words = _words(body, *WORDS)
         _run_records(body, words["once"], words["uniform"], words["uniform"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, End, Factor, Load, Step, Take
+from nodegrad.compiler.backends.llvm.kernels import Contraction, Elementwise, Factor, Load, Step, Take, end
 from nodegrad.compiler.backends.llvm.native import Kernel
 from nodegrad.compiler.backends.llvm.spellings import LONG
 from nodegrad.compiler.backends.llvm.turns import TurnsKernel
@@ -60,7 +60,7 @@ class Records:
     def end(self) -> int:
         """Append the record that ends those before it; return where it is."""
         self.length = 1
-        self.add(End(), [])
+        self.add(end, [])
         return self.starts[-1]
 
     def extend(self, kernels: Sequence[Any], kind: list[int], starts: Any, words: Any) -> None:

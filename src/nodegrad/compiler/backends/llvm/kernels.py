@@ -4,6 +4,9 @@ A kernel is called as (varying slots, uniform slots, record, groups of rows). Va
 each; only sums over rows read the groups. What differs between two instructions of one kind (counts, bases,
 strides, tables of slots) stands in the record, so that a process compiles each kind once, and a program of
 any length costs no more than its records. At its end, a kernel jumps to the kernel of the next record.
+
+A function of its body writes a kernel and returns its parameters; or an object does that is called like one,
+and that says in its attributes what this kind of kernel does.
 """
 
 from collections.abc import Sequence
@@ -24,13 +27,9 @@ Words = tuple[Name, ...]  # of a record, that a load needs
 _PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """Returns to the driver: the kernel of the last record."""
-
-    def write(self, body: Body) -> str:
-        """Write the kernel."""
-        return _PARAMETERS
+def end(body: Body) -> str:
+    """Return to the driver: the kernel of the last record."""
+    return _PARAMETERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Elementwise:
     many: bool
     steps: tuple[Step, ...]
 
-    def write(self, body: Body) -> str:
+    def __call__(self, body: Body) -> str:
         """Write the kernel. Record: function, count, fields of the loads, then where results are stored."""
         fields = Fields(body)
         count = fields.next()
@@ -106,7 +105,7 @@ class Contraction:
     stored: bool
     steps: tuple[Step, ...]
 
-    def write(self, body: Body) -> str:
+    def __call__(self, body: Body) -> str:
         """Write the kernel. Record: function, tiles, table of these, terms, two a factor, loads, stores."""
         fields = Fields(body)
         tiles, starts, terms = fields.next(), fields.pointer(), fields.next()
@@ -192,7 +191,7 @@ class Take:
     uniform: bool
     consecutive: bool
 
-    def write(self, body: Body) -> str:
+    def __call__(self, body: Body) -> str:
         """Write the kernel. Record: function, count, index, first slot or table, length, where to store."""
         fields, whole = Fields(body), body.kind("i32")
         count, words = fields.next(), fields.load(self.index)

@@ -174,8 +174,7 @@ def compile_kernels(wanted: Wanted, exact: bool) -> list[Kernel]:
     """Return every wanted kernel; those that someone uses in this process are not compiled again.
 
     Args:
-        wanted: pairs of an object and a vector length. Its `write` writes a kernel's body and returns the
-            parameters.
+        wanted: pairs of what writes a kernel's body and returns its parameters, and a vector length.
         exact: whether products and sums must be rounded apart.
     """
     found = {each: _kernels.get((each, exact)) for each in wanted}
@@ -191,7 +190,7 @@ def machine_code(wanted: Wanted, exact: bool) -> tuple[bytes, list[dict[Any, Any
     """Return an object file that holds kernels, and the functions of Python that each calls."""
     bodies = [Body(lanes, exact) for _, lanes in wanted]
     texts = [
-        body.text(f"kernel{number}", each.write(body))
+        body.text(f"kernel{number}", each(body))
         for number, (body, (each, _)) in enumerate(zip(bodies, wanted, strict=True))
     ]
     declarations = sorted(set().union(*[body.declarations for body in bodies]))

@@ -26,7 +26,7 @@ class OuterSums:
     columns: tuple[str, ...]
     strong: bool
 
-    def write(self, body: Body) -> str:
+    def __call__(self, body: Body) -> str:
         """Write the kernel. Record: function, panels, tiles of each, terms, sides, if swapped, result.
 
         for each panel of the right side, for each 16 steps (a term and a group of rows):

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import native
-from nodegrad.compiler.backends.llvm.driver import Driver, OneRow
+from nodegrad.compiler.backends.llvm.driver import Driver, one_row
 from nodegrad.compiler.backends.llvm.fuse import Records, fuse
 from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
 from nodegrad.compiler.reduction import plan_reduction
@@ -52,7 +52,7 @@ def plan(program: VectorProgram, how: str, lanes: int) -> Plan:
     """Plan a program for "rows", "one" row or "sums"."""
     rows = Driver(how == "sums", squares=program.inputs >= native.width())
     records, size, products = Records(), 0, []
-    records.number(OneRow() if how == "one" else rows, lanes)
+    records.number(one_row if how == "one" else rows, lanes)
     outputs = needed = program.outputs
     if how == "sums":
         reduction = plan_reduction(program)

@@ -20,7 +20,7 @@ class RowSums:
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
 
-    def write(self, body: Body) -> str:
+    def __call__(self, body: Body) -> str:
         """Write the kernel. Record: function, tiles, table of slots, result.
 
         for each tile, for each group, for each piece of its rows that fills a register: s += a

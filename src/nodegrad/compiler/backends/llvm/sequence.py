@@ -5,7 +5,6 @@ number is not finite. What differs from turn to turn stands in tables that a cop
 """
 
 from array import array
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,98 +25,81 @@ _SPAN = WORDS.index("start")  # then stop and rows
 _PARAMETERS = "ptr %r, i64 %turn, ptr %ended"
 
 
-@dataclass(frozen=True, slots=True)
-class _Loop:
-    """Runs the x[1] stages at x[0] again and again, until one ends it.
+def _loop(body: Body) -> str:
+    """Run the x[1] stages at x[0] again and again, until one ends it.
 
     for turn = x[2], ..., x[3] - 1:
         for each stage: if x[4] == 0: call it
         if x[4] == 0: x[5] = turn + 1
     """
-
-    def write(self, body: Body) -> str:
-        """Write the function."""
-        records, count = body.pointer("%x", 0), body.field("%x", 1)
-        ended, done = body.at("%x", 4), body.at("%x", 5)
-        with body.loop(body.field("%x", 3), body.field("%x", 2)) as turn:
-            with body.loop(count) as stage, body.when(_is_zero(body, ended)):
-                record = body.pointer(records, stage)
-                function = body.load("ptr", record)
-                body.do(f"call void {function}(ptr {record}, i64 {turn}, ptr {ended})")
-            with body.when(_is_zero(body, ended)):
-                body.store("i64", turn + 1, done)
-        return "ptr %x"
+    records, count = body.pointer("%x", 0), body.field("%x", 1)
+    ended, done = body.at("%x", 4), body.at("%x", 5)
+    with body.loop(body.field("%x", 3), body.field("%x", 2)) as turn:
+        with body.loop(count) as stage, body.when(_is_zero(body, ended)):
+            record = body.pointer(records, stage)
+            function = body.load("ptr", record)
+            body.do(f"call void {function}(ptr {record}, i64 {turn}, ptr {ended})")
+        with body.when(_is_zero(body, ended)):
+            body.store("i64", turn + 1, done)
+    return "ptr %x"
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """Calls a driver. Record: itself, function, context."""
-
-    def write(self, body: Body) -> str:
-        """Write the function."""
-        function, context = body.pointer("%r", 1), body.pointer("%r", 2)
-        body.do(f"call void {function}(ptr {context})")
-        return _PARAMETERS
+def _call(body: Body) -> str:
+    """Call a driver. Record: itself, function, context."""
+    function, context = body.pointer("%r", 1), body.pointer("%r", 2)
+    body.do(f"call void {function}(ptr {context})")
+    return _PARAMETERS
 
 
-@dataclass(frozen=True, slots=True)
-class _Take:
-    """Copies entries of `width` words: target[i] = source[index[i]], all three advanced by the turn.
+def _take(body: Body, wide: bool = True) -> str:
+    """Copy entries of `width` words: target[i] = source[index[i]], all three advanced by the turn.
 
     Record: itself, source, index, target, count, width, and the words that each of the three advances by.
     """
-
-    wide: bool  # whether the width is more than 1
-
-    def write(self, body: Body) -> str:
-        """Write the function."""
-        source, index, target = (body.pointer("%r", place) for place in (1, 2, 3))
-        count, width = body.field("%r", 4), body.field("%r", 5)
-        moved = []
-        for field, pointer in zip((6, 7, 8), (source, index, target), strict=True):
-            moved.append(body.at(pointer, body.field("%r", field) * "%turn"))
-        with body.loop(count) as i:
-            entry, place = body.field(moved[1], i) * width, i * width
-            from_, to = body.at(moved[0], entry), body.at(moved[2], place)
-            with body.loop(width if self.wide else "1") as word:
-                body.store("i64", body.field(from_, word), body.at(to, word))
-        return _PARAMETERS
+    source, index, target = (body.pointer("%r", place) for place in (1, 2, 3))
+    count, width = body.field("%r", 4), body.field("%r", 5)
+    moved = []
+    for field, pointer in zip((6, 7, 8), (source, index, target), strict=True):
+        moved.append(body.at(pointer, body.field("%r", field) * "%turn"))
+    with body.loop(count) as i:
+        entry, place = body.field(moved[1], i) * width, i * width
+        from_, to = body.at(moved[0], entry), body.at(moved[2], place)
+        with body.loop(width if wide else "1") as word:
+            body.store("i64", body.field(from_, word), body.at(to, word))
+    return _PARAMETERS
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """Ends the sequence where a number is not finite. Record: itself, the address of the number."""
-
-    def write(self, body: Body) -> str:
-        """Write the function."""
-        number = body.load("double", body.pointer("%r", 1))
-        nothing = body.let(f"fsub double {number}, {number}")
-        with body.when(body.let(f"fcmp uno double {nothing}, 0.0")):
-            body.store("i64", 1, "%ended")
-        return _PARAMETERS
+def _take_one(body: Body) -> str:
+    """Copy entries of one word."""
+    return _take(body, wide=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Squares:
-    """Adds up the squares of means: target[0] = sum over i of (sums[i] / rows[turn])².
+def _check(body: Body) -> str:
+    """End the sequence where a number is not finite. Record: itself, the address of the number."""
+    number = body.load("double", body.pointer("%r", 1))
+    nothing = body.let(f"fsub double {number}, {number}")
+    with body.when(body.let(f"fcmp uno double {nothing}, 0.0")):
+        body.store("i64", 1, "%ended")
+    return _PARAMETERS
+
+
+def _squares(body: Body) -> str:
+    """Add up the squares of means: target[0] = sum over i of (sums[i] / rows[turn])².
 
     Past the last sum, zeros fill up a vector. Record: itself, sums, how many, rows, target.
     """
-
-    def write(self, body: Body) -> str:
-        """Write the function."""
-        sums, rows, target = (body.pointer("%r", place) for place in (1, 3, 4))
-        count = body.splat(body.load("double", body.at(rows, "%turn", "double")))
-        factor = body.arithmetic("fdiv", body.number(1.0), count)
-        total = [body.number(0.0)]
-        with body.loop(body.field("%r", 2), step=body.lanes, carried=total) as i:
-            mean = body.arithmetic("fmul", body.load(body.vector, body.at(sums, i, "double"), 8), factor)
-            total[0] = body.intrinsic("fmuladd", mean, mean, total[0])
-        add = f"@llvm.vector.reduce.fadd.{body.suffix}"
-        body.declarations.add(f"declare double {add}(double, {body.vector})")
-        found = body.let(f"call reassoc double {add}(double 0.0, {body.vector} {total[0]})")
-        body.store("double", found, target)
-        return _PARAMETERS
+    sums, rows, target = (body.pointer("%r", place) for place in (1, 3, 4))
+    count = body.splat(body.load("double", body.at(rows, "%turn", "double")))
+    factor = body.arithmetic("fdiv", body.number(1.0), count)
+    total = [body.number(0.0)]
+    with body.loop(body.field("%r", 2), step=body.lanes, carried=total) as i:
+        mean = body.arithmetic("fmul", body.load(body.vector, body.at(sums, i, "double"), 8), factor)
+        total[0] = body.intrinsic("fmuladd", mean, mean, total[0])
+    add = f"@llvm.vector.reduce.fadd.{body.suffix}"
+    body.declarations.add(f"declare double {add}(double, {body.vector})")
+    found = body.let(f"call reassoc double {add}(double 0.0, {body.vector} {total[0]})")
+    body.store("double", found, target)
+    return _PARAMETERS
 
 
 def _is_zero(body: Body, place: str) -> str:
@@ -125,7 +107,7 @@ def _is_zero(body: Body, place: str) -> str:
 
 
 def _wide() -> int:
-    """Return the lanes of `_Squares`: several registers, so that additions need not wait for each other."""
+    """Return the lanes of `_squares`: several registers, so that additions need not wait for each other."""
     return 4 * native.width()
 
 
@@ -154,30 +136,30 @@ class Sequence:
     """Stages, in the order in which they are added, and how to run them."""
 
     def __init__(self) -> None:
-        kinds = (_Loop(), _Call(), _Take(False), _Take(True), _Check(), _Squares())
+        kinds = (_loop, _call, _take_one, _take, _check, _squares)
         lanes = [1] * 5 + [_wide()]
         made = native.compile_kernels([*zip(kinds, lanes, strict=True)], exact=False)
         self.at = dict[Any, native.Kernel](zip(kinds, made, strict=True))
         self.words, self.starts = array("q"), array("q")
         self.kept: list[Any] = []  # memory that stages point into
-        self.loop = self.at[_Loop()].function(CALL)
+        self.loop = self.at[_loop].function(CALL)
 
     def run_program(self, placed: Placed) -> None:
         """Add: run a program over its rows."""
         self.kept.append(placed)
-        self._add(_Call(), placed.part.kernels[0].address, placed.space.address)
+        self._add(_call, placed.part.kernels[0].address, placed.space.address)
         if len(placed.sums):
             self.take(placed.sums, placed.results, placed.part.outputs)
 
     def squares(self, sums: Array, rows: Array, target: Array) -> None:
         """Add: target[0] = the squared norm of the sums divided by rows[turn]; zeros follow the sums."""
         self.kept += [sums, rows, target]
-        self._add(_Squares(), sums.ctypes.data, len(sums), rows.ctypes.data, target.ctypes.data)
+        self._add(_squares, sums.ctypes.data, len(sums), rows.ctypes.data, target.ctypes.data)
 
     def check(self, number: Array) -> None:
         """Add: end the sequence if the first number of an array is not finite."""
         self.kept.append(number)
-        self._add(_Check(), number.ctypes.data)
+        self._add(_check, number.ctypes.data)
 
     def take(
         self, source: Array, target: Array, index: Array, width: int = 1, advance: Advance = _STAYS
@@ -189,7 +171,7 @@ class Sequence:
         """
         self.kept += [source, target, index]
         places = [kept.ctypes.data for kept in (source, index, target)]
-        self._add(_Take(width > 1), *places, advance[1] or index.size, width, *advance)
+        self._add(_take if width > 1 else _take_one, *places, advance[1] or index.size, width, *advance)
 
     def run(self, start: int, stop: int) -> int:
         """Run the turns from start up to stop; return the first that was not completed."""

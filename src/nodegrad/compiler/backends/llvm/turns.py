@@ -34,7 +34,7 @@ class TurnsKernel:
     operands: tuple[Load, ...]
     items: Load | None
 
-    def write(self, body: Body) -> str:
+    def __call__(self, body: Body) -> str:
         """Write the kernel. Record: function, fields of the loads, then where results are stored."""
         loop, fields = self.loop, Fields(body)
         loads = [(each, fields.load(each)) for each in self.operands]
