@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from nodegrad.compiler.backends.llvm import outer_sums, row_sums
+from nodegrad.compiler.backends.llvm import row_sums, sums
 from nodegrad.compiler.backends.llvm.fuse import Records
 from nodegrad.compiler.reduction import Reduction
 from nodegrad.compiler.slots import affine, outer, separable
@@ -31,14 +31,14 @@ def plan_sums(records: Records, plan: Reduction, lanes: int, width: int) -> tupl
     for each in plan.products:
         factors: Any = [separable(slots) for slots in (each.a, each.b)]
         grid: Any = outer(*[rows for rows, _ in factors])
-        tile, panel = outer_sums.TILE, outer_sums.VECTORS * width
+        tile, panel = sums.TILE, sums.VECTORS * width
         swapped = _padded(grid[1], grid[0], tile, panel) < _padded(grid[0], grid[1], tile, panel)
         sides = [(rows, columns) for rows, (_, columns) in zip(grid, factors, strict=True)]
         left, right = sides[::-1] if swapped else sides
         tiles, panels = -(-len(left[0]) // tile), -(-len(right[0]) // panel)
         words = [panels, tiles, each.a.shape[1]]
         kinds = _add_factors(records, words, [left, right], [tile, panel])
-        records.add(outer_sums.OuterSums(lanes, kinds, each.strong), [*words, int(swapped), size])
+        records.add(sums.OuterSums(lanes, kinds, each.strong), [*words, int(swapped), size])
         i, j = np.indices((len(grid[0]), len(grid[1]))).reshape(2, -1)
         i, j = (j, i) if swapped else (i, j)
         places.append(size + ((j // panel * tiles + i // tile) * tile + i % tile) * panel + j % panel)
