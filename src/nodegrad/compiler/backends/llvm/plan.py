@@ -10,7 +10,7 @@ import numpy as np
 from nodegrad.compiler.backends.llvm import native
 from nodegrad.compiler.backends.llvm.driver import Driver, one_row
 from nodegrad.compiler.backends.llvm.fuse import Records, fuse
-from nodegrad.compiler.backends.llvm.plan_sums import plan_sums
+from nodegrad.compiler.backends.llvm.sums import plan_sums
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Slots, Straight, Turns, VectorProgram, slots_read
 

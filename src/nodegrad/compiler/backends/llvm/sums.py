@@ -1,16 +1,178 @@
-"""The kernel of sums over rows of every a times every b: a matrix product over the whole batch."""
+"""Sums over rows: how they are laid out in tiles that stay in registers, and the kernels that add them up.
+
+`RowSums` adds up single numbers, `OuterSums` every a times every b: a matrix product over the whole batch.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from nodegrad.compiler.backends.llvm.fuse import Records
 from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
 from nodegrad.compiler.backends.llvm.kernels import Columns, Fields, accumulated, any_nan, keep, kept
-from nodegrad.compiler.backends.llvm.row_sums import Groups, add_to_results, aligned, slots_of
+from nodegrad.compiler.reduction import Reduction
+from nodegrad.compiler.slots import affine, outer, separable
+from nodegrad.compiler.vector import Slots
 
 __all__ = ()
 
-TILE = 4  # slots of the left side whose sums are in registers at once
-VECTORS = 2  # vectors in a row of a panel
+_TILE = 8  # sums of single numbers that are in registers at once
+_LEFT = 4  # slots of the left side whose sums are in registers at once
+_VECTORS = 2  # vectors in a row of a panel
 _STEPS = 16  # groups of rows in a panel: so it stays in the first cache
+
+
+def plan_sums(records: Records, plan: Reduction, lanes: int, width: int) -> tuple[Slots, int]:
+    """Lay out sums over rows in tiles whose sums stay in registers, and add their records.
+
+    Returns:
+        For each result where it is among the sums, and how many sums there are.
+    """
+    records.length = width
+    places: list[Slots] = []
+    size = 0
+    if count := len(plan.slots):
+        tiles = -(-count // _TILE)
+        table = records.table(_filled(plan.slots, _TILE))
+        records.add(RowSums(lanes), [tiles, table, size])
+        places.append(np.arange(count))
+        size = _TILE * tiles
+    for each in plan.products:
+        factors: Any = [separable(slots) for slots in (each.a, each.b)]
+        grid: Any = outer(*[rows for rows, _ in factors])
+        tile, panel = _LEFT, _VECTORS * width
+        swapped = _padded(grid[1], grid[0], tile, panel) < _padded(grid[0], grid[1], tile, panel)
+        sides = [(rows, columns) for rows, (_, columns) in zip(grid, factors, strict=True)]
+        left, right = sides[::-1] if swapped else sides
+        tiles, panels = -(-len(left[0]) // tile), -(-len(right[0]) // panel)
+        words = [panels, tiles, each.a.shape[1]]
+        kinds = _add_factors(records, words, [left, right], [tile, panel])
+        records.add(OuterSums(lanes, kinds, each.strong), [*words, int(swapped), size])
+        i, j = np.indices((len(grid[0]), len(grid[1]))).reshape(2, -1)
+        i, j = (j, i) if swapped else (i, j)
+        places.append(size + ((j // panel * tiles + i // tile) * tile + i % tile) * panel + j % panel)
+        size += tiles * tile * panels * panel
+    return np.concatenate([np.zeros(0, np.int64), *places])[plan.take], size
+
+
+def _padded(left: Slots, right: Slots, tile: int, panel: int) -> tuple[int, int]:
+    """Return how many sums there are, those that fill tiles included, and how many slots are laid out."""
+    return -(-len(left) // tile) * tile * -(-len(right) // panel), len(right)
+
+
+def _add_factors(records: Records, words: list[int], factors: Any, sizes: list[int]) -> tuple[str, ...]:
+    """Append the words of factors, the last row repeated to fill a tile; return the kinds of columns."""
+    kinds = []
+    for (rows, columns), size in zip(factors, sizes, strict=True):
+        line = affine(columns)
+        words += [records.table(_filled(rows, size)), records.table(columns) if line is None else line[1]]
+        kinds.append("table" if line is None else "stride")
+    return tuple(kinds)
+
+
+def _filled(slots: Slots, size: int) -> Slots:
+    """Return slots, the last repeated to fill a tile."""
+    return np.concatenate([slots, np.repeat(slots[-1:], -len(slots) % size)])
+
+
+@dataclass(frozen=True, slots=True)
+class RowSums:
+    """s[k] = sum over rows of a[k], `_TILE` sums at a time.
+
+    Called as (varying slots of the first group, results, record, [full groups, bytes per group, lanes of the
+    last, rows before these]).
+    """
+
+    lanes: int  # of a slot; the kernel itself works on vectors of one register
+
+    def __call__(self, body: Body) -> str:
+        """Write the kernel. Record: function, tiles, table of slots, result.
+
+        for each tile, for each group, for each piece of its rows that fills a register: s += a
+        """
+        fields = Fields(body)
+        tiles, table, base = fields.next(), fields.pointer(), fields.next()
+        groups = _Groups(body, self.lanes)
+        with body.loop(tiles, runs=True) as number:
+            start = number * _TILE
+            slots = _slots_of(body, table, start, _TILE, self.lanes)
+            sums = [body.number(0.0)] * _TILE
+            with (
+                body.loop(groups.count, carried=sums, runs=True) as group,
+                body.loop(str(self.lanes), step=body.lanes, carried=sums) as first,
+            ):
+                mask = _below(body, groups.rows(group) - first)
+                offset = group * groups.stride + first * 8
+                for place, slot in enumerate(slots):
+                    after = body.arithmetic("fadd", sums[place], _aligned(body, slot, offset))
+                    sums[place] = body.choose(mask, after, sums[place])
+            _add_to_results(body, _sum_lanes(body, sums), base + start, groups.anew)
+        return fields.go_on()
+
+
+class _Groups:
+    """The `count` groups of rows that a kernel of sums is called for. The last may be short."""
+
+    def __init__(self, body: Body, lanes: int) -> None:
+        self.body, self.lanes = body, lanes
+        self.full, self.stride, self.rest, self.before = (body.field("%c", index) for index in range(4))
+        some = body.let(f"icmp sgt i64 {self.rest}, 0")
+        self.count = self.full + body.let(f"zext i1 {some} to i64")
+        self.anew = body.let(f"icmp eq i64 {self.before}, 0")  # whether these rows are the first
+
+    def rows(self, group: Name) -> Name:
+        """Return how many rows a group has."""
+        whole = self.body.let(f"icmp slt i64 {group}, {self.full}")
+        return self.body.let(f"select i1 {whole}, i64 {self.lanes}, i64 {self.rest}")
+
+
+def _slots_of(body: Body, table: Name, start: Name, count: int, lanes: int) -> list[Name]:
+    """Return the addresses of the slots table[start], table[start + 1], ... in the first group."""
+    first = body.at(table, start, "i32")
+    return [body.at("%v", body.entry(first, place), f"[{lanes} x double]") for place in range(count)]
+
+
+def _add_to_results(body: Body, sums: list[Name], place: Name, anew: Name) -> None:
+    """Write results[place + k] += sums[k], or = sums[k] if the rows are the first (`anew`)."""
+    first = body.at("%u", place, "double")
+    for k, total in enumerate(sums):
+        address = body.at(first, k, body.vector)
+        after = body.arithmetic("fadd", body.load(body.vector, address, 8), total)
+        body.store(body.vector, body.either(anew, total, after), address, 8)
+
+
+def _below(body: Body, limit: Name) -> Name:
+    """Return the mask of the lanes below a limit."""
+    lanes = f"<{body.lanes} x i64>"
+    one = body.let(f"insertelement {lanes} poison, i64 {limit}, i32 0")
+    limits = body.let(f"shufflevector {lanes} {one}, {lanes} poison, <{body.lanes} x i32> zeroinitializer")
+    numbers = ", ".join(f"i64 {lane}" for lane in range(body.lanes))
+    return body.let(f"icmp slt {lanes} <{numbers}>, {limits}")
+
+
+def _aligned(body: Body, start: Name, at: Name | int) -> Name:
+    """Load a vector at an offset in bytes from an address; vectors of one register are aligned there."""
+    return body.load(body.vector, body.at(start, at, "i8"), 8 * body.lanes)
+
+
+def _sum_lanes(body: Body, sums: list[Name]) -> list[Name]:
+    """Return t[k] = sum over lanes of s[k], in vectors that hold one total after the other.
+
+    Neighbours are added in pairs of vectors, so that a vector of totals takes one step per halving.
+    """
+    found = []
+    lanes = body.lanes
+    for start in range(0, len(sums), lanes):
+        level = sums[start : start + lanes]
+        while len(level) > 1:
+            halves = [
+                [body.shuffle(x, y, lanes, range(first, 2 * lanes, 2)) for first in (0, 1)]
+                for x, y in zip(level[::2], level[1::2], strict=True)
+            ]
+            level = [body.arithmetic("fadd", *each) for each in halves]
+        found += level
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +181,7 @@ class OuterSums:
 
     The right side is cut into panels that are two vectors wide. The numbers of a panel are copied so that
     those of a row lie side by side. Then one number of the left side multiplies whole vectors of the right,
-    and the sums of a tile (`TILE` i, a panel of j) stay in registers. Called like RowSums.
+    and the sums of a tile (`_LEFT` i, a panel of j) stay in registers. Called like RowSums.
     """
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
@@ -41,9 +203,9 @@ class OuterSums:
             tables.append(table)
             columns.append(Columns(body, kind, word, 8 * self.lanes))
         swapped, base = fields.next(), fields.next()
-        groups = Groups(body, self.lanes)
+        groups = _Groups(body, self.lanes)
         steps = terms * groups.count
-        panel = body.room(_STEPS * self.lanes * VECTORS, body.vector)
+        panel = body.room(_STEPS * self.lanes * _VECTORS, body.vector)
         notes = body.room(2 * _STEPS, "i64")  # of each step: where it reads the left side, and how many rows
         with body.loop(panels, runs=True) as number, body.loop(steps, step=_STEPS, runs=True) as first:
             count = body.smaller(steps - first, str(_STEPS))
@@ -60,44 +222,44 @@ class OuterSums:
             anew = body.let(f"icmp eq i64 {body.let(f'or i64 {groups.before}, {first}')}, 0")
             before = number * tiles
             with body.loop(tiles, runs=True) as tile:
-                totals = self._tile(body, tables[0], tile * TILE, count, panel, notes, swapped)
-                start = base + (before + tile) * (TILE * VECTORS * body.lanes)
-                with body.loop(str(TILE * VECTORS)) as k:
-                    add_to_results(body, [kept(body, totals, k)], start + k * body.lanes, anew)
+                totals = self._tile(body, tables[0], tile * _LEFT, count, panel, notes, swapped)
+                start = base + (before + tile) * (_LEFT * _VECTORS * body.lanes)
+                with body.loop(str(_LEFT * _VECTORS)) as k:
+                    _add_to_results(body, [kept(body, totals, k)], start + k * body.lanes, anew)
         return fields.go_on()
 
     def _lines(self, body: Body, panel: Name, place: Name) -> Name:
         """Return where the lines of a step begin in a panel."""
-        return body.at(panel, place * (self.lanes * VECTORS), body.vector)
+        return body.at(panel, place * (self.lanes * _VECTORS), body.vector)
 
     def _lay_out(self, body: Body, table: Name, number: Name, offset: Name, lines: Name) -> None:
         """Write lines[row, j] = b[j, row] for the rows of a step and the j of a panel, a square at a time."""
-        begin = number * VECTORS
-        with body.loop(str(VECTORS)) as vector:
-            slots = slots_of(body, table, (begin + vector) * body.lanes, body.lanes, self.lanes)
+        begin = number * _VECTORS
+        with body.loop(str(_VECTORS)) as vector:
+            slots = _slots_of(body, table, (begin + vector) * body.lanes, body.lanes, self.lanes)
             with body.loop(str(self.lanes), step=body.lanes) as piece:
                 at = offset + piece * 8
-                block = [aligned(body, slot, at) for slot in slots]
-                first = body.at(lines, vector + piece * VECTORS, body.vector)
+                block = [_aligned(body, slot, at) for slot in slots]
+                first = body.at(lines, vector + piece * _VECTORS, body.vector)
                 for row, numbers in enumerate(transposed(body, block)):
-                    target = body.at(first, row * VECTORS, body.vector)
+                    target = body.at(first, row * _VECTORS, body.vector)
                     body.store(body.vector, numbers, target, 8 * body.lanes)
 
     def _tile(
         self, body: Body, table: Name, start: Name, count: Name, panel: Name, notes: Name, swapped: Name
     ) -> Name:
         """Return the address of a tile's sums over the steps of a panel; strong sums if one is nan."""
-        room = body.room(TILE * VECTORS, body.vector)
-        slots = slots_of(body, table, start, TILE, self.lanes)
+        room = body.room(_LEFT * _VECTORS, body.vector)
+        slots = _slots_of(body, table, start, _LEFT, self.lanes)
         sums = self._sums(body, slots, count, panel, notes, None)
         for place, total in enumerate(sums):
             keep(body, total, room, place)
         if self.strong:
-            with body.when(any_nan(body, sums)), body.loop(str(TILE)) as k:
+            with body.when(any_nan(body, sums)), body.loop(str(_LEFT)) as k:
                 second = body.let(f"icmp ne i64 {swapped}, 0")  # the left side is the second factor
-                slot = slots_of(body, table, start + k, 1, self.lanes)
+                slot = _slots_of(body, table, start + k, 1, self.lanes)
                 for place, total in enumerate(self._sums(body, slot, count, panel, notes, second)):
-                    keep(body, total, room, k * VECTORS + place)
+                    keep(body, total, room, k * _VECTORS + place)
         return room
 
     def _sums(
@@ -107,17 +269,17 @@ class OuterSums:
 
         Products are strong if `swapped` is given; it says whether b is then the first factor.
         """
-        sums = [body.number(0.0)] * (len(slots) * VECTORS)
+        sums = [body.number(0.0)] * (len(slots) * _VECTORS)
         with body.loop(count, carried=sums, runs=True) as step:
             note = body.at(notes, step, "[2 x i64]")
             offset, rows, lines = body.field(note, 0), body.field(note, 1), self._lines(body, panel, step)
             places = [body.at(slot, offset, "i8") for slot in slots]
             with body.loop(rows, carried=sums, runs=True) as row:
-                line = body.at(lines, row * VECTORS, body.vector)
-                vectors = [aligned(body, line, 8 * k * body.lanes) for k in range(VECTORS)]
+                line = body.at(lines, row * _VECTORS, body.vector)
+                vectors = [_aligned(body, line, 8 * k * body.lanes) for k in range(_VECTORS)]
                 for k, slot in enumerate(places):
                     number = body.splat(body.load("double", body.at(slot, row, "double")))
-                    for j, vector in enumerate(vectors, k * VECTORS):
+                    for j, vector in enumerate(vectors, k * _VECTORS):
                         operands = [number, vector]
                         if swapped:
                             operands = [body.either(swapped, x, y) for x, y in (operands[::-1], operands)]
