@@ -90,43 +90,18 @@ class Looker:
         return self.words[1] == self.count
 
 
-class Runner:
-    """A program with memory of its own, that runs over arrays of one form."""
+class Room(Looker):
+    """Memory to run a program in, over arrays of one form; `written` is the width of results, [] for sums."""
 
-    def __init__(self, part: Any, how: str, look: Any, widths: list[int]) -> None:
-        self.part, self.space = part, part.borrow()
-        outputs = len(part.outputs)
-        self.shape = None if how == "sums" else () if outputs == 1 else (outputs,)
+    def __init__(self, part: Any, look: Any, widths: list[int], written: list[int]) -> None:
+        self.space = part.borrow()
         context = self.space.context
-        span = ctypes.addressof(context) + Context.start.offset
-        places = widths if how == "sums" else [*widths, 0 if outputs == 1 else outputs]
-        self.looker = Looker(look, places, span)
+        super().__init__(look, widths + written, ctypes.addressof(context) + Context.start.offset)
         context.once, context.uniform = self.space.once, self.space.address_of_uniform
-        context.inputs, context.input_blocks = self.looker.table.ctypes.data, len(widths)
-        context.result_blocks = 1
+        context.inputs, context.input_blocks = self.table.ctypes.data, len(widths)
         self.sums = np.empty(part.plan.size)
-        context.results = (self.sums if how == "sums" else self.looker.table[4 * len(widths) :]).ctypes.data
-
-    def run(self, arrays: Any, count: int, parameters: Array, out: Any) -> Array | None:
-        """Return the sums, or the outputs as [output, row]; None if the arrays are of another form.
-
-        A single output goes to the array `out`, if that is not None.
-        """
-        shape = self.shape
-        if shape is None:
-            if not self.looker.fit(count, *arrays):
-                return None
-        else:
-            found = np.empty((*shape, count)) if out is None else out
-            if not self.looker.fit(count, *arrays, found.T):
-                return None
-            if out is not None and any(np.may_share_memory(out, x) for x in arrays):
-                return None  # a row would be read after another was written
-        self.space.give(parameters)
-        self.part.driver(self.space.address)
-        if RAISED:
-            raise_held()
-        return self.sums.take(self.part.outputs) if shape is None else found
+        context.results = (self.table[4 * len(widths) :] if written else self.sums).ctypes.data
+        context.result_blocks = 1
 
 
 def runs_over(
@@ -134,11 +109,15 @@ def runs_over(
 ) -> Callable[..., Array | None]:
     """Return a function that runs maps over arrays with rows of these shapes, in any number of threads.
 
-    It does the same as `Runner.run`. It also returns None if there are no rows, or many.
+    It returns the sums, or the outputs as [output, row]; None if the arrays are of another form, or if there
+    are no rows, or many. A single output goes to the array `out`, if that is not None.
     """
-    waiting: list[Runner] = []
+    waiting: list[Room] = []
     widths = [prod(shape) if shape else 0 for shape in shapes]
     tables = [place for place, shape in enumerate(shapes) if len(shape) > 1]  # laid out as rows of numbers
+    outputs = len(part.outputs)
+    shape = () if outputs == 1 else (outputs,)
+    written = [] if how == "sums" else [outputs if shape else 0]
 
     def run(arrays: Any, parameters: Array, out: Any) -> Array | None:
         first = arrays[0]
@@ -150,10 +129,22 @@ def runs_over(
             if type(x) is not np.ndarray or x.shape[1:] != shapes[place]:
                 return None
             arrays[place] = x.reshape(len(x), widths[place])
-        runner = waiting.pop() if waiting else Runner(part, how, look, widths)
-        found = runner.run(arrays, count, parameters, out)
-        waiting.append(runner)
-        return found
+        room = waiting.pop() if waiting else Room(part, look, widths, written)
+        if not written:
+            found, fits = room.sums, room.fit(count, *arrays)
+        else:
+            found = np.empty((*shape, count)) if out is None else out
+            fits = room.fit(count, *arrays, found.T)
+            if out is not None:  # of shared memory, a row would be read after another was written
+                fits = fits and not any(np.may_share_memory(out, x) for x in arrays)
+        if fits:
+            room.space.give(parameters)
+            part.driver(room.space.address)
+            if RAISED:
+                raise_held()
+            found = found if written else found.take(part.outputs)
+        waiting.append(room)
+        return found if fits else None
 
     return run
 
