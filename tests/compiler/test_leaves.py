@@ -8,7 +8,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value
-from nodegrad.compiler.leaves import Leaves
+from nodegrad.compiler.trace import Leaves
 from nodegrad.graph import clock
 
 NUMBERS = [math.pi, -0.0, math.inf, -math.inf, math.nan, 5e-324, 1e308]

@@ -1,5 +1,6 @@
 """Trace: one way through a function, compiled: its program, its guards, the leaves it reads."""
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import eq
@@ -9,12 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from nodegrad.compiler.arguments import Array
-from nodegrad.compiler.leaves import Leaves
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
 from nodegrad.compiler.record import Recorder, Way, named
-from nodegrad.graph import reached
+from nodegrad.forks import noting
+from nodegrad.graph import clock, reached
 from nodegrad.trees import Spec, builder, mapped
 from nodegrad.value import Value
 
@@ -57,6 +58,39 @@ class Backend(Protocol):
 
 Found = tuple[Spec, Sequence[float]]  # how results are put together, and the results
 MakeBackend = Callable[..., Backend]  # (program); and exact=True, to the bit whatever was chosen
+
+
+class Leaves:
+    """The leaves that a trace closes over, and their numbers, kept until one is assigned to any Value."""
+
+    def __init__(self, leaves: Sequence[Value]) -> None:
+        self.leaves = leaves
+        self.numbers = np.empty(0)
+        self.pack = struct.Struct(f"{len(leaves)}d").pack
+        self.time = -1  # of the clock, when they were read
+        self.places: dict[int, int] = {}  # of each leaf by its `id`; filled when one alone is assigned
+
+    def read(self) -> Array:
+        """Return the numbers, in an array that cannot be changed: the same until one is assigned."""
+        if self.time != clock.assigned and self.leaves:
+            with noting:  # no number is being assigned
+                time, (before, one) = clock.assigned, clock.last
+                if self.time == before and one:
+                    self._read_again(one)
+                else:
+                    # For hundreds of leaves twice as fast as `numpy.fromiter`.
+                    self.numbers = np.frombuffer(self.pack(*[leaf._data for leaf in self.leaves]))
+                self.time = time
+        return self.numbers
+
+    def _read_again(self, one: int) -> None:
+        """Read the only Value that was assigned, if it is a leaf."""
+        self.places = self.places or {id(leaf): place for place, leaf in enumerate(self.leaves)}
+        place = self.places.get(one)
+        if place is not None:
+            self.numbers = self.numbers.copy()
+            self.numbers[place] = self.leaves[place]._data
+            self.numbers.flags.writeable = False
 
 
 class Trace:
