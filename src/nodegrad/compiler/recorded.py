@@ -130,7 +130,7 @@ class Recorded:
                 such a name.
         """
         from nodegrad.compiler.sources import c, javascript
-        from nodegrad.compiler.sources.function import describe
+        from nodegrad.compiler.sources.function import Function
 
         files = {"c": c.file, "js": javascript.file}
         write = files[one_of("source", "language", language, files)]
@@ -140,7 +140,7 @@ class Recorded:
             called = several if recorded else "was not called yet. Call it once for each way through it"
             raise ValueError(f"source: {self._name} {called}.")
         ((spec, ways),) = recorded.items()
-        return write(describe(self.f, self._name, name, spec, ways.settle()))
+        return write(Function(self.f, self._name, name, spec, ways.settle()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what was recorded to a file that `load_compiled` reads: JSON with a checksum, in one step.

@@ -25,7 +25,7 @@ from compiler.random_programs import ROWS, optimize, runs, same
 from languages import COMPILERS, compile_c, needs_compiler, parse, run_node, ulps
 from nodegrad.compiler.program import STEPS, evaluate
 from nodegrad.compiler.sources import c, spellings
-from nodegrad.compiler.sources.function import Function, ways_of
+from nodegrad.compiler.sources.function import Function
 from nodegrad.compiler.spellings import SPELLINGS
 from nodegrad.trees import flatten
 
@@ -542,19 +542,18 @@ def test_random_programs(drawn):
     with TemporaryDirectory() as directory:
         for number, (program, table, parameters) in enumerate(drawn):
             leaves = [ng.Value(x) for x in parameters]
+            results = len(program.outputs)
             way = SimpleNamespace(
                 program=optimize(program),
                 parameters=leaves,
-                results=len(program.outputs),
+                spec=flatten([0.0] * results)[1],
+                results=results,
                 way=(),
+                example=list(table[0]),
             )
-            places = list(range(program.inputs)), list(range(way.results))
-            function = Function(
-                *("f", "", {"x": places[0]}, places[1], way.results),
-                *(ways_of([way])[0], parameters, (table[0], [])),
-            )
+            function = Function(None, "f", "", flatten(([0.0] * program.inputs,))[1], [way])
             path = Path(directory) / f"f{number}"
-            found = in_c(c.file(function), way.results, table, path, needs_compiler())
+            found = in_c(c.file(function), results, table, path, needs_compiler())
             for row, (_, numbers) in zip(table, found, strict=True):
                 assert same(numbers, evaluate(program, row, parameters))
 

@@ -3,7 +3,6 @@
 import inspect
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from json import dumps
 from typing import Any
 
@@ -18,36 +17,44 @@ from nodegrad.value import Value
 __all__ = ()
 
 
-@dataclass(frozen=True, slots=True)
 class Function:
     """A function to be written.
 
     Attributes:
-        name: what it is called.
+        name: what it is called; `chosen` if the user chose it, so that it may not change.
         says: the first line of its docstring, or nothing.
         arguments: the name and plain structure of each argument, with the places of its numbers as leaves.
         result: the plain structure of the result, with the places of its numbers as leaves.
-        results: how many numbers the result holds.
+        inputs, results: how many numbers the arguments and the result hold.
         ways: the ways through it that were recorded.
         parameters: the present numbers of the leaves it closes over.
         example: numbers that it was recorded with, and its results for them.
-        chosen: whether the user chose the name, so that it may not change.
+
+    Raises:
+        ValueError: if ways return different structures, or the name is none in other languages.
     """
 
-    name: str
-    says: str
-    arguments: dict[str, Any]
-    result: Any
-    results: int
-    ways: list[Way]
-    parameters: list[float]
-    example: tuple[Sequence[float], Sequence[float]]
-    chosen: bool = False
-
-    @property
-    def inputs(self) -> int:
-        """How many numbers the arguments hold."""
-        return self.ways[0].program.inputs
+    def __init__(self, f: Any, name: str, chosen: str, spec: Spec, traces: Sequence[Trace]) -> None:
+        if chosen and not re.fullmatch(r"[A-Za-z_]\w*", str(chosen), re.ASCII):
+            raise ValueError(
+                f"source takes name as letters, digits and _, the first not a digit; got {chosen!r:.60}."
+            )
+        first = traces[0]
+        if any(trace.spec != first.spec for trace in traces):
+            raise ValueError(f"source: {name} returns different structures for different arguments.")
+        usual = re.sub(r"\W", "_", name, flags=re.ASCII) if name.isidentifier() else "f"
+        self.name, self.chosen = chosen or usual, bool(chosen)
+        self.says = (inspect.getdoc(f) or "").partition("\n")[0]
+        self.inputs, self.results = first.program.inputs, first.results
+        given = build(spec, range(self.inputs))
+        names = _argument_names(f, spec[1], len(given))
+        self.arguments: dict[str, Any] = dict(zip(names, map(_plain, given), strict=True))
+        self.result = _plain(build(first.spec, range(self.results)))
+        self.ways, leaves = _ways_of(traces)
+        self.parameters = [leaf._data for leaf in leaves]
+        example = first.example or [0.0] * self.inputs
+        found = evaluate(first.program, example, [leaf._data for leaf in first.parameters])
+        self.example = example, found[: self.results]
 
     def free_name(self, taken: str, code: str) -> str:
         """Return its name, with as many _ added as it takes until a language and a code do not use it.
@@ -77,40 +84,7 @@ class Function:
                     yield f"  {array}[{first}{f'..{last}' * (last > first)}] = {path}"
 
 
-def describe(f: Any, name: str, chosen: str, spec: Spec, traces: Sequence[Trace]) -> Function:
-    """Describe a function for its source: its arguments, its result, and the ways that were recorded.
-
-    `chosen` is the name that the user chose, or nothing.
-
-    Raises:
-        ValueError: if ways return different structures, or the name is none in other languages.
-    """
-    if chosen and not re.fullmatch(r"[A-Za-z_]\w*", str(chosen), re.ASCII):
-        raise ValueError(
-            f"source takes name as letters, digits and _, the first not a digit; got {chosen!r:.60}."
-        )
-    first = traces[0]
-    if any(trace.spec != first.spec for trace in traces):
-        raise ValueError(f"source: {name} returns different structures for different arguments.")
-    given = build(spec, range(first.program.inputs))
-    numbers = [leaf._data for leaf in first.parameters]
-    example = first.example or [0.0] * first.program.inputs
-    results = evaluate(first.program, example, numbers)
-    ways, leaves = ways_of(traces)
-    return Function(
-        name=chosen or (re.sub(r"\W", "_", name, flags=re.ASCII) if name.isidentifier() else "f"),
-        chosen=bool(chosen),
-        says=(inspect.getdoc(f) or "").partition("\n")[0],
-        arguments=dict(zip(_argument_names(f, spec[1], len(given)), map(_plain, given), strict=True)),
-        result=_plain(build(first.spec, range(first.results))),
-        results=first.results,
-        ways=ways,
-        parameters=[leaf._data for leaf in leaves],
-        example=(example, results[: first.results]),
-    )
-
-
-def ways_of(traces: Sequence[Trace]) -> tuple[list[Way], list[Value]]:
+def _ways_of(traces: Sequence[Trace]) -> tuple[list[Way], list[Value]]:
     """Return the ways that were recorded, and the leaves that any of them closes over: their parameters."""
     leaves = list(dict.fromkeys(leaf for trace in traces for leaf in trace.parameters))
     inputs = traces[0].program.inputs
