@@ -53,14 +53,8 @@ def custom(
     """
     _check_row(name, partials, domain)
     intervals = tuple(domain) if domain else ((-3.0, 3.0),) * len(partials)
-    row = Op(
-        name,
-        symbol or name,
-        _total(value),
-        tuple(map(_total, partials)),
-        intervals,
-        composed=_recorded(value),
-    )
+    rules = tuple(map(_total, partials))
+    row = Op(name, symbol or name, _total(value), rules, intervals, composed=_recorded(value))
     _try_row(row, partials)
     return row
 

@@ -258,18 +258,9 @@ class _Layout:
 
     def finish(self) -> VectorProgram:
         outputs = self.at[np.array(self.plan.outputs, np.int64)]
-        program = self.plan.program
-        prologue, body = self.items
-        return VectorProgram(
-            program.inputs,
-            program.parameters,
-            program.constants,
-            prologue,
-            body,
-            outputs,
-            varying=self.next[1],
-            uniform=self.next[0],
-        )
+        program, (uniform, varying) = self.plan.program, self.next
+        leaves = program.inputs, program.parameters, program.constants
+        return VectorProgram(*leaves, *self.items, outputs, varying=varying, uniform=uniform)
 
 
 def _fixed(op: Op) -> int:
