@@ -171,6 +171,15 @@ def test_clip_with_bounds_in_the_wrong_order_is_the_upper_one():
         assert ng.clip(x, 10.0, 0.0) == np.clip(x, 10.0, 0.0) == 0.0
 
 
+@pytest.mark.parametrize("bounds", [(0.0,), (0.0, None), (None, 5.0), (None, None)])
+@pytest.mark.parametrize("x", [-1.0, 2.0, 7.0])
+def test_clip_takes_none_for_no_bound(x, bounds):
+    expected = np.clip(x, bounds[0], bounds[-1] if len(bounds) > 1 else None)
+
+    assert ng.clip(x, *bounds) == expected
+    assert gradient(lambda v: ng.clip(v, *bounds), x) == [float(expected == x)]
+
+
 def test_clip_passes_nan_on():
     assert math.isnan(ng.clip(nan, 0.0, 1.0))
 

@@ -121,17 +121,18 @@ def norm(numbers: Sequence[Number]) -> Number:
     return ops.div(where(eq(squared, 0.0), 0.0, ops.sqrt(squared)), scale)
 
 
-def clip(x: Number, lower: Number, upper: Number) -> Number:
+def clip(x: Number, lower: Number | None, upper: Number | None = None) -> Number:
     """Limit x to [lower, upper]. The derivative is 1 inside and on the bounds, as in PyTorch.
 
-    If the bounds are in the wrong order the result is the upper one, as in NumPy.
+    None is no bound. If the bounds are in the wrong order the result is the upper one, as in NumPy.
 
     >>> import nodegrad as ng
     >>> ng.clip(7.0, 0.0, 5.0)
     5.0
     """
-    raised = where(lt(x, lower), lower, x)
-    return where(gt(raised, upper), upper, raised)
+    if lower is not None:
+        x = where(lt(x, lower), lower, x)
+    return x if upper is None else where(gt(x, upper), upper, x)
 
 
 @_of_numbers(0)
