@@ -254,11 +254,11 @@ class _Fuser:
         first = None if group.first is None else self.load(group.first, head)
         stored = self.stored(group.start, group.count)
         kernel = Contraction(group.op, tile, tuple(factors), first, stored, steps)
-        self.records.add(kernel, [*head, *fields, *([group.start] if stored else []), *stores])
+        self.records.add(kernel, [*head, *([group.start] if stored else []), *fields, *stores])
 
     def factor(self, index: Index, part: tuple[Slots, Slots] | None) -> tuple[str, list[int]]:
         if part is None:
-            return "full", [self.records.table(index.slots), 0]
+            return "full", [self.records.table(index.slots)]
         line = affine(part[1])
         if line is None:
             return "table", [self.records.table(part[0]), self.records.table(part[1])]

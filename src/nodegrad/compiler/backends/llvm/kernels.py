@@ -9,7 +9,7 @@ A function of its body writes a kernel and returns its parameters; or an object 
 and that says in its attributes what this kind of kernel does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf, nan
@@ -23,7 +23,7 @@ from nodegrad.ops import Op, strong_dot, strong_mul
 __all__ = ()
 
 _NEUTRAL = {MAX: -inf, MIN: inf}  # the larger (smaller) of this and any x, nan included, is x
-Words = tuple[Name, ...]  # of a record, that a load needs
+Operand = Callable[[Name], Name]  # loads an element
 _PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
 
 
@@ -64,11 +64,9 @@ class Elementwise:
     def __call__(self, body: Body) -> str:
         """Write the kernel. Record: function, count, fields of the loads, then where results are stored."""
         fields = Fields(body)
-        count = fields.next()
-        loads = _take_fields(fields, self.steps)
-        stores = [fields.next() for step in self.steps if step.stored]
+        count, steps = fields.next(), fields.steps(self.steps)
         with body.loop(count, runs=True) if self.many else nullcontext(body.name("0")) as i:
-            _steps(body, self.steps, i, [], loads, stores)
+            steps(i, [])
         return fields.go_on()
 
 
@@ -106,21 +104,21 @@ class Contraction:
     steps: tuple[Step, ...]
 
     def __call__(self, body: Body) -> str:
-        """Write the kernel. Record: function, tiles, table of these, terms, two a factor, loads, stores."""
+        """Write the kernel. Record: function, tiles, table of these, terms, factors, first, loads, stores."""
         fields = Fields(body)
         tiles, starts, terms = fields.next(), fields.pointer(), fields.next()
-        factors = [(factor, *fields.factor(factor.columns)) for factor in self.factors]
-        first = None if self.first is None else (self.first, *fields.load(self.first))
-        loads = _take_fields(fields, self.steps)
-        own = [fields.next()] if self.stored else []
-        stores = [fields.next() for step in self.steps if step.stored]
+        size = 8 * body.lanes
+        factors = [(each, *fields.factor(each.columns, 8 if each.uniform else size)) for each in self.factors]
+        first = None if self.first is None else fields.load(self.first)
+        own = fields.next() if self.stored else None
+        steps = fields.steps(self.steps)
         with body.loop(tiles, runs=True) as number:
             start = body.entry(starts, number)
             for lane, total in enumerate(self._tile(body, factors, start, terms, first)):
                 i = start + lane
-                for place in own:
-                    store(body, total, place, i)
-                _steps(body, self.steps, i, [total], loads, stores)
+                if own is not None:
+                    store(body, total, own, i)
+                steps(i, [total])
         return fields.go_on()
 
     def _tile(self, body: Body, factors: list[Any], start: Name, terms: Name, first: Any) -> list[Name]:
@@ -151,21 +149,18 @@ class Contraction:
             )
             sums = [begin] * count
         else:
-            sums = [load(body, first[0], first[1:], i) for i in places]
-        rows, columns = [], []
-        for factor, table, word in factors:
-            of_rows = places[:1] if factor.shared else places
-            rows.append([self._row(body, factor, table, i, terms) for i in of_rows])
-            size = 8 if factor.uniform else 8 * body.lanes
-            columns.append(Columns(body, factor.columns, word, size))
+            sums = [first(i) for i in places]
+        rows = [
+            [self._row(body, factor, table, i, terms) for i in (places[:1] if factor.shared else places)]
+            for factor, table, _ in factors
+        ]
         extreme = STEPS[self.op] if self.op in _NEUTRAL else None
         with body.loop(terms, carried=sums, runs=True) as t:
             loaded = []
-            for (factor, _, _), of_rows, column in zip(factors, rows, columns, strict=True):
-                offset = column.offset(t)
-                loaded.append(
-                    [self._read(body, factor, row, offset) for row in of_rows] * (count // len(of_rows))
-                )
+            for (factor, _, column), of_rows in zip(factors, rows, strict=True):
+                offset = column(t)
+                found = [self._read(body, factor, row, offset) for row in of_rows]
+                loaded.append(found * (count // len(of_rows)))
             for lane, operands in enumerate(zip(*loaded, strict=True)):
                 sums[lane] = accumulated(body, sums[lane], operands, strict, extreme)
         return sums
@@ -194,12 +189,12 @@ class Take:
     def __call__(self, body: Body) -> str:
         """Write the kernel. Record: function, count, index, first slot or table, length, where to store."""
         fields, whole = Fields(body), body.kind("i32")
-        count, words = fields.next(), fields.load(self.index)
+        count, load = fields.next(), fields.load(self.index)
         table = fields.next() if self.consecutive else fields.pointer()
         length, start = fields.next(), fields.next()
         size = body.splat(body.let(f"sitofp i64 {length} to double"))
         with body.loop(count) as i:
-            index, first = load(body, self.index, words, i), i * length
+            index, first = load(i), i * length
             above, below = body.compare("oge", index, body.number(0.0)), body.compare("olt", index, size)
             inside = body.let(f"and {body.mask} {above}, {below}")
             safe, entries = body.choose(inside, index, body.number(0.0)), body.name("poison")
@@ -245,45 +240,47 @@ class Fields:
         self.body.do(f"musttail call void {kernel}(ptr %v, ptr %u, ptr {record}, ptr %c)")
         return _PARAMETERS
 
-    def factor(self, columns: str) -> tuple[Name, Name]:
-        """Load the words of a factor of products: its table of rows, and its stride or table of columns."""
-        return self.pointer(), self.next() if columns == "stride" else self.pointer()
+    def load(self, how: Load) -> Operand:
+        """Load the words of an operand; return what loads its elements."""
+        word = self.pointer() if how.mode == "table" else self.next()
+        stride = self.next() if how.mode == "affine" else None
 
-    def load(self, load: Load) -> Words:
-        """Load the words of a load."""
-        if load.mode == "table":
-            return (self.pointer(),)
-        return (self.next(),) if load.mode == "one" else (self.next(), self.next())
+        def element(i: Name) -> Name:
+            if how.mode == "table":
+                slot = self.body.entry(word, i)
+            else:
+                slot = word if stride is None else word + i * stride
+            return _value(self.body, how.uniform, _address(self.body, how.uniform, slot))
 
+        return element
 
-def _take_fields(fields: Fields, steps: Sequence[Step]) -> list[Words]:
-    return [fields.load(load) for step in steps for load in step.operands if isinstance(load, Load)]
+    def factor(self, columns: str, size: int) -> tuple[Name, Operand]:
+        """Load the words of a factor of products, of slots of `size` bytes.
 
+        Return its table, and what finds a column: in bytes from the first, or in a full table by number.
+        """
+        table = self.pointer()
+        if columns == "full":
+            return table, lambda term: term
+        if columns == "stride":
+            stride = self.next() * size
+            return table, lambda term: term * stride
+        places = self.pointer()
+        return table, lambda term: self.body.entry(places, term) * size
 
-def _steps(
-    body: Body, steps: Sequence[Step], i: Name, results: list[Name], loads: list[Words], stores: list[Name]
-) -> None:
-    """Write the steps for element i. `results` holds earlier results: first that of a contraction, if any."""
-    waiting, places = iter(loads), iter(stores)
-    for step in steps:
-        operands = [
-            results[each] if isinstance(each, int) else load(body, each, next(waiting), i)
-            for each in step.operands
-        ]
-        results.append(spell(body, step.op, operands))
-        if step.stored:
-            store(body, results[-1], next(places), i)
+    def steps(self, steps: Sequence[Step]) -> Callable[[Name, list[Name]], None]:
+        """Load the words of steps; return what writes them for element i and the results before them."""
+        loads = [[x if isinstance(x, int) else self.load(x) for x in step.operands] for step in steps]
+        stores = [self.next() if step.stored else None for step in steps]
 
+        def write(i: Name, results: list[Name]) -> None:
+            for step, operands, place in zip(steps, loads, stores, strict=True):
+                found = [results[each] if isinstance(each, int) else each(i) for each in operands]
+                results.append(spell(self.body, step.op, found))
+                if place is not None:
+                    store(self.body, results[-1], place, i)
 
-def load(body: Body, how: Load, fields: Words, i: Name) -> Name:
-    """Load an operand for element i."""
-    if how.mode == "table":
-        slot = body.entry(fields[0], i)
-    elif how.mode == "one":
-        slot = fields[0]
-    else:
-        slot = fields[0] + i * fields[1]
-    return _value(body, how.uniform, _address(body, how.uniform, slot))
+        return write
 
 
 def _address(body: Body, uniform: bool, slot: Name) -> Name:
@@ -332,19 +329,3 @@ def keep(body: Body, vector: Name, room: Name, place: Name | int) -> None:
 def kept(body: Body, room: Name, place: Name | int) -> Name:
     """Return room[place]."""
     return body.load(body.vector, body.at(room, place, body.vector), 8)
-
-
-class Columns:
-    """Finds the columns of a factor, in bytes of slots of `size` bytes; of a full table, by number."""
-
-    def __init__(self, body: Body, kind: str, word: Name, size: int) -> None:
-        self.body, self.kind, self.size = body, kind, size
-        self.word = word * size if kind == "stride" else word
-
-    def offset(self, term: Name) -> Name:
-        """Return how far the column of a term is from the first."""
-        if self.kind == "full":
-            return term
-        if self.kind == "stride":
-            return term * self.word
-        return self.body.entry(self.word, term) * self.size

@@ -10,7 +10,7 @@ import numpy as np
 
 from nodegrad.compiler.backends.llvm.fuse import Records
 from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
-from nodegrad.compiler.backends.llvm.kernels import Columns, Fields, accumulated, any_nan, keep, kept
+from nodegrad.compiler.backends.llvm.kernels import Fields, accumulated, any_nan, keep, kept
 from nodegrad.compiler.reduction import Reduction
 from nodegrad.compiler.slots import affine, outer, separable
 from nodegrad.compiler.vector import Slots
@@ -197,11 +197,7 @@ class OuterSums:
         """
         fields = Fields(body)
         panels, tiles, terms = fields.next(), fields.next(), fields.next()
-        tables, columns = [], []
-        for kind in self.columns:
-            table, word = fields.factor(kind)
-            tables.append(table)
-            columns.append(Columns(body, kind, word, 8 * self.lanes))
+        tables, columns = zip(*[fields.factor(kind, 8 * self.lanes) for kind in self.columns], strict=True)
         swapped, base = fields.next(), fields.next()
         groups = _Groups(body, self.lanes)
         steps = terms * groups.count
@@ -214,7 +210,7 @@ class OuterSums:
                 term = body.let(f"sdiv i64 {step}, {groups.count}")
                 group = body.let(f"srem i64 {step}, {groups.count}")
                 before = group * groups.stride
-                left, right = (before + each.offset(term) for each in columns)
+                left, right = (before + each(term) for each in columns)
                 note = body.at(notes, place, "[2 x i64]")
                 body.store("i64", left, note)
                 body.store("i64", groups.rows(group), body.at(note, 1))

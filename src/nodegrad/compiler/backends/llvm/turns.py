@@ -13,7 +13,7 @@ from typing import Any
 
 from nodegrad import ops
 from nodegrad.compiler.backends.llvm.ir import Body, Name
-from nodegrad.compiler.backends.llvm.kernels import Fields, Load, keep, kept, load, store
+from nodegrad.compiler.backends.llvm.kernels import Fields, Load, keep, kept, store
 from nodegrad.compiler.backends.llvm.spellings import ENDLESS, spell
 from nodegrad.compiler.passes import is_square
 from nodegrad.compiler.program import STEPS, Loop, Program, Result, interpret
@@ -37,14 +37,13 @@ class TurnsKernel:
     def __call__(self, body: Body) -> str:
         """Write the kernel. Record: function, fields of the loads, then where results are stored."""
         loop, fields = self.loop, Fields(body)
-        loads = [(each, fields.load(each)) for each in self.operands]
-        items = () if self.items is None else fields.load(self.items)
-        start = fields.next()
-        first = [load(body, each, words, body.name("0")) for each, words in loads]
+        operands = [fields.load(each) for each in self.operands]
+        items: Any = None if self.items is None else fields.load(self.items)
+        start, zero = fields.next(), body.name("0")
+        first = [each(zero) for each in operands]
 
-        def item(turn: Name, which: int) -> Name:
-            assert self.items is not None
-            return load(body, self.items, items, turn * loop.items + which)
+        def item(turn: Name, which: int) -> Any:
+            return items(turn * loop.items + which)
 
         def give(turn: Name, which: int, vector: Name) -> None:
             store(body, vector, start, turn * loop.given + (loop.state + which))
