@@ -7,6 +7,7 @@ registers; a result goes to its slots only if something outside the loop reads i
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ class Records:
     """Records of kernels, in one array of words, and those kernels. No address is filled in yet.
 
     Attributes:
+        words: of each record the number of its kernel, then its fields.
+        starts: where each record begins.
         kinds: the number of each kernel, by what writes it and its vector length.
         length: the vector length of the kernels that are added.
     """
@@ -42,7 +45,6 @@ class Records:
         self.words = array("q")
         self.starts = array("q")
         self.kinds: dict[tuple[Any, int], int] = {}
-        self.kind = array("q")
         self.tables = array("i")  # slots, one table after the other
         self.length = 1
 
@@ -53,9 +55,7 @@ class Records:
     def add(self, kernel: Any, fields: Sequence[int]) -> None:
         """Append a record."""
         self.starts.append(len(self.words))
-        self.kind.append(self.number(kernel, self.length))
-        self.words.append(0)
-        self.words.extend(fields)
+        self.words.extend([self.number(kernel, self.length), *fields])
 
     def end(self) -> int:
         """Append the record that ends those before it; return where it is."""
@@ -63,11 +63,9 @@ class Records:
         self.add(end, [])
         return self.starts[-1]
 
-    def extend(self, kernels: Sequence[Any], kind: list[int], starts: Any, words: Any) -> None:
-        """Append many records, which begin at `starts` among the words; record i is of kernel `kind[i]`."""
-        kinds = np.array([self.number(kernel, self.length) for kernel in kernels], np.int64)
+    def extend(self, starts: Any, words: Any) -> None:
+        """Append many records, which begin at `starts` among the words."""
         self.starts.frombytes((len(self.words) + starts).tobytes())
-        self.kind.frombytes(kinds[kind].tobytes())
         self.words.frombytes(words.tobytes())
 
     def table(self, slots: Any) -> int:
@@ -81,8 +79,7 @@ class Records:
         words, starts = np.array(self.words), np.array(self.starts)
         is_table = words >= TABLE
         words[is_table] = self.tables.buffer_info()[0] + self.tables.itemsize * (words[is_table] - TABLE)
-        functions = np.array([kernel.address for kernel in kernels], np.int64)
-        words[starts] = functions[np.array(self.kind)]
+        words[starts] = np.array([kernel.address for kernel in kernels], np.int64)[words[starts]]
         return words
 
 
@@ -284,22 +281,23 @@ class _Fuser:
         """Write a record per scalar operation: 1, its operands, its result."""
         arity, slots = np.array(straight.arity), np.array(straight.operands)
         uniform, ends = (slots < 0).tobytes(), np.cumsum(arity)
-        kinds: dict[tuple[Op, bytes], int] = {}
-        kind = [
-            kinds.setdefault((op, uniform[end - count : end]), len(kinds))
+
+        @cache
+        def kernel(op: Op, spaces: bytes) -> int:
+            loads = tuple([Load(bool(space) and not self.alone, "one") for space in spaces])
+            return self.records.number(Elementwise(False, (Step(op, loads, True),)), self.records.length)
+
+        kernels = [
+            kernel(op, uniform[end - count : end])
             for op, count, end in zip(straight.ops, straight.arity, ends.tolist(), strict=True)
         ]
-        kernels = []
-        for op, spaces in kinds:
-            loads = tuple([Load(bool(space) and not self.alone, "one") for space in spaces])
-            kernels.append(Elementwise(False, (Step(op, loads, True),)))
-        number = np.arange(len(kind))
+        number = np.arange(len(kernels))
         starts = ends - arity + 3 * number
-        words = np.zeros(len(slots) + 3 * len(kind), np.int64)
-        words[starts + 1] = 1
+        words = np.zeros(len(slots) + 3 * len(kernels), np.int64)
+        words[starts], words[starts + 1] = kernels, 1
         words[np.arange(len(slots)) + np.repeat(3 * number + 2, arity)] = np.where(slots < 0, ~slots, slots)
         words[starts + 2 + arity] = straight.start + number
-        self.records.extend(kernels, kind, starts, words)
+        self.records.extend(starts, words)
 
 
 def fuse(records: Records, items: Sequence[Item], outputs: Slots, slots: int, alone: bool = False) -> None:

@@ -82,7 +82,7 @@ def _work(item: Item) -> int:
 
 # The plan and the code of a saved function, as bytes: the sizes of the arrays, then the arrays.
 
-_KINDS = (np.int64, np.float64, np.int64, np.int64, np.int64, np.int64, np.int32, np.uint8)
+_KINDS = (np.int64, np.float64, np.int64, np.int64, np.int64, np.int32, np.uint8)
 
 
 def packed(plan: Plan, code: bytes) -> bytes:
@@ -90,7 +90,7 @@ def packed(plan: Plan, code: bytes) -> bytes:
     slots, records = (plan.inputs, plan.parameters, plan.varying, plan.uniform), plan.records
     sizes = *slots, plan.lanes, plan.size, plan.work, len(records.kinds), *plan.starts
     arrays: list[Any] = [sizes, plan.constants, plan.outputs]
-    arrays += [records.words, records.starts, records.kind, records.tables, np.frombuffer(code, np.uint8)]
+    arrays += [records.words, records.starts, records.tables, np.frombuffer(code, np.uint8)]
     found = [np.array(each, kind) for each, kind in zip(arrays, _KINDS, strict=True)]
     return np.array([*map(len, found)], np.int64).tobytes() + b"".join(each.tobytes() for each in found)
 
@@ -106,7 +106,7 @@ def unpacked(content: bytes) -> tuple[Plan, bytes]:
     *sizes, kernels, sums, body, once, last = sizes.tolist()
     records, make = Records(), cast(Any, Plan)
     records.kinds = dict.fromkeys([(None, number) for number in range(kernels)], 0)
-    records.words, records.starts, records.kind, records.tables = (
-        array(code, each.tobytes()) for code, each in zip("qqqi", rest, strict=True)
+    records.words, records.starts, records.tables = (
+        array(code, each.tobytes()) for code, each in zip("qqi", rest, strict=True)
     )
     return make(*sizes, constants.tolist(), outputs, records, (sums, body, once, last)), code.tobytes()
