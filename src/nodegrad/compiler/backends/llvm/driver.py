@@ -109,35 +109,6 @@ def _slots_of(body: Body, words: dict[str, Any], group: Name) -> Name:
     return body.at(words["varying"], group * words["group_bytes"], "i8")
 
 
-class _Rows:
-    """A block of rows as a loop over its numbers reads or writes it: array [row, number], from `row` on."""
-
-    def __init__(self, body: Body, words: dict[str, Any], table: Name, number: Name, row: Name) -> None:
-        place = body.at(table, number, "[4 x i64]")
-        self.body, self.start = body, body.pointer(place, 0)
-        self.down, self.across, self.width = (body.field(place, word) for word in (1, 2, 3))
-        self.row, self.left = row, words["rows"] - row
-
-    def move(self, group: Name) -> Name:
-        """Go to a group of rows; return how many rows are left, including those of this group."""
-        body = self.body
-        before = group * body.lanes
-        self.rows = body.at(self.start, (self.row + before) * self.down, "i8")
-        left: Name = self.left - before
-        self.whole = body.let(f"icmp sge i64 {left}, {body.lanes}")
-        return left
-
-    def if_whole(self, stride: Name, count: Name) -> Name:
-        """Return the count if the group is whole and numbers lie side by side by that stride; else 0."""
-        both = self.body.let(f"and i1 {self.whole}, {self.body.let(f'icmp eq i64 {stride}, 8')}")
-        return self.body.let(f"select i1 {both}, i64 {count}, i64 0")
-
-    def address(self, column: Name, row: Name | None = None) -> Name:
-        """Return where a number of a row is, counted from the first row of the group."""
-        found = self.body.at(self.rows, column * self.across, "i8")
-        return found if row is None else self.body.at(found, row * self.down, "i8")
-
-
 def _copy(body: Body, words: dict[str, Any], row: Name, groups: Name, driver: Driver, gather: bool) -> None:
     """Write v[group, slot, lane] = inputs[row, number], or results[row, number] = v[group, output, lane].
 
@@ -149,8 +120,9 @@ def _copy(body: Body, words: dict[str, Any], row: Name, groups: Name, driver: Dr
     width, lanes = body.lanes // 2, str(body.lanes)  # a vector register holds half a slot
     table, blocks = ("inputs", "input_blocks") if gather else ("results", "result_blocks")
     with body.loop(words[blocks], carried=before, kind="i64") as number:
-        rows = _Rows(body, words, words[table], number, row)
-        (start,) = before
+        block = body.at(words[table], number, "[4 x i64]")
+        (start,), memory = before, body.pointer(block, 0)
+        down, across, numbers = (body.field(block, word) for word in (1, 2, 3))
         outputs = body.at(words["outputs"], start)
 
         def move(kind: str, outside: list[Name], inside: list[Name]) -> None:
@@ -162,30 +134,38 @@ def _copy(body: Body, words: dict[str, Any], row: Name, groups: Name, driver: Dr
                 body.store(kind, each, target, *how)
 
         with body.loop(groups, runs=True) as group:
-            left = rows.move(group)
+            first = row + group * body.lanes
+            rows, left = body.at(memory, first * down, "i8"), words["rows"] - first
+            whole = body.let(f"icmp sge i64 {left}, {body.lanes}")
             slots = body.at(_slots_of(body, words, group), start if gather else "0", body.vector)
+
+            def address(column: Name, lane: Name | str = "0") -> Name:
+                return body.at(body.at(rows, column * across, "i8"), body.name(lane) * down, "i8")
 
             def slot(column: Name, lane: Name | str = "0") -> Name:
                 place = column if gather else body.field(outputs, column)
                 return body.at(body.at(slots, place, body.vector), lane, "double")
 
-            done = rows.if_whole(rows.down, rows.width)
+            def if_side_by_side(stride: Name, count: Name) -> Name:
+                both = body.let(f"and i1 {whole}, {body.let(f'icmp eq i64 {stride}, 8')}")
+                return body.let(f"select i1 {both}, i64 {count}, i64 0")
+
+            done = if_side_by_side(down, numbers)
             with body.loop(done) as column:
-                move(body.vector, [rows.address(column)], [slot(column)])
+                move(body.vector, [address(column)], [slot(column)])
             if driver.squares:
-                more = rows.width - done
-                whole = more - body.let(f"srem i64 {more}, {width}")
-                squared = rows.if_whole(rows.across, whole)
+                more = numbers - done
+                squared = if_side_by_side(across, more - body.let(f"srem i64 {more}, {width}"))
                 with body.loop(lanes, step=width) as part, body.loop(squared, step=width) as column:
                     places = [(column + line, part + line) for line in range(width)]
-                    outside = [rows.address(column, line) for _, line in places]
+                    addresses = [address(column, lane) for _, lane in places]
                     if gather:
-                        for address in outside:
-                            body.prefetch(body.at(address, rows.down * (_AHEAD * body.lanes), "i8"))
-                    move(f"<{width} x double>", outside, [slot(line, part) for line, _ in places])
+                        for each in addresses:
+                            body.prefetch(body.at(each, down * (_AHEAD * body.lanes), "i8"))
+                    move(f"<{width} x double>", addresses, [slot(line, part) for line, _ in places])
                 done = done + squared
             last, written = left - 1, lanes if gather else body.smaller(lanes, left)
-            with body.loop(rows.width, done) as column, body.loop(written, runs=True) as lane:
+            with body.loop(numbers, done) as column, body.loop(written, runs=True) as lane:
                 place = body.smaller(lane, last) if gather else lane
-                move("double", [rows.address(column, place)], [slot(column, lane)])
-        before[0] = start + rows.width
+                move("double", [address(column, place)], [slot(column, lane)])
+        before[0] = start + numbers
