@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
-from weakref import WeakValueDictionary, finalize
+from weakref import WeakSet, WeakValueDictionary, finalize
 
 import llvmlite.binding as llvm
 
@@ -36,7 +36,7 @@ class Kernel:
     """A native function and the memory it needs. Its address is valid as long as this object exists."""
 
     address: int
-    code: "_Code"
+    engine: "_Engine"
     callbacks: dict[Any, Any]
 
     def function(self, kind: Any) -> Any:
@@ -46,18 +46,13 @@ class Kernel:
         return made
 
 
-class _Code:
-    """A token that all kernels of an engine refer to. The engine is freed with it."""
+class _Engine:
+    """What all kernels of an engine of LLVM refer to. The engine is freed with it."""
 
 
 # A kernel lives as long as there is a reference to it, and an engine as long as one of its kernels.
 _kernels: WeakValueDictionary[object, Kernel] = WeakValueDictionary()
-_engines: set[Any] = set()
-
-
-def _free(engine: Any) -> None:
-    _engines.discard(engine)
-    later(engine.close)  # a finalizer must not wait
+_engines: WeakSet[_Engine] = WeakSet()
 
 
 @cache
@@ -221,9 +216,9 @@ def load_kernels(code: bytes, callbacks: Sequence[dict[Any, Any]]) -> list[Kerne
     engine.remove_module(empty)  # it would be compiled, which takes half a millisecond
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    token = _Code()
-    _engines.add(engine)
-    finalize(token, _free, engine).atexit = False
+    token = _Engine()
+    _engines.add(token)
+    finalize(token, later, engine.close).atexit = False  # a finalizer must not wait
     return [
         Kernel(engine.get_function_address(f"kernel{number}"), token, each)
         for number, each in enumerate(callbacks)
