@@ -91,8 +91,9 @@ class Places:
         constants = program.varying, program.varying + len(program.constants)
         self.cells = {X: (0, inputs), P: (inputs, leaves), C: constants}
         self.address = np.full(program.varying + program.uniform, V * SPACE)
+        self.maker = np.full(len(self.address), -1)  # which instruction computes each cell, or ~array
         for array, (start, stop) in self.cells.items():
-            self.address[start:stop] = array * SPACE + np.arange(stop - start)
+            self.address[start:stop], self.maker[start:stop] = array * SPACE + np.arange(stop - start), ~array
         outputs = program.outputs.tolist()
         results = len(outputs) - len(way.guards)
         self.results, nothing = outputs[:results], np.empty(0, np.int64)
@@ -102,18 +103,17 @@ class Places:
         size = _LONGEST if len(self.made) > _MANY else _MANY
         self.parts = [self.made[start : start + size] for start in range(0, len(self.made), size)]
         self.part_of = {each: number for number, part in enumerate(self.parts) for each in part}
-        self.maker = np.full(len(self.address), -1)  # which instruction computes each cell
         for number, each in enumerate(self.made):
             self.maker[each.result] = number
         self.stored = np.zeros(len(self.address), bool)  # the cells that are read from arrays
         self.joined = np.zeros(len(self.address), bool)  # those read together with what others computed
-        mixed = set[int]()
         for each in self.made:
             for cells in each.reads:
-                mixed |= self._count_read(each, cells)
+                self._count_read(each, cells)
         self._count_results()
         self.workspace = 0
-        self.copies = [self._copy(array) for array in sorted(mixed)]
+        arrays = [np.arange(*span) for span in self.cells.values()]
+        self.copies = [self._store(cells) for cells in arrays if self.joined[cells].any()]
         for each in self.made:
             self._lay_out(each)
 
@@ -127,19 +127,14 @@ class Places:
         alone = near and each.result.size == 1 and not isinstance(each.op, Loop)
         return each if alone and bool((cells == each.result).all()) else None
 
-    def _count_read(self, reader: Instruction, cells: Cells) -> set[int]:
-        """Note what an instruction reads; return the arrays to copy because the operand lies in several."""
+    def _count_read(self, reader: Instruction, cells: Cells) -> None:
+        """Note what an instruction reads."""
         each = self.local(reader, cells)
         if each is not None:
-            once = reader.result.size <= 1 and not reader.terms
-            each.uses += 1 if once else 2
-            return set()
-        self.stored[cells] = True
-        if cells.size == 1:
-            return set()
-        self.joined[cells] |= len(np.unique(self.maker[cells])) > 1
-        arrays = set((self.address[cells] // SPACE).flat)
-        return arrays - {V} if len(arrays) > 1 else set()
+            each.uses += 1 if reader.result.size <= 1 and not reader.terms else 2
+        else:
+            self.stored[cells] = True
+            self.joined[cells] |= len(np.unique(self.maker[cells])) > 1
 
     def _count_results(self) -> None:
         """Note that results are read. Results that nothing else reads are computed in `out` itself."""
@@ -156,22 +151,20 @@ class Places:
             else:
                 self.stored[cell] = True
 
-    def _copy(self, array: int) -> tuple[Cells, Cells]:
-        """Give an array room in `v`; return its new addresses and its old ones."""
-        cells = slice(*self.cells[array])
-        old = self.address[cells].copy()
-        self.address[cells] = new = V * SPACE + self.workspace + np.arange(len(old))
-        self.workspace += len(old)
+    def _store(self, cells: Cells) -> tuple[Cells, Cells]:
+        """Give cells their places in `v`; return these, and where they lay before."""
+        old = self.address[cells]
+        self.address[cells] = new = V * SPACE + self.workspace + np.arange(len(cells))
+        self.workspace += len(cells)
         return new, old
 
     def _lay_out(self, each: Instruction) -> None:
-        """Give the numbers of an instruction their places in `v`, if they are stored."""
+        """Give the numbers of an instruction their places in `v`, if they are stored there."""
         cells = each.result
-        if not cells.size or self.address[cells[0]] >= OUT * SPACE:
+        if (self.address[cells] >= OUT * SPACE).any():
             return
-        if cells.size > 1 or isinstance(each.op, Loop) or self.stored[cells].any():
-            self.address[cells] = V * SPACE + self.workspace + np.arange(cells.size)
-            self.workspace += cells.size
+        if cells.size != 1 or isinstance(each.op, Loop) or self.stored[cells[0]]:
+            self._store(cells)
         else:
             each.text = ""
 

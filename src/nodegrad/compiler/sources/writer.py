@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from nodegrad import ops
 from nodegrad.compiler.passes import WITHOUT_TABLES, simplify, sweep_dead
 from nodegrad.compiler.program import STEPS, Loop, Program
-from nodegrad.compiler.slots import affine
+from nodegrad.compiler.slots import affine, separable
 from nodegrad.compiler.sources.places import OUT, SPACE, C, Cells, Guard, Instruction, Places, Way
 from nodegrad.compiler.sources.spellings import EXPRESSIONS, Language, bare, number
 from nodegrad.ops import PRODUCTS, Op
@@ -150,16 +151,16 @@ class _Writer:
     ) -> Iterator[str]:
         """Write a sum of terms (or their maximum): few terms in one expression, more in a loop over t."""
         op: Any = each.op
-        factors = 2 if op in PRODUCTS else 1
+        product = PRODUCTS.get(op, ops.identity)
 
         def term(start: int, stop: int, name: str) -> str:
-            parts = [read(cells[..., start:stop], name) for cells in each.reads[:factors]]
-            return self._spelled(PRODUCTS[op], parts) if factors == 2 else parts[0]
+            factors = each.reads[: product.arity]
+            return self._spelled(product, [read(cells[..., start:stop], name) for cells in factors])
 
         def added(total: str, text: str) -> str:
             return self._spelled(STEPS[op], [total, text])
 
-        begun = [read(cells) for cells in each.reads[factors:]]
+        begun = [read(cells) for cells in each.reads[product.arity :]]
         written = each.terms if each.terms <= _FEW else 1 - len(begun)
         total = reduce(added, [*begun, *(term(at, at + 1, "0") for at in range(written))])
         if written == each.terms:
@@ -257,10 +258,10 @@ class _Writer:
         count = each.result.size
         arrays = [self.places.address[cells] for cells in (*each.reads, each.result)]
         lines = [places.reshape(count, -1)[:, 0] for places in arrays]
-        for steps in map(np.diff, lines):
-            changes = np.flatnonzero(steps != steps[0]) if count > 1 else steps
-            width = int(changes[0]) + 1 if len(changes) else 1
-            if width > 1 and count % width == 0 and all(_on_grid(line, width) for line in lines):
+        for line in lines:
+            turns = np.flatnonzero(np.diff(line, 2))
+            width = int(turns[0]) + 2 if len(turns) else count  # where the second row begins
+            if width < count and count % width == 0 and all(_on_grid(each, width) for each in lines):
                 return width
         return 1
 
@@ -327,12 +328,8 @@ def _comment(line: str) -> str:
     return f"/* {re.sub(r'[^a-zA-Z0-9_ .:-]', '_', line)} */"
 
 
-def _indented(lines: Iterable[str]) -> list[str]:
-    return [f"    {line}" for line in lines]
-
-
 def _braced(head: str, lines: Sequence[str]) -> list[str]:
-    return [f"{head} {{".lstrip(), *_indented(lines), "}"]
+    return [f"{head} {{".lstrip(), *[f"    {line}" for line in lines], "}"]
 
 
 def _nested(heads: list[str], lines: list[str]) -> list[str]:
@@ -346,6 +343,5 @@ def _sum(base: int, *parts: str) -> str:
 
 def _on_grid(line: Cells, width: int) -> bool:
     """Return whether elements lie at even steps along the rows and the columns of a grid."""
-    grid = line.reshape(-1, width)
-    even = affine(grid[0]) is not None and affine(grid[:, 0]) is not None
-    return even and bool((grid - grid[:, :1] == grid[0] - grid[0, 0]).all())
+    parts = separable(line.reshape(-1, width))
+    return parts is not None and None not in map(affine, parts)
