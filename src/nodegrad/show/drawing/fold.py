@@ -128,24 +128,21 @@ def alike(order: Sequence[Vertex], apart: Collection[Vertex]) -> list[list[Verte
 def _gather(
     order: Sequence[Vertex], kinds: Mapping[Vertex, Any], apart: Collection[Vertex], by_feeds: bool
 ) -> list[list[Vertex]]:
-    """Gather the vertices of each kind: leaves also by the groups they feed, operations too if `by_feeds`."""
+    """Gather the vertices of each kind: leaves also by the groups they feed, operations too if `by_feeds`.
+
+    What feeds a vertex that is apart is always gathered by that, too.
+    """
     feeds: dict[Vertex, set[Any]] = defaultdict(set)
-    opened: dict[Vertex, set[Any]] = defaultdict(set)  # the feeds into vertices that are apart
     numbers: dict[Any, int] = {}
     members: dict[int, list[Vertex]] = defaultdict(list)
     for vertex in reversed(order):
         own = vertex if vertex in apart else None
-        operands = vertex.operands
-        fed = (feeds if by_feeds or not operands else opened).get(vertex, ())
-        key = (kinds.get(vertex, vertex.op), own, frozenset(fed))
+        key = (kinds.get(vertex, vertex.op), own, *sorted(feeds.pop(vertex, ())))
         number = numbers.setdefault(key, len(numbers))
         members[number].append(vertex)
-        for operand, role in zip(operands, _roles(vertex), strict=True):
-            feed = (number, role)
-            if by_feeds or not operand.operands:
-                feeds[operand].add(feed)
-            if own is not None:
-                opened[operand].add(feed)
+        for operand, role in zip(vertex.operands, _roles(vertex), strict=True):
+            if by_feeds or own is not None or not operand.operands:
+                feeds[operand].add((number, role))
     return list(members.values())
 
 
@@ -262,7 +259,7 @@ def _factors(size: int, known: tuple[int, ...]) -> tuple[int, ...]:
     return (size,) if size > 1 else ()
 
 
-def circles(order: Sequence[Vertex], apart: Collection[Vertex]) -> dict[Vertex, Hashable]:
+def circles(order: Sequence[Vertex], apart: Collection[Vertex]) -> dict[Vertex, int]:
     """Give each vertex that an operation made the name of its circle, or of its class if it is in none.
 
     Vertices that depend on parameters with other labels are in other classes: so attention and the layer
@@ -276,24 +273,26 @@ def circles(order: Sequence[Vertex], apart: Collection[Vertex]) -> dict[Vertex, 
 
 def _joined(
     order: Sequence[Vertex], apart: Collection[Vertex], stages: Mapping[Vertex, Hashable]
-) -> dict[Vertex, Hashable]:
+) -> dict[Vertex, int]:
     """Join the classes that feed each other in a circle, unless there are only a few turns."""
-    named: dict[Vertex, Hashable] = {v: (_class(v, apart), stages.get(v, 0)) for v in order if v.operands}
-    first: dict[Hashable, Hashable] = {}  # for each circle, the class that begins a turn
-    turns: dict[Vertex, int] = {}
+    numbers: dict[Hashable, int] = {}  # of the classes: hashing and comparing their names would take long
+    named: dict[Vertex, Hashable] = {
+        v: numbers.setdefault((_class(v, apart), stages.get(v, 0)), len(numbers)) for v in order if v.operands
+    }
     circle = _circle(named)
+    first: dict[int, Hashable] = {}  # for each circle, the class that begins a turn
+    turns: dict[Vertex, int] = {}
+    most: dict[int, int] = {}
     for vertex, part in circle.items():
         before = [turns[operand] for operand in vertex.operands if circle.get(operand) == part]
         turns[vertex] = max(before, default=0) + (first.setdefault(part, named[vertex]) == named[vertex])
-    most: dict[Hashable, int] = {}
-    for vertex, part in circle.items():
         most[part] = max(most.get(part, 0), turns[vertex])
     return _circle(
         {v: (name, turns[v]) if most[circle[v]] <= FEW else circle[v] for v, name in named.items()}
     )
 
 
-def _circle(named: Mapping[Vertex, Hashable]) -> dict[Vertex, Hashable]:
+def _circle(named: Mapping[Vertex, Hashable]) -> dict[Vertex, int]:
     """Give each vertex the number of the circle that its name is part of."""
     feeds: dict[Hashable, set[Hashable]] = {name: set() for name in named.values()}
     for vertex, name in named.items():
