@@ -9,7 +9,7 @@ from nodegrad import ops
 from nodegrad.compiler.sources.spellings import EXPRESSIONS, JAVASCRIPT
 from nodegrad.ops import Op
 from nodegrad.show.explaining.chain_rule import local_derivative
-from nodegrad.show.explaining.formula import ATOM, TEXT, Formula, Style, write
+from nodegrad.show.explaining.formula import ATOM, TEXT, Formula, write
 from nodegrad.show.snapshot import Vertex
 
 __all__ = ()
@@ -25,14 +25,8 @@ def literal(x: float) -> str:
 
 
 # A formula in JavaScript: every operand that is not a name or a number goes into brackets.
-SCRIPT = Style(
-    name=str,
-    number=literal,
-    function="{}({})".format,
-    brackets=("(", ")"),
-    terms=2**62,
-    patterns={op.name: (text, (ATOM,) * text.count("{}")) for op, text in EXPRESSIONS.items()},
-)
+PATTERNS = {op.name: (text, (ATOM,) * text.count("{}")) for op, text in EXPRESSIONS.items()}
+SCRIPT = replace(TEXT, number=literal, terms=2**62, patterns=PATTERNS)
 # An operation as text, with {0}, {1} ... for its operands; text in (? ?) gets brackets if it begins with a
 # minus.
 PATTERN = replace(TEXT, number=lambda x: f"{{{int(-x) - 1}}}", brackets=("(?", "?)"))
