@@ -122,17 +122,10 @@ class Recorder:
             total += error._data / len(self.samples)
             for parameter in gradients:
                 gradients[parameter] += adjoints.get(parameter, 0.0)
-        self.frames.append(
-            Frame(
-                self.calls,
-                total,
-                tuple([parameter._data for parameter in self.parameters]),
-                tuple(gradients.values()),
-                tuple(predictions),
-                tuple([tuple(numbers(self.model(point), "Recorder")) for point in self.points]),
-                self._texts(),
-            )
-        )
+        parameters = tuple([parameter._data for parameter in self.parameters])
+        plane = tuple([tuple(numbers(self.model(point), "Recorder")) for point in self.points])
+        found = tuple(gradients.values()), tuple(predictions), plane, self._texts()
+        self.frames.append(Frame(self.calls, total, parameters, *found))
 
     def _gradients(self, row: Any, target: Any, seed: float = 1.0) -> tuple[Any, Value, dict[Value, float]]:
         """Return the model's output for a row, its loss, and the derivatives of the loss."""
