@@ -255,17 +255,10 @@ def stats(*outputs: Value) -> Stats:
             raise TypeError(f"stats takes Values; got {described(output)}. Unpack several: stats(*values).")
     with recording():
         order = topological_order(*outputs)
-        depth = _depth(order)
         counts = Counter(map(attrgetter("op"), order))
         leaves, constants = counts.pop(None, 0), counts.pop(constant, 0)
-        return Stats(
-            nodes=len(order),
-            leaves=leaves,
-            constants=constants,
-            depth=depth,
-            operations={op.name: count for op, count in counts.most_common()},
-            bytes=_bytes(order),
-        )
+        operations = {op.name: count for op, count in counts.most_common()}
+        return Stats(len(order), leaves, constants, _depth(order), operations, _bytes(order))
 
 
 def _depth(order: Sequence[Value]) -> int:
