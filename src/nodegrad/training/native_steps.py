@@ -118,37 +118,35 @@ class NativeSteps:
 
         count, square, rate = Value(1.0), Value(1.0), Value(0.0)
         entries = step.point.state[place]
-        whole = [type(entry) is int for entry in entries]
         state = [np.array(entry, float).reshape(-1).copy() for entry in entries]
-        steps = [Value(1.0) for one in whole if one]
-        counters = [entry for entry, one in zip(state, whole, strict=True) if one]
-        moments = [entry for entry, one in zip(state, whole, strict=True) if not one]
+        counters = {at: Value(1.0) for at, entry in enumerate(entries) if type(entry) is int}
 
         def update(number: Any, total: Any, *rows: Any) -> list[Any]:
-            row, step_ = iter(rows), iter(steps)
-            own = tuple(next(step_) if one else next(row) for one in whole)
+            row = iter(rows)
+            own = tuple(counters[at] if at in counters else next(row) for at in range(len(entries)))
             norm = ops.sqrt(square)
             scale = 1.0 if limit == math.inf else ops.where(norm > limit, limit / norm, 1.0)
             slope = total / count * scale
             number, own = step.optimizer.rule(number, slope, own, place, rate)
-            kept = [entry for entry, one in zip(own, whole, strict=True) if not one]
-            return [number, slope, *kept, *[entry for entry, one in zip(own, whole, strict=True) if one]]
+            return [number, slope, *own]
 
         numbers, slope = self.numbers[span], self.slope[span]
-        counted = [np.zeros(len(numbers)) for _ in counters]  # a row for each parameter, all alike
+        # The rule counts steps in a row for each parameter, all alike.
+        found = [np.zeros(len(numbers)) if at in counters else array for at, array in enumerate(state)]
+        moments = [array for at, array in enumerate(state) if at not in counters]
         columns = [column[:, None] for column in (numbers, totals, *moments)]
-        out = [column[:, None] for column in (numbers, slope, *moments, *counted)]
+        out = [column[:, None] for column in (numbers, slope, *found)]
         trace = trace_of(update, columns)
         kernel: Any = trace.kernel("results")
         placed = Placed(kernel, columns, len(numbers), out)
         shared = {count: (self.counts, 1), square: (self.squares, 1), rate: (self.rates[place], 1)}
-        shared |= {leaf: (entry, 0) for leaf, entry in zip(steps, counters, strict=True)}
+        shared |= {leaf: (state[at], 0) for at, leaf in counters.items()}
         for number, leaf in enumerate(trace.parameters):
             source, advance = shared[leaf]
             self.sequence.take(source, placed.parameters[number:], _ZERO, advance=(advance, 0, 0))
         self.sequence.run_program(placed)
-        for source, target in zip(counted, counters, strict=True):
-            self.sequence.take(source, target, _ZERO)
+        for at in counters:
+            self.sequence.take(found[at], state[at], _ZERO)
         self.state.append(state)
 
     def take(self, step: "CompiledStep", batches: Sequence[Batch]) -> list[Taken]:
