@@ -39,15 +39,12 @@ class RowSum:
         self.only: Trace | None = None  # the one trace that all rows go through, if there is one
         self.places: Any = None  # for each parameter of the trace, its place among the leaves; -1 for none
 
-    def __call__(self, numbers: Array, chosen: Any = None) -> Array:
-        """Return the sum of every result over the chosen rows; this may change the numbers in the leaves.
+    def __call__(self, numbers: Array, blocks: list[Any] | None = None) -> Array:
+        """Return the sum of every result over all rows, or others; this may change the numbers in the leaves.
 
         The arrays may be larger than memory: the compiler converts those that are not of floats part by part.
         """
-        return self.over(numbers, self.blocks if chosen is None else [block[chosen] for block in self.blocks])
-
-    def over(self, numbers: Array, blocks: list[Any]) -> Array:
-        """Return the sum of every result over other rows."""
+        blocks = self.blocks if blocks is None else blocks
         if self.only is not None:
             return self.only.kernel("results").sums(blocks, len(blocks[0]), self.arranged(numbers))
         write(self.leaves, numbers.tolist())  # recording and guards read them there
@@ -143,12 +140,12 @@ class CompiledStep(EagerStep):
             spec, blocks = self._laid_out(batch)
             if spec != self.known.spec:
                 raise ValueError("fit: the rows of the batches differ in length or kind.")
-            found = self.known.over(self.point.numbers, blocks)
-        elif batch is not None and not len(batch):
-            return np.zeros(len(self.leaves) + 2)  # a rank that has no rows left
         else:
-            found = self.known(self.point.numbers, batch)
-        return np.append(found, self.known.count if batch is None else len(batch))
+            blocks = [block if batch is None else block[batch] for block in self.known.blocks]
+        count = len(blocks[0])
+        if not count:
+            return np.zeros(len(self.leaves) + 2)  # a rank that has no rows left
+        return np.append(self.known(self.point.numbers, blocks), count)
 
     def update(self, total: Array, limit: float) -> Taken:
         """Take a step from the sums over a batch, if they are finite."""
@@ -179,7 +176,7 @@ class CompiledStep(EagerStep):
             return None  # a callback has changed what native steps are made with
         if self.known.only is None or not NativeSteps.ready(self):
             return None  # the first step records, and makes the state of the rule
-        size = max([self.known.count if batch is None else len(batch) for batch in batches[:1]])
+        size = self.known.count if batches[0] is None else len(batches[0])
         if size not in self._native:
             self._native[size] = NativeSteps.make(self, size, limit, batches[0] is None)
             self.native = self.native or self._native[size] is not None
@@ -197,7 +194,7 @@ class CompiledStep(EagerStep):
         """
         tried = 1 if len(self.leaves) > _LARGE else min(_TRIED, len(self.problem.known))
         with np.errstate(all="ignore"):
-            compiled = float(self.known(self.point.numbers, np.arange(tried))[0])
+            compiled = float(self.sums(np.arange(tried))[0])
         write(self.leaves, self.point.numbers.tolist())
         samples = [self.problem.known[place] for place in range(tried)]
         eager = math.fsum(self.problem.error(*sample).data for sample in samples)
