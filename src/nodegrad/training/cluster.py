@@ -79,8 +79,7 @@ class _Cluster:
     def __init__(
         self, client: Any, model: Any, loss: Loss, parameters: list[Any], sources: Sequence[Any]
     ) -> None:
-        self.client, self.model, self.loss = client, model, loss
-        self.parameters, self.sources = parameters, sources
+        self.client, self.trained, self.sources = client, (model, loss, parameters), sources
         self.actors: list[Any] = [None] * len(sources)
         self.facts: list[tuple[Any, int, float]] = self._ask("facts", [()] * len(sources))
         self.factor = sum(count for _, count, _ in self.facts) / sum(weight for *_, weight in self.facts)
@@ -126,20 +125,12 @@ class _Cluster:
     def _make(self, places: list[int]) -> None:
         """Make partitions on the workers that are left."""
         workers = list(self.client.scheduler_info(n_workers=-1)["workers"])
-        made = {
-            place: self.client.submit(
-                Partition,
-                self.model,
-                self.loss,
-                self.parameters,
-                self.sources[place],
-                actor=True,
-                pure=False,
-                workers=[workers[place % len(workers)]] if workers else None,
-                allow_other_workers=bool(workers),
-            )
-            for place in places
-        }
+        made = {}
+        for place in places:
+            given: Any = {"actor": True, "pure": False}
+            if workers:
+                given |= {"workers": [workers[place % len(workers)]], "allow_other_workers": True}
+            made[place] = self.client.submit(Partition, *self.trained, self.sources[place], **given)
         for place, future in made.items():
             with self._forgetting(place):
                 self.actors[place] = future.result()
