@@ -602,12 +602,10 @@ def _check_finite(array: Any, name: str, user: str) -> None:
 
     size = max(1, _PIECE // max(1, array[:1].size))
     for start in range(0, len(array) if array.dtype.kind == "f" else 0, size):
-        fine = np.isfinite(array[start : start + size])
-        if not fine.all():
-            row, *rest = (int(i) for i in np.argwhere(~fine)[0])
-            place = "".join(f"[{i}]" for i in (start + row, *rest))
-            found = array[(start + row, *rest)]
-            raise ValueError(f"{user}: {name}{place} is {found}. Remove or fill in what is missing first.")
+        piece = array[start : start + size]
+        if not np.isfinite(piece).all():
+            for place, entry in enumerate(piece, start):
+                _finite(entry, f"{user}: {name}[{place}]")
 
 
 def _finite(entry: Any, place: str) -> Any:
