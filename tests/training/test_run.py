@@ -445,10 +445,11 @@ class Doubling(Module):
 
 @pytest.mark.parametrize("compile", [False, True])
 def test_validation_is_in_evaluation_mode_whatever_a_module_does_in_it(compile):
-    history, model = run(model=Doubling(), validation=(X, Y), epochs=2, compile=compile)
+    rows, labels = [[0.0, 0.0], *X], [0.0, *Y]  # the first has the same loss in both modes
+    history, model = run(model=Doubling(), validation=(rows, labels), epochs=2, compile=compile)
 
     with model.evaluating():
-        expected = sum((model(row).data - label) ** 2 for row, label in zip(X, Y, strict=True)) / 30
+        expected = sum((model(row).data - label) ** 2 for row, label in zip(rows, labels, strict=True)) / 31
     assert history.compiled == compile
     assert history.validation_losses[-1] == pytest.approx(expected, rel=1e-12)
 
