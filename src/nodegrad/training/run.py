@@ -48,7 +48,6 @@ class Run:
         if self.saves or resumes:
             self.described |= checkpoint.checksums(self)
         generators = self._resume() if resumes else None
-        self.done = self.history.epochs  # whose numbers are complete
         self.history.reason = self._finished()
         names = ("epochs", "tolerance", "patience", "target_loss", "gradient_tolerance", "compile")
         problem.ranks.same(
@@ -69,8 +68,8 @@ class Run:
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             self.history.reason = "interrupted"
-            for course in (self.history.gradient_norms, *self.history.history.values()):
-                del course[self.done :]
+            for course in self.history.history.values():
+                del course[len(self.history.gradient_norms) :]  # these come last in an epoch
         except NotFinite as found:
             self.history.reason = "diverged"
             _warn(
@@ -99,7 +98,7 @@ class Run:
         ):
             met = self.criteria.met(loss, norm)
         called = history.reason if history.reason == "callback" and self.calls else ""
-        return met or called or ("max epochs" if self.done >= self.settings.epochs else "")
+        return met or called or ("max epochs" if history.epochs >= self.settings.epochs else "")
 
     def _resume(self) -> str | None:
         """Go on from a checkpoint of the same epoch on every rank; return its generators' states."""
@@ -173,14 +172,13 @@ class Run:
                 raise NotFinite(f"the {name} became {number}")
         losses, norms, sizes = zip(*taken, strict=True)
         watched = math.fsum(map(mul, losses, sizes)) / math.fsum(sizes)
-        history.gradient_norms.append(max(norms))
         history.losses.append(watched)
         if problem.held_out is not None:
             watched = problem.mean_over_held_out(lambda: self._attempt(lambda step: step.validate()))
             history.validation_losses.append(watched)
         if settings.watched or self.calls:
             self._look(watched)
-        self.done += 1
+        history.gradient_norms.append(max(norms))
         reason = self.criteria.met(watched, max(norms))
         if self.calls and self._call():
             reason = reason or "callback"
