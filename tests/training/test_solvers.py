@@ -126,6 +126,29 @@ def test_a_callback_cannot_change_the_parameters_of_a_solver():
         ng.fit(model, [[0.0], [1.0]], [1.0, 3.0], optimizer="lbfgs", callback=callback)
 
 
+class Scaled(ng.nn.Module):
+    """A line through 0 whose slope is that of a plain number, too, which changes after so many calls."""
+
+    def __init__(self, calls):
+        self.weight, self.scale, self.calls = ng.Value(1.0), 1.0, calls
+
+    def forward(self, row):
+        self.calls -= 1
+        return self.weight * row[0] * (self.scale if self.calls > 0 else 3.0)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "lm"])
+@pytest.mark.parametrize("calls", [6, 1000])
+def test_plain_numbers_that_change_are_refused(optimizer, calls):
+    model = Scaled(calls)
+
+    def change(epoch, history):
+        model.scale = 2.0
+
+    with pytest.raises(ValueError, match=f"{optimizer}' takes compiled steps only.*depends on plain numbers"):
+        ng.fit(model, [[1.0], [2.0], [3.0]], [2.0, 4.1, 6.0], optimizer=optimizer, callbacks=change)
+
+
 @pytest.mark.parametrize("optimizer", ["lbfgs", "lm"])
 def test_interruption_leaves_the_parameters_of_the_last_iteration(optimizer):
     X, y = data.make_line(20, noise=1.0, seed=1)

@@ -314,8 +314,8 @@ class Run:
                 if agrees():
                     return False
                 error: Exception = ValueError(
-                    "fit(compile=True): the loss depends on plain numbers that have changed since it was "
-                    "recorded (such as an attribute the callback sets). Leave compile out."
+                    "fit: the loss depends on plain numbers that have changed since it was recorded (such as "
+                    "an attribute the callback sets). Make them Values, or take eager steps: compile=False."
                 )
             except Exception as caught:
                 error = caught

@@ -58,6 +58,10 @@ class Solver(Run):
         from nodegrad.training.compiled_step import CompiledStep
 
         self.step = self.problem.ranks.together(lambda: CompiledStep(self.problem))
+        self._agree(self.step.agrees)
+
+    def _retreat(self, error: Exception, before: Any = None) -> None:
+        raise ValueError(f"fit: optimizer={self.settings.optimizer!r} takes compiled steps only. {error}")
 
     def _go(self) -> None:
         with progress_bar(self.settings.progress, self.settings.epochs, "epoch") as self.shown:
