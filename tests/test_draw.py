@@ -524,6 +524,23 @@ def test_a_port_that_cannot_write_a_format_is_named(fake_dot, monkeypatch, tmp_p
         draw(Value(1.0)).save(tmp_path / "graph.pdf")
 
 
+def test_a_copy_of_what_draw_dot_returns_draws_without_graphviz_too(no_dot):
+    dot = ng.draw_dot(Value(1.0, label="x") * 2.0)
+
+    with dot.subgraph(name="inner") as inner:
+        inner.node("inner")
+
+    assert dot.copy().pipe("svg") == dot.pipe("svg")
+    assert dot.copy().source == dot.source
+
+
+def test_render_writes_the_file_that_is_asked_for_without_graphviz_too(no_dot):
+    picture = no_dot / "graph.svg"
+
+    assert ng.draw_dot(Value(1.0) * 2.0, format="dot").render(outfile=picture) == str(picture)
+    assert picture.read_text().startswith("<svg")
+
+
 def test_a_notebook_gets_the_svg(no_dot):
     drawing = draw(Value(1.0) + 2.0)
 

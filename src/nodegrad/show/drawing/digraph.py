@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 class Digraph(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no types
     """A graph for Graphviz. Where `dot` is not on the PATH, the picture of `drawing` takes its place."""
 
-    def __init__(self, drawing: "Drawing", **options: Any) -> None:
-        super().__init__(**options)
-        self.drawing = drawing
+    drawing: "Drawing"
+
+    def copy(self) -> "Digraph":
+        """Return a copy, with the same picture where `dot` is not on the PATH."""
+        made: Digraph = super().copy()
+        made.drawing = self.drawing
+        return made
 
     def pipe(self, format: str | None = None, *rest: Any, encoding: str | None = None, **options: Any) -> Any:
         """Return the picture as bytes, or as text if there is an encoding. A notebook calls this."""
@@ -32,10 +36,11 @@ class Digraph(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no type
         try:
             return str(super().render(filename, directory=directory, **options))
         except graphviz.ExecutableNotFound:
-            kind = options.get("format") or self.format
+            asked = options.get("outfile")
+            kind = options.get("format") or (Path(asked).suffix[1:] if asked else self.format)
             content = self.drawing.content(kind)
             source = Path(self.save(filename, directory=directory))
-            picture = Path(f"{source}.{kind}")
+            picture = Path(asked or f"{source}.{kind}")
             picture.write_bytes(content)
             if options.get("cleanup"):
                 source.unlink()

@@ -271,7 +271,8 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Any:
     from nodegrad.show.drawing.digraph import Digraph  # imports graphviz
 
     drawing = draw(root, rankdir=rankdir, engine="own")
-    dot = Digraph(drawing, format=format, graph_attr={"rankdir": rankdir})
+    dot = Digraph(format=format, graph_attr={"rankdir": rankdir})
+    dot.drawing = drawing
     order = topological_order(root)
     # A constant exponent is part of the operation's text.
     exponents = {node.operands[1] for node in order if re.fullmatch(r"\*\*.+", node._op)}
