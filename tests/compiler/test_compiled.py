@@ -237,6 +237,18 @@ def test_guards_may_depend_on_leaves_closed_over(backend):
     assert compiled.map([3.0, 4.0]).tolist() == [2.0, 3.0]
 
 
+@pytest.mark.parametrize("transform", [lambda f: f, ng.value_and_grad])
+def test_a_value_from_before_its_leaf_changed_is_named(backend, transform):
+    w = Value(3.0, label="w")
+    penalty = w * w
+    w.data = 4.0
+
+    with pytest.raises(RuntimeError, match="the data of 'w' changed after mul"):
+        ng.compile(transform(lambda x: x * penalty), backend=backend)(2.0)
+    with pytest.raises(RuntimeError, match="the data of 'w' changed after mul"):
+        ng.compile(lambda x: [1.0, transform(lambda y: y + penalty)(x)], backend=backend).map([2.0, 3.0])
+
+
 def test_leaves_closed_over_are_read_at_each_call(backend):
     w, b = Value(2.0), Value(1.0)
     compiled = ng.compile(lambda x: w * x + b * b, backend=backend)

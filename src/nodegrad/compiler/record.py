@@ -98,10 +98,10 @@ class Recorder:
         if len(inputs) != len(others):
             return False
         pairing = Pairing(zip(inputs, others, strict=True), (self._start, other._start), _same_code)
-        return pairing.alike(self._made, other._made)
+        return pairing.alike(self.ends, other.ends)
 
     @property
-    def _made(self) -> list[Value]:
+    def ends(self) -> list[Value]:
         """The Values that the function returned, and those it branched on."""
         return [*[x for x in self.found if isinstance(x, Value)], *self.branches]
 

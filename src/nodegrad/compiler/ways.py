@@ -21,7 +21,7 @@ from nodegrad.compiler.record import Way, named, numbers_of, record
 from nodegrad.compiler.routes import Routes
 from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace, verify
 from nodegrad.forks import keeping
-from nodegrad.graph import recording
+from nodegrad.graph import check_unchanged, reached, recording
 from nodegrad.loops import TooWide
 from nodegrad.trees import Build, Spec, builder
 from nodegrad.value import Value
@@ -240,7 +240,11 @@ class Ways(Eager):
             found = recorded.spec, numbers_of(recorded.outputs, f)
             trace = make_trace(f, recorded)
             trace.reset(self.make)
-            verify(trace, f, partial(self.replay, first=recorded), numbers, others)
+            try:
+                verify(trace, f, partial(self.replay, first=recorded), numbers, others)
+            except ValueError:
+                check_unchanged(reached(recorded.ends))  # its error says more
+                raise
             refuse_chance(f, self._generators, before, lambda: self.replay(numbers, trace.expected))
         trace.seconds = perf_counter() - started
         return self.keep(trace), found
