@@ -13,7 +13,7 @@ from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial, wraps
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from nodegrad.forks import compiling
@@ -67,20 +67,11 @@ def share(work: Job, pieces: Iterator[Any], others: int, most: int) -> None:
     """
 
     def help() -> None:
-        try:
-            places.get_nowait()
-        except Empty:
-            return  # the caller has done all
-        try:
-            work()
-        except BaseException as error:
-            done.put(error)
-        else:
-            done.put(None)
+        with suppress(IndexError):  # the caller has done all
+            places.pop()
+            _do(work, done)
 
-    places, done = SimpleQueue[int](), SimpleQueue[BaseException | None]()
-    for place in range(others):
-        places.put(place)
+    places, done = [None] * others, Answer()
     with suppress(RuntimeError):  # no thread can be started: too many, or the process ends
         for _ in range(others):
             helpers.give(help, most)
@@ -89,11 +80,11 @@ def share(work: Job, pieces: Iterator[Any], others: int, most: int) -> None:
     finally:
         for _ in pieces:  # left only if `work` raised: no helper begins another piece
             pass
-        with suppress(Empty):  # take the places of helpers that have not begun
+        with suppress(IndexError):  # take the places of helpers that have not begun
             while True:
-                places.get_nowait()
+                places.pop()
                 others -= 1
-        errors = [error for _ in range(others) if (error := done.get()) is not None]
+        errors = [error for _ in range(others) if (error := done.get()[1]) is not None]
     if errors:
         raise errors.pop()
 
@@ -118,16 +109,21 @@ def in_llvm_thread(function: Callable[P, Result]) -> Callable[P, Result]:
 
 def later(work: Callable[[], Any]) -> Answer:
     """Let LLVM's thread do something, and return where the result, or the error that is raised, will come."""
-    answer: Answer = SimpleQueue()
-    _caller.give(partial(_do, work, answer))
+    answer = Answer()
+    _caller.give(partial(_call_llvm, work, answer))
     return answer
 
 
-def _do(work: Callable[[], Any], answer: Answer) -> None:
+def _call_llvm(work: Callable[[], Any], answer: Answer) -> None:
     _here.calls_llvm = True
+    with compiling:  # so that no other thread forks meanwhile
+        _do(work, answer)
+
+
+def _do(work: Callable[[], Any], answer: Answer) -> None:
+    """Put the result of some work, or the error it raises, into a queue."""
     try:
-        with compiling:  # so that no other thread forks meanwhile
-            found = work()
+        found = work()
     except BaseException as error:
         answer.put((None, error))
     else:
