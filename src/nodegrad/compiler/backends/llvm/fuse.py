@@ -235,9 +235,7 @@ class _Fuser:
         longest = max(runs)
         most = TILE if longest > 1 else TILE // 2
         reach = longest if longest > 1 else group.count
-        tile = 1
-        while tile * 2 <= min(most, reach):
-            tile *= 2
+        tile = 1 << min(most, reach).bit_length() - 1
         starts = []
         for start in range(0, group.count, reach):
             starts += [*range(start, start + reach - tile, tile), start + reach - tile]
