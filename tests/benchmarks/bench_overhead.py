@@ -131,6 +131,11 @@ def long_maps(numbers: Any, quick: bool) -> Iterator[Line]:
         "squared length and gradient, 100,000 × 16",
         *(turns, lambda: length.map(X), "NumPy", lambda: (np.einsum("ij,ij->i", X, X), 2.0 * X)),
     )
+    yield beside(
+        "sum of squared lengths, 100,000 × 16",
+        *(turns, lambda: length_alone.map(X, reduce="sum")),
+        *("row by row", lambda: length_alone.map(X)),
+    )
     pairs = numbers.random((million, 2))
     yield beside(
         "squared length of float32, 1,000,000 × 2",

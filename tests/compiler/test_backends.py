@@ -141,7 +141,10 @@ def test_a_zero_adjoint_wins_in_every_row(name, exact, rows):
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize(("left", "right"), [(1, 1), (1, 20), (20, 1), (3, 17), (17, 3), (33, 40), (50, 37)])
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [(1, 1), (1, 20), (20, 1), (2, 9), (9, 2), (4, 4), (3, 17), (17, 3), (33, 40), (50, 37)],
+)
 @pytest.mark.parametrize(("terms", "rows"), [(1, 37), (1, 300), (3, 16), (20, 21)])
 def test_sums_of_every_a_times_every_b_in_all_sizes(name, left, right, terms, rows):
     if left * right * terms > 4000:

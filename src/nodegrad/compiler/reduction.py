@@ -5,7 +5,7 @@ contraction over rows. So the gradient δ⊗x of a layer's weights is one matrix
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from nodegrad.ops import dot, mul, strong_dot, strong_mul
 __all__ = ()
 
 Sums = np.ndarray[Any, np.dtype[np.float64]]
+Grids = Callable[[Slots, Slots], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,12 @@ class Reduction:
 _STRONG = {mul: False, dot: False, strong_mul: True, strong_dot: True}
 
 
-def plan_reduction(program: VectorProgram) -> Reduction:
-    """Remove the products that only sums over rows use from a program."""
+def plan_reduction(program: VectorProgram, lays_out: Grids = lambda x, y: True) -> Reduction:
+    """Remove the products that only sums over rows use from a program.
+
+    `lays_out`: whether a backend adds up sums of products of these x and these y over rows. Others are
+    computed for each row.
+    """
     read = np.zeros(program.varying, bool)
     for item in program.body:
         read[slots_read(item, uniform=False)] = True
@@ -61,7 +66,7 @@ def plan_reduction(program: VectorProgram) -> Reduction:
     body: list[Item] = []
     products: list[Group] = []
     for item in program.body:
-        if type(item) is Group and _only_summed(item, read, wanted):
+        if type(item) is Group and _only_summed(item, read, wanted, lays_out):
             products.append(item)
             stays[item.start : item.start + item.count] = False
         else:
@@ -100,7 +105,7 @@ def _moved_index(index: Any, move: Slots) -> Any:
     return index if index is None or index.uniform else Index(False, move[index.slots])
 
 
-def _only_summed(group: Group, read: np.ndarray, wanted: np.ndarray) -> bool:
+def _only_summed(group: Group, read: np.ndarray, wanted: np.ndarray, lays_out: Grids) -> bool:
     span = slice(group.start, group.start + group.count)
     return (
         group.op in _STRONG
@@ -108,11 +113,12 @@ def _only_summed(group: Group, read: np.ndarray, wanted: np.ndarray) -> bool:
         and not any(index.uniform for index in group.operands)
         and bool(wanted[span].all())
         and not read[span].any()
-        and _is_grid(*[index.slots.reshape(group.count, -1) for index in group.operands])
+        and _is_grid(lays_out, *[index.slots.reshape(group.count, -1) for index in group.operands])
     )
 
 
-def _is_grid(a: Slots, b: Slots) -> bool:
+def _is_grid(lays_out: Grids, a: Slots, b: Slots) -> bool:
     """Return whether products are those of `ProductSum`. To write others for each row costs 5 to 10 %."""
     regular = separable(a) is not None and separable(b) is not None
-    return regular and outer(a[:, 0], b[:, 0]) is not None
+    grid = outer(a[:, 0], b[:, 0]) if regular else None
+    return grid is not None and (a.shape[1] == 1 or lays_out(*grid))

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from nodegrad.compiler.backends.llvm import native
 from nodegrad.compiler.backends.llvm.driver import Driver, one_row
 from nodegrad.compiler.backends.llvm.fuse import Records, fuse
-from nodegrad.compiler.backends.llvm.sums import plan_sums
+from nodegrad.compiler.backends.llvm.sums import fills_tiles, plan_sums
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Slots, Straight, Turns, VectorProgram, slots_read
 
@@ -55,7 +56,7 @@ def plan(program: VectorProgram, how: str, lanes: int) -> Plan:
     records.number(one_row if how == "one" else rows, lanes)
     outputs = needed = program.outputs
     if how == "sums":
-        reduction = plan_reduction(program)
+        reduction = plan_reduction(program, partial(fills_tiles, native.width()))
         program, products = reduction.program, reduction.products
         outputs, size = plan_sums(records, reduction, lanes, native.width())
         factors = [slots.ravel() for each in products for slots in (each.a, each.b)]

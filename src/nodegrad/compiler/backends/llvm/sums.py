@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -32,33 +33,57 @@ def plan_sums(records: Records, plan: Reduction, lanes: int, width: int) -> tupl
     records.length = width
     places: list[Slots] = []
     size = 0
-    if count := len(plan.slots):
-        tiles = -(-count // _TILE)
-        table = records.table(_filled(plan.slots, _TILE))
-        records.add(RowSums(lanes), [tiles, table, size])
-        places.append(np.arange(count))
-        size = _TILE * tiles
+
+    def add_rows(*factors: Slots, strong: bool = False) -> Slots:
+        """Add sums of single numbers, or of every x times every y, x or y being few; return where each is."""
+        nonlocal size
+        many = max(factors, key=len)
+        filled, count = _filled(many, _TILE), prod(map(len, factors)) // len(many)
+        tiles = len(filled) // _TILE
+        sizes = tuple([_TILE if x is many else 1 for x in factors])
+        slots = [np.tile(filled, count) if x is many else np.repeat(x, tiles) for x in factors]
+        records.add(RowSums(lanes, sizes, strong), [count * tiles, *map(records.table, slots), size])
+        found = size + len(filled) * np.arange(count)[:, None] + np.arange(len(many))
+        size += count * len(filled)
+        return (found if factors[-1] is many else found.T).ravel()
+
+    if len(plan.slots):
+        places.append(add_rows(plan.slots))
     for each in plan.products:
         factors: Any = [separable(slots) for slots in (each.a, each.b)]
         grid: Any = outer(*[rows for rows, _ in factors])
+        if not fills_tiles(width, *grid):
+            places.append(add_rows(*grid, strong=each.strong))
+            continue
+        sums, _, swapped, tiles, panels = _tiles(width, *grid)
         tile, panel = _LEFT, _VECTORS * width
-        swapped = _padded(grid[1], grid[0], tile, panel) < _padded(grid[0], grid[1], tile, panel)
         sides = [(rows, columns) for rows, (_, columns) in zip(grid, factors, strict=True)]
-        left, right = sides[::-1] if swapped else sides
-        tiles, panels = -(-len(left[0]) // tile), -(-len(right[0]) // panel)
         words = [panels, tiles, each.a.shape[1]]
-        kinds = _add_factors(records, words, [left, right], [tile, panel])
-        records.add(OuterSums(lanes, kinds, each.strong), [*words, int(swapped), size])
+        kinds = _add_factors(records, words, sides[::-1] if swapped else sides, [tile, panel])
+        records.add(OuterSums(lanes, kinds, each.strong), [*words, swapped, size])
         i, j = np.indices((len(grid[0]), len(grid[1]))).reshape(2, -1)
         i, j = (j, i) if swapped else (i, j)
         places.append(size + ((j // panel * tiles + i // tile) * tile + i % tile) * panel + j % panel)
-        size += tiles * tile * panels * panel
+        size += sums
     return np.concatenate([np.zeros(0, np.int64), *places])[plan.take], size
 
 
-def _padded(left: Slots, right: Slots, tile: int, panel: int) -> tuple[int, int]:
-    """Return how many sums there are, those that fill tiles included, and how many slots are laid out."""
-    return -(-len(left) // tile) * tile * -(-len(right) // panel), len(right)
+def fills_tiles(width: int, x: Slots, y: Slots) -> bool:
+    """Return whether the products of every x and every y fill more than half of the tiles they take.
+
+    If not, they are added up like single numbers: a dot product over 100,000 rows in a fifteenth of the time.
+    """
+    return 2 * len(x) * len(y) > _tiles(width, x, y)[0]
+
+
+def _tiles(width: int, x: Slots, y: Slots) -> tuple[int, ...]:
+    """Return how many sums products take, slots laid out, if y is the left side, tiles of a panel, panels."""
+    tile, panel = _LEFT, _VECTORS * width
+    found = []
+    for swapped, (left, right) in enumerate(((len(x), len(y)), (len(y), len(x)))):
+        tiles, panels = -(-left // tile), -(-right // panel)
+        found.append((tiles * tile * panels * panel, right, swapped, tiles, panels))
+    return min(found)
 
 
 def _add_factors(records: Records, words: list[int], factors: Any, sizes: list[int]) -> tuple[str, ...]:
@@ -78,25 +103,29 @@ def _filled(slots: Slots, size: int) -> Slots:
 
 @dataclass(frozen=True, slots=True)
 class RowSums:
-    """s[k] = sum over rows of a[k], `_TILE` sums at a time.
+    """s[k] = sum over rows of a[k], or of a[k] * b[k], `_TILE` sums at a time.
 
     Called as (varying slots of the first group, results, record, [full groups, bytes per group, lanes of the
     last, rows before these]).
     """
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
+    sizes: tuple[int, ...]  # for each factor, how many slots a tile has: one for each sum, or one for all
+    strong: bool
 
     def __call__(self, body: Body) -> str:
-        """Write the kernel. Record: function, tiles, table of slots, result.
+        """Write the kernel. Record: function, tiles, a table of slots for each factor, result.
 
-        for each tile, for each group, for each piece of its rows that fills a register: s += a
+        for each tile, for each group, for each piece of its rows that fills a register: s += a * b
         """
         fields = Fields(body)
-        tiles, table, base = fields.next(), fields.pointer(), fields.next()
-        groups = _Groups(body, self.lanes)
+        tiles, tables = fields.next(), [fields.pointer() for _ in self.sizes]
+        base, groups = fields.next(), _Groups(body, self.lanes)
         with body.loop(tiles, runs=True) as number:
-            start = number * _TILE
-            slots = _slots_of(body, table, start, _TILE, self.lanes)
+            slots = [
+                _slots_of(body, table, number * size, size, self.lanes)
+                for table, size in zip(tables, self.sizes, strict=True)
+            ]
             sums = [body.number(0.0)] * _TILE
             with (
                 body.loop(groups.count, carried=sums, runs=True) as group,
@@ -104,10 +133,12 @@ class RowSums:
             ):
                 mask = _below(body, groups.rows(group) - first)
                 offset = group * groups.stride + first * 8
-                for place, slot in enumerate(slots):
-                    after = body.arithmetic("fadd", sums[place], _aligned(body, slot, offset))
+                factors = [[_aligned(body, slot, offset) for slot in of_factor] for of_factor in slots]
+                for place in range(_TILE):
+                    operands = [loaded[place % len(loaded)] for loaded in factors]
+                    after = accumulated(body, sums[place], operands, self.strong)
                     sums[place] = body.choose(mask, after, sums[place])
-            _add_to_results(body, _sum_lanes(body, sums), base + start, groups.anew)
+            _add_to_results(body, _sum_lanes(body, sums), base + number * _TILE, groups.anew)
         return fields.go_on()
 
 

@@ -1,0 +1,49 @@
+"""Sums over rows: which of two kernels adds up what."""
+
+import pytest
+
+import nodegrad as ng
+from nodegrad.compiler.lower import lower
+from nodegrad.compiler.record import record
+from nodegrad.compiler.vectorize import vectorize
+from nodegrad.trees import flatten
+
+native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="needs llvmlite")
+
+from nodegrad.compiler.backends.llvm.plan import plan  # noqa: E402  # after llvmlite is known to be there
+from nodegrad.compiler.backends.llvm.sums import OuterSums, RowSums  # noqa: E402
+
+
+def kernels(f, *arguments):
+    """Return what adds up the results of a function over rows: the names and the slots of a tile."""
+    numbers, spec = flatten(arguments)
+    found = record(f, spec, numbers)
+    program, _, _ = lower(found.inputs, found.wanted)
+    planned = plan(vectorize(program), "sums", 2 * native.width())
+    kinds = [kernel for kernel, _ in planned.records.kinds if isinstance(kernel, RowSums | OuterSums)]
+    return [kernel.sizes if isinstance(kernel, RowSums) else "tiles" for kernel in kinds]
+
+
+def slope(left, right):
+    """Return the gradient of a row by a matrix: the products of as many numbers of each side."""
+    W = [[ng.Value(1.0) for _ in range(right)] for _ in range(left)]
+    x, y = [0.5] * left, [0.25] * right
+
+    def form(x, y):
+        return ng.dot(x, [ng.dot(row, y) for row in W])
+
+    return ng.grad(form, wrt=W), x, y
+
+
+def test_a_dot_product_is_computed_for_each_row():
+    assert kernels(lambda x: ng.dot(x, x), [0.5] * 16) == [(8,)]
+
+
+@pytest.mark.parametrize(("left", "right", "sizes"), [(1, 16, (1, 8)), (16, 2, (8, 1)), (4, 4, (8, 1))])
+def test_products_that_would_fill_few_tiles_are_added_up_as_they_are_made(left, right, sizes):
+    assert kernels(*slope(left, right)) == [sizes]
+
+
+@pytest.mark.parametrize(("left", "right"), [(16, 16), (3, 64), (10, 10)])
+def test_products_that_fill_tiles_are_a_matrix_product(left, right):
+    assert kernels(*slope(left, right)) == ["tiles"]
