@@ -243,6 +243,41 @@ def test_long_arrays_of_another_type_give_the_results_of_their_numbers_as_float6
         assert_same(found, expected)
 
 
+@pytest.mark.parametrize("rows", [1, 17, 3_000])
+@pytest.mark.parametrize("reduce", [None, "sum", "mean"])
+@pytest.mark.parametrize("several", [False, True])
+def test_maps_like_the_one_before_give_the_same_to_the_bit(backend, monkeypatch, rows, reduce, several):
+    if backend == "llvm":  # so that 3,000 rows are cut into pieces
+        monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend._WORK", 20_000)
+    w = ng.Value(0.3)
+    factor = w * 2.0  # computed once for all rows
+
+    def f(x, y):
+        product = ng.tanh(ng.dot(x, x) * factor) * y
+        return (product, [y, product / 3.0]) if several else product
+
+    compiled = ng.compile(f, backend=backend, threads=2)
+    drawn = np.random.default_rng(0).normal(size=(rows, 4))
+    X, y = drawn[:, :3], drawn[:, 3]
+
+    first, *others = [compiled.map(X, y, reduce=reduce) for _ in range(4)]
+
+    for found in others:
+        assert_same(found, first)
+
+
+def test_long_maps_write_to_the_array_that_is_given_each_time(backend):
+    compiled = ng.compile(lambda x, y: ng.exp(ng.sin(x)) * y, backend=backend)
+    a, b, out = np.random.default_rng(0).random((3, 400_000))
+    expected = compiled.map(a, b)
+
+    for _ in range(3):
+        out[:] = 0.0
+        assert compiled.map(a, b, out=out) is out
+        assert np.array_equal(out, expected)
+    assert np.array_equal(compiled.map(a, b, out=b), expected)
+
+
 @pytest.mark.parametrize("wrong", [(np.ones(3), np.ones(4)), (np.ones(0), np.ones(0)), (np.array(1.0),) * 2])
 def test_rows_that_do_not_fit_are_refused_after_rows_that_do(backend, wrong):
     compiled = ng.compile(lambda x, y: x * y, backend=backend)

@@ -54,6 +54,31 @@ def test_sums_are_the_same_to_the_bit_with_any_number_of_threads():
             assert np.array_equal(slope, slopes)
 
 
+def test_other_threads_run_during_a_map_of_few_rows():
+    turns = ng.compile(
+        lambda x: ng.while_loop(
+            lambda s: s[0] > 0.0, lambda s: (s[0] - 1.0, ng.sin(s[1])), (x, x), limit=10**9
+        )
+    )
+    for _ in range(3):
+        turns.map(np.ones(2))
+    ticks, ended = [], Event()
+
+    def tick():
+        while not ended.wait(0.001):
+            ticks.append(None)
+
+    thread = Thread(target=tick)
+    thread.start()
+    before = len(ticks)
+    turns.map(np.full(2, 3e6))
+    during = len(ticks) - before
+    ended.set()
+    thread.join()
+
+    assert during > 5
+
+
 @pytest.mark.filterwarnings("error")
 def test_pieces_whose_sums_cancel_out_of_range_give_no_warning():
     compiled = ng.compile(lambda x: 2.0 * x, threads=2)

@@ -27,6 +27,7 @@ from nodegrad.compiler.arguments import (
 from nodegrad.compiler.backends.numpy import write_to
 from nodegrad.compiler.record import current_recorder
 from nodegrad.compiler.recorded import Recorded
+from nodegrad.compiler.reduction import averaged
 from nodegrad.compiler.routes import run_here
 from nodegrad.compiler.shards import map_shards
 from nodegrad.compiler.trace import Trace
@@ -281,15 +282,15 @@ class Compiled(Recorded):
         found = routes.rows(first.results, run) if reduce is None else routes.sums(run)
         self._warn(ways, found, 5)
         if reduce is not None:
-            return _reduced(first, reduce, found, count)
+            return first.build_sums(averaged(found, reduce, count), 0, float)[0]
         write_to(places, found)
         return stack(first.mapped, found) if out is None else out
 
     def _map_like_before(self, arguments: Sequence[Any], reduce: Any, out: Any) -> Any:
-        """Return the results of a map of few rows that is like the last one; None if it is not."""
+        """Return the results of a map that is like the last one; None if it is not."""
         key = (len(arguments), reduce) if reduce is None or (type(reduce) is str and out is None) else None
         trace, run, _ = self._prepared.get(key, _NOTHING)
-        if trace is None or (trace.parameters and current_recorder() is not None):
+        if trace is None or (listeners.all and trace.parameters and current_recorder() is not None):
             return None
         if out is not None and (trace.spec != LEAF or type(out) is not np.ndarray or not out.flags.writeable):
             return None
@@ -299,7 +300,7 @@ class Compiled(Recorded):
         count = len(arguments[0])
         trace.rows += count
         if reduce is not None:
-            return _reduced(trace, reduce, found, count)
+            return trace.build_sums(found, 0, float)[0]
         return found if trace.spec == LEAF else stack(trace.mapped, found.reshape(-1, count))
 
     def _prepare_map(self, arguments: Sequence[Any], reduce: str | None, trace: Trace) -> None:
@@ -308,7 +309,7 @@ class Compiled(Recorded):
         known, _, same = self._prepared.get((len(arguments), reduce), _NOTHING)
         if len(shapes) < len(arguments) or (known is trace and same == shapes):
             return
-        run = trace.kernel("results").over("rows" if reduce is None else "sums", shapes)
+        run = trace.kernel("results").over(reduce, shapes)
         if run is not None:
             self._prepared[len(arguments), reduce] = trace, run, shapes
 
@@ -350,12 +351,6 @@ def _of_instance(f: Callable[..., Any], alive: Callable[[], Any]) -> Callable[..
 
 
 _NOTHING: Any = (None, None, None)
-
-
-def _reduced(trace: Trace, reduce: str, total: Array, count: int) -> Any:
-    if reduce == "mean" and count > 1:
-        total /= np.array(count, np.float64)  # a Python number takes twice as long
-    return trace.build_sums(total, 0, float)[0]
 
 
 def load_compiled(path: str | os.PathLike[str]) -> Compiled:

@@ -87,8 +87,17 @@ def plan_reduction(program: VectorProgram, lays_out: Grids = lambda x, y: True) 
 
 def added(sums: Sequence[Sums]) -> Sums:
     """Add up sums over parts of the rows, in order, without a warning on overflow."""
+    if len(sums) == 1:
+        return sums[0]
     with np.errstate(all="ignore"):
         return np.asarray(sum(sums[1:], start=sums[0]))
+
+
+def averaged(total: Sums, reduce: str, count: int) -> Sums:
+    """Divide sums over so many rows by their number if `reduce` is "mean", in place."""
+    if reduce == "mean" and count > 1:
+        total /= np.array(count, np.float64)  # a Python number takes twice as long
+    return total
 
 
 def _moved(item: Item, move: Slots) -> Item:

@@ -39,11 +39,11 @@ class Backend(Protocol):
     def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
 
-    def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any] | None:
-        """Return a fast function that runs "rows" or "sums" over arrays with rows of these shapes, or None.
+    def over(self, reduce: str | None, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any] | None:
+        """Return a fast function that maps over arrays with rows of these shapes, reduced or not, or None.
 
         It takes the arrays, the parameters, and an array for a single output or None. It returns None for
-        other arrays and for long ones.
+        other arrays.
         """
 
     def one(self, numbers: Sequence[float], parameters: Any) -> list[float]:

@@ -91,8 +91,8 @@ class NumpyBackend:
                 total = total + np.concatenate(parts)
         return np.asarray(total[plan.take])
 
-    def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> None:
-        """Return None: NumPy has no faster way for short arrays."""
+    def over(self, reduce: str | None, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Return None: NumPy has no faster way."""
 
     def one(self, numbers: Sequence[float], parameters: Any) -> list[float]:
         """Return the outputs for one row."""

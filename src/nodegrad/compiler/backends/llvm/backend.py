@@ -4,14 +4,14 @@ import ctypes
 import os
 import struct
 from array import array
-from collections.abc import Callable, Sequence
-from functools import cache, partial
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import kept, native
-from nodegrad.compiler.backends.llvm.arrays import looking, runs_over
+from nodegrad.compiler.backends.llvm.arrays import RunsOver, looking, runs_over
 from nodegrad.compiler.backends.llvm.driver import WORDS, Context, Driver
 from nodegrad.compiler.backends.llvm.plan import Plan, packed, plan, unpacked
 from nodegrad.compiler.backends.llvm.spellings import raise_held
@@ -24,6 +24,7 @@ from nodegrad.compiler.vectorize import vectorize
 __all__ = ()
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+_FLOAT64 = np.dtype(np.float64)
 Blocks = Sequence[Array]
 
 # Bytes of slots in a block of groups. They stay in the first cache: 2**14 take 30 % longer for a*b + a.
@@ -99,63 +100,62 @@ class LlvmBackend:
         part, outputs = self.part("rows"), 0 if out else len(self.program.outputs)
         streams = outputs >= _STREAMS and 8 * outputs * count >= _STREAMED
         found = _in_lines(outputs, count) if streams else np.empty((outputs, count))
-        written = [*out] or [found.T]
         driver = _streaming(self.program.inputs >= native.width(), self.lanes) if streams else part.driver
-        self._run(part, driver, blocks, count, lambda: written, parameters)
+        self._run(part, driver, blocks, count, parameters, [*out] or [found.T])
         return found
 
     def sums(self, blocks: Sequence[Array], count: int, parameters: Array) -> Array:
         """Return every output summed over rows."""
         part = self.part("sums")
-        room = partial(np.empty, part.plan.size)
-        return added(self._run(part, part.driver, blocks, count, room, parameters)).take(part.outputs)
+        return added(self._run(part, part.driver, blocks, count, parameters))
 
     def _run(
-        self, part: "Part", driver: Any, blocks: Blocks, count: int, room: Any, parameters: Array
+        self, part: "Part", driver: Any, blocks: Blocks, count: int, parameters: Array, out: Blocks = ()
     ) -> list[Any]:
-        """Run all rows, in pieces if there is much work; return the results of the pieces.
+        """Run all rows, in pieces if there is much work; return the sums of the pieces, or write to `out`.
 
         The cut depends on the program and the number of rows alone, so that sums do not depend on threads.
         """
         first = part.borrow()
         first.give(parameters)
         piece = part.piece(count)
-        plain = all(block.dtype == np.float64 for block in blocks)
-        size = max(1, count) if plain else part.converted
+        plain = all(block.dtype is _FLOAT64 for block in blocks)
+        size, table = (max(1, count), table_of(blocks)) if plain else (part.converted, None)
 
         def run(own: Space, start: int, stop: int, results: Any) -> None:
             for at in range(start, max(stop, start + 1), size):  # at least once: the prologue
                 end = min(at + size, stop)
                 rows = blocks if plain else [block[at:end].astype(float, copy=False) for block in blocks]
-                own.place(first, rows, 0 if plain else at, results, at, end, count, at - start)
+                read = table or table_of(rows, at)
+                own.place(first, read, results, at, end, count, at - start)
                 driver(own.address)
                 raise_held()
 
-        if piece >= count:
-            results = room()
-            run(first, 0, count, results)
-            part.spaces.append(first)
-            return [results]
-        starts = range(0, count, piece)
-        found = [room() for _ in starts]
-        run(first, 0, 0, found[0])  # no rows: the prologue alone
+        starts = range(0, max(1, count), piece)
+        found: list[Any] = [table_of(out) if out else np.empty(len(part.outputs)) for _ in starts]
         waiting = iter(enumerate(starts))
 
-        def work(_kept: Any = room) -> None:  # a helper may still run when the caller was interrupted
-            own = part.borrow()
+        def work(own: Space | None = None, _kept: Any = out) -> None:
+            # A helper may still run when the caller was interrupted.
+            own = own or part.borrow()
             for place, start in waiting:
                 run(own, start, min(start + piece, count), found[place])
             part.spaces.append(own)
 
+        if len(starts) == 1:
+            work(first)
+            return found
+        if part.once != part.end:
+            run(first, 0, 0, found[0])  # no rows: the prologue alone
         share(work, waiting, min(self.threads, len(starts)) - 1, self.threads)
         part.spaces.append(first)
         return found
 
-    def over(self, how: str, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any] | None:
-        """Return a function that runs maps of few rows of these shapes; see `Backend`."""
+    def over(self, reduce: str | None, shapes: Sequence[tuple[int, ...]]) -> RunsOver | None:
+        """Return a function that runs maps over arrays with rows of these shapes; see `Backend`."""
         if looking() is None or any(0 in shape for shape in shapes):
             return None
-        return runs_over(self.part(how), how, looking(), shapes)
+        return runs_over(self, reduce, looking(), shapes)
 
     def one(self, numbers: Sequence[float], parameters: Any) -> list[float]:
         """Return the outputs for one row."""
@@ -165,9 +165,9 @@ class LlvmBackend:
         part.numbers.pack_into(space.varying_memory, 0, *numbers)
         part.driver(space.address)
         raise_held()
-        found = part.results.unpack_from(space.result_memory)
+        found: list[float] = space.result.tolist()
         part.spaces.append(space)
-        return list(found)
+        return found
 
     def row(self, parts: Sequence[Any], parameters: Array) -> Array:
         """Return the outputs for one row that is given in parts: numbers, lists and arrays of them."""
@@ -185,7 +185,7 @@ class LlvmBackend:
         space.give(parameters)
         part.driver(space.address)
         raise_held()
-        found = space.result[: len(part.outputs)].copy()
+        found = space.result.copy()
         part.spaces.append(space)
         return found
 
@@ -208,7 +208,6 @@ class Part:
         self.small = max(1, more // max(1, planned.work))  # rows of the smallest of more than two pieces
         rows = self.block * planned.lanes
         self.numbers = struct.Struct(f"{planned.inputs}d")
-        self.results = struct.Struct(f"{len(self.outputs)}d")
         self.converted = -(-_CONVERTED // (rows * max(1, planned.inputs))) * rows
         self.spaces: list[Space] = []
 
@@ -237,11 +236,10 @@ class Space:
         self.varying = _aligned(np.zeros(part.block * part.group_bytes // 8 + 32))
         self.uniform = _aligned(np.zeros(program.uniform + 17))
         self.uniform[program.parameters :][: len(program.constants)] = program.constants
-        self.result = np.zeros(len(part.outputs) + 1)
+        self.sums = np.zeros(-(-program.size // program.lanes) * program.lanes)
+        self.result = np.zeros(len(part.outputs))
         self.parameters: Any = ()  # those that stand in the uniform slots
-        self.varying_memory, self.result_memory = (
-            memoryview(cast(Any, each)).cast("B") for each in (self.varying, self.result)
-        )
+        self.varying_memory = memoryview(cast(Any, self.varying)).cast("B")
         self.address_of_uniform = address_of(self.uniform)
         self.once, self.end = part.once, part.end
         self.context = Context(
@@ -253,6 +251,7 @@ class Space:
             group_bytes=part.group_bytes,
             outputs=part.outputs.ctypes.data,
             block=part.block,
+            sums=address_of(self.sums),
             results=address_of(self.result),
             result_blocks=len(part.outputs),
         )
@@ -264,18 +263,19 @@ class Space:
             self.uniform[: len(parameters)] = parameters
             self.parameters = parameters
 
-    def place(self, first: "Space", inputs: Blocks, begin: int, results: Any, *span: int) -> None:
-        """Set what the next run reads and writes; the first row of the inputs is row `begin`.
+    def place(self, first: "Space", inputs: Any, results: Any, *span: int) -> None:
+        """Set what the next run reads and writes, which the caller keeps.
 
         Uniform slots are those of `first`, which runs the prologue, once for each piece of rows. Results are
-        an array for sums, or a list of blocks for rows. `span`: `start`, `stop`, `rows` and `summed`.
+        an array for sums, or a table of blocks for rows. `span`: `start`, `stop`, `rows` and `summed`.
         """
-        read, written = table_of(inputs, begin), table_of(results) if type(results) is list else None
-        to = address_of(results) if written is None else written.buffer_info()[0]
+        sums = type(results) is np.ndarray
+        to, blocks = (
+            (address_of(results), len(results)) if sums else (results.buffer_info()[0], len(results) // 4)
+        )
         once = self.once if first is self and not span[3] else self.end
-        given = first.address_of_uniform, read.buffer_info()[0], len(inputs), to, len(written or ()) // 4
+        given = first.address_of_uniform, inputs.buffer_info()[0], len(inputs) // 4, to, blocks
         _CHANGING.pack_into(self.context, Context.once.offset, once, *given, *span)
-        self.tables = read, written  # kept until the next run
 
 
 def _processors() -> int:

@@ -9,7 +9,7 @@ from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
 __all__ = ()
 
 WORDS = (
-    *("records", "sum_records", "varying", "group_bytes", "outputs", "block"),
+    *("records", "sum_records", "varying", "group_bytes", "outputs", "block", "sums", "divided"),
     # These differ from run to run.
     *("once", "uniform", "inputs", "input_blocks", "results", "result_blocks"),
     *("start", "stop", "rows", "summed"),
@@ -22,7 +22,8 @@ class Context(ctypes.Structure):
     A driver runs the records of the prologue (`once`) first. Records lie one after the other; the last is
     that of `end`. `inputs` and `results` are addresses of tables of blocks: arrays [row, number], each as
     (address, bytes from row to row, bytes from number to number, numbers in a row). For sums, `results` is
-    the address of the sums, in tiles. They begin anew unless rows before `start` are `summed` there already.
+    the address of `result_blocks` numbers, which are found among the `sums` in tiles. These begin anew unless
+    rows before `start` are `summed` there already; so many of them are `divided` by the rows at the end.
     """
 
     _fields_ = [(name, ctypes.c_int64) for name in WORDS]  # what ctypes expects
@@ -31,7 +32,7 @@ class Context(ctypes.Structure):
 # Squares of numbers are fetched so many groups of rows before their use. They are read a cache line of each
 # row at a time, which the processor does not foresee: 100,000 rows of 16 take 0.75 of the time.
 _AHEAD = 4
-_POINTERS = {"once", "records", "sum_records", "varying", "uniform", "inputs", "outputs", "results"}
+_POINTERS = {"once", "records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums"}
 
 
 def _words(body: Body, *names: str) -> dict[str, Any]:
@@ -50,9 +51,7 @@ def one_row(body: Body) -> str:
     varying, uniform = words["varying"], words["uniform"]
     _run_records(body, words["once"], uniform, uniform)
     _run_records(body, words["records"], varying, uniform)
-    with body.loop(words["result_blocks"]) as number:
-        slot = body.at(varying, body.field(words["outputs"], number), "double")
-        body.store("double", body.load("double", slot), body.at(words["results"], number, "double"))
+    _take_results(body, words, varying)
     return "ptr %x"
 
 
@@ -65,6 +64,7 @@ class Driver:
         v[group, slot, lane] = inputs[row, number]            # copied
         for each group: for each record: call its kernel
         results[row, number] = v[group, output slot, lane]    # copied; for sums: call each record's kernel
+    for sums: results[number] = sums[output]
     """
 
     sums: bool
@@ -92,7 +92,14 @@ class Driver:
                 before = row - words["start"] + words["summed"]
                 for place, word in enumerate((full, words["group_bytes"], rest, before)):
                     body.store("i64", word, body.at(counts, place))
-                _run_records(body, words["sum_records"], words["varying"], words["results"], counts)
+                _run_records(body, words["sum_records"], words["varying"], words["sums"], counts)
+        if self.sums:
+            divisor = body.splat(body.let(f"sitofp i64 {words['rows']} to double"))
+            with body.loop(words["divided"], step=body.lanes) as number:
+                total = body.at(words["sums"], number, "double")
+                mean = body.arithmetic("fdiv", body.load(body.vector, total, 8), divisor)
+                body.store(body.vector, mean, total, 8)
+            _take_results(body, words, words["sums"])
         if self.streams:
             body.do("fence seq_cst")  # another thread may read the results
         return "ptr %x"
@@ -102,6 +109,13 @@ def _run_records(body: Body, records: Name, slots: Name, uniform: Name, counts: 
     """Call the kernel of the first record. Each kernel jumps to that of the next."""
     kernel = body.load("ptr", records)
     body.do(f"call void {kernel}(ptr {slots}, ptr {uniform}, ptr {records}, ptr {counts})")
+
+
+def _take_results(body: Body, words: dict[str, Any], source: Name) -> None:
+    """Write results[number] = source[output]."""
+    with body.loop(words["result_blocks"]) as number:
+        found = body.at(source, body.field(words["outputs"], number), "double")
+        body.store("double", body.load("double", found), body.at(words["results"], number, "double"))
 
 
 def _slots_of(body: Body, words: dict[str, Any], group: Name) -> Name:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler.backends.llvm import native
-from nodegrad.compiler.backends.llvm.backend import CALL, LlvmBackend, address_of
+from nodegrad.compiler.backends.llvm.backend import CALL, LlvmBackend, address_of, table_of
 from nodegrad.compiler.backends.llvm.driver import WORDS
 from nodegrad.compiler.backends.llvm.ir import Body
 from nodegrad.compiler.backends.llvm.spellings import raise_held
@@ -123,11 +123,12 @@ class Placed:
     ) -> None:
         self.part = backend.part("sums" if out is None else "rows")
         self.space = self.part.borrow()  # and never given back: a sequence may run at any time
-        self.kept = blocks, out
-        self.sums = np.zeros(self.part.plan.size)
-        self.results = np.zeros(len(self.part.outputs) + _wide())  # `Sequence.squares` reads whole vectors
+        outputs = len(self.part.outputs)
+        self.results = np.zeros(outputs + _wide())  # `Sequence.squares` reads whole vectors
         self.parameters = self.space.uniform
-        self.space.place(self.space, blocks, 0, self.sums if out is None else out, 0, count, count, 0)
+        tables = table_of(blocks), self.results[:outputs] if out is None else table_of(out)
+        self.space.place(self.space, *tables, 0, count, count, 0)
+        self.kept = blocks, out, tables
         words = np.frombuffer(memoryview(self.space.context), np.int64)
         self.span = words[_SPAN : _SPAN + 3]  # first row, row after the last, rows there are
 
@@ -148,8 +149,6 @@ class Sequence:
         """Add: run a program over its rows."""
         self.kept.append(placed)
         self._add(_call, placed.part.kernels[0].address, placed.space.address)
-        if len(placed.sums):
-            self.take(placed.sums, placed.results, placed.part.outputs)
 
     def squares(self, sums: Array, rows: Array, target: Array) -> None:
         """Add: target[0] = the squared norm of the sums divided by rows[turn]; zeros follow the sums."""
