@@ -31,7 +31,7 @@ def file(given: Function) -> str:
     text, (lines, *others) = write(given.ways, C)
     on_heap = text.workspace > _ON_STACK
     if on_heap or any("return 1;" in line for line in lines):
-        calls = [text.add_function(C, "way", each) for each in (lines, *others)]
+        calls = [text.add_function("way", each) for each in (lines, *others)]
         lines = _choosing(calls, given.results, text.workspace * on_heap)
     code = "\n".join([*lines, *text.parts])
     name = given.free_name(_TAKEN, code)

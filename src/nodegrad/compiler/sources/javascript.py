@@ -23,7 +23,7 @@ TypeError RangeError
 def file(given: Function) -> str:
     """Write the module."""
     text, ways = write(given.ways, JAVASCRIPT)
-    calls = [f"!{text.add_function(JAVASCRIPT, 'way', lines)}" for lines in ways]
+    calls = [f"!{text.add_function('way', lines)}" for lines in ways]
     room = [JAVASCRIPT.room.format("v", text.workspace)] if text.workspace else []
     result = _built(given.result)
     functions = JAVASCRIPT.functions("\n".join([*text.parts, result, "flattened"]))

@@ -110,15 +110,18 @@ def bare(text: str) -> str:
     return text[1:-1] if text.startswith("(") else text
 
 
+def _form(op: Op, name: str) -> str:
+    """Write an operator or the call of a function, with a pair of braces for each operand."""
+    if name.isidentifier():
+        return f"{name}({', '.join(['{}'] * (op.arity or 0))})"
+    return f"{name}{{}}" if op.arity == 1 else f"{{}} {name} {{}}"
+
+
 def _expression(op: Op) -> str:
-    row, braces = SPELLINGS[op], ", ".join(["{}"] * (op.arity or 0))
+    row = SPELLINGS[op]
     if row.formula is not None:
-        return "{}" if op.name in _SAME else f"row_{op.name}({braces})"
-    if row.c.isidentifier():
-        return f"{row.c}({braces})"
-    if op.arity == 1:
-        return f"{row.c}{{}}"
-    return f"{{}} {row.c} {{}}" if row.c in "+-*/" else f"({{}} {row.c} {{}} ? 1.0 : 0.0)"
+        return "{}" if op.name in _SAME else _form(op, f"row_{op.name}")
+    return f"({_form(op, row.c)} ? 1.0 : 0.0)" if op in COMPARISONS else _form(op, row.c)
 
 
 # The expression for each operation of a fixed number of operands.
@@ -145,14 +148,14 @@ class _Term:
     def apply_op(op: Op, operands: Sequence[Any]) -> "_Term":
         """Write an operation without its formula; a comparison gives a mask."""
         (first, *_) = [x for x in operands if isinstance(x, _Term)]
-        name, texts = SPELLINGS[op].c, [*map(_text, operands)]
+        name = SPELLINGS[op].c
+        text = _form(op, name).format(*map(_text, operands))
         if not name.isidentifier():
-            return first.made(f"({f' {name} '.join(texts)})" if len(texts) > 1 else f"({name}{texts[0]})")
-        called = f"{name}({', '.join(texts)})"
+            return first.made(f"({text})")
         if name in ("fabs", "copysign"):
-            return first.made(called)
+            return first.made(text)
         local = f"{name}_{len(first.lines) + 1}"
-        first.lines.append(first.language.constant.format(local, called))
+        first.lines.append(first.language.constant.format(local, text))
         return first.made(local)
 
     def made(self, text: str) -> "_Term":

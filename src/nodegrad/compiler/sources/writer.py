@@ -41,37 +41,38 @@ class Text:
     """The text that is written so far.
 
     Attributes:
+        language: the language.
         parts: tables, functions for parts and functions for loops, each before what uses it.
         names: the names of tables by their numbers, and of functions.
         calls: by program of a loop: the call of its function, and how many numbers `w` must hold.
         workspace: the size of `v`.
     """
 
+    language: Language
     parts: list[str] = field(default_factory=list)
     names: dict[Any, str] = field(default_factory=dict)
     calls: dict[int, tuple[str, int]] = field(default_factory=dict)
     workspace: int = 0
 
-    def add_function(self, language: Language, name: str, lines: Sequence[str]) -> str:
+    def add_function(self, name: str, lines: Sequence[str]) -> str:
         """Write a function; return its call. It returns 0 at its end, 1 if the numbers go another way."""
         used = arrays_used(lines)
         name = self.names[name, len(self.names)] = f"{name}{len(self.names)}"
-        self.parts.append(language.define("int", name, used, lines))
+        self.parts.append(self.language.define("int", name, used, lines))
         return f"{name}({', '.join(used)})"
 
 
 def write(ways: Sequence[Way], language: Language) -> tuple[Text, list[list[str]]]:
     """Write the ways through a function: return the text, and the statements of each way."""
-    text = Text()
-    return text, [_Writer(Places(way), language, text).write() for way in ways]
+    text = Text(language)
+    return text, [_Writer(Places(way), text).write() for way in ways]
 
 
 class _Writer:
     """Writes the statements of a way; functions that these call are added to the text."""
 
-    def __init__(self, places: Places, language: Language, text: Text) -> None:
-        self.places, self.constants = places, places.constants
-        self.language, self.text = language, text
+    def __init__(self, places: Places, text: Text) -> None:
+        self.places, self.text, self.language = places, text, text.language
 
     def write(self) -> list[str]:
         self.text.workspace = max(self.text.workspace, self.places.workspace)
@@ -114,7 +115,7 @@ class _Writer:
         lines = [line for each in part for line in self._instruction(each)]
         if len(self.places.parts) == 1:
             return lines
-        call = self.text.add_function(self.language, "part", [*lines, "return 0;"])
+        call = self.text.add_function("part", [*lines, "return 0;"])
         return [f"if ({call}) return 1;"]
 
     def _instruction(self, each: Instruction) -> Iterator[str]:
@@ -234,8 +235,7 @@ class _Writer:
         calls = self.text.calls
         if id(program) not in calls:
             places = Places(Way(sweep_dead(simplify(program, WITHOUT_TABLES))))
-            inner = _Writer(places, self.language, self.text)
-            call = self.text.add_function(self.language, "turn", inner.write())
+            call = self.text.add_function("turn", _Writer(places, self.text).write())
             call = re.sub(r"\w+(?=[,)])", lambda name: _OF_TURN[name[0]], call)
             calls[id(program)] = call, places.workspace
         return calls[id(program)]
@@ -282,8 +282,8 @@ class _Writer:
         if array != C:
             return f"{_ARRAYS[array]}[{self._index(places, names)}]"
         if (places == places.flat[0]).all():
-            return number(self.constants[places.flat[0]].item())
-        return self._looked_up(self.constants[places], names)
+            return number(self.places.constants[places.flat[0]].item())
+        return self._looked_up(self.places.constants[places], names)
 
     def _index(self, places: Cells, names: Sequence[str]) -> str:
         """Write places as a sum over axes (`3 * i + j + 5`), or as a look-up if they are not such a sum."""

@@ -9,6 +9,7 @@ store state
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from nodegrad import ops
@@ -143,10 +144,7 @@ def _fold(body: Body, op: Any, operands: list[Name]) -> Name:
         half = len(operands) // 2
         pairs = zip(operands[:half], operands[half:], strict=True)
         operands = [spell(body, PRODUCTS[op], list(pair)) for pair in pairs]
-    total = operands[0]
-    for term in operands[1:]:
-        total = spell(body, STEPS[op], [total, term])
-    return total
+    return reduce(lambda total, term: spell(body, STEPS[op], [total, term]), operands)
 
 
 @contextmanager
