@@ -1,5 +1,6 @@
 """Plan: a vector program -> records of kernels and sizes, without native code and without addresses."""
 
+import marshal
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,33 +82,23 @@ def _work(item: Item) -> int:
     return _ELEMENT * len(item.ops) if isinstance(item, Straight) else item.count * (item.terms or _ELEMENT)
 
 
-# The plan and the code of a saved function, as bytes: the sizes of the arrays, then the arrays.
-
-_KINDS = (np.int64, np.float64, np.int64, np.int64, np.int64, np.int32, np.uint8)
+# The plan and the code of a saved function, as bytes.
 
 
 def packed(plan: Plan, code: bytes) -> bytes:
     """Return a plan and its machine code as bytes."""
     slots, records = (plan.inputs, plan.parameters, plan.varying, plan.uniform), plan.records
     sizes = *slots, plan.lanes, plan.size, plan.work, len(records.kinds), *plan.starts
-    arrays: list[Any] = [sizes, plan.constants, plan.outputs]
-    arrays += [records.words, records.starts, records.tables, np.frombuffer(code, np.uint8)]
-    found = [np.array(each, kind) for each, kind in zip(arrays, _KINDS, strict=True)]
-    return np.array([*map(len, found)], np.int64).tobytes() + b"".join(each.tobytes() for each in found)
+    arrays = np.array(sizes, np.int64), np.array(plan.constants, float), np.array(plan.outputs, np.int64)
+    return marshal.dumps([*map(bytes, (*arrays, records.words, records.starts, records.tables, code))])
 
 
 def unpacked(content: bytes) -> tuple[Plan, bytes]:
-    """Undo `packed`."""
-    start = 8 * len(_KINDS)
-    arrays: list[Any] = []
-    for kind, count in zip(_KINDS, np.frombuffer(content[:start], np.int64).tolist(), strict=True):
-        arrays.append(np.frombuffer(content, kind, count, start))
-        start += arrays[-1].nbytes
-    sizes, constants, outputs, *rest, code = arrays
-    *sizes, kernels, sums, body, once, last = sizes.tolist()
+    """Undo `packed`. The bytes were checked, and their machine code is run: marshal is as safe."""
+    sizes, constants, outputs, words, starts, tables, code = marshal.loads(content)
+    *sizes, kernels, sums, body, once, last = np.frombuffer(sizes, np.int64).tolist()
     records, make = Records(), cast(Any, Plan)
     records.kinds = dict.fromkeys([(None, number) for number in range(kernels)], 0)
-    records.words, records.starts, records.tables = (
-        array(code, each.tobytes()) for code, each in zip("qqi", rest, strict=True)
-    )
-    return make(*sizes, constants.tolist(), outputs, records, (sums, body, once, last)), code.tobytes()
+    records.words, records.starts, records.tables = array("q", words), array("q", starts), array("i", tables)
+    numbers, places = np.frombuffer(constants).tolist(), np.frombuffer(outputs, np.int64)
+    return make(*sizes, numbers, places, records, (sums, body, once, last)), code
