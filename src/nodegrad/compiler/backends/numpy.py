@@ -32,8 +32,8 @@ def _by_number(op: Op) -> Function:
 
     def function(*operands: Array) -> Array:
         arrays = np.broadcast_arrays(*operands)
-        rows = zip(*[array.ravel().tolist() for array in arrays], strict=True)
-        return np.array([op.value(*row) for row in rows], float).reshape(arrays[0].shape)
+        found = map(op.value, *[array.ravel().tolist() for array in arrays])
+        return np.array([*found], float).reshape(arrays[0].shape)
 
     return function
 
@@ -171,10 +171,7 @@ def _take(index: Array, table: Any) -> Any:
     whole = np.floor(index)
     inside = (whole >= 0.0) & (whole < table.shape[1])
     at = np.where(inside, whole, 0.0).astype(np.int64)[:, None]
-    rows = max(at.shape[2], table.shape[2])
-    entries = np.broadcast_to(table, (*table.shape[:2], rows))
-    found = np.take_along_axis(entries, np.broadcast_to(at, (len(at), 1, rows)), axis=1)[:, 0]
-    return np.where(inside, found, np.nan)
+    return np.where(inside, np.take_along_axis(table, at, axis=1)[:, 0], np.nan)
 
 
 def _in_order(group: Group, varying: Array, uniform: Array) -> Any:
