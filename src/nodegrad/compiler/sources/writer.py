@@ -178,10 +178,10 @@ class _Writer:
             " ".join([*more, f"{name} = {bare(added(name, rest))};"]),
         ]
         if target:
-            yield from _nested(heads, [*lines, f"{target} = {name};"])
+            lines.append(f"{target} = {name};")
         else:
             each.text = name
-            yield from lines
+        yield from _nested(heads, lines)
 
     def _by_column(self, each: Instruction) -> bool:
         """Return whether a contraction reads a matrix whose columns lie side by side in memory."""
