@@ -21,18 +21,12 @@ ARROW, WING = 7, 3  # length of an arrow head, and half its width
 MARGIN = 8.0  # around the whole picture
 
 # Widths of Helvetica and its metric twins, as shares of the font size, in six classes.
-_WIDTHS = {
-    char: width
-    for width, chars in (
-        (0.28, " !,./:;I[\\]ft|'ijl"),
-        (0.39, '()-`r{}"*^'),
-        (0.56, "0123456789#$?L_abdeghnopquJckvsxyz"),
-        (0.67, "+<=>~FTZ&ABEKPSVXY"),
-        (0.78, "CDHNRUwGOQ"),
-        (0.95, "Mm%W@"),
-    )
-    for char in chars
-}
+_WIDTHS = dict.fromkeys(" !,./:;I[\\]ft|'ijl", 0.28)
+_WIDTHS |= dict.fromkeys('()-`r{}"*^', 0.39)
+_WIDTHS |= dict.fromkeys("0123456789#$?L_abdeghnopquJckvsxyz", 0.56)
+_WIDTHS |= dict.fromkeys("+<=>~FTZ&ABEKPSVXY", 0.67)
+_WIDTHS |= dict.fromkeys("CDHNRUwGOQ", 0.78)
+_WIDTHS |= dict.fromkeys("Mm%W@", 0.95)
 
 
 @dataclass(frozen=True)
@@ -278,9 +272,6 @@ def _pair(point: Point) -> str:
 def _middle(route: tuple[Point, ...]) -> Point:
     """Return the middle of the last long curve: near the target, where edges of one source are apart."""
     curves = [route[at : at + 4] for at in range(0, len(route) - 1, 3)]
-    lengths = [dist(curve[0], curve[3]) for curve in curves]
-    wanted = min(30.0, max(lengths))
-    a, b, c, d = next(
-        curve for curve, length in zip(curves[::-1], lengths[::-1], strict=True) if length >= wanted
-    )
+    wanted = min(30.0, max(dist(curve[0], curve[3]) for curve in curves))
+    a, b, c, d = [curve for curve in curves if dist(curve[0], curve[3]) >= wanted][-1]
     return (a[0] + 3 * b[0] + 3 * c[0] + d[0]) / 8, (a[1] + 3 * b[1] + 3 * c[1] + d[1]) / 8

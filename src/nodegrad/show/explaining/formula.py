@@ -86,15 +86,10 @@ class Style:
 
 
 SUM, NEGATIVE, PRODUCT, POWER, ATOM = 1.0, 1.5, 2.0, 3.0, 4.0
-BINDS = {"neg": NEGATIVE} | {
-    name: strength
-    for strength, names in (
-        (SUM, "add sub sum dot strong_dot one_minus_square"),
-        (PRODUCT, "mul strong_mul zero_mul div reciprocal direction"),
-        (POWER, "pow square exp"),
-    )
-    for name in names.split()
-}
+BINDS = {"neg": NEGATIVE}
+BINDS |= dict.fromkeys(("add", "sub", "sum", "dot", "strong_dot", "one_minus_square"), SUM)
+BINDS |= dict.fromkeys(("mul", "strong_mul", "zero_mul", "div", "reciprocal", "direction"), PRODUCT)
+BINDS |= dict.fromkeys(("pow", "square", "exp"), POWER)
 
 
 READ_AS = {"strong_mul": "mul", "zero_mul": "mul"}  # read the same, unless a style spells them apart
