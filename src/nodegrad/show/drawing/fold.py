@@ -11,7 +11,7 @@ Nodes that depend on parameters with other names are in other classes, so the pa
 circle.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -161,15 +161,13 @@ def opened(groups: Sequence[Group], group: Group, count: int) -> list[Group]:
 
 def cut(groups: Sequence[Group], outputs: Collection[Group], depth: int | None, limit: int) -> list[Group]:
     """Keep the `limit` groups nearest to the outputs, at most `depth` edges away, and stubs for the rest."""
-    distance = dict.fromkeys(outputs, 0)
-    queue = deque(outputs)
-    while queue:
-        group = queue.popleft()
+    distance, nearest = dict.fromkeys(outputs, 0), list(outputs)
+    for group in nearest:  # which grow meanwhile
         for operand in group.operands:
             if operand not in distance and (depth is None or distance[group] < depth):
                 distance[operand] = distance[group] + 1
-                queue.append(operand)
-    shown = set(sorted(distance, key=distance.__getitem__)[:limit])
+                nearest.append(operand)
+    shown = set(nearest[:limit])
     kept = [group for group in groups if group in shown]
     fed: dict[Group, set[Group]] = defaultdict(set)  # what is not shown, by the groups that it feeds
     for group in kept:

@@ -86,16 +86,14 @@ def collect(
     alike: Counter[Vertex],
 ) -> tuple[Step, ...]:
     """Collect what the consumers of each shown vertex hand back to it, from the output backwards."""
-    kept = set(shown)
     used: dict[Vertex, list[tuple[Vertex, int]]] = {vertex: [] for vertex in shown}
     for vertex in vertices:
         for index, operand in enumerate(vertex.operands):
-            if operand in kept:
+            if operand in used and is_smooth(vertex, index):
                 used[operand].append((vertex, index))
     steps = []
     for vertex in reversed(shown):
-        uses = [(consumer, index) for consumer, index in used[vertex] if is_smooth(consumer, index)]
-        uses.sort(key=lambda use: use[0] not in kept)  # those that have a step of their own first
+        uses = sorted(used[vertex], key=lambda use: use[0] not in used)  # those that have a step first
         written = uses if len(uses) <= PATHS else uses[: PATHS // 2]
         terms = tuple([_term(consumer, index, names, adjoints) for consumer, index in written])
         gradient = adjoints.get(vertex.value, 0.0)
