@@ -160,10 +160,8 @@ class _Graph:
                 pictures.append(self._pictured(opened(groups, group, OPENED), f"p{len(pictures)}-"))
                 drawn += len(pictures[-1].groups)
         for at, pictured in enumerate(pictures):
-            for box, group in enumerate(pictured.groups):
-                other = shows.get(group.members[0], at)
-                if len(group.members) > 1 and other != at:
-                    pictured.opens[box] = other
+            firsts = {box: x.members[0] for box, x in enumerate(pictured.groups) if len(x.members) > 1}
+            pictured.opens = {box: shows[x] for box, x in firsts.items() if shows.get(x, at) != at}
         return pictures + full
 
     def _pictured(self, groups: Sequence[Group], prefix: str) -> _Pictured:
