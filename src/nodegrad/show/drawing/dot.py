@@ -1,5 +1,7 @@
 """Write a picture in Graphviz's DOT language. Every label is shown as plain text, whatever it contains."""
 
+import re
+
 from nodegrad.show.drawing.svg import Node, Picture, ink
 from nodegrad.show.text import clean
 
@@ -58,10 +60,7 @@ def escape_field(text: str) -> str:
     >>> print(escape_field("{a|b} <c>"))
     \{a\|b\}\ \<c\>
     """
-    text = escape(text)
-    for mark in "{}|<> ":
-        text = text.replace(mark, f"\\{mark}")
-    return text
+    return re.sub("[{}|<> ]", r"\\\g<0>", escape(text))
 
 
 def _record(name: str, node: Node, rankdir: str) -> str:

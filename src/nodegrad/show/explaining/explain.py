@@ -1,7 +1,7 @@
 """Write out the chain rule for a graph: every step backwards, by formula and number, as one would by hand."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from math import isnan
@@ -147,7 +147,9 @@ class Explanation(Shown):
     def _equations(self, step: Step, notation: Notation) -> Iterator[Equation]:
         """Write the local derivatives, then the chain rule: in symbols, in numbers, and as a sum."""
         chains: list[tuple[str, str, str]] = []
-        consumers = _by_consumer(step.terms)
+        consumers: dict[Value, list[Term]] = defaultdict(list)  # x * x hands back two terms
+        for term in step.terms:
+            consumers[term.consumer].append(term)
         alone = len(consumers) + step.rest == 1
         for consumer, terms in consumers.items():
             first, *more = [term.local for term in terms]
@@ -172,14 +174,6 @@ class Explanation(Shown):
 def _distinct(*sides: str) -> Equation:
     """Return a chain of equalities that does not say the same twice in a row."""
     return tuple(side for side, _ in groupby(sides))
-
-
-def _by_consumer(terms: Sequence[Term]) -> dict[Value, list[Term]]:
-    """Collect the terms of each consumer; x * x hands back two."""
-    found: dict[Value, list[Term]] = {}
-    for term in terms:
-        found.setdefault(term.consumer, []).append(term)
-    return found
 
 
 def explanation_page(explanation: Explanation) -> Page:

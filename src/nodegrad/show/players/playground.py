@@ -191,9 +191,7 @@ def _rule(optimizer: str | Optimizer, parameters: list[Value]) -> Optimizer:
             )
         return optimizer
     name = one_of("playground", "optimizer", optimizer, OPTIMIZERS)
-    kind: Any = OPTIMIZERS[name]
-    rule: Optimizer = kind(parameters, learning_rate=_RATES[name])
-    return rule
+    return OPTIMIZERS[name](parameters, _RATES[name])
 
 
 def _programs(network: _Network, kinds: dict[str, Function], error: Any, examples: list[Any]) -> list[str]:

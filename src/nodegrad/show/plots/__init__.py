@@ -123,7 +123,8 @@ def decision_boundary(
     for name, (colour, marker) in zip(names, cycle(CLASSES)):
         own = [row for row, label in zip(rows, labels, strict=True) if label == name]
         points = [[row[feature] for row in own] for feature in features]
-        ax.plot(*points, marker, color=colour, label=_class_label(name), markersize=6, **marks.RIM)
+        label = f"class {name:g}" if isinstance(name, float) else f"class {name}"
+        ax.plot(*points, marker, color=colour, label=label, markersize=6, **marks.RIM)
     ax.set(xlabel=f"x[{features[0]}]", ylabel=f"x[{features[1]}]", xlim=across, ylim=up)
     return marks.with_legend(ax)
 
@@ -308,10 +309,6 @@ def _threshold(scores: list[float], labels: list[Any], names: list[Any]) -> floa
         )
 
     return 0.0 if right(0.0) > right(middle) else middle
-
-
-def _class_label(name: Any) -> str:
-    return f"class {name:g}" if isinstance(name, float) else f"class {name}"
 
 
 def _curve(model: Any, xs: list[float], in_rows: bool) -> list[float]:
