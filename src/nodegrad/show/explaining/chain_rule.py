@@ -1,7 +1,7 @@
 """The steps of an explanation: what each node gets back from its consumers, and which nodes to explain."""
 
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -49,33 +49,31 @@ def one_of_each(
     """Choose one vertex of each shape, connected to the output, and count the others like it."""
     groups = alike(vertices, {root, *targets})
     group_of = {vertex: at for at, members in enumerate(groups) for vertex in members}
-    chosen, seen, queue = [root], {group_of[root]}, deque([root])
-    while queue and len(chosen) < IN_FULL:
-        for operand in queue.popleft().operands:
+    chosen, seen = [root], {group_of[root]}
+    for vertex in chosen:  # which grow meanwhile
+        for operand in vertex.operands if len(chosen) < IN_FULL else ():
             if group_of[operand] not in seen:
                 seen.add(group_of[operand])
                 chosen.append(operand)
-                queue.append(operand)
-    found = {*chosen, *_ways_up(vertices, chosen, targets)}
-    return found, Counter({vertex: len(groups[group_of[vertex]]) - 1 for vertex in chosen})
+    others = Counter({vertex: len(groups[group_of[vertex]]) - 1 for vertex in chosen})
+    return _with_ways_up(vertices, chosen, targets), others
 
 
-def _ways_up(
+def _with_ways_up(
     vertices: Sequence[Vertex], chosen: Collection[Vertex], targets: Collection[Vertex]
 ) -> set[Vertex]:
-    """Return the vertices on a way from each target up to a chosen one, as long as there is room."""
-    known, added = set(chosen), set[Vertex]()
+    """Return the chosen vertices and those on a way from each target up to them, as long as there is room."""
+    known = set(chosen)
     consumer = {operand: vertex for vertex in vertices for operand in vertex.operands}
     for target in targets:
         way: list[Vertex] = []
         vertex = target
-        while vertex not in known and len(way) + len(added) < IN_FULL:
+        while vertex not in known and len(known) + len(way) < len(chosen) + IN_FULL:
             way.append(vertex)
             vertex = consumer[vertex]
         if vertex in known:
-            added.update(way)
             known.update(way)
-    return added
+    return known
 
 
 def collect(
