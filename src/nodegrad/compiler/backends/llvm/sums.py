@@ -4,7 +4,6 @@
 """
 
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -34,26 +33,22 @@ def plan_sums(records: Records, plan: Reduction, lanes: int, width: int) -> tupl
     places: list[Slots] = []
     size = 0
 
-    def add_rows(*factors: Slots, strong: bool = False) -> Slots:
-        """Add sums of single numbers, or of every x times every y, x or y being few; return where each is."""
+    def add_rows(*factors: Slots, strong: bool = False) -> None:
+        """Add sums of single numbers, or of products of pairs of them."""
         nonlocal size
-        many = max(factors, key=len)
-        filled, count = _filled(many, _TILE), prod(map(len, factors)) // len(many)
-        tiles = len(filled) // _TILE
-        sizes = tuple([_TILE if x is many else 1 for x in factors])
-        slots = [np.tile(filled, count) if x is many else np.repeat(x, tiles) for x in factors]
-        records.add(RowSums(lanes, sizes, strong), [count * tiles, *map(records.table, slots), size])
-        found = size + len(filled) * np.arange(count)[:, None] + np.arange(len(many))
-        size += count * len(filled)
-        return (found if factors[-1] is many else found.T).ravel()
+        filled = [_filled(slots, _TILE) for slots in factors]
+        places.append(size + np.arange(len(factors[0])))
+        words = [len(filled[0]) // _TILE, *map(records.table, filled), size]
+        records.add(RowSums(lanes, len(factors), strong), words)
+        size += len(filled[0])
 
     if len(plan.slots):
-        places.append(add_rows(plan.slots))
+        add_rows(plan.slots)
     for each in plan.products:
         factors: Any = [separable(slots) for slots in (each.a, each.b)]
         grid: Any = outer(*[rows for rows, _ in factors])
         if not fills_tiles(width, *grid):
-            places.append(add_rows(*grid, strong=each.strong))
+            add_rows(each.a[:, 0], each.b[:, 0], strong=each.strong)
             continue
         sums, _, swapped, tiles, panels = _tiles(width, *grid)
         tile, panel = _LEFT, _VECTORS * width
@@ -110,7 +105,7 @@ class RowSums:
     """
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
-    sizes: tuple[int, ...]  # for each factor, how many slots a tile has: one for each sum, or one for all
+    factors: int
     strong: bool
 
     def __call__(self, body: Body) -> str:
@@ -119,13 +114,11 @@ class RowSums:
         for each tile, for each group, for each piece of its rows that fills a register: s += a * b
         """
         fields = Fields(body)
-        tiles, tables = fields.next(), [fields.pointer() for _ in self.sizes]
+        tiles, tables = fields.next(), [fields.pointer() for _ in range(self.factors)]
         base, groups = fields.next(), _Groups(body, self.lanes)
         with body.loop(tiles, runs=True) as number:
-            slots = [
-                _slots_of(body, table, number * size, size, self.lanes)
-                for table, size in zip(tables, self.sizes, strict=True)
-            ]
+            start = number * _TILE
+            slots = [_slots_of(body, table, start, _TILE, self.lanes) for table in tables]
             sums = [body.number(0.0)] * _TILE
             with (
                 body.loop(groups.count, carried=sums, runs=True) as group,
@@ -133,12 +126,11 @@ class RowSums:
             ):
                 mask = _below(body, groups.rows(group) - first)
                 offset = group * groups.stride + first * 8
-                factors = [[_aligned(body, slot, offset) for slot in of_factor] for of_factor in slots]
-                for place in range(_TILE):
-                    operands = [loaded[place % len(loaded)] for loaded in factors]
+                for place, pair in enumerate(zip(*slots, strict=True)):
+                    operands = [_aligned(body, slot, offset) for slot in pair]
                     after = accumulated(body, sums[place], operands, self.strong)
                     sums[place] = body.choose(mask, after, sums[place])
-            _add_to_results(body, _sum_lanes(body, sums), base + number * _TILE, groups.anew)
+            _add_to_results(body, _sum_lanes(body, sums), base + start, groups.anew)
         return fields.go_on()
 
 
