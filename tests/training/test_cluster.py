@@ -124,6 +124,14 @@ def test_bad_rows_on_a_worker_are_named_here(client):
         train(client, optimizer="lbfgs")
 
 
+def test_a_file_that_a_worker_does_not_find_is_named_here(client):
+    def partition():
+        return open("/nowhere/data.csv")
+
+    with pytest.raises(FileNotFoundError, match=r"/nowhere/data\.csv"):
+        ng.training.dask_fit(client, MLP(2, [1], seed=1), [read(1), partition])
+
+
 def test_dropout_is_refused(client):
     model = Sequential(Layer(2, 4, seed=1), Dropout(0.5), Layer(4, 1, None, seed=2))
 

@@ -1,9 +1,10 @@
 """Training on a Dask cluster: partitions stay on the workers, and only sums of gradients travel."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
 from inspect import signature
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,7 @@ class _Cluster:
     ) -> None:
         self.client, self.trained, self.sources = client, (model, loss, parameters), sources
         self.actors: list[Any] = [None] * len(sources)
+        self.threads = ThreadPoolExecutor(len(sources))  # one waits for each partition
         self.facts: list[tuple[Any, int, float]] = self._ask("facts", [()] * len(sources))
         self.factor = sum(count for _, count, _ in self.facts) / sum(weight for *_, weight in self.facts)
 
@@ -93,47 +95,33 @@ class _Cluster:
         return total
 
     def _ask(self, method: str, arguments: Sequence[Any]) -> list[Any]:
-        """Call a method of every partition at the same time; repeat the calls of workers that are lost."""
-        found: dict[int, Any] = {}
+        """Call a method of every partition at the same time."""
+        return list(self.threads.map(self._call, range(len(self.sources)), repeat(method), arguments))
+
+    def _call(self, place: int, method: str, arguments: Any) -> Any:
+        """Call a method of a partition; if its worker is lost, make it again on another one and repeat."""
         for _ in range(_LOST):
-            missing = [place for place in range(len(self.sources)) if place not in found]
-            self._make([place for place in missing if self.actors[place] is None])
-            calls = {}
-            for place in missing:
-                with self._forgetting(place, RuntimeError):  # as Dask says that an actor is gone
-                    if self.actors[place] is not None:
-                        calls[place] = getattr(self.actors[place], method)(*arguments[place])
-            for place, call in calls.items():
-                with self._forgetting(place):
-                    found[place] = call.result()
-            if len(found) == len(self.sources):
-                return [found[place] for place in range(len(self.sources))]
+            try:
+                if self.actors[place] is None:
+                    self.actors[place] = self._made(place)
+                return getattr(self.actors[place], method)(*arguments).result()
+            except Exception as error:
+                # An error with the name of a file comes from the function that reads the data.
+                unreachable = isinstance(error, OSError) and error.filename is None
+                # Dask's own KilledWorker is known by its name: Dask is not imported here.
+                killed = isinstance(error, CancelledError) or type(error).__name__ == "KilledWorker"
+                if not unreachable and not killed and "Actor was lost" not in str(error):
+                    raise
+                self.actors[place] = None
         raise RuntimeError(f"dask_fit: workers were lost {_LOST} times in one step.")
 
-    @contextmanager
-    def _forgetting(self, place: int, *more: type[Exception]) -> Iterator[None]:
-        """Forget the actor of a partition if its worker turns out to be lost."""
-        try:
-            yield
-        except Exception as error:
-            # Dask's own KilledWorker is known by its name: Dask is not imported here.
-            lost = isinstance(error, (OSError, CancelledError, *more))
-            if not lost and type(error).__name__ != "KilledWorker":
-                raise
-            self.actors[place] = None
-
-    def _make(self, places: list[int]) -> None:
-        """Make partitions on the workers that are left."""
+    def _made(self, place: int) -> Any:
+        """Make a partition on one of the workers that are left."""
         workers = list(self.client.scheduler_info(n_workers=-1)["workers"])
-        made = {}
-        for place in places:
-            given: Any = {"actor": True, "pure": False}
-            if workers:
-                given |= {"workers": [workers[place % len(workers)]], "allow_other_workers": True}
-            made[place] = self.client.submit(Partition, *self.trained, self.sources[place], **given)
-        for place, future in made.items():
-            with self._forgetting(place):
-                self.actors[place] = future.result()
+        given: dict[str, Any] = {"actor": True, "pure": False}
+        if workers:
+            given |= {"workers": [workers[place % len(workers)]], "allow_other_workers": True}
+        return self.client.submit(Partition, *self.trained, self.sources[place], **given).result()
 
 
 class _ClusterStep(EagerStep):
