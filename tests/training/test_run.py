@@ -482,13 +482,13 @@ def test_history_says_why_it_ran_eagerly(monkeypatch):
 def test_an_epoch_is_one_native_call(monkeypatch):
     pytest.importorskip("llvmlite")
     calls = []
-    call = native_steps.NativeSteps._call
+    call = native_steps.NativeSteps.take
 
     def counted(self, step, batches):
         calls.append(len(batches))
         return call(self, step, batches)
 
-    monkeypatch.setattr(native_steps.NativeSteps, "_call", counted)
+    monkeypatch.setattr(native_steps.NativeSteps, "take", counted)
     run(epochs=40, batch_size=3, compile=True)
 
     assert sum(calls) == 40 * 10 - 1  # the first step makes the state of Adam
@@ -514,7 +514,7 @@ def test_the_same_network_is_not_compiled_again(monkeypatch):
 @pytest.mark.parametrize("seconds", [1e-6, 1e-3, 0.05])
 def test_a_long_epoch_of_native_steps_shows_progress_five_times_a_second(seconds, monkeypatch):
     pytest.importorskip("llvmlite")
-    clock, shown, call = [0.0], [], native_steps.NativeSteps._call
+    clock, shown, call = [0.0], [], native_steps.NativeSteps.take
 
     def slow(self, step, batches):
         clock[0] += seconds * len(batches)
@@ -524,7 +524,7 @@ def test_a_long_epoch_of_native_steps_shows_progress_five_times_a_second(seconds
     def bar(wanted, steps):
         yield lambda count, loss: shown.append(clock[0])
 
-    monkeypatch.setattr(native_steps.NativeSteps, "_call", slow)
+    monkeypatch.setattr(native_steps.NativeSteps, "take", slow)
     monkeypatch.setattr("nodegrad.training.run.progress_bar", bar)
     monkeypatch.setattr("nodegrad.training.run.time.perf_counter", lambda: clock[0])
     run(X=[[0.1, 0.2]] * 3000, y=[1.0] * 3000, batch_size=1, epochs=2, compile=True)
@@ -556,7 +556,7 @@ def test_interruption_leaves_the_parameters_after_a_whole_step(moment, monkeypat
 
     for name in ("write", "scattered"):
         monkeypatch.setattr(compiled_step, name, interrupted(name, getattr(compiled_step, name)))
-    for name in ("_call", "_found"):
+    for name in ("take", "_found"):
         real = getattr(native_steps.NativeSteps, name)
         monkeypatch.setattr(native_steps.NativeSteps, name, interrupted(name, real))
     history, model = run(**settings)

@@ -127,7 +127,7 @@ class CompiledStep(EagerStep):
         self.point = mark
 
     def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
-        """Take a step for each batch, as an `EagerStep` does."""
+        """Take a step for the first of the batches, or for many in one native call."""
         native = self._native_steps(batches, limit)
         if native is not None:
             return native.take(self, batches)

@@ -25,20 +25,15 @@ class EagerStep:
         self.problem, self.optimizer = problem, problem.optimizer
 
     def take(self, batches: Sequence[Batch], limit: float) -> list[Taken]:
-        """Take a step for each batch, with gradients scaled down to the norm `limit`.
+        """Take a step for the first of the batches, or more; scale gradients down to the norm `limit`.
 
         Returns:
-            The mean loss, the norm of its gradient and the number of samples for each batch. The last may be
-            not finite: then the parameters are those before that step, and no further one was taken.
+            The mean loss, the norm of its gradient and the number of samples for each step. The last may be
+            not finite: then the parameters are those before that step.
         """
-        taken: list[Taken] = []
-        for batch in batches:
-            size = len(self.optimizer.parameters) + 2
-            total = self.problem.ranks.summed(partial(self.sums, batch), size, self.rates)
-            taken.append(self.update(total, limit))
-            if not all(map(math.isfinite, taken[-1])):
-                break
-        return taken
+        size = len(self.optimizer.parameters) + 2
+        total = self.problem.ranks.summed(partial(self.sums, batches[0]), size, self.rates)
+        return [self.update(total, limit)]
 
     def update(self, total: Any, limit: float) -> Taken:
         """Take a step from the sums over a batch, if they are finite."""

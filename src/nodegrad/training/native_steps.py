@@ -150,17 +150,9 @@ class NativeSteps:
         self.state.append(state)
 
     def take(self, step: "CompiledStep", batches: Sequence[Batch]) -> list[Taken]:
-        """Take a step for each batch, starting from the point of a CompiledStep, and set its new point."""
+        """Take a step for each batch while there is room; move a CompiledStep from its point to the next."""
         self._read(step)
-        taken: list[Taken] = []
-        for start in range(0, len(batches), self.turns):
-            taken += self._call(step, batches[start : start + self.turns])
-            if not all(map(math.isfinite, taken[-1])):
-                break
-        step.point = self._found(step)
-        return taken
-
-    def _call(self, step: "CompiledStep", batches: Sequence[Batch]) -> list[Taken]:
+        batches = batches[: self.turns]
         turns = len(batches)
         if self.whole:
             self.counts[:turns] = self.size
@@ -181,6 +173,7 @@ class NativeSteps:
         found = min(turns, done + 1)
         losses = self.losses[:found] / self.counts[:found]
         norms, counts = np.sqrt(self.squares[:found]), self.counts[:found]
+        step.point = self._found(step)
         return list(zip(losses.tolist(), norms.tolist(), counts.tolist(), strict=True))
 
     def _read(self, step: "CompiledStep") -> None:

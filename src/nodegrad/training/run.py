@@ -151,16 +151,17 @@ class Run:
     def _take(self, batches: Iterable[Batch], shown: Callable[[int, float], None]) -> list[Taken]:
         """Take a step for each batch, several in a native call; stop at a result that is not finite."""
         taken: list[Taken] = []
-        remaining = iter(batches)
-        while some := list(islice(remaining, self.chunk if self.step.native else 1)):
+        remaining, some = iter(batches), list[Batch]()
+        while some := some or list(islice(remaining, self.chunk if self.step.native else 1)):
             started = time.perf_counter()
             found = self._do(some)
             seconds = time.perf_counter() - started
             taken += found
+            some = some[len(found) :]
             shown(len(found), found[-1][0])
             if not all(map(math.isfinite, found[-1])):
                 break
-            if len(some) == self.chunk:
+            if len(found) == self.chunk:
                 self.chunk = max(1, int(self.chunk * min(2.0, _RESPONSE / (seconds + 1e-9))))
         return taken
 
@@ -284,7 +285,7 @@ class Run:
         self._agree(agrees)
 
     def _do(self, batches: list[Batch]) -> list[Taken]:
-        """Take a step for each batch; the first compiled one is compared with eager code."""
+        """Take one step or more; the first compiled one is compared with eager code."""
         before = self.step.mark()
 
         def take(step: EagerStep) -> list[Taken]:
