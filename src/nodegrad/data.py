@@ -208,16 +208,15 @@ def _stratified(order: Sequence[int], labels: list[Any], size: int) -> tuple[lis
             f"{len(order)} to hold out. Change test_size."
         )
     exact = {label: size * count / len(order) for label, count in counts.items()}
-    left = {label: int(share) for label, share in exact.items()}  # how many are still to be held out
+    left = Counter({label: int(share) for label, share in exact.items()})  # how many are still to be held out
     nearest = sorted(exact, key=lambda label: left[label] - exact[label])
-    for label in nearest[: size - sum(left.values())]:
-        left[label] += 1
+    left.update(nearest[: size - left.total()])
     held: list[int] = []
     kept: list[int] = []
     for place in order:
         label = labels[place]
-        (held if left[label] else kept).append(place)
-        left[label] -= left[label] > 0
+        (held if left[label] > 0 else kept).append(place)
+        left[label] -= 1
     return held, kept
 
 
