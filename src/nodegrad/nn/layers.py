@@ -212,7 +212,19 @@ class Layer(Module):
         return f"Layer of [{', '.join(map(repr, self.neurons))}]"
 
 
-class MLP(Module):
+class _Chain(Module):
+    """Modules in the attribute that `_holder` names; each is applied to what the one before returned."""
+
+    _holder: str
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs of the last module that tells it; otherwise 1."""
+        told = [getattr(each, "n_outputs", 0) for each in vars(self)[self._holder]]
+        return next(filter(None, reversed(told)), 1)
+
+
+class MLP(_Chain):
     """A multi-layer perceptron: layers, each feeding the next.
 
     >>> model = MLP(2, [3, 1], activation="tanh", seed=1)
@@ -282,11 +294,6 @@ class MLP(Module):
             if isinstance(layer, Layer):
                 layer._label(f"{place}[{index}]")
 
-    @property
-    def n_outputs(self) -> int:
-        """The number of neurons in the last layer."""
-        return _n_outputs(self.layers)
-
     def summary(self) -> str:
         """Describe the model in one line: by its sizes, or by its layers if others were put in."""
         if not all(isinstance(layer, Layer) for layer in self.layers):
@@ -300,7 +307,7 @@ class MLP(Module):
         return f"MLP of [{', '.join(map(repr, self.layers))}]"
 
 
-class Sequential(Module):
+class Sequential(_Chain):
     """Modules and functions, each applied to what the one before returned.
 
     >>> model = Sequential(Layer(2, 3, "tanh", seed=1), LayerNorm(3), Layer(3, 1, None, seed=2))
@@ -320,11 +327,6 @@ class Sequential(Module):
         for module in self.modules:
             x = module(x)
         return x
-
-    @property
-    def n_outputs(self) -> int:
-        """The number of outputs of the last module that tells it; otherwise 1."""
-        return _n_outputs(self.modules)
 
     def summary(self) -> str:
         """Describe the module in one line."""
@@ -495,12 +497,6 @@ def _plain(number: Any, numbers: Any, user: Module) -> float:
 def _is_own(module: Any, kind: type) -> bool:
     """Whether a module computes what its class here does, and not what a subclass or an assignment says."""
     return type(module) is kind and "forward" not in module.__dict__
-
-
-def _n_outputs(modules: Sequence[Any]) -> int:
-    """Return the number of outputs of the last module that tells it; otherwise 1."""
-    told = [getattr(each, "n_outputs", 0) for each in modules]
-    return next(filter(None, reversed(told)), 1)
 
 
 def _names(modules: Sequence[Any]) -> str:
