@@ -47,7 +47,7 @@ QUOTED = [  # a page, the text around a number on it, and the number in the code
     ("docs/how-to/check-a-gradient.md", r"tolerance=([\de-]+)", "check.check_grad(tolerance)"),
     ("docs/how-to/compile-a-function.md", r"up to ([\d,]+) instructions", "compiler.program.UNCHECKED"),
     ("src/nodegrad/compiler/README.md", r"up to ([\d,]+) instructions", "compiler.program.UNCHECKED"),
-    ("src/nodegrad/compiler/README.md", r"from ([\d,]+) operations on", "compiler.trace._FEW"),
+    ("src/nodegrad/compiler/README.md", r"from ([\d,]+) operations on", "compiler.eager._FEW"),
     ("docs/how-to/compile-a-function.md", r"llvmlite ([\d.]+) or later", "compiler.backends._OLDEST"),
     ("pyproject.toml", r"llvmlite>=([\d.]+)", "compiler.backends._OLDEST"),
     ("README.md", r"machine with Python ([\d.]+) or newer", "dev.py"),

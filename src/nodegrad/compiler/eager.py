@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from nodegrad.compiler.program import evaluate
 from nodegrad.compiler.record import Recorder, Way, current_recorder, numbers_of
-from nodegrad.compiler.trace import Found, changing, refuse
+from nodegrad.compiler.trace import Found, Trace, changing, refuse
 from nodegrad.graph import leave
 from nodegrad.loops import TooWide
 from nodegrad.observers import listeners
@@ -14,6 +15,7 @@ from nodegrad.value import Value, literal, stand_in
 
 __all__ = ()
 
+_FEW = 1_000  # with fewer operations, a replay on each of the other rows costs little
 RARELY = 128  # after the first rows, one in so many is looked at; twice as many while few ways are known
 
 
@@ -124,6 +126,44 @@ class Eager:
             raise changing(self.f, numbers)
         leave(values)
         return found
+
+    def verify(
+        self, trace: Trace, first: Recorder, numbers: Sequence[float], others: Sequence[Sequence[float]]
+    ) -> None:
+        """Run the function again on given rows, and compare with a new trace to the bit.
+
+        This finds what recording cannot see: random numbers and state outside. Results alone may hide them,
+        as a factor of 0 does, so a replay compares operations and constants, too. If all of these rows go
+        other ways, the recorded row is run again.
+
+        Args:
+            trace: the trace of the recorded row.
+            first: what was recorded.
+            numbers: the row that was recorded.
+            others: rows to compare on.
+
+        Raises:
+            ValueError: saying that the results do not follow from the arguments.
+        """
+        replays = 0
+        for candidate in others:
+            again = self.replay(candidate, trace.expected, first)
+            if again is not None:
+                self._agree(trace, again, candidate)
+                replays += 1
+                if trace.operations >= _FEW:
+                    break
+        if not replays:
+            self._agree(trace, self.replay(numbers, trace.expected, first), numbers)
+
+    def _agree(self, trace: Trace, again: Found | None, numbers: Sequence[float]) -> None:
+        """Raise unless a run that went the same way gave the same results as the trace."""
+        if again is not None and again[0] == trace.spec:
+            found = evaluate(trace.program, numbers, trace.leaves.read().tolist())
+            pairs = zip(again[1], found[: trace.results], strict=True)
+            if all(x == y or (x != x and y != y) for x, y in pairs):
+                return
+        raise changing(self.f, numbers)
 
     def _give_up(self) -> None:
         """Run all rows eagerly from now on, except those that `Ways.looks` picks."""

@@ -236,57 +236,6 @@ def refuse(f: Any, reads: Sequence[str]) -> None:
         )
 
 
-# The self-check of a new trace.
-
-_FEW = 1_000  # with fewer operations, a replay on each of the other rows costs little
-
-
-def verify(
-    trace: Trace,
-    f: Callable[..., Any],
-    replay: Callable[[Sequence[float], Sequence[bool]], Found | None],
-    numbers: Sequence[float],
-    others: Sequence[Sequence[float]],
-) -> None:
-    """Run `f` again on given rows, and compare with the trace to the bit.
-
-    This finds what recording cannot see: random numbers and state outside. Results alone may hide them, as a
-    factor of 0 does, so a replay compares operations and constants, too. If all of these rows go other
-    ways, the recorded row is run again.
-
-    Args:
-        trace: the trace of the recorded row.
-        f: the function.
-        replay: `Eager.replay`, which runs `f` on a row and returns None if a branch answers otherwise. It has
-            compared what the run made with the recording.
-        numbers: the row that was recorded.
-        others: rows to compare on.
-
-    Raises:
-        ValueError: saying that `f` is not a function of its arguments.
-    """
-    replays = 0
-    for candidate in others:
-        again = replay(candidate, trace.expected)
-        if again is not None:
-            agree(trace, f, again, candidate)
-            replays += 1
-            if trace.operations >= _FEW:
-                break
-    if not replays:
-        agree(trace, f, replay(numbers, trace.expected), numbers)
-
-
-def agree(trace: Trace, f: Any, again: Found | None, numbers: Sequence[float]) -> None:
-    """Raise unless a run that went the same way gave the same results as the trace."""
-    if again is not None and again[0] == trace.spec:
-        found = evaluate(trace.program, numbers, trace.leaves.read().tolist())
-        pairs = zip(again[1], found[: trace.results], strict=True)
-        if all(x == y or (x != x and y != y) for x, y in pairs):
-            return
-    raise changing(f, numbers)
-
-
 def changing(f: Any, numbers: Sequence[float]) -> ValueError:
     """Return the error for a function that does something else when it runs again."""
     shown = ", ".join(f"{number:g}" for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")

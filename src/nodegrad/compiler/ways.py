@@ -8,7 +8,6 @@ the compiler. Rows are counted, not seconds, so that a program gives the same nu
 
 import warnings
 from collections.abc import Sequence
-from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -19,7 +18,7 @@ from nodegrad.compiler.chance import generators_of, refuse_chance, states
 from nodegrad.compiler.eager import RARELY, Eager
 from nodegrad.compiler.record import Way, named, numbers_of, record
 from nodegrad.compiler.routes import Routes
-from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace, verify
+from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace
 from nodegrad.forks import keeping
 from nodegrad.graph import check_unchanged, reached, recording
 from nodegrad.loops import TooWide
@@ -241,7 +240,7 @@ class Ways(Eager):
             trace = make_trace(f, recorded)
             trace.reset(self.make)
             try:
-                verify(trace, f, partial(self.replay, first=recorded), numbers, others)
+                self.verify(trace, recorded, numbers, others)
             except ValueError:
                 check_unchanged(reached(recorded.ends))  # its error says more
                 raise
