@@ -237,14 +237,10 @@ class _Repetition:
 
     def unrolled(self, roller: Roller) -> bool:
         """Return whether to record it turn by turn without a look at a turn."""
-        if self.rows is None and self.limit is not None:  # a loop inside a turn cannot branch
-            return roller.unrolls and not any(isinstance(each, _Turn) for each in listeners.all)
-        return self.turns in (0, 1)
-
-    @property
-    def turns(self) -> int | None:
-        """The number of turns, if it is given."""
-        return None if self.rows is None else len(self.rows)
+        if self.rows is not None:
+            return len(self.rows) < 2
+        inside = any(isinstance(each, _Turn) for each in listeners.all)  # a loop inside a turn cannot branch
+        return self.limit is not None and roller.unrolls and not inside
 
     def repeat(self) -> tuple[Tree, list[Tree]]:
         """Make one turn after the other.
@@ -269,6 +265,7 @@ class _Repetition:
         leaves, spec = flatten(self.state)
         first = [as_value(x, f"{self.user}, as its state,") for x in leaves]
         taken = [flatten(() if row is None else row) for row in self.rows or ()]
+        turns = None if self.rows is None else len(taken)
         if any(other != taken[0][1] for _, other in taken):
             raise ValueError(f"{self.user} takes xs of one structure; these differ from turn to turn.")
         items = [[as_value(x, "a loop") for x in row] for row, _ in taken]
@@ -285,7 +282,7 @@ class _Repetition:
             state = [as_value(x) for x in self.numbers(after, spec)[0]]
             numbers, given_spec = flatten(() if y is None else y)
             given = [as_value(x, "a loop") for x in numbers]
-            loop = Loop(now, x, go, state, given, self.turns, self.limit, roller, start)
+            loop = Loop(now, x, go, state, given, turns, self.limit, roller, start)
             return loop, recorder.answers, None if y is None else given_spec
 
         loop, answers, given_spec = record()
@@ -526,7 +523,6 @@ class _Wide:
         ones: the same with 1.0 for each partial, to find masks without recording products.
         finite: whether all partials are finite: then no product in a turn needs a mask.
         state, items, after, given: see `Loop`.
-        first: the first state.
         late: masks that are 0 before a turn, and 1 from this turn on.
         at_late: their places in the state.
         marked: for each added item, the turn in which it is 1. It is 0 in other turns.
@@ -548,7 +544,6 @@ class _Wide:
         self.finite = all(node.op in FINITE for node in loop.order)
         self.state, self.items = [*loop.state], [*loop.items]
         self.after, self.given = [*loop.after], [*loop.given]
-        self.first = [*operands[: len(loop.state)]]
         self.late: dict[Any, int] = {}
         self.at_late: dict[Any, int] = {}
         self.marked: list[int] = []
@@ -594,10 +589,11 @@ class _Wide:
         walk = topological_order(*wider.outside, since=self.start, constants=False)
         depends = dependents(walk, again)
         remake([node for node in walk if node in depends and node not in again], again)
+        first = [*self.operands[:states], *[literal(x._data) for x in self.state[states:]]]
         taken: list[Value] = []
         for turn, row in enumerate(loop.by_turn(self.operands, states + len(loop.outside), len(loop.items))):
             taken += [*row, *[literal(float(turn == each)) for each in self.marked]]
-        return wider.made((*self.first, *[again.get(x, x) for x in wider.outside], *taken))
+        return wider.made((*first, *[again.get(x, x) for x in wider.outside], *taken))
 
     def partials(self, numbers: Sequence[Value], place: int, turn: int | None) -> list[Partial]:
         """Return the partials of a result of a turn, which are among the numbers; None for the last turn."""
@@ -614,7 +610,6 @@ class _Wide:
     def _carry(self, number: Value, following: Number) -> int:
         """Add a number to the state; return its place."""
         self.state.append(number)
-        self.first.append(literal(number._data))
         self.after.append(as_value(following))
         return len(self.state) - 1
 
