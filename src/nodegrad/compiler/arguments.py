@@ -82,19 +82,17 @@ def rows(arguments: Sequence[Any], shared: Collection[int] = ()) -> tuple[Spec, 
     if len({*shared}) == len(arguments):
         how = "all are in shared=. Call the function itself." if arguments else "got none."
         raise ValueError(f"map takes at least one argument with a row per entry; {how}")
-    blocks: list[tuple[str, Array]] = []  # with their names
-    one_row = set()
+    blocks: list[tuple[str, Array]] = []  # with their names; without one, if all rows share them
     specs = []
     for place, argument in enumerate(arguments):
         name = f"argument {place}"
         if place in shared:
             numbers, spec = flatten(argument)
-            blocks.append((name, np.array([[plain(x, "map") for x in numbers]], np.float64)))
-            one_row.add(name)
+            blocks.append(("", np.array([[plain(x, "map") for x in numbers]], np.float64)))
         else:
             spec = _spec(argument, name, blocks)
         specs.append(spec)
-    counts = [(name, len(block)) for name, block in blocks if name not in one_row]
+    counts = [(name, len(block)) for name, block in blocks if name]
     first, count = counts[0] if counts else ("argument 0", 0)
     for name, other in counts:
         if other != count:
@@ -104,7 +102,7 @@ def rows(arguments: Sequence[Any], shared: Collection[int] = ()) -> tuple[Spec, 
             )
     if not count:
         raise ValueError(f"map takes at least one row; {first} has none.")
-    arrays = [np.broadcast_to(x, (count, x.shape[1])) if name in one_row else x for name, x in blocks]
+    arrays = [x if name else np.broadcast_to(x, (count, x.shape[1])) for name, x in blocks]
     return (tuple, None, tuple(specs)), arrays, count
 
 

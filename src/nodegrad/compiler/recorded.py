@@ -38,7 +38,6 @@ class Recorded:
     max_traces: int
     threads: int | None
     static: tuple[str, ...]
-    ways: dict[Spec, Ways]
     _warned: bool
     _signature: Signature | None
 
@@ -232,7 +231,7 @@ class Recorded:
             self._signature = None
             this: Any = self  # which can be called once it is a `Compiled`
             update_wrapper(this, self.f, updated=())
-        self.ways = {}
+        self.ways: dict[Spec, Ways] = {}
         self._of_numbers: dict[int, Ways] = {}  # by how many numbers the arguments are
         # The trace for all arguments of such shapes, where nothing branches: checked once, then used at once.
         self._straight: dict[Any, Trace] = {}
