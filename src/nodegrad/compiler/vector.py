@@ -61,13 +61,12 @@ class Straight:
     """Scalar operations, one after the other: too few of them have the same shape to form a group.
 
     Results are written to consecutive slots from `start`. `operands` holds the operands of the first
-    operation, then those of the second, and so on; `arity` says how many each has. A slot of 0 or more is
-    varying, `~slot` is uniform. (In the prologue all are `~slot`.)
+    operation, then those of the second, and so on. A slot of 0 or more is varying, `~slot` is uniform. (In
+    the prologue all are `~slot`.) The number of operands of each operation is fixed.
     """
 
     start: int
     ops: list[Op]
-    arity: "array[int]"
     operands: "array[int]"
 
     @property
@@ -179,7 +178,7 @@ def _check_group(group: Group, varying: Any, uniform: Any, target: Any) -> None:
 def _check_straight(straight: Straight, varying: Any, uniform: Any, target: Any) -> None:
     for op, result, operands in scalars(straight):
         what = f"{op.name} at {result}"
-        assert op.arity in (None, len(operands)), f"{what}: takes {op.arity} operands"
+        assert op.arity == len(operands), f"{what}: takes {op.arity} operands"
         for slot in operands:
             assert uniform[~slot] if slot < 0 else varying[slot], f"{what}: reads too early"
             assert slot < 0 or target is varying, f"{what}: the prologue reads a varying slot"
@@ -191,5 +190,5 @@ def _check_straight(straight: Straight, varying: Any, uniform: Any, target: Any)
 def scalars(straight: Straight) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
     """Yield the scalar operations: operation, result slot, operand slots (`~slot` if uniform)."""
     operands = iter(straight.operands)
-    for result, (op, arity) in enumerate(zip(straight.ops, straight.arity, strict=True), straight.start):
-        yield op, result, tuple(islice(operands, arity))
+    for result, op in enumerate(straight.ops, straight.start):
+        yield op, result, tuple(islice(operands, op.arity))

@@ -213,9 +213,8 @@ class _Layout:
                 where[slot] = total
             else:
                 where[slot] = add(op, read)
-        arity = array("q", [len(read) for _, read in run])
         reads = array("q", chain.from_iterable([read for _, read in run]))
-        self.items[varies].append(Straight(self.next[varies], [op for op, _ in run], arity, reads))
+        self.items[varies].append(Straight(self.next[varies], [op for op, _ in run], reads))
         self.next[varies] += len(run)
 
     def add_group(self, slots: list[int]) -> None:

@@ -277,7 +277,7 @@ class _Fuser:
 
     def write_straight(self, straight: Straight) -> None:
         """Write a record per scalar operation: 1, its operands, its result."""
-        arity, slots = np.array(straight.arity), np.array(straight.operands)
+        arity, slots = np.array([op.arity for op in straight.ops], np.int64), np.array(straight.operands)
         uniform, ends = (slots < 0).tobytes(), np.cumsum(arity)
 
         @cache
@@ -285,10 +285,8 @@ class _Fuser:
             loads = tuple([Load(bool(space) and not self.alone, "one") for space in spaces])
             return self.records.number(Elementwise(False, (Step(op, loads, True),)), self.records.length)
 
-        kernels = [
-            kernel(op, uniform[end - count : end])
-            for op, count, end in zip(straight.ops, straight.arity, ends.tolist(), strict=True)
-        ]
+        pairs = zip(straight.ops, ends.tolist(), strict=True)
+        kernels = [kernel(op, uniform[end - (op.arity or 0) : end]) for op, end in pairs]
         number = np.arange(len(kernels))
         starts = ends - arity + 3 * number
         words = np.zeros(len(slots) + 3 * len(kernels), np.int64)
