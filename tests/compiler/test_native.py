@@ -2,6 +2,7 @@
 
 import gc
 import json
+import pickle
 import sys
 import tracemalloc
 from pathlib import Path
@@ -115,6 +116,18 @@ def test_a_map_of_another_type_holds_no_copy_of_all_its_rows():
     tracemalloc.stop()
 
     assert peak < 2 * X.nbytes / 3  # a copy as float64 takes twice as much as X
+
+
+def test_unpickled_arrays_are_read_where_they_are(monkeypatch):
+    compiled = ng.compile(lambda x: ng.dot(x, x), threads=1)
+    X = pickle.loads(pickle.dumps(np.ones((100_000, 2))))
+    compiled.map(X[:100])
+    runs = []
+    monkeypatch.setattr("nodegrad.compiler.backends.llvm.backend.raise_held", lambda: runs.append(None))
+
+    assert X.dtype is not np.dtype(float)
+    assert compiled.map(X, reduce="sum") == 200_000.0
+    assert len(runs) == 1  # arrays that are converted are run part by part
 
 
 def test_only_a_driver_that_streams_writes_past_the_caches():

@@ -119,7 +119,7 @@ class LlvmBackend:
         first = part.borrow()
         first.give(parameters)
         piece = part.piece(count)
-        plain = all(block.dtype is _FLOAT64 for block in blocks)
+        plain = all(block.dtype == _FLOAT64 for block in blocks)  # unpickled, it is another object
         size, table = (max(1, count), table_of(blocks)) if plain else (part.converted, None)
 
         def run(own: Space, start: int, stop: int, results: Any) -> None:
