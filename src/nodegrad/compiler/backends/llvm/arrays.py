@@ -57,8 +57,7 @@ class _Look:
         def both(x: Name, y: Name) -> Name:
             return body.let(f"and i1 {x}, {y}")
 
-        for place, word in enumerate(("0", rows, rows)):
-            body.store("i64", word, body.at(span, place))
+        body.put(span, 0, rows, rows)
         fitting: list[Any] = ["0"]
         with body.loop(count, carried=fitting, kind="i64") as k:
             array, form = body.pointer("%arrays", k + _ITEMS), body.at("%x", k * 2 + _HEAD)
@@ -72,15 +71,8 @@ class _Look:
                 expected = body.let(f"select i1 {same(last, 0)}, i64 {rows}, i64 {width}")
                 fits = both(same(body.field(shape, 0), rows), same(body.field(shape, last), expected))
                 fitting[0] = body.name(fitting[0]) + body.let(f"zext i1 {fits} to i64")
-                block = body.at(table, k, "[4 x i64]")
-                words = (
-                    body.field(array, self.start),
-                    body.field(strides, 0),
-                    body.field(strides, last),
-                    width,
-                )
-                for place, word in enumerate(words):
-                    body.store("i64", word, body.at(block, place))
+                down, across = (body.field(strides, axis) for axis in (0, last))
+                body.put(body.at(table, k, "[4 x i64]"), body.field(array, self.start), down, across, width)
         body.store("i64", fitting[0], body.at("%x", 1))
         few = body.let(f"icmp sle i64 {rows}, {body.field('%x', 6)}")
         with body.when(both(same(fitting[0], count), few)):

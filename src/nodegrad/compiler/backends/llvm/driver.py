@@ -79,9 +79,7 @@ class Driver:
         counts = body.room(4, "i64")
         with body.loop(words["stop"], words["start"], step=block) as row:
             taken = body.smaller(block, words["stop"] - row)
-            full, rest = (body.let(f"{each} i64 {taken}, {body.lanes}") for each in ("sdiv", "srem"))
-            some = body.let(f"icmp sgt i64 {rest}, 0")
-            groups = full + body.let(f"zext i1 {some} to i64")
+            groups = body.let(f"sdiv i64 {taken + (body.lanes - 1)}, {body.lanes}")
             _copy(body, words, row, groups, self, gather=True)
             with body.loop(groups, runs=True) as group:
                 slots = _slots_of(body, words, group)
@@ -90,8 +88,7 @@ class Driver:
                 _copy(body, words, row, groups, self, gather=False)
             else:
                 before = row - words["start"] + words["summed"]
-                for place, word in enumerate((full, words["group_bytes"], rest, before)):
-                    body.store("i64", word, body.at(counts, place))
+                body.put(counts, groups, words["group_bytes"], taken, before)
                 _run_records(body, words["sum_records"], words["varying"], words["sums"], counts)
         if self.sums:
             divisor = body.splat(body.let(f"sitofp i64 {words['rows']} to double"))

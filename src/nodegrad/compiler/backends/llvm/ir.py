@@ -179,6 +179,11 @@ class Body:
         """Store a value at an address; `how` is metadata."""
         self.do(f"store {kind} {value}, ptr {address}" + (f", align {align}" if align else "") + how)
 
+    def put(self, record: str, *words: str | int) -> None:
+        """Store words one after the other, from an address on."""
+        for place, word in enumerate(words):
+            self.store("i64", word, self.at(record, place))
+
     def prefetch(self, address: str) -> None:
         """Begin to load a cache line that is read soon; an address outside of any array does no harm."""
         self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")

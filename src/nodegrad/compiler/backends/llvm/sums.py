@@ -100,8 +100,8 @@ def _filled(slots: Slots, size: int) -> Slots:
 class RowSums:
     """s[k] = sum over rows of a[k], or of a[k] * b[k], `_TILE` sums at a time.
 
-    Called as (varying slots of the first group, results, record, [full groups, bytes per group, lanes of the
-    last, rows before these]).
+    Called as (varying slots of the first group, results, record, [groups, bytes per group, rows, rows before
+    these]).
     """
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
@@ -115,39 +115,29 @@ class RowSums:
         """
         fields = Fields(body)
         tiles, tables = fields.next(), [fields.pointer() for _ in range(self.factors)]
-        base, groups = fields.next(), _Groups(body, self.lanes)
+        base, (groups, stride, rows, before) = fields.next(), _called_for(body)
+        anew = body.let(f"icmp eq i64 {before}, 0")
         with body.loop(tiles, runs=True) as number:
             start = number * _TILE
             slots = [_slots_of(body, table, start, _TILE, self.lanes) for table in tables]
             sums = [body.number(0.0)] * _TILE
             with (
-                body.loop(groups.count, carried=sums, runs=True) as group,
+                body.loop(groups, carried=sums, runs=True) as group,
                 body.loop(str(self.lanes), step=body.lanes, carried=sums) as first,
             ):
-                mask = _below(body, groups.rows(group) - first)
-                offset = group * groups.stride + first * 8
+                mask = _below(body, rows - group * self.lanes - first)
+                offset = group * stride + first * 8
                 for place, pair in enumerate(zip(*slots, strict=True)):
                     operands = [_aligned(body, slot, offset) for slot in pair]
                     after = accumulated(body, sums[place], operands, self.strong)
                     sums[place] = body.choose(mask, after, sums[place])
-            _add_to_results(body, _sum_lanes(body, sums), base + start, groups.anew)
+            _add_to_results(body, _sum_lanes(body, sums), base + start, anew)
         return fields.go_on()
 
 
-class _Groups:
-    """The `count` groups of rows that a kernel of sums is called for. The last may be short."""
-
-    def __init__(self, body: Body, lanes: int) -> None:
-        self.body, self.lanes = body, lanes
-        self.full, self.stride, self.rest, self.before = (body.field("%c", index) for index in range(4))
-        some = body.let(f"icmp sgt i64 {self.rest}, 0")
-        self.count = self.full + body.let(f"zext i1 {some} to i64")
-        self.anew = body.let(f"icmp eq i64 {self.before}, 0")  # whether these rows are the first
-
-    def rows(self, group: Name) -> Name:
-        """Return how many rows a group has."""
-        whole = self.body.let(f"icmp slt i64 {group}, {self.full}")
-        return self.body.let(f"select i1 {whole}, i64 {self.lanes}, i64 {self.rest}")
+def _called_for(body: Body) -> list[Name]:
+    """Return the groups a kernel is called for, bytes per group, its rows, and the rows before these."""
+    return [body.field("%c", place) for place in range(4)]
 
 
 def _slots_of(body: Body, table: Name, start: Name, count: int, lanes: int) -> list[Name]:
@@ -222,27 +212,23 @@ class OuterSums:
         panels, tiles, terms = fields.next(), fields.next(), fields.next()
         tables, columns = zip(*[fields.factor(kind, 8 * self.lanes) for kind in self.columns], strict=True)
         swapped, base = fields.next(), fields.next()
-        groups = _Groups(body, self.lanes)
-        steps = terms * groups.count
+        groups, stride, rows, before = _called_for(body)
+        steps = terms * groups
         panel = body.room(_STEPS * self.lanes * _VECTORS, body.vector)
         notes = body.room(2 * _STEPS, "i64")  # of each step: where it reads the left side, and how many rows
         with body.loop(panels, runs=True) as number, body.loop(steps, step=_STEPS, runs=True) as first:
             count = body.smaller(steps - first, str(_STEPS))
             with body.loop(count, runs=True) as place:
                 step = first + place
-                term = body.let(f"sdiv i64 {step}, {groups.count}")
-                group = body.let(f"srem i64 {step}, {groups.count}")
-                before = group * groups.stride
-                left, right = (before + each(term) for each in columns)
+                term, group = (body.let(f"{each} i64 {step}, {groups}") for each in ("sdiv", "srem"))
+                left, right = (group * stride + each(term) for each in columns)
                 note = body.at(notes, place, "[2 x i64]")
-                body.store("i64", left, note)
-                body.store("i64", groups.rows(group), body.at(note, 1))
+                body.put(note, left, body.smaller(rows - group * self.lanes, str(self.lanes)))
                 self._lay_out(body, tables[1], number, right, self._lines(body, panel, place))
-            anew = body.let(f"icmp eq i64 {body.let(f'or i64 {groups.before}, {first}')}, 0")
-            before = number * tiles
+            anew = body.let(f"icmp eq i64 {body.let(f'or i64 {before}, {first}')}, 0")
             with body.loop(tiles, runs=True) as tile:
                 totals = self._tile(body, tables[0], tile * _LEFT, count, panel, notes, swapped)
-                start = base + (before + tile) * (_LEFT * _VECTORS * body.lanes)
+                start = base + (number * tiles + tile) * (_LEFT * _VECTORS * body.lanes)
                 with body.loop(str(_LEFT * _VECTORS)) as k:
                     _add_to_results(body, [kept(body, totals, k)], start + k * body.lanes, anew)
         return fields.go_on()
