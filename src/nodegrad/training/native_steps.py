@@ -75,7 +75,6 @@ class NativeSteps:
         self.turns = _TURNS if whole else max(1, min(_TURNS, _ENTRIES // size))
         known, parameters = step.known, len(step.leaves)
         self.rows = np.zeros((1 if whole else self.turns, size), np.int64)
-        self.counts = np.zeros(self.turns)
         self.spans = np.zeros((self.turns, 3), np.int64)
         self.losses, self.squares = np.zeros(self.turns), np.zeros(self.turns)
         self.rates = np.zeros((len(step.optimizer.groups), self.turns))
@@ -99,9 +98,9 @@ class NativeSteps:
             sequence.take(numbers, read, places)
         sequence.run_program(error)
         sequence.take(error.results, self.losses, _ZERO, advance=(0, 0, 1))
-        totals = error.results[1 : parameters + 1]
+        means = error.results[1 : parameters + 1]
         square = np.zeros(1)  # the squared norm of the mean gradient
-        sequence.squares(totals, self.counts, square)
+        sequence.squares(means, square)
         sequence.take(square, self.squares, _ZERO, advance=(0, 0, 1))
         sequence.check(error.results)
         sequence.check(square)
@@ -109,24 +108,24 @@ class NativeSteps:
         # The update of each group of parameters.
         self.state: list[list[Array]] = []
         for place, span in enumerate(spans(step.optimizer)):
-            self._add_rule(step, place, span, totals[span], limit)
+            self._add_rule(step, place, span, means[span], limit)
         _recent.append([sequence.at, *[use.part.kernels for use in sequence.kept if isinstance(use, Placed)]])
 
-    def _add_rule(self, step: "CompiledStep", place: int, span: slice, totals: Array, limit: float) -> None:
+    def _add_rule(self, step: "CompiledStep", place: int, span: slice, means: Array, limit: float) -> None:
         """Add to the sequence: update a group of parameters, its state and its gradient where they are."""
         from nodegrad.compiler.backends.llvm.sequence import Placed
 
-        count, square, rate = Value(1.0), Value(1.0), Value(0.0)
+        square, rate = Value(1.0), Value(0.0)
         entries = step.point.state[place]
         state = [np.array(entry, float).reshape(-1).copy() for entry in entries]
         counters = {at: Value(1.0) for at, entry in enumerate(entries) if type(entry) is int}
 
-        def update(number: Any, total: Any, *rows: Any) -> list[Any]:
+        def update(number: Any, mean: Any, *rows: Any) -> list[Any]:
             row = iter(rows)
             own = tuple(counters[at] if at in counters else next(row) for at in range(len(entries)))
             norm = ops.sqrt(square)
             scale = 1.0 if limit == math.inf else ops.where(norm > limit, limit / norm, 1.0)
-            slope = total / count * scale
+            slope = mean * scale
             number, own = step.optimizer.rule(number, slope, own, place, rate)
             return [number, slope, *own]
 
@@ -134,12 +133,12 @@ class NativeSteps:
         # The rule counts steps in a row for each parameter, all alike.
         found = [np.zeros(len(numbers)) if at in counters else array for at, array in enumerate(state)]
         moments = [array for at, array in enumerate(state) if at not in counters]
-        columns = [column[:, None] for column in (numbers, totals, *moments)]
+        columns = [column[:, None] for column in (numbers, means, *moments)]
         out = [column[:, None] for column in (numbers, slope, *found)]
         trace = trace_of(update, columns)
         kernel: Any = trace.kernel("results")
         placed = Placed(kernel, columns, len(numbers), out)
-        shared = {count: (self.counts, 1), square: (self.squares, 1), rate: (self.rates[place], 1)}
+        shared = {square: (self.squares, 1), rate: (self.rates[place], 1)}
         shared |= {leaf: (state[at], 0) for at, leaf in counters.items()}
         for number, leaf in enumerate(trace.parameters):
             source, advance = shared[leaf]
@@ -154,12 +153,9 @@ class NativeSteps:
         self._read(step)
         batches = batches[: self.turns]
         turns = len(batches)
-        if self.whole:
-            self.counts[:turns] = self.size
-        else:
-            sizes = np.array([len(batch) for batch in batches])
-            self.counts[:turns] = sizes
-            self.spans[:turns, 1] = self.spans[:turns, 2] = sizes
+        counts = [float(self.size if self.whole else len(batch)) for batch in batches]
+        if not self.whole:
+            self.spans[:turns, 1:] = np.array(counts)[:, None]
             for place, batch in enumerate(batches):
                 self.rows[place, : len(batch)] = batch
                 self.rows[place, len(batch) :] = 0
@@ -171,10 +167,9 @@ class NativeSteps:
         done = self.sequence.run(0, turns)
         self.steps += done
         found = min(turns, done + 1)
-        losses = self.losses[:found] / self.counts[:found]
-        norms, counts = np.sqrt(self.squares[:found]), self.counts[:found]
+        norms = np.sqrt(self.squares[:found])
         step.point = self._found(step)
-        return list(zip(losses.tolist(), norms.tolist(), counts.tolist(), strict=True))
+        return list(zip(self.losses[:found].tolist(), norms.tolist(), counts[:found], strict=True))
 
     def _read(self, step: "CompiledStep") -> None:
         numbers, slope, states, self.steps = step.point

@@ -56,14 +56,11 @@ def _take(body: Body, wide: bool = True) -> str:
 
     Record: itself, source, index, target, count, width, and the words that each of the three advances by.
     """
-    source, index, target = (body.pointer("%r", place) for place in (1, 2, 3))
+    moved = [body.field("%r", place) * "%turn" for place in (6, 7, 8)]
+    source, index, target = (body.at(body.pointer("%r", place), by) for place, by in enumerate(moved, 1))
     count, width = body.field("%r", 4), body.field("%r", 5)
-    moved = []
-    for field, pointer in zip((6, 7, 8), (source, index, target), strict=True):
-        moved.append(body.at(pointer, body.field("%r", field) * "%turn"))
     with body.loop(count) as i:
-        entry, place = body.field(moved[1], i) * width, i * width
-        from_, to = body.at(moved[0], entry), body.at(moved[2], place)
+        from_, to = body.at(source, body.field(index, i) * width), body.at(target, i * width)
         with body.loop(width if wide else "1") as word:
             body.store("i64", body.field(from_, word), body.at(to, word))
     return _PARAMETERS
@@ -84,17 +81,15 @@ def _check(body: Body) -> str:
 
 
 def _squares(body: Body) -> str:
-    """Add up the squares of means: target[0] = sum over i of (sums[i] / rows[turn])².
+    """Add up squares: target[0] = sum over i of numbers[i]².
 
-    Past the last sum, zeros fill up a vector. Record: itself, sums, how many, rows, target.
+    Past the last number, zeros fill up a vector. Record: itself, numbers, target, how many.
     """
-    sums, rows, target = (body.pointer("%r", place) for place in (1, 3, 4))
-    count = body.splat(body.load("double", body.at(rows, "%turn", "double")))
-    factor = body.arithmetic("fdiv", body.number(1.0), count)
+    numbers, target = body.pointer("%r", 1), body.pointer("%r", 2)
     total = [body.number(0.0)]
-    with body.loop(body.field("%r", 2), step=body.lanes, carried=total) as i:
-        mean = body.arithmetic("fmul", body.load(body.vector, body.at(sums, i, "double"), 8), factor)
-        total[0] = body.intrinsic("fmuladd", mean, mean, total[0])
+    with body.loop(body.field("%r", 3), step=body.lanes, carried=total) as i:
+        number = body.load(body.vector, body.at(numbers, i, "double"), 8)
+        total[0] = body.intrinsic("fmuladd", number, number, total[0])
     add = f"@llvm.vector.reduce.fadd.{body.suffix}"
     body.declarations.add(f"declare double {add}(double, {body.vector})")
     found = body.let(f"call reassoc double {add}(double 0.0, {body.vector} {total[0]})")
@@ -112,7 +107,7 @@ def _wide() -> int:
 
 
 class Placed:
-    """A program with its memory: it finds its parameters in `parameters`, and leaves sums in `results`.
+    """A program with its memory: it finds its parameters in `parameters`, and leaves means in `results`.
 
     With `out`, blocks of arrays [row, number], it leaves a result for each row there. They may be the blocks
     it reads: a row is read before it is written.
@@ -128,6 +123,7 @@ class Placed:
         self.parameters = self.space.uniform
         tables = table_of(blocks), self.results[:outputs] if out is None else table_of(out)
         self.space.place(self.space, *tables, 0, count, count, 0)
+        self.space.context.divided = len(self.space.sums)
         self.kept = blocks, out, tables
         words = np.frombuffer(memoryview(self.space.context), np.int64)
         self.span = words[_SPAN : _SPAN + 3]  # first row, row after the last, rows there are
@@ -150,10 +146,10 @@ class Sequence:
         self.kept.append(placed)
         self._add(_call, placed.part.kernels[0].address, placed.space.address)
 
-    def squares(self, sums: Array, rows: Array, target: Array) -> None:
-        """Add: target[0] = the squared norm of the sums divided by rows[turn]; zeros follow the sums."""
-        self.kept += [sums, rows, target]
-        self._add(_squares, sums.ctypes.data, len(sums), rows.ctypes.data, target.ctypes.data)
+    def squares(self, numbers: Array, target: Array) -> None:
+        """Add: target[0] = the squared norm of numbers, which zeros follow."""
+        self.kept += [numbers, target]
+        self._add(_squares, numbers.ctypes.data, target.ctypes.data, len(numbers))
 
     def check(self, number: Array) -> None:
         """Add: end the sequence if the first number of an array is not finite."""
