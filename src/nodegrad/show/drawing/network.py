@@ -49,11 +49,9 @@ class Network(Still):
 
     def __init__(self, layers: Sequence[Any]) -> None:
         inputs = [f"input {at}" for at in range(len(layers[0].neurons[0].w))]
-        self.columns = [Column(inputs, counted(len(inputs), "input"), "input")]
-        self.weights: list[list[list[Any]]] = []
-        for layer in layers:
-            self.columns.append(Column([_title(neuron) for neuron in layer.neurons], _caption(layer)))
-            self.weights.append([neuron.w for neuron in layer.neurons])
+        columns = [Column(list(map(_title, layer.neurons)), _caption(layer)) for layer in layers]
+        self.columns = [Column(inputs, counted(len(inputs), "input"), "input"), *columns]
+        self.weights = [[neuron.w for neuron in layer.neurons] for layer in layers]
         most = max(len(column.places) for column in self.columns)
         self.height = (most + 0.8 * any(column.cut for column in self.columns)) * ROW + 2 * MARGIN + 22
         width = (len(self.columns) - 1) * COLUMN + 2 * (MARGIN + 28)

@@ -16,11 +16,6 @@ Row = list[float]
 FEW = 500  # points; evaluating a function so often takes less time than compiling it
 
 
-def number(it: Any) -> float:
-    """Return a number, or the number in a Value, as a float."""
-    return it.data if isinstance(it, Value) else float(it)
-
-
 def numbers(tree: Any, user: str, rule: str = "takes sequences of numbers; got") -> Row:
     """List the numbers of a sequence, an array, or a sequence of rows.
 
@@ -28,7 +23,7 @@ def numbers(tree: Any, user: str, rule: str = "takes sequences of numbers; got")
         TypeError: if it holds something that is not a number; the message begins with `user` and `rule`.
     """
     try:
-        return [number(it) for it in flatten(as_list(tree))[0]]
+        return [it.data if isinstance(it, Value) else float(it) for it in flatten(as_list(tree))[0]]
     except (TypeError, ValueError):
         raise TypeError(f"{user} {rule} {described(tree)}.") from None
 
