@@ -4,8 +4,9 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise, product, takewhile
+from itertools import pairwise, product
 from operator import attrgetter
+from os.path import commonprefix
 from types import MappingProxyType
 from typing import Any
 
@@ -122,9 +123,8 @@ def count_of(group: Group) -> str:
 
 def label_of_group(group: Group) -> str:
     """Return the label of a box: that of its nodes, or what their labels begin with."""
-    labels = sorted({vertex.label for vertex in group.members})
-    pairs = zip(labels[0], labels[-1], strict=False)  # the labels between the first and the last begin alike
-    stem = "".join(char for char, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    labels = {vertex.label for vertex in group.members}
+    stem = commonprefix([*labels])  # noqa: RUF071  # its characters, not parts of a path
     return f"{stem.rstrip('[({_.-')}…" if stem and len(labels) > 1 else stem
 
 
