@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from inspect import signature
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,9 @@ _OF_FIT_ONLY = {
 
 
 class Partition:
-    """Rows on a worker, and the model that is trained on them."""
+    """Rows on a worker, and the model that is trained on them; its number is `place`."""
 
-    def __init__(self, model: Any, loss: Loss, parameters: list[Any], source: Any) -> None:
+    def __init__(self, model: Any, loss: Loss, parameters: list[Any], source: Any, place: int = 0) -> None:
         names = "X of a partition", "y of a partition"
         known = samples_of("dask_fit", "a partition", source() if callable(source) else source, names)
         self.problem = Problem(model, loss, SGD(parameters), known, None, Ranks(None))
@@ -45,7 +45,7 @@ class Partition:
             compiled = CompiledStep(self.problem)
             if compiled.agrees():
                 self.step = compiled
-        self.orders: dict[Any, Any] = {}
+        self.place, self.orders = place, dict[Any, Any]()
 
     def facts(self) -> tuple[tuple[Any, ...], int, float]:
         """Return a sample, the number of samples, and the sum of their weights."""
@@ -62,16 +62,12 @@ class Partition:
         """Return the rows of this partition that belong to a step."""
         if batch is None:
             return None
-        seed, epoch, place, step, steps = batch
+        seed, epoch, step, steps = batch
         count = len(self.problem.known)
-        if (seed, epoch, place) not in self.orders:
-            self.orders = {(seed, epoch, place): shuffled(count, seed, epoch, place)}
-        order = self.orders[seed, epoch, place]
+        if (seed, epoch) not in self.orders:
+            self.orders = {(seed, epoch): shuffled(count, seed, epoch, self.place)}
+        order = self.orders[seed, epoch]
         return order[round(count * step / steps) : round(count * (step + 1) / steps)]
-
-    def __reduce__(self) -> Any:
-        known, problem = self.problem.known, self.problem
-        return Partition, (problem.model, problem.loss, problem.optimizer.parameters, tuple(known.parts))
 
 
 class _Cluster:
@@ -83,22 +79,20 @@ class _Cluster:
         self.client, self.trained, self.sources = client, (model, loss, parameters), sources
         self.actors: list[Any] = [None] * len(sources)
         self.threads = ThreadPoolExecutor(len(sources))  # one waits for each partition
-        self.facts: list[tuple[Any, int, float]] = self._ask("facts", [()] * len(sources))
+        self.facts: list[tuple[Any, int, float]] = self._ask("facts")
         self.factor = sum(count for _, count, _ in self.facts) / sum(weight for *_, weight in self.facts)
 
     def sums(self, numbers: Any, batch: Batch) -> Any:
         """Return the sums over the partitions, added up in their order."""
-        places = range(len(self.actors))
-        shares = [None if batch is None else (*batch[:2], place, *batch[2:]) for place in places]
-        total = np.sum(self._ask("sums", [(numbers, share) for share in shares]), axis=0)
+        total = np.sum(self._ask("sums", numbers, batch), axis=0)
         total[:-1] *= self.factor
         return total
 
-    def _ask(self, method: str, arguments: Sequence[Any]) -> list[Any]:
+    def _ask(self, method: str, *arguments: Any) -> list[Any]:
         """Call a method of every partition at the same time."""
-        return list(self.threads.map(self._call, range(len(self.sources)), repeat(method), arguments))
+        return list(self.threads.map(partial(self._call, method, arguments), range(len(self.sources))))
 
-    def _call(self, place: int, method: str, arguments: Any) -> Any:
+    def _call(self, method: str, arguments: tuple[Any, ...], place: int) -> Any:
         """Call a method of a partition; if its worker is lost, make it again on another one and repeat."""
         for _ in range(_LOST):
             try:
@@ -121,7 +115,7 @@ class _Cluster:
         given: dict[str, Any] = {"actor": True, "pure": False}
         if workers:
             given |= {"workers": [workers[place % len(workers)]], "allow_other_workers": True}
-        return self.client.submit(Partition, *self.trained, self.sources[place], **given).result()
+        return self.client.submit(Partition, *self.trained, self.sources[place], place, **given).result()
 
 
 class _ClusterStep(EagerStep):
