@@ -36,6 +36,22 @@ def test_both_directions_give_the_same_derivatives(floats, explicit):
         assert getattr(found, "data", found) == pytest.approx(getattr(expected, "data", expected), rel=1e-15)
 
 
+@pytest.mark.parametrize("again", [0, 1, 2, 9])
+def test_weights_of_a_wide_layer_that_others_read_too_get_all_their_terms(again):
+    x = [Value(0.3 * k - 1.0) for k in range(9)]
+    w = [[Value(math.sin(9.0 * row + k)) for k in range(9)] for row in range(9)]
+    hidden = [ng.tanh(dot(row, x)) for row in w]
+    more = sum((w[1][k] * x[k] for k in range(again)), Value(0.0))
+    out = dot(hidden, hidden) + dot(w[0], hidden) + more
+    leaves = [*x, *[each for row in w for each in row]]
+    order = topological_order(out)
+
+    found = reverse_sweep(order, {out: 1.0}, dependents(order, leaves), False)
+
+    expected = reverse_sweep(order, {out: 1.0})
+    assert [found[leaf].data for leaf in leaves] == [expected[leaf] for leaf in leaves]
+
+
 @pytest.mark.parametrize("explicit", [True, False])
 def test_floats_and_values_add_up_in_the_same_order(explicit):
     x, y, out = example()

@@ -133,7 +133,8 @@ class Pairing:
             if type(first) is tuple or (op is not None and op.arity is None):
                 if len(one.operands) != len(other.operands):
                     return False
-                pairs += zip(one.operands, other.operands, strict=True)
+                two = zip(one.operands, other.operands, strict=True)  # mostly weights, or known
+                pairs += [(x, y) for x, y in two if (x is not y or x._time >= start) and same.get(x) is not y]
             elif first is None:
                 if not _equal(one._data, other._data):
                     return False

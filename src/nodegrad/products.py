@@ -52,18 +52,20 @@ def chain(downstream: Number, upstream: Number, selected: Number | None = None) 
     return ops.strong_mul(downstream, upstream)
 
 
-def total(terms: Sequence[tuple[Number, Number, Number | None]]) -> Number:
-    """Add up the terms of a node's adjoint: (adjoint of a result, partial, what selects).
+def total(terms: Any) -> Number:
+    """Add up the terms of a node's adjoint: a list of (adjoint of a result, partial, what selects), or one.
 
     Many products of Values become one operation, which costs less to record and to compile.
     """
-    if len(terms) == 1:
-        return chain(*terms[0])
+    if type(terms) is tuple:
+        return chain(*terms)
     if len(terms) >= _MANY:
+        xs, ys, selects = zip(*terms, strict=True)
+        if {*selects} == {None} and all(hasattr(kind, "apply_op") for kind in {*map(type, xs + ys)}):
+            return ops.strong_dot(*xs, *ys)
         whole = [s is None and hasattr(x, "apply_op") and hasattr(y, "apply_op") for x, y, s in terms]
         if 2 * sum(whole) >= len(terms):
-            zipped = zip(terms, whole, strict=True)
-            pairs = [term[:2] if is_whole else (1.0, chain(*term)) for term, is_whole in zipped]
+            pairs = [x[:2] if one else (1.0, chain(*x)) for x, one in zip(terms, whole, strict=True)]
             return ops.strong_dot(*[x for x, _ in pairs], *[y for _, y in pairs])
     found = chain(*terms[0])
     for term in terms[1:]:
@@ -76,12 +78,9 @@ def totals(arrived: Collection[Any]) -> list[Number]:
 
     Most operations of a wide layer are such products: the gradient of its weights.
     """
-    if len(arrived) < _MANY:
-        return list(map(total, arrived))
-    method = "apply_pairs"
-    single: list[Any] = [terms[0] if len(terms) == 1 else (0.0, 0.0, None) for terms in arrived]
-    alone = [s is None and hasattr(x, method) and hasattr(y, method) for x, y, s in single]
-    pairs = [(x, y) for x, y, _ in compress(single, alone)]
+    values = {kind for kind in {type(terms[0]) for terms in arrived} if hasattr(kind, "apply_pairs")}
+    alone = [type(x[0]) in values and type(x[1]) in values and x[2] is None for x in arrived]  # not of lists
+    pairs = [(x, y) for x, y, _ in compress(arrived, alone)]
     made = iter(pairs[0][0].apply_pairs(ops.strong_mul, pairs) if pairs else ())
     return [next(made) if one else total(terms) for terms, one in zip(arrived, alone, strict=True)]
 

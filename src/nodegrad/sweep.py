@@ -5,8 +5,8 @@ numbers; over Values each product is recorded, so that the result can be differe
 and sums of the chain rule are in `products`, which says how they treat 0, inf and nan.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import compress, repeat
 from typing import Any
 
 from nodegrad.observers import tell_swept
@@ -34,8 +34,8 @@ def reverse_sweep(
         The adjoints by node. A node that is absent has adjoint 0.
     """
     adjoints: dict[Any, Number] = {}
-    # For each node, the terms of its adjoint so far: (adjoint of a result, partial, what selects).
-    arrived = defaultdict[Any, list[Any]](list, {node: [(seed, 1.0, None)] for node, seed in seeds.items()})
+    # For each node, the term of its adjoint so far: (adjoint of a result, partial, what selects), or a list.
+    arrived: dict[Any, Any] = {node: (seed, 1.0, None) for node, seed in seeds.items()}
     for node in reversed(order):
         if node.op is None or node not in arrived:
             continue
@@ -43,7 +43,12 @@ def reverse_sweep(
         if type(adjoint) is float and adjoint == 0.0:
             continue
         for operand, partial, selected in partials(node, active, floats):
-            arrived[operand].append((adjoint, partial, selected))
+            term = adjoint, partial, selected
+            known = arrived.setdefault(operand, term)
+            if type(known) is list:
+                known.append(term)
+            elif known is not term:
+                arrived[operand] = [known, term]
     adjoints.update(zip(arrived, totals(arrived.values()), strict=True))
     tell_swept("reverse", order, seeds, adjoints)
     return adjoints
@@ -97,8 +102,8 @@ def forward_sweep(
 
 def partials(
     node: Any, active: Collection[Any] | None = None, floats: bool = True
-) -> Iterator[tuple[Any, Number, Number | None]]:
-    """Yield each active operand of a node, the partial of the node by it, and what selects the operand.
+) -> Iterable[tuple[Any, Number, Number | None]]:
+    """Return each active operand of a node, the partial of the node by it, and what selects the operand.
 
     What selects is a number that is 0 if the operation selected another operand. For rows that select it is
     the partial; for operations that do not select it is None. Partials that are 0 everywhere are left out.
@@ -107,20 +112,20 @@ def partials(
     """
     operands, op = node.operands, node.op
     if not operands:
-        return
+        return ()
     if op.whole is not None:  # the result of a loop or a search, which knows its partials
-        yield from op.whole.partials(op.index, node, active, floats)
-        return
+        return [*op.whole.partials(op.index, node, active, floats)]
     if floats:
         primals, out, rules = [operand._data for operand in operands], node._data, op.float_partials
     else:
         primals = [operand._data if operand.op is constant else operand for operand in operands]
         out, rules = node, op.partials
-    selects, together = op.selects, op.arity is None
-    if together:  # one rule gives all partials
-        rules = rules(primals, out)
-    for at, rule in enumerate(rules):  # `zip` with its check would add a tenth to the time of a sweep
-        operand = operands[at]
-        if rule is not None and (operand.op is not constant if active is None else operand in active):
-            partial = rule if together else rule(*primals, out)
-            yield operand, partial, partial if selects else None
+    used = [x.op is not constant for x in operands] if active is None else map(active.__contains__, operands)
+    if op.arity is None:  # one rule gives all partials
+        found = rules(primals, out)
+        return compress(zip(operands, found, found if op.selects else repeat(None), strict=False), used)
+    return [
+        (operand, partial := rule(*primals, out), partial if op.selects else None)
+        for operand, rule, is_used in zip(operands, rules, used, strict=False)  # a check would take a tenth
+        if is_used and rule is not None
+    ]

@@ -36,8 +36,8 @@ def flatten_chains(program: Program) -> Program:
     stays. Products that are read once become terms of a contraction. Another term among them is multiplied by
     1, which is exact. A chain of `maximum`, or of `minimum`, becomes one instruction.
     """
-    read = chain(chain.from_iterable(program.operands), program.outputs)
-    uses = Counter(filter(program.leaves.__le__, read))  # how often each result is read
+    # How often each result is read.
+    uses = Counter(filter(program.leaves.__le__, chain(program.outputs, *program.operands)))
     flattener = _Flattener(program, uses)
     for spine in _spines(program, uses):
         flattener.rewrite(spine)
@@ -111,8 +111,7 @@ class _Flattener:
         for kind in (ops.dot, ops.strong_dot):
             if 2 * kinds.count(kind) >= len(terms):
                 one, pairs = self.pool.slot(1.0), zip(terms, kinds, strict=True)
-                found = [self.pair(term) if own is kind else (one, term) for term, own in pairs]
-                xs, ys = zip(*found, strict=True)
+                xs, ys = zip(*[self.pair(x) if own is kind else (one, x) for x, own in pairs], strict=True)
                 return slot, kind, xs, ys
         return slot, ops.sum, terms, terms
 
@@ -126,15 +125,14 @@ class _Flattener:
 
     def write(self, total: int | None, run: list[Link]) -> int:
         """Add a run of links to the total before it, and return the slot of the new total."""
-        slot, kind, xs, ys = run[-1]
+        slot, kind, xs, _ = run[-1]
         if len(run) == len(xs) == 1:  # as it is
             return slot
         before = () if total is None else (total,)
-        xs = (*before, *chain.from_iterable([xs for _, _, xs, _ in run]))
-        ys = (*before, *chain.from_iterable([ys for _, _, _, ys in run]))
+        xs = tuple(chain.from_iterable([xs for _, _, xs, _ in run]))
         if kind is ops.sum:
-            self.put(slot, ops.sum if len(xs) > 2 else ops.add, xs)
+            self.put(slot, ops.sum if len(before + xs) > 2 else ops.add, before + xs)
         else:
-            xs = (self.pool.slot(1.0), *xs[1:]) if before else xs
-            self.put(slot, kind, xs + ys)
+            ones = (self.pool.slot(1.0),) * len(before)
+            self.put(slot, kind, (*ones, *xs, *before, *chain.from_iterable([ys for _, _, _, ys in run])))
         return slot

@@ -148,5 +148,4 @@ def _closed_over(order: list[Value], inputs: set[Value]) -> list[Value]:
     """List the leaves that are not inputs by first use: a neuron's weights are then side by side."""
     left = dict.fromkeys([node for node in order if node.op is None and node not in inputs])
     read = chain.from_iterable([node.operands for node in order if node._first is not None])
-    found = [operand for operand in read if left.pop(operand, operand) is None]
-    return [*found, *left]
+    return [*[operand for operand in read if left.pop(operand, operand) is None], *left]

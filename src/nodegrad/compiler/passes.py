@@ -264,8 +264,7 @@ def relax(program: Program) -> Program:
     """Replace x**2 by x·x: pow is far slower, and off by one ulp for one number in a thousand."""
     if ops.pow not in program.ops:
         return program
-    names, operands = [*program.ops], [*program.operands]
-    squares, added = set[int](), set[int]()
+    names, operands, squares, added = [*program.ops], [*program.operands], set[int](), set[int]()
     for at, op in enumerate(names):
         if op is ops.add or op is ops.sum:
             added.update(operands[at])
