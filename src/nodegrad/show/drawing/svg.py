@@ -87,10 +87,8 @@ def to_svg(picture: Picture, prefix: str = "") -> str:
         name = f"{prefix}edge-{edge.source}-{edge.target}-{count[ends]}"
         count[ends] += 1
         edges.append(_edge(edge, route, picture.rankdir, name))
-    nodes = [
-        _node(node, centre, picture.rankdir, f"{prefix}node-{at}")
-        for at, (node, centre) in enumerate(zip(picture.nodes, layout.centres, strict=True))
-    ]
+    placed = enumerate(zip(picture.nodes, layout.centres, strict=True))
+    nodes = [_node(node, centre, picture.rankdir, f"{prefix}node-{at}") for at, (node, centre) in placed]
     view = f"{_n(-MARGIN)} {_n(-MARGIN)} {_n(width)} {_n(height)}"
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="nodegrad" width="{_n(width)}" height="{_n(height)}" '
@@ -248,10 +246,8 @@ def _cell(lines: list[str], x: float, y: float, size: float, style: str) -> str:
 
 
 def _edge(edge: Edge, route: tuple[Point, ...], rankdir: str, name: str) -> str:
-    path = f"M{_pair(route[0])}" + "".join(
-        f"C{_pair(a)} {_pair(b)} {_pair(c)}"
-        for a, b, c in zip(route[1::3], route[2::3], route[3::3], strict=True)
-    )
+    curves = zip(route[1::3], route[2::3], route[3::3], strict=True)
+    path = f"M{_pair(route[0])}" + "".join(f"C{_pair(a)} {_pair(b)} {_pair(c)}" for a, b, c in curves)
     # Routes arrive along the direction of the layout.
     back = f"l{-WING} {-ARROW}h{2 * WING}" if rankdir == "TB" else f"l{-ARROW} {-WING}v{2 * WING}"
     parts = [

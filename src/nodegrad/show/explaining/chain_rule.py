@@ -147,11 +147,8 @@ def written(vertex: Vertex) -> list[Vertex]:
     """List the operands that the formula of a vertex names, those in the middle of a long sum left out."""
     operands, half = vertex.operands, len(vertex.operands) // 2
     if vertex.op in ops.PRODUCTS:
-        return [
-            x
-            for pair in ends(list(zip(operands[:half], operands[half:], strict=True)), TEXT.terms)
-            for x in pair
-        ]
+        pairs = list(zip(operands[:half], operands[half:], strict=True))
+        return [x for pair in ends(pairs, TEXT.terms) for x in pair]
     return list(ends(operands, TEXT.terms) if vertex.op is ops.sum else operands)
 
 

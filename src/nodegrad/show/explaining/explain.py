@@ -103,13 +103,9 @@ class Explanation(Shown):
         for at, step in enumerate(self.steps, 1):
             yield Block(self._sentence(step, notation), tuple(self._equations(step, notation)), at)
         yield Block("Result", heading=True)
-        yield Block(
-            "" if self.partials else "No derivative was asked for.",
-            tuple(
-                (self._derivative(node, notation), notation.formula(partial))
-                for node, partial in islice(self.partials.items(), RESULTS)
-            ),
-        )
+        listed = islice(self.partials.items(), RESULTS)
+        results = [(self._derivative(node, notation), notation.formula(partial)) for node, partial in listed]
+        yield Block("" if results else "No derivative was asked for.", tuple(results))
         if len(self.partials) > RESULTS:
             yield Block(f"and {len(self.partials) - RESULTS:,} more.")
 

@@ -95,10 +95,8 @@ def playground(
     error = chosen_loss("playground", loss)
     rule = _rule(optimizer, network.parameters)
     width = network.sizes[0]
-    shown = [
-        whole("playground", "each of inputs", at, least=0)
-        for at in listed("playground", "inputs", inputs if width > 1 else [0], "two numbers of inputs")
-    ]
+    chosen = listed("playground", "inputs", inputs if width > 1 else [0], "two numbers of inputs")
+    shown = [whole("playground", "each of inputs", at, least=0) for at in chosen]
     if len({*shown}) != min(2, width) or not all(0 <= at < width for at in shown):
         raise ValueError(f"playground: inputs are two of the {width} inputs, counted from 0; got {inputs}.")
     numbers = [p.data for p in network.parameters]

@@ -73,14 +73,10 @@ class Row:
 def row_of(op: Op, arity: int) -> Row:
     """Write an operation as formulas, by applying its value and its partials to symbols."""
     operands = tuple([Formula(f"x[{at}]") for at in range(arity)])
-    rules = op.partials
+    rules, out = op.partials, Formula("out")
     try:
         value = _spelled(Formula(op.name, op, operands))
-        found = (
-            rules(operands, Formula("out"))
-            if callable(rules)
-            else [rule and rule(*operands, Formula("out")) for rule in rules]
-        )
+        found = rules(operands, out) if callable(rules) else [rule and rule(*operands, out) for rule in rules]
         return Row(op, arity, value, tuple([None if x is None else _spelled(x) for x in found]))
     except Exception:  # the user's code, which may do anything to a symbol
         known = (1.0,) * arity if callable(rules) else [1.0 if rule else None for rule in rules]
