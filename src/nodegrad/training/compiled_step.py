@@ -8,7 +8,6 @@ import numpy as np
 
 from nodegrad.compiler import Compiled, compile
 from nodegrad.compiler.arguments import Array, rows
-from nodegrad.compiler.trace import Trace
 from nodegrad.data import Samples
 from nodegrad.nn.losses import LOSSES
 from nodegrad.observers import tell_read
@@ -36,8 +35,9 @@ class RowSum:
         self.compiled, self.leaves, self.spec = compiled, leaves, spec
         self.blocks = list(blocks)
         self.count = len(self.blocks[0])
-        self.only: Trace | None = None  # the one trace that all rows go through, if there is one
-        self.places: Any = None  # for each parameter of the trace, its place among the leaves; -1 for none
+        self.only: Any = None  # the one trace that all rows go through, if there is one
+        self.places: Any = None  # for each parameter of the trace, its place among the leaves; -1 for others
+        self.others: Any = None  # which those are
 
     def __call__(self, numbers: Array, blocks: list[Any] | None = None) -> Array:
         """Return the sum of every result over all rows, or others; this may change the numbers in the leaves.
@@ -46,7 +46,11 @@ class RowSum:
         """
         blocks = self.blocks if blocks is None else blocks
         if self.only is not None:
-            return self.only.kernel("results").sums(blocks, len(blocks[0]), self.arranged(numbers))
+            given = numbers.take(self.places)
+            if self.others.any():
+                given[self.others] = self.only.leaves.read()[self.others]
+            found: Array = self.only.kernel("results").sums(blocks, len(blocks[0]), given)
+            return found
         write(self.leaves, numbers.tolist())  # recording and guards read them there
         total = self.compiled.sums(self.spec, blocks, len(blocks[0]))
         traces = self.compiled.traces[self.spec]
@@ -54,16 +58,8 @@ class RowSum:
             self.only = traces[0]
             index = {leaf: place for place, leaf in enumerate(self.leaves)}
             self.places = np.array([index.get(leaf, -1) for leaf in self.only.parameters], int)
+            self.others = self.places < 0
         return total
-
-    def arranged(self, numbers: Array) -> Array:
-        """Put the numbers in the order of the trace's parameters; read those of other leaves."""
-        assert self.only is not None
-        found: Array = numbers.take(self.places)
-        others = self.places < 0
-        if others.any():
-            found[others] = self.only.leaves.read()[others]
-        return found
 
 
 class CompiledStep(EagerStep):
@@ -82,7 +78,7 @@ class CompiledStep(EagerStep):
         model, known = problem.model, problem.known
         self.classes = len(model(known[0][0])) if problem.loss is LOSSES["cross_entropy"] else 0
         self.known = RowSum(self.error, self.leaves, *self._laid_out(known))
-        self.held_out = None
+        self.held_out: Any = None
         if problem.held_out is not None:
             error = self.error if problem.held_out_as_known() else compile(problem.held_out_error)
             self.held_out = RowSum(error, self.leaves, *self._laid_out(problem.held_out))
@@ -184,7 +180,6 @@ class CompiledStep(EagerStep):
 
     def validate(self) -> float:
         """Return the sum of the losses of the samples held out."""
-        assert self.held_out is not None
         return float(self.held_out(self.point.numbers)[0])
 
     def agrees(self) -> bool:

@@ -55,8 +55,7 @@ class NativeSteps:
     def make(cls, step: "CompiledStep", size: int, limit: float, whole: bool) -> "NativeSteps | None":
         """Return native steps, or None if there is no native code for them or threads are faster."""
         known = step.known
-        assert known.only is not None
-        kernel: Any = known.only.kernel("results")
+        kernel = known.only.kernel("results")
         fit = all(block.dtype == np.float64 and block.flags.c_contiguous for block in known.blocks)
         if kernel.name != "llvm" or not fit:
             return None
@@ -88,11 +87,10 @@ class NativeSteps:
             sequence.take(self.spans, error.span, np.arange(3), advance=(3, 0, 0))
             for block, room in zip(known.blocks, blocks, strict=True):
                 sequence.take(block, room, self.rows, block.shape[1], (0, size, 0))
-        self.others = known.places < 0
-        places = np.where(self.others, parameters - 1 + np.cumsum(self.others), known.places)
+        places = np.where(known.others, parameters - 1 + np.cumsum(known.others), known.places)
         read = error.parameters[: len(places)]
         in_order = np.array_equal(places, np.arange(parameters))  # then they are updated where they are read
-        numbers = read if in_order else np.zeros(parameters + self.others.sum())
+        numbers = read if in_order else np.zeros(parameters + known.others.sum())
         self.numbers, self.fixed = numbers[:parameters], numbers[parameters:]
         if not in_order:
             sequence.take(numbers, read, places)
@@ -177,9 +175,8 @@ class NativeSteps:
         for own, state in zip(self.state, states, strict=True):
             for array, entry in zip(own, state, strict=True):
                 array[:] = entry
-        if self.others.any():
-            assert step.known.only is not None
-            self.fixed[:] = step.known.only.leaves.read()[self.others]
+        if len(self.fixed):
+            self.fixed[:] = step.known.only.leaves.read()[step.known.others]
 
     def _found(self, step: "CompiledStep") -> Any:
         states = [
