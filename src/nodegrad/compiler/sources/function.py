@@ -9,7 +9,7 @@ from typing import Any
 from nodegrad.compiler.arguments import Form, names_of_call, signature_of
 from nodegrad.compiler.passes import WITHOUT_TABLES, Rewriter, sweep_dead
 from nodegrad.compiler.program import evaluate
-from nodegrad.compiler.sources.places import Guard, Way
+from nodegrad.compiler.sources.places import Way
 from nodegrad.compiler.trace import Trace
 from nodegrad.trees import Sparse, Spec, build, container
 from nodegrad.value import Value
@@ -93,7 +93,7 @@ def _ways_of(traces: Sequence[Trace]) -> tuple[list[Way], list[Value]]:
     for trace in traces:
         to = Rewriter(inputs + len(leaves), WITHOUT_TABLES)
         outputs = to.add(trace.program, [*range(inputs), *[slots[leaf] for leaf in trace.parameters]])
-        ways.append(Way(sweep_dead(to.program(inputs, outputs)), [Guard(*each) for each in trace.way]))
+        ways.append(Way(sweep_dead(to.program(inputs, outputs)), trace.way))
     return ways, leaves
 
 

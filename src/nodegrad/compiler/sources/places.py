@@ -23,6 +23,7 @@ from nodegrad.ops import Op
 
 __all__ = ()
 
+Guard = tuple[bool, str]  # the answer that it must give, and the line of Python that asked
 Cells = np.ndarray[Any, np.dtype[np.int64]]
 
 X, P, V, C, OUT = range(5)
@@ -30,14 +31,6 @@ SPACE = 1 << 40  # an address is the number of an array times this, plus a place
 _LONGEST = 50  # instructions of a part
 _MANY = 200  # instructions of a function that is cut into parts
 _FEW = 3  # a local variable is written to `out` at most so often; a more frequent result is stored
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Guard:
-    """The answer that a guard must give, and the line of Python that asked."""
-
-    answer: bool
-    line: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -82,12 +82,13 @@ class _Writer:
 
     def _guard(self, text: str, guard: Guard) -> str:
         """Write how a guard that answers otherwise leaves the way: `if (!(x[0] > 0.0)) return 1;`."""
+        answer, line = guard
         if text.endswith(_ANSWER):
             condition = text.removesuffix(_ANSWER)[1:]
-            condition = f"!({condition})" if guard.answer else condition
+            condition = f"!({condition})" if answer else condition
         else:
-            condition = f"{text} {'==' if guard.answer else '!='} 0.0"
-        return f"if ({condition}) return 1; {_comment(guard.line)}"
+            condition = f"{text} {'==' if answer else '!='} 0.0"
+        return f"if ({condition}) return 1; {_comment(line)}"
 
     def _results(self, cells: Sequence[int]) -> Iterator[str]:
         """Write the statements that copy results to `out`, unless they are there already."""
@@ -122,7 +123,7 @@ class _Writer:
         if isinstance(each.op, Loop):
             yield from self._loop(each, each.op)
             return
-        if isinstance(each.op, Guard):
+        if isinstance(each.op, tuple):
             yield self._guard(self._operand(each, each.reads[0]), each.op)
             return
         count, width = each.result.size, self._width(each)

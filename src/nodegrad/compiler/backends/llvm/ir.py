@@ -66,8 +66,7 @@ class Body:
 
     def let(self, expression: str) -> Name:
         """Name the result of an instruction."""
-        self.count += 1
-        name = self.name(f"%t{self.count}")
+        name = self.name(f"%{self.fresh()}")
         self.lines.append(f"  {name} = {expression}")
         return name
 
