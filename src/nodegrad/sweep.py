@@ -120,12 +120,16 @@ def partials(
     else:
         primals = [operand._data if operand.op is constant else operand for operand in operands]
         out, rules = node, op.partials
-    used = [x.op is not constant for x in operands] if active is None else map(active.__contains__, operands)
+    selects = op.selects
     if op.arity is None:  # one rule gives all partials
         found = rules(primals, out)
-        return compress(zip(operands, found, found if op.selects else repeat(None), strict=False), used)
-    return [
-        (operand, partial := rule(*primals, out), partial if op.selects else None)
-        for operand, rule, is_used in zip(operands, rules, used, strict=False)  # a check would take a tenth
-        if is_used and rule is not None
-    ]
+        links = zip(operands, found, found if selects else repeat(None), strict=False)
+        if active is not None:
+            return compress(links, map(active.__contains__, operands))
+        return compress(links, [x.op is not constant for x in operands])
+    each = []  # by a loop: to list what is used beforehand would add a tenth to an eager Hessian
+    for operand, rule in zip(operands, rules, strict=False):
+        if rule is not None and (operand.op is not constant if active is None else operand in active):
+            partial = rule(*primals, out)
+            each.append((operand, partial, partial if selects else None))
+    return each
