@@ -732,8 +732,8 @@ REFUSED = {
     "map of a function that closes over x": lambda x: float(ng.compile(lambda v: v * x).map([2.0])[0]) * x,
 }
 
-# Watching these would cost every operation. A call gives what the recorded number gave; a map finds out where
-# another of its rows gives something else.
+# Watching these would cost every operation. A call gives what the recorded number gave; a map of a function
+# that does not branch finds out where another of its rows gives something else.
 UNWATCHED = {
     "the private slot of the number": lambda x: either(x._data > 2.0, x),
     "the private slot of an operand": lambda x: either((x * 1.0)._first._data > 2.0, x),
@@ -1098,6 +1098,42 @@ def test_a_branch_in_a_finalizer_is_followed(f, transform, backend):
     assert ng.compile(f, backend=backend, exact=True).map(rows).tolist() == expected
     compiled = ng.compile(f, backend=backend, exact=True)
     assert [compiled(x) for x in rows * 2] == expected * 2
+
+
+def keeping(keep):
+    """Return a function that keeps something of the rows that go one of its ways."""
+    kept = []
+
+    def f(x):
+        if x > 2.0:
+            return x * 2.0
+        kept.append(keep(x))
+        return kept[0](x) if callable(kept[0]) else kept[0] * x
+
+    return f
+
+
+# What a function keeps of the first row that goes one of its ways.
+KEPT_OF_A_WAY = {
+    "the argument": lambda x: x,
+    "a result": lambda x: x * 3.0,
+    "a derivative": lambda x: (lambda pull: lambda y: pull(1.0)[0] + y)(ng.vjp(lambda u: u * u * x, x)[1]),
+    "a number": lambda x: 1.0 if x > 0.6 else 2.0,
+    "a closure": lambda x: lambda y: x * y,
+}
+
+
+@pytest.mark.parametrize("rows", [[3.0, 3.5, 1.0, 0.5, 0.7, 1.5, 0.2, 4.0], [3.0, 1.0, 0.5], [3.0, 0.5] * 40])
+@pytest.mark.parametrize("transform", [lambda f: f, ng.grad, ng.value_and_grad])
+@pytest.mark.parametrize("door", KEPT_OF_A_WAY)
+def test_what_a_way_keeps_of_its_first_row_is_refused_or_right(door, transform, rows):
+    f = transform(keeping(KEPT_OF_A_WAY[door]))
+    expected = [f(x) for x in rows]
+
+    for run in (lambda c: np.transpose(c.map(rows)).tolist(), lambda c: [c(x) for x in rows]):
+        with contextlib.suppress(ValueError):
+            found = run(ng.compile(transform(keeping(KEPT_OF_A_WAY[door])), backend="numpy", exact=True))
+            assert np.array_equal(found, expected)
 
 
 def branches_in_a_child(x):

@@ -95,6 +95,7 @@ class Eager:
             self.unrolls = True
             self.eager -= 1  # the row counts once
             return self.watch(numbers)
+        recorder.leave()
         refuse(self.f, recorder.reads)
         return recorder.way, found
 
@@ -112,20 +113,22 @@ class Eager:
         try:
             with recorder.at_work():
                 found = self.results(numbers, values)
+            if recorder.answers != expected:
+                return None
+            refuse(self.f, recorder.reads)
+            if first is not None and not first.like(recorder):
+                recorder.check_left(recorder.found)  # its error says more
+                raise changing(self.f, numbers)
+            return found
         except TooWide:  # what was recorded differentiates no such loop
             return None
         except Exception:
             if recorder.answers == expected[: len(recorder.answers)]:
                 raise
             return None
-        if recorder.answers != expected:
-            return None
-        refuse(self.f, recorder.reads)
-        if first is not None and not first.like(recorder):
-            recorder.check_left(recorder.found)  # its error says more
-            raise changing(self.f, numbers)
-        leave(values)
-        return found
+        finally:
+            leave(values)
+            recorder.leave()
 
     def verify(
         self, trace: Trace, first: Recorder, numbers: Sequence[float], others: Sequence[Sequence[float]]
@@ -133,37 +136,26 @@ class Eager:
         """Run the function again on given rows, and compare with a new trace to the bit.
 
         This finds what recording cannot see: random numbers and state outside. Results alone may hide them,
-        as a factor of 0 does, so a replay compares operations and constants, too. If all of these rows go
-        other ways, the recorded row is run again.
+        as a factor of 0 does, so a replay compares operations and constants, too. Without
+        other rows, the recorded row is run again.
 
         Args:
             trace: the trace of the recorded row.
             first: what was recorded.
             numbers: the row that was recorded.
-            others: rows to compare on.
+            others: rows to compare on, which go the same way.
 
         Raises:
             ValueError: saying that the results do not follow from the arguments.
         """
-        replays = 0
-        for candidate in others:
-            again = self.replay(candidate, trace.expected, first)
-            if again is not None:
-                self._agree(trace, again, candidate)
-                replays += 1
-                if trace.operations >= _FEW:
-                    break
-        if not replays:
-            self._agree(trace, self.replay(numbers, trace.expected, first), numbers)
-
-    def _agree(self, trace: Trace, again: Found | None, numbers: Sequence[float]) -> None:
-        """Raise unless a run that went the same way gave the same results as the trace."""
-        if again is not None and again[0] == trace.spec:
-            found = evaluate(trace.program, numbers, trace.leaves.read().tolist())
-            pairs = zip(again[1], found[: trace.results], strict=True)
-            if all(x == y or (x != x and y != y) for x, y in pairs):
-                return
-        raise changing(self.f, numbers)
+        rows = others if trace.operations < _FEW else others[:1]
+        runs = [(self.replay(row, trace.expected, first), row) for row in rows]
+        if not any(again for again, _ in runs):  # they go another way since a leaf was assigned
+            runs = [(self.replay(numbers, trace.expected, first), numbers)]
+        for again, row in runs:
+            found = evaluate(trace.program, row, trace.leaves.read().tolist())
+            if again is None or not same(again, (trace.spec, found[: trace.results])):
+                raise changing(self.f, row)
 
     def _give_up(self) -> None:
         """Run all rows eagerly from now on, except those that `Ways.looks` picks."""
@@ -191,6 +183,13 @@ class Eager:
             return result._data
         spec, found = self._numbers(result)
         return builder(spec)(found, 0, float)[0]
+
+
+def same(one: Found, other: Found) -> bool:
+    """Return whether two runs gave the same results."""
+    return one[0] == other[0] and all(
+        x == y or (x != x and y != y) for x, y in zip(one[1], other[1], strict=True)
+    )
 
 
 def without_function(name: str, what: str) -> ValueError:

@@ -140,6 +140,10 @@ class Recorder:
         """Refuse results and branches that depend on what was kept from a turn of a loop, or from a call."""
         check_left(reached([*[x for x in results if isinstance(x, Value)], *self.branches]))
 
+    def leave(self) -> None:
+        """Mark the leaves that the function was given, by a transform too: what it keeps is then refused."""
+        leave([x for x in self.given if isinstance(x, Value) and x.op is None])
+
     def read(self, node: Value, how: str) -> None:
         """Note that a number left the record."""
         if not self.is_of_this_thread:

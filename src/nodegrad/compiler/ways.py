@@ -15,10 +15,10 @@ import numpy as np
 
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.chance import generators_of, refuse_chance, states
-from nodegrad.compiler.eager import RARELY, Eager
+from nodegrad.compiler.eager import RARELY, Eager, same
 from nodegrad.compiler.record import Way, named, numbers_of, record
 from nodegrad.compiler.routes import Routes
-from nodegrad.compiler.trace import Found, MakeBackend, Trace, make_trace
+from nodegrad.compiler.trace import Found, MakeBackend, Trace, changing, make_trace
 from nodegrad.forks import keeping
 from nodegrad.graph import check_unchanged, reached, recording
 from nodegrad.loops import TooWide
@@ -142,7 +142,7 @@ class Ways(Eager):
                     self._give_up()
                 return found
             self.eager -= 1
-            trace, _ = self.compile(numbers, [earlier])
+            trace, _ = self.compile(numbers, [earlier], found)
         results = trace.call(numbers)[0]
         assert results is not None, "a trace takes the row it was made from"
         trace.rows += 1
@@ -197,13 +197,14 @@ class Ways(Eager):
         ways = {}
         for row in _spread(rows, step):
             numbers = _row(routes.blocks, row)
-            way, routes.alone[int(row)] = self.watch(numbers)
-            ways[way] = *self.note(way, numbers, step), numbers
+            way, found = self.watch(numbers)
+            routes.alone[int(row)] = found
+            ways[way] = *self.note(way, numbers, step), numbers, found
         known = {trace.way: trace for trace in self.traces if not trace.waits}
         often = sorted(ways.items(), key=lambda item: -item[1][0])
         return [
-            known.get(way) or self.compile(numbers, [earlier])[0]
-            for way, (times, earlier, numbers) in often
+            known.get(way) or self.compile(numbers, [earlier], found)[0]
+            for way, (times, earlier, numbers, found) in often
             if self.pays(way, times, few, cost)
         ]
 
@@ -224,8 +225,13 @@ class Ways(Eager):
         self.met[way] = found = times + weight, earlier
         return found
 
-    def compile(self, numbers: Sequence[float], others: Sequence[Sequence[float]]) -> tuple[Trace, Found]:
-        """Record a row, check the trace on others, and keep it; return it and the results of the row."""
+    def compile(
+        self, numbers: Sequence[float], others: Sequence[Sequence[float]], seen: Found | None = None
+    ) -> tuple[Trace, Found]:
+        """Record a row, check the trace on others, and keep it; return it and the results of the row.
+
+        If the row has run before, `seen` is what it gave then, and the others are known to go the same way.
+        """
         started, f = perf_counter(), self.function()
         if self._generators is None:
             self._generators = generators_of(f)
@@ -238,7 +244,11 @@ class Ways(Eager):
                 recorded = record(f, self.spec, numbers, True)
             found = recorded.spec, numbers_of(recorded.outputs, f)
             trace = make_trace(f, recorded)
+            if seen is not None and not same(seen, found):
+                raise changing(f, numbers)
             trace.reset(self.make)
+            if trace.lines and seen is None:  # others may go another way, and leave something there too early
+                others = ()
             try:
                 self.verify(trace, recorded, numbers, others)
             except ValueError:
