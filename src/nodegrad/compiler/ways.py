@@ -164,7 +164,10 @@ class Ways(Eager):
         left = self._through(ready, routes, np.arange(count))
         while len(left) and (traces := self._sample(routes, routes.waiting(left))):
             left = self._through(traces, routes, left)
-        self._run_others(routes, routes.waiting(left))
+        rest = routes.waiting(left)
+        if (len(left) and len(self.traces) >= self.most) or (len(rest) and not self._has_few):
+            self.warns = True
+        self._run_others(routes, rest)
         return routes
 
     def _through(self, traces: Sequence[Trace], routes: Routes, left: Any) -> Any:
@@ -210,7 +213,6 @@ class Ways(Eager):
 
     def _run_others(self, routes: Routes, rows: Any) -> None:
         """Run rows eagerly."""
-        self.warns |= len(rows) > 0 and (len(self.traces) >= self.most or not self._has_few)
         with recording():
             for part in np.split(rows, range(1_000, len(rows), 1_000)):
                 table = np.concatenate([block[part] for block in routes.blocks], axis=1).tolist()
