@@ -142,7 +142,7 @@ class Recorder:
 
     def leave(self) -> None:
         """Mark the leaves that the function was given, by a transform too: what it keeps is then refused."""
-        leave([x for x in self.given if isinstance(x, Value) and x.op is None])
+        leave([x for x in (*self.inputs, *self.given) if isinstance(x, Value) and x.op is None])
 
     def read(self, node: Value, how: str) -> None:
         """Note that a number left the record."""
