@@ -137,8 +137,8 @@ class Eager:
         """Run the function again on given rows, and compare with a new trace to the bit.
 
         This finds what recording cannot see: random numbers and state outside. Results alone may hide them,
-        as a factor of 0 does, so a replay compares operations and constants, too. Without
-        other rows, the recorded row is run again.
+        as a factor of 0 does, so a replay compares operations and constants, too. Without other rows, the
+        recorded row is run again.
 
         Args:
             trace: the trace of the recorded row.

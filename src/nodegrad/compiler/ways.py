@@ -176,10 +176,13 @@ class Ways(Eager):
         This includes rows that ran eagerly to show their way: so results do not depend on the order of maps.
         """
         for trace in traces:
+            if not len(left):
+                break
             here = trace.chosen(*routes.take(left))
-            if here.any():
-                routes.traces.append((trace, left[here]))
-                trace.rows += len(routes.traces[-1][1])
+            rows = left[here]
+            if len(rows):
+                routes.traces.append((trace, rows))
+                trace.rows += len(rows)
                 left = left[~here]
         if routes.alone:
             alone = {row: routes.alone[row] for row in routes.alone.keys() & set(left.tolist())}
