@@ -217,7 +217,8 @@ class Ways(Eager):
     def _run_others(self, routes: Routes, rows: Any) -> None:
         """Run rows eagerly."""
         with recording():
-            for part in np.split(rows, range(1_000, len(rows), 1_000)):
+            for start in range(0, len(rows), 1_000):
+                part = rows[start : start + 1_000]
                 table = np.concatenate([block[part] for block in routes.blocks], axis=1).tolist()
                 self.eager += len(part)
                 routes.alone.update(zip(part.tolist(), map(self.results, table), strict=True))
