@@ -10,8 +10,7 @@ from nodegrad.trees import flatten
 
 native = pytest.importorskip("nodegrad.compiler.backends.llvm.native", reason="needs llvmlite")
 
-from nodegrad.compiler.backends.llvm.plan import plan  # noqa: E402  # after llvmlite is known to be there
-from nodegrad.compiler.backends.llvm.sums import OuterSums, RowSums  # noqa: E402
+from nodegrad.compiler.backends.llvm import plan, sums  # noqa: E402  # after llvmlite is known to be there
 
 
 def kernels(f, *arguments):
@@ -19,9 +18,11 @@ def kernels(f, *arguments):
     numbers, spec = flatten(arguments)
     found = record(f, spec, numbers)
     program, _, _ = lower(found.inputs, found.wanted)
-    planned = plan(vectorize(program), "sums", 2 * native.width())
-    kinds = [kernel for kernel, _ in planned.records.kinds if isinstance(kernel, RowSums | OuterSums)]
-    return [kernel.factors if isinstance(kernel, RowSums) else "tiles" for kernel in kinds]
+    planned = plan.plan(vectorize(program), "sums", 2 * native.width())
+    kinds = [
+        kernel for kernel, _ in planned.records.kinds if isinstance(kernel, sums.RowSums | sums.OuterSums)
+    ]
+    return [kernel.factors if isinstance(kernel, sums.RowSums) else "tiles" for kernel in kinds]
 
 
 def slope(left, right):
