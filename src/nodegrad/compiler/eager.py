@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from nodegrad.compiler.program import evaluate
 from nodegrad.compiler.record import Recorder, Way, current_recorder, numbers_of
 from nodegrad.compiler.trace import Found, Trace, changing, refuse
@@ -188,7 +186,8 @@ class Eager:
 
 def same(one: Found, other: Found) -> bool:
     """Return whether two runs gave the same results."""
-    return one[0] == other[0] and np.array_equal(one[1], other[1], equal_nan=True)
+    pairs = zip(one[1], other[1], strict=True)  # `np.array_equal` takes an interrupt for a difference
+    return one[0] == other[0] and all(x == y or (x != x and y != y) for x, y in pairs)
 
 
 def without_function(name: str, what: str) -> ValueError:
