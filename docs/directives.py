@@ -18,7 +18,6 @@ from sphinx.util.docutils import SphinxDirective
 
 import nodegrad
 from nodegrad import ops, special
-from nodegrad.hints import HINTS
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # plots are saved, not shown
 
@@ -26,7 +25,6 @@ WIDTH = re.compile(r'<svg[^>]* width="([\d.]+)')
 EXAMPLE = re.compile(r"(?:^>>> .*\n(?:.+\n)*\n*)+", re.MULTILINE)
 SECTION = re.compile(r"^(Args|Raises|Returns):\n((?:    .*\n)+)", re.MULTILINE)
 ITEM = re.compile(r"^    (\w+)(?=:)", re.MULTILINE)
-CODE = re.compile(r"\b(?:ng|value|model|out|self|x)\.\w+(?:\.\w+|\([^()]*\))*|value\*\*2")  # in a hint
 QUALIFIER = re.compile(r"\b(?:\w+\.)+(?=[A-Z])")
 
 
@@ -120,23 +118,6 @@ class Operations(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
-class Hints(SphinxDirective):
-    """List what users of other libraries should write: the table from which errors take their hints."""
-
-    def run(self):
-        """Return the nodes of a table for each module and class."""
-        self.env.note_reread()
-        places = dict(zip(HINTS, ("", "nn.", "optim.", "x.", "model."), strict=True))
-        rows = [
-            [", ".join(f"`{places[place]}{name}`" for name in names.split()), CODE.sub(r"`\g<0>`", text)]
-            for place, entries in HINTS.items()
-            for names, text in entries.items()
-        ]
-        return self.parse_text_to_nodes(
-            "\n".join(f"| {there} | {here} |" for there, here in [("there", "here"), ("-", "-"), *rows])
-        )
-
-
 def row(op, partials):
     """Return the Markdown for an operation, given the syntax of its partials."""
     rules = partials.elts if isinstance(partials, ast.Tuple) else [partials]
@@ -219,7 +200,6 @@ def setup(app):
     """Make the directives known to Sphinx."""
     app.add_directive("public-names", PublicNames)
     app.add_directive("operations", Operations)
-    app.add_directive("hints", Hints)
     app.add_directive("made", Made)
     app.add_html_math_renderer("mathml", (visit_formula, None), (visit_displayed_formula, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

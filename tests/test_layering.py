@@ -16,7 +16,6 @@ import nodegrad
 PACKAGE = Path(nodegrad.__file__).parent
 CORE = [
     "files",
-    "hints",
     "inputs",
     "forks",
     "floats",

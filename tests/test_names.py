@@ -80,3 +80,11 @@ def test_public_name_of_a_folder_is_public_in_its_module(folder):
         home = getattr(getattr(package, name), "__module__", None)
         if home in TREES and not isinstance(getattr(package, name), ng.ops.Op):
             assert name in importlib.import_module(home).__all__, (name, home)
+
+
+def test_a_name_that_is_nearly_right_is_guessed_by_python():
+    with pytest.raises(AttributeError) as caught:
+        ng.tahn
+
+    assert (str(caught.value), caught.value.name) == ("module 'nodegrad' has no attribute 'tahn'", "tahn")
+    assert caught.value.obj is ng

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from nodegrad.extend import *
 from nodegrad.functions import *
 from nodegrad.graph import *
-from nodegrad.hints import refuse
 from nodegrad.ops import *
 from nodegrad.special import *
 from nodegrad.transforms import *
@@ -54,7 +53,9 @@ __all__ = [*_LATER, *(x for name in _CORE for x in sys.modules[f"nodegrad.{name}
 
 def _load(name: str) -> Any:
     if name not in _LATER:
-        refuse(__name__, name)
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__]
+        )
     module = importlib.import_module(f"nodegrad.{_LATER[name]}")
     found = globals()[name] = module if name in _MODULES else getattr(module, name)
     return found

@@ -11,13 +11,11 @@ The file is long because each rule and each schedule has its formula, its source
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakValueDictionary
 
 from nodegrad import ops
-from nodegrad.hints import refuse
 from nodegrad.inputs import described, flag, function, in_range, listed, one_of, plain, whole
 from nodegrad.observers import tell_read
 from nodegrad.value import NO_GRADIENT, Value, write
@@ -728,7 +726,3 @@ def _leaves(parameters: Any, user: str) -> list[Value]:
     if others:
         raise TypeError(f"{user} updates Values made from numbers; got {others[0]!r:.60}.")
     return list(dict.fromkeys(leaves))
-
-
-if not TYPE_CHECKING:  # else no name would be misspelt
-    __getattr__ = partial(refuse, __name__)

@@ -9,7 +9,6 @@ from nodegrad import ops, special  # noqa: F401  # special for its rows, which j
 from nodegrad.backward import backpropagate
 from nodegrad.forks import sweeping
 from nodegrad.graph import GIVEN, check_unchanged, clock
-from nodegrad.hints import give_hints
 from nodegrad.inputs import plain
 from nodegrad.interfaces import METHODS, Interfaces, refusal
 from nodegrad.observers import listeners, tell_made, tell_read
@@ -384,4 +383,3 @@ for _op in ops.TABLE.values():
         setattr(Value, _op.name, _method(_op))
 for _name, _known in METHODS.items():
     setattr(Value, _name, getattr(Value, _known))
-give_hints(Value)

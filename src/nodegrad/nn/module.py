@@ -17,7 +17,6 @@ from typing import Any, Self
 from nodegrad import ops
 from nodegrad.files import load_json, packed, read, save_json, written
 from nodegrad.graph import recording
-from nodegrad.hints import give_hints
 from nodegrad.inputs import described, file_path, flag, listed, plain, whole
 from nodegrad.nn.predict import Predictor, evaluating, modules_of
 from nodegrad.optim import FROZEN, RESET
@@ -258,9 +257,6 @@ class Module:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} with {len(self.parameters())} parameters"
-
-
-give_hints(Module)
 
 
 def leaves_of(module: Module) -> list[Value]:
