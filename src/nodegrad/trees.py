@@ -292,41 +292,6 @@ def mapped(spec: Spec) -> Spec:
     return kind, form, tuple(map(mapped, entries))
 
 
-class Unlike(Exception):
-    """Arguments have another structure than those before, or hold something that is not a float."""
-
-
-def lifter(spec: Spec, *makes: Callable[[float], Any]) -> Callable[[Tree, list[Any]], Tree]:
-    """Return the function (tree, made) that puts `make(x)` in the place of each float x, and lists them.
-
-    There is one `make` for all entries, or one for each. The function takes floats in lists and tuples, and
-    raises Unlike for all other trees than those of the spec.
-    """
-    leaf: Spec = float, None, ()
-    kind, form, entries = leaf if spec == LEAF else spec
-    count, make = len(entries), makes[0]
-    flat = len({*makes}) == 1 and all(entry == LEAF for entry in entries)
-    makes = makes if len(makes) == count else makes * count
-    parts = [] if flat else [lifter(*pair) for pair in zip(entries, makes, strict=True)]
-
-    def lift(tree: Tree, made: list[Any]) -> Tree:
-        if type(tree) is not kind or form is not None:
-            raise Unlike
-        if spec == LEAF:
-            made.append(make(tree))
-            return made[-1]
-        if len(tree) != count or (flat and [*map(type, tree)].count(float) < count):
-            raise Unlike
-        if flat:
-            lifted = [*map(make, tree)]
-            made += lifted
-        else:
-            lifted = [part(x, made) for part, x in zip(parts, tree, strict=True)]
-        return lifted if kind is list else tuple(lifted)
-
-    return lift
-
-
 Leaves = Any  # a list, or an array of floats
 Build = Callable[[Leaves, int, Any], tuple[Any, int]]
 

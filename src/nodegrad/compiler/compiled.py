@@ -34,7 +34,7 @@ from nodegrad.compiler.trace import Trace
 from nodegrad.compiler.ways import Ways
 from nodegrad.inputs import described, flag, function, one_of, whole
 from nodegrad.observers import listeners
-from nodegrad.trees import LEAF, Spec, Unlike, container, flatten, stack
+from nodegrad.trees import LEAF, Spec, container, flatten, stack
 from nodegrad.value import Value
 
 __all__ = ["Compiled", "compile", "load_compiled"]
@@ -124,12 +124,6 @@ class Compiled(Recorded):
             TypeError: if something is not a number.
             ValueError: if the function cannot be compiled.
         """
-        answer = self._answer  # which another thread may take away
-        if answer is not None and not (keywords or listeners.all):
-            try:
-                return answer(arguments)
-            except Unlike:
-                self._answer = None
         form = shapes = None
         if keywords or self.static:
             form, arguments = bind(self.signature, self.static, arguments, keywords)
@@ -149,8 +143,6 @@ class Compiled(Recorded):
                 numbers = [number_for(self._name, x) for x in numbers]
             ways = self._ways((tuple, form, spec[2]))
         build, found = ways.call(numbers)
-        if ways.gave_up and form is None:
-            self._answer = ways.answer
         if ways.leaf is not None and current_recorder() is not None and callable(ways.f):
             return ways.f(*arguments)
         if ways.warns or ways.solves:

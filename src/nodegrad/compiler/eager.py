@@ -10,7 +10,7 @@ from nodegrad.graph import leave
 from nodegrad.loops import TooWide
 from nodegrad.observers import listeners
 from nodegrad.transforms import gives_floats, in_numbers, plain_places
-from nodegrad.trees import LEAF, Spec, Unlike, builder, flatten, lifter
+from nodegrad.trees import LEAF, Build, Spec, builder, flatten
 from nodegrad.value import Value, literal, stand_in
 
 __all__ = ()
@@ -26,12 +26,13 @@ class Eager:
         f: the function; its name, if it did not travel with what was recorded.
         spec: how the numbers of a row are put together as arguments.
         eager: how many rows ran eagerly.
-        gave_up: whether all rows run eagerly, except those whose way is looked at.
         unrolls: whether each `while_loop` is recorded turn by turn, since it depends on many weights.
+        solves: whether it looks for a root or a fixed point, which may not be found.
     """
 
     def __init__(self, f: Any, spec: Spec) -> None:
-        self.f, self.spec, self.eager, self.gave_up, self.unrolls = f, spec, 0, False, False
+        self.f, self.spec, self.eager = f, spec, 0
+        self.unrolls = self.solves = False
         self._put = builder(spec)
         self._in_numbers: Any = in_numbers(f) if callable(f) else None
         self._plain = plain_places(f, len(spec[2]))  # the arguments that a transform differentiates by
@@ -52,8 +53,20 @@ class Eager:
         self.eager += 1
         return self.results(numbers)
 
+    def answer(self, numbers: Sequence[float]) -> tuple[Build, Any]:
+        """Run a row eagerly, and count it; return its results, and the function that puts them together."""
+        self.eager += 1
+        result = self._result(numbers)
+        if self._gives_floats and not self.solves:
+            return _together, result
+        spec, found = self._numbers(result)
+        return builder(spec), found
+
     def results(self, numbers: Sequence[float], values: Sequence[Value] = ()) -> Found:
         """Run the function on Values (stand-ins, if given) and return its results as numbers."""
+        return self._numbers(self._result(numbers, values))
+
+    def _result(self, numbers: Sequence[float], values: Sequence[Value] = ()) -> Any:
         f = self._in_numbers or self.function()
         given = values or ([] if self._plain else [*map(stand_in, numbers)])
         result = f(*(self._arguments(numbers, given) if self._plain else self._put(given, 0, None)[0]))
@@ -64,7 +77,7 @@ class Eager:
                 recorder.check_left(leaves)
         if not values:
             leave(given)
-        return self._numbers(result)
+        return result
 
     def _numbers(self, result: Any) -> Found:
         """Return what the function returned as numbers."""
@@ -156,32 +169,10 @@ class Eager:
             if again is None or not same(again, (trace.spec, found[: trace.results])):
                 raise changing(self.f, row)
 
-    def _give_up(self) -> None:
-        """Run all rows eagerly from now on, except those that `Ways.looks` picks."""
-        makes = [float if at in self._plain else literal for at in range(len(self.spec[2]))]
-        self._lift = lifter(self.spec, *(makes if self._plain else [stand_in]))
-        self.gave_up = True
 
-    def answer(self, arguments: Sequence[Any]) -> Any:
-        """Run a row eagerly, once the function gave up: as `Ways.call` does, but with fewer questions.
-
-        Raises:
-            Unlike: if the arguments are not like those that it gave up on, or its way is to be looked at.
-        """
-        if not (self.gave_up and self.eager % RARELY):
-            raise Unlike
-        values: list[Any] = []
-        given = self._lift(arguments, values)
-        self.eager += 1
-        result = self._in_numbers(*given)
-        if self._gives_floats:
-            return result
-        if not self._plain:
-            leave(values)
-        if type(result) is Value:
-            return result._data
-        spec, found = self._numbers(result)
-        return builder(spec)(found, 0, float)[0]
+def _together(result: Any, start: int, dtype: Any) -> tuple[Any, int]:
+    """Return results that are put together already, as `trees.builder` returns them."""
+    return result, start
 
 
 def same(one: Found, other: Found) -> bool:

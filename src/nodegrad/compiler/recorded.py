@@ -237,7 +237,6 @@ class Recorded:
         self._straight: dict[Any, Trace] = {}
         self._prepared: dict[Any, Any] = {}  # by how many arrays are mapped and how: trace, function, shapes
         self._instances: dict[int, Any] = {}  # the functions of instances, by their ids
-        self._answer: Callable[..., Any] | None = None  # runs eagerly what the last ways that gave up take
         self._warned = False  # that rows run eagerly
         self._make = partial(backends.make, name=self.backend, exact=self.exact, threads=self.threads)
         for spec, found in traces.items():

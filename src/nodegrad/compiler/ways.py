@@ -48,7 +48,6 @@ class Ways(Eager):
         met: the ways that ran eagerly: for each, an estimate of its rows, and the first row.
         misses: how many rows no compiled way took, of those tried since the last way was compiled.
         leaf: a Value that the function closes over, if one is known.
-        solves: whether it looks for a root or a fixed point, which may not be found.
         warns: whether rows run eagerly that could run faster with another function.
     """
 
@@ -59,7 +58,7 @@ class Ways(Eager):
         self.met: dict[Way, tuple[int, Sequence[float]]] = {}
         self.misses = self._hits_before = 0
         self.leaf: Value | None = None
-        self.solves = self.warns = False
+        self.warns = False
         self._hits_often = self._has_few = True
         self._generators: list[Any] | None = None
 
@@ -104,8 +103,8 @@ class Ways(Eager):
         rows, spent = hits + self.eager, sum([_cost(trace.operations) for trace in native])
         return _OFTEN * times >= rows or spent + cost <= hits + rows // _SHARE
 
-    def call(self, numbers: Sequence[float]) -> tuple[Build, Sequence[float]]:
-        """Return the results for one row, and the function that puts them together."""
+    def call(self, numbers: Sequence[float]) -> tuple[Build, Any]:
+        """Return the function that puts the results for one row together, and the results."""
         if self._hits_often or self.looks:
             answers: list[bool] = []
             for trace in self.traces:
@@ -116,10 +115,10 @@ class Ways(Eager):
                         trace.rows += 1
                         return trace.build, results
             self.misses += 1
-            spec, found = self.meet(numbers)
-        else:
-            spec, found = self.run(numbers)
-        return builder(spec), found
+            if self.looks:
+                spec, found = self.meet(numbers)
+                return builder(spec), found
+        return self.answer(numbers)
 
     def meet(self, numbers: Sequence[float]) -> Found:
         """Run a row that goes no compiled way. Record the first way, and compile those that pay."""
@@ -130,16 +129,12 @@ class Ways(Eager):
                 trace.rows += 1
                 self.note(trace.way, numbers, 1)
                 return found
-        elif not self.looks:
-            return self.run(numbers)
         else:
             weight = self._step
             way, found = self.watch(numbers)
             times, earlier = self.note(way, numbers, weight)
             if not self.pays_in_calls(way, times, weight):
                 self.warns |= len(self.traces) >= self.most or (self.eager >= _WATCHED and not self._has_few)
-                if self.warns and not (self._hits_often or self.solves):
-                    self._give_up()
                 return found
             self.eager -= 1
             trace, _ = self.compile(numbers, [earlier], found)
@@ -280,7 +275,7 @@ class Ways(Eager):
             else:
                 self.traces.append(trace)
             # Hits and misses are counted anew, since there is one more compiled way.
-            self.misses, self._hits_often, self.gave_up = 0, True, False
+            self.misses, self._hits_often = 0, True
             self._hits_before = sum([each.rows for each in self.traces])
             self.leaf = self.leaf or (trace.parameters[0] if trace.parameters else None)
             self.solves |= trace.solves
