@@ -345,38 +345,6 @@ def test_the_same_graph_gives_the_same_layout():
 
 
 @pytest.mark.parametrize(
-    ("edges", "message"),
-    [
-        ([(0, 0)], "cycles; boxes 0 -> 0 form one"),
-        ([(0, 1), (1, 2), (2, 0)], r"cycles; boxes \d -> \d -> \d -> \d form one"),
-        ([(0, 3)], "edge 0 -> 3, but boxes 0 to 2 only"),
-        ([(-1, 0)], "edge -1 -> 0"),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused(edges, message):
-    with pytest.raises(ValueError, match=message):
-        lay_out([SQUARE] * 3, edges)
-
-
-def test_a_named_cycle_is_one():
-    edges = [(0, 1), (1, 2), (2, 3), (3, 1), (3, 4), (4, 5)]
-
-    with pytest.raises(ValueError, match=r"1 -> 2 -> 3 -> 1|2 -> 3 -> 1 -> 2|3 -> 1 -> 2 -> 3"):
-        lay_out([SQUARE] * 6, edges)
-
-
-def test_an_unknown_direction_is_refused():
-    with pytest.raises(ValueError, match="rankdir 'LR' or 'TB'; this one is 'RL'"):
-        lay_out([SQUARE], [], "RL")
-
-
-@pytest.mark.parametrize("gaps", [{"box_gap": 0}, {"layer_gap": -3}, {"box_gap": float("nan")}])
-def test_gaps_too_small_are_refused(gaps):
-    with pytest.raises(ValueError, match="lay_out expects gaps of 1 or more"):
-        lay_out([SQUARE], [], **gaps)
-
-
-@pytest.mark.parametrize(
     "edges",
     [
         [(at, at + 1) for at in range(4999)],

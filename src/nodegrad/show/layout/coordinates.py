@@ -4,35 +4,27 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from math import inf
 
-from nodegrad.show.layout.ranks import WIRE_GAP, Graph
+from nodegrad.show.layout.ranks import BOX_GAP, WIRE_GAP, Graph
 
 __all__ = ()
 
-SWEEPS = 16
-STRAIGHTENINGS = 5
-FAINT = 1e-3  # the weight of a vertex that nothing pulls
-
-Pull = tuple[float, list[tuple[int, float]]]  # all weights together, and each neighbour with its own
+SWEEPS = 10
 SLACK = 0.5  # how much of a gap a strand may take to stay straight
 
 
-def coordinates(graph: Graph, order: list[list[int]], box_gap: float) -> list[float]:
-    """Give each vertex its place across the layers: by least squares, then with the strands straight."""
+def coordinates(graph: Graph, order: list[list[int]]) -> list[float]:
+    """Give each vertex its place across the layers: strands straight, others between their neighbours."""
     across = [0.0] * len(graph.layer)
-    offsets = [_offsets(graph, row, box_gap) for row in order]
-    rows = list(zip(order, offsets, strict=True))
-    up, down = _pulls(graph, graph.up), _pulls(graph, graph.down)
-    both = [(w + v, above + below) for (w, above), (v, below) in zip(up, down, strict=True)]
-    for sweep in range(SWEEPS):
-        pulls = (up, down)[sweep % 2] if sweep < 4 else both  # first carry places across, then settle
-        for row, offset in rows if sweep % 2 == 0 else reversed(rows):
-            targets = [_mean(vertex, pulls, across) for vertex in row]
-            _settle(row, offset, targets, [pulls[vertex][0] for vertex in row], across)
+    rows = [(row, _offsets(graph, row)) for row in order]
     strands = _strands(graph)
-    for _ in range(STRAIGHTENINGS):
-        aims, weights = _aims(strands, both, across)
+    for _ in range(SWEEPS):
+        aims, weights = _aims(strands, graph, across)
         for row, offset in rows:
-            _settle(row, offset, [aims[v] for v in row], [weights[v] for v in row], across)
+            free = isotonic(
+                [aims[v] - at for v, at in zip(row, offset, strict=True)], [weights[v] for v in row]
+            )
+            for vertex, base, at in zip(row, free, offset, strict=True):
+                across[vertex] = base + at
     _straighten(strands, rows, across)
     top = min((y - breadth / 2 for y, breadth in zip(across, graph.breadth, strict=True)), default=0.0)
     return [y - top for y in across]
@@ -56,41 +48,13 @@ def isotonic(targets: Sequence[float], weights: Sequence[float]) -> list[float]:
     return [mean for mean, _, size in pools for _ in range(size)]
 
 
-def _settle(
-    row: list[int], offset: list[float], targets: list[float], weights: list[float], across: list[float]
-) -> None:
-    """Move a layer to where its squared distance from `targets` is least without overlap."""
-    free = isotonic([target - shift for target, shift in zip(targets, offset, strict=True)], weights)
-    for vertex, base, shift in zip(row, free, offset, strict=True):
-        across[vertex] = base + shift
-
-
-def _offsets(graph: Graph, row: list[int], box_gap: float) -> list[float]:
+def _offsets(graph: Graph, row: list[int]) -> list[float]:
     """Return how far each vertex of a layer lies from the first when all touch, gaps included."""
     steps = [0.0]
     for first, second in pairwise(row):
-        gap = box_gap if first < graph.boxes and second < graph.boxes else WIRE_GAP
+        gap = BOX_GAP if first < graph.boxes and second < graph.boxes else WIRE_GAP
         steps.append((graph.breadth[first] + graph.breadth[second]) / 2 + gap)
     return list(accumulate(steps))
-
-
-def _pulls(graph: Graph, links: list[list[int]]) -> list[Pull]:
-    """Weigh each link: wires want most to be straight, and a leaf follows its consumer, not the reverse."""
-    leaf = [not above and len(below) == 1 for above, below in zip(graph.up, graph.down, strict=True)]
-    wire = [vertex >= graph.boxes for vertex in range(len(leaf))]
-    pulls = []
-    for vertex, near in enumerate(links):
-        weighed = [
-            (n, 0.1 if leaf[vertex] or leaf[n] else (1.0, 2.0, 8.0)[wire[vertex] + wire[n]]) for n in near
-        ]
-        pulls.append((sum([weight for _, weight in weighed]) or FAINT, weighed))
-    return pulls
-
-
-def _mean(vertex: int, pulls: list[Pull], across: list[float]) -> float:
-    """Return where the neighbours of a vertex pull it; one without neighbours stays."""
-    weight, near = pulls[vertex]
-    return sum([across[n] * w for n, w in near]) / weight if near else across[vertex]
 
 
 def _strands(graph: Graph) -> list[list[int]]:
@@ -128,16 +92,12 @@ def _strands(graph: Graph) -> list[list[int]]:
     return sorted(strands, key=len, reverse=True)
 
 
-def _aims(
-    strands: list[list[int]], pulls: list[Pull], across: list[float]
-) -> tuple[list[float], list[float]]:
-    """Aim every vertex of a strand at the strand's mean, the longer strand with more weight."""
+def _aims(strands: list[list[int]], graph: Graph, across: list[float]) -> tuple[list[float], list[float]]:
+    """Aim each vertex at the mean of its strand, the longer the stronger; a single one at its neighbours'."""
     aims, weights = [0.0] * len(across), [0.0] * len(across)
     for strand in strands:
-        if len(strand) == 1:
-            mean = _mean(strand[0], pulls, across)
-        else:
-            mean = sum([across[vertex] for vertex in strand]) / len(strand)
+        near = strand if len(strand) > 1 else graph.up[strand[0]] + graph.down[strand[0]] or strand
+        mean = sum([across[vertex] for vertex in near]) / len(near)
         for vertex in strand:
             aims[vertex], weights[vertex] = mean, float(len(strand) ** 6)
     return aims, weights

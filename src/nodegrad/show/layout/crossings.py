@@ -8,13 +8,12 @@ from nodegrad.show.layout.ranks import Graph
 
 __all__ = ()
 
-SWEEPS = 16  # fewer on large graphs
+SWEEPS, WORK = 90, 40_000  # the most sweeps, and how many vertices they may visit together
 
 
-def first_order(graph: Graph) -> list[list[int]]:
+def _first_order(graph: Graph, part: list[int]) -> list[list[int]]:
     """Order the layers by a walk back from each output, operand by operand: a tree comes out uncrossed."""
     order: list[list[int]] = [[] for _ in range(max(graph.layer, default=-1) + 1)]
-    part = _components(graph)
     seen = [False] * len(graph.layer)
     for output in sorted(range(len(graph.layer)), key=lambda vertex: (part[vertex], -graph.layer[vertex])):
         stack = [output]
@@ -40,45 +39,33 @@ def _components(graph: Graph) -> list[int]:
     return part
 
 
-def untangle(graph: Graph, order: list[list[int]]) -> tuple[list[list[int]], int]:
-    """Improve the order by sweeps; small graphs start again a few times from a shaken copy of the best."""
-    place = [0] * len(graph.layer)
+def untangle(graph: Graph) -> tuple[list[list[int]], int]:
+    """Order the layers by sweeps back and forth, and count the crossings of the best order met.
+
+    A sweep sorts each layer by barycentres and swaps neighbours. Where three in a row have not helped, the
+    next one starts from the best order, shaken.
+    """
     part = _components(graph)
-    best, fewest = _sweep(graph, order, place, part, max(4, min(SWEEPS, 40_000 // (len(place) + 1))))
+    place = [0] * len(graph.layer)
+    best = order = _first_order(graph, part)
+    fewest, idle = _crossings(graph, order, place), 0
     noise = Random(0)  # seeded: the same graph always gives the same picture
-    for _ in range(min(20, 6000 // max(1, len(place)))):
+    for sweep in range(max(4, min(SWEEPS, WORK // (len(place) + 1)))):
         if not fewest:
             break
-        order = [list(row) for row in best]
+        shaken = noise if idle == 3 else None
+        order, idle = [list(row) for row in (best if shaken else order)], 0 if shaken else idle + 1
         for row in order:
             _number(row, place)
-        for row in order[noise.randrange(len(order)) :]:
-            _sort_by_barycentre(row, graph.up, place, part, noise)
-        order, crossings = _sweep(graph, order, place, part, 8)
-        if crossings < fewest:
-            best, fewest = order, crossings
-    return best, fewest
-
-
-def _sweep(
-    graph: Graph, order: list[list[int]], place: list[int], part: list[int], sweeps: int
-) -> tuple[list[list[int]], int]:
-    """Sort each layer by barycentres and swap neighbours, back and forth; return the best order met."""
-    for row in order:
-        _number(row, place)
-    best, fewest, idle = [list(row) for row in order], _crossings(graph, order, place), 0
-    for sweep in range(sweeps):
-        if not fewest or idle == 3:
-            break
         forward = sweep % 2 == 1
+        links = graph.up if forward else graph.down
         for row in order if forward else reversed(order):
-            _sort_by_barycentre(row, graph.up if forward else graph.down, place, part)
+            _sort_by_barycentre(row, links, place, part, shaken)
         for row in order if forward else reversed(order):
             _swap_neighbours(row, graph, place)
         crossings = _crossings(graph, order, place)
-        idle = 0 if crossings < fewest else idle + 1
         if crossings < fewest:
-            best, fewest = [list(row) for row in order], crossings
+            best, fewest, idle = order, crossings, 0
     return best, fewest
 
 
@@ -88,6 +75,8 @@ def _number(row: list[int], place: list[int]) -> None:
 
 
 def _crossings(graph: Graph, order: list[list[int]], place: list[int]) -> int:
+    for row in order:
+        _number(row, place)
     return sum(count_crossings([place[t] for t in graph.down[vertex]] for vertex in row) for row in order)
 
 
