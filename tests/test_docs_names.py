@@ -18,8 +18,10 @@ SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "examples").rglob("*.p
 READMES = [page for page in PAGES if page.name == "README.md" and page.parent != ROOT]
 FENCE = re.compile(r"^( *)(`{3,}|:{3,}).*\n((?:.*\n)*?)\1\2 *$", re.MULTILINE)
 INLINE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
-FILE = re.compile(r"[\w./*-]+\.(?:py|md|toml|js|css|yml|yaml|cff|ipynb)|(?:[\w.-]+/)+|\.\w+/[\w./-]+")
-NAME = re.compile(r"(?:ng|nodegrad)((?:\.\w+)+)")
+FILE = re.compile(
+    r"[\w./*-]+\.(?:pyi?|md|toml|js|css|html|c|svg|png|dat|txt|json|ya?ml|cff|ipynb)|(?:[\w.-]+/)+|\.\w+/[\w./-]+"
+)
+NAME = re.compile(r"(?<![\w./])(?:ng|nodegrad)((?:\.[^\W\d]\w*)+)(?![\w/-])")
 NO_LONGER = re.compile(r"^### Removed\n(?:(?!##).*\n)*", re.MULTILINE)  # of the changelog: names of the past
 QUOTED = [  # a page, the text around a number on it, and the number in the code
     ("docs/how-to/look-at-a-graph.md", r"Above (\d+) nodes", "show.drawing.draw.FOLD_ABOVE"),
@@ -82,7 +84,7 @@ def _exists(name):
 
 def missing_names(text):
     """Return the public names that a page writes as `ng.name` or `nodegrad.name` and that are not there."""
-    named = {found[1] for found in map(NAME.match, spans(text)) if found}
+    named = {found[1] for span in spans(text) for found in NAME.finditer(span)}
     return sorted(name for name in named - {".NAME"} if not _resolves(name[1:].split(".")))
 
 
@@ -151,10 +153,13 @@ def written(source):
 
 
 def test_missing_files_and_names_are_noticed():
-    text = "`ng.tanh(x)`, `ng.tahn`, `nodegrad.nn.MPL`, `ops.py`, `tests/test_*.py`, `opps.py`, `tests/no/`"
+    names = "`ng.tanh(x)`, `ng.tahn`, `nodegrad.nn.MPL`, `y = ng.grad(ng.sinn)`, `https://nodegrad.example`"
+    files = (
+        "`ops.py`, `tests/test_*.py`, `head.c`, `opps.py`, `tests/no/`, `heads.c`, `methodz.pyi`, `grap.svg`"
+    )
 
-    assert missing_names(text) == [".nn.MPL", ".tahn"]
-    assert missing_files(text) == ["opps.py", "tests/no/"]
+    assert missing_names(names) == [".nn.MPL", ".sinn", ".tahn"]
+    assert missing_files(files) == ["grap.svg", "heads.c", "methodz.pyi", "opps.py", "tests/no/"]
 
 
 def test_files_that_a_page_makes_need_not_exist():

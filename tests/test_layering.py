@@ -58,6 +58,9 @@ class Import(NamedTuple):
     when: str
 
 
+LOADERS = ("import_module", "importlib.import_module", "__import__")
+
+
 def modules(package):
     """Return the files of a package by dotted name within it; its own name there is the empty string."""
     names = {path: path.relative_to(package).with_suffix("").parts for path in package.rglob("*.py")}
@@ -90,7 +93,7 @@ def statements(node, inside, when="loading"):
         base = inside[: len(inside) + 1 - node.level] if node.level else []
         source = ".".join([*base, *filter(None, [node.module])])
         yield from ((f"{source}.{alias.name}", when) for alias in node.names)
-    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("import_module", "importlib.import_module"):
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in LOADERS:
         yield from ((name.value, "call") for name in node.args if isinstance(name, ast.Constant))
     typed = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
     for inner in ast.iter_child_nodes(node):
@@ -258,6 +261,11 @@ def test_checker_accepts_the_layers(tmp_path):
         (
             "compiler/program.py",
             "import importlib\n\ndef f():\n    importlib.import_module('nodegrad.compiler.lower')\n",
+            "imports go round in a circle: compiler.",
+        ),
+        (
+            "compiler/program.py",
+            "def f():\n    __import__('nodegrad.compiler.lower')\n",
             "imports go round in a circle: compiler.",
         ),
     ],

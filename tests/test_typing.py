@@ -83,6 +83,7 @@ print(ng.explain(y, wrt=x), ng.paths(y, x), ng.player(y), ng.stats(y).depth, Rec
 with ng.recording(), ng.detect_anomaly():
     optimizer = ng.optim.Adam(model.parameters())
 ng.plots.loss_curve(history.losses)
+print(ng.training.dask_fit, ng.load_compiled("f.json").map([1.0]))
 print(ng.data.make_moons(4), ng.training.History, ng.show.Drawing, ng.training_player)
 """
 
@@ -98,6 +99,8 @@ ng.jvp(ng.sin, (1.0,))
 Value(1.0).backward(sead=1.0)
 ng.show.drawing_of
 ng.optim.Adma
+ng.training.dask_ft
+ng.load_compiled("f.json").mapp([1.0])
 ng.compile(ng.sin, exakt=True)
 ng.recordin()
 Value(1.0).opperands

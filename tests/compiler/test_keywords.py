@@ -45,6 +45,15 @@ def test_keywords_and_defaults_are_as_python_has_them(backend):
         compiled(factor=2.0)
 
 
+def test_misspelt_keyword_is_answered_with_the_one_that_was_meant(backend):
+    compiled = ng.compile(scaled, backend=backend)
+
+    with pytest.raises(TypeError, match=r"^scaled: .*'factr'. Write 'factor'.$"):
+        compiled(3.0, factr=2.0)
+    with pytest.raises(TypeError, match=r"^scaled.map: .*'redcue'. Write 'reduce'.$"):
+        compiled.map([3.0], redcue="sum")
+
+
 def test_keywords_are_numbers_that_may_change(backend):
     compiled = ng.compile(ng.value_and_grad(scaled), backend=backend)
 

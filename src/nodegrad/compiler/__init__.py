@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 from nodegrad.forks import importing
 
 if TYPE_CHECKING:
-    from nodegrad.compiler.compiled import Compiled, compile
+    from nodegrad.compiler.compiled import Compiled, compile, load_compiled
 
 __all__ = ["Compiled", "compile", "load_compiled"]
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> Any:
     """Load the compiler on first use; the table of spellings can be imported without NumPy."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -24,3 +24,7 @@ def __getattr__(name: str) -> Any:
         from nodegrad.compiler import compiled
 
     return getattr(compiled, name)
+
+
+if not TYPE_CHECKING:  # else no name would be misspelt
+    __getattr__ = _load

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nodegrad.inputs import as_array, is_array, plain, without_mask
+from nodegrad.inputs import as_array, is_array, meant, plain, without_mask
 from nodegrad.trees import LEAF, Sparse, Spec, container, flatten, kind_of
 from nodegrad.value import Value
 
@@ -165,18 +165,31 @@ def check_static(f: Callable[..., Any], static: Names) -> tuple[str, ...]:
 
 
 def bind(
-    known: Signature | None, static: tuple[str, ...], arguments: Sequence[Any], keywords: dict[str, Any]
+    user: str,
+    known: Signature | None,
+    static: tuple[str, ...],
+    arguments: Sequence[Any],
+    keywords: dict[str, Any],
+    options: Sequence[str] = (),
 ) -> tuple[Form | None, tuple[Any, ...]]:
     """Return the form of a call (None for numbers by position) and its non-static arguments by position.
 
     A function that was loaded may have no signature. Then calls must have the form of a recorded one.
+    `options` are the caller's own keywords, which may have been meant where a keyword is unknown.
 
     Raises:
         TypeError: if the function takes no such arguments, or a static one cannot be compared by its hash.
     """
     if known is None:
         return Form(tuple(keywords)), (*arguments, *keywords.values())
-    bound = known.bind(*arguments, **keywords)
+    try:
+        bound = known.bind(*arguments, **keywords)
+    except TypeError as error:
+        names = [*known.parameters, *options]
+        likely = [meant(name, names) for name in keywords if name not in names]
+        raise TypeError(
+            f"{user}: {error}.{''.join(f' Write {name!r}.' for name in likely if name)}"
+        ) from None
     values = {name: bound.arguments.pop(name) for name in static if name in bound.arguments}
     for name, value in values.items():
         try:

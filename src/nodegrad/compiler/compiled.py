@@ -111,6 +111,9 @@ def compile(
     return Compiled(f, backend=backends.choose(backend), **options)
 
 
+_MAP_OPTIONS = ("reduce", "executor", "shards", "out", "shared")
+
+
 class Compiled(Recorded):
     """A compiled function: call it with numbers, or `map` it over rows."""
 
@@ -126,7 +129,7 @@ class Compiled(Recorded):
         """
         form = shapes = None
         if keywords or self.static:
-            form, arguments = bind(self.signature, self.static, arguments, keywords)
+            form, arguments = bind(self._name, self.signature, self.static, arguments, keywords)
         numbers: Any = arguments
         ways = self._of_numbers.get(len(arguments)) if form is None else None
         if ways is None or [*map(type, arguments)].count(float) < len(arguments):
@@ -226,7 +229,9 @@ class Compiled(Recorded):
             raise ValueError("map takes out= for results row by row; with reduce= there are none.")
         form, places = None, set[int]()
         if not bare:
-            form, arguments = bind(self.signature, self.static, arguments, keywords)
+            form, arguments = bind(
+                f"{self._name}.map", self.signature, self.static, arguments, keywords, _MAP_OPTIONS
+            )
             places = shared_places(names_of_call(self.signature, form, len(arguments)), shared)
         spec, blocks, count = rows(arguments, places)
         ways = self._ways((tuple, form, spec[2]))

@@ -11,10 +11,14 @@ if TYPE_CHECKING:
 __all__ = ["REASONS", "History", "fit"]
 
 
-def __getattr__(name: str) -> Any:
+def _load(name: str) -> Any:
     """Load `dask_fit` on first use, which needs Dask."""
     if name == "dask_fit":
         from nodegrad.training.cluster import dask_fit
 
         return dask_fit
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if not TYPE_CHECKING:  # else no name would be misspelt
+    __getattr__ = _load
