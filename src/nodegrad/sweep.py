@@ -45,9 +45,11 @@ def reverse_sweep(
         for operand, partial, selected in partials(node, active, floats):
             term = adjoint, partial, selected
             known = arrived.setdefault(operand, term)
+            if known is term:
+                continue
             if type(known) is list:
                 known.append(term)
-            elif known is not term:
+            else:
                 arrived[operand] = [known, term]
     adjoints.update(zip(arrived, totals(arrived.values()), strict=True))
     tell_swept("reverse", order, seeds, adjoints)

@@ -37,7 +37,8 @@ def flatten_chains(program: Program) -> Program:
     1, which is exact. A chain of `maximum`, or of `minimum`, becomes one instruction.
     """
     # How often each result is read.
-    uses = Counter(filter(program.leaves.__le__, chain(program.outputs, *program.operands)))
+    reads = chain(program.outputs, *program.operands, *program.products)
+    uses = Counter(filter(program.leaves.__le__, reads))
     flattener = _Flattener(program, uses)
     for spine in _spines(program, uses):
         flattener.rewrite(spine)

@@ -1,8 +1,8 @@
 """Lower a recording to a Program: Values become slots, recorded loops become loop instructions."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import chain, compress, count
+from itertools import chain, count
 from typing import Any
 
 from nodegrad.compiler.passes import Rewriter, finish
@@ -18,6 +18,8 @@ from nodegrad.value import Value
 
 __all__ = ()
 
+_MANY = 1000  # so many products that only results need are listed apart: see `Program.products`
+
 
 def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list[Value], int]:
     """Return the program of a recording, its parameters (the Values closed over), and a count of operations.
@@ -28,14 +30,29 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
         ValueError: if a Value was kept from an earlier call, or from a turn of a loop.
     """
     nodes = dict.fromkeys([x for x in wanted if not isinstance(x, float)])
-    # Products that only results need, such as the gradient of weights, are written together at the end.
-    factors = chain.from_iterable([(x._first, x._second) if x.op is strong_mul else (x,) for x in nodes])
-    order = topological_order(*dict.fromkeys(factors), constants=False)
-    ends = {x for x in nodes if x.op is strong_mul}.difference(order)
+    products = [x for x in nodes if x.op is strong_mul]
+    if len(products) < _MANY:
+        products = []
+    factors = dict.fromkeys([*[x._first for x in products], *[x._second for x in products]])
+    others = [x for x in nodes if x.op is not strong_mul] if products else nodes
+    order = topological_order(*factors, *others, constants=False)
     parameters = _closed_over(order, set(inputs))
     check_left(parameters)
-    program = _program([*inputs, *parameters], order, wanted, ends)
-    operations = sum([node.op is not None for node in order]) + len(ends)
+    read = {*order} if products else ()
+    listed = dict.fromkeys([x for x in products if x not in read])
+    is_listed = [not isinstance(x, float) and x in listed for x in wanted]
+    first = [x for x, one in zip(wanted, is_listed, strict=True) if not one]
+    program = _program([*inputs, *parameters], order, [*factors, *first])
+    if products:
+        place = dict(zip(factors, program.outputs, strict=False))
+        place.update(zip(listed, count(program.end), strict=False))
+        rest = iter(program.outputs[len(factors) :])
+        program = replace(
+            program,
+            products=[(place[x._first], place[x._second]) for x in listed],
+            outputs=[place[x] if one else next(rest) for x, one in zip(wanted, is_listed, strict=True)],
+        )
+    operations = sum([node.op is not None for node in order]) + len(listed)
     return replace(program, inputs=len(inputs), parameters=len(parameters)), parameters, operations
 
 
@@ -48,10 +65,8 @@ def lower_loop(recorded: RecordedLoop) -> Loop:
     return replace(made, narrower=recorded.narrower)
 
 
-def _program(
-    inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[Any], ends: Collection[Value] = ()
-) -> Program:
-    """Give every node a slot. Strong products that no other node reads, the `ends`, come last."""
+def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[Any]) -> Program:
+    """Give every node a slot."""
     rewriter = Rewriter(len(inputs))
     emit, constant_slot = rewriter.emit, rewriter.pool.slot
     slots = _Slots(rewriter.pool)
@@ -94,26 +109,8 @@ def _program(
                 slots[node] = emit(op, read)
             else:
                 slots[node] = inline(op, read, [x._data for x in node.operands], node._data)
-    last = [not isinstance(x, float) and x in ends for x in wanted]
-    products = [*compress(wanted, last)]
-    factors = dict.fromkeys(chain.from_iterable([(x._first, x._second) for x in products]))
-    others = [wanted[at] for at, at_end in enumerate(last) if not at_end]
-    outputs = [constant_slot(x) if isinstance(x, float) else place(x) for x in chain(factors, others)]
-    program = finish(rewriter.program(len(inputs), outputs))
-    place = dict(zip(factors, program.outputs, strict=False)).__getitem__
-    if min(map(place, factors), default=0) < 0:  # a factor turns out to be constant: a product may be simpler
-        return _program(inputs, [*order, *dict.fromkeys(products)], wanted)
-    pairs = [(place(x._first), place(x._second)) for x in products]
-    known = {read: slot for slot, op, read in program.instructions if op is strong_mul}
-    new = [pair for pair in dict.fromkeys(pairs) if pair not in known]
-    known.update(zip(new, count(program.leaves + len(program.ops)), strict=False))
-    slots_of = {True: map(known.__getitem__, pairs), False: iter(program.outputs[len(factors) :])}
-    return replace(
-        program,
-        ops=[*program.ops, *[strong_mul] * len(new)],
-        operands=[*program.operands, *new],
-        outputs=[next(slots_of[at_end]) for at_end in last],
-    )
+    outputs = [constant_slot(x) if isinstance(x, float) else place(x) for x in wanted]
+    return finish(rewriter.program(len(inputs), outputs))
 
 
 class _Slots(dict[Value, int]):
@@ -146,6 +143,5 @@ give_operators(_Number, *COMPARISONS, TABLE["neg"], TABLE["abs"])
 
 def _closed_over(order: list[Value], inputs: set[Value]) -> list[Value]:
     """List the leaves that are not inputs by first use: a neuron's weights are then side by side."""
-    left = dict.fromkeys([node for node in order if node.op is None and node not in inputs])
     read = chain.from_iterable([node.operands for node in order if node._first is not None])
-    return [*[operand for operand in read if left.pop(operand, operand) is None], *left]
+    return [x for x in dict.fromkeys(chain(read, order)) if x.op is None and x not in inputs]

@@ -237,7 +237,9 @@ def _in_order(program: Program) -> Program:
 def part(program: Program, order: Sequence[int]) -> Program:
     """Return a program of some instructions, in an order in which each reads what stands before it."""
     # Leaves and constants stay; the slots of constants count from the end.
-    place = [*range(program.leaves), *[0] * len(program.ops), *range(-len(program.constants), 0)]
+    first, last = program.leaves + len(order), program.leaves + len(order) + len(program.products)
+    place = [*range(program.leaves), *[0] * len(program.ops), *range(first, last)]
+    place += range(-len(program.constants), 0)
     for slot, index in enumerate(order, program.leaves):
         place[program.leaves + index] = slot
     return replace(
@@ -245,11 +247,14 @@ def part(program: Program, order: Sequence[int]) -> Program:
         ops=[program.ops[index] for index in order],
         operands=[tuple([place[slot] for slot in program.operands[index]]) for index in order],
         outputs=[place[slot] for slot in program.outputs],
+        products=[(place[x], place[y]) for x, y in program.products],
     )
 
 
 def sweep_dead(program: Program) -> Program:
     """Remove instructions that no output needs."""
+    if program.products and max(program.outputs, default=0) < program.end:
+        program = replace(program, products=())
     found, leaves = needed(program, program.outputs), program.leaves
     kept = [index for index in range(len(program.ops)) if leaves + index in found]
     return program if len(kept) == len(program.ops) else part(program, kept)

@@ -11,7 +11,7 @@ read such a slot: `%1 = loop(x0, p0)`, `%2 = result[0](%1)`. See `Loop` for what
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, reduce
-from itertools import islice
+from itertools import chain, count, islice, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -51,6 +51,8 @@ class Program:
         ops: the operation of each instruction.
         operands: the slots each instruction reads.
         outputs: the slots that are the result.
+        products: the last instructions, if there are many like these: each is a strong product that only the
+            outputs need, and is given by its two factors alone.
     """
 
     inputs: int
@@ -59,6 +61,7 @@ class Program:
     ops: Sequence[Op] = field(default_factory=list)
     operands: Sequence[Operands] = field(default_factory=list)
     outputs: Sequence[int] = ()
+    products: Sequence[Operands] = ()
 
     @property
     def leaves(self) -> int:
@@ -68,8 +71,18 @@ class Program:
     @property
     def instructions(self) -> Iterator[tuple[int, Op, Operands]]:
         """Each instruction in order: its slot, its operation, its operands."""
-        slots = range(self.leaves, self.leaves + len(self.ops))
-        return zip(slots, self.ops, self.operands, strict=True)
+        names = chain(self.ops, repeat(ops.strong_mul, len(self.products)))
+        return zip(count(self.leaves), names, chain(self.operands, self.products), strict=False)
+
+    @property
+    def count(self) -> int:
+        """How many instructions there are."""
+        return len(self.ops) + len(self.products)
+
+    @property
+    def end(self) -> int:
+        """The slot after that of the last of `ops`, which is that of the first of the products."""
+        return self.leaves + len(self.ops)
 
     def __str__(self) -> str:
         return render(self)
@@ -164,7 +177,9 @@ def _decisive(condition: Program, body: Program, state: int) -> frozenset[int]:
 
 def needed(program: Program, outputs: Sequence[int]) -> set[int]:
     """Return the slots that some outputs are computed from, themselves included."""
-    found, slot = set(outputs), program.leaves + len(program.ops)
+    found, slot = set(outputs), program.end
+    if program.products and max(outputs, default=0) >= slot:
+        found.update(*program.products)
     for operands in reversed(program.operands):
         slot -= 1
         if slot in found:
@@ -221,7 +236,7 @@ def check(program: Program) -> Program:
         if isinstance(op, Loop):
             loops[slot] = op
     for slot in program.outputs:
-        if not -constants <= slot < leaves + len(program.ops) or slot in loops:
+        if not -constants <= slot < leaves + program.count or slot in loops:
             raise AssertionError(f"output {slot} is not a slot of a number")
     return program
 
@@ -287,8 +302,8 @@ def render(program: Program, limit: int = 200) -> str:
         lines.append(f"{name(program, slot)} = {op.name}({', '.join(shown)})")
         if isinstance(op, Loop):
             lines += [f"  {line}" for line in render_turn(op, limit)]
-    if len(program.ops) > limit:
-        lines.append(f"... and {len(program.ops) - limit} more")
+    if program.count > limit:
+        lines.append(f"... and {program.count - limit} more")
     outputs = ", ".join(name(program, slot) for slot in program.outputs)
     return "\n".join([*lines, f"return {outputs}".rstrip()])
 
@@ -316,7 +331,7 @@ def interpret(
         apply: returns the result of an instruction; it takes the slot, the operation and the operands.
     """
     # Python's negative indices make slot -1 the first constant, -2 the second, and so on.
-    values = [*leaves, *[None] * len(program.ops), *reversed(constants)]
+    values = [*leaves, *[None] * program.count, *reversed(constants)]
     for slot, op, operands in program.instructions:
         values[slot] = apply(slot, op, [values[operand] for operand in operands])
     return [values[slot] for slot in program.outputs]
@@ -324,8 +339,13 @@ def interpret(
 
 def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[float]) -> list[float]:
     """Run a program on one row with the table's operations: the reference for all backends."""
-    leaves = [*inputs, *parameters]
-    return interpret(program, leaves, program.constants, lambda _, op, operands: op.value(*operands))
+    values: list[Any] = [*inputs, *parameters, *[None] * program.count, *reversed(program.constants)]
+    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
+        values[slot] = op.value(*[values[operand] for operand in operands])
+    product, first = ops.strong_mul.value, program.end
+    found = [product(values[x], values[y]) for x, y in program.products]
+    values[first : first + len(found)] = found
+    return [values[slot] for slot in program.outputs]
 
 
 # Faster than the table's functions.

@@ -179,7 +179,7 @@ class Recorded:
             "traces": len(traces),
             "guards": sum(len(trace.lines) for trace in traces),
             "operations": sum(trace.operations for trace in traces),
-            "scalar_instructions": sum(len(trace.program.ops) for trace in traces),
+            "scalar_instructions": sum(trace.program.count for trace in traces),
             "vector_instructions": sum(vectorize(trace.program, self.exact).instructions for trace in traces),
             "parameters": max((len(trace.parameters) for trace in traces), default=0),
             "seconds": sum(trace.seconds for trace in traces),

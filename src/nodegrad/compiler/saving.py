@@ -163,9 +163,7 @@ def _written(program: Program) -> dict[str, Any]:
         "inputs": program.inputs,
         "parameters": program.parameters,
         "constants": [float(number).hex() for number in program.constants],
-        "instructions": [
-            [_written_op(op), *operands] for op, operands in zip(program.ops, program.operands, strict=True)
-        ],
+        "instructions": [[_written_op(op), *operands] for _, op, operands in program.instructions],
         "outputs": list(program.outputs),
     }
 

@@ -220,7 +220,7 @@ def make_trace(f: Any, recorded: Recorder) -> Trace:
     others = [*recorded.elsewhere.items()]
     refuse(f, [line for node, line in others if not known.isdisjoint(reached([node], seen))])
     recorded.outputs.clear()  # with them go the derivatives that transforms made: much more than the program
-    program = program if len(program.ops) > UNCHECKED else check(program)
+    program = program if program.count > UNCHECKED else check(program)
     trace = Trace(program, parameters, recorded.spec, way, operations)
     trace.example = example
     return trace

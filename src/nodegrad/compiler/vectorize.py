@@ -38,8 +38,10 @@ def vectorize(program: Program, exact: bool = True) -> VectorProgram:
             layout.add_scalars(slots)
         else:
             layout.add_group(slots)
+    for places in plan.product_groups():
+        layout.add_products(places)
     done = layout.finish()
-    return done if len(plan.ops) > UNCHECKED else check(done)
+    return done if len(plan.ops) + len(plan.products) > UNCHECKED else check(done)
 
 
 class _Plan:
@@ -60,7 +62,11 @@ class _Plan:
         self.group: list[int] = []  # of each instruction
         self.depths, self.scalar = [_BODY], [True]  # of each group; `scalar` if it may run number by number
         self.find_groups()
-        self.outputs = [slot if self.depth[slot] >= _BODY else self.on_rows(slot) for slot in program.outputs]
+        self.products = np.fromiter(chain.from_iterable(program.products), np.int64).reshape(-1, 2)
+        outputs = np.array(program.outputs, np.int64)
+        self.is_product = outputs >= program.end
+        self.product = outputs[self.is_product] - program.end
+        self.outputs = list(map(self.on_rows, outputs[~self.is_product].tolist()))
         self.group += [_COPIES] * len(self.copies)
 
     def find_groups(self) -> None:
@@ -172,6 +178,13 @@ class _Plan:
             if start < stop:
                 yield slots[start:stop], bool(kind[start] < 0)
 
+    def product_groups(self) -> Iterator[Slots]:
+        """Yield the places of the products that form a group: those with factors of the same sources."""
+        source = np.array(self.source)[self.products] - _UNIFORM
+        _, group = np.unique(source[:, 0] * (len(self.depths) - _UNIFORM) + source[:, 1], return_inverse=True)
+        order, sizes = np.argsort(group, kind="stable"), np.bincount(group)
+        return iter(np.split(order, np.cumsum(sizes)[:-1]) if len(order) else [])
+
 
 class _Layout:
     """Assigns slots to every group and turns its operands into indices."""
@@ -186,6 +199,7 @@ class _Layout:
         self.where = array("q", np.concatenate(places, dtype=np.int64).tobytes())
         self.at: Slots = np.frombuffer(self.where, np.int64)  # the same numbers, to read many at once
         self.next = [uniform, program.inputs]  # uniform, varying
+        self.products = np.zeros(len(plan.products), np.int64)  # the new place of each
         self.items: tuple[list[Item], list[Item]] = ([], [])
 
     def add_scalars(self, slots: list[int]) -> None:
@@ -255,8 +269,20 @@ class _Layout:
         self.next[varies] += item.size
         self.at[ordered] = (start if varies else ~start) + step * np.arange(len(slots))
 
+    def add_products(self, places: Slots) -> None:
+        """Lay out a group of the products at the end of the program."""
+        table = self.at[self.plan.products[places]]
+        order, start = _order(table), self.next[True]
+        operands = tuple(map(_index, table[order].T))
+        self.items[True].append(Group(ops.strong_mul, start, len(places), operands))
+        self.products[places[order]] = np.arange(start, start + len(places))
+        self.next[True] += len(places)
+
     def finish(self) -> VectorProgram:
-        outputs = self.at[np.array(self.plan.outputs, np.int64)]
+        plan = self.plan
+        outputs = np.empty(len(plan.is_product), np.int64)
+        outputs[plan.is_product] = self.products[plan.product]
+        outputs[~plan.is_product] = self.at[plan.outputs]
         program, (uniform, varying) = self.plan.program, self.next
         leaves = program.inputs, program.parameters, program.constants
         return VectorProgram(*leaves, *self.items, outputs, varying=varying, uniform=uniform)
