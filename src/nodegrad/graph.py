@@ -91,14 +91,12 @@ class Clock:
     Attributes:
         now: how many events there were. A node notes it when it is made.
         assigned: when a number was last assigned to any Value.
-        last: the time of the one before, and the Value's `id`; zeros if there were several Values.
     """
 
-    __slots__ = ("assigned", "last", "now")
+    __slots__ = ("assigned", "now")
 
     def __init__(self) -> None:
         self.now = self.assigned = 0
-        self.last = 0, 0
 
     def tick(self) -> int:
         """Count one more event, and return its time."""
@@ -112,7 +110,6 @@ class Clock:
         Tick before and after, so that a number read while this thread is interrupted here counts as old.
         """
         with noting:
-            self.last = self.assigned, id(node)
             during = self.assigned = self.now = self.now + 1
             after = node._time = during + 1
             try:
@@ -123,7 +120,6 @@ class Clock:
     def assign(self, pairs: Iterable[tuple[Any, float]]) -> None:
         """Assign numbers to Values, like `assign_one`; for several in a fifth of the time."""
         with noting:
-            self.last = 0, 0
             self.assigned = self.now = self.now + 1
             after = self.now + 1
             try:

@@ -43,16 +43,6 @@ def test_leaves_assigned_one_or_several_between_two_reads_are_all_read(places):
         assert leaves.read().tolist() == [each.data for each in values]
 
 
-def test_numbers_stay_when_only_another_value_is_assigned():
-    other = Value(1.0)
-    leaves = Leaves([Value(1.0), Value(2.0)])
-    before = leaves.read()
-
-    other.data = 5.0
-
-    assert leaves.read() is before
-
-
 @pytest.mark.parametrize("assign", [False, True])
 def test_numbers_that_were_read_cannot_be_changed(assign):
     value = Value(7.0)
