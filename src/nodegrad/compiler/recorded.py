@@ -241,7 +241,6 @@ class Recorded:
         self._make = partial(backends.make, name=self.backend, exact=self.exact, threads=self.threads)
         for spec, found in traces.items():
             for trace in found:
-                trace.reset(self._make)
                 self._add_ways(spec).keep(trace)
 
     def __copy__(self) -> Self:

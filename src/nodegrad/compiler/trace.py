@@ -99,7 +99,10 @@ class Trace:
         waits: whether it only shows what the first call recorded: rows run eagerly, and the way is recorded
             anew when it is compiled.
         key: the key of its native code in the user's cache; "" if it is not kept.
+        make: makes its kernels; set by `Ways.keep`.
     """
+
+    make: MakeBackend
 
     def __init__(
         self, program: Program, parameters: list[Value], spec: Spec, way: Way, operations: int
@@ -110,24 +113,16 @@ class Trace:
         self.results = len(program.outputs) - len(way)
         self.operations, self.example, self.key = operations, list[float](), ""
         self.solves = any(isinstance(op, Loop) and op.settles for op in program.ops)
-        self.seconds, self.rows = 0.0, 0
-
-    def reset(self, make: MakeBackend) -> None:
-        """Forget what is compiled, and compile by `make` from now on."""
-        self.build = builder(self.spec)
-        self.mapped = mapped(self.spec)
+        self.seconds, self.rows, self.waits = 0.0, 0, False
+        self.mapped = mapped(spec)
+        self.build, self.build_array = builder(spec), builder(spec, True)
         self.build_sums = builder(self.mapped, True)
-        self.build_array = builder(self.spec, True)
-        self.leaves = Leaves(self.parameters)
-        self.make = make
+        self.leaves = Leaves(parameters)
         self.kernels: dict[str, Backend] = {}
-        self.waits = False
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        for name in ("make", "kernels", "build", "build_sums", "build_array", "mapped", "leaves"):
-            del state[name]
-        return state
+    def __reduce__(self) -> Any:
+        made_from = self.program, self.parameters, self.spec, self.way, self.operations
+        return Trace, made_from, {"example": self.example, "seconds": self.seconds, "rows": self.rows}
 
     def kernel(self, part: str) -> Backend:
         """Return the backend that computes "all" (the results, then the guards), "results" or "guards"."""

@@ -247,7 +247,6 @@ class Ways(Eager):
             trace = make_trace(f, recorded)
             if seen is not None and not same(seen, found):
                 raise changing(f, numbers)
-            trace.reset(self.make)
             if trace.lines and seen is None:  # others may go another way, and leave something there too early
                 others = ()
             try:
@@ -264,6 +263,7 @@ class Ways(Eager):
 
         A trace that waited is replaced: numbers that the function reads may have changed since.
         """
+        trace.make = self.make
         with keeping:
             self.met.pop(trace.way, None)
             same = [at for at, other in enumerate(self.traces) if other.way == trace.way]
