@@ -3,12 +3,14 @@
 import functools
 import importlib
 import inspect
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 
 import nodegrad
+from nodegrad.compiler.backends import numpy as numpy_backend
 from test_layering import CORE
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +24,7 @@ FILE = re.compile(
     r"[\w./*-]+\.(?:pyi?|md|toml|js|css|html|c|svg|png|dat|txt|json|ya?ml|cff|ipynb)|(?:[\w.-]+/)+|\.\w+/[\w./-]+"
 )
 NAME = re.compile(r"(?<![\w./])(?:ng|nodegrad)((?:\.[^\W\d]\w*)+)(?![\w/-])")
+MEMBER = re.compile(r"([A-Za-z]\w*)\.(\w+)(?:\(.*\))?(?<!\.py)(?<!\.md)")  # not a file
 NO_LONGER = re.compile(r"^### Removed\n(?:(?!##).*\n)*", re.MULTILINE)  # of the changelog: names of the past
 QUOTED = [  # a page, the text around a number on it, and the number in the code
     ("docs/how-to/look-at-a-graph.md", r"Above (\d+) nodes", "show.drawing.draw.FOLD_ABOVE"),
@@ -102,6 +105,40 @@ def _resolves(names):
     return True
 
 
+@functools.cache
+def parts():
+    """Return the modules and classes of the package by name; modules by the last part of theirs, too."""
+    found = {}
+    for info in pkgutil.walk_packages(nodegrad.__path__, "nodegrad."):
+        try:
+            module = importlib.import_module(info.name)
+        except ImportError:  # of an extra that is not installed
+            continue
+        if module is not numpy_backend:  # in docstrings `numpy` is the library
+            found.setdefault(info.name.rpartition(".")[2], []).append(module)
+        for name, it in vars(module).items():
+            if inspect.isclass(it) and it.__module__ == info.name:
+                found.setdefault(name, []).append(it)
+    return found
+
+
+def missing_members(text):
+    """Return what is written as `Class.member` or `module.name` and does not exist in the package."""
+    named = {found[0]: found.groups() for found in map(MEMBER.fullmatch, spans(text)) if found}
+    return sorted(
+        span
+        for span, (owner, name) in named.items()
+        if owner in parts() and not any(_has(it, name) for it in parts()[owner])
+    )
+
+
+def _has(it, name):
+    if hasattr(it, name):
+        return True
+    sources = [inspect.getsource(kind) for kind in it.__mro__[:-1]] if inspect.isclass(it) else []
+    return any(re.search(rf"self\.{name}\b|^ +{name}: ", source, re.MULTILINE) for source in sources)
+
+
 def relative(page):
     return page.relative_to(ROOT).as_posix()
 
@@ -116,6 +153,11 @@ def test_names_written_exist(page):
     text = page.read_text(encoding="utf-8")
 
     assert missing_names(NO_LONGER.sub("", text) if page.name == "CHANGELOG.md" else text) == []
+
+
+@pytest.mark.parametrize("page", [*READMES, *SOURCES], ids=relative)
+def test_members_written_exist(page):
+    assert missing_members(page.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("readme", READMES, ids=relative)
@@ -158,6 +200,9 @@ def test_missing_files_and_names_are_noticed():
         "`ops.py`, `tests/test_*.py`, `head.c`, `opps.py`, `tests/no/`, `heads.c`, `methodz.pyi`, `grap.svg`"
     )
 
+    members = "`Value.data`, `Value.dta`, `products.union`, `products.unoin`, `Compiled.map`, `random.Random`"
+
+    assert missing_members(members) == ["Value.dta", "products.unoin"]
     assert missing_names(names) == [".nn.MPL", ".sinn", ".tahn"]
     assert missing_files(files) == ["grap.svg", "heads.c", "methodz.pyi", "opps.py", "tests/no/"]
 

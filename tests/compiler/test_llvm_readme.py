@@ -17,7 +17,7 @@ pytest.importorskip("llvmlite", reason="needs llvmlite")
 
 PAGE = Path(ng.__file__).parent / "compiler" / "backends" / "llvm" / "README.md"
 BLOCK = re.compile(r"(```(?:text|llvm)\n)(.*?)(```)", re.DOTALL)
-# The words of the record, as `Contraction.write` reads them.
+# The words of the record, as a `Contraction` reads them.
 MEANINGS = (
     *("the kernel", "tiles", "where tiles begin", "terms"),
     *("rows of p", "stride of p", "rows of x", "stride of x"),
