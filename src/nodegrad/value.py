@@ -118,7 +118,7 @@ class Value(Interfaces, Methods):
         if self._time < 0:
             raise _assigned_argument()
         if number != self._data or copysign(1.0, number) != copysign(1.0, self._data):
-            clock.assign_one(self, number)
+            clock.assign([(self, number)])
 
     # Recording. `apply_op` records any operation; `_operator`, below the class, makes +, * and the like.
 

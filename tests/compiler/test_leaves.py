@@ -68,23 +68,16 @@ class Interrupted:
         object.__setattr__(self, name, value)
 
 
-ASSIGN = pytest.mark.parametrize(
-    "assign", [clock.assign_one, lambda node, number: clock.assign([(node, number)])]
-)
-
-
-@ASSIGN
-def test_a_number_read_by_a_signal_handler_in_an_assignment_is_read_again(assign):
+def test_a_number_read_by_a_signal_handler_in_an_assignment_is_read_again():
     node = Interrupted(lambda: leaves.read())
     leaves = Leaves([node])
 
-    assign(node, 2.0)
+    clock.assign([(node, 2.0)])
 
     assert leaves.read().tolist() == [2.0]
 
 
-@ASSIGN
-def test_a_thread_that_reads_during_an_assignment_waits_for_its_end(assign):
+def test_a_thread_that_reads_during_an_assignment_waits_for_its_end():
     seen = []
 
     def read():
@@ -98,7 +91,7 @@ def test_a_thread_that_reads_during_an_assignment_waits_for_its_end(assign):
     node = Interrupted(meanwhile)
     leaves = Leaves([node])
 
-    assign(node, 2.0)
+    clock.assign([(node, 2.0)])
     thread.join()
 
     assert seen == [2.0]
