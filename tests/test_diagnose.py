@@ -269,16 +269,6 @@ def test_stats_count_what_a_graph_is_made_of():
     assert list(found.operations) == ["mul", "add", "tanh"]
 
 
-def test_stats_count_bytes():
-    x = Value(1.0)
-    y = x * x
-
-    node = sys.getsizeof(x) + sys.getsizeof(1.0)
-    assert ng.stats(x).bytes == node
-    assert ng.stats(y).bytes == 2 * node
-    assert ng.stats(ng.sum([x, x, x])).bytes == 2 * node + sys.getsizeof((x, x, x))
-
-
 def test_stats_of_several_outputs_count_shared_nodes_once():
     x = Value(1.0)
 

@@ -793,18 +793,6 @@ def test_array_without_dimensions_inside_a_structure_comes_back_as_one_compiled(
         assert repr(found) == "{'a': array(10.), 'b': array([ 0., 15.])}"
 
 
-def _product_and_sum(x, y):
-    return x * y, x + y
-
-
-def test_function_that_vjp_returns_can_be_pickled():
-    _, pull_back = ng.vjp(_product_and_sum, 2.0, 3.0)
-
-    again = pickle.loads(pickle.dumps(pull_back))
-
-    assert again((1.0, 10.0)) == pull_back((1.0, 10.0)) == (13.0, 12.0)
-
-
 @pytest.mark.parametrize("adjoint", [1.0, Value(1.0)])
 def test_what_vjp_returns_refuses_to_mix_two_points(adjoint):
     w = Value(3.0, label="w")

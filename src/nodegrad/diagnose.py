@@ -212,7 +212,7 @@ def _caller() -> tuple[str, bool]:
 
 @dataclass(frozen=True)
 class Stats:
-    """What a graph is made of: its nodes, among them leaves and constants; depth; operations; bytes.
+    """What a graph is made of: its nodes, among them leaves and constants; depth; operations.
 
     Attributes:
         nodes: how many Values there are in all.
@@ -220,7 +220,6 @@ class Stats:
         constants: how many are numbers written in the code.
         depth: how many operations the longest path has.
         operations: how often each operation occurs, the most frequent first.
-        bytes: what the nodes, their numbers and their tuples of operands take.
     """
 
     nodes: int
@@ -228,7 +227,6 @@ class Stats:
     constants: int
     depth: int
     operations: dict[str, int]
-    bytes: int
 
     def __str__(self) -> str:
         counts = {name: count for name, count in vars(self).items() if name != "operations"}
@@ -258,7 +256,7 @@ def stats(*outputs: Value) -> Stats:
         counts = Counter(map(attrgetter("op"), order))
         leaves, constants = counts.pop(None, 0), counts.pop(constant, 0)
         operations = {op.name: count for op, count in counts.most_common()}
-        return Stats(len(order), leaves, constants, _depth(order), operations, _bytes(order))
+        return Stats(len(order), leaves, constants, _depth(order), operations)
 
 
 def _depth(order: Sequence[Value]) -> int:
@@ -269,11 +267,3 @@ def _depth(order: Sequence[Value]) -> int:
         operands = node.operands
         depths[node] = 1 + max(map(depth_of, operands)) if operands else 0
     return max(depths.values(), default=0)
-
-
-def _bytes(order: Sequence[Value]) -> int:
-    """Return what nodes take, with their numbers and tuples of operands; two operands stand in the node."""
-    sizes = sum(count * kind.__basicsize__ for kind, count in Counter(map(type, order)).items())
-    collected = sys.getsizeof(order[0]) - type(order[0]).__basicsize__ if order else 0  # the collector's own
-    tuples = [node._first for node in order if type(node._first) is tuple]
-    return sizes + len(order) * (collected + sys.getsizeof(0.0)) + sum(map(sys.getsizeof, tuples))

@@ -3,7 +3,7 @@
 import copyreg
 import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dis import opmap
 from functools import partial, wraps
 from inspect import CO_GENERATOR
@@ -14,8 +14,7 @@ from nodegrad import ops
 from nodegrad.code_objects import codes_in, names_in, reached
 from nodegrad.inputs import plain
 from nodegrad.interfaces import Rounding
-from nodegrad.ops import TABLE, Interval, Op, give_operators
-from nodegrad.value import Value, number_of
+from nodegrad.ops import TABLE, Op, give_operators
 
 __all__ = ["custom"]
 
@@ -25,7 +24,6 @@ def custom(
     value: Callable[..., float],
     *partials: Callable[..., Any] | None,
     symbol: str | None = None,
-    domain: Sequence[Interval] | None = None,
 ) -> Op:
     """Make an operation of your own: one line, like a row of the table.
 
@@ -45,18 +43,21 @@ def custom(
         partials: one function `(operands..., out)` per operand, written with operators and nodegrad's
             functions, so that it works for floats and Values; None for a partial that is 0 everywhere.
         symbol: what pictures show; by default the name.
-        domain: an open interval per operand where the operation is smooth; by default (-3, 3).
 
     Raises:
-        TypeError: if there are no partials, or the value does not take as many operands.
-        ValueError: if the name is taken or is not an identifier, or there is not one interval per operand.
+        TypeError: if there are no partials, or one is not a function.
+        ValueError: if the name is taken or is not an identifier.
     """
-    _check_row(name, partials, domain)
-    intervals = tuple(domain) if domain else ((-3.0, 3.0),) * len(partials)
+    if not (isinstance(name, str) and name.isidentifier()):
+        raise ValueError(f"custom takes a name that is an identifier; got {name!r:.60}.")
+    if name in TABLE or name == "constant":
+        raise ValueError(f"custom got the name {name!r}, which is an operation already. Choose another.")
+    if not partials or not all(partial is None or callable(partial) for partial in partials):
+        raise TypeError(
+            f"custom takes one partial (operands..., out) per operand of {name}: a function, or None for 0."
+        )
     rules = tuple(map(_total, partials))
-    row = Op(name, symbol or name, _total(value), rules, intervals, composed=_recorded(value))
-    _try_row(row, partials)
-    return row
+    return Op(name, symbol or name, _total(value), rules, domain=(), composed=_recorded(value))
 
 
 def _recorded(value: Any) -> Any:
@@ -74,36 +75,6 @@ def _recorded(value: Any) -> Any:
     asks = any(not {"isinstance", "type"}.isdisjoint(code.co_names) for code in codes)
     compares = any(opmap["IS_OP"] in code.co_code[::2] for code in codes)
     return None if catches or asks or compares else value
-
-
-def _check_row(name: str, partials: Sequence[Any], domain: Sequence[Interval] | None) -> None:
-    if not (isinstance(name, str) and name.isidentifier()):
-        raise ValueError(f"custom takes a name that is an identifier; got {name!r:.60}.")
-    if name in TABLE or name == "constant":
-        raise ValueError(f"custom got the name {name!r}, which is an operation already. Choose another.")
-    if not partials or not all(partial is None or callable(partial) for partial in partials):
-        raise TypeError(
-            f"custom takes one partial (operands..., out) per operand of {name}: a function, or None for 0."
-        )
-    if domain is not None and len(domain) != len(partials):
-        raise ValueError(
-            f"custom takes one interval (lower, upper) per operand; {name} has {len(partials)} operands and "
-            f"{len(domain)} intervals."
-        )
-
-
-def _try_row(row: Op, partials: Sequence[Callable[..., Any] | None]) -> None:
-    """Apply a new row once in the middle of its domain, so that a slip is reported where it was made."""
-    middle = [Value((lower + upper) / 2.0) for lower, upper in row.domain]
-    try:
-        out = row(*middle)
-        for partial in filter(None, partials):
-            plain(number_of(partial(*middle, out)), f"partial of {row.name}")
-    except TypeError as error:
-        raise TypeError(
-            f"custom could not apply {row.name}: {error} Its value takes {len(middle)} floats; its partials "
-            "take the operands and the result, as floats or Values: write them with nodegrad's functions."
-        ) from error
 
 
 def _total(function: Callable[..., Any] | None) -> Any:

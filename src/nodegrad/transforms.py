@@ -161,10 +161,9 @@ def vjp(f: Function, *primals: Tree) -> tuple[Tree, Function]:
 
 
 class _PullBack:
-    """What `vjp` returns. Pickled, it runs its function again where it is loaded: a graph cannot travel."""
+    """What `vjp` returns."""
 
     def __init__(self, f: Function, primals: tuple[Tree, ...]) -> None:
-        self.f, self.primals = f, primals
         with recording():
             self.record = record = run("vjp", f, primals, {}, range(len(primals)), None)
         self.value = build(record.result, map(record.number, record.outputs))
@@ -178,9 +177,6 @@ class _PullBack:
                 record = record.symbolic()
                 self.record = self.record._replace(active=record.active)  # the variables are constants now
             return record.gradient(seeds)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _PullBack, (self.f, self.primals)
 
 
 def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, ...]:

@@ -357,12 +357,7 @@ def _operator(op: Op, swapped: bool = False) -> Callable[..., Any]:
         other = _operand(other, op)
         return NotImplemented if other is NotImplemented else operator(other, self)
 
-    def power(self: Value, other: Any, modulus: Any = None) -> Any:
-        if modulus is not None:
-            raise TypeError("pow takes a modulus for whole numbers only. Write value**exponent % modulus.")
-        return operator(self, other)
-
-    return reflected if swapped else power if op is ops.pow else operator
+    return reflected if swapped else operator
 
 
 def _method(op: Op) -> Callable[..., Value]:
