@@ -199,7 +199,7 @@ def test_decision_boundary_refuses(X, y, features, message):
 @pytest.mark.parametrize(
     ("model", "X", "resolution", "error", "message"),
     [
-        (lambda row: row[0], None, 5, TypeError, "decision_boundary takes a sequence for X; got None"),
+        (lambda row: row[0], None, 5, TypeError, "decision_boundary takes X as rows in a list, .*; got None"),
         (lambda row: row[0], [["a", "b"]], 5, TypeError, "takes sequences of numbers; got a list of 2"),
         (lambda row: "north", CORNERS, 5, TypeError, "return numbers; this one returned 'north' of type str"),
         (lambda row: row[0], CORNERS, 1, ValueError, "resolution as a whole number of at least 2; got 1"),
@@ -381,7 +381,7 @@ def test_constant_loss_is_drawn_without_contours():
         ({"x": (0, 1)}, ValueError, r"a range y=\(low, high\) where no path is drawn"),
         ({"x": (1, 0), "y": (0, 1)}, ValueError, r"with low < high; got \(1, 0\)"),
         ({"paths": [[]]}, ValueError, "got an empty path"),
-        ({"paths": [1.0]}, TypeError, "takes a sequence for a path; got 1.0"),
+        ({"paths": [1.0]}, TypeError, "takes a path as rows in a list, .*; got 1.0"),
         (
             {"x": (0, 1), "y": (0, 1), "levels": 0},
             ValueError,

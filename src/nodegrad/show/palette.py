@@ -21,6 +21,7 @@ CLASSES = (
 )
 # Colours of lines for negative and positive numbers, and brighter ones for dark pages.
 SIGNS = {"minus": CLASSES[0][0], "plus": CLASSES[1][0], "bright_minus": "#FB923C", "bright_plus": "#56B4E9"}
+FIT, ERROR = SIGNS["plus"], SIGNS["minus"]  # of a fitted curve and of its errors
 
 
 def coloured(style: str) -> str:

@@ -15,7 +15,7 @@ from nodegrad.show import palette
 from nodegrad.show.players.graph import player
 from nodegrad.show.players.page import Page, build, packed
 from nodegrad.show.players.training import MARGIN
-from nodegrad.show.plots.marks import padded, spread
+from nodegrad.show.ranges import padded, spread
 from nodegrad.show.snapshot import parameter_names
 from nodegrad.training.problem import check_loss
 from nodegrad.transforms import value_and_grad

@@ -18,8 +18,7 @@ from nodegrad.show.drawing.fold import Group, boxes
 from nodegrad.show.drawing.picture import arrows, cells, kind_of
 from nodegrad.show.drawing.svg import Node, Picture, text_width, to_svg
 from nodegrad.show.players.page import Page, build
-from nodegrad.show.plots.evaluate import numbers
-from nodegrad.show.plots.marks import padded, spread
+from nodegrad.show.ranges import numbers, padded, spread
 from nodegrad.show.snapshot import Vertex, parameter_names, snapshot
 from nodegrad.show.text import number
 from nodegrad.sweep import reverse_sweep

@@ -8,12 +8,14 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from nodegrad.inputs import as_list, described, flag, one_of, whole
-from nodegrad.show.palette import CLASSES
-from nodegrad.show.plots import marks
-from nodegrad.show.plots.evaluate import evaluate, evaluate_loss, numbers
+from nodegrad.data import rows as rows_of
+from nodegrad.inputs import as_list, flag, one_of, whole
+from nodegrad.show.palette import CLASSES, ERROR, FIT
+from nodegrad.show.plots.evaluate import evaluate, evaluate_loss
+from nodegrad.show.ranges import Range, numbers, padded, spread
 from nodegrad.trees import flatten
 from nodegrad.value import Value
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["decision_boundary", "fitted_line", "loss_contour", "loss_curve"]
 
 Model = Callable[[Any], Any]
+
+RUNS = (FIT, ERROR, *[colour for colour, _ in CLASSES[2:]])
+PATHS = ("#D55E00", "#000000", "#009E73", "#7B3294")  # dark enough for thin lines on pale blue
+LINES = ("-", "--", "-.", ":")
 
 
 def loss_curve(
@@ -50,11 +56,13 @@ def loss_curve(
     Raises:
         ValueError: if there is no run, a run is empty, or there are not as many labels as runs.
     """
+    from nodegrad.show.plots import marks
+
     series = [numbers(getattr(run, "losses", run), "loss_curve") for run in runs]
     if not series or not all(series):
         which = "run " + str(series.index([])) if series else "the call"
         raise ValueError(f"loss_curve: {which} has no losses. Pass what fit returned, or a list of losses.")
-    styled = _styled("loss_curve takes one label per run", series, marks.RUNS, labels)
+    styled = _styled("loss_curve takes one label per run", series, RUNS, labels)
     ax = marks.axes(ax, title)
     for losses, colour, line, label in styled:
         steps = range(1, len(losses) + 1)  # as `History.best_epoch` counts
@@ -105,19 +113,19 @@ def decision_boundary(
         ValueError: if X is not rows of one length, y does not match, a feature does not exist, or there are
             more classes than the outputs tell apart.
     """
+    from nodegrad.show.plots import marks
+
     whole("decision_boundary", "resolution", resolution, 2)
     rows, labels = _table(X, y, features)
-    means = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
-    across, up = (marks.padded([row[feature] for row in rows]) for feature in features)
+    across, up = (padded([row[feature] for row in rows]) for feature in features)
     plane = marks.Plane(across, up, resolution)
-    varied = [dict(zip(features, point, strict=True)) for point in plane.points()]
-    outputs = evaluate(model, [[at.get(column, mean) for column, mean in enumerate(means)] for at in varied])
+    outputs = evaluate(model, plane.around([fmean(column) for column in zip(*rows, strict=True)], features))
     names = _class_names(labels, len(outputs[0]))
     ax = marks.axes(ax, title)
     if len(outputs[0]) == 1:
         if threshold is None:
-            threshold = _threshold([score for (score,) in evaluate(model, rows)], labels, names)
-        marks.shade_score(ax, plane, [output for (output,) in outputs], threshold)
+            threshold = _threshold(evaluate(model, rows), labels, names)
+        marks.shade_score(ax, plane, outputs, threshold)
     else:
         marks.shade_classes(ax, plane, outputs)
     for name, (colour, marker) in zip(names, cycle(CLASSES)):
@@ -160,6 +168,8 @@ def fitted_line(
     Raises:
         ValueError: if there are no samples, X and y differ in length, or `errors` is unknown.
     """
+    from nodegrad.show.plots import marks
+
     one_of("fitted_line", "errors", errors, (None, "squares", "segments"))
     xs, ys = numbers(X, "fitted_line"), numbers(y, "fitted_line")
     if not xs or len(xs) != len(ys):
@@ -169,18 +179,18 @@ def fitted_line(
         )
     in_rows = hasattr(as_list(X)[0], "__iter__")
     ax = marks.axes(ax, title)
-    along = marks.spread(marks.padded(xs), 101)
+    along = spread(padded(xs), 101)
     fading = list(earlier)
     for step, former in enumerate(fading):
         alpha = 0.15 + 0.45 * (step + 1) / len(fading)
         ax.plot(along, _curve(former, along, in_rows), color="0.4", linewidth=1, alpha=alpha)
-    ax.plot(along, _curve(model, along, in_rows), color=marks.FIT, linewidth=2, label="fit", zorder=3)
+    ax.plot(along, _curve(model, along, in_rows), color=FIT, linewidth=2, label="fit", zorder=3)
     ax.plot(xs, ys, "o", color="black", markersize=6, label="samples", zorder=4, **marks.RIM)
     fits = _curve(model, xs, in_rows)
     if errors == "squares":
         marks.draw_squares(ax, xs, ys, fits)
     elif errors == "segments":
-        ax.vlines(xs, fits, ys, color=marks.ERROR, linewidth=1.2, label="errors")
+        ax.vlines(xs, fits, ys, color=ERROR, linewidth=1.2, label="errors")
     ax.set(xlabel="x", ylabel="y")
     return marks.with_legend(ax)
 
@@ -189,8 +199,8 @@ def loss_contour(
     loss: Callable[..., Any],
     parameters: Sequence[Value] | None = None,
     *,
-    x: marks.Range | None = None,
-    y: marks.Range | None = None,
+    x: Range | None = None,
+    y: Range | None = None,
     paths: Sequence[Sequence[Any]] = (),
     labels: Sequence[str] = (),
     levels: int = 12,
@@ -225,16 +235,18 @@ def loss_contour(
         ValueError: if a range is missing or empty, a path is empty or not of pairs, or there are not as many
             labels as paths.
     """
+    from nodegrad.show.plots import marks
+
     whole("loss_contour", "resolution", resolution, 2)
     whole("loss_contour", "levels", levels, 1)
     tracks = [_path(path) for path in paths]
-    styled = _styled("loss_contour takes one label per path", tracks, marks.PATHS, labels)
+    styled = _styled("loss_contour takes one label per path", tracks, PATHS, labels)
     across = _range("x", x, [x for track in tracks for x, _ in track])
     up = _range("y", y, [y for track in tracks for _, y in track])
     plane = marks.Plane(across, up, resolution)
-    points = list(plane.points())
+    points = plane.points.tolist()
     if parameters is None:
-        heights = [number for (number,) in evaluate(lambda point: loss(*point), points)]
+        heights = [height for (height,) in evaluate(lambda point: loss(*point), points)]
     else:
         heights = evaluate_loss(loss, parameters, points)
     ax = marks.axes(ax, title)
@@ -253,12 +265,12 @@ def _styled(rule: str, series: list[Any], colours: Sequence[str], labels: Sequen
     """Give each of several series a colour, a kind of line and its label, if it has one."""
     if labels and len(labels) != len(series):
         raise ValueError(f"{rule}; got {len(labels)} for {len(series)}.")
-    return zip(series, cycle(colours), cycle(marks.LINES), labels or cycle([None]))
+    return zip(series, cycle(colours), cycle(LINES), labels or cycle([None]))
 
 
 def _table(X: Any, y: Any, features: tuple[int, int]) -> tuple[list[list[float]], list[Any]]:
     """Return the rows of X and the labels y of `decision_boundary`, checked."""
-    rows = [numbers(row, "decision_boundary") for row in _entries(X, "X", "decision_boundary")]
+    rows = [numbers(row, "decision_boundary") for row in rows_of(X, "decision_boundary")]
     labels = [label.data if isinstance(label, Value) else label for label in flatten(as_list(y))[0]]
     widths = {len(row) for row in rows}
     if len(widths) != 1 or min(widths) < 2:
@@ -276,14 +288,6 @@ def _table(X: Any, y: Any, features: tuple[int, int]) -> tuple[list[list[float]]
     return rows, labels
 
 
-def _entries(table: Any, what: str, function: str) -> list[Any]:
-    """List the entries of a sequence, an array or a data frame."""
-    entries = as_list(table)
-    if not isinstance(entries, list):
-        raise TypeError(f"{function} takes a sequence for {what}; got {described(table)}.")
-    return entries
-
-
 def _class_names(labels: list[Any], outputs: int) -> list[Any]:
     """Return the classes in the order of the outputs, or of the score."""
     found, count = sorted(set(labels)), max(outputs, 2)
@@ -297,18 +301,14 @@ def _class_names(labels: list[Any], outputs: int) -> list[Any]:
     return found
 
 
-def _threshold(scores: list[float], labels: list[Any], names: list[Any]) -> float:
+def _threshold(scores: list[list[float]], labels: list[Any], names: list[Any]) -> float:
     """Return the middle of the numbers of two classes, or 0 if that puts more samples into their class."""
     if len(names) < 2 or not all(isinstance(name, int | float) for name in names):
         return 0.0
     middle = (names[0] + names[1]) / 2.0
-
-    def right(threshold: float) -> int:
-        return sum(
-            (score > threshold) == (label == names[1]) for score, label in zip(scores, labels, strict=True)
-        )
-
-    return 0.0 if right(0.0) > right(middle) else middle
+    pairs = [(score, label == names[1]) for (score,), label in zip(scores, labels, strict=True)]
+    right = {at: sum((score > at) == is_upper for score, is_upper in pairs) for at in (middle, 0.0)}
+    return 0.0 if right[0.0] > right[middle] else middle
 
 
 def _curve(model: Any, xs: list[float], in_rows: bool) -> list[float]:
@@ -325,8 +325,8 @@ def _curve(model: Any, xs: list[float], in_rows: bool) -> list[float]:
     return [m * x + c for x in xs]
 
 
-def _path(path: Any) -> list[marks.Point]:
-    points = [tuple(numbers(point, "loss_contour")) for point in _entries(path, "a path", "loss_contour")]
+def _path(path: Any) -> list[tuple[float, float]]:
+    points = [tuple(numbers(point, "loss_contour")) for point in rows_of(path, "loss_contour", "a path")]
     if not points or any(len(point) != 2 for point in points):
         raise ValueError(
             "loss_contour takes paths of pairs of numbers, one pair per step; "
@@ -346,13 +346,13 @@ def _parameter_names(loss: Callable[..., Any], parameters: Sequence[Value] | Non
     return names if len(names) == 2 else ["x", "y"]
 
 
-def _range(axis: str, given: marks.Range | None, visited: list[float]) -> marks.Range:
+def _range(axis: str, given: Range | None, visited: list[float]) -> Range:
     """Return the range of one parameter: as given, or around what the paths visit."""
     if given is None:
         finite = [number for number in visited if math.isfinite(number)]
         if not finite:
             raise ValueError(f"loss_contour needs a range {axis}=(low, high) where no path is drawn.")
-        return marks.padded(finite, 0.25)
+        return padded(finite, 0.25)
     low, high = given
     if not low < high:
         raise ValueError(f"loss_contour takes a range {axis}=(low, high) with low < high; got {given!r}.")

@@ -1,31 +1,19 @@
-"""Samples as plain floats, and the outputs of functions at many of them."""
+"""The outputs of functions at many points, as plain floats."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from nodegrad.graph import recording
-from nodegrad.inputs import as_list, described
+from nodegrad.inputs import described
 from nodegrad.nn.predict import Predictor
-from nodegrad.trees import flatten
+from nodegrad.show.ranges import numbers
 from nodegrad.value import Value
 
 __all__ = ()
 
 Row = list[float]
 FEW = 500  # points; evaluating a function so often takes less time than compiling it
-
-
-def numbers(tree: Any, user: str, rule: str = "takes sequences of numbers; got") -> Row:
-    """List the numbers of a sequence, an array, or a sequence of rows.
-
-    Raises:
-        TypeError: if it holds something that is not a number; the message begins with `user` and `rule`.
-    """
-    try:
-        return [it.data if isinstance(it, Value) else float(it) for it in flatten(as_list(tree))[0]]
-    except (TypeError, ValueError):
-        raise TypeError(f"{user} {rule} {described(tree)}.") from None
 
 
 def evaluate(function: Callable[[Any], Any], points: Sequence[Any]) -> list[Row]:
