@@ -35,7 +35,7 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
         products = []
     factors = dict.fromkeys([*[x._first for x in products], *[x._second for x in products]])
     others = [x for x in nodes if x.op is not strong_mul] if products else nodes
-    order = topological_order(*factors, *others, constants=False)
+    order = topological_order(*others, *factors, constants=False)
     parameters = _closed_over(order, set(inputs))
     check_left(parameters)
     read = {*order} if products else ()

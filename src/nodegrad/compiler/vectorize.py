@@ -36,12 +36,12 @@ def vectorize(program: Program, exact: bool = True) -> VectorProgram:
     for slots, scalars in plan.groups():
         if scalars:
             layout.add_scalars(slots)
+        elif slots[0] >= plan.end:
+            layout.add_products(slots)
         else:
             layout.add_group(slots)
-    for places in plan.product_groups():
-        layout.add_products(places)
     done = layout.finish()
-    return done if len(plan.ops) + len(plan.products) > UNCHECKED else check(done)
+    return done if program.count > UNCHECKED else check(done)
 
 
 class _Plan:
@@ -62,12 +62,16 @@ class _Plan:
         self.group: list[int] = []  # of each instruction
         self.depths, self.scalar = [_BODY], [True]  # of each group; `scalar` if it may run number by number
         self.find_groups()
-        self.products = np.fromiter(chain.from_iterable(program.products), np.int64).reshape(-1, 2)
         outputs = np.array(program.outputs, np.int64)
-        self.is_product = outputs >= program.end
-        self.product = outputs[self.is_product] - program.end
-        self.outputs = list(map(self.on_rows, outputs[~self.is_product].tolist()))
+        listed = outputs >= program.end
+        outputs[~listed] = list(map(self.on_rows, outputs[~listed].tolist()))
+        outputs[listed] += len(self.copies)  # which come before the products
+        self.outputs = outputs
         self.group += [_COPIES] * len(self.copies)
+        # The products that the program lists: the slot of the first one, and the slots of their factors.
+        self.end = program.leaves + len(self.ops)
+        self.products = np.fromiter(chain.from_iterable(program.products), np.int64).reshape(-1, 2)
+        self.find_product_groups()
 
     def find_groups(self) -> None:
         """Assign every instruction to a group."""
@@ -103,6 +107,17 @@ class _Plan:
             elif op in STEPS:  # of any length, so that their readers form one group
                 group = known.setdefault((op, deepest, frozenset(sources)), group)
             source[slot] = group
+
+    def find_product_groups(self) -> None:
+        """Assign the products that the program lists to groups: in one, all factors have the same sources."""
+        x, y = np.array(self.source)[self.products].T - _UNIFORM
+        _, first, group = np.unique(
+            x * (len(self.depths) - _UNIFORM) + y, return_index=True, return_inverse=True
+        )
+        self.group += (len(self.depths) + group).tolist()
+        factors = [self.products[at].tolist() for at in first]
+        self.depths += [max(_BODY, self.depth[x], self.depth[y]) for x, y in factors]
+        self.scalar += [False] * len(factors)
 
     @staticmethod
     def is_wide(op: Op) -> bool:
@@ -178,13 +193,6 @@ class _Plan:
             if start < stop:
                 yield slots[start:stop], bool(kind[start] < 0)
 
-    def product_groups(self) -> Iterator[Slots]:
-        """Yield the places of the products that form a group: those with factors of the same sources."""
-        source = np.array(self.source)[self.products] - _UNIFORM
-        _, group = np.unique(source[:, 0] * (len(self.depths) - _UNIFORM) + source[:, 1], return_inverse=True)
-        order, sizes = np.argsort(group, kind="stable"), np.bincount(group)
-        return iter(np.split(order, np.cumsum(sizes)[:-1]) if len(order) else [])
-
 
 class _Layout:
     """Assigns slots to every group and turns its operands into indices."""
@@ -194,12 +202,15 @@ class _Layout:
         program = plan.program
         uniform = program.parameters + len(program.constants)
         # The new place of each slot of the plan: varying from 0 on, uniform as ~slot, constants last.
-        places = [np.arange(program.inputs), -1 - np.arange(program.parameters), np.zeros(len(plan.ops), int)]
+        places = [
+            np.arange(program.inputs),
+            -1 - np.arange(program.parameters),
+            np.zeros(len(plan.ops) + len(plan.products), int),
+        ]
         places.append(np.arange(-uniform, -program.parameters))
         self.where = array("q", np.concatenate(places, dtype=np.int64).tobytes())
         self.at: Slots = np.frombuffer(self.where, np.int64)  # the same numbers, to read many at once
         self.next = [uniform, program.inputs]  # uniform, varying
-        self.products = np.zeros(len(plan.products), np.int64)  # the new place of each
         self.items: tuple[list[Item], list[Item]] = ([], [])
 
     def add_scalars(self, slots: list[int]) -> None:
@@ -269,20 +280,18 @@ class _Layout:
         self.next[varies] += item.size
         self.at[ordered] = (start if varies else ~start) + step * np.arange(len(slots))
 
-    def add_products(self, places: Slots) -> None:
-        """Lay out a group of the products at the end of the program."""
-        table = self.at[self.plan.products[places]]
-        order, start = _order(table), self.next[True]
+    def add_products(self, listed: list[int]) -> None:
+        """Lay out a group of the products that the program lists."""
+        slots, start = np.array(listed), self.next[True]
+        table = self.at[self.plan.products[slots - self.plan.end]]
+        order = _order(table)
         operands = tuple(map(_index, table[order].T))
-        self.items[True].append(Group(ops.strong_mul, start, len(places), operands))
-        self.products[places[order]] = np.arange(start, start + len(places))
-        self.next[True] += len(places)
+        self.items[True].append(Group(ops.strong_mul, start, len(slots), operands))
+        self.at[slots[order]] = np.arange(start, start + len(slots))
+        self.next[True] += len(slots)
 
     def finish(self) -> VectorProgram:
-        plan = self.plan
-        outputs = np.empty(len(plan.is_product), np.int64)
-        outputs[plan.is_product] = self.products[plan.product]
-        outputs[~plan.is_product] = self.at[plan.outputs]
+        outputs = self.at[self.plan.outputs]
         program, (uniform, varying) = self.plan.program, self.next
         leaves = program.inputs, program.parameters, program.constants
         return VectorProgram(*leaves, *self.items, outputs, varying=varying, uniform=uniform)
