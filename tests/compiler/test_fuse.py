@@ -118,3 +118,18 @@ def test_many_scalars_are_records_of_few_kernels():
 
     assert len(records.kinds) == 2
     assert len(records.starts) == 1400
+
+
+def test_zero_and_one_stand_in_the_kernel_and_minus_zero_does_not():
+    from nodegrad.compiler.backends.llvm.plan import plan
+
+    loads = []
+    for constant in (0.0, -0.0, 1.0, 2.0):
+        names, operands = each(4, (ops.sub, (0, 1), (-1, 0)))
+        vector = vectorize(Program(4, 0, (constant,), names, operands, [4, 5, 6, 7]))
+        (kernel,) = [
+            kernel for kernel, _ in plan(vector, "rows", 2).records.kinds if type(kernel) is Elementwise
+        ]
+        loads.append(kernel.steps[0].operands[1].mode)
+
+    assert loads == ["0.0", "one", "1.0", "one"]

@@ -48,6 +48,7 @@ class _Look:
 
     def __call__(self, body: Body) -> str:
         """Write the function."""
+        body.as_written()
         count, table, span = body.field("%x", 0), body.pointer("%x", 2), body.pointer("%x", 3)
         rows = body.name("%rows")
 

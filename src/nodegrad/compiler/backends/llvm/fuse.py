@@ -5,9 +5,10 @@ registers; a result goes to its slots only if something outside the loop reads i
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -103,9 +104,15 @@ class _Fuser:
     """
 
     def __init__(
-        self, items: Sequence[Item], outputs: Slots, slots: int, alone: bool, records: Records
+        self,
+        items: Sequence[Item],
+        outputs: Slots,
+        slots: int,
+        alone: bool,
+        records: Records,
+        constants: Mapping[int, str],
     ) -> None:
-        self.alone, self.records = alone, records
+        self.alone, self.records, self.constants = alone, records, constants
         self.outside = np.zeros(slots, bool)  # slots read from outside the loop that writes them
         self.outside[outputs] = True
         self.writer = np.full(slots, -1, np.int32)  # which of the plan writes a slot
@@ -217,10 +224,12 @@ class _Fuser:
 
     def load(self, index: Index, fields: list[int]) -> Load:
         uniform, slots = not self.varies(index), index.slots.ravel()
-        if len(slots) == 1:
-            fields.append(int(slots[0]))
+        line = affine(slots) if len(slots) > 1 else (int(slots[0]), 0)
+        if line and not line[1]:
+            if uniform and line[0] in self.constants:
+                return Load(True, self.constants[line[0]])
+            fields.append(line[0])
             return Load(uniform, "one")
-        line = affine(slots)
         if line is None:
             fields.append(self.records.table(slots))
             return Load(uniform, "table")
@@ -296,6 +305,16 @@ class _Fuser:
         self.records.extend(starts, words)
 
 
-def fuse(records: Records, items: Sequence[Item], outputs: Slots, slots: int, alone: bool = False) -> None:
-    """Add the records that run vector instructions; `alone` for those of the prologue."""
-    _Fuser(items, outputs, slots, alone, records)
+def fuse(
+    records: Records,
+    items: Sequence[Item],
+    outputs: Slots,
+    slots: int,
+    alone: bool = False,
+    constants: Mapping[int, str] = MappingProxyType({}),
+) -> None:
+    """Add the records that run vector instructions; `alone` for those of the prologue.
+
+    `constants`: what stands in uniform slots and may be written into kernels, as `Load` says.
+    """
+    _Fuser(items, outputs, slots, alone, records, constants)

@@ -9,9 +9,10 @@ A function of its body writes a kernel and returns its parameters; or an object 
 and that says in its attributes what this kind of kernel does.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import count, islice, repeat
 from math import inf, nan
 from typing import Any
 
@@ -22,8 +23,9 @@ from nodegrad.ops import Op, strong_dot, strong_mul
 
 __all__ = ()
 
+LITERALS = {"0.0", "1.0"}  # constants that kernels contain; other numbers would make other kernels
 _NEUTRAL = {MAX: -inf, MIN: inf}  # the larger (smaller) of this and any x, nan included, is x
-Operand = Callable[[Name], Name]  # loads an element
+Operand = Callable[[Name], Iterator[Name]]  # loads the elements from one on, each when it is asked for
 _PARAMETERS = "ptr noalias %v, ptr noalias %u, ptr noalias %r, ptr noalias %c"
 
 
@@ -34,7 +36,10 @@ def end(body: Body) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How an operand is found: at base + i·stride, in a table, or at the base itself ("one")."""
+    """How an operand is found: at base + i·stride, in a table, or at the base itself ("one").
+
+    A mode that is a number ("0.0") stands for it: that constant is written into the kernel.
+    """
 
     uniform: bool
     mode: str
@@ -66,7 +71,7 @@ class Elementwise:
         fields = Fields(body)
         count, steps = fields.next(), fields.steps(self.steps)
         with body.loop(count, runs=True) if self.many else nullcontext(body.name("0")) as i:
-            steps(i, [])
+            steps(i)(0, [])
         return fields.go_on()
 
 
@@ -110,15 +115,16 @@ class Contraction:
         size = 8 * body.lanes
         factors = [(each, *fields.factor(each.columns, 8 if each.uniform else size)) for each in self.factors]
         first = None if self.first is None else fields.load(self.first)
-        own = fields.next() if self.stored else None
+        own = fields.target() if self.stored else None
         steps = fields.steps(self.steps)
         with body.loop(tiles, runs=True) as number:
             start = body.entry(starts, number)
-            for lane, total in enumerate(self._tile(body, factors, start, terms, first)):
-                i = start + lane
-                if own is not None:
-                    store(body, total, own, i)
-                steps(i, [total])
+            totals = self._tile(body, factors, start, terms, first)
+            target, write = None if own is None else body.at(own, start, body.vector), steps(start)
+            for lane, total in enumerate(totals):
+                if target is not None:
+                    store(body, total, target, lane)
+                write(lane, [total])
         return fields.go_on()
 
     def _tile(self, body: Body, factors: list[Any], start: Name, terms: Name, first: Any) -> list[Name]:
@@ -140,7 +146,6 @@ class Contraction:
         self, body: Body, factors: list[Any], start: Name, count: int, terms: Name, first: Any, strict: bool
     ) -> list[Name]:
         """Return s[i] = first[i] + sum over t of a[i, t] * b[i, t], for `count` i from `start` on."""
-        places = [start if lane == 0 else start + lane for lane in range(count)]
         if first is None:
             # Adding onto -0.0 changes no number. Onto 0.0, it makes no difference that a product is -0.0
             # where the strong one is 0.0.
@@ -149,9 +154,9 @@ class Contraction:
             )
             sums = [begin] * count
         else:
-            sums = [first(i) for i in places]
+            sums = [*islice(first(start), count)]
         rows = [
-            [self._row(body, factor, table, i, terms) for i in (places[:1] if factor.shared else places)]
+            [*islice(self._rows(body, factor, table, start, terms), 1 if factor.shared else count)]
             for factor, table, _ in factors
         ]
         extreme = STEPS[self.op] if self.op in _NEUTRAL else None
@@ -165,11 +170,11 @@ class Contraction:
                 sums[lane] = accumulated(body, sums[lane], operands, strict, extreme)
         return sums
 
-    def _row(self, body: Body, factor: Factor, table: Name, i: Name, terms: Name) -> Name:
-        """Return where row i of a factor begins; for a full table, where the slots of the row begin in it."""
+    def _rows(self, body: Body, factor: Factor, table: Name, i: Name, terms: Name) -> Iterator[Name]:
+        """Return where the rows of a factor begin, from row i on; for a full table, where their slots do."""
         if factor.columns == "full":
-            return body.at(table, i * terms, "i32")
-        return _address(body, factor.uniform, body.entry(table, i))
+            return _run(body, body.at(table, i * terms, "i32"), terms, "i32")
+        return _rows(body, factor.uniform, table, i)
 
     def _read(self, body: Body, factor: Factor, row: Name, offset: Name) -> Name:
         """Load the number at an offset in bytes from the beginning of a row; in a full table, of a column."""
@@ -191,10 +196,10 @@ class Take:
         fields, whole = Fields(body), body.kind("i32")
         count, load = fields.next(), fields.load(self.index)
         table = fields.next() if self.consecutive else fields.pointer()
-        length, start = fields.next(), fields.next()
+        length, start = fields.next(), fields.target()
         size = body.splat(body.let(f"sitofp i64 {length} to double"))
         with body.loop(count) as i:
-            index, first = load(i), i * length
+            index, first = next(load(i)), i * length
             above, below = body.compare("oge", index, body.number(0.0)), body.compare("olt", index, size)
             inside = body.let(f"and {body.mask} {above}, {below}")
             safe, entries = body.choose(inside, index, body.number(0.0)), body.name("poison")
@@ -240,21 +245,31 @@ class Fields:
         self.body.do(f"musttail call void {kernel}(ptr %v, ptr %u, ptr {record}, ptr %c)")
         return _PARAMETERS
 
+    def target(self) -> Name:
+        """Load the next word, the first slot of a result; return its address."""
+        return _address(self.body, False, self.next())
+
     def load(self, how: Load) -> Operand:
         """Load the words of an operand; return what loads its elements."""
+        body = self.body
+        if how.mode in LITERALS:
+            return lambda i: repeat(body.number(float(how.mode)))
         word = self.pointer() if how.mode == "table" else self.next()
+        if how.mode == "one":
+            return lambda i: repeat(_value(body, how.uniform, _address(body, how.uniform, word)))
         stride = self.next() if how.mode == "affine" else None
 
-        def element(i: Name) -> Name:
-            if how.mode == "table":
-                slot = self.body.entry(word, i)
+        def elements(i: Name) -> Iterator[Name]:
+            if stride is None:
+                places = _rows(body, how.uniform, word, i)
             else:
-                slot = word if stride is None else word + i * stride
-            return _value(self.body, how.uniform, _address(self.body, how.uniform, slot))
+                kind = "double" if how.uniform else body.vector
+                places = _run(body, _address(body, how.uniform, word + i * stride), stride, kind)
+            return (_value(body, how.uniform, place) for place in places)
 
-        return element
+        return elements
 
-    def factor(self, columns: str, size: int) -> tuple[Name, Operand]:
+    def factor(self, columns: str, size: int) -> tuple[Name, Callable[[Name], Name]]:
         """Load the words of a factor of products, of slots of `size` bytes.
 
         Return its table, and what finds a column: in bytes from the first, or in a full table by number.
@@ -268,19 +283,41 @@ class Fields:
         places = self.pointer()
         return table, lambda term: self.body.entry(places, term) * size
 
-    def steps(self, steps: Sequence[Step]) -> Callable[[Name, list[Name]], None]:
-        """Load the words of steps; return what writes them for element i and the results before them."""
+    def steps(self, steps: Sequence[Step]) -> Callable[[Name], Callable[[int, list[Name]], None]]:
+        """Load the words of steps; return what writes them: from element i on, for one after the other.
+
+        That takes how many elements were before, and the results before the steps.
+        """
         loads = [[x if isinstance(x, int) else self.load(x) for x in step.operands] for step in steps]
-        stores = [self.next() if step.stored else None for step in steps]
+        stores = [self.target() if step.stored else None for step in steps]
 
-        def write(i: Name, results: list[Name]) -> None:
-            for step, operands, place in zip(steps, loads, stores, strict=True):
-                found = [results[each] if isinstance(each, int) else each(i) for each in operands]
-                results.append(spell(self.body, step.op, found))
-                if place is not None:
-                    store(self.body, results[-1], place, i)
+        def begin(i: Name) -> Callable[[int, list[Name]], None]:
+            read = [[x if isinstance(x, int) else x(i) for x in operands] for operands in loads]
+            places = [None if place is None else self.body.at(place, i, self.body.vector) for place in stores]
 
-        return write
+            def write(lane: int, results: list[Name]) -> None:
+                for step, operands, place in zip(steps, read, places, strict=True):
+                    found = [results[each] if isinstance(each, int) else next(each) for each in operands]
+                    results.append(spell(self.body, step.op, found))
+                    if place is not None:
+                        store(self.body, results[-1], place, lane)
+
+            return write
+
+        return begin
+
+
+def _run(body: Body, address: Name, stride: Name, kind: str) -> Iterator[Name]:
+    """Return addresses that are so many elements of a kind apart."""
+    while True:
+        yield address
+        address = body.at(address, stride, kind)
+
+
+def _rows(body: Body, uniform: bool, table: Name, i: Name) -> Iterator[Name]:
+    """Return the addresses of the slots in a table, from place i on."""
+    slots = body.at(table, i, "i32")
+    return (_address(body, uniform, body.entry(slots, lane)) for lane in count())
 
 
 def _address(body: Body, uniform: bool, slot: Name) -> Name:
@@ -293,9 +330,9 @@ def _value(body: Body, uniform: bool, address: Name) -> Name:
     return body.load(body.vector, address, 8 * min(body.lanes, 8))
 
 
-def store(body: Body, value: Name, start: Name, i: Name) -> None:
-    """Store element i of a result."""
-    body.store(body.vector, value, _address(body, False, start + i), 8 * min(body.lanes, 8))
+def store(body: Body, value: Name, start: Name, i: Name | int) -> None:
+    """Store element i of a result whose slots begin at an address."""
+    body.store(body.vector, value, body.at(start, i, body.vector), 8 * min(body.lanes, 8))
 
 
 def accumulated(

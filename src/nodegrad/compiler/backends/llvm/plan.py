@@ -12,6 +12,7 @@ import numpy as np
 from nodegrad.compiler.backends.llvm import native
 from nodegrad.compiler.backends.llvm.driver import Driver, one_row
 from nodegrad.compiler.backends.llvm.fuse import Records, fuse
+from nodegrad.compiler.backends.llvm.kernels import LITERALS
 from nodegrad.compiler.backends.llvm.sums import fills_tiles, plan_sums
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Item, Slots, Straight, Turns, VectorProgram, slots_read
@@ -64,7 +65,9 @@ def plan(program: VectorProgram, how: str, lanes: int) -> Plan:
         needed = np.concatenate([reduction.slots, *factors])
     body = records.end() + 1
     records.length = lanes
-    fuse(records, program.body, needed, program.varying)
+    numbers = enumerate(map(repr, program.constants), program.parameters)
+    constants = {slot: number for slot, number in numbers if number in LITERALS}
+    fuse(records, program.body, needed, program.varying, constants=constants)
     once = records.end() + 1
     if program.prologue:
         read = np.concatenate([slots_read(item, uniform=True) for item in program.body])

@@ -113,6 +113,7 @@ class RowSums:
 
         for each tile, for each group, for each piece of its rows that fills a register: s += a * b
         """
+        body.as_written()
         fields = Fields(body)
         tiles, tables = fields.next(), [fields.pointer() for _ in range(self.factors)]
         base, (groups, stride, rows, before) = fields.next(), _called_for(body)
@@ -208,6 +209,7 @@ class OuterSums:
             lay out the panel's numbers
             for each tile of the left side: add up its sums over these steps, and add them to the results
         """
+        body.as_written()
         fields = Fields(body)
         panels, tiles, terms = fields.next(), fields.next(), fields.next()
         tables, columns = zip(*[fields.factor(kind, 8 * self.lanes) for kind in self.columns], strict=True)

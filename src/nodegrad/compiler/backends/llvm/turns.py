@@ -40,18 +40,18 @@ class TurnsKernel:
         loop, fields = self.loop, Fields(body)
         operands = [fields.load(each) for each in self.operands]
         items: Any = None if self.items is None else fields.load(self.items)
-        start, zero = fields.next(), body.name("0")
-        first = [each(zero) for each in operands]
+        start, zero = fields.target(), body.name("0")
+        first = [next(each(zero)) for each in operands]
 
         def item(turn: Name, which: int) -> Any:
-            return items(turn * loop.items + which)
+            return next(items(turn * loop.items + which))
 
         def give(turn: Name, which: int, vector: Name) -> None:
             store(body, vector, start, turn * loop.given + (loop.state + which))
 
         state, outside = first[: loop.state], first[loop.state :]
         for number, vector in enumerate(_loop(body, loop, state, outside, item, give, None)):
-            store(body, vector, start, body.name(str(number)))
+            store(body, vector, start, number)
         return fields.go_on()
 
 
