@@ -249,29 +249,6 @@ def test_checkpoint_of_another_training_is_refused(tmp_path, settings, message):
     assert model.state_dict() == before
 
 
-@pytest.mark.parametrize(("first", "second"), [(1.0, 2.0), (1.0, -1.0)])
-def test_a_checkpoint_under_another_function_of_the_same_name_is_refused(tmp_path, first, second):
-    def part(epochs, factor, model_factor=1.0):
-        network = make()
-        return ng.fit(
-            lambda row: model_factor * network(row),
-            X,
-            Y,
-            lambda p, t: (p - factor * t) ** 2,
-            Adam(network.parameters(), 0.02),
-            epochs,
-            checkpoint=tmp_path / "file.json",
-            resume=True,
-        )
-
-    part(2, first)
-    with pytest.raises(ValueError, match="loss of a trial is '.*' there and '.*' here"):
-        part(4, second)
-    with pytest.raises(ValueError, match="loss of a trial is '.*' there and '.*' here"):
-        part(4, first, 2.0)
-    assert part(4, first).epochs == 4
-
-
 def test_a_checkpoint_under_another_schedule_is_refused(tmp_path):
     def part(epochs, steps):
         return run(
@@ -339,7 +316,7 @@ def test_what_a_file_cannot_hold_is_refused_unless_the_optimizer_has_it(tmp_path
         return run(tmp_path / "file.json", epochs, optimizer=optimizer, callback=callback, **settings)
 
     model, _, optimizer = part(4)
-    with pytest.raises(ValueError, match="cannot hold .*, which a callback made the .* of group 1"):
+    with pytest.raises(ValueError, match="of group 1 is {'name': .*} there and .* here"):
         part(6, resume=True)
 
     assert part(6, lambda _: optimizer, model=model, resume=True)[1].epochs == 6
@@ -358,11 +335,11 @@ def test_the_state_of_a_callback_goes_to_the_one_of_its_class(tmp_path):
 
 
 @pytest.mark.parametrize("state", [{1: 0.5}, [{"a": {2}}], object(), [b"x"], 1j, {"x": "nan"}])
-def test_a_callback_whose_state_a_file_cannot_hold_is_named(tmp_path, state):
+def test_a_callback_whose_state_a_file_cannot_hold_is_refused(tmp_path, state):
     call = Best()
     call.state_dict = lambda: state
 
-    with pytest.raises(TypeError, match=r"Best\.state_dict\(\) cannot be kept: a file holds numbers, texts"):
+    with pytest.raises(TypeError, match="a file holds numbers, texts"):
         run(tmp_path / "file.json", 4, callbacks=[call])
     assert not (tmp_path / "file.json").exists()
 

@@ -12,8 +12,6 @@ from nodegrad.training.ranks import Ranks
 
 __all__ = ()
 
-_MOST_CLASSES = 2**20  # the largest number of a class that ranks count
-
 
 class Batches:
     """The batches of every epoch."""
@@ -138,33 +136,14 @@ def held_out(user: str, validation: Any) -> Samples | None:
     return samples_of(user, "validation", validation, ("validation[0]", "validation[1]"))
 
 
-def balanced(y: Any, ranks: Ranks) -> dict[Any, float]:
-    """Return weights that make all classes weigh the same, by their rows on all ranks.
+def balanced(labels: list[Any]) -> dict[Any, float]:
+    """Return weights that make all classes weigh the same.
 
-    >>> balanced([0, 1, 1], Ranks(None))
+    >>> balanced([0, 1, 1])
     {0: 1.5, 1: 0.75}
     """
-    labels = ranks.together(lambda: _labels(y))
-    counts = Counter(labels) if ranks.combine is None else _counts(labels, ranks)
-    return {label: sum(counts.values()) / (len(counts) * count) for label, count in counts.items()}
-
-
-def _counts(labels: list[Any], ranks: Ranks) -> dict[Any, float]:
-    """Return how many rows of all ranks each class has."""
-    import numpy as np
-
-    size = 2 * _MOST_CLASSES + 1
-
-    def count() -> Any:
-        if not all(label == label // 1 and abs(label) <= _MOST_CLASSES for label in labels):
-            raise ValueError(
-                'fit: with combine, class_weight="balanced" takes classes that are whole numbers up to '
-                f"{_MOST_CLASSES:,}. Otherwise give a dict of weights."
-            )
-        return np.bincount(np.array(labels, int) + _MOST_CLASSES, minlength=size)
-
-    counts = ranks.summed(count, size)
-    return {place - _MOST_CLASSES: float(counts[place]) for place in np.flatnonzero(counts).tolist()}
+    counts = Counter(labels)
+    return {label: len(labels) / (len(counts) * count) for label, count in counts.items()}
 
 
 def _labels(y: Any) -> list[Any]:
@@ -184,11 +163,13 @@ def class_weights(given: Any, y: Any, weights: Any) -> Any:
     """
     if given is None:
         return weights
+    labels = _labels(y)
+    if isinstance(given, str) and given == "balanced":
+        given = balanced(labels)
     if not isinstance(given, Mapping):
         raise ValueError(
             f'fit takes class_weight as "balanced" or a dict of weights; got {described(given)}.'
         )
-    labels = _labels(y)
     if missing := set(labels) - set(given):
         raise ValueError(f"fit: class_weight has no weight for the classes {sorted(missing)}.")
     known = {label: plain(weight, "fit: class_weight") for label, weight in given.items()}

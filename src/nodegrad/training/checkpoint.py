@@ -19,25 +19,27 @@ if TYPE_CHECKING:
 
 KIND, VERSION = "nodegrad checkpoint", 8
 _PIECE = 4096  # rows read at once
-_TRIED = 4  # samples at most
 _DATA = ("data", "weights", "validation data")  # of which a checkpoint holds checksums
 _HISTORY = ("losses", "validation_losses", "gradient_norms", "metrics", "reason", "seconds", "best_epoch")
 
 
-def save(run: "Run", trial: str) -> None:
-    """Write the state of a training, and what `trial_of` gives for it, to the file that its settings name."""
+def save(run: "Run") -> None:
+    """Write the state of a training to the file that its settings name.
+
+    Raises:
+        TypeError: if a callback has a state that the file would not give back.
+    """
     optimizer = run.problem.optimizer
     content = {
         "training": run.described,
         "rates": rates(run, optimizer.steps),
-        "trial": trial,
         "seed": run.settings.seed,
         "numbers": [leaf.data for leaf in run.problem.leaves],
         "optimizer": optimizer.state_dict(),
         "history": {name: getattr(run.history, name) for name in _HISTORY},
         "best": run.best,
         "callbacks": [
-            (type(call).__qualname__, _state_of(call))
+            (type(call).__qualname__, call.state_dict())
             for call in run.settings.callbacks
             if hasattr(call, "state_dict")
         ],
@@ -53,34 +55,24 @@ def load(run: "Run") -> dict[str, Any]:
         OSError: if the file cannot be read.
         ValueError: if it is damaged, or that of another training.
     """
-    path, settings = run.settings.resume, run.settings
-    content: dict[str, Any] = read(load_json(path, "fit", KIND, VERSION))
+    settings = run.settings
+    content: dict[str, Any] = read(load_json(settings.resume, "fit", KIND, VERSION))
     kept = content["training"] | {"seed": content["seed"]}
     own = run.described | {"seed": settings.seed if settings.seeded else kept["seed"]}
     changed = facts_of(content["optimizer"]["groups"])
     for name, here in own.items():
-        if name not in changed or here != changed[name]:  # the same optimizer, which a callback changed
-            _check_same(run, name, kept.get(name), here)
+        now = changed.get(name)  # it may be the optimizer that wrote the file, changed by a callback since
+        if here != now:
+            _check_same(run, name, now if isinstance(now, dict) else kept.get(name), here)
     for there, found in zip(content["rates"], rates(run, content["optimizer"]["steps"]), strict=True):
         if there and found:
             _check_same(run, "rates of a schedule", there, found)
-    for name, fact in changed.items():
-        if isinstance(fact, dict) and fact != own.get(name):
-            raise ValueError(
-                f"fit: {path} cannot hold {fact['name']}, which a callback made the {name}. Give the "
-                "optimizer that has it, or let the callback set a number."
-            )
     return content
 
 
-def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> str:
-    """Set a training to a state that was read, if it gives the same in a trial; return that of generators.
-
-    Raises:
-        ValueError: if it is that of another training; nothing has changed then.
-    """
+def go_on_from(run: "Run", content: dict[str, Any]) -> str:
+    """Set a training to a state that was read; return the state of the generators."""
     settings, optimizer = run.settings, run.problem.optimizer
-    _check_same(run, "loss of a trial", content["trial"], trial)
     run.described = {name: content["training"][name] for name in run.described}
     optimizer.load_state_dict(content["optimizer"])
     write(run.problem.leaves, content["numbers"])
@@ -95,20 +87,6 @@ def go_on_from(run: "Run", content: dict[str, Any], trial: str) -> str:
             call.load_state_dict(states.pop(kinds.index(kind))[1])
     generators: str = content["generators"]
     return generators
-
-
-def _state_of(call: Any) -> Any:
-    """Return the state of a callback.
-
-    Raises:
-        TypeError: if a file would give back something else.
-    """
-    state = call.state_dict()
-    try:
-        written(state)
-    except TypeError as error:
-        raise TypeError(f"fit: {type(call).__qualname__}.state_dict() cannot be kept: {error}") from error
-    return state
 
 
 def _generators() -> list[Any]:
@@ -183,28 +161,6 @@ def checksums(run: "Run") -> dict[str, Any]:
     held_out = [] if problem.held_out is None else problem.held_out.parts
     codes = [_checksum(parts) for parts in (problem.known.parts[:2], weights, held_out)]
     return dict(zip(_DATA, map(float, problem.ranks.sum(codes)), strict=True))
-
-
-def trial_of(run: "Run", numbers: Sequence[float]) -> str:
-    """Return the loss of some samples of all ranks with parameters that training reached.
-
-    It tells functions apart that look alike; "" for batches, which may be shuffled.
-    """
-    if run.batches.steps is None:
-        return ""
-    problem, leaves = run.problem, run.problem.leaves
-    count = len(problem.known)
-
-    def compute() -> list[float]:
-        samples = [problem.known[place] for place in range(0, count, -(-count // _TRIED))]
-        before = [leaf.data for leaf in leaves]
-        try:
-            write(leaves, numbers)
-            return [sum(problem.held_out_error(*sample[:2]).data for sample in samples)]
-        finally:
-            write(leaves, before)
-
-    return f"{problem.ranks.summed(compute, 1)[0]:.6g}"
 
 
 def _checksum(parts: Sequence[Any]) -> float:

@@ -12,7 +12,7 @@ from nodegrad.graph import recording
 from nodegrad.inputs import function, meant, one_of
 from nodegrad.nn.losses import chosen_loss
 from nodegrad.optim import OPTIMIZERS, Optimizer
-from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, balanced, class_weights, held_out
+from nodegrad.training.batches import ArrayBatches, Batches, StreamBatches, class_weights, held_out
 from nodegrad.training.history import Callback, History, Settings, checked
 from nodegrad.training.metrics import METRICS, Metric, chosen_metrics
 from nodegrad.training.problem import Loss, Problem
@@ -97,7 +97,7 @@ def fit(
             alone. `lr` is the same.
         sample_weight: a weight for each row; the mean loss is weighted by them.
         class_weight: a weight for each class in y by its number, or "balanced" for classes of one weight
-            (counted over all ranks, with `combine`).
+            (not with `combine`).
         validation: rows and targets to measure, not to train on, maybe with weights; their loss decides about
             `target_loss`, `tolerance` and `restore_best` then.
         metrics: what to measure after each epoch: accuracy, r2, auc, or functions of lists of predictions and
@@ -157,6 +157,8 @@ def fit(
             raise ValueError(f"fit: optimizer={optimizer!r} takes all rows at once: leave batches out.")
         if combine is not None and settings.metrics:
             raise ValueError("fit: metrics are those of one process. Leave them out with combine.")
+        if combine is not None and class_weight is not None and not isinstance(class_weight, Mapping):
+            raise ValueError("fit: with combine no rank sees all rows: give class_weight as a dict.")
         if combine is None and checkpoint is None and checkpoint_every != 1:
             raise ValueError("fit: checkpoint_every needs the file of checkpoint=: say which that is.")
         file = settings.checkpoint
@@ -168,7 +170,7 @@ def fit(
                 raise ValueError("fit: without y, the weights of rows come third in each batch.")
             batches = StreamBatches(X, combine)
         else:
-            weights = class_weights(classes, y, sample_weight)
+            weights = class_weights(class_weight, y, sample_weight)
             batches = ArrayBatches(Samples(X, y, "fit", weights=weights), size, settings.seed, ranks)
         problem = Problem(model, loss_function, updates, batches.known, held_out("fit", validation), ranks)
         problem.check()
@@ -178,9 +180,6 @@ def fit(
 
     with recording(), ranks.interrupted_together():
         y = ranks.together(lambda: y if y is None else sequence(y, "fit", "y"))  # gone through several times
-        classes: Any = class_weight
-        if ranks.any(lambda: isinstance(class_weight, str) and class_weight == "balanced" and y is not None):
-            classes = balanced(y, ranks)
         problem, batches, settings, way = ranks.together(prepare)
         ranks.same({"class_weight": class_weight})
         problem.weigh()

@@ -73,7 +73,8 @@ class Ranks:
             numbers[:] = 0.0
             numbers[size] = not isinstance(error, KeyboardInterrupt)
         numbers[size + 1] = self.interrupted or isinstance(caught, KeyboardInterrupt)
-        self.finite = bool(np.isfinite(numbers[:size]).all())
+        if size:
+            self.finite = bool(np.isfinite(numbers[:size]).all())
         total = self.sum(numbers)
         if total[size]:
             message = self.told("" if caught is None else f"{_name()}: {type(caught).__name__}: {caught}")

@@ -107,8 +107,7 @@ class Run:
         ranks.same({"epochs in the checkpoint": len(content["history"]["losses"]) if content else 0})
         if content is None:
             return None
-        trial = checkpoint.trial_of(self, content["numbers"])
-        return ranks.together(lambda: checkpoint.go_on_from(self, content, trial))
+        return ranks.together(lambda: checkpoint.go_on_from(self, content))
 
     # The loop.
 
@@ -125,8 +124,7 @@ class Run:
         before = self.step.mark()
         plan = [self.batches.epoch(first + number) for number in range(many)]
         taken = self._take(chain.from_iterable(plan), shown)
-        if self.noted:
-            self.problem.ranks.together(lambda: self._check_schedules(len(taken)))
+        self.problem.ranks.together(self._check_schedules)
         remaining = iter(taken)
         for _ in plan:
             self._close(list(islice(remaining, self.batches.steps)))
@@ -186,10 +184,7 @@ class Run:
         history.reason = reason or ("max epochs" if history.epochs >= settings.epochs else "")
         if self.saves and (history.reason or history.epochs % settings.checkpoint_every == 0):
             self._push()
-            trial = checkpoint.trial_of(self, [leaf.data for leaf in problem.leaves])
-            problem.ranks.together(
-                lambda: checkpoint.save(self, trial) if settings.checkpoint is not None else None
-            )
+            problem.ranks.together(lambda: checkpoint.save(self) if settings.checkpoint is not None else None)
 
     def _look(self, watched: float) -> None:
         """Compute metrics, and keep the parameters if they are the best so far."""
@@ -240,28 +235,20 @@ class Run:
 
     def _read_schedules(self) -> None:
         """Note the learning rates of the next step, which must stay the same until callbacks are called."""
-        optimizer = self.problem.optimizer
-        self.noted = {optimizer.steps: optimizer.rates(optimizer.steps)}
-        self._check_schedules(0)
-        if not any(callable(group.learning_rate) for group in optimizer.groups):
-            self.noted = {}  # numbers stay as they are
+        step = self.problem.optimizer.steps
+        self.noted = step, self.problem.optimizer.rates(step)
+        self._check_schedules()
 
-    def _check_schedules(self, taken: int) -> None:
-        """Refuse a schedule that gives two rates for one step: resumed trainings would differ.
-
-        Keep the rates of the first step noted, and note those after as many steps as were taken.
-        """
-        read = self.problem.optimizer.rates
-        for step, rates in self.noted.items():
-            if read(step) != rates:
-                raise ValueError(
-                    f"fit: the learning rate of step {step} was {rates} and is {read(step)}. A schedule is a "
-                    "function of the step alone: let it keep nothing between calls. To follow something "
-                    "else, set optimizer.learning_rate in a callback."
-                )
-        if taken:
-            first, next_step = min(self.noted), max(self.noted) + taken
-            self.noted = {first: self.noted[first], next_step: read(next_step)}
+    def _check_schedules(self) -> None:
+        """Refuse a schedule that gives two rates for one step: resumed trainings would differ."""
+        step, noted = self.noted
+        rates = self.problem.optimizer.rates(step)
+        if rates != noted:
+            raise ValueError(
+                f"fit: the learning rate of step {step} was {noted} and is {rates}. A schedule is a function "
+                "of the step alone: let it keep nothing between calls. To follow something else, set "
+                "optimizer.learning_rate in a callback."
+            )
 
     # Compiled or eager.
 
