@@ -1,11 +1,9 @@
 """Files: whole or not at all, whoever writes at the same time, and whatever dies."""
 
-import errno
 import json
 import math
 import os
 import stat
-import subprocess
 import sys
 import threading
 
@@ -76,51 +74,13 @@ def current_umask():
 
 def test_what_killed_processes_left_is_removed(tmp_path):
     path = tmp_path / "file"
-    for name, age in ((".file.0123.part", 90), (".file.4567.part", 9), (".other.89.part", 90)):
+    for name, age in ((".file.0123.part", 900), (".file.4567.part", 300), (".other.89.part", 900)):
         (tmp_path / name).write_text("half")
         make_older(tmp_path / name, age)
 
     replace_file(path, "whole")
 
     assert names_in(tmp_path) == [".file.4567.part", ".other.89.part", "file"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="this platform has no SIGKILL")
-def test_an_unfinished_file_stays_until_its_process_is_gone(tmp_path):
-    slow = (
-        "import os, sys, time\n"
-        "from nodegrad.files import replace_file\n"
-        "os.fsync = lambda file: (print('half', flush=True), time.sleep(600))\n"
-        "replace_file(sys.argv[1], 'theirs')\n"
-    )
-    path = tmp_path / "file"
-    command, places = [sys.executable, "-c", slow, str(path)], {"PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | places) as process:
-        assert process.stdout.readline() == b"half\n"
-        (part,) = names_in(tmp_path)
-        make_older(tmp_path / part, 7200)
-
-        replace_file(path, "ours")
-        assert names_in(tmp_path) == [part, "file"]
-        process.kill()
-
-    replace_file(path, "ours again")
-
-    assert names_in(tmp_path) == ["file"]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="this platform has no flock")
-def test_files_are_written_and_cleaned_up_where_there_are_no_locks(tmp_path, monkeypatch):
-    def refuse(file, operation):
-        raise OSError(errno.ENOSYS, "no locks here")
-
-    monkeypatch.setattr("fcntl.flock", refuse)
-    (tmp_path / ".file.0123.part").write_text("half")
-    make_older(tmp_path / ".file.0123.part", 90)
-
-    replace_file(tmp_path / "file", "whole")
-
-    assert names_in(tmp_path) == ["file"]
 
 
 def make_older(path, seconds):

@@ -10,19 +10,15 @@ import struct
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
-from typing import IO, Any
-
-try:
-    import fcntl
-except ImportError:  # on Windows, where a file that is open cannot be removed
-    fcntl = None  # type: ignore[assignment]
+from typing import Any
 
 __all__ = ()
 
 _NOT_FINITE = ("nan", "inf", "-inf")
 _LONG = 1_000  # a list of so many floats is not read by people
-_YOUNG = 60.0  # seconds; a younger unfinished file may be one that is not locked yet, or cannot be
+_OLD = 600.0  # seconds; a younger unfinished file may still be written
 
 
 def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
@@ -43,7 +39,6 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         with open(beside, "xb") as file:
-            _lock(file)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -60,29 +55,11 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes) -> None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove unfinished files that killed processes left in the same folder: nobody holds their locks."""
-    for name in os.listdir(path.parent):
-        if name.startswith(f".{path.name}.") and name.endswith(".part"):
-            part = path.parent / name
-            with suppress(OSError):
-                if time.time() - part.stat().st_mtime > _YOUNG:
-                    with open(part, "rb") as file:
-                        _lock(file)
-                    part.unlink()
-
-
-def _lock(file: IO[bytes]) -> None:
-    """Lock a file until it is closed or its process ends, where the file system has locks.
-
-    Raises:
-        BlockingIOError: if another process holds the lock.
-    """
-    try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if isinstance(error, BlockingIOError):
-            raise
+    """Remove unfinished files that killed processes left in the same folder some time ago."""
+    for part in path.parent.glob(f".{escape(path.name)}.*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > _OLD:
+                part.unlink()
 
 
 def save_json(path: str | os.PathLike[str], kind: str, version: int, content: dict[str, Any]) -> None:
