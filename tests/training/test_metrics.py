@@ -1,40 +1,21 @@
-"""Metrics take numbers of every kind, and refuse what are not predictions or classes."""
+"""Metrics refuse what are not predictions or classes."""
 
 import math
-from fractions import Fraction
 
 import pytest
 
-from nodegrad import Value
 from nodegrad.training.metrics import accuracy, auc, r2
 
-np = pytest.importorskip("numpy")
-NUMBERS, CLASSES = [0.5, 2.0, -1.0, 0.25], [0.0, 1.0, 0.0, 1.0]
+pytest.importorskip("numpy")
 
 
 @pytest.mark.parametrize("metric", [accuracy, auc, r2])
-@pytest.mark.parametrize(
-    "made",
-    [
-        lambda numbers: np.array(numbers, object),
-        lambda numbers: list(map(Fraction, numbers)),
-        lambda numbers: list(map(Value, numbers)),
-        lambda numbers: [[Value(number)] for number in numbers],
-        lambda numbers: np.array(list(map(Value, numbers))),
-        lambda numbers: [Value(numbers[0]), *numbers[1:]],
-        iter,
-    ],
-)
-def test_numbers_of_every_kind_have_the_metrics_of_floats(metric, made):
-    assert metric(made(NUMBERS), CLASSES) == metric(NUMBERS, CLASSES)
-    assert metric(NUMBERS, made(CLASSES)) == metric(NUMBERS, CLASSES)
-
-
-@pytest.mark.parametrize("metric", [accuracy, auc, r2])
-@pytest.mark.parametrize("wrong", ["a", None, 1j])
-def test_what_is_not_a_number_is_named(metric, wrong):
-    for entries in ([wrong, 0.5], [[0.5], [wrong]], np.array([wrong, wrong])):
-        with pytest.raises(TypeError, match=f"{metric.__name__}: predictions takes a real number; got"):
+@pytest.mark.parametrize("wrong", ["a", 1j, {"mean": 1.0}])
+def test_outputs_that_are_not_numbers_are_refused(metric, wrong):
+    for entries in ([wrong, 0.5], [[0.5], [wrong]], [[0.5], [0.5, 1.0]]):
+        with pytest.raises(
+            TypeError, match=f"{metric.__name__} takes models whose outputs are rows of numbers"
+        ):
             metric(entries, [0, 1])
 
 

@@ -9,9 +9,8 @@ from itertools import count
 from typing import Any
 
 from nodegrad.data import rows
-from nodegrad.inputs import as_array, described, function, in_range, listed, one_of, plain
+from nodegrad.inputs import function, listed, one_of
 from nodegrad.nn.losses import binary_cross_entropy_with_logits, hinge
-from nodegrad.nn.predict import plain_numbers
 
 __all__ = ()
 
@@ -41,8 +40,7 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
         raise ValueError("accuracy takes the numbers of classes as targets; got fractions.")
     if predictions.shape[1] == 1:
         middle = _middle("accuracy", labels)
-        limit = middle if threshold is None else in_range("accuracy", "threshold", threshold, "a number")
-        labels, chosen = labels > middle, chosen > limit
+        labels, chosen = labels > middle, chosen > (middle if threshold is None else threshold)
     return float((chosen == labels).mean())
 
 
@@ -128,33 +126,17 @@ def _of_lists(metric: Metric) -> Metric:
 
 def _tables(user: str, predictions: Any, targets: Any) -> tuple[Any, Any]:
     """Return predictions and targets as arrays of floats [row, output]."""
-    found = _table(user, "predictions", predictions), _table(user, "targets", targets)
-    rows, wanted = map(len, found)
-    if rows != wanted:
-        raise ValueError(f"{user} takes a target for each of {rows} predictions; got {wanted}.")
-    return found
-
-
-def _table(user: str, name: str, given: Any) -> Any:
     try:
         import numpy as np
     except ImportError as error:
         raise ImportError(f"{user} needs NumPy: pip install numpy, or give a metric of your own.") from error
-    array, wanted = as_array(given, user), "rows of numbers of one length"
     try:
-        array = np.asarray(listed(user, name, given, wanted) if array is None else array)
-    except ValueError:  # rows of several lengths
-        array = np.array(None)
-    if array.ndim not in (1, 2):
-        raise TypeError(f"{user} takes {name} as {wanted}; got {described(given)}.")
-    if array.dtype.kind not in "fiub":
-        numbers = [plain(plain_numbers(entry), f"{user}: {name}") for entry in array.astype(object).flat]
-        array = np.array(numbers).reshape(array.shape)
-    if not array.size:
-        raise ValueError(f"{user} takes {name} as {wanted}; got none.")
-    if name == "targets" and not np.isfinite(array).all():
-        raise ValueError(f"{user} takes {name} as finite numbers; got nan or inf among them.")
-    return array.reshape(len(array), -1).astype(float)
+        found, wanted = np.asarray(predictions, float), np.asarray(targets, float)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{user} takes models whose outputs are numbers, equally many a row. {error}"
+        ) from error
+    return found.reshape(len(found), -1), wanted.reshape(len(wanted), -1)
 
 
 def _labels(table: Any) -> Any:
