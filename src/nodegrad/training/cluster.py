@@ -43,8 +43,8 @@ class Partition:
         self.step: Any = EagerStep(self.problem)
         with suppress(Exception):  # then it cannot be compiled
             compiled = CompiledStep(self.problem)
-            if compiled.agrees():
-                self.step = compiled
+            compiled.check()
+            self.step = compiled
         self.place, self.orders = place, dict[Any, Any]()
 
     def facts(self) -> tuple[tuple[Any, ...], int, float]:

@@ -182,10 +182,11 @@ class CompiledStep(EagerStep):
         """Return the sum of the losses of the samples held out."""
         return float(self.held_out(self.point.numbers)[0])
 
-    def agrees(self) -> bool:
-        """Return whether eager and compiled code find the same loss for a few samples.
+    def check(self) -> None:
+        """Compare the loss that eager and compiled code find for a few samples.
 
-        They differ if the model reads plain numbers that have changed since it was recorded.
+        Raises:
+            ValueError: if they differ: the model reads plain numbers that have changed since it was recorded.
         """
         tried = 1 if len(self.leaves) > _LARGE else min(_TRIED, len(self.problem.known))
         with np.errstate(all="ignore"):
@@ -193,7 +194,11 @@ class CompiledStep(EagerStep):
         write(self.leaves, self.point.numbers.tolist())
         samples = [self.problem.known[place] for place in range(tried)]
         eager = math.fsum(self.problem.error(*sample).data for sample in samples)
-        return math.isclose(compiled, eager, rel_tol=1e-6, abs_tol=1e-9) or not math.isfinite(eager)
+        if math.isfinite(eager) and not math.isclose(compiled, eager, rel_tol=1e-6, abs_tol=1e-9):
+            raise ValueError(
+                "fit: the loss depends on plain numbers that have changed since it was recorded (such as an "
+                "attribute the callback sets). Make them Values, or take eager steps: compile=False."
+            )
 
 
 def gathered(states: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:

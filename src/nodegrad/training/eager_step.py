@@ -70,9 +70,8 @@ class EagerStep:
                 self.problem.held_out_error(*sample).data for sample in self.problem.held_out or ()
             )
 
-    def agrees(self) -> bool:
-        """Return whether eager code finds the losses that this step finds."""
-        return True
+    def check(self) -> None:
+        """Refuse to go on if eager code finds other losses than this step."""
 
     def mark(self) -> Any:
         """Return what `reset` goes back to; eager steps are not taken back."""

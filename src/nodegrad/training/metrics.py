@@ -133,9 +133,7 @@ def _tables(user: str, predictions: Any, targets: Any) -> tuple[Any, Any]:
     try:
         found, wanted = np.asarray(predictions, float), np.asarray(targets, float)
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{user} takes models whose outputs are numbers, equally many a row. {error}"
-        ) from error
+        raise TypeError(f"{user} takes models whose outputs are rows of numbers. {error}") from error
     return found.reshape(len(found), -1), wanted.reshape(len(wanted), -1)
 
 

@@ -80,7 +80,7 @@ class Ranks:
             message = self.told("" if caught is None else f"{_name()}: {type(caught).__name__}: {caught}")
             if caught is not None:
                 raise caught
-            raise RuntimeError(f"fit: another rank failed, so this one stops, too. {message}")
+            raise RuntimeError(f"fit: another rank failed. {message}")
         if total[size + 1]:
             raise KeyboardInterrupt
         if any(_differ(total[size + 2 :])):

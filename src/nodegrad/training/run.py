@@ -208,9 +208,6 @@ class Run:
         """
         history, problem, optimizer = self.history, self.problem, self.problem.optimizer
 
-        def numbers() -> list[float]:
-            return [leaf.data for leaf in optimizer.parameters]
-
         def call() -> bool:
             answers = [
                 flag("fit", "what a callback returns", each(history.epochs, history), optional=True)
@@ -221,13 +218,12 @@ class Run:
                 group.check()
             return any(answers)
 
-        before = numbers()
         stop = problem.ranks.any(call)
         after = checkpoint.facts_of([group.state_dict() for group in optimizer.groups])
-        after["parameters"] = "unchanged" if numbers() == before else numbers()
+        after["parameters"] = [leaf.data for leaf in optimizer.parameters]
         problem.ranks.same({f"{name} after the callbacks": fact for name, fact in after.items()})
         self.step.pull()
-        self._agree(self.step.agrees)
+        self._check(self.step.check)
         problem.ranks.together(self._read_schedules)
         return stop
 
@@ -263,13 +259,13 @@ class Run:
             self.history.eager_because = "there is too little to do to try compiling"
             return
 
-        def agrees() -> bool:
+        def check() -> None:
             from nodegrad.training.compiled_step import CompiledStep
 
             self.step = CompiledStep(problem)
-            return self.step.agrees()
+            self.step.check()
 
-        self._agree(agrees)
+        self._check(check)
 
     def _do(self, batches: list[Batch]) -> list[Taken]:
         """Take one step or more; the first compiled one is compared with eager code."""
@@ -279,7 +275,7 @@ class Run:
             found = step.take(batches, self.settings.max_gradient_norm)
             if step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
                 self.tried = True
-                self._agree(step.agrees, before)
+                self._check(step.check, before)
             return found if step is self.step else take(self.step)
 
         return self._attempt(take, before)
@@ -294,24 +290,12 @@ class Run:
             self._retreat(error, before)
             return work(self.step)
 
-    def _agree(self, agrees: Callable[[], bool], before: Any = None) -> None:
+    def _check(self, check: Callable[[], None], before: Any = None) -> None:
         """Go on eagerly on every rank if on one the steps fail or differ from eager ones."""
-
-        def fail() -> bool:
-            try:
-                if agrees():
-                    return False
-                error: Exception = ValueError(
-                    "fit: the loss depends on plain numbers that have changed since it was recorded (such as "
-                    "an attribute the callback sets). Make them Values, or take eager steps: compile=False."
-                )
-            except Exception as caught:
-                error = caught
+        try:
+            self.problem.ranks.together(check)
+        except Exception as error:
             self._retreat(error, before)
-            return True
-
-        if self.problem.ranks.any(fail) and self.step.compiled:
-            self._retreat(ValueError("another rank cannot compile"), before)
 
     def _retreat(self, error: Exception, before: Any = None) -> None:
         """Go on eagerly, or raise the error if the steps must be compiled."""

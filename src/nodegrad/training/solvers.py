@@ -58,7 +58,7 @@ class Solver(Run):
         from nodegrad.training.compiled_step import CompiledStep
 
         self.step = self.problem.ranks.together(lambda: CompiledStep(self.problem))
-        self._agree(self.step.agrees)
+        self._check(self.step.check)
 
     def _retreat(self, error: Exception, before: Any = None) -> None:
         raise ValueError(f"fit: optimizer={self.settings.optimizer!r} takes compiled steps only. {error}")
