@@ -61,10 +61,10 @@ def wrong(factor_for_x, factor_for_y=1.0):
 
 
 @pytest.mark.parametrize("factors", [(1.001,), (0.999,), (1.0, 1.001), (-1.0,), (1.0, 0.0)])
-def test_rule_wrong_by_a_thousandth_is_caught_and_suspected(factors):
+def test_rule_wrong_by_a_thousandth_is_caught(factors):
     bad = wrong(*factors)
 
-    with pytest.raises(AssertionError, match="Suspect the operation wrong: at"):
+    with pytest.raises(AssertionError, match="differences give .*check each by itself"):
         ng.check_grad(lambda x, y: ng.exp(x) * bad(x * 2.0, y) + ng.tanh(y), 0.3, 0.7)
 
 
@@ -74,9 +74,8 @@ def test_failure_names_the_argument_and_both_numbers():
     with pytest.raises(AssertionError) as caught:
         ng.check_grad(lambda x, p: bad(x, p["b"][1]), 2.0, {"a": 1.0, "b": [1.0, 0.0]})
 
-    assert str(caught.value) == (
-        "the derivative of order 1 by argument 1 (number 2 in it) is 3 in reverse, but differences "
-        "give 2.\nSuspect the operation wrong: at (2.0, 0.0) its own derivatives differ."
+    assert str(caught.value).startswith(
+        "the derivative of order 1 by argument 1 (number 2 in it) is 3 in reverse, but differences give 2. "
     )
 
 
@@ -84,9 +83,7 @@ def test_wrong_second_derivative_is_caught_at_order_two_only():
     half = ng.custom("half", lambda x: x**3, lambda x, out: 3.0 * ng.stop_gradient(x) * x)
 
     ng.check_grad(half, 2.0, order=1)
-    with pytest.raises(
-        AssertionError, match="order 2 by argument 0 is 6 .* give 12.\nSuspect the operation half"
-    ):
+    with pytest.raises(AssertionError, match="order 2 by argument 0 is 6 .* give 12"):
         ng.check_grad(half, 2.0)
 
 
@@ -107,21 +104,19 @@ def test_each_direction_is_checked(monkeypatch, direction):
         ng.check_grad(lambda x: x * x, 3.0, order=1)
 
 
-def test_leaving_the_record_is_suspected_when_all_operations_are_right():
-    with pytest.raises(AssertionError, match=r"is 3 in reverse.*give 6.\n.*may leave the record \(\.data\)"):
+def test_leaving_the_record_is_caught():
+    with pytest.raises(AssertionError, match=r"is 3 in reverse.*give 6\..*leaves the record \(\.data\)"):
         ng.check_grad(lambda x: x.data * x, 3.0)
 
 
 def test_derivative_that_is_not_finite_is_a_failure():
-    with pytest.raises(AssertionError, match="is inf in reverse.*\nSuspect the operation sqrt"):
+    with pytest.raises(AssertionError, match="is inf in reverse"):
         ng.check_grad(ng.sqrt, 0.0)
 
 
 @pytest.mark.parametrize(("f", "x"), [(ng.floor, 2.0), (ng.log, -1.0)])
 def test_what_differences_cannot_judge_is_an_error(f, x):
-    with pytest.raises(
-        ValueError, match=r"cannot judge .* do not settle.* at \(-?[0-9.]+\)\); choose another"
-    ):
+    with pytest.raises(ValueError, match="cannot judge .* do not settle.* choose another"):
         ng.check_grad(f, x)
 
 

@@ -413,15 +413,6 @@ def test_roots_far_smaller_than_the_start_are_found():
     assert abs(ng.root(lambda y: y**3, 1.0)) < 1e-100
 
 
-def test_type_errors_say_what_f_is_called_with():
-    with pytest.raises(TypeError) as caught:
-        ng.root(lambda y: y * y - 2.0, [0.0, 3.0])
-    assert "root calls its function with all 2 numbers at once" in caught.value.__notes__[0]
-    with pytest.raises(TypeError) as caught:
-        ng.root(lambda y: y * "2", 1.0)
-    assert not hasattr(caught.value, "__notes__")
-
-
 def test_a_start_at_infinity_finds_nothing():
     with pytest.warns(RuntimeWarning, match=r"no solution; the result is nan. Try another start"):
         assert math.isnan(ng.root(lambda y: y - 1.0, math.inf))

@@ -57,20 +57,6 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
     return order
 
 
-def reached(outputs: Iterable[Any], seen: set[Any] | None = None) -> list[Any]:
-    """List every node the outputs depend on, in any order and some again: faster than `topological_order`.
-
-    With `seen`, which gains the nodes, not those that the nodes in it depend on.
-    """
-    nodes, seen = [*outputs], set[Any]() if seen is None else seen
-    for node in nodes:  # which grow meanwhile
-        first, second = node._first, node._second
-        if first is not None and node not in seen:
-            seen.add(node)
-            nodes += first if type(first) is tuple else (first,) if second is None else (first, second)
-    return nodes
-
-
 def dependents(order: Iterable[Any], sources: Iterable[Any]) -> set[Any]:
     """Collect the sources and every node of a topological order that is computed from one of them."""
     found = set(sources)

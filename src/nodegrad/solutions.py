@@ -19,7 +19,7 @@ from nodegrad.loops import left_by, repeat, rolling, split
 from nodegrad.observers import tell_read
 from nodegrad.ops import Number, div, gt, lt, where
 from nodegrad.sweep import reverse_sweep
-from nodegrad.trees import LEAF, Tree, build, flatten
+from nodegrad.trees import Tree, build, flatten
 from nodegrad.value import Value, as_value, stand_in
 
 __all__ = ["fixed_point", "root"]
@@ -145,13 +145,7 @@ class _Search:
 
     def called(self, x: Sequence[Number]) -> list[Value]:
         """Return f(x) as a list of Values, as many as x has."""
-        try:
-            y = self.f(build(self.spec, x))
-        except TypeError as error:
-            if self.spec != LEAF:
-                note = f"{self.user} calls its function with all {len(x)} numbers at once, as start has them."
-                error.add_note(note)
-            raise
+        y = self.f(build(self.spec, x))
         numbers = flatten(y)[0]
         if len(numbers) != len(x):
             raise TypeError(

@@ -13,7 +13,7 @@ from typing import Any
 from nodegrad.compiler.lower import lower_loop
 from nodegrad.composites import Pairing
 from nodegrad.extend import digest
-from nodegrad.graph import check_left, clock, leave, reached
+from nodegrad.graph import check_left, clock, leave, topological_order
 from nodegrad.inputs import plain
 from nodegrad.loops import Roller, current_roller
 from nodegrad.observers import listen, listeners, stop_listening
@@ -138,7 +138,8 @@ class Recorder:
 
     def check_left(self, results: Sequence[Any]) -> None:
         """Refuse results and branches that depend on what was kept from a turn of a loop, or from a call."""
-        check_left(reached([*[x for x in results if isinstance(x, Value)], *self.branches]))
+        values = [x for x in results if isinstance(x, Value)]
+        check_left(topological_order(*values, *self.branches, constants=False))
 
     def leave(self) -> None:
         """Mark the leaves that the function was given, by a transform too: what it keeps is then refused."""

@@ -15,7 +15,7 @@ from nodegrad.compiler.passes import sweep_dead
 from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
 from nodegrad.compiler.record import Recorder, Way, named
 from nodegrad.forks import noting
-from nodegrad.graph import clock, reached
+from nodegrad.graph import clock, dependents, topological_order
 from nodegrad.trees import Spec, builder, mapped
 from nodegrad.value import Value
 
@@ -198,9 +198,9 @@ def make_trace(f: Any, recorded: Recorder) -> Trace:
     refuse(f, recorded.reads)
     example, way = [leaf._data for leaf in recorded.inputs], recorded.way
     program, parameters, operations = lower(recorded.inputs, recorded.wanted)
-    known, seen = {*recorded.inputs, *parameters}, set[Value]()
-    others = [*recorded.elsewhere.items()]
-    refuse(f, [line for node, line in others if not known.isdisjoint(reached([node], seen))])
+    others = recorded.elsewhere
+    own = dependents(topological_order(*others, constants=False), [*recorded.inputs, *parameters])
+    refuse(f, [line for node, line in others.items() if node in own])
     recorded.outputs.clear()  # with them go the derivatives that transforms made: much more than the program
     program = program if program.count > UNCHECKED else check(program)
     trace = Trace(program, parameters, recorded.spec, way, operations)

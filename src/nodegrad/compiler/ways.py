@@ -20,7 +20,7 @@ from nodegrad.compiler.record import Way, named, numbers_of, record
 from nodegrad.compiler.routes import Routes
 from nodegrad.compiler.trace import Found, MakeBackend, Trace, changing, make_trace
 from nodegrad.forks import keeping
-from nodegrad.graph import check_unchanged, reached, recording
+from nodegrad.graph import check_unchanged, recording, topological_order
 from nodegrad.loops import TooWide
 from nodegrad.trees import Build, Spec, builder
 from nodegrad.value import Value
@@ -252,7 +252,7 @@ class Ways(Eager):
             try:
                 self.verify(trace, recorded, numbers, others)
             except ValueError:
-                check_unchanged(reached(recorded.ends))  # its error says more
+                check_unchanged(topological_order(*recorded.ends))  # its error says more
                 raise
             refuse_chance(f, self._generators, before, lambda: self.replay(numbers, trace.expected))
         trace.seconds = perf_counter() - started
