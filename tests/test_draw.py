@@ -544,7 +544,7 @@ def test_render_writes_the_file_that_is_asked_for_without_graphviz_too(no_dot):
 def test_a_notebook_gets_the_svg(no_dot):
     drawing = draw(Value(1.0) + 2.0)
 
-    assert drawing._repr_mimebundle_() == {"image/svg+xml": drawing._repr_svg_(), "text/plain": repr(drawing)}
+    assert drawing._repr_svg_() == drawing.svg
     assert repr(drawing) == "<Drawing of 3 nodes in 3 boxes>"
 
 

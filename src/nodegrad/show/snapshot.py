@@ -57,17 +57,6 @@ def snapshot(outputs: Iterable[Value], open_dots: bool = False) -> list[Vertex]:
     return order
 
 
-def size(output: Value, most: int) -> int:
-    """Count the nodes of a graph, but no further than `most`."""
-    seen, stack = {output}, [output]
-    while stack and len(seen) < most:
-        for operand in stack.pop().operands:
-            if operand not in seen:
-                seen.add(operand)
-                stack.append(operand)
-    return min(len(seen), most)
-
-
 def stale(order: Sequence[Value]) -> set[Value]:
     """Collect the nodes of a topological order that were computed from numbers that have changed since."""
     if changed_operand(order) is None:

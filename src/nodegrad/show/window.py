@@ -64,9 +64,6 @@ class Still(Shown):
     def _repr_svg_(self) -> str:
         return str(self.svg)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"image/svg+xml": self._repr_svg_(), "text/plain": repr(self)}
-
 
 def rasterized(svg: str) -> bytes:
     """Return an SVG as a PNG, twice as large so that it can be read on fine screens.

@@ -36,12 +36,9 @@ class Digraph(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no type
         try:
             return str(super().render(filename, directory=directory, **options))
         except graphviz.ExecutableNotFound:
-            asked = options.get("outfile")
-            kind = options.get("format") or (Path(asked).suffix[1:] if asked else self.format)
-            content = self.drawing.content(kind)
             source = Path(self.save(filename, directory=directory))
-            picture = Path(asked or f"{source}.{kind}")
-            picture.write_bytes(content)
+            kind = options.get("format") or self.format
+            picture = self.drawing.save(options.get("outfile") or f"{source}.{kind}")
             if options.get("cleanup"):
                 source.unlink()
             if options.get("view"):

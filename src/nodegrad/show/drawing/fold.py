@@ -94,8 +94,7 @@ def flatten(order: Sequence[Vertex], kept: Collection[Vertex]) -> list[Vertex]:
 def folded(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -> list[Group]:
     """Group vertices by shape and by the groups they feed; each vertex in `apart` gets a group of its own.
 
-    If that leaves more than `most` groups, operations are grouped by shape alone. If there are still too
-    many, what repeats in depth becomes one group.
+    If that leaves more than `most` groups, what repeats in depth becomes one group.
 
     >>> from nodegrad import Value
     >>> from nodegrad.show.snapshot import snapshot
@@ -107,8 +106,6 @@ def folded(order: Sequence[Vertex], apart: Collection[Vertex], most: int = 40) -
     """
     shapes = _shapes(order, most)  # there are at least as many groups as shapes
     parts = _gather(order, shapes, apart, by_feeds=True) if shapes else []
-    if len(parts) > most:
-        parts = _gather(order, shapes, apart, by_feeds=False)
     if not shapes or len(parts) > most:
         parts = _gather(order, circles(order, apart), (), by_feeds=False)
     return _connect(parts)

@@ -17,6 +17,7 @@ from nodegrad.show.layout.ranks import WIRE_GAP, Graph, add_wires, assign_layers
 __all__ = ()
 
 Point = tuple[float, float]
+Span = tuple[float, float]
 Edge = tuple[int, int]  # from one box to another, by their positions
 
 
@@ -65,9 +66,9 @@ def lay_out(
     order, crossings = untangle(graph)
     across = coordinates(graph, order)
     columns = _columns(graph, lengths, across, layer_gap)
-    centres: list[Point] = [(columns[graph.layer[box]].centre, across[box]) for box in range(len(boxes))]
+    centres: list[Point] = [(sum(columns[graph.layer[box]]) / 2, across[box]) for box in range(len(boxes))]
     routes = _routes(graph, edges, lengths, across, columns)
-    width = columns[-1].right if columns else 0.0
+    width = columns[-1][1] if columns else 0.0
     height = max((y + breadth / 2 for y, breadth in zip(across, graph.breadth, strict=True)), default=0.0)
     if rankdir == "TB":
         width, height = height, width
@@ -76,18 +77,8 @@ def lay_out(
     return Layout(width, height, tuple(centres), tuple(routes), tuple(graph.layer[: len(boxes)]), crossings)
 
 
-@dataclass(frozen=True)
-class _Column:
-    left: float
-    right: float
-
-    @property
-    def centre(self) -> float:
-        return (self.left + self.right) / 2
-
-
-def _columns(graph: Graph, lengths: list[float], across: list[float], layer_gap: float) -> list[_Column]:
-    """Place the layers side by side, further apart where edges are steep."""
+def _columns(graph: Graph, lengths: list[float], across: list[float], layer_gap: float) -> list[Span]:
+    """Return from where to where each layer goes: they are further apart where edges are steep."""
     count = max(graph.layer, default=-1) + 1
     widest, steepest = [0.0] * count, [0.0] * count
     for box, length in enumerate(lengths):
@@ -97,13 +88,13 @@ def _columns(graph: Graph, lengths: list[float], across: list[float], layer_gap:
         steepest[graph.layer[vertex]] = max(steepest[graph.layer[vertex]], rise)
     columns, left = [], 0.0
     for width, rise in zip(widest, steepest, strict=True):
-        columns.append(_Column(left, left + width))
+        columns.append((left, left + width))
         left += width + min(max(layer_gap, rise / 4), 3 * layer_gap)
     return columns
 
 
 def _routes(
-    graph: Graph, edges: Sequence[Edge], lengths: list[float], across: list[float], columns: list[_Column]
+    graph: Graph, edges: Sequence[Edge], lengths: list[float], across: list[float], columns: list[Span]
 ) -> list[tuple[Point, ...]]:
     """Run each edge level through the layers it passes and in one curve from level to level."""
     strands, drawn, routes = Counter(edges), Counter[tuple[int, int]](), []
@@ -113,15 +104,15 @@ def _routes(
         room = min(WIRE_GAP, 0.7 * min(graph.breadth[source], graph.breadth[target]) / strands[edge])
         shift = room * (drawn[edge] - (strands[edge] - 1) / 2)
         drawn[edge] += 1
-        first, last = columns[graph.layer[source]], columns[graph.layer[target]]
+        last = columns[graph.layer[target]]
         begins, heights = wires[source]
         passed = begins[: bisect_left(begins, graph.layer[target])]
         levels = [
-            (columns[begin].left, columns[end - 1].right, height + shift)
+            (columns[begin][0], columns[end - 1][1], height + shift)
             for begin, end, height in zip(passed, [*passed[1:], graph.layer[target]], heights, strict=False)
         ]
-        levels[0] = (first.centre + lengths[source] / 2, *levels[0][1:])
-        levels.append((last.left, last.centre - lengths[target] / 2, across[target] + shift))
+        levels[0] = ((sum(columns[graph.layer[source]]) + lengths[source]) / 2, *levels[0][1:])
+        levels.append((last[0], (sum(last) - lengths[target]) / 2, across[target] + shift))
         routes.append(_curve(levels))
     return routes
 

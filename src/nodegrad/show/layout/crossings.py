@@ -11,11 +11,11 @@ __all__ = ()
 SWEEPS, WORK = 90, 40_000  # the most sweeps, and how many vertices they may visit together
 
 
-def _first_order(graph: Graph, part: list[int]) -> list[list[int]]:
+def _first_order(graph: Graph) -> list[list[int]]:
     """Order the layers by a walk back from each output, operand by operand: a tree comes out uncrossed."""
     order: list[list[int]] = [[] for _ in range(max(graph.layer, default=-1) + 1)]
     seen = [False] * len(graph.layer)
-    for output in sorted(range(len(graph.layer)), key=lambda vertex: (part[vertex], -graph.layer[vertex])):
+    for output in sorted(range(len(graph.layer)), key=lambda vertex: -graph.layer[vertex]):
         stack = [output]
         while stack:
             vertex = stack.pop()
@@ -26,30 +26,16 @@ def _first_order(graph: Graph, part: list[int]) -> list[list[int]]:
     return order
 
 
-def _components(graph: Graph) -> list[int]:
-    """Give each vertex the number of the connected part it belongs to."""
-    part = [-1] * len(graph.layer)
-    for first in range(len(part)):
-        stack = [first]
-        while stack:
-            vertex = stack.pop()
-            if part[vertex] < 0:
-                part[vertex] = first
-                stack += graph.up[vertex] + graph.down[vertex]
-    return part
-
-
 def untangle(graph: Graph) -> tuple[list[list[int]], int]:
     """Order the layers by sweeps back and forth, and count the crossings of the best order met.
 
     A sweep sorts each layer by barycentres and swaps neighbours. Where three in a row have not helped, the
     next one starts from the best order, shaken.
     """
-    part = _components(graph)
     place = [0] * len(graph.layer)
-    best = order = _first_order(graph, part)
+    best = order = _first_order(graph)
     fewest, idle = _crossings(graph, order, place), 0
-    noise = Random(0)  # seeded: the same graph always gives the same picture
+    noise = Random(3)  # seeded: the same graph always gives the same picture
     for sweep in range(max(4, min(SWEEPS, WORK // (len(place) + 1)))):
         if not fewest:
             break
@@ -60,7 +46,7 @@ def untangle(graph: Graph) -> tuple[list[list[int]], int]:
         forward = sweep % 2 == 1
         links = graph.up if forward else graph.down
         for row in order if forward else reversed(order):
-            _sort_by_barycentre(row, links, place, part, shaken)
+            _sort_by_barycentre(row, links, place, shaken)
         for row in order if forward else reversed(order):
             _swap_neighbours(row, graph, place)
         crossings = _crossings(graph, order, place)
@@ -98,12 +84,12 @@ def count_crossings(targets: Iterable[Sequence[int]]) -> int:
 
 
 def _sort_by_barycentre(
-    row: list[int], links: list[list[int]], place: list[int], part: list[int], noise: Random | None = None
+    row: list[int], links: list[list[int]], place: list[int], noise: Random | None = None
 ) -> None:
     """Sort a layer by the mean place of each vertex's neighbours; one without neighbours keeps its place."""
-    keys = {v: (part[v], sum([place[n] for n in links[v]]) / len(links[v])) for v in row if links[v]}
+    keys = {v: sum([place[n] for n in links[v]]) / len(links[v]) for v in row if links[v]}
     if noise:
-        keys = {v: (where, mean + noise.uniform(-2, 2)) for v, (where, mean) in keys.items()}
+        keys = {v: mean + noise.uniform(-2, 2) for v, mean in keys.items()}
     movable = iter(sorted(keys, key=keys.__getitem__))
     row[:] = [next(movable) if links[v] else v for v in row]
     _number(row, place)

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any
 
 from nodegrad.inputs import flag
-from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, flatten, folded, opened, single
+from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, boxes, opened, single
 from nodegrad.show.drawing.picture import arrows, cells, count_of, kind_of, label_of_group
 from nodegrad.show.drawing.svg import Node, Picture, to_svg
 from nodegrad.show.explaining.chain_rule import is_smooth, local_derivative, local_formula, name_all, symbols
@@ -150,7 +150,7 @@ class _Graph:
         full = [self._pictured(single(self.vertices), "all-")] if size <= IN_FULL else []
         if fold is False or (fold is None and size <= FOLD_ABOVE):
             return full
-        groups = folded(flatten(self.vertices, self.vertices[-1:]), self.vertices[-1:])
+        groups = boxes(self.vertices, 0)
         pictures = [self._pictured(groups, "p0-")]
         shows: dict[Vertex, int] = {}
         drawn = 0
