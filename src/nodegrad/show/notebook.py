@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
-from nodegrad.graph import reached
+from nodegrad.graph import topological_order
 from nodegrad.show.drawing.draw import draw
 from nodegrad.show.drawing.network import curve, network
 from nodegrad.show.text import clean, number
@@ -40,7 +40,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def value(it: Any) -> Bundle:
     """Show a Value as its graph, folded if need be."""
     bundle = {"text/plain": repr(it)}
-    if it.operands and len(set(reached([it]))) < MOST:
+    if it.operands and len(topological_order(it)) < MOST:
         bundle["image/svg+xml"] = draw(it).svg
     return bundle
 
