@@ -25,8 +25,7 @@ __all__ = ()
 _ATTRIBUTES = """\
 attributes #0 = { nounwind }
 attributes #1 = { nobuiltin nounwind }
-attributes #2 = { noinline nounwind }
-attributes #3 = { noinline optnone }
+attributes #2 = { noinline optnone }
 """
 
 Wanted = list[tuple[Any, int]]  # what writes kernels, each with its vector length

@@ -86,7 +86,7 @@ def call(body: Body, name: str, *operands: Name) -> Name:
     if found is not None and body.lanes in (found[1], 2 * found[1]):
         return _call_vector(body, *found, operands)
     body.declarations.add(f"declare double @{name}({', '.join(['double'] * len(operands))}) #0")
-    return _by_lane(body, f"@{name}", name, operands)
+    return _by_lane(body, f"@{name}", operands)
 
 
 def _call_vector(body: Body, symbol: str, width: int, operands: tuple[Name, ...]) -> Name:
@@ -100,30 +100,14 @@ def _call_vector(body: Body, symbol: str, width: int, operands: tuple[Name, ...]
     return pieces[0] if len(pieces) == 1 else body.shuffle(pieces[0], pieces[1], width, range(body.lanes))
 
 
-def _by_lane(body: Body, target: str, stem: str, operands: Sequence[Name]) -> Name:
-    """Call a function over doubles for every lane, in a loop that is written once for a module."""
-    if body.lanes == 1:
-        return body.let(f"call double {target}({', '.join(f'double {x}' for x in operands)}) #1")
-    symbol = f"@each_{stem}_{body.lanes}"
-    body.declarations.add(_lane_loop(body, target, symbol, len(operands)))
-    return body.let(f"call {body.vector} {symbol}({', '.join(f'{body.vector} {x}' for x in operands)})")
-
-
-def _lane_loop(outside: Body, target: str, symbol: str, arity: int) -> str:
-    """Return a function over vectors: for each lane: result[lane] = target(x[lane], ...)."""
-    body = Body(outside.lanes, outside.exact)
-    places = [body.room(1, body.vector) for _ in range(arity)]
-    for number, place in enumerate(places):
-        body.store(body.vector, f"%x{number}", place)
-    with body.loop(str(body.lanes)) as lane:
-        addresses = [body.at(place, lane, "double") for place in places]
-        scalars = ", ".join(f"double {body.load('double', address)}" for address in addresses)
+def _by_lane(body: Body, target: str, operands: Sequence[Name]) -> Name:
+    """Call a function over doubles for every lane."""
+    found = body.name("poison")
+    for lane in range(body.lanes):
+        numbers = ", ".join(f"double {body.lane(body.vector, x, lane)}" for x in operands)
         # nobuiltin: LLVM must not turn one function into another, such as pow(2, x) into exp2(x).
-        body.store("double", body.let(f"call double {target}({scalars}) #1"), addresses[0])
-    result = body.load(body.vector, places[0])
-    parameters = ", ".join(f"{body.vector} %x{number}" for number in range(arity))
-    head = f"define internal {body.vector} {symbol}({parameters}) #2 {{"
-    return "\n".join([head, *body.stack, *body.lines, f"  ret {body.vector} {result}", "}"])
+        found = body.with_lane(found, body.let(f"call double {target}({numbers}) #1"), lane)
+    return found
 
 
 def call_back(body: Body, op: Op, operands: list[Name]) -> Name:
@@ -132,7 +116,7 @@ def call_back(body: Body, op: Op, operands: list[Name]) -> Name:
         kind = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * len(operands))
         body.callbacks[op] = kind(_held(op.value))
     address = str(ctypes.cast(body.callbacks[op], ctypes.c_void_p).value)
-    return _by_lane(body, f"inttoptr (i64 {address} to ptr)", address, operands)
+    return _by_lane(body, f"inttoptr (i64 {address} to ptr)", operands)
 
 
 def _held(value: Callable[..., float]) -> Callable[..., float]:
