@@ -251,22 +251,17 @@ class _Fuser:
         factors = []
         head = [len(starts), self.records.table(starts), group.terms]
         for index, part, run in zip(group.operands, parts, runs, strict=True):
-            columns, words = self.factor(index, part)
-            head += words
-            uniform = not self.varies(index)
-            factors.append(Factor(uniform, columns, run == longest > 1 or tile == 1))
+            line = None if part is None else affine(part[1])
+            if part is None or line is None:
+                head.append(self.records.table(index.slots))
+            else:
+                head += [self.records.table(part[0]), line[1]]
+            shared = run == longest > 1 or tile == 1
+            factors.append(Factor(not self.varies(index), line is not None, shared))
         first = None if group.first is None else self.load(group.first, head)
         stored = self.stored(group.start, group.count)
         kernel = Contraction(group.op, tile, tuple(factors), first, stored, steps)
         self.records.add(kernel, [*head, *([group.start] if stored else []), *fields, *stores])
-
-    def factor(self, index: Index, part: tuple[Slots, Slots] | None) -> tuple[str, list[int]]:
-        if part is None:
-            return "full", [self.records.table(index.slots)]
-        line = affine(part[1])
-        if line is None:
-            return "table", [self.records.table(part[0]), self.records.table(part[1])]
-        return "stride", [self.records.table(part[0]), line[1]]
 
     def write_take(self, group: Group) -> None:
         index, table = group.operands

@@ -234,19 +234,19 @@ class Body:
         """Return the number in one lane of a vector of a kind."""
         return vector if self.lanes == 1 else self.let(f"extractelement {kind} {vector}, i32 {lane}")
 
-    def with_lane(self, vector: Name, scalar: Name, lane: int) -> Name:
-        """Return a vector with another double in one lane."""
+    def with_lane(self, vector: Name, scalar: Name, lane: int, element: str = "double") -> Name:
+        """Return a vector with another number in one lane."""
         if self.lanes == 1:
             return scalar
-        return self.let(f"insertelement {self.vector} {vector}, double {scalar}, i32 {lane}")
+        return self.let(f"insertelement {self.kind(element)} {vector}, {element} {scalar}, i32 {lane}")
 
-    def splat(self, scalar: Name) -> Name:
-        """Put one double into every lane."""
+    def splat(self, scalar: Name, element: str = "double") -> Name:
+        """Put one number into every lane."""
         if self.lanes == 1:
             return scalar
-        first = self.with_lane(self.name("poison"), scalar, 0)
-        zeros = f"<{self.lanes} x i32> zeroinitializer"
-        return self.let(f"shufflevector {self.vector} {first}, {self.vector} poison, {zeros}")
+        kind, zeros = self.kind(element), f"<{self.lanes} x i32> zeroinitializer"
+        first = self.with_lane(self.name("poison"), scalar, 0, element)
+        return self.let(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
 
     def shuffle(self, x: Name, y: Name, lanes: int, chosen: Iterable[int]) -> Name:
         """Return the chosen numbers of x and y, vectors of `lanes` lanes; y's are counted after x's."""

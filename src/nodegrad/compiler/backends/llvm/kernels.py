@@ -77,13 +77,13 @@ class Elementwise:
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """An operand of a contraction: a[i, t] = slot[rows[i] + t * stride], rows[i] + columns[t], or full[i, t].
+    """An operand of a contraction: a[i, t] = slot[rows[i] + t * stride], or slot[table[i, t]].
 
     `shared` if all results of a tile read the same row.
     """
 
     uniform: bool
-    columns: str  # "stride", "table" or "full"
+    strided: bool
     shared: bool
 
 
@@ -109,11 +109,16 @@ class Contraction:
     steps: tuple[Step, ...]
 
     def __call__(self, body: Body) -> str:
-        """Write the kernel. Record: function, tiles, table of these, terms, factors, first, loads, stores."""
+        """Write the kernel. Record: function, tiles, table of these, terms, factors, first, loads, stores.
+
+        The words of a factor are its rows and its stride, or its table.
+        """
         fields = Fields(body)
         tiles, starts, terms = fields.next(), fields.pointer(), fields.next()
-        size = 8 * body.lanes
-        factors = [(each, *fields.factor(each.columns, 8 if each.uniform else size)) for each in self.factors]
+        factors = []
+        for each in self.factors:
+            table, size = fields.pointer(), 8 if each.uniform else 8 * body.lanes
+            factors.append((each, table, fields.next() * size if each.strided else None))
         first = None if self.first is None else fields.load(self.first)
         own = fields.target() if self.stored else None
         steps = fields.steps(self.steps)
@@ -162,8 +167,8 @@ class Contraction:
         extreme = STEPS[self.op] if self.op in _NEUTRAL else None
         with body.loop(terms, carried=sums, runs=True) as t:
             loaded = []
-            for (factor, _, column), of_rows in zip(factors, rows, strict=True):
-                offset = column(t)
+            for (factor, _, stride), of_rows in zip(factors, rows, strict=True):
+                offset = t if stride is None else t * stride
                 found = [self._read(body, factor, row, offset) for row in of_rows]
                 loaded.append(found * (count // len(of_rows)))
             for lane, operands in enumerate(zip(*loaded, strict=True)):
@@ -171,16 +176,16 @@ class Contraction:
         return sums
 
     def _rows(self, body: Body, factor: Factor, table: Name, i: Name, terms: Name) -> Iterator[Name]:
-        """Return where the rows of a factor begin, from row i on; for a full table, where their slots do."""
-        if factor.columns == "full":
-            return _run(body, body.at(table, i * terms, "i32"), terms, "i32")
-        return _rows(body, factor.uniform, table, i)
+        """Return where the rows of a factor begin, from row i on, or where their slots do in the table."""
+        if factor.strided:
+            return _rows(body, factor.uniform, table, i)
+        return _run(body, body.at(table, i * terms, "i32"), terms, "i32")
 
     def _read(self, body: Body, factor: Factor, row: Name, offset: Name) -> Name:
-        """Load the number at an offset in bytes from the beginning of a row; in a full table, of a column."""
-        if factor.columns == "full":
-            return _value(body, factor.uniform, _address(body, factor.uniform, body.entry(row, offset)))
-        return _value(body, factor.uniform, body.at(row, offset, "i8"))
+        """Load the number at an offset in bytes from the beginning of a row, or that of a term in a table."""
+        if factor.strided:
+            return _value(body, factor.uniform, body.at(row, offset, "i8"))
+        return _value(body, factor.uniform, _address(body, factor.uniform, body.entry(row, offset)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,20 +273,6 @@ class Fields:
             return (_value(body, how.uniform, place) for place in places)
 
         return elements
-
-    def factor(self, columns: str, size: int) -> tuple[Name, Callable[[Name], Name]]:
-        """Load the words of a factor of products, of slots of `size` bytes.
-
-        Return its table, and what finds a column: in bytes from the first, or in a full table by number.
-        """
-        table = self.pointer()
-        if columns == "full":
-            return table, lambda term: term
-        if columns == "stride":
-            stride = self.next() * size
-            return table, lambda term: term * stride
-        places = self.pointer()
-        return table, lambda term: self.body.entry(places, term) * size
 
     def steps(self, steps: Sequence[Step]) -> Callable[[Name], Callable[[int, list[Name]], None]]:
         """Load the words of steps; return what writes them: from element i on, for one after the other.

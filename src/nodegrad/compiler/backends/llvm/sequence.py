@@ -51,7 +51,7 @@ def _call(body: Body) -> str:
     return _PARAMETERS
 
 
-def _take(body: Body, wide: bool = True) -> str:
+def _take(body: Body) -> str:
     """Copy entries of `width` words: target[i] = source[index[i]], all three advanced by the turn.
 
     Record: itself, source, index, target, count, width, and the words that each of the three advances by.
@@ -61,14 +61,9 @@ def _take(body: Body, wide: bool = True) -> str:
     count, width = body.field("%r", 4), body.field("%r", 5)
     with body.loop(count) as i:
         from_, to = body.at(source, body.field(index, i) * width), body.at(target, i * width)
-        with body.loop(width if wide else "1") as word:
+        with body.loop(width) as word:
             body.store("i64", body.field(from_, word), body.at(to, word))
     return _PARAMETERS
-
-
-def _take_one(body: Body) -> str:
-    """Copy entries of one word."""
-    return _take(body, wide=False)
 
 
 def _check(body: Body) -> str:
@@ -133,8 +128,8 @@ class Sequence:
     """Stages, in the order in which they are added, and how to run them."""
 
     def __init__(self) -> None:
-        kinds = (_loop, _call, _take_one, _take, _check, _squares)
-        lanes = [1] * 5 + [_wide()]
+        kinds = (_loop, _call, _take, _check, _squares)
+        lanes = [1, 1, 1, 1, _wide()]
         made = native.compile_kernels([*zip(kinds, lanes, strict=True)], exact=False)
         self.at = dict[Any, native.Kernel](zip(kinds, made, strict=True))
         self.words, self.starts = array("q"), array("q")
@@ -166,7 +161,7 @@ class Sequence:
         """
         self.kept += [source, target, index]
         places = [kept.ctypes.data for kept in (source, index, target)]
-        self._add(_take if width > 1 else _take_one, *places, advance[1] or index.size, width, *advance)
+        self._add(_take, *places, advance[1] or index.size, width, *advance)
 
     def run(self, start: int, stop: int) -> int:
         """Run the turns from start up to stop; return the first that was not completed."""

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from nodegrad.compiler.backends.llvm.fuse import Records
 from nodegrad.compiler.backends.llvm.ir import Body, Name, transposed
 from nodegrad.compiler.backends.llvm.kernels import Fields, accumulated, any_nan, keep, kept
 from nodegrad.compiler.reduction import Reduction
-from nodegrad.compiler.slots import affine, outer, separable
+from nodegrad.compiler.slots import outer, separable
 from nodegrad.compiler.vector import Slots
 
 __all__ = ()
@@ -54,8 +55,9 @@ def plan_sums(records: Records, plan: Reduction, lanes: int, width: int) -> tupl
         tile, panel = _LEFT, _VECTORS * width
         sides = [(rows, columns) for rows, (_, columns) in zip(grid, factors, strict=True)]
         words = [panels, tiles, each.a.shape[1]]
-        kinds = _add_factors(records, words, sides[::-1] if swapped else sides, [tile, panel])
-        records.add(OuterSums(lanes, kinds, each.strong), [*words, swapped, size])
+        for (rows, columns), filled in zip(sides[::-1] if swapped else sides, (tile, panel), strict=True):
+            words += [records.table(_filled(rows, filled)), records.table(columns)]
+        records.add(OuterSums(lanes, each.strong), [*words, swapped, size])
         i, j = np.indices((len(grid[0]), len(grid[1]))).reshape(2, -1)
         i, j = (j, i) if swapped else (i, j)
         places.append(size + ((j // panel * tiles + i // tile) * tile + i % tile) * panel + j % panel)
@@ -79,16 +81,6 @@ def _tiles(width: int, x: Slots, y: Slots) -> tuple[int, ...]:
         tiles, panels = -(-left // tile), -(-right // panel)
         found.append((tiles * tile * panels * panel, right, swapped, tiles, panels))
     return min(found)
-
-
-def _add_factors(records: Records, words: list[int], factors: Any, sizes: list[int]) -> tuple[str, ...]:
-    """Append the words of factors, the last row repeated to fill a tile; return the kinds of columns."""
-    kinds = []
-    for (rows, columns), size in zip(factors, sizes, strict=True):
-        line = affine(columns)
-        words += [records.table(_filled(rows, size)), records.table(columns) if line is None else line[1]]
-        kinds.append("table" if line is None else "stride")
-    return tuple(kinds)
 
 
 def _filled(slots: Slots, size: int) -> Slots:
@@ -158,11 +150,8 @@ def _add_to_results(body: Body, sums: list[Name], place: Name, anew: Name) -> No
 
 def _below(body: Body, limit: Name) -> Name:
     """Return the mask of the lanes below a limit."""
-    lanes = f"<{body.lanes} x i64>"
-    one = body.let(f"insertelement {lanes} poison, i64 {limit}, i32 0")
-    limits = body.let(f"shufflevector {lanes} {one}, {lanes} poison, <{body.lanes} x i32> zeroinitializer")
     numbers = ", ".join(f"i64 {lane}" for lane in range(body.lanes))
-    return body.let(f"icmp slt {lanes} <{numbers}>, {limits}")
+    return body.let(f"icmp slt {body.kind('i64')} <{numbers}>, {body.splat(limit, 'i64')}")
 
 
 def _aligned(body: Body, start: Name, at: Name | int) -> Name:
@@ -171,22 +160,10 @@ def _aligned(body: Body, start: Name, at: Name | int) -> Name:
 
 
 def _sum_lanes(body: Body, sums: list[Name]) -> list[Name]:
-    """Return t[k] = sum over lanes of s[k], in vectors that hold one total after the other.
-
-    Neighbours are added in pairs of vectors, so that a vector of totals takes one step per halving.
-    """
-    found = []
-    lanes = body.lanes
-    for start in range(0, len(sums), lanes):
-        level = sums[start : start + lanes]
-        while len(level) > 1:
-            halves = [
-                [body.shuffle(x, y, lanes, range(first, 2 * lanes, 2)) for first in (0, 1)]
-                for x, y in zip(level[::2], level[1::2], strict=True)
-            ]
-            level = [body.arithmetic("fadd", *each) for each in halves]
-        found += level
-    return found
+    """Return t[k] = sum over lanes of s[k], in vectors that hold one total after the other."""
+    starts = range(0, len(sums), body.lanes)
+    squares = [transposed(body, sums[start : start + body.lanes]) for start in starts]
+    return [reduce(partial(body.arithmetic, "fadd"), square) for square in squares]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +176,12 @@ class OuterSums:
     """
 
     lanes: int  # of a slot; the kernel itself works on vectors of one register
-    columns: tuple[str, ...]
     strong: bool
 
     def __call__(self, body: Body) -> str:
         """Write the kernel. Record: function, panels, tiles of each, terms, sides, if swapped, result.
+
+        The words of a side are tables of its rows and of its columns.
 
         for each panel of the right side, for each 16 steps (a term and a group of rows):
             lay out the panel's numbers
@@ -212,7 +190,7 @@ class OuterSums:
         body.as_written()
         fields = Fields(body)
         panels, tiles, terms = fields.next(), fields.next(), fields.next()
-        tables, columns = zip(*[fields.factor(kind, 8 * self.lanes) for kind in self.columns], strict=True)
+        tables, columns = zip(*[(fields.pointer(), fields.pointer()) for _ in range(2)], strict=True)
         swapped, base = fields.next(), fields.next()
         groups, stride, rows, before = _called_for(body)
         steps = terms * groups
@@ -223,7 +201,8 @@ class OuterSums:
             with body.loop(count, runs=True) as place:
                 step = first + place
                 term, group = (body.let(f"{each} i64 {step}, {groups}") for each in ("sdiv", "srem"))
-                left, right = (group * stride + each(term) for each in columns)
+                offsets = [body.entry(each, term) * (8 * self.lanes) for each in columns]
+                left, right = (group * stride + offset for offset in offsets)
                 note = body.at(notes, place, "[2 x i64]")
                 body.put(note, left, body.smaller(rows - group * self.lanes, str(self.lanes)))
                 self._lay_out(body, tables[1], number, right, self._lines(body, panel, place))
