@@ -46,13 +46,31 @@ QUOTED = [  # a page, the text around a number on it, and the number in the code
     ),
     ("docs/how-to/write-a-loop.md", r"\(([\d,]+) by default\)", "loops.while_loop(limit)"),
     ("docs/how-to/write-a-loop.md", r"more than (\d+) of them", "loops._WIDE"),
-    ("src/nodegrad/compiler/README.md", r"After (\d+) rows", "compiler.ways._WATCHED"),
+    ("src/nodegrad/compiler/README.md", r"first (\d+) rows without", "compiler.ways._WATCHED"),
     ("docs/how-to/explain-a-derivative.md", r"more than (\d+) nodes", "show.explaining.chain_rule.IN_FULL"),
     ("docs/how-to/check-a-gradient.md", r"halved up to (\d+) times", "check._LEVELS"),
     ("docs/how-to/check-a-gradient.md", r"tolerance=([\de-]+)", "check.check_grad(tolerance)"),
     ("docs/how-to/compile-a-function.md", r"up to ([\d,]+) instructions", "compiler.program.UNCHECKED"),
     ("src/nodegrad/compiler/README.md", r"up to ([\d,]+) instructions", "compiler.program.UNCHECKED"),
     ("src/nodegrad/compiler/README.md", r"from ([\d,]+) operations on", "compiler.eager._FEW"),
+    ("src/nodegrad/compiler/README.md", r"it has come (\d+) times", "compiler.ways._AGAIN"),
+    ("src/nodegrad/compiler/README.md", r"has run some ([\d,]+) operations", "compiler.ways._RUN_BEFORE"),
+    ("src/nodegrad/compiler/README.md", r"plus one row in (\d+),", "compiler.ways._SHARE"),
+    ("src/nodegrad/compiler/README.md", r"looked at, then one in (\d+)", "compiler.eager.RARELY"),
+    ("src/nodegrad/compiler/README.md", r"or at (\d+) of them", "compiler.ways._SAMPLE"),
+    ("src/nodegrad/compiler/README.md", r"if there are more than (\d+)", "compiler.ways._FEW_ROWS"),
+    ("docs/how-to/compile-a-function.md", r"which takes some (\d+) calls", "compiler.ways._AGAIN"),
+    ("docs/how-to/compile-a-function.md", r"The (\d+) files used last", "compiler.backends.llvm.kept._MOST"),
+    ("docs/how-to/train-in-a-page.md", r"up to ([\d,]+) parameters", "show.players.playground.MOST"),
+    ("docs/how-to/train-in-a-page.md", r"on up to ([\d,]+) rows", "show.players.playground.MOST"),
+    (
+        "docs/how-to/train-in-a-page.md",
+        r"learning rate of ([\d.]+) here",
+        "show.players.playground._RATES[adam]",
+    ),
+    ("docs/how-to/train-in-a-page.md", r"With the ([\d.]+) of", "optim.Adam(learning_rate)"),
+    ("docs/how-to/write-a-module.md", r"more than ([\d,]+) parameters", "nn.module._READABLE"),
+    ("docs/how-to/write-a-module.md", r"at least (\d+) of them is one", "nn.module._LONG"),
     ("docs/how-to/compile-a-function.md", r"llvmlite ([\d.]+) or later", "compiler.backends._OLDEST"),
     ("pyproject.toml", r"llvmlite>=([\d.]+)", "compiler.backends._OLDEST"),
     ("README.md", r"machine with Python ([\d.]+) or newer", "dev.py"),
@@ -187,10 +205,11 @@ def written(source):
     """Return a number in the code as pages write it: of a module, of a signature, or the oldest Python."""
     if source == "dev.py":
         return ".".join(re.search(r"version_info < \((\d+), (\d+)\)", (ROOT / source).read_text()).groups())
+    source, _, key = source.rstrip("]").partition("[")
     place, _, parameter = source.rstrip(")").partition("(")
     module, _, name = place.rpartition(".")
     it = getattr(importlib.import_module(f"nodegrad.{module}"), name)
-    value = inspect.signature(it).parameters[parameter].default if parameter else it
+    value = inspect.signature(it).parameters[parameter].default if parameter else it[key] if key else it
     return ".".join(map(str, value)) if isinstance(value, tuple) else str(value).replace("e-0", "e-")
 
 
