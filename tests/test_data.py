@@ -126,7 +126,7 @@ def test_split_takes_the_labels():
     *_, train, test = data.train_test_split(X, labels, share, seed=1, stratify=labels)
 
     assert set(train) == set(test) == set("abc")
-    with pytest.raises(ValueError, match="class 'd' has one row"):
+    with pytest.raises(ValueError, match="class 'd' has a single row"):
         data.train_test_split(X, labels, share, stratify=[*labels[1:], "d"])
     with pytest.raises(ValueError, match="X has 24 rows and stratify 3"):
         data.train_test_split(X, labels, share, stratify=[1, 2, 3])
@@ -242,7 +242,7 @@ def test_arrays_are_split_as_lists_are():
 def test_standardize_checks_its_rows():
     with pytest.raises(ValueError, match="at least one row"):
         data.standardize([])
-    with pytest.raises(ValueError, match="rows of 2 and of 1 numbers"):
+    with pytest.raises(ValueError, match="X has rows of 2 numbers; other rows have 1"):
         data.standardize([[1.0, 2.0]], [[1.0]])
     with pytest.raises(TypeError, match=r"standardize: X\[0\]\[0\] is the text 'a'"):
         data.standardize([["a"]])
@@ -359,7 +359,7 @@ def test_scaling_can_be_applied_again_and_undone():
 
         assert all(map(fits, (scaled, back))), name
         assert data.rows(back)[3] == pytest.approx(data.rows(table)[3], rel=1e-14)
-    with pytest.raises(ValueError, match="rows of 2 and of 3 numbers"):
+    with pytest.raises(ValueError, match="X has rows of 2 numbers; other rows have 3"):
         data.StandardScaler([[1.0, 2.0]]).transform([[1.0, 2.0, 3.0]])
 
 
@@ -376,7 +376,7 @@ def test_frames_whose_columns_have_another_order_are_refused():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 5.0]})
 
-    with pytest.raises(ValueError, match=r"columns \['a', 'b'\] and, in other rows, \['b', 'a'\]"):
+    with pytest.raises(ValueError, match=r"X has the columns \['a', 'b'\]; other rows have \['b', 'a'\]"):
         data.StandardScaler(frame).transform(frame[["b", "a"]])
 
 

@@ -244,7 +244,7 @@ def test_a_fold_opens_by_name():
 
 
 def test_opening_an_unknown_fold_names_the_known_ones():
-    with pytest.raises(ValueError, match="expand expects names among none; got 'fold 99'"):
+    with pytest.raises(ValueError, match="expand takes names from none; got 'fold 99'"):
         own(Value(1.0) + 2.0).expand("fold 99")
 
 
@@ -554,8 +554,8 @@ MODEL = ng.nn.MLP(2, [1], seed=1)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: draw(3.0), TypeError, "draw expects Values; got 3.0 of type float"),
-        (lambda: draw(), ValueError, "draw expects at least one Value"),
+        (lambda: draw(3.0), TypeError, "draw takes Values; got 3.0 of type float"),
+        (lambda: draw(), ValueError, "draw takes at least one Value"),
         (lambda: draw(Value(1.0), rankdir="RL"), ValueError, "draw takes rankdir from LR, TB; got 'RL'"),
         (lambda: draw(Value(1.0), colour="data"), ValueError, "takes colour from None, grad"),
         (lambda: draw(Value(1.0), engine="neato"), ValueError, "takes engine from None, dot, own"),
@@ -565,17 +565,17 @@ MODEL = ng.nn.MLP(2, [1], seed=1)
         (
             lambda: draw(Value(1.0), before=3),
             TypeError,
-            "before to be a Drawing or gradients by Value; got 3",
+            "before as a Drawing, or as a dict of gradients by Value; got 3",
         ),
-        (lambda: draw_dot(3.0), TypeError, "draw_dot expects Values; got 3.0 of type float. Compute it"),
+        (lambda: draw_dot(3.0), TypeError, "draw_dot takes Values; got 3.0 of type float. Compute it"),
         (
             lambda: draw(ng.nn.MLP),
             TypeError,
             r"got <class .*MLP'> of type type. That is a class: make one, MLP",
         ),
         (lambda: draw(list), TypeError, "That is a class: make one, list"),
-        (lambda: draw(MODEL, MODEL), TypeError, "draw expects Values.* Give it a result of the model"),
-        (lambda: ng.explain(MODEL), TypeError, "explain expects Values.* Give it a result of the model"),
+        (lambda: draw(MODEL, MODEL), TypeError, "draw takes Values.* Give it a result of the model"),
+        (lambda: ng.explain(MODEL), TypeError, "explain takes Values.* Give it a result of the model"),
         (lambda: ng.player(MODEL), TypeError, r"model\(x\); nodegrad.playground takes the model"),
         (lambda: draw_dot(Value(1.0), rankdir="up"), ValueError, "draw_dot takes rankdir"),
     ],

@@ -427,9 +427,9 @@ def test_many_equal_labels_are_numbered_quickly():
 
 
 def test_bad_arguments_of_explain_are_refused():
-    with pytest.raises(TypeError, match="explain expects Values; got 3.0 of type float"):
+    with pytest.raises(TypeError, match="explain takes Values; got 3.0 of type float"):
         explain(3.0)
-    with pytest.raises(TypeError, match="explain expects Values; got 'x' of type str"):
+    with pytest.raises(TypeError, match="explain takes Values; got 'x' of type str"):
         explain(Value(1.0), wrt="x")
 
 
@@ -548,7 +548,7 @@ def test_a_long_path_is_written_in_part():
 
 
 def test_bad_arguments_of_paths_are_refused():
-    with pytest.raises(TypeError, match="paths expects Values; got 1"):
+    with pytest.raises(TypeError, match="paths takes Values; got 1"):
         paths(Value(1.0), 1)
     with pytest.raises(ValueError, match="paths takes k as a whole number of at least 1; got 0"):
         paths(Value(1.0), Value(1.0), k=0)

@@ -98,7 +98,7 @@ def test_json_comes_back(tmp_path):
     save_json(tmp_path / "file", "some kind", 1, content)
 
     assert load_json(tmp_path / "file", "load", "some kind", 1) == content
-    with pytest.raises(ValueError, match="is no other kind file: it does not say format 'other kind'"):
+    with pytest.raises(ValueError, match="is not a other kind file: its format is not 'other kind'"):
         load_json(tmp_path / "file", "load", "other kind", 1)
 
 

@@ -352,13 +352,13 @@ def replaced(old, new):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda content: "", "no nodegrad model file, or is damaged"),
-        (lambda content: json.dumps(content)[:-20], "no nodegrad model file, or is damaged"),
-        (lambda content: "[" * 100_000, "no nodegrad model file, or is damaged"),
-        (lambda content: "[1, 2]", "does not say format"),
-        (changed(format="other"), "does not say format"),
+        (lambda content: "", "not a nodegrad model file, or is damaged"),
+        (lambda content: json.dumps(content)[:-20], "not a nodegrad model file, or is damaged"),
+        (lambda content: "[" * 100_000, "not a nodegrad model file, or is damaged"),
+        (lambda content: "[1, 2]", "its format is not"),
+        (changed(format="other"), "its format is not"),
         (changed(version=3), "version 3; this nodegrad reads version 2"),
-        (changed(parameters=[1.0]), "its checksum is not that of its content"),
+        (changed(parameters=[1.0]), "its checksum does not fit"),
         (signed(lambda text: json.dumps(json.loads(text) | {"parameters": [1.0]})), "is damaged: it has no"),
         (signed(lambda text: json.dumps({"made_with": None})), "is damaged: it has no"),
         (signed(lambda text: json.dumps(json.loads(text) | {"parameters": {}})), "does not fit this.*lacks"),
@@ -370,13 +370,13 @@ def replaced(old, new):
         (lambda content: json.dumps(content).replace('b": 0.0', 'b": NaN'), "NaN is not a finite number"),
         (
             lambda content: json.dumps(content).replace('b": 0.0', 'b": 0.0, "neurons.0.b": 1.0'),
-            "checksum is not",
+            "checksum does not fit",
         ),
         (
             lambda content: json.dumps(content).replace(
                 '{"layers.0.neurons.0.w.0"', '{"x": 1.0, "x": 2.0, "y"'
             ),
-            "'x' is there twice",
+            "'x' occurs twice",
         ),
     ],
 )
@@ -395,7 +395,7 @@ def test_damaged_file_is_refused_and_the_model_left_alone(tmp_path, damage, mess
 def test_bytes_that_are_not_text_are_refused(tmp_path):
     (tmp_path / "model.json").write_bytes(b"\xff\xfe\x00")
 
-    with pytest.raises(ValueError, match="no nodegrad model file"):
+    with pytest.raises(ValueError, match="not a nodegrad model file"):
         MLP(2, [1]).load(tmp_path / "model.json")
 
 

@@ -538,7 +538,7 @@ def test_clipping_passes_over_gradients_that_are_none():
 @pytest.mark.parametrize(
     ("groups", "error", "message"),
     [
-        (lambda x: [{"parameters": [x]}, {"params": [x]}], ValueError, "stands in two groups"),
+        (lambda x: [{"parameters": [x]}, {"params": [x]}], ValueError, "is in two groups"),
         (lambda x: [{"weights": [x]}], TypeError, "a group of parameters has parameters, learning_rate, mom"),
         (lambda x: [{"parameters": [x], "beta": 1.0}], TypeError, "got parameters, beta"),
         (

@@ -314,7 +314,7 @@ def test_too_large_a_graph_is_refused_with_the_remedy():
 
 
 def test_only_a_value_is_accepted():
-    with pytest.raises(TypeError, match="player expects Values; got 'loss' of type str"):
+    with pytest.raises(TypeError, match="player takes Values; got 'loss' of type str"):
         player("loss")
 
 

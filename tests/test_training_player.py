@@ -160,7 +160,7 @@ def test_what_cannot_be_recorded_is_refused(make, message):
 
 
 def test_only_a_recorder_is_accepted():
-    with pytest.raises(TypeError, match=r"expects a Recorder; got a History. Make one with Recorder\(model"):
+    with pytest.raises(TypeError, match=r"takes a Recorder; got .* History. Make one with Recorder\(model"):
         training_player(ng.History())
 
 

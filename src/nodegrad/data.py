@@ -201,11 +201,14 @@ def _stratified(order: Sequence[int], labels: list[Any], size: int) -> tuple[lis
     counts = Counter(labels)
     rarest, count = counts.most_common()[-1]
     if count < 2:
-        raise ValueError(f"train_test_split: class {rarest!r} has one row, for one of the two parts only.")
+        raise ValueError(
+            f"train_test_split: class {rarest!r} has a single row, which cannot be in both parts. "
+            "Leave stratify out, or join classes."
+        )
     if min(size, len(order) - size) < len(counts):
         raise ValueError(
-            f"train_test_split: {len(counts)} classes need as many rows in each part; got {size} of "
-            f"{len(order)} to hold out. Change test_size."
+            f"train_test_split: each part needs a row of each of the {len(counts)} classes; test_size holds "
+            f"out {size} of {len(order)} rows. Change test_size."
         )
     exact = {label: size * count / len(order) for label, count in counts.items()}
     left = Counter({label: int(share) for label, share in exact.items()})  # how many are still to be held out
@@ -261,10 +264,12 @@ class StandardScaler:
     def _each(self, X: Any, rule: Callable[[Any, Any, Any], Any]) -> Any:
         table = _rows_of_numbers(X)
         if len(table) and len(table[0]) != len(self.means):
-            raise ValueError(f"standardize: rows of {len(self.means)} and of {len(table[0])} numbers.")
+            raise ValueError(
+                f"standardize: X has rows of {len(self.means)} numbers; other rows have {len(table[0])}."
+            )
         names = _names(X)
         if names and self._names and names != self._names:
-            raise ValueError(f"standardize: columns {self._names} and, in other rows, {names}.")
+            raise ValueError(f"standardize: X has the columns {self._names}; other rows have {names}.")
         if hasattr(table, "dtype"):
             return _like(X, rule(table, self.means, self.deviations))
         return _like(X, [list(map(rule, row, self.means, self.deviations)) for row in table])

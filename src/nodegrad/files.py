@@ -84,9 +84,9 @@ def load_json(path: str | os.PathLike[str], user: str, kind: str, version: int) 
             parse_constant=_finite,
         )
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{user}: {path} is no {kind} file, or is damaged: {error}.") from error
+        raise ValueError(f"{user}: {path} is not a {kind} file, or is damaged: {error}.") from error
     if not isinstance(content, dict) or content.pop("format", None) != kind:
-        raise ValueError(f"{user}: {path} is no {kind} file: it does not say format {kind!r}.")
+        raise ValueError(f"{user}: {path} is not a {kind} file: its format is not {kind!r}.")
     found, checksum = content.pop("version", None), content.pop("checksum", None)
     if found != version:
         raise ValueError(
@@ -94,8 +94,8 @@ def load_json(path: str | os.PathLike[str], user: str, kind: str, version: int) 
         )
     if checksum != _checksum(content):
         raise ValueError(
-            f"{user}: {path} is damaged: its checksum is not that of its content, which would be "
-            f"{_checksum(content)!r}."
+            f"{user}: {path} is damaged: its checksum does not fit its content. (If you edited the file, "
+            f"write {_checksum(content)!r} as its checksum.)"
         )
     return content
 
@@ -163,7 +163,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise ValueError(f"{twice!r} is there twice")
+        raise ValueError(f"the key {twice!r} occurs twice")
     return found
 
 

@@ -178,7 +178,9 @@ def interp(x: Number, xs: Sequence[Number], ys: Sequence[Number], method: str = 
     """
     xs, ys = _all(xs, "interp"), _all(ys, "interp")
     if len(xs) != len(ys) or len(xs) < 2:
-        raise ValueError(f"interp takes two points or more; got {len(xs)} places and {len(ys)} values.")
+        raise ValueError(
+            f"interp takes two points or more, with a y for each x; got {len(xs)} xs and {len(ys)} ys."
+        )
     one_of("interp", "method", method, ("linear", "cubic"))
     widths = [ops.sub(right, left) for left, right in pairwise(xs)]
     slopes = [ops.div(ops.sub(b, a), width) for (a, b), width in zip(pairwise(ys), widths, strict=True)]

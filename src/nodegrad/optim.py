@@ -200,7 +200,7 @@ class Optimizer:
         self.groups = [Group(user, entry, rate, settings) for entry in _groups(parameters, user)]
         self.parameters = [leaf for group in self.groups for leaf in group.parameters]
         if len(set(self.parameters)) < len(self.parameters):
-            raise ValueError(f"{user}: a parameter stands in two groups; each belongs to one.")
+            raise ValueError(f"{user}: a parameter is in two groups; put it into one.")
         self.steps = 0
         self._gradients: list[Any] = [None] * len(self.parameters)  # the objects that the last step found
         self.states: list[State] = [()] * len(self.parameters)

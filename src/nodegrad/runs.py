@@ -240,8 +240,8 @@ def places_of(argnums: Argnums, count: int, user: str) -> list[int]:
     for place in places:
         if not -count <= place < count:
             raise TypeError(
-                f"{user} was to differentiate by positional argument {place}, but {count} came. "
-                "Pass it by position, or name another in argnums."
+                f"{user}: argnums names positional argument {place}, but the call has {count}. "
+                "Pass it by position, or name another."
             )
     places = [place % count for place in places]
     if len(set(places)) < len(places):
@@ -264,7 +264,7 @@ def checked(x: Any, what: str, user: str) -> Number:
 def _checked_variable(x: Any, user: str) -> Value:
     if not isinstance(x, Value):
         raise TypeError(
-            f"{user} takes for wrt the Values that the function closes over; got {described(x)}. "
+            f"{user} takes wrt as Values that the function closes over; got {described(x)}. "
             "For a number that the function takes as an argument use argnums."
         )
     return x

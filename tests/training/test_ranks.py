@@ -290,7 +290,10 @@ def test_nan_on_one_rank_stops_all_with_the_same_reason(compile):
             lambda rank: {"lr": optim.exponential(0.1, (0.1, 0.3)[rank])},
             "the same learning rates in each step",
         ),
-        (lambda rank: {"lr": optim.cosine(0.1, 50 + rank)}, "the same learning rates in each step; here ["),
+        (
+            lambda rank: {"lr": optim.cosine(0.1, 50 + rank)},
+            "the same learning rates in each step; here they are [",
+        ),
         (lambda rank: grouped((3, 4)[rank]), "the same groups; here it is"),
         (
             lambda rank: {"optimizer": ("lbfgs", "sgd")[rank], "lr": (None, 0.01)[rank]},
@@ -326,8 +329,8 @@ def test_a_rate_that_differs_in_one_step_is_found_before_that_step(compile):
 
     first, second = on_ranks(2, work)
 
-    assert "the same learning rates in each step; here [0.1] came" in str(first)
-    assert "the same learning rates in each step; here [0.11] came" in str(second)
+    assert "the same learning rates in each step; here they are [0.1]" in str(first)
+    assert "the same learning rates in each step; here they are [0.11]" in str(second)
     if not compile:
         assert models[0].state_dict() == models[1].state_dict()
 

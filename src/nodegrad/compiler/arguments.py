@@ -283,7 +283,7 @@ def _spec(argument: Any, name: str, blocks: list[tuple[str, Array]]) -> Spec:
         for place, (_, other) in enumerate(taken):
             if other != taken[0][1]:
                 raise ValueError(
-                    f"map takes rows of one structure; {name}[{place}] has another one than {name}[0]."
+                    f"map takes rows of one structure; that of {name}[{place}] differs from {name}[0]."
                 )
         blocks.append((name, _numbers([numbers for numbers, _ in taken], name)))
         return taken[0][1]

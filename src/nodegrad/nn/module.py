@@ -362,7 +362,7 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
         known = {kind.__name__: kind for kind in (*layers, *own)}
         model = _made(content.get("made_with"), known, iter(content["modules"]))
         if not isinstance(model, Module):
-            raise TypeError(f"{model!r:.60} is no model")
+            raise TypeError(f"{model!r:.60} is not a model")
         model._load(path, content)
         model._freeze_again(content.get("frozen", {}))
     except Exception as error:

@@ -109,7 +109,7 @@ def values(function: str, found: Iterable[Any]) -> list[Value]:
                     remedy = f"That is a class: make one, {value.__name__}(...)"
                 elif hasattr(value, "parameters"):
                     remedy = "Give it a result of the model, model(x); nodegrad.playground takes the model"
-                raise TypeError(f"{function} expects Values; got {described(value)}. {remedy}.")
+                raise TypeError(f"{function} takes Values; got {described(value)}. {remedy}.")
             tell_read(value, f"calls {function}(), which writes numbers down")
             flat.append(value)
     return flat

@@ -84,7 +84,9 @@ class Ranks:
         if total[size + 1]:
             raise KeyboardInterrupt
         if any(_differ(total[size + 2 :])):
-            raise ValueError(f"fit: all ranks need the same learning rates in each step; here {own} came.")
+            raise ValueError(
+                f"fit: all ranks need the same learning rates in each step; here they are {own}."
+            )
         return total[:size]
 
     @contextmanager

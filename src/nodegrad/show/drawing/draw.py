@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, overload
 
 from nodegrad.graph import topological_order
-from nodegrad.inputs import flag, one_of, whole
+from nodegrad.inputs import described, flag, one_of, whole
 from nodegrad.show.drawing.dot import escape, escape_field, to_dot
 from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, cut, flatten, folded, single
 from nodegrad.show.drawing.network import Network, network
@@ -80,7 +80,7 @@ class Drawing(Still):
         for name in names:
             if name not in self.folds:
                 known = ", ".join(self.folds) or "none"
-                raise ValueError(f"expand expects names among {known}; got {name!r}.")
+                raise ValueError(f"expand takes names from {known}; got {name!r}.")
         found = [self._groups[int(name.split()[1])].members for name in names]
         opened = {vertex for members in found for vertex in members[:OPENED]}
         style = replace(self._style, apart=self._style.apart | opened)
@@ -129,7 +129,7 @@ class Drawing(Still):
         program = _program()
         remedy = "Install Graphviz, or save an .svg, which needs nothing."
         if program is None:
-            raise RuntimeError(f"{NO_DOT}, and a .{kind} by it was asked for. {remedy}")
+            raise RuntimeError(f"{NO_DOT}, and this .{kind} needs it. {remedy}")
         try:
             text, command = self.dot.encode(), [program, f"-T{kind}"]
             done = subprocess.run(command, input=text, capture_output=True, timeout=seconds, check=True)
@@ -222,7 +222,7 @@ def draw(
         return network(outputs[0])
     roots = values("draw", outputs)
     if not roots:
-        raise ValueError("draw expects at least one Value; got none.")
+        raise ValueError("draw takes at least one Value; got none.")
     whole("draw", "limit", limit, 1)
     whole("draw", "depth", depth, 0, optional=True)
     one_of("draw", "rankdir", rankdir, ("LR", "TB"))
@@ -234,7 +234,9 @@ def draw(
     if isinstance(before, Drawing):
         before = {vertex.value: vertex.grad for vertex in before._order if vertex.value is not None}
     if before is not None and not isinstance(before, Mapping):
-        raise TypeError(f"draw expects before to be a Drawing or gradients by Value; got {before!r:.60}.")
+        raise TypeError(
+            f"draw takes before as a Drawing, or as a dict of gradients by Value; got {described(before)}."
+        )
     ends = [made[root] for root in roots]
     apart = frozenset(made[value] for value in values("draw", [expand]) if value in made)
     marked = tuple(made[value] for value in values("draw", [highlight]) if value in made)

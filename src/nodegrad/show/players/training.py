@@ -13,6 +13,7 @@ from typing import Any
 from nodegrad import ops
 from nodegrad.data import Samples
 from nodegrad.graph import recording, topological_order
+from nodegrad.inputs import described
 from nodegrad.nn.losses import binary_cross_entropy_with_logits, chosen_loss
 from nodegrad.show import palette
 from nodegrad.show.drawing.fold import Group, boxes
@@ -203,7 +204,7 @@ def training_player(recorder: Recorder, *, title: str = "Training, step by step"
     """
     if not isinstance(recorder, Recorder):
         raise TypeError(
-            f"training_player expects a Recorder; got a {type(recorder).__name__}. Make one with "
+            f"training_player takes a Recorder; got {described(recorder)}. Make one with "
             "Recorder(model, X, y) and give it to fit(..., callback=recorder)."
         )
     names = parameter_names(recorder.parameters)
