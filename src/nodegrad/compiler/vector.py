@@ -131,35 +131,18 @@ def check(program: VectorProgram) -> VectorProgram:
     Raises:
         AssertionError: names the instruction that breaks the rule.
     """
-    uniform = np.arange(program.uniform) < program.parameters + len(program.constants)
-    varying = np.arange(program.varying) < program.inputs
-    for item in program.prologue:
-        assert not len(slots_read(item, uniform=False)), f"the prologue reads a varying slot: {item}"
-        _check_item(item, varying, uniform, uniform)
-    for item in program.body:
-        _check_item(item, varying, uniform, varying)
+    uniform = np.zeros(program.uniform, bool)
+    uniform[: program.parameters + len(program.constants)] = True
+    varying = np.zeros(program.varying, bool)
+    varying[: program.inputs] = True
+    for target, items in ((uniform, program.prologue), (varying, program.body)):
+        for item in items:
+            if isinstance(item, Straight):
+                _check_straight(item, varying, uniform, target)
+            else:
+                _check_group(item, varying, uniform, target)
     assert varying[program.outputs].all(), "an output is not written"
     return program
-
-
-def _check_item(item: Item, varying: Any, uniform: Any, target: Any) -> None:
-    name = item.ops[0].name if isinstance(item, Straight) else item.op.name
-    what, written = f"{name} at {item.start}", target[item.start : item.start + item.size]
-    assert len(written) == item.size, f"{what}: writes past the end"
-    assert not written.any(), f"{what}: writes a slot again"
-    if isinstance(item, Straight):
-        read = np.array(item.operands)
-        before = np.repeat(np.arange(item.size), [op.arity or 0 for op in item.ops]) + item.start
-        assert ((read if target is varying else ~read) < before).all(), f"{what}: reads too early"
-        written[:] = True  # it reads its own results
-    else:
-        shapes = [index.slots.shape for index in item.operands]
-        assert shapes == _shapes(item), f"{what}: operands have shapes {shapes}, not {_shapes(item)}"
-    for space in (varying, uniform):
-        slots = slots_read(item, space is uniform)
-        assert ((slots >= 0) & (slots < len(space))).all(), f"{what}: reads past the end"
-        assert space[slots].all(), f"{what}: reads a slot before it is written"
-    written[:] = True
 
 
 def _shapes(group: Group) -> list[tuple[int, ...]]:
@@ -173,6 +156,35 @@ def _shapes(group: Group) -> list[tuple[int, ...]]:
     if group.terms:
         return [(count, group.terms)] * len(group.operands)
     return [(count,)] * (op.arity or 0)
+
+
+def _check_group(group: Group, varying: Any, uniform: Any, target: Any) -> None:
+    what, shapes = f"{group.op.name} at {group.start}", _shapes(group)
+    assert len(group.operands) == len(shapes), f"{what}: takes {len(shapes)} operands"
+    for index, shape in zip(group.operands, shapes, strict=True):
+        assert index.slots.shape == shape, f"{what}: an operand has shape {index.slots.shape}, not {shape}"
+    for index in group.reads:
+        space = uniform if index.uniform else varying
+        assert index.slots.min() >= 0, f"{what}: reads a negative slot"
+        assert index.slots.max() < len(space), f"{what}: reads past the end"
+        assert space[index.slots].all(), f"{what}: reads a slot before it is written"
+        assert index.uniform or target is varying, f"{what}: the prologue reads a varying slot"
+    written = target[group.start : group.start + group.size]
+    assert len(written) == group.size, f"{what}: writes past the end"
+    assert not written.any(), f"{what}: writes a slot again"
+    written[:] = True
+
+
+def _check_straight(straight: Straight, varying: Any, uniform: Any, target: Any) -> None:
+    for op, result, operands in scalars(straight):
+        what = f"{op.name} at {result}"
+        assert op.arity == len(operands), f"{what}: takes {op.arity} operands"
+        for slot in operands:
+            assert uniform[~slot] if slot < 0 else varying[slot], f"{what}: reads too early"
+            assert slot < 0 or target is varying, f"{what}: the prologue reads a varying slot"
+        assert result < len(target), f"{what}: writes past the end"
+        assert not target[result], f"{what}: writes a slot again"
+        target[result] = True
 
 
 def scalars(straight: Straight) -> Iterator[tuple[Op, int, tuple[int, ...]]]:
