@@ -12,7 +12,7 @@ import numpy as np
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.passes import sweep_dead
-from nodegrad.compiler.program import UNCHECKED, Loop, Program, check, evaluate
+from nodegrad.compiler.program import UNCHECKED, Loop, Program, check
 from nodegrad.compiler.record import Recorder, Way, named
 from nodegrad.forks import noting
 from nodegrad.graph import clock, dependents, topological_order
@@ -148,15 +148,18 @@ class Trace:
             kernel.keep(f"{key} {part}")
 
     def call(self, numbers: Sequence[float]) -> tuple[list[float] | None, list[bool]]:
-        """Return the results for one row; None if it goes another way, and its answers until it does."""
+        """Return the results for one row; None if it goes another way, and its answers until it does.
+
+        Kernels compute all guards at once, where a custom operation may raise for numbers that eager code
+        would never give it. Such a row counts as one that goes another way.
+        """
         kernel = self.kernels.get("all") or self.kernel("all")
         try:
             found = kernel.one(numbers, self.leaves.read() if self.parameters else ())
         except Exception:
-            passed = self.passed(numbers)
-            if passed == len(self.lines):
+            if not self.lines:
                 raise
-            return None, [*self.expected[:passed], not self.expected[passed]]
+            return None, []
         if not self.lines:
             return found, []
         answers = [*map(bool, found[self.results :])]
@@ -164,27 +167,13 @@ class Trace:
             return found[: self.results], answers
         return None, answers[: [*map(eq, answers, self.expected)].index(False) + 1]
 
-    def passed(self, numbers: Sequence[float]) -> int:
-        """Return how many guards a row passes. Stop at the first one that fails.
-
-        Kernels compute all guards at once, where a custom operation may raise for numbers that eager code
-        would never give it.
-        """
-        parameters = self.leaves.read().tolist()
-        outputs = self.program.outputs[self.results :]
-        for place, (slot, answer) in enumerate(zip(outputs, self.expected, strict=True)):
-            asked = sweep_dead(replace(self.program, outputs=[slot]))
-            if (evaluate(asked, numbers, parameters)[0] != 0.0) != answer:
-                return place
-        return len(self.lines)
-
     def chosen(self, blocks: list[Array], count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which rows go this way; there are branches."""
         try:
             found = self.kernel("guards").rows(blocks, count, self.leaves.read())
         except Exception:
             table = np.concatenate(blocks, axis=1, dtype=np.float64)
-            return np.array([self.passed(row.tolist()) == len(self.lines) for row in table])
+            return np.array([self.call(row)[0] is not None for row in table.tolist()])
         return np.asarray(((found != 0.0) == np.array(self.expected)[:, None]).all(axis=0))
 
 
