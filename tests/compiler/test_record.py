@@ -9,9 +9,9 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value
+from nodegrad.compiler.eager import Eager
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.program import render
-from nodegrad.compiler.record import record
 from nodegrad.compiler.ways import Ways
 from nodegrad.observers import listen, listeners
 from nodegrad.trees import flatten
@@ -21,7 +21,7 @@ WEIGHT = Value(0.5)
 
 def recorded(f, *arguments):
     numbers, spec = flatten(arguments)
-    return record(f, spec, numbers)
+    return Eager(f, spec).record(numbers)
 
 
 def test_branches_are_guards_with_their_lines():

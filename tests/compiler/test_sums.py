@@ -3,8 +3,8 @@
 import pytest
 
 import nodegrad as ng
+from nodegrad.compiler.eager import Eager
 from nodegrad.compiler.lower import lower
-from nodegrad.compiler.record import record
 from nodegrad.compiler.vectorize import vectorize
 from nodegrad.trees import flatten
 
@@ -16,7 +16,7 @@ from nodegrad.compiler.backends.llvm import plan, sums  # noqa: E402  # after ll
 def kernels(f, *arguments):
     """Return what adds up the results of a function over rows: rows of so many factors, or tiles."""
     numbers, spec = flatten(arguments)
-    found = record(f, spec, numbers)
+    found = Eager(f, spec).record(numbers)
     program, _, _ = lower(found.inputs, found.wanted)
     planned = plan.plan(vectorize(program), "sums", 2 * native.width())
     kinds = [

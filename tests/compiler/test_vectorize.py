@@ -12,11 +12,11 @@ import nodegrad as ng
 from compiler.random_programs import optimize, runs, same
 from compiler.vector_evaluator import evaluate
 from nodegrad import ops
+from nodegrad.compiler.eager import Eager
 from nodegrad.compiler.lower import lower
 from nodegrad.compiler.printing import render
 from nodegrad.compiler.program import MAX, Program
 from nodegrad.compiler.program import evaluate as evaluate_program
-from nodegrad.compiler.record import record
 from nodegrad.compiler.reduction import plan_reduction
 from nodegrad.compiler.vector import Group, Index, Straight, check
 from nodegrad.compiler.vectorize import vectorize
@@ -25,7 +25,7 @@ from nodegrad.trees import flatten
 
 def recorded(f, *arguments):
     numbers, spec = flatten(arguments)
-    found = record(f, spec, numbers)
+    found = Eager(f, spec).record(numbers)
     program, leaves, _ = lower(found.inputs, found.wanted)
     return optimize(program), numbers, [leaf.data for leaf in leaves]
 

@@ -1,12 +1,14 @@
-"""Rows that run eagerly: the function itself, on Values, with its results as numbers."""
+"""Run a function itself, on Values: for its results, for its way, or to record it."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from nodegrad.compiler.program import evaluate
-from nodegrad.compiler.record import Recorder, Way, current_recorder, numbers_of
+from nodegrad.compiler.record import Recorder, Way, current_recorder, named
 from nodegrad.compiler.trace import Found, Trace, changing, refuse
 from nodegrad.graph import leave
+from nodegrad.inputs import plain
 from nodegrad.loops import TooWide
 from nodegrad.observers import listeners
 from nodegrad.transforms import gives_floats, in_numbers, plain_places
@@ -16,6 +18,8 @@ from nodegrad.value import Value, literal, stand_in
 __all__ = ()
 
 _FEW = 1_000  # with fewer operations, a replay on each of the other rows costs little
+# The errors of range and lists for a Value.
+_WHOLE = "'Value' object cannot be interpreted as an integer|indices must be integers.* not '?Value"
 RARELY = 128  # after the first rows, one in so many is looked at; twice as many while few ways are known
 
 
@@ -69,7 +73,7 @@ class Eager:
     def _result(self, numbers: Sequence[float], values: Sequence[Value] = ()) -> Any:
         f = self._in_numbers or self.function()
         given = values or ([] if self._plain else [*map(stand_in, numbers)])
-        result = f(*(self._arguments(numbers, given) if self._plain else self._put(given, 0, None)[0]))
+        result = f(*self._arguments(numbers, given))
         if listeners.all and (recorder := current_recorder()) is not None:
             leaves = flatten(result, result=True)[0]
             recorder.called(f, given, leaves)
@@ -84,19 +88,59 @@ class Eager:
         if type(result) is Value:
             return LEAF, [result._data]
         leaves, spec = flatten(result, result=True)
-        return spec, leaves if self._gives_floats else numbers_of(leaves, self.f)
+        return spec, leaves if self._gives_floats else self.numbers_of(leaves)
 
-    def _arguments(self, numbers: Sequence[float], values: Sequence[Value]) -> Sequence[Any]:
-        """Return the arguments for an eager run of a transform.
+    def numbers_of(self, results: Sequence[Any]) -> list[float]:
+        """Return results as plain numbers."""
+        return [
+            x if type(x) is float else x._data if isinstance(x, Value) else self._number(x) for x in results
+        ]
 
-        Those it differentiates by stay plain, since it makes Values of them, so that branches are seen. The
-        others are stand-ins, if given, or constants, so that derivatives inside can sweep over floats.
+    def _number(self, result: Any) -> float:
+        return plain(result, f"compile: the result of {named(self.f)}")
+
+    def _arguments(self, numbers: Sequence[Any], values: Sequence[Value], kind: Any = float) -> Sequence[Any]:
+        """Return the arguments: the values; in a run of a transform, numbers where it differentiates by them.
+
+        It makes Values of these, so that branches are seen. Without values, the others are constants, so that
+        derivatives inside can sweep over floats. `kind` is that of arrays of numbers, those without
+        dimensions included: results of transforms are like them.
         """
-        by_number: Sequence[Any] = self._put(numbers, 0, float)[0]
+        if not self._plain:
+            return self._put(values, 0, None)[0]  # type: ignore[no-any-return]
+        by_number: Sequence[Any] = self._put(numbers, 0, kind)[0]
         if len(self._plain) == len(by_number):
             return by_number
         given = self._put(values or [*map(literal, numbers)], 0, None)[0]
         return [by_number[at] if at in self._plain else each for at, each in enumerate(given)]
+
+    def record(self, numbers: Sequence[float]) -> Recorder:
+        """Run the function on new Values that hold `numbers`, and record it.
+
+        Raises:
+            TypeError: if it returns anything but numbers and Values in nested lists, tuples, dicts or arrays.
+        """
+        inputs = [*map(stand_in, numbers)]
+        recorder = Recorder(self.f, inputs, unrolls=self.unrolls)
+        try:
+            with recorder.at_work():
+                result = self.function()(*self._arguments(inputs, inputs, object))
+        except TooWide:
+            self.unrolls = True
+            return self.record(numbers)
+        except TypeError as error:
+            if re.search(_WHOLE, str(error)):
+                raise TypeError(
+                    f"compile: {named(self.f)} uses a Value as a whole number ({error}). Name an argument "
+                    'for range or an index in static=, as in compile(f, static="n"); it is then recorded '
+                    "anew for each value. To look up what is computed, write nodegrad.take(table, index)."
+                ) from error
+            raise
+        leaves, recorder.spec = flatten(result, result=True)
+        recorder.called(self.f, inputs, leaves)
+        leave(inputs)
+        recorder.outputs = [leaf if isinstance(leaf, Value) else self._number(leaf) for leaf in leaves]
+        return recorder
 
     def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
         """Run a row eagerly; return its way and its results."""

@@ -1,9 +1,8 @@
-"""Record a function: run it once on Values, and note its results, its branches and what it read."""
+"""Recorder: what notes the results of a run, its branches, and what it read."""
 
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -14,13 +13,12 @@ from nodegrad.compiler.lower import lower_loop
 from nodegrad.composites import Pairing
 from nodegrad.extend import digest
 from nodegrad.graph import check_left, clock, leave, topological_order
-from nodegrad.inputs import plain
 from nodegrad.loops import Roller, current_roller
 from nodegrad.observers import listen, listeners, stop_listening
 from nodegrad.ops import Op
-from nodegrad.transforms import innermost, plain_places
-from nodegrad.trees import Spec, build, flatten
-from nodegrad.value import Value, stand_in
+from nodegrad.transforms import innermost
+from nodegrad.trees import Spec
+from nodegrad.value import Value
 
 __all__ = ()
 
@@ -29,10 +27,6 @@ _LIBRARY = str(Path(os.__file__).parent) + os.sep  # Python's own; packages may 
 
 
 Way = tuple[tuple[bool, str], ...]  # the answer and the line of each branch
-
-
-# The errors of range and lists for a Value.
-_WHOLE = "'Value' object cannot be interpreted as an integer|indices must be integers.* not '?Value"
 
 
 def _same_code(one: Op, other: Op) -> bool:
@@ -47,7 +41,7 @@ class Recorder:
 
     Attributes:
         inputs: the leaves that stand for the arguments.
-        outputs: the leaves of the result, floats where the result is not a Value; only `record` notes them.
+        outputs: the leaves of the result, floats where the result is not a Value; noted by `Eager.record`.
         spec: how the outputs are put together.
         branches: what Python took a branch on, in order: each node, its answer, and the line that asked.
         reads: the lines that took numbers out of the record.
@@ -208,47 +202,3 @@ def _line(file: str, number: int) -> str:
 def named(f: Any) -> str:
     """Return a function's name for errors."""
     return str(getattr(f, "__name__", "the function"))
-
-
-def record(f: Callable[..., Any], spec: Spec, numbers: Sequence[float], unrolls: bool = False) -> Recorder:
-    """Run `f` on new Values that hold `numbers`, put together as `spec` says.
-
-    Raises:
-        TooWide: if a `while_loop` should be recorded turn by turn, with `unrolls`.
-        TypeError: if `f` returns anything but numbers and Values in nested lists, tuples, dicts or arrays.
-    """
-    inputs = [stand_in(number) for number in numbers]
-    recorder = Recorder(f, inputs, unrolls=unrolls)
-    try:
-        with recorder.at_work():
-            result = f(*_arguments(f, spec, inputs))
-    except TypeError as error:
-        if re.search(_WHOLE, str(error)):
-            raise TypeError(
-                f"compile: {named(f)} uses a Value as a whole number ({error}). Name an argument for range "
-                'or an index in static=, as in compile(f, static="n"); it is then recorded anew for each '
-                "value. To look up what is computed, write nodegrad.take(table, index)."
-            ) from error
-        raise
-    leaves, recorder.spec = flatten(result, result=True)
-    recorder.called(f, inputs, leaves)
-    leave(inputs)
-    recorder.outputs = [leaf if isinstance(leaf, Value) else _plain(leaf, f) for leaf in leaves]
-    return recorder
-
-
-def _arguments(f: Any, spec: Spec, inputs: Sequence[Value]) -> Sequence[Any]:
-    """Return the arguments. A transform gets back arrays without dimensions, as its results are like them."""
-    given: Sequence[Any] = build(spec, inputs)
-    places = plain_places(f, len(given))
-    arrays = build(spec, inputs, object) if places else given
-    return [arrays[at] if at in places else each for at, each in enumerate(given)]
-
-
-def numbers_of(results: Sequence[Any], f: Any) -> list[float]:
-    """Return the plain numbers that `f` returned."""
-    return [x if type(x) is float else x._data if isinstance(x, Value) else _plain(x, f) for x in results]
-
-
-def _plain(result: Any, f: Any) -> float:
-    return plain(result, f"compile: the result of {named(f)}")

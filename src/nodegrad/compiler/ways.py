@@ -16,12 +16,11 @@ import numpy as np
 from nodegrad.compiler.arguments import Array
 from nodegrad.compiler.chance import generators_of, refuse_chance, states
 from nodegrad.compiler.eager import RARELY, Eager, same
-from nodegrad.compiler.record import Way, named, numbers_of, record
+from nodegrad.compiler.record import Way, named
 from nodegrad.compiler.routes import Routes
 from nodegrad.compiler.trace import Found, MakeBackend, Trace, changing, make_trace
 from nodegrad.forks import keeping
 from nodegrad.graph import check_unchanged, recording, topological_order
-from nodegrad.loops import TooWide
 from nodegrad.trees import Build, Spec, builder
 from nodegrad.value import Value
 
@@ -238,12 +237,8 @@ class Ways(Eager):
             self._generators = generators_of(f)
         before = states(self._generators)
         with recording():
-            try:
-                recorded = record(f, self.spec, numbers, self.unrolls)
-            except TooWide:
-                self.unrolls = True
-                recorded = record(f, self.spec, numbers, True)
-            found = recorded.spec, numbers_of(recorded.outputs, f)
+            recorded = self.record(numbers)
+            found = recorded.spec, self.numbers_of(recorded.outputs)
             trace = make_trace(f, recorded)
             if seen is not None and not same(seen, found):
                 raise changing(f, numbers)
