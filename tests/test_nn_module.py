@@ -521,29 +521,15 @@ def replaced_neurons(model):
 
 def replaced_all(model):
     model.layers[:] = [LayerNorm(2), Layer(2, 1, "tanh", seed=7)]
-    model.layers[0].freeze()
 
 
-@pytest.mark.parametrize("change", [replaced_layers, deleted_layer, replaced_neurons, replaced_all])
-@pytest.mark.parametrize("within", [False, True])
-def test_a_model_whose_layers_were_changed_is_made_from_its_file(tmp_path, change, within):
-    model = inner = MLP(2, [3, 1], "tanh", seed=1)
-    if within:
-        model = Sequential(Layer(2, 3, "tanh", seed=1), Dropout(0.5))
-        model.modules.insert(0, inner)
-    change(inner)
-    model.save(tmp_path / "model.json")
+class Reversed(Layer):
+    def forward(self, x):
+        return super().forward(x)[::-1]
 
-    twin = nn.load(tmp_path / "model.json")
 
-    assert twin.state_dict() == model.state_dict()
-    assert len(twin.parameters()) == len(model.parameters())
-    assert [module.summary() for _, module in twin.named_modules()] == [
-        module.summary() for _, module in model.named_modules()
-    ]
-    if not within:
-        row = [0.5] * (3 if change is deleted_layer else 2)
-        assert twin.predict([row]) == model.predict([row])
+def replaced_by_a_subclass(model):
+    model.layers[0] = Reversed(2, 3, "tanh", seed=7)
 
 
 def test_loaded_parameters_have_the_labels_of_the_saved_ones(tmp_path):
@@ -561,6 +547,10 @@ def appended_function(model):
 
 def replaced_forward(model):
     model.forward = lambda x: ng.sum(x)
+
+
+def replaced_forward_inside(model):
+    model.layers[0].neurons[0].forward = lambda x: ng.sum(x)
 
 
 def replaced_activation(model):
@@ -581,7 +571,8 @@ def removed_bias(model):
 
 
 CHANGES = [
-    *(appended_function, replaced_forward, replaced_activation),
+    *(replaced_layers, deleted_layer, replaced_neurons, replaced_all, replaced_by_a_subclass),
+    *(appended_function, replaced_forward, replaced_forward_inside, replaced_activation),
     *(shared_layer, tied_weight, removed_bias),
 ]
 
@@ -605,10 +596,6 @@ def test_functions_appended_to_a_sequence_are_not_lost_in_its_file(tmp_path):
     model.modules += [ng.tanh]
     model.save(tmp_path / "model.json")
 
-    with pytest.raises(
-        ValueError, match=r"made with the argument <operation tanh>, which a file cannot hold"
-    ):
-        nn.load(tmp_path / "model.json")
     with pytest.raises(
         ValueError, match=r"Sequential\(Layer, tanh\) in the file and Sequential\(Layer\) here"
     ):
@@ -864,14 +851,11 @@ def test_a_file_of_a_layer_with_another_epsilon_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "damage",
     [
-        replaced('"times": 1', '"times": 0'),
-        replaced('"times": 1', '"times": -1'),
-        replaced('"times": 1', '"times": "many"'),
-        replaced('"times": 1', '"times": 1000000000'),
         replaced('"frozen": {}', '"frozen": null'),
         replaced('"options": {}', '"options": [1]'),
         replaced('"frozen": {}', '"frozen": [1]'),
-        replaced('"parts": [', '"parts": [1, '),
+        replaced('"arguments": [', '"argument": ['),
+        replaced('"arguments": [', '"arguments": ["many", '),
     ],
 )
 def test_a_file_that_does_not_say_how_its_model_is_made_is_refused(tmp_path, damage):

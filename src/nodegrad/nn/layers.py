@@ -138,7 +138,7 @@ class Neuron(Module):
     def summary(self) -> str:
         """Describe the neuron in one line."""
         bias = "" if self.b is not None else ", bias=False"
-        return f"Neuron({len(self.w)}, activation={self.name!r}{bias})"
+        return f"{type(self).__name__}({len(self.w)}, activation={self.name!r}{bias})"
 
     def __repr__(self) -> str:
         name = self.name.title().replace("_", "").replace("Relu", "ReLU")
@@ -156,8 +156,6 @@ class Layer(Module):
 
     The arguments are those of `Neuron`; `n_outputs` is the number of neurons.
     """
-
-    _holder = "neurons"
 
     @_as_in_micrograd(nin="n_inputs", nout="n_outputs", nonlin="activation")
     def __init__(
@@ -194,7 +192,7 @@ class Layer(Module):
         """Describe the layer in one line."""
         first = self.neurons[0]
         bias = "" if first.b is not None else ", bias=False"
-        return f"Layer({len(first.w)}, {len(self.neurons)}, activation={first.name!r}{bias})"
+        return f"{type(self).__name__}({len(first.w)}, {len(self.neurons)}, activation={first.name!r}{bias})"
 
     def __repr__(self) -> str:
         return f"Layer of [{', '.join(map(repr, self.neurons))}]"
@@ -224,8 +222,6 @@ class MLP(Module):
     Raises:
         ValueError: if an activation is unknown or a size is not positive.
     """
-
-    _holder = "layers"
 
     @_as_in_micrograd(nin="n_inputs", nouts="sizes")
     def __init__(
@@ -270,8 +266,9 @@ class MLP(Module):
     def summary(self) -> str:
         """Describe the model in one line: by its sizes, or by its layers if others were put in."""
         if not all(isinstance(layer, Layer) for layer in self.layers):
-            return f"MLP({_names(self.layers)})"
-        return f"MLP({len(self.layers[0].neurons[0].w)}, {[len(layer.neurons) for layer in self.layers]})"
+            return f"{type(self).__name__}({_names(self.layers)})"
+        sizes = [len(layer.neurons) for layer in self.layers]
+        return f"{type(self).__name__}({len(self.layers[0].neurons[0].w)}, {sizes})"
 
     def __repr__(self) -> str:
         return self.summary()
@@ -290,8 +287,6 @@ class Sequential(Module):
     True
     """
 
-    _holder = "modules"
-
     def __init__(self, *modules: Callable[[Any], Any]) -> None:
         self.modules = [function("Sequential", "each module", module) for module in modules]
 
@@ -303,10 +298,10 @@ class Sequential(Module):
 
     def summary(self) -> str:
         """Describe the module in one line."""
-        return f"Sequential({_names(self.modules)})"
+        return f"{type(self).__name__}({_names(self.modules)})"
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.modules))})"
+        return f"{type(self).__name__}({', '.join(map(repr, self.modules))})"
 
 
 class Dropout(Module):
@@ -342,7 +337,7 @@ class Dropout(Module):
 
     def summary(self) -> str:
         """Describe the module in one line."""
-        return f"Dropout({self.p})"
+        return f"{type(self).__name__}({self.p})"
 
 
 class LayerNorm(Module):
@@ -378,7 +373,7 @@ class LayerNorm(Module):
     def summary(self) -> str:
         """Describe the module in one line."""
         epsilon = "" if self.epsilon == _EPSILON else f", epsilon={self.epsilon!r}"
-        return f"LayerNorm({len(self.gain)}{epsilon})"
+        return f"{type(self).__name__}({len(self.gain)}{epsilon})"
 
 
 class Embedding(Module):
@@ -419,7 +414,7 @@ class Embedding(Module):
 
     def summary(self) -> str:
         """Describe the module in one line."""
-        return f"Embedding({len(self.w)}, {len(self.w[0])})"
+        return f"{type(self).__name__}({len(self.w)}, {len(self.w[0])})"
 
 
 _noise: ContextVar[Iterator[Any] | None] = ContextVar("noise", default=None)

@@ -9,7 +9,7 @@ import struct
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import Any, Self
@@ -17,7 +17,7 @@ from typing import Any, Self
 from nodegrad import ops
 from nodegrad.files import load_json, packed, read, save_json, written
 from nodegrad.graph import recording
-from nodegrad.inputs import described, file_path, flag, listed, plain, whole
+from nodegrad.inputs import described, file_path, flag, listed, plain
 from nodegrad.nn.predict import Predictor, evaluating, modules_of
 from nodegrad.optim import FROZEN, RESET
 from nodegrad.value import Value, write
@@ -29,8 +29,6 @@ _READABLE = 10_000  # parameters: a file of more is not read by people
 _LONG = 16  # shorter lists of parameters are written number by number
 _MADE_WITH = "_made_with"
 _ALIKE = "Make a model as the saved one was made, and changed afterwards, then call model.load(path)."
-# The name under which a class says which attribute holds its modules, and with them all that its model is.
-_HOLDER = "_holder"
 
 
 class Module:
@@ -330,9 +328,9 @@ def _number(name: str, number: Any) -> float:
 def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> Module:
     """Make the model that `Module.save` wrote to a file, without code that says how it is built.
 
-    Frozen modules are frozen again. An MLP, a Layer or a Sequential gets the modules that it had when it was
-    saved. A model that was changed otherwise after it was made is refused: make the same changes to a new
-    one, and call its `load`. Other attributes are as they were when the model was made.
+    It is made from the arguments that the saved one was made from, and frozen modules are frozen again. A
+    model that was changed after it was made is refused: make the same changes to a new one, and call its
+    `load`. Other attributes are as they were when the model was made.
 
     >>> import nodegrad as ng, tempfile
     >>> path = tempfile.mkdtemp() + "/model.json"
@@ -360,7 +358,7 @@ def load(path: str | os.PathLike[str], classes: Sequence[type[Module]] = ()) -> 
             )
     try:
         known = {kind.__name__: kind for kind in (*layers, *own)}
-        model = _made(content.get("made_with"), known, iter(content["modules"]))
+        model = _made(content.get("made_with"), known)
         if not isinstance(model, Module):
             raise TypeError(f"{model!r:.60} is not a model")
         model._load(path, content)
@@ -398,13 +396,7 @@ def _read(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _description(made: Any) -> Any:
     """Describe an argument or a module in a form that JSON can hold; `_made` makes it again from that."""
-    if isinstance(made, Module) and "forward" not in vars(made):
-        if (holder := vars(type(made)).get(_HOLDER)) is not None:
-            parts = groupby(map(_description, vars(made)[holder]))
-            return {
-                "class": type(made).__name__,
-                "parts": [{"times": len([*alike]), "part": part} for part, alike in parts],
-            }
+    if isinstance(made, Module) and not any("forward" in vars(module) for module in modules_of(made)):
         arguments, options = vars(made).get(_MADE_WITH, ((), {}))
         options = {name: _description(option) for name, option in options.items() if name != "seed"}
         return {"class": type(made).__name__, "arguments": _description(arguments), "options": options}
@@ -415,31 +407,18 @@ def _description(made: Any) -> Any:
     return {"unknown": f"{made!r:.60}"}
 
 
-def _made(description: Any, known: Mapping[str, type[Module]], names: Iterator[str]) -> Any:
-    """Make again what `_description` describes; each module takes one of the names of the file's modules."""
+def _made(description: Any, known: Mapping[str, type[Module]]) -> Any:
+    """Make again what `_description` describes."""
     if isinstance(description, list):
-        return [_made(entry, known, names) for entry in description]
+        return [_made(entry, known) for entry in description]
     if not isinstance(description, dict):
         return description
     name = str(description.get("class", ""))
     if name not in known:
         what = f"the class {name}" if name else f"the argument {description.get('unknown')}"
         raise ValueError(f"made with {what}, which a file cannot hold: give own classes as classes=[...]")
-    if next(names, None) is None:
-        raise ValueError("it has more modules than names")
-    if "parts" in description:
-        made = known[name].__new__(known[name])
-        parts = [
-            _made(each["part"], known, names)
-            for each in description["parts"]
-            for _ in range(whole("load", "times", each["times"]))
-        ]
-        setattr(made, vars(known[name])[_HOLDER], parts)
-        if hasattr(made, "_label"):
-            made._label("")
-        return made
-    options = {key: _made(option, known, names) for key, option in description["options"].items()}
-    return known[name](*_made(description["arguments"], known, names), **options)
+    options = {key: _made(option, known) for key, option in description["options"].items()}
+    return known[name](*_made(description["arguments"], known), **options)
 
 
 def _content(path: str | os.PathLike[str]) -> dict[str, Any]:
