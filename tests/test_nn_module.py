@@ -365,9 +365,9 @@ def replaced(old, new):
         (replaced('b": 0.0', 'b": "zero"'), "real number; got 'zero'"),
         (replaced('b": 0.0', 'b": null'), "real number; got None"),
         (replaced('b": 0.0', 'b": [0.0]'), "real number; got "),
-        (lambda content: json.dumps(content).replace('b": 0.0', 'b": 1e400'), "1e400 is not a finite number"),
-        (lambda content: json.dumps(content).replace('b": 0.0', 'b": ' + 400 * "9"), "not a finite number"),
-        (lambda content: json.dumps(content).replace('b": 0.0', 'b": NaN'), "NaN is not a finite number"),
+        (lambda content: json.dumps(content).replace('b": 0.0', 'b": 1e400'), "checksum does not fit"),
+        (lambda content: json.dumps(content).replace('b": 0.0', 'b": ' + 400 * "9"), "checksum does not fit"),
+        (lambda content: json.dumps(content).replace('b": 0.0', 'b": NaN'), "checksum does not fit"),
         (
             lambda content: json.dumps(content).replace('b": 0.0', 'b": 0.0, "neurons.0.b": 1.0'),
             "checksum does not fit",
@@ -376,7 +376,7 @@ def replaced(old, new):
             lambda content: json.dumps(content).replace(
                 '{"layers.0.neurons.0.w.0"', '{"x": 1.0, "x": 2.0, "y"'
             ),
-            "'x' occurs twice",
+            "checksum does not fit",
         ),
     ],
 )
