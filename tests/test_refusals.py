@@ -15,7 +15,7 @@ import nodegrad as ng
 from nodegrad import nn, optim
 from nodegrad.data import StandardScaler, minibatches, standardize, train_test_split
 from nodegrad.nn import MLP, Dropout, Embedding, Layer, LayerNorm, Neuron, Sequential
-from nodegrad.training import callbacks, metrics
+from nodegrad.training import callbacks
 
 np = pytest.importorskip("numpy")
 ROOT = Path(ng.__file__).parent
@@ -94,7 +94,6 @@ TAKEN = {
     "labels": {*SCALED, "0", "None", "nans", "texts", "objects", "complexes", "dates", "3-d", "[Plain]"}
     - {"[[1]]"},
     "inputs": SCALED | {"()", "[]", "no array", "[1]", "array", "nans", "range"},
-    "predictions": COLUMN | {"nans"}, "targets": COLUMN, "classes": COLUMN - {"range"},
     "table": COLUMN
     | {"nans", "texts", "objects", "complexes", "dates", "3-d", "list of texts", "ragged", "[Plain]"},
 }
@@ -271,15 +270,6 @@ DOORS = {
     "Module.load": (model().load, {"path": "none of these"}),
     "load_state_dict": (model().load_state_dict, {"state": "none of these"}),
     "huber": (given(nn.huber, predictions=1.0, targets=0.0), {"delta": "above 0"}),
-    "r2": (given(metrics.r2, predictions=Y, targets=Y), {"predictions": "predictions", "targets": "targets"}),
-    "accuracy": (
-        given(metrics.accuracy, predictions=Y, targets=Y),
-        {"predictions": "predictions", "targets": "classes"},
-    ),
-    "auc": (
-        given(metrics.auc, predictions=Y, targets=Y),
-        {"predictions": "predictions", "targets": "classes"},
-    ),
 }
 
 

@@ -168,7 +168,6 @@ class Layer(Module):
         seed: Seed = None,
     ) -> None:
         generator, size = generator_for(seed, "Layer"), whole("Layer", "n_outputs", n_outputs)
-        n_inputs = whole("Layer", "n_inputs", n_inputs)
         self.neurons = [
             Neuron(n_inputs, activation, bias=bias, seed=generator, n_outputs=size) for _ in range(size)
         ]
@@ -238,7 +237,6 @@ class MLP(Module):
         generator = generator_for(seed, "MLP")
         if not sizes:
             raise ValueError("MLP takes sizes as a list such as [16, 16, 1]; got an empty one.")
-        n_inputs, sizes = whole("MLP", "n_inputs", n_inputs), [whole("MLP", "size", x) for x in sizes]
         _function(activation)  # also where there is no hidden layer
         kinds = [activation] * (len(sizes) - 1) + [output_activation]
         self.layers = [

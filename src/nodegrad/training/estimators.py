@@ -20,6 +20,7 @@ from nodegrad.training.solvers import SOLVERS
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
 Build = Callable[[int, int, int], Module]
+_SETTINGS = ("optimizer", "learning_rate", "epochs", "batch_size", "tolerance", "patience")  # as in `fit`
 
 
 @dataclass(eq=False, repr=False)
@@ -45,24 +46,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         if not isinstance(made, Module):
             wanted = f"{type(self).__name__} takes build as a function that returns a Module"
             raise TypeError(f"{wanted}; got {described(made)}.")
-        solver = isinstance(self.optimizer, str) and self.optimizer in SOLVERS
+        settings = {name: getattr(self, name) for name in _SETTINGS}
+        if isinstance(self.optimizer, str) and self.optimizer in SOLVERS:
+            settings |= {"batch_size": None, "learning_rate": None}
+        settings |= {"loss": loss if self.loss is None else self.loss, "seed": seed, "progress": False}
         if weights is not None:
             weights = _check_sample_weight(weights, X, dtype=float)
-        self.history_ = fit(
-            self.model_,
-            X,
-            y,
-            loss if self.loss is None else self.loss,
-            self.optimizer,
-            self.epochs,
-            None if solver else self.batch_size,
-            learning_rate=None if solver else self.learning_rate,
-            sample_weight=weights,
-            tolerance=self.tolerance,
-            patience=self.patience,
-            seed=seed,
-            progress=False,
-        )
+        self.history_ = fit(self.model_, X, y, sample_weight=weights, **settings)
         self.history_.model = self.history_.optimizer = None  # so that pickles hold the model once
         self.loss_curve_, self.n_iter_ = self.history_.losses, self.history_.epochs
         return self

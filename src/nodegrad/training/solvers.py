@@ -53,12 +53,7 @@ class Solver(Run):
                     f"fit: optimizer={settings.optimizer!r} cannot be used with {what}. Leave that out, or "
                     f"take {other!r}."
                 )
-
-    def _compile(self) -> None:
-        from nodegrad.training.compiled_step import CompiledStep
-
-        self.step = self.problem.ranks.together(lambda: CompiledStep(self.problem))
-        self._check(self.step.check)
+        settings.compile = True  # SciPy calls compiled functions
 
     def _retreat(self, error: Exception, before: Any = None) -> None:
         raise ValueError(f"fit: optimizer={self.settings.optimizer!r} takes compiled steps only. {error}")
