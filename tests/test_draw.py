@@ -248,16 +248,6 @@ def test_opening_an_unknown_fold_names_the_known_ones():
         own(Value(1.0) + 2.0).expand("fold 99")
 
 
-def test_an_expanded_value_gets_its_own_box_and_its_operands_too():
-    loss, first = network(4, (2, 3, 1))
-    loss.backward()
-
-    drawing = own(loss, fold=True, expand=[first[0]])
-
-    assert drawing.boxes > own(loss, fold=True).boxes
-    assert any(cells[-2:] == [f"grad {number(first[0].grad)}", "Σ"] for cells in texts(drawing))
-
-
 def test_folded_graphs_have_no_cycle_on_random_graphs():
     rng = random.Random(1)
     for _ in range(8):
@@ -597,12 +587,11 @@ def test_a_label_that_is_not_text_is_shown_as_text(label, text):
     assert str(ng.paths(out, x)[0]).startswith(plain_name(text) if text else "2 → *")
 
 
-def test_a_value_to_highlight_or_expand_may_come_alone():
+def test_a_value_to_highlight_may_come_alone():
     x = Value(2.0)
     out = x * x
 
     assert draw(out, highlight=x).dot == draw(out, highlight=[x]).dot != draw(out).dot
-    assert draw(out, fold=True, expand=x).dot == draw(out, fold=True, expand=[x]).dot
 
 
 def test_draw_dot_is_the_digraph_of_the_lectures():

@@ -162,7 +162,6 @@ def draw(
     *outputs: Value | Sequence[Value],
     rankdir: str = "LR",
     fold: bool | None = None,
-    expand: Value | Iterable[Value] = (),
     open_dots: bool = False,
     depth: int | None = None,
     limit: int = 200,
@@ -177,7 +176,6 @@ def draw(
     *outputs: Any,
     rankdir: str = "LR",
     fold: bool | None = None,
-    expand: Value | Iterable[Value] = (),
     open_dots: bool = False,
     depth: int | None = None,
     limit: int = 200,
@@ -204,7 +202,7 @@ def draw(
         outputs: the Values to draw, with all they are computed from; or one model of layers in turn.
         rankdir: "LR" for left to right, "TB" for top to bottom.
         fold: put nodes of one shape into one box with a count; by default if there are more than 120 nodes.
-        expand: Values that get a box of their own even then; what they are made from opens with them.
+            `Drawing.expand` opens a box.
         open_dots: draw the products and the sum inside each `dot`.
         depth: how many edges away from the outputs to go.
         limit: how many boxes to draw at most, the nearest to the outputs first; "…" stands for the rest.
@@ -238,14 +236,13 @@ def draw(
             f"draw takes before as a Drawing, or as a dict of gradients by Value; got {described(before)}."
         )
     ends = [made[root] for root in roots]
-    apart = frozenset(made[value] for value in values("draw", [expand]) if value in made)
     marked = tuple(made[value] for value in values("draw", [highlight]) if value in made)
     along = isinstance(highlight, Route)
     nodes = len(order)
     fold = nodes > FOLD_ABOVE if fold is None else fold
     if fold:
-        order = flatten(order, {*ends, *apart, *marked})
-    style = Style(rankdir, fold, depth, limit, colour, engine, apart, marked, along, before or {})
+        order = flatten(order, {*ends, *marked})
+    style = Style(rankdir, fold, depth, limit, colour, engine, marked, along, before or {})
     return Drawing(nodes, order, ends, style)
 
 

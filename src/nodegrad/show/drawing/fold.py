@@ -29,6 +29,7 @@ __all__ = ()
 FOLD_ABOVE = 120  # nodes; a larger graph folds unless told otherwise
 PARTS = 80  # circles and classes; with more the picture would be too large
 FEW = 3  # turns of a circle that are shown apart
+ANY_NUMBER = (ops.sum, *ops.PRODUCTS)  # of operands
 
 
 @dataclass(slots=True, eq=False)
@@ -190,14 +191,9 @@ def _shapes(order: Iterable[Vertex], most: float = inf) -> dict[Vertex, int]:
     shapes: dict[Vertex, int] = {}
     for vertex in order:
         below = [shapes[operand] for operand in vertex.operands]
-        key: Any
-        if vertex.op is ops.sum:
-            key = ("sum", frozenset(below))
-        elif vertex.op in ops.PRODUCTS:
-            half = len(below) // 2
-            key = (vertex.op, frozenset(below[:half]), frozenset(below[half:]))
-        else:
-            key = (vertex.op, *below, len(set(vertex.operands)))
+        key: Any = (vertex.op, *below, len(set(vertex.operands)))
+        if vertex.op in ANY_NUMBER:
+            key = (vertex.op, frozenset(zip(_roles(vertex), below, strict=True)))
         shapes[vertex] = numbers.setdefault(key, len(numbers))
         if len(numbers) > most:
             return {}
@@ -314,7 +310,7 @@ def _class(vertex: Vertex, apart: Collection[Vertex]) -> Hashable:
     if vertex in apart:
         return vertex
     kinds = [operand.op for operand in vertex.operands]
-    return vertex.op, frozenset(kinds) if vertex.op in (ops.sum, *ops.PRODUCTS) else tuple(kinds)
+    return vertex.op, frozenset(kinds) if vertex.op in ANY_NUMBER else tuple(kinds)
 
 
 def components(feeds: Mapping[Hashable, Iterable[Hashable]]) -> dict[Hashable, int]:

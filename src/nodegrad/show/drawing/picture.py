@@ -34,10 +34,10 @@ class Style:
     limit: int = 200
     colour: str | None = None
     engine: str | None = None
-    apart: frozenset[Vertex] = frozenset()
     highlight: tuple[Vertex, ...] = ()
     along: bool = False  # whether only edges from each highlighted vertex to the next are highlighted too
     before: Mapping[Any, float] = field(default_factory=dict)
+    apart: frozenset[Vertex] = frozenset()  # what has left its box
 
 
 PLAIN = Style()

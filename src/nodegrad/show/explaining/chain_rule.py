@@ -26,7 +26,7 @@ class Term:
     """What one consumer hands back to a node: ∂output/∂consumer · ∂consumer/∂node."""
 
     consumer: Value
-    local: Formula | float  # ∂consumer/∂node as a formula
+    local: Formula | float  # ∂consumer/∂node as a formula; a sum where the consumer takes the node twice
     partial: float  # the same as a number
     upstream: float  # ∂output/∂consumer
     contribution: float
@@ -84,18 +84,18 @@ def collect(
     alike: Counter[Vertex],
 ) -> tuple[Step, ...]:
     """Collect what the consumers of each shown vertex hand back to it, from the output backwards."""
-    used: dict[Vertex, list[tuple[Vertex, int]]] = {vertex: [] for vertex in shown}
+    used: dict[Vertex, dict[Vertex, list[int]]] = {vertex: {} for vertex in shown}  # with their places
     for vertex in vertices:
         for index, operand in enumerate(vertex.operands):
             if operand in used and is_smooth(vertex, index):
-                used[operand].append((vertex, index))
+                used[operand].setdefault(vertex, []).append(index)
     steps = []
     for vertex in reversed(shown):
-        uses = sorted(used[vertex], key=lambda use: use[0] not in used)  # those that have a step first
-        written = uses if len(uses) <= PATHS else uses[: PATHS // 2]
-        terms = tuple([_term(consumer, index, names, adjoints) for consumer, index in written])
+        consumers = sorted(used[vertex], key=lambda consumer: consumer not in used)  # those with a step first
+        written = consumers if len(consumers) <= PATHS else consumers[: PATHS // 2]
+        terms = tuple([_term(consumer, used[vertex][consumer], names, adjoints) for consumer in written])
         gradient = adjoints.get(vertex.value, 0.0)
-        steps.append(Step(vertex.value, terms, len(uses) - len(terms), gradient, alike[vertex]))
+        steps.append(Step(vertex.value, terms, len(consumers) - len(terms), gradient, alike[vertex]))
     return tuple(steps)
 
 
@@ -126,11 +126,17 @@ def _local(consumer: Vertex, index: int, operands: Sequence[Any], out: Any) -> A
     return rules(operands, out)[index] if callable(rules) else rules[index](*operands, out)
 
 
-def _term(consumer: Vertex, index: int, names: dict[Vertex, str], adjoints: dict[Value, float]) -> Term:
-    partial, upstream = local_derivative(consumer, index), adjoints.get(consumer.value, 0.0)
-    local = local_formula(consumer, index, symbols((*consumer.operands, consumer), names))
-    share = chain(upstream, partial, partial if consumer.op.selects else None)
-    return Term(consumer.value, local, partial, upstream, share)
+def _term(
+    consumer: Vertex, places: Sequence[int], names: dict[Vertex, str], adjoints: dict[Value, float]
+) -> Term:
+    """Write what a consumer hands back to its operand at these places."""
+    around, upstream = symbols((*consumer.operands, consumer), names), adjoints.get(consumer.value, 0.0)
+    partials = [local_derivative(consumer, index) for index in places]
+    local, *others = [local_formula(consumer, index, around) for index in places]
+    for other in others:
+        local = Formula(ops.add.name, ops.add, (local, other))
+    shares = [chain(upstream, partial, partial if consumer.op.selects else None) for partial in partials]
+    return Term(consumer.value, local, sum(partials), upstream, sum(shares))
 
 
 def symbols(vertices: Iterable[Vertex], names: dict[Vertex, str]) -> list[Formula | float]:

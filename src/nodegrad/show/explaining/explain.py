@@ -1,6 +1,6 @@
 """Write out the chain rule for a graph: every step backwards, by formula and number, as one would by hand."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
@@ -12,7 +12,7 @@ from nodegrad.show.drawing.fold import FOLD_ABOVE, boxes, flatten
 from nodegrad.show.drawing.picture import picture
 from nodegrad.show.drawing.svg import to_svg
 from nodegrad.show.explaining import chain_rule
-from nodegrad.show.explaining.chain_rule import Step, Term, written
+from nodegrad.show.explaining.chain_rule import Step, written
 from nodegrad.show.explaining.formula import NEGATIVE, Formula
 from nodegrad.show.explaining.notation import HTML, MARKDOWN, TERMINAL, Block, Equation, Notation
 from nodegrad.show.players.page import Page, build
@@ -118,11 +118,11 @@ class Explanation(Shown):
     def _sentence(self, step: Step, notation: Notation) -> str:
         """Say where a node goes, and whether paths meet there."""
         name = notation.inline(notation.name(self.names[step.node]))
-        consumers = list(dict.fromkeys(term.consumer for term in step.terms))
-        if not consumers:
+        if not step.terms:
             if step.node is self.output:
                 return f"{name} is the output."
             return f"{name} reaches the output only through flat operations, so its derivative is 0."
+        consumers = [term.consumer for term in step.terms]
         made = [
             notation.inline(f"{notation.name(self.names[node])} = {notation.formula(self.forward[node])}")
             for node in consumers
@@ -143,22 +143,17 @@ class Explanation(Shown):
     def _equations(self, step: Step, notation: Notation) -> Iterator[Equation]:
         """Write the local derivatives, then the chain rule: in symbols, in numbers, and as a sum."""
         chains: list[tuple[str, str, str]] = []
-        consumers: dict[Value, list[Term]] = defaultdict(list)  # x * x hands back two terms
+        alone = len(step.terms) + step.rest == 1
         for term in step.terms:
-            consumers[term.consumer].append(term)
-        alone = len(consumers) + step.rest == 1
-        for consumer, terms in consumers.items():
-            first, *more = [term.local for term in terms]
-            local = " + ".join([notation.formula(first), *[notation.formula(x, LATER) for x in more]])
-            partial = sum([term.partial for term in terms])
-            contribution = notation.formula(sum([term.contribution for term in terms]), 0 if alone else LATER)
-            if consumer is self.output:
+            local = notation.formula(term.local)
+            contribution = notation.formula(term.contribution, 0 if alone else LATER)
+            if term.consumer is self.output:
                 chains.append((local, contribution, contribution))
             else:
-                derivative = notation.derivative(self.names[consumer], self.names[step.node])
-                yield _distinct(derivative, local, notation.formula(partial))
-                numbers = [notation.formula(factor, LATER) for factor in (terms[0].upstream, partial)]
-                symbols = self._derivative(consumer, notation) + notation.times + derivative
+                derivative = notation.derivative(self.names[term.consumer], self.names[step.node])
+                yield _distinct(derivative, local, notation.formula(term.partial))
+                numbers = [notation.formula(factor, LATER) for factor in (term.upstream, term.partial)]
+                symbols = self._derivative(term.consumer, notation) + notation.times + derivative
                 chains.append((symbols, notation.times.join(numbers), contribution))
         rest = [notation.dots] if step.rest else []
         sums = [" + ".join([*parts, *rest]) for parts in zip(*chains, strict=True)]

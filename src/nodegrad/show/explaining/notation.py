@@ -27,6 +27,7 @@ class Notation:
     style: Style = TEXT
     times = " · "
     dots = "…"
+    equals, indent, width = "=", " ", 100  # a chain of more characters goes on below, as far to the right
     between, frame = "\n", "{}"  # what stands between blocks, and around all of them
 
     def formula(self, formula: Formula | float, binds: float = 0.0) -> str:
@@ -61,11 +62,12 @@ class Notation:
 
     def chain(self, equation: Equation) -> list[str]:
         """Write a chain of equalities on one line, or one under the other if that gets long."""
-        line = " = ".join(equation)
-        if len(line) <= 100:
-            return [line]
         left, *right = equation
-        return [f"{left} = {right[0]}", *[f"{' ' * len(left)} = {side}" for side in right[1:]]]
+        line = f"{left} {self.equals} {' = '.join(right)}"
+        if len(line) <= self.width:
+            return [line]
+        indent = self.indent * (len(left) + 1)
+        return [f"{left} {self.equals} {right[0]}", *[f"{indent}{self.equals} {side}" for side in right[1:]]]
 
 
 class Latex(Notation):
@@ -74,6 +76,7 @@ class Latex(Notation):
     style = LATEX
     times = r" \cdot "
     dots = r"\dots"
+    equals, indent, width = "&=", "", 200
     between, frame = "\n\n", "{}\n"
 
     def derivative(self, top: str, bottom: str) -> str:
@@ -92,13 +95,6 @@ class Latex(Notation):
         lines = " \\\\\n".join(line for equation in block.equations for line in self.chain(equation))
         aligned = f"$$\n\\begin{{aligned}}\n{lines}\n\\end{{aligned}}\n$$" if lines else ""
         return "\n\n".join(filter(None, [text, aligned]))
-
-    def chain(self, equation: Equation) -> list[str]:
-        """Write a chain of equalities, one under the other where there are sums or many."""
-        left, *right = equation
-        if len(" = ".join(right)) <= 160:
-            return [f"{left} &= {' = '.join(right)}"]
-        return [f"{left} &= {right[0]}", *[f"&= {side}" for side in right[1:]]]
 
 
 class Html(Notation):
