@@ -1,8 +1,8 @@
 """Maps of few rows: native code looks at the arrays itself, so that Python only says which they are.
 
 NumPy's C interface fixes the order of an array's fields (type, address, dimensions, shape, strides, dtype),
-Python's that of a tuple. Where they begin is found by looking at some, and what native code reads there is
-compared with what Python reads before it is trusted. It looks while it holds the interpreter's lock.
+Python's that of a tuple. What stands there is compared with what Python says of some arrays before native
+code reads it. It looks while it holds the interpreter's lock.
 """
 
 import ctypes
@@ -85,21 +85,29 @@ class _Look:
         return "ptr %x, ptr %arrays, i64 %rows"
 
 
-class Looker:
-    """The words of a look at float64 arrays. `widths`: numbers in a row, 0 for an array of one dimension.
+class Room:
+    """Memory to run a program in, over arrays of one form, and the words of a look at them.
 
-    `run`: the words of the program that runs over few rows.
+    `widths`: numbers in a row, 0 for an array of one dimension. `written`: the width of results, [] for sums.
     """
 
-    def __init__(self, look: Any, widths: list[int], span: int, run: Sequence[int] = (0,) * 5) -> None:
-        self.look = look
-        self.table = np.zeros(4 * len(widths), np.int64)
+    def __init__(self, part: Any, widths: list[int], written: list[int], mean: bool) -> None:
+        self.look, self.space = looking(), part.borrow()
+        self.table = np.zeros(4 * len(widths + written), np.int64)
+        context, address, table = self.space.context, self.space.address, self.table.ctypes.data
         kinds = id(np.ndarray), id(np.dtype(np.float64))
+        results = table + 32 * len(widths) if written else address + Context.results.offset
+        run = part.most - 1, part.kernels[0].address, address, len(widths), results
         calls = ctypes.pythonapi.PyEval_SaveThread, ctypes.pythonapi.PyEval_RestoreThread
         lock = [ctypes.cast(each, ctypes.c_void_p).value or 0 for each in calls]
-        forms = [word for width in widths for word in ((2, width) if width else (1, 1))]
-        self.words = words_of("q", [0, 0, self.table.ctypes.data, span, *kinds, *run, *lock, *forms])
+        forms = [word for width in widths + written for word in ((2, width) if width else (1, 1))]
+        span = address + Context.start.offset
+        self.words: words_of[int] = words_of("q", [0, 0, table, span, *kinds, *run, *lock, *forms])
         self.address = self.words.buffer_info()[0]
+        context.once, context.uniform = self.space.once, self.space.address_of_uniform
+        context.inputs, context.input_blocks = table, len(widths)
+        context.results, context.result_blocks = results, 1 if written else len(part.outputs)
+        context.divided = len(self.space.sums) if mean else 0
 
     def fit(self, rows: int, count: int, *arrays: Any) -> bool:
         """Return whether the first `count` arrays have so many rows and the right type.
@@ -111,23 +119,7 @@ class Looker:
         return self.words[1] == count
 
 
-class Room(Looker):
-    """Memory to run a program in, over arrays of one form; `written` is the width of results, [] for sums."""
-
-    def __init__(self, part: Any, look: Any, widths: list[int], written: list[int], mean: bool) -> None:
-        self.space = part.borrow()
-        context, address = self.space.context, self.space.address
-        run = [part.most - 1, part.kernels[0].address, address, len(widths), address + Context.results.offset]
-        super().__init__(look, widths + written, address + Context.start.offset, run)
-        context.once, context.uniform = self.space.once, self.space.address_of_uniform
-        context.inputs, context.input_blocks = self.table.ctypes.data, len(widths)
-        context.result_blocks = 1 if written else len(part.outputs)
-        context.divided = len(self.space.sums) if mean else 0
-        if written:  # in the table
-            self.words[10] = context.results = self.table[4 * len(widths) :].ctypes.data
-
-
-def runs_over(backend: Any, reduce: str | None, look: Any, shapes: Sequence[tuple[int, ...]]) -> RunsOver:
+def runs_over(backend: Any, reduce: str | None, shapes: Sequence[tuple[int, ...]]) -> RunsOver:
     """Return a function that runs maps over arrays with rows of these shapes, in any number of threads.
 
     It returns the sums or means, or the outputs as [output, row]; None if the arrays are of another form, or
@@ -154,19 +146,18 @@ def runs_over(backend: Any, reduce: str | None, look: Any, shapes: Sequence[tupl
         outs = () if out is None else (out,)
         if outs and any(np.may_share_memory(out, x) for x in arrays):
             return None  # a row would be read after another was written
-        room = waiting.pop() if waiting else Room(part, look, widths, written, reduce == "mean")
-        if count >= part.most:  # in pieces, which threads share
-            fits = room.fit(count, len(arrays) + len(outs), *arrays, *outs)
-            waiting.append(room)
-            if not fits:
-                return None
-            if reduce:
-                return averaged(backend.sums(arrays, count, parameters), reduce, count)
-            rows: Array = backend.rows(arrays, count, parameters, outs)
-            return out if outs else rows.reshape(*shape, count)
-        found = out if outs else np.empty(shape if reduce else (*shape, count))
+        room = waiting.pop() if waiting else Room(part, widths, written, reduce == "mean")
         room.space.give(parameters)
-        fits = room.fit(count, len(arrays) + len(written), *arrays, found.T)
+        if count < part.most:
+            found = out if outs else np.empty(shape if reduce else (*shape, count))
+            fits = room.fit(count, len(arrays) + len(written), *arrays, found.T)
+        else:  # in pieces, which threads share
+            fits = room.fit(count, len(arrays) + len(outs), *arrays, *outs)
+            if fits and reduce:
+                found = averaged(backend.sums(arrays, count, parameters), reduce, count)
+            elif fits:
+                rows = backend.rows(arrays, count, parameters, outs)
+                found = out if outs else rows.reshape(*shape, count)
         waiting.append(room)
         if RAISED:
             raise_held()
@@ -180,20 +171,17 @@ def looking() -> Any:
     """Return the native function that looks at arrays; None where arrays are not as expected."""
     if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
         return None
-    start = object.__basicsize__ // 8
-    flat, wide = np.zeros(7)[::2], np.zeros((3, 10))[:, ::2]
-    both = (flat, wide)
-    if (ctypes.c_size_t * (_ITEMS + 2)).from_address(id(both))[_ITEMS:] != [*map(id, both)]:
+    arrays = np.zeros(7)[::2], np.zeros((3, 10))[:, ::2]
+    if (ctypes.c_size_t * (_ITEMS + 2)).from_address(id(arrays))[_ITEMS:] != [*map(id, arrays)]:
         return None
-    for array in both:
-        words = (ctypes.c_size_t * (start + 6)).from_address(id(array))
-        expected = id(np.ndarray), array.ctypes.data, id(array.dtype)
-        if (words[start - 1], words[start], words[start + 5]) != expected:
+    start = object.__basicsize__ // 8
+    for array in arrays:
+        words = (ctypes.c_size_t * (start + 6)).from_address(id(array))[start - 1 :]
+        kind, address, axes, shape, strides, _, dtype = words
+        found = kind, address, ctypes.c_int(axes).value, dtype
+        if found != (id(np.ndarray), array.ctypes.data, array.ndim, id(array.dtype)):
             return None
-    look = native.compile_kernels([(_Look(start), native.width())], exact=False)[0].function(_LOOK)
-    span = np.zeros(3, np.int64)
-    looker = Looker(look, [0, 5], span.ctypes.data)
-    maps = (3, wide[:, 0], wide), (4, flat, wide), (3, wide, wide), (3, flat[1:], wide)
-    found = [looker.fit(rows, 2, *each) for rows, *each in maps], span.tolist(), looker.table.tolist()
-    tables = [flat[1:].ctypes.data, 16, 16, 1, wide.ctypes.data, 80, 16, 5]
-    return look if found == ([True, False, False, True], [0, 3, 3], tables) else None
+        sizes = ctypes.c_ssize_t * array.ndim
+        if (*sizes.from_address(shape), *sizes.from_address(strides)) != array.shape + array.strides:
+            return None
+    return native.compile_kernels([(_Look(start), native.width())], exact=False)[0].function(_LOOK)

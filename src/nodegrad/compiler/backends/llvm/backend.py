@@ -155,7 +155,7 @@ class LlvmBackend:
         """Return a function that runs maps over arrays with rows of these shapes; see `Backend`."""
         if looking() is None or any(0 in shape for shape in shapes):
             return None
-        return runs_over(self, reduce, looking(), shapes)
+        return runs_over(self, reduce, shapes)
 
     def one(self, numbers: Sequence[float], parameters: Any) -> list[float]:
         """Return the outputs for one row."""
