@@ -3,9 +3,8 @@
 import marshal
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, cast
 
 import numpy as np
 
@@ -33,9 +32,9 @@ class Plan:
         size: how many sums there are, those that fill tiles included.
         work: how much work a row is.
         constants: the numbers in the uniform slots after the parameters.
+        starts: where the records of the sums, of the body and of the prologue begin, and where the last one.
         outputs: where each result is found: a slot, or a place among the sums.
-        records: those of the sums, of the body and of the prologue.
-        starts: where each of these begins among the words, and where the last record is.
+        records: all records.
     """
 
     inputs: int
@@ -46,9 +45,9 @@ class Plan:
     size: int
     work: int
     constants: Sequence[float]
+    starts: Sequence[int]
     outputs: Slots
     records: Records
-    starts: Sequence[int]
 
 
 def plan(program: VectorProgram, how: str, lanes: int) -> Plan:
@@ -75,7 +74,7 @@ def plan(program: VectorProgram, how: str, lanes: int) -> Plan:
     work = sum(map(_work, program.body)) + sum(each.a.size for each in products)
     slots = program.inputs, program.parameters, program.varying, program.uniform
     starts = 0, body, once, records.end()
-    return Plan(*slots, lanes, size, work, program.constants, outputs, records, starts)
+    return Plan(*slots, lanes, size, work, program.constants, starts, outputs, records)
 
 
 def _work(item: Item) -> int:
@@ -90,18 +89,15 @@ def _work(item: Item) -> int:
 
 def packed(plan: Plan, code: bytes) -> bytes:
     """Return a plan and its machine code as bytes."""
-    slots, records = (plan.inputs, plan.parameters, plan.varying, plan.uniform), plan.records
-    sizes = *slots, plan.lanes, plan.size, plan.work, len(records.kinds), *plan.starts
-    arrays = np.array(sizes, np.int64), np.array(plan.constants, float), np.array(plan.outputs, np.int64)
-    return marshal.dumps([*map(bytes, (*arrays, records.words, records.starts, records.tables, code))])
+    *numbers, outputs, records = [getattr(plan, each.name) for each in fields(plan)]
+    arrays = np.array(outputs, np.int64), records.words, records.starts, records.tables
+    return marshal.dumps((numbers, [*map(bytes, arrays)], len(records.kinds), code))
 
 
 def unpacked(content: bytes) -> tuple[Plan, bytes]:
     """Undo `packed`. The bytes were checked, and their machine code is run: marshal is as safe."""
-    sizes, constants, outputs, words, starts, tables, code = marshal.loads(content)
-    *sizes, kernels, sums, body, once, last = np.frombuffer(sizes, np.int64).tolist()
-    records, make = Records(), cast(Any, Plan)
+    numbers, (outputs, words, starts, tables), kernels, code = marshal.loads(content)
+    records = Records()
     records.kinds = dict.fromkeys([(None, number) for number in range(kernels)], 0)
     records.words, records.starts, records.tables = array("q", words), array("q", starts), array("i", tables)
-    numbers, places = np.frombuffer(constants).tolist(), np.frombuffer(outputs, np.int64)
-    return make(*sizes, numbers, places, records, (sums, body, once, last)), code
+    return Plan(*[*numbers, np.frombuffer(outputs, np.int64), records]), code
