@@ -634,7 +634,7 @@ def with_an_infinite_partial(x):
 
 @pytest.fixture(params=["arrays", "lists", "parts"])
 def vectors(request, monkeypatch, mode):
-    """Let sweeps done as one carry arrays, lists, or few numbers at a time; return the kind of argument."""
+    """Let sweeps done as one carry arrays, dicts, or few numbers at a time; return the kind of argument."""
     if request.param == "lists":
         monkeypatch.delitem(sys.modules, "numpy")
     if request.param == "parts":

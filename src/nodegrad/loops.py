@@ -20,7 +20,7 @@ from nodegrad.composites import Pairing, Partial, Whole, remake
 from nodegrad.graph import clock, dependents, leave, topological_order
 from nodegrad.inputs import described, endless, function, plain, whole
 from nodegrad.observers import listen, listeners
-from nodegrad.ops import CHAIN_RULE, COMPARISONS, FINITE, Number, constant, identity, ne
+from nodegrad.ops import CHAIN_RULE, COMPARISONS, Number, constant, identity, ne
 from nodegrad.sweep import forward_sweep, partials
 from nodegrad.trees import LEAF, NUMBERS, Spec, Tree, build, builder, container, flatten
 from nodegrad.value import Value, as_value, literal, stand_in
@@ -309,12 +309,9 @@ class _Repetition:
         try:
             return go, *self.body(build(spec, leaves), row)
         except Exception as error:
-            if not isinstance(go, Value) or go._data:
-                raise
-            raise RuntimeError(
-                f"{self.user} was given a body that raises an error where its condition does not hold: "
-                f"{type(error).__name__}: {error}. Compiled, a turn is recorded even if the loop makes none."
-            ) from error
+            if isinstance(go, Value) and not go._data:
+                error.add_note("Compiled, a turn is recorded even if the loop makes none.")
+            raise
 
     def answer(self, state: Tree) -> Number:
         """Return whether there is another turn, as the condition says it."""
@@ -521,7 +518,6 @@ class _Wide:
         start: a time before any tangent was recorded.
         slopes: the partials of each node of a turn, recorded once for all operands.
         ones: the same with 1.0 for each partial, to find masks without recording products.
-        finite: whether all partials are finite: then no product in a turn needs a mask.
         state, items, after, given: see `Loop`.
         late: masks that are 0 before a turn, and 1 from this turn on.
         at_late: their places in the state.
@@ -541,7 +537,6 @@ class _Wide:
             for node, found in ((node, [*partials(node, active, False)]) for node in loop.order)
         }
         self.ones = {node: [(x, 1.0, mask) for x, _, mask in found] for node, found in self.slopes.items()}
-        self.finite = all(node.op in FINITE for node in loop.order)
         self.state, self.items = [*loop.state], [*loop.items]
         self.after, self.given = [*loop.after], [*loop.given]
         self.late: dict[Any, int] = {}
@@ -647,8 +642,6 @@ class _Wide:
                     end = turns.get(masks.get(node), own) if node in tangents else own
                     since[place] = max(since[place], (end and own) if place == index else end + 1)
             if since == before:
-                if self.finite:
-                    return forward_sweep(loop.order, seeds, None, False, known=self.slopes), masks, kept
                 return forward_sweep(loop.order, seeds, None, False, given, late, self.slopes), given, kept
 
     def _carried(self, index: int, seeds: Collection[Value]) -> list[int]:

@@ -153,10 +153,10 @@ class Run(NamedTuple):
             if any(half is None for half in halves):
                 return None
             return [*halves[0], *halves[1]] if numpy is None else numpy.concatenate(halves)
-        columns = [dense(swept.get(target, {}), width) for target in targets]
         if numpy is None:
-            return [*map(list, zip(*columns, strict=True))] if all(map(isfinite, chain(*columns))) else None
-        found = numpy.array(columns).T
+            rows = [[swept.get(target, {}).get(at, 0.0) for target in targets] for at in range(width)]
+            return rows if all(map(isfinite, chain(*rows))) else None
+        found = numpy.array([dense(swept.get(target, {}), width) for target in targets]).T
         return found if numpy.isfinite(found).all() else None
 
 

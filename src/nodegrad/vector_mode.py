@@ -2,8 +2,7 @@
 
 The chain rule is that of `sweep`, and a partial is computed once for all sweeps. The numbers of a node are a
 dict by sweep while few sweeps have reached it, so that a banded Jacobian costs what its entries cost. Once
-many have, they are a full vector: a list, or an array if NumPy is loaded. Only `_add_to_many`
-changes full vectors: those that it made.
+many have, and if NumPy is loaded, they are an array. Only `_add_to_many` changes arrays: those that it made.
 
 A sweep by itself skips zeros, but one over vectors cannot, and 0 · inf is nan. So the caller has to do each
 sweep by itself if a result is not finite (Griewank & Walther, Evaluating Derivatives, 2008, section 4.5).
@@ -12,18 +11,18 @@ sweep by itself if a result is not finite (Griewank & Walther, Evaluating Deriva
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from operator import add, is_
+from operator import is_
 from typing import Any
 
 from nodegrad.sweep import partials
 
 __all__ = ()
 
-Vector = Any  # a node's numbers: a defaultdict by sweep; or a list or an array, one number for each sweep
+Vector = Any  # a node's numbers: a defaultdict by sweep, or an array with one number for each sweep
 
 _ENTRIES = 8_000_000  # numbers held at once: 64 MB in arrays
 _FULL = 4  # a dict becomes a full vector once it holds one number in so many
-_ARRAY = 32  # shorter vectors are faster as lists
+_MANY = 32  # operands whose vectors are added to at once
 
 
 def reverse_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int) -> dict[Any, Vector] | None:
@@ -40,7 +39,7 @@ def reverse_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int
             continue
         adjoints = dense(vectors.pop(node), width, width / _FULL)
         few, kind = adjoints.items() if isinstance(adjoints, dict) else None, type(adjoints)
-        wide = few is None and kind is not list and _ARRAY <= len(node.operands) <= most
+        wide = few is None and _MANY <= len(node.operands) <= most
         if wide and kind in map(type, map(vectors.get, node.operands)):
             last = _add_to_many(vectors, node, adjoints, *last)
             continue
@@ -98,11 +97,11 @@ def forward_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int
 
 
 def dense(vector: Vector, width: int, least: float = 0.0) -> Vector:
-    """Return a full vector, with 0 for each sweep that has not reached the node; a dict of fewer as it is."""
-    if not isinstance(vector, dict) or len(vector) < least:
-        return vector
+    """Return an array, 0 where no sweep has reached the node; without NumPy, or of fewer numbers, a dict."""
     numpy: Any = sys.modules.get("numpy")
-    full = [0.0] * width if numpy is None or width < _ARRAY else numpy.zeros(width)
+    if numpy is None or not isinstance(vector, dict) or len(vector) < least:
+        return vector
+    full = numpy.zeros(width)
     for k, x in vector.items():
         full[k] = x
     return full
@@ -117,9 +116,7 @@ def _plus(vector: Vector, partial: float, term: Vector) -> Vector:
             vector[k] += partial * x
         return vector
     if partial != 1.0:
-        term = [partial * x for x in term] if type(term) is list else partial * term
+        term = partial * term
     if isinstance(vector, dict):
         return _plus(term, 1.0, vector)
-    if vector is None:
-        return term
-    return list(map(add, vector, term)) if type(term) is list else vector + term
+    return term if vector is None else vector + term
