@@ -17,7 +17,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 import nodegrad
-from nodegrad import ops, special
+from nodegrad import compiler, ops, special
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # plots are saved, not shown
 
@@ -44,7 +44,7 @@ def entries(module):
     """Yield the Markdown for the public functions and classes of a module, then of its public modules."""
     public = {name: getattr(module, name) for name in sorted(public_names(module), key=str.lower)}
     for name, it in public.items():
-        elsewhere = module is nodegrad.training and name in nodegrad.__all__
+        elsewhere = module in (nodegrad.training, compiler) and name in nodegrad.__all__
         if callable(it) and not isinstance(it, ops.Op) and not elsewhere:
             yield entry(f"{module.__name__}.{name}", it)
     for it in filter(inspect.ismodule, public.values()):
@@ -143,7 +143,9 @@ def entry(name, it):
     """Return the Markdown for a function, or for a class with its methods and properties."""
     if not inspect.isclass(it):
         return described("function", name, it)
-    members = {key: member for key, member in vars(it).items() if key[0] != "_" and inspect.getdoc(member)}
+    own = [kind for kind in it.__mro__ if kind is it or not is_documented(kind)]
+    every = {key: member for kind in reversed(own) for key, member in vars(kind).items()}
+    members = {key: member for key, member in every.items() if key[0] != "_" and inspect.getdoc(member)}
     kinds = {key: "property" if isinstance(member, property) else "method" for key, member in members.items()}
     inner = [
         described(kinds[key], f"{name}.{key}", member)
@@ -151,6 +153,12 @@ def entry(name, it):
         if callable(member) or isinstance(member, property)
     ]
     return described("class", name, it, "\n".join(inner))
+
+
+def is_documented(kind):
+    """Return whether a class has an entry of its own, here or in the docs of another library."""
+    module = importlib.import_module(kind.__module__)
+    return module.__name__.partition(".")[0] != "nodegrad" or kind.__name__ in module.__all__
 
 
 def described(kind, name, it, inner=""):

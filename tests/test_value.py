@@ -214,7 +214,7 @@ def test_literals_are_constants_and_get_no_gradient():
 
 
 def test_methods_are_derived_from_the_table():
-    for op in ops.TABLE.values():
+    for op in map(ops.TABLE.get, {*ops.TABLE} & {*ng.__all__}):
         if op.arity == 1:
             x = op.domain[0][0] * 0.5 + op.domain[0][1] * 0.5
             assert getattr(Value(x), op.name)().op is op

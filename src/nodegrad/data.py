@@ -27,12 +27,9 @@ __all__ = [
     "make_spirals",
     "make_xor",
     "minibatches",
-    "noise",
     "rows",
-    "shuffled",
     "standardize",
     "train_test_split",
-    "weights_of",
 ]
 
 Row = list[float]
@@ -381,10 +378,10 @@ def _seeded(*seed: int) -> Any:
     return default_rng(seed)
 
 
-def generator_for(seed: Any, user: str) -> Any:
+def generator_for(seed: Any, user: str = "generator_for") -> Any:
     """Return a new generator for a seed; None gives the global one, and a generator is returned as it is.
 
-    >>> generator_for(1, "make_moons").random() == random.Random(1).random()
+    >>> generator_for(1).random() == random.Random(1).random()
     True
     """
     if seed is None:

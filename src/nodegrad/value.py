@@ -5,7 +5,7 @@ from copy import deepcopy
 from math import copysign
 from typing import TYPE_CHECKING, Any, cast
 
-from nodegrad import ops, special  # noqa: F401  # special for its rows, which join the table
+from nodegrad import ops, special
 from nodegrad.backward import backpropagate
 from nodegrad.forks import sweeping
 from nodegrad.graph import GIVEN, check_unchanged, clock
@@ -373,7 +373,7 @@ def _method(op: Op) -> Callable[..., Value]:
 give_operators(Value, *COMPARISONS, ops.neg, ops.abs, method=_operator)
 for _name in ("__float__", "__int__", "__complex__", "as_integer_ratio"):  # Python's ways to a plain number
     setattr(Value, _name, refusal(_name.strip("_")))
-for _op in ops.TABLE.values():
+for _op in (ops.TABLE[_name] for _name in (*ops.__all__, *special.__all__)):
     if _op.arity == 1 or _op in (ops.atan2, ops.hypot, ops.maximum, ops.minimum, ops.copysign):
         setattr(Value, _op.name, _method(_op))
 for _name, _known in METHODS.items():

@@ -5,7 +5,7 @@ import os
 from nodegrad.inputs import file_path, in_range, whole
 from nodegrad.training.history import History, Plateau
 
-__all__ = ()
+__all__ = ["CSVLog", "ReduceOnPlateau"]
 
 
 class CSVLog:
