@@ -1,13 +1,12 @@
-"""draw(model): the network of a model's layers, and the curve of a training."""
+"""draw(model): the network of a model's layers."""
 
-import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 import nodegrad as ng
-from nodegrad.show.drawing.network import SHOWN, curve
+from nodegrad.show.drawing.network import SHOWN
 from nodegrad.show.text import number
 from test_dot import HOSTILE
 
@@ -115,32 +114,3 @@ def test_a_network_is_saved_and_shown(tmp_path, monkeypatch):
         network.save(tmp_path / "network.dot")
     network.show()
     assert Path(opened[0].removeprefix("file://")).read_text(encoding="utf-8") == network.svg
-
-
-def test_a_curve_is_logarithmic_where_it_spans_much():
-    steep, flat = curve([100.0, 10.0, 1.0]), curve([3.0, 2.0, 1.0])
-    points = re.search('points="(.*?)"', steep)[1].split()
-
-    assert "logarithmic loss" in steep
-    assert "logarithmic loss" not in flat
-    assert [point.split(",")[1] for point in points] == ["15.0", "90.0", "165.0"]
-    assert "3 epochs" in steep
-    assert "validation" not in steep
-
-
-def test_a_curve_shows_the_validation_loss_too_and_a_single_epoch_as_a_dot():
-    both = curve([3.0, 2.0], [4.0, 6.0])
-    lines = [line.split() for line in re.findall('points="(.*?)"', both)]
-    (dot,) = [line.split() for line in re.findall('points="(.+?)"', curve([1.0]))]
-
-    assert [[point.split(",")[1] for point in line] for line in lines] == [
-        ["127.5", "165.0"],
-        ["90.0", "15.0"],
-    ]
-    assert "dashed for validation" in both
-    assert (len(dot), len({*dot})) == (2, 1)
-
-
-@pytest.mark.parametrize("losses", [[], [1.0], [float("nan")], [1.0, float("inf"), 2.0], [0.0, 0.0]])
-def test_any_losses_make_a_curve(losses):
-    assert ET.fromstring(curve(losses)).tag == f"{SVG}svg"

@@ -64,11 +64,26 @@ def test_histories_recorders_paths_statistics_and_programs_show_themselves(displ
     square = ng.compile(lambda x: x * x)
     square(2.0)
 
-    assert "<polyline" in display(history)["image/svg+xml"]
+    assert "<svg" in display(history)["image/svg+xml"]
     assert display(recorder)["text/html"].count("<tr>") == 1 + len(recorder.frames)
     assert "<td>x → * → +</td><td>3 = 3</td>" in display(ng.paths(x * x + x, x))["text/html"]
     assert "<pre>" in display(ng.stats(x * x))["text/html"]
     assert "v0         = x[0] * x[0]" in display(square)["text/html"]
+
+
+@pytest.mark.parametrize(
+    "losses", [[1.0], [float("nan")], [1.0, float("inf"), 2.0], [0.0, 0.0], [100.0, 1.0]]
+)
+def test_any_losses_make_a_picture(display, losses):
+    history = ng.History(losses=losses, validation_losses=losses)
+
+    assert "<svg" in display(history)["image/svg+xml"]
+
+
+def test_a_history_without_losses_or_matplotlib_shows_its_text(display, monkeypatch):
+    assert "image/svg+xml" not in display(ng.History())
+    monkeypatch.setattr(notebook, "find_spec", lambda name: None)
+    assert "image/svg+xml" not in display(ng.History(losses=[1.0]))
 
 
 @pytest.mark.parametrize("label", HOSTILE)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
+from importlib.util import find_spec
+from io import StringIO
 from typing import Any
 
 from nodegrad.graph import topological_order
 from nodegrad.show.drawing.draw import draw
-from nodegrad.show.drawing.network import curve, network
+from nodegrad.show.drawing.network import network
 from nodegrad.show.text import clean, number
 from nodegrad.show.window import shell
 
@@ -57,8 +59,18 @@ def module(it: Any) -> Bundle:
 
 
 def history(it: Any) -> Bundle:
-    """Show a History as its curve of the loss."""
-    return {"text/plain": repr(it), "image/svg+xml": curve(it.losses, it.validation_losses)}
+    """Show a History as its plot if matplotlib is installed, logarithmic where the loss spans much."""
+    bundle = {"text/plain": repr(it)}
+    if it.losses and find_spec("matplotlib"):
+        from matplotlib.figure import Figure
+
+        ax = it.plot(Figure(figsize=(4.6, 2.6), layout="constrained").subplots())
+        if 0.0 < 30.0 * min(it.losses) < max(it.losses):
+            ax.set_yscale("log")
+        picture = StringIO()
+        ax.figure.savefig(picture, format="svg")
+        bundle["image/svg+xml"] = picture.getvalue()
+    return bundle
 
 
 def listing(it: Any) -> Bundle:

@@ -56,7 +56,13 @@ class Network(Still):
         self.height = (most + 0.8 * any(column.cut for column in self.columns)) * ROW + 2 * MARGIN + 22
         width = (len(self.columns) - 1) * COLUMN + 2 * (MARGIN + 28)
         self.name = f"Network of {', '.join(str(len(column.titles)) for column in self.columns)}"
-        self.svg = _framed(width, self.height, self.name, [*self._lines(), *self._circles()])
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="nodegrad-network" width="{width:.0f}" '
+            f'height="{self.height:.0f}" viewBox="0 0 {width:.0f} {self.height:.0f}" role="img" '
+            f'aria-label="{self.name}">'
+        )
+        style = f"<style>{coloured(part('network.css'))}</style>"
+        self.svg = "\n".join([head, style, *self._lines(), *self._circles(), "</svg>", ""])
 
     def _place(self, at: int, row: float) -> tuple[float, float]:
         """Return the centre of a circle, given its row among those shown."""
@@ -148,41 +154,3 @@ def _title(neuron: Any) -> str:
 
 def _caption(layer: Any) -> str:
     return f"{len(layer.neurons)} {getattr(layer.neurons[0], 'name', 'neuron')}"
-
-
-def curve(losses: Sequence[float], validation: Sequence[float] = ()) -> str:
-    """Draw a loss over the epochs as an SVG, logarithmic where it spans more than a factor of 30.
-
-    That of the validation data is dashed.
-    """
-    courses = [
-        [(at, loss) for at, loss in enumerate(course) if math.isfinite(loss)]
-        for course in (losses, validation)
-    ]
-    known = [loss for course in courses for _, loss in course] or [0.0]
-    lowest, highest = min(known), max(known)
-    logarithmic = lowest > 0.0 and highest > 30.0 * lowest
-    height = math.log if logarithmic else float
-    across, up = 300.0 / max(1, len(losses) - 1), 150.0 / ((height(highest) - height(lowest)) or 1.0)
-    name = ("logarithmic loss" if logarithmic else "loss") + ", dashed for validation" * bool(validation)
-    parts = [
-        '<path class="axis" d="M60 10V170H365"/>',
-        f'<text class="end" x="54" y="16">{number(highest)}</text>',
-        f'<text class="end" x="54" y="164">{number(lowest)}</text>',
-        f'<text class="start" x="60" y="185">{name}</text>',
-        f'<text class="end" x="365" y="185">{counted(len(losses), "epoch")}</text>',
-    ]
-    for kind, course in zip(("curve", "curve minus"), courses, strict=True):
-        points = [f"{60 + at * across:.1f},{165 - (height(y) - height(lowest)) * up:.1f}" for at, y in course]
-        if len(points) == 1:
-            kind, points = f"{kind} dot", points * 2
-        parts.append(f'<polyline class="{kind}" points="{" ".join(points)}"/>')
-    return _framed(380.0, 200.0, "loss by epoch", parts)
-
-
-def _framed(width: float, height: float, label: str, parts: Sequence[str]) -> str:
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="nodegrad-network" width="{width:.0f}" '
-        f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{label}">'
-    )
-    return "\n".join([head, f"<style>{coloured(part('network.css'))}</style>", *parts, "</svg>", ""])
