@@ -30,7 +30,7 @@ Blocks = Sequence[Array]
 # Bytes of slots in a block of groups. They stay in the first cache: 2**14 take 30 % longer for a*b + a.
 # Every block reads and writes all sums over rows, so it is larger where there are more of them.
 _BLOCK = 2**13
-_BLOCK_PER_SUM = 128
+_BLOCK_PER_SUM = 300
 # The work of a piece of rows, as `Plan.work` counts it: 0.25 ms at least, as a second thread costs 0.1.
 # Every piece has sums of its own, added up afterwards, 2 ns each, so it is larger where there are more.
 _WORK = 5_000_000

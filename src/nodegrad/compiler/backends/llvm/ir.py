@@ -214,6 +214,12 @@ class Body:
         self.declarations.add(f"declare {self.vector} {full}({', '.join([self.vector] * len(operands))})")
         return self.let(f"call {self.vector} {full}({', '.join(f'{self.vector} {x}' for x in operands)})")
 
+    def total(self, vector: Name) -> Name:
+        """Add up the numbers in all lanes, in pairs."""
+        add = f"@llvm.vector.reduce.fadd.{self.suffix}"
+        self.declarations.add(f"declare double {add}(double, {self.vector})")
+        return self.let(f"call reassoc double {add}(double -0.0, {self.vector} {vector})")
+
     def number(self, number: float) -> Name:
         """Spell a vector of one number in every lane."""
         return self.repeated("double", literal(number))

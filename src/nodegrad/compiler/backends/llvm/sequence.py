@@ -85,10 +85,7 @@ def _squares(body: Body) -> str:
     with body.loop(body.field("%r", 3), step=body.lanes, carried=total) as i:
         number = body.load(body.vector, body.at(numbers, i, "double"), 8)
         total[0] = body.intrinsic("fmuladd", number, number, total[0])
-    add = f"@llvm.vector.reduce.fadd.{body.suffix}"
-    body.declarations.add(f"declare double {add}(double, {body.vector})")
-    found = body.let(f"call reassoc double {add}(double 0.0, {body.vector} {total[0]})")
-    body.store("double", found, target)
+    body.store("double", body.total(total[0]), target)
     return _PARAMETERS
 
 

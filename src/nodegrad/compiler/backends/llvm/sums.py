@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 from functools import partial, reduce
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from nodegrad.compiler.vector import Slots
 
 __all__ = ()
 
-_TILE = 8  # sums of single numbers that are in registers at once
+_TILE = 2  # sums of single numbers at once: each has two registers, so that additions need not wait
 _LEFT = 4  # slots of the left side whose sums are in registers at once
 _VECTORS = 2  # vectors in a row of a panel
 _STEPS = 16  # groups of rows in a panel: so it stays in the first cache
@@ -109,22 +110,24 @@ class RowSums:
         fields = Fields(body)
         tiles, tables = fields.next(), [fields.pointer() for _ in range(self.factors)]
         base, (groups, stride, rows, before) = fields.next(), _called_for(body)
-        anew = body.let(f"icmp eq i64 {before}, 0")
+        anew, zero = body.let(f"icmp eq i64 {before}, 0"), body.number(0.0)
+        pieces = range(0, self.lanes, body.lanes)
         with body.loop(tiles, runs=True) as number:
             start = number * _TILE
             slots = [_slots_of(body, table, start, _TILE, self.lanes) for table in tables]
-            sums = [body.number(0.0)] * _TILE
-            with (
-                body.loop(groups, carried=sums, runs=True) as group,
-                body.loop(str(self.lanes), step=body.lanes, carried=sums) as first,
-            ):
-                mask = _below(body, rows - group * self.lanes - first)
-                offset = group * stride + first * 8
-                for place, pair in enumerate(zip(*slots, strict=True)):
-                    operands = [_aligned(body, slot, offset) for slot in pair]
-                    after = accumulated(body, sums[place], operands, self.strong)
-                    sums[place] = body.choose(mask, after, sums[place])
-            _add_to_results(body, _sum_lanes(body, sums), base + start, anew)
+            sums = [zero] * (_TILE * len(pieces))
+            with body.loop(groups, carried=sums, runs=True) as group:
+                left, offset = rows - group * self.lanes, group * stride
+                inside = [(offset + 8 * piece, _below(body, left - piece)) for piece in pieces]
+                for place, (pair, (at, mask)) in enumerate(product(zip(*slots, strict=True), inside)):
+                    x, *others = [_aligned(body, slot, at) for slot in pair]
+                    if self.strong:
+                        mask = body.let(f"and {body.mask} {mask}, {body.compare('une', x, zero)}")
+                    x = body.arithmetic("fmul", x, *others) if others else x
+                    sums[place] = body.arithmetic("fadd", sums[place], body.choose(mask, x, zero))
+            of_slots = zip(*[iter(sums)] * len(pieces), strict=True)
+            totals = [body.total(reduce(partial(body.arithmetic, "fadd"), each)) for each in of_slots]
+            _add_to_results(body, "double", totals, base + start, anew)
         return fields.go_on()
 
 
@@ -139,13 +142,13 @@ def _slots_of(body: Body, table: Name, start: Name, count: int, lanes: int) -> l
     return [body.at("%v", body.entry(first, place), f"[{lanes} x double]") for place in range(count)]
 
 
-def _add_to_results(body: Body, sums: list[Name], place: Name, anew: Name) -> None:
+def _add_to_results(body: Body, kind: str, sums: list[Name], place: Name, anew: Name) -> None:
     """Write results[place + k] += sums[k], or = sums[k] if the rows are the first (`anew`)."""
     first = body.at("%u", place, "double")
     for k, total in enumerate(sums):
-        address = body.at(first, k, body.vector)
-        after = body.arithmetic("fadd", body.load(body.vector, address, 8), total)
-        body.store(body.vector, body.either(anew, total, after), address, 8)
+        address = body.at(first, k, kind)
+        after = body.let(f"fadd {kind} {body.load(kind, address, 8)}, {total}")
+        body.store(kind, body.let(f"select i1 {anew}, {kind} {total}, {kind} {after}"), address, 8)
 
 
 def _below(body: Body, limit: Name) -> Name:
@@ -157,13 +160,6 @@ def _below(body: Body, limit: Name) -> Name:
 def _aligned(body: Body, start: Name, at: Name | int) -> Name:
     """Load a vector at an offset in bytes from an address; vectors of one register are aligned there."""
     return body.load(body.vector, body.at(start, at, "i8"), 8 * body.lanes)
-
-
-def _sum_lanes(body: Body, sums: list[Name]) -> list[Name]:
-    """Return t[k] = sum over lanes of s[k], in vectors that hold one total after the other."""
-    starts = range(0, len(sums), body.lanes)
-    squares = [transposed(body, sums[start : start + body.lanes]) for start in starts]
-    return [reduce(partial(body.arithmetic, "fadd"), square) for square in squares]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +207,7 @@ class OuterSums:
                 totals = self._tile(body, tables[0], tile * _LEFT, count, panel, notes, swapped)
                 start = base + (number * tiles + tile) * (_LEFT * _VECTORS * body.lanes)
                 with body.loop(str(_LEFT * _VECTORS)) as k:
-                    _add_to_results(body, [kept(body, totals, k)], start + k * body.lanes, anew)
+                    _add_to_results(body, body.vector, [kept(body, totals, k)], start + k * body.lanes, anew)
         return fields.go_on()
 
     def _lines(self, body: Body, panel: Name, place: Name) -> Name:
