@@ -92,7 +92,7 @@ def test_the_saved_file_holds_no_machine_code(cache, tmp_path):
     saved(tmp_path / "f.json")
 
     assert {*json.loads((tmp_path / "f.json").read_text())} == {
-        *("format", "version", "checksum", "name", "options", "parameters", "static", "ways"),
+        *("format", "version", "checksum", "name", "options", "ways"),
     }
     assert {path.name for path in tmp_path.iterdir()} == {"f.json", "cache"}
 

@@ -157,9 +157,8 @@ class Recorded:
         (25.0, 10.0)
 
         Raises:
-            ValueError: if nothing was recorded, or something is Python code: an operation of your own, a
-                class among arguments or results, a static argument that is not text, a number, None or a
-                tuple of these.
+            ValueError: if nothing was recorded, if keyword-only or static arguments were given, or if
+                something is Python code: an operation of your own, a class among arguments or results.
             OSError: if the file cannot be written.
         """
         if not self._recorded:

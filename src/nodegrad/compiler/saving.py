@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 from collections.abc import Sequence
-from inspect import Parameter, Signature
 from io import BytesIO
 from math import prod
 from typing import Any
@@ -13,44 +12,47 @@ from typing import Any
 import numpy as np
 
 from nodegrad.compiler import backends
-from nodegrad.compiler.arguments import Form, content_of
 from nodegrad.compiler.program import MAX, MIN, Loop, Program, Result, check, loop, result
 from nodegrad.compiler.trace import Trace
 from nodegrad.files import load_json, save_json
 from nodegrad.ops import TABLE, Op
-from nodegrad.trees import LEAF, Sparse, Spec
+from nodegrad.trees import LEAF, Spec
 from nodegrad.value import Value
 
 __all__ = ()
 
 OPTIONS = ("backend", "exact", "max_traces", "threads")
 
-_KIND, _VERSION = "nodegrad compiled function", 3
+_KIND, _VERSION = "nodegrad compiled function", 4
 _OPS = {**TABLE, **{op.name: op for op in (MAX, MIN)}}
 _CONTAINERS: dict[str, Any] = {
     "list": list,
     "tuple": tuple,
     "dict": dict,
     "array": np.ndarray,
-    "sparse": Sparse,
 }
 _NAMES = {kind: name for name, kind in _CONTAINERS.items()}
 
 
 def save(path: str | os.PathLike[str], state: dict[str, Any]) -> None:
-    """Write a compiled function: its traces, and the numbers that the Values it closes over hold now."""
+    """Write a compiled function: its traces, and the numbers that the Values it closes over hold now.
+
+    Raises:
+        ValueError: if it was called with keyword-only or static arguments, or something is Python code.
+        OSError: if the file cannot be written.
+    """
+    if any(form is not None for _, form, _ in state["traces"]):
+        raise ValueError(
+            f"save: {state['__name__']} was called with keyword-only or static arguments, but a file holds "
+            "functions of numbers by position. Fix these arguments in a function of the others, and compile "
+            "that: compile(lambda x: f(x, n=3))."
+        )
     content = {
         "name": state["__name__"],
         "options": {name: state[name] for name in OPTIONS},
-        "parameters": _written_signature(state["_signature"]),
-        "static": list(state["static"]),
         "ways": [
-            {
-                "arguments": _written_spec((tuple, None, entries)),
-                "form": form and _written_form(form),
-                "traces": list(map(_written_trace, traces)),
-            }
-            for (_, form, entries), traces in state["traces"].items()
+            {"arguments": _written_spec(spec), "traces": list(map(_written_trace, traces))}
+            for spec, traces in state["traces"].items()
         ],
     }
     save_json(path, _KIND, _VERSION, content)
@@ -76,22 +78,13 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         _require(_whole(options["max_traces"]), "max_traces")
         traces: dict[Spec, list[Trace]] = {}
         for each in content["ways"]:
-            kind, form, entries = _read_spec(each["arguments"])
-            form = form if each["form"] is None else _read_form(each["form"], len(entries))
-            spec = kind, form, entries
-            _require(spec not in traces and kind is tuple, "arguments")
+            spec = _read_spec(each["arguments"])
+            _require(spec not in traces and spec[0] is tuple, "arguments")
             traces[spec] = [_read_trace(trace, _leaves(spec)) for trace in each["traces"]]
             _require(traces[spec], "no way through the function")
         _require(traces, "no arguments")
-        signature = _read_signature(content["parameters"])
-        return {
-            "f": None,
-            "__name__": str(content["name"]),
-            "_signature": signature if any(spec[1] for spec in traces) else None,
-            "static": tuple(map(str, content["static"])),
-            "traces": traces,
-            **options,
-        }
+        name = str(content["name"])
+        return {"f": None, "__name__": name, "_signature": None, "static": (), "traces": traces, **options}
     except Exception as error:  # content that does not fit together may lead to any
         raise ValueError(f"load_compiled: {path} holds no function that can be run: {error!r}.") from error
 
@@ -215,7 +208,7 @@ def _read_loop(content: dict[str, Any], operands: int) -> Op:
     return loop(condition, body, state, items, turns, limit)
 
 
-# Structures of arguments and results, and how a function is called.
+# Structures of arguments and results.
 
 
 def _written_spec(spec: Spec) -> Any:
@@ -224,11 +217,11 @@ def _written_spec(spec: Spec) -> Any:
     kind, form, entries = spec
     if kind not in _NAMES or (kind is dict and any(found not in (str, int) for _, found in form)):
         raise ValueError(
-            f"save: arguments and results of type {kind.__name__} are Python code, which is not saved. Use "
-            "numbers in lists, tuples, dicts and arrays."
+            f"save: arguments and results of type {kind.__name__} are not saved. Use numbers in lists, "
+            "tuples, dicts and arrays."
         )
     form = [key for key, _ in form] if kind is dict else form
-    return [_NAMES[kind], form, [] if kind is Sparse else list(map(_written_spec, entries))]
+    return [_NAMES[kind], form, list(map(_written_spec, entries))]
 
 
 def _read_spec(content: Any) -> Spec:
@@ -243,68 +236,9 @@ def _read_spec(content: Any) -> Spec:
     elif kind is np.ndarray:
         form = tuple(map(_whole, form))
         _require(not entries, "the entries of an array")
-    elif kind is Sparse:
-        form = _read_pattern(form)
-        entries = [LEAF] * len(form[2])
     else:
         _require(form is None, "the form of a list or a tuple")
     return kind, form, tuple(map(_read_spec, entries))
-
-
-def _read_pattern(content: Any) -> Any:
-    """Read where the entries of a sparse matrix are: its shape, where rows start, the columns."""
-    (rows, width), starts, columns = [tuple(map(_whole, part)) for part in content]
-    _require(
-        len(starts) == rows + 1 and starts[0] == 0 and starts[-1] == len(columns), "the rows of a matrix"
-    )
-    _require(list(starts) == sorted(starts) and all(x < width for x in columns), "the entries of a matrix")
-    return (rows, width), starts, columns
-
-
-def _written_form(form: Form) -> Any:
-    static = {name: _written_static(name, value) for name, _, value in form.static}
-    return {"keywords": form.keywords, "static": static}
-
-
-def _read_form(content: Any, count: int) -> Form:
-    keywords = tuple(map(str, content["keywords"]))
-    _require(len(keywords) <= count, "more keywords than arguments")
-    values = [(name, _read_static(value)) for name, value in content["static"].items()]
-    return Form(keywords, tuple([(name, content_of(value), value) for name, value in values]))
-
-
-def _written_static(name: str, value: Any) -> Any:
-    if type(value) is tuple:
-        return [_written_static(name, each) for each in value]
-    if type(value) is float:
-        return {"float": value.hex()}
-    if type(value) is int:
-        return {"int": hex(value)}
-    if value is not None and type(value) not in (str, bool):
-        raise ValueError(
-            f"save: the static argument {name} is {value!r:.60}; objects of type {type(value).__name__} are "
-            "Python code, which is not saved. Use text, numbers, None and tuples of them."
-        )
-    return value
-
-
-def _read_static(content: Any) -> Any:
-    if type(content) is list:
-        return tuple(map(_read_static, content))
-    if type(content) is not dict:
-        return content
-    return int(content["int"], 16) if "int" in content else float.fromhex(content["float"])
-
-
-def _written_signature(signature: Signature | None) -> Any:
-    parameters = () if signature is None else signature.parameters.values()
-    return [[x.name, int(x.kind), x.default is not x.empty] for x in parameters]
-
-
-def _read_signature(content: Any) -> Signature:
-    kinds: list[tuple[str, Any, bool]] = content
-    empty = Parameter.empty
-    return Signature([Parameter(name, kind, default=None if given else empty) for name, kind, given in kinds])
 
 
 def _leaves(spec: Spec) -> int:
