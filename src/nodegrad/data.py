@@ -34,7 +34,7 @@ __all__ = [
 
 Row = list[float]
 DataSet = tuple[list[Row], list[int]]
-_MANY = 10_000  # rows: for so many NumPy is worth loading
+_MANY = 10_000  # rows: for this many NumPy is worth loading
 _PIECE = 2**20  # numbers looked at together
 
 
@@ -544,13 +544,13 @@ def _is_numeric(array: Any) -> bool:
 
 
 def weights_of(weights: Any, count: int, user: str) -> Any:
-    """Return the weights of so many rows as an array or a list of floats.
+    """Return the weights of `count` rows as an array or a list of floats.
 
     >>> weights_of([1, 2], 2, "fit")
     [1.0, 2.0]
 
     Raises:
-        ValueError: if their number is another, one is below 0, all are 0, or their sum is too large.
+        ValueError: if there are not as many as rows, one is below 0, all are 0, or their sum is too large.
     """
     found = _table(weights, "weights", user)
     if len(found) != count:

@@ -109,7 +109,7 @@ class _Detector:
         return known.origin if known is not None else ""
 
     def refuse(self, node: Value) -> None:
-        """Raise if a value is nan or inf since an operation in this block made it so."""
+        """Raise if a value is nan or inf because an operation in this block made it so."""
         origin = self.origin(node)
         if origin:
             self.loose.clear()

@@ -63,8 +63,8 @@ def custom(
 def _recorded(value: Any) -> Any:
     """Return a value that can be recorded over symbols; None if it is to run over floats only.
 
-    It is to if it catches errors, which symbols do not raise, or asks for the type or identity of a number:
-    itself, or in a function of the user's that it can see.
+    It is to run over floats if it catches errors, which symbols do not raise, or asks for the type or
+    identity of a number, itself or in a function of the user's that it can see.
     """
     functions = [value] if isinstance(value, FunctionType) else []
     for f in functions:  # which grows

@@ -17,7 +17,7 @@ from typing import Any
 __all__ = ()
 
 _NOT_FINITE = ("nan", "inf", "-inf")
-_LONG = 1_000  # a list of so many floats is not read by people
+_LONG = 1_000  # floats: nobody reads a list of this many
 _OLD = 600.0  # seconds; a younger unfinished file may still be written
 
 
@@ -100,7 +100,7 @@ def written(content: Any) -> Any:
     Long lists of floats are packed: see `packed`.
 
     Raises:
-        TypeError: for what `read` would not give back as it is, save that tuples become lists.
+        TypeError: for anything that `read` would not give back as it is (except that tuples become lists).
     """
     if isinstance(content, list | tuple):
         if len(content) >= _LONG and {*map(type, content)} == {float}:

@@ -40,7 +40,7 @@ class Roller:
 
     Attributes:
         lower: a function from a loop to an object whose `value` runs the loop on the numbers of its operands.
-        inputs: the arguments of the compiled function, which no derivative is by.
+        inputs: the arguments of the compiled function. No derivative is taken by them.
         line: a function that names the line of the user's code that is running.
         times: how often to record a turn. If the recordings differ, the loop is refused.
         again: whether the turn that is recorded now was recorded before.
@@ -56,7 +56,7 @@ class Roller:
 
 
 class TooWide(BaseException):
-    """A `while_loop` is differentiated by too much to carry all derivatives forward: record it turn by turn.
+    """A `while_loop` has too many derivatives to carry them all forward: record it turn by turn.
 
     User code that catches Exception does not catch this.
     """

@@ -57,7 +57,7 @@ class Op:
     commutative: bool = False
     selects: bool = False
     composed: Callable[..., Any] | None = None  # the value written with rows, to be recorded
-    whole: ClassVar[Any] = None  # set in `composites` only: the loop or search that this is one result of
+    whole: ClassVar[Any] = None  # set in `composites` only: the loop or search that gives this result
     arity: int | None = field(init=False)  # the number of operands; None if any number is allowed
     float_partials: Any = field(init=False)  # the partials, faster and for floats only: see `join_table`
 

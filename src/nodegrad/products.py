@@ -20,7 +20,7 @@ __all__ = ()
 # Operations that always select one of their operands, with the number of operands that say which. `take` is
 # none: outside of its table it selects nothing.
 _SELECTORS = {ops.where: 1, ops.maximum: 0, ops.minimum: 0}
-_MANY = 8  # so many terms are recorded as one operation; of fewer, pictures show each product and sum
+_MANY = 8  # terms: this many become one operation; of fewer, pictures show each product and sum
 
 
 def chain(downstream: Number, upstream: Number, selected: Number | None = None) -> Number:

@@ -21,7 +21,7 @@ __all__ = ()
 Vector = Any  # a node's numbers: a defaultdict by sweep, or an array with one number for each sweep
 
 _ENTRIES = 8_000_000  # numbers held at once: 64 MB in arrays
-_FULL = 4  # a dict becomes a full vector once it holds one number in so many
+_FULL = 4  # a dict becomes a full vector once it holds one number in this many
 _MANY = 32  # operands whose vectors are added to at once
 
 

@@ -20,7 +20,7 @@ __all__ = ()
 _FEW = 1_000  # with fewer operations, a replay on each of the other rows costs little
 # The errors of range and lists for a Value.
 _WHOLE = "'Value' object cannot be interpreted as an integer|indices must be integers.* not '?Value"
-RARELY = 128  # after the first rows, one in so many is looked at; twice as many while few ways are known
+RARELY = 128  # after the first rows, one in this many is looked at; twice as many while few ways are known
 
 
 class Eager:

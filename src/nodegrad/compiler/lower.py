@@ -18,7 +18,7 @@ from nodegrad.value import Value
 
 __all__ = ()
 
-_MANY = 1000  # so many products that only results need are listed apart: see `Program.products`
+_MANY = 1000  # products that only results need: this many are listed apart: see `Program.products`
 
 
 def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list[Value], int]:

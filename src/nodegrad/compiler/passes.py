@@ -5,7 +5,7 @@ share_loops     takes the results of a loop from a wider one
 flatten_chains  turns chains of + into sums and contractions of many terms, in the same order (chains.py)
 sweep_dead      removes instructions that no output needs
 relax           replaces x**2 by x·x
-own_tables      gives tables of constants runs of constants of their own
+own_tables      puts the constants of each table side by side
 """
 
 import math
@@ -281,7 +281,7 @@ def relax(program: Program) -> Program:
 
 
 def own_tables(program: Program) -> Program:
-    """Give each table of constants that `take` reads a run of constants of its own: to look up takes half.
+    """Put the constants of each table that `take` reads side by side: a look-up then takes half the time.
 
     It undoes what `simplify` does, which writes every constant once.
     """

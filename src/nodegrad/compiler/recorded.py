@@ -144,8 +144,9 @@ class Recorded:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what was recorded to a file that `load_compiled` reads: JSON with a checksum, in one step.
 
-        The numbers that Values closed over hold now go along. The function does not, so the file knows only
-        the ways that were recorded. Nor does native code: it is kept in the user's cache for this machine.
+        The file holds the programs, and the numbers that Values closed over hold now. It does not hold the
+        function, so only the ways that were recorded can be called, nor native code, which is kept in the
+        user's cache for this machine.
 
         >>> import nodegrad as ng, tempfile, os
         >>> square = ng.compile(ng.value_and_grad(lambda x: x * x))

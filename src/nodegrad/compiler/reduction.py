@@ -94,7 +94,7 @@ def added(sums: Sequence[Sums]) -> Sums:
 
 
 def averaged(total: Sums, reduce: str, count: int) -> Sums:
-    """Divide sums over so many rows by their number if `reduce` is "mean", in place."""
+    """Divide sums over rows by their number if `reduce` is "mean", in place."""
     if reduce == "mean" and count > 1:
         total /= np.array(count, np.float64)  # a Python number takes twice as long
     return total

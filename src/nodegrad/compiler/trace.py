@@ -96,8 +96,8 @@ class Trace:
         seconds: how long recording and compiling took.
         rows: how many rows went this way.
         solves: whether it looks for a root or a fixed point.
-        waits: whether it only shows what the first call recorded: rows run eagerly, and the way is recorded
-            anew when it is compiled.
+        waits: whether it is only the recording of a first call, to be printed: rows run eagerly, and the way
+            is recorded anew when it is compiled.
         key: the key of its native code in the user's cache; "" if it is not kept.
         make: makes its kernels; set by `Ways.keep`.
     """

@@ -307,8 +307,8 @@ def _fixed(op: Op) -> int:
 def _order(table: Slots) -> Slots:
     """Sort results by the slots they read: first by the first operand that varies, then by the next.
 
-    So a matrix times several vectors is laid out one product after the other, as if there were only one: its
-    results that read the same vector are neighbours, whether other vectors are in the same group or not.
+    So a matrix times several vectors is laid out one product after the other: results that read the same
+    vector are neighbours, as they would be if there were no other vectors.
     """
     keys = np.where(table < 0, ~table, table)
     width = keys.shape[1]

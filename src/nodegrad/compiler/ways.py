@@ -28,15 +28,18 @@ __all__ = ()
 
 _OTHER_ROWS = 3  # rows that the first trace of `map` is compared on, if they go the same way
 _COST_IN_MAPS = 5  # times as long, for code that runs many rows at once
-_SHARE = 30  # one row in so many may be spent on compiling ways that do not pay yet
-_FEW_WAYS = 6  # up to so many ways are compiled when they come again; further ones when they pay
-_WATCHED = 64  # so many of the rows that run eagerly are all looked at; then one in RARELY
-_SAMPLE = 16  # so many rows of a map are looked at for all others, again and again while this finds ways
-_FEW_ROWS = 64  # so few rows of a map are all looked at
-_AGAIN, _RUN_BEFORE = 32, 16_000  # one of few ways is compiled after so many rows, or operations, if fewer
+_SHARE = 30  # one row in this many may be spent on compiling ways that do not pay yet
+_FEW_WAYS = 6  # up to this many ways are compiled when they come again; further ones when they pay
+_WATCHED = 64  # the first rows that run eagerly, which are all looked at; then one in RARELY
+_SAMPLE = 16  # rows of a map that are looked at for all others, again and again while this finds ways
+_FEW_ROWS = 64  # rows: in a map of at most this many, all are looked at
+_AGAIN, _RUN_BEFORE = (
+    32,
+    16_000,
+)  # after this many rows or operations one of few ways is compiled
 _GOLDEN = 0.618034  # the golden ratio's multiples fall evenly between whole numbers
-_OFTEN = 6  # a way that more than one row in so many takes need not be paid for yet
-_SELDOM = 7  # with so many misses for each hit, compiled ways are tried only on rows that are looked at
+_OFTEN = 6  # a way that more than one row in this many takes need not be paid for yet
+_SELDOM = 7  # with this many misses for each hit, compiled ways are tried only on rows that are looked at
 
 
 class Ways(Eager):
@@ -288,7 +291,7 @@ class Ways(Eager):
         """Warn that rows run eagerly from now on: say why, and what to do."""
         lines = [line for way in [*self.met, *[trace.way for trace in self.traces]] for _, line in way]
         most = max(set(lines), key=lines.count)
-        wide = "nodegrad.fori_loop (a while_loop by so many weights branches like Python's)"
+        wide = "nodegrad.fori_loop (by this many weights, a while_loop branches as a Python loop does)"
         loop = wide if self.unrolls else "nodegrad.while_loop"
         text = (
             f"compile: {named(self.f)} branches on its arguments in too many ways to compile all of them, "
@@ -300,7 +303,7 @@ class Ways(Eager):
 
 
 def _cost(operations: int) -> int:
-    """Estimate how many eager runs take as long as compiling a way of so many operations."""
+    """Estimate how many eager runs take as long as compiling a way of that many operations."""
     return 100 + 32_000 // max(20, operations)
 
 

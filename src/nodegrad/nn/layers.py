@@ -375,7 +375,7 @@ class LayerNorm(Module):
 
 
 class Embedding(Module):
-    """A table with a row of parameters for each of `count` symbols; numbers of symbols choose rows.
+    """A table with a row of parameters for each of `count` symbols; the number of a symbol chooses its row.
 
     If the number of a symbol is a Value, as in the rows that `fit` gives a model, the result is a sum over
     all rows in which only the chosen one counts. It is nan for a symbol that is not in the table.

@@ -183,10 +183,10 @@ class Module:
         return type(self).__name__
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all parameters to a file of readable JSON, in one step: nobody ever reads a part of it.
+        """Write all parameters to a file of readable JSON. Whoever reads it meanwhile sees the old file.
 
-        Floats are written so that reading gives the same bits: with their names, one a line. In a model of
-        more than 10,000 parameters, a list of them is one line: base64 of its numbers, little-endian float64.
+        Each parameter has a line, with its name; reading gives the same bits. In a model of more than 10,000
+        parameters, a list of them is one line: base64 of its numbers, little-endian float64.
 
         Raises:
             OSError: if the file cannot be written.
@@ -257,7 +257,7 @@ class Module:
 
 
 def leaves_of(module: Module) -> list[Value]:
-    """List the parameters of a module, frozen ones too, without the time that it takes to look at names."""
+    """List the parameters of a module, frozen ones too. This takes less time than to name them."""
     return [item for _, item in _contents(module, "", {}).values() if isinstance(item, Value)]
 
 

@@ -144,7 +144,7 @@ def facts_of(groups: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def rates(run: "Run", steps: int) -> list[list[float]]:
-    """Return some rates that each group's schedule gives in so many steps, more of them at the start."""
+    """Return some rates that each group's schedule gives in its first `steps`, most of them at the start."""
     places = sorted({steps >> halvings for halvings in range(1, 64)} | {max(0, steps - 1)})
     groups = run.problem.optimizer.groups
     return [

@@ -90,7 +90,7 @@ class MLPClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             the perceptron.
         loss: a loss of `nodegrad.nn` by name, or a function of outputs and target.
         random_state: what the weights and the batches are drawn with.
-        class_weight: a weight for each class by its label, or "balanced" for classes of one weight.
+        class_weight: a weight for each class by its label, or "balanced" for equal weights of all.
     """
 
     class_weight: Any = None
@@ -132,7 +132,7 @@ class MLPRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     True
 
     With `build` it trains any model: `MLPRegressor(build=lambda inputs, outputs, seed: MyModel(inputs))`.
-    The arguments are those of `MLPClassifier`; optimizer may be lm, too, for a single target.
+    The arguments are those of `MLPClassifier`; for a single target, optimizer may be lm, too.
     """
 
     def __sklearn_tags__(self) -> Any:

@@ -35,7 +35,7 @@ class History:
     <History: 2 epochs, loss 0.5 to 0.25; stopped because the number of epochs is reached>
 
     Attributes:
-        losses: the mean loss of each epoch, as its batches found it.
+        losses: the mean loss of each epoch, over its batches.
         validation_losses: the mean loss over the validation data after each epoch, where there are any.
         gradient_norms: the largest Euclidean norm of the gradient in each epoch.
         metrics: the metrics after each epoch by name; those of the validation data as `val_NAME`.

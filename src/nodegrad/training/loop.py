@@ -96,10 +96,10 @@ def fit(
         learning_rate: that of an optimizer given by name: a number, or a schedule: a function of the step
             alone. `lr` is the same.
         sample_weight: a weight for each row; the mean loss is weighted by them.
-        class_weight: a weight for each class in y by its number, or "balanced" for classes of one weight
-            (not with `combine`).
-        validation: rows and targets to measure, not to train on, maybe with weights; their loss decides about
-            `target_loss`, `tolerance` and `restore_best` then.
+        class_weight: a weight for each class in y by its number; or "balanced", which gives all classes
+            the same weight (not with `combine`).
+        validation: rows and targets (and weights, if you like) that the model is not trained on. Their loss
+            is then the one that `target_loss`, `tolerance` and `restore_best` look at.
         metrics: what to measure after each epoch: accuracy, r2, auc, or functions of lists of predictions and
             targets that return a number. One whose first argument is y_true, as in scikit-learn, is given the
             targets first.
@@ -118,11 +118,11 @@ def fit(
         callback: called with the number of epochs done and the History after each; True stops the training,
             None or False lets it go on.
         callbacks: more of them; `nodegrad.training.callbacks` has some.
-        checkpoint: a file with everything that a further run needs to continue as if the first had never
-            stopped, the shared generators of random numbers and the states of callbacks that have
-            state_dict() and load_state_dict(state) among it. The further run needs the same data, weights,
-            loss and settings; `epochs`, the other criteria for stopping, `callbacks` and `progress` may
-            differ. For equal bits set `compile` to True or False: by default it depends on `epochs`.
+        checkpoint: a file with all that another run needs to go on as if this one had never stopped,
+            shared random generators included, and the states of callbacks that have state_dict() and
+            load_state_dict(state). That run takes the same data, weights, loss and settings; `epochs`, the
+            other criteria for stopping, `callbacks` and `progress` may differ. For equal bits set `compile`
+            to True or False: by default it depends on `epochs`.
         checkpoint_every: how many epochs apart it is written.
         resume: go on from the file of `checkpoint` if it exists (True), or from another file. A training that
             had a reason to stop stays as it is, unless more `epochs` or other criteria remove that reason.
@@ -133,11 +133,10 @@ def fit(
             that change the optimizer or the parameters must do the same on every rank.
 
     Raises:
-        ValueError: for empty, uneven, or mismatched data, for nan or inf in them, for weights that sum to 0,
-            for settings out of range, for an optimizer of parameters that the loss does not depend on, and
-            for a checkpoint of another training; nothing has changed then. For a schedule that gives two
-            rates for one step, and a callback that returns neither True nor False nor None. And for ranks
-            that differ, at the start or after callbacks.
+        ValueError: before anything has changed: for empty, uneven or mismatched data, nan or inf in them,
+            weights that sum to 0, settings out of range, an optimizer of parameters that the loss does not
+            depend on, or a checkpoint of another training. Later: if a schedule gives two rates for one
+            step, a callback returns anything but True, False or None, or ranks differ.
         TypeError: for data that are not numbers, or a loss that is not one Value.
         FileNotFoundError: if the folder of the checkpoint is missing.
         RuntimeError: if another rank failed.

@@ -47,7 +47,7 @@ def accuracy(predictions: Any, targets: Any, threshold: float | None = None) -> 
 def r2(predictions: Any, targets: Any) -> float:
     """Return the coefficient of determination, 1 - Σ(t - p)² / Σ(t - mean)²; nan for constant targets.
 
-    Of several outputs, the mean of theirs.
+    With several outputs, it is the mean over them.
 
     >>> r2([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
     1.0

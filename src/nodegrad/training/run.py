@@ -324,7 +324,7 @@ def _warn(text: str) -> None:
 def progress_bar(
     wanted: bool | None, steps: int | None, unit: str = "step"
 ) -> Iterator[Callable[[int, float], None]]:
-    """Show a bar for so many steps, and yield what to call with how many are done and the last loss."""
+    """Show a bar for that many steps, and yield what to call with how many are done and the last loss."""
     tqdm = None
     if wanted or (wanted is None and sys.stderr.isatty()):
         with suppress(ImportError):

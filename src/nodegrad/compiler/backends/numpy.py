@@ -23,7 +23,7 @@ __all__ = ()
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Function = Callable[..., Any]
 
-_FEW_LANES = 8  # a loop over at most so many lanes is faster on Python's numbers than on arrays
+_FEW_LANES = 8  # a loop over at most this many lanes is faster on Python's numbers than on arrays
 _BLOCK = 2_000_000  # numbers (slots times rows) in a block; more rows are computed block by block
 
 

@@ -31,7 +31,7 @@ class Function:
         example: numbers that it was recorded with, and its results for them.
 
     Raises:
-        ValueError: if ways return different structures, or the name is none in other languages.
+        ValueError: if ways return different structures, or other languages do not allow the name.
     """
 
     def __init__(self, f: Any, name: str, chosen: str, spec: Spec, traces: Sequence[Trace]) -> None:
@@ -57,10 +57,10 @@ class Function:
         self.example = example, found[: self.results]
 
     def free_name(self, taken: str, code: str) -> str:
-        """Return its name, with as many _ added as it takes until a language and a code do not use it.
+        """Return its name, with _ added until neither the language nor the code uses it.
 
         Raises:
-            ValueError: if the user chose a name that they use.
+            ValueError: if the user chose a name that is used.
         """
         name = self.name
         while name in taken.split() or re.search(rf"\b{name}\b", code):

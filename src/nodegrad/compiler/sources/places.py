@@ -30,12 +30,12 @@ X, P, V, C, OUT = range(5)
 SPACE = 1 << 40  # an address is the number of an array times this, plus a place there
 _LONGEST = 50  # instructions of a part
 _MANY = 200  # instructions of a function that is cut into parts
-_FEW = 3  # a local variable is written to `out` at most so often; a more frequent result is stored
+_FEW = 3  # a local variable is copied to `out` at most this often; a more frequent result is stored
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Way:
-    """A program without look-ups in tables, and its guards: its last outputs are what they ask."""
+    """A program without look-ups in tables. Its last outputs are its guards."""
 
     program: Program
     guards: Sequence[Guard] = ()
@@ -49,7 +49,7 @@ class Instruction:
         op: what is computed, or the guard.
         result: the cells it writes; a guard writes none.
         reads: the cells of each operand, [element] or [element, term]; if a contraction adds onto something,
-            that comes last.
+            that operand comes last.
         terms: how many terms a contraction has; 0 for all else.
         uses: how often its result is read as a local variable.
         text: the variable or expression that stands for its result; None if that lies in an array.

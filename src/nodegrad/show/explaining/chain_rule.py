@@ -184,7 +184,7 @@ class Names(dict[Vertex, str]):
 
 
 def name_all(vertices: Iterable[Vertex], known: Iterable[Vertex] = ()) -> Names:
-    """Name vertices in this order. Others among `known` get their names when these are asked for."""
+    """Name vertices in this order. Others among `known` are named when they are first needed."""
     vertices = list(vertices)
     names = Names({*known, *vertices})
     for vertex in vertices:

@@ -38,7 +38,7 @@ class Explanation(Shown):
         steps: the derivative for each node, from the output backwards.
         partials: the derivatives asked for, by Value.
         names: what each node is called: its label, or v₁, v₂ ...
-        numbers: the number that each node held, those included that only a formula names.
+        numbers: the number that each node held, also of nodes that only a formula names.
         left_out: how many nodes have no step of their own.
         changed: a Value whose number was changed, and a node that had been computed from it; None if there is
             none. The numbers then mix two points, and the text says so.

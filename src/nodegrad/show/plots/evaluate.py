@@ -13,7 +13,7 @@ from nodegrad.value import Value
 __all__ = ()
 
 Row = list[float]
-FEW = 500  # points; evaluating a function so often takes less time than compiling it
+FEW = 500  # points; to evaluate a function at this many takes less time than to compile it
 
 
 def evaluate(function: Callable[[Any], Any], points: Sequence[Any]) -> list[Row]:

@@ -204,7 +204,7 @@ class Part:
         self.group_bytes = group + (128 if group % 4096 == 0 else 0)
         self.block = max(1, min(64, (_BLOCK + _BLOCK_PER_SUM * planned.size) // self.group_bytes))
         two, more = (_WORK + each * planned.size for each in (_WORK_PER_SUM, _MORE_PER_SUM * _WORK_PER_SUM))
-        self.most = max(1, 2 * two // max(1, planned.work))  # from so many rows on, threads share them
+        self.most = max(1, 2 * two // max(1, planned.work))  # from this many rows on, threads share them
         self.small = max(1, more // max(1, planned.work))  # rows of the smallest of more than two pieces
         rows = self.block * planned.lanes
         self.numbers = struct.Struct(f"{planned.inputs}d")

@@ -29,7 +29,7 @@ class Context(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in WORDS]  # what ctypes expects
 
 
-# Squares of numbers are fetched so many groups of rows before their use. They are read a cache line of each
+# Squares of numbers are fetched this many groups of rows before their use. They are read a cache line of each
 # row at a time, which the processor does not foresee: 100,000 rows of 16 take 0.75 of the time.
 _AHEAD = 4
 _POINTERS = {"once", "records", "sum_records", "varying", "uniform", "inputs", "outputs", "results", "sums"}

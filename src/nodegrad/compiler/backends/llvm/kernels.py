@@ -5,8 +5,8 @@ each; only sums over rows read the groups. What differs between two instructions
 strides, tables of slots) stands in the record, so that a process compiles each kind once, and a program of
 any length costs no more than its records. At its end, a kernel jumps to the kernel of the next record.
 
-A function of its body writes a kernel and returns its parameters; or an object does that is called like one,
-and that says in its attributes what this kind of kernel does.
+What writes a kernel is called with its body and returns its parameters: a function, or an object whose
+attributes say what this kind of kernel does.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -146,7 +146,7 @@ def refusal() -> str | None:
 
 
 def _memory_may_become_executable() -> bool:
-    """Ask the system: a process may forbid it to itself at any time. This takes 9 µs, and no LLVM thread."""
+    """Ask the system, each time: a process may forbid this to itself. It takes 9 µs and no LLVM thread."""
     if sys.platform != "linux":
         return True
     try:

@@ -108,7 +108,7 @@ def in_llvm_thread(function: Callable[P, Result]) -> Callable[P, Result]:
 
 
 def later(work: Callable[[], Any]) -> Answer:
-    """Let LLVM's thread do something, and return where the result, or the error that is raised, will come."""
+    """Let LLVM's thread do something; return the queue that will get the result, or the error it raises."""
     answer = Answer()
     _caller.give(partial(_call_llvm, work, answer))
     return answer
