@@ -337,6 +337,15 @@ def interpret(
     return [values[slot] for slot in program.outputs]
 
 
+def term_by_term(op: Op, operands: Sequence[Any], apply: Callable[[Op, Sequence[Any]], Any]) -> Any:
+    """Compute a contraction from left to right; `apply` takes the operations it consists of, and operands."""
+    terms = operands
+    if op in PRODUCTS:
+        half = len(operands) // 2
+        terms = [apply(PRODUCTS[op], pair) for pair in zip(operands[:half], operands[half:], strict=True)]
+    return reduce(lambda total, term: apply(STEPS[op], (total, term)), terms)
+
+
 def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[float]) -> list[float]:
     """Run a program on one row with the table's operations: the reference for all backends."""
     values: list[Any] = [*inputs, *parameters, *[None] * program.count, *reversed(program.constants)]

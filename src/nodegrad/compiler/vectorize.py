@@ -14,7 +14,7 @@ import numpy as np
 
 from nodegrad import ops
 from nodegrad.compiler.passes import own_tables, relax
-from nodegrad.compiler.program import COPY, STEPS, UNCHECKED, Loop, Operands, Program, Result
+from nodegrad.compiler.program import COPY, STEPS, UNCHECKED, Loop, Operands, Program, Result, term_by_term
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, VectorProgram, check
 from nodegrad.graph import recording
 from nodegrad.ops import PRODUCTS, Op
@@ -228,16 +228,7 @@ class _Layout:
         for slot in slots:
             op = ops_[slot - leaves]
             read = [where[each] for each in operands[slot - leaves]]
-            if op in STEPS:
-                if op in PRODUCTS:
-                    half = len(read) // 2
-                    read = [add(PRODUCTS[op], pair) for pair in zip(read[:half], read[half:], strict=True)]
-                total, *terms = read
-                for term in terms:
-                    total = add(STEPS[op], (total, term))
-                where[slot] = total
-            else:
-                where[slot] = add(op, read)
+            where[slot] = term_by_term(op, read, add) if op in STEPS else add(op, read)
         reads = array("q", chain.from_iterable([read for _, read in run]))
         self.items[varies].append(Straight(self.next[varies], [op for op, _ in run], reads))
         self.next[varies] += len(run)

@@ -1,6 +1,6 @@
 """The NumPy backend: runs a vector program on arrays [slot, row]. It is always there."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
 from itertools import chain
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ import numpy as np
 
 from nodegrad import ops
 from nodegrad.compiler.passes import is_square
-from nodegrad.compiler.program import STEPS, Loop, Program, Result, interpret
+from nodegrad.compiler.program import STEPS, Loop, Program, Result, interpret, term_by_term
 from nodegrad.compiler.reduction import ProductSum, Reduction, plan_reduction
 from nodegrad.compiler.slots import outer
 from nodegrad.compiler.spellings import FUNCTIONS, SPELLINGS
@@ -181,13 +181,8 @@ def _in_order(group: Group, varying: Array, uniform: Array) -> Any:
         return (_read(Index(index.uniform, slots), varying, uniform) for slots in index.slots.T)
 
     first = [] if group.first is None else [_read(group.first, varying, uniform)]
-    return _fold(group.op, [terms(index) for index in group.operands], first)
-
-
-def _fold(op: Op, parts: Sequence[Iterable[Any]], first: Iterable[Any] = ()) -> Any:
-    """Add or compare terms from left to right; the terms of a contraction are products of two parts."""
-    terms = map(EXACT[PRODUCTS[op]], *parts) if op in PRODUCTS else parts[0]
-    return reduce(EXACT[STEPS[op]], chain(first, terms))
+    product = EXACT[PRODUCTS.get(group.op, ops.identity)]
+    return reduce(EXACT[STEPS[group.op]], chain(first, map(product, *map(terms, group.operands))))
 
 
 def _run_turns(loop: Loop, operands: Sequence[Array], rows: int, exact: bool) -> Any:
@@ -241,8 +236,7 @@ def _turn(
         if isinstance(op, Result):
             return op.value(*operands)
         if op in STEPS:
-            half = len(operands) // 2
-            return _fold(op, [operands[:half], operands[half:]] if op in PRODUCTS else [operands])
+            return term_by_term(op, operands, lambda op, pair: EXACT[op](*pair))
         if not strict and is_square(program, op, program.operands[slot - program.leaves]):
             return operands[0] * operands[0]
         # Comparisons give booleans, and True + True is True in NumPy, not 2.0.

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from json import dumps
 from typing import Any
 
+import numpy as np
+
 from nodegrad.compiler.arguments import Form, names_of_call, signature_of
 from nodegrad.compiler.passes import WITHOUT_TABLES, Rewriter, sweep_dead
 from nodegrad.compiler.program import evaluate
@@ -138,13 +140,11 @@ def _plain(tree: Any) -> Any:
 
 def regular(tree: Any) -> tuple[tuple[int, ...], int, int] | None:
     """Return the shape, the first and the last place of a number or a regular array; None for all else."""
-    if isinstance(tree, int):
-        return (), tree, tree
-    parts = [*filter(None, map(regular, tree))] if isinstance(tree, list) else []
-    if not parts or len(parts) < len(tree) or len({shape for shape, _, _ in parts}) > 1:
+    try:
+        places = np.array(tree, int)
+    except (TypeError, ValueError):  # a dict, or lists of different lengths
         return None
-    (shape, first, _), (*_, last) = parts[0], parts[-1]
-    return (len(tree), *shape), first, last
+    return (places.shape, int(places.flat[0]), int(places.flat[-1])) if places.size else None
 
 
 def spans(tree: Any, path: str) -> Iterator[tuple[str, int, int]]:

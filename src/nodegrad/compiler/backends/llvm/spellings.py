@@ -24,7 +24,7 @@ _INLINE = {ops.tanh: exponentials.tanh, ops.sigmoid: exponentials.sigmoid}
 RAISED: dict[int, BaseException] = {}  # by thread: the error of a callback, see `hold`
 
 
-def spell(body: Body, op: Op, operands: list[Name]) -> Name:
+def spell(body: Body, op: Op, operands: Sequence[Name]) -> Name:
     """Write the instructions of one operation and return the name of its result."""
     row = SPELLINGS.get(op)
     if row is None:
@@ -110,7 +110,7 @@ def _by_lane(body: Body, target: str, operands: Sequence[Name]) -> Name:
     return found
 
 
-def call_back(body: Body, op: Op, operands: list[Name]) -> Name:
+def call_back(body: Body, op: Op, operands: Sequence[Name]) -> Name:
     """Call an operation that has no spelling back in Python, number by number."""
     if op not in body.callbacks:
         kind = ctypes.CFUNCTYPE(ctypes.c_double, *[ctypes.c_double] * len(operands))

@@ -9,7 +9,7 @@ store state
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial
 from typing import Any
 
 from nodegrad import ops
@@ -17,8 +17,7 @@ from nodegrad.compiler.backends.llvm.ir import Body, Name
 from nodegrad.compiler.backends.llvm.kernels import Fields, Load, keep, kept, store
 from nodegrad.compiler.backends.llvm.spellings import ENDLESS, spell
 from nodegrad.compiler.passes import is_square
-from nodegrad.compiler.program import STEPS, Loop, Program, Result, interpret
-from nodegrad.ops import PRODUCTS
+from nodegrad.compiler.program import STEPS, Loop, Program, Result, interpret, term_by_term
 
 __all__ = ()
 
@@ -112,7 +111,7 @@ def _program(
             if isinstance(op, Loop):
                 return _inner(body, op, operands, active)
             if op in STEPS:
-                return _fold(body, op, operands)
+                return term_by_term(op, operands, partial(spell, body))
             if not body.exact and is_square(program, op, program.operands[slot - program.leaves]):
                 return spell(body, ops.mul, [operands[0], operands[0]])
             return spell(body, op, operands)
@@ -136,15 +135,6 @@ def _inner(body: Body, loop: Loop, operands: list[Name], active: Name | None) ->
 
     last = _loop(body, loop, operands[: loop.state], operands[loop.state : fixed], item, give, active)
     return [*last, *[kept(body, given, place) for place in range(loop.results - loop.state)]]
-
-
-def _fold(body: Body, op: Any, operands: list[Name]) -> Name:
-    """Write a contraction term by term, from left to right."""
-    if op in PRODUCTS:
-        half = len(operands) // 2
-        pairs = zip(operands[:half], operands[half:], strict=True)
-        operands = [spell(body, PRODUCTS[op], list(pair)) for pair in pairs]
-    return reduce(lambda total, term: spell(body, STEPS[op], [total, term]), operands)
 
 
 @contextmanager
