@@ -1,4 +1,4 @@
-"""Custom operations: they compute, differentiate to any order, and are checked when they are made."""
+"""Custom operations: they compute, differentiate to any order, and refuse what is wrong."""
 
 import math
 import re

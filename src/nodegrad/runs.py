@@ -31,7 +31,6 @@ Function = Callable[..., Any]
 Argnums = int | Sequence[int]
 
 _FEW = 8  # sweeps that are as fast one after the other
-_DENSE = 256  # rows of a sparse Jacobian that are dense at one time
 
 
 class Run(NamedTuple):
@@ -89,19 +88,19 @@ class Run(NamedTuple):
             return build(self.argument, numbers, float)
         return build(self.argument, map(as_value, numbers), object)
 
-    def rows(self, outputs: Sequence[Value]) -> Any:
-        """Return the Jacobian's rows for some outputs, by a reverse sweep per output."""
-        found = self._together(reverse_vectors, [[output] for output in outputs], self.variables)
-        return _matrix(self._each_reverse(outputs), self.variables, self.floats) if found is None else found
+    def rows(self) -> Any:
+        """Return the Jacobian's rows, by a reverse sweep per output."""
+        found = self._together(reverse_vectors, [[output] for output in self.outputs], self.variables)
+        return _matrix(self._each_reverse(), self.variables, self.floats) if found is None else found
 
-    def _each_reverse(self, outputs: Sequence[Value]) -> Iterator[Mapping[Value, Number]]:
+    def _each_reverse(self) -> Iterator[Mapping[Value, Number]]:
         """Sweep from each output; if there are many, through what it depends on alone.
 
         All add terms in the order of all nodes, as `_together` does, so that both give the same bits.
         """
         many, order = len(self.outputs) >= _FEW, self.order
         place = {node: at for at, node in enumerate(order)} if many else {}
-        for output in outputs:
+        for output in self.outputs:
             if many:
                 order = topological_order(output, since=0 if self.floats else self.start, constants=False)
                 order.sort(key=place.__getitem__)
@@ -118,19 +117,15 @@ class Run(NamedTuple):
         rows = pattern(self.order, self.variables, self.outputs)
         shared = groups(rows, len(self.variables))
         if mode == "reverse" or (mode is None and len(self.outputs) < len(shared)):
-            entries = []
-            for first in range(0, len(rows), _DENSE):
-                swept = self.rows(self.outputs[first : first + _DENSE])
-                found = zip(swept, rows[first : first + _DENSE], strict=True)
-                entries += [row[place] for row, places in found for place in places]
+            swept = zip(self._each_reverse(), rows, strict=True)
+            entries = [found.get(self.variables[at], 0.0) for found, places in swept for at in places]
         else:
-            swept = self.columns([[self.variables[place] for place in group] for group in shared])
+            columns = self.columns([[self.variables[place] for place in group] for group in shared])
             group_of = {place: number for number, group in enumerate(shared) for place in group}
-            entries = [swept[group_of[place]][row] for row, places in enumerate(rows) for place in places]
-        numbers = [float(x) if self.floats else x for x in entries]
+            entries = [columns[group_of[place]][row] for row, places in enumerate(rows) for place in places]
+        numbers = [float(x) if self.floats else as_value(x) for x in entries]
         starts = tuple(accumulate(map(len, rows), initial=0))
-        columns = tuple([column for row in rows for column in row])
-        return sparse(((len(rows), len(self.variables)), starts, columns), numbers)
+        return sparse(((len(rows), len(self.variables)), starts, tuple(chain(*rows))), numbers)
 
     def _together(self, sweep: Any, sources: Sequence[Sequence[Value]], targets: list[Value]) -> Any:
         """Do many sweeps over floats as one; return what comes to the targets, a row per sweep.

@@ -301,7 +301,7 @@ class _Jacobian(_Transformed):
         if sparse:
             return record.sparse(mode)
         if mode == "reverse" or (mode is None and len(record.variables) >= len(record.outputs)):
-            return blocks(record.result, record.argument, record.rows(record.outputs))
+            return blocks(record.result, record.argument, record.rows())
         columns = record.columns([[x] for x in record.variables])
         every = range(len(record.outputs))
         rows = columns.T if hasattr(columns, "T") else [[column[at] for column in columns] for at in every]
