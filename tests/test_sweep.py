@@ -243,13 +243,13 @@ def test_products_are_swept_as_their_row_says(operands, explicit):
 
 
 def read_by(count, scale=1.0):
-    """Build (x, out): a node x that `count` others read, through a factor and by itself."""
+    """Build (x, out): a node x that `count` others read, through a factor."""
     x = Value(0.7)
     weights = [Value(scale * (0.3 + index)) for index in range(count)]
-    return x, ng.sum([ng.sin(weight * x) for weight in weights] + [x])
+    return x, ng.sum([ng.sin(weight * x) for weight in weights])
 
 
-@pytest.mark.parametrize(("count", "operation"), [(6, "add"), (7, "strong_dot"), (50, "strong_dot")])
+@pytest.mark.parametrize(("count", "operation"), [(7, "add"), (8, "strong_dot"), (50, "strong_dot")])
 def test_many_products_that_come_to_a_node_are_one_operation(count, operation):
     x, out = read_by(count)
     order = topological_order(out)

@@ -63,10 +63,6 @@ def total(terms: Any) -> Number:
         xs, ys, selects = zip(*terms, strict=True)
         if {*selects} == {None} and all(hasattr(kind, "apply_op") for kind in {*map(type, xs + ys)}):
             return ops.strong_dot(*xs, *ys)
-        whole = [s is None and hasattr(x, "apply_op") and hasattr(y, "apply_op") for x, y, s in terms]
-        if 2 * sum(whole) >= len(terms):
-            pairs = [x[:2] if one else (1.0, chain(*x)) for x, one in zip(terms, whole, strict=True)]
-            return ops.strong_dot(*[x for x, _ in pairs], *[y for _, y in pairs])
     found = chain(*terms[0])
     for term in terms[1:]:
         found = found + chain(*term)
