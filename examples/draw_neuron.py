@@ -6,7 +6,6 @@ from pathlib import Path
 import nodegrad as ng
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--quick", action="store_true", help="changes nothing: this is quick")
 parser.add_argument("--out", type=Path, default=Path("out"), help="the directory for what is saved")
 out = parser.parse_args().out
 out.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,8 @@ def test_main_example_is_there():
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_example_runs(example, run_python, tmp_path):
-    printed = run_python("-W", "error", example, "--quick")
+    quick = ["--quick"] if '"--quick"' in example.read_text(encoding="utf-8") else []
+    printed = run_python("-W", "error", example, *quick)
 
     saved = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert printed.strip() or saved
@@ -31,16 +32,14 @@ def test_example_runs(example, run_python, tmp_path):
 def test_every_option_of_an_example_is_used(example):
     text = example.read_text(encoding="utf-8")
 
-    idle = '"--quick", action="store_true", help="changes nothing: this is quick"'
-    named = re.findall(r'add_argument\(\s*"--(\w+)"', text.replace(idle, ""))
+    named = re.findall(r'add_argument\(\s*"--(\w+)"', text)
     assert [name for name in named if not re.search(rf"(options|parse_args\(\))\.{name}\b", text)] == []
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
-def test_every_example_knows_quick_and_refuses_other_options(example):
+def test_every_example_refuses_options_that_it_does_not_know(example):
     text = example.read_text(encoding="utf-8")
 
-    assert 'add_argument("--quick", action="store_true"' in text
     assert "sys.argv" not in text  # which would take a misspelt option in silence
     assert re.search(r"\bparse_args\(\)", text)
 

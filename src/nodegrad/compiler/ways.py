@@ -33,10 +33,7 @@ _FEW_WAYS = 6  # up to this many ways are compiled when they come again; further
 _WATCHED = 64  # the first rows that run eagerly, which are all looked at; then one in RARELY
 _SAMPLE = 16  # rows of a map that are looked at for all others, again and again while this finds ways
 _FEW_ROWS = 64  # rows: in a map of at most this many, all are looked at
-_AGAIN, _RUN_BEFORE = (
-    32,
-    16_000,
-)  # after this many rows or operations one of few ways is compiled
+_AGAIN, _RUN_BEFORE = 32, 16_000  # after this many rows or operations one of few ways is compiled
 _GOLDEN = 0.618034  # the golden ratio's multiples fall evenly between whole numbers
 _OFTEN = 6  # a way that more than one row in this many takes need not be paid for yet
 _SELDOM = 7  # with this many misses for each hit, compiled ways are tried only on rows that are looked at
