@@ -80,7 +80,7 @@ class CompiledStep(EagerStep):
         self.known = RowSum(self.error, self.leaves, *self._laid_out(known))
         self.held_out: Any = None
         if problem.held_out is not None:
-            error = compile(problem.held_out_error)
+            error = self.error if problem.held_out_as_known() else compile(problem.held_out_error)
             self.held_out = RowSum(error, self.leaves, *self._laid_out(problem.held_out))
         self._native: dict[int, NativeSteps | None] = {}
 
