@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from inspect import signature
 from typing import Any
 
@@ -45,7 +45,7 @@ class Partition:
             compiled = CompiledStep(self.problem)
             compiled.check()
             self.step = compiled
-        self.place, self.orders = place, dict[Any, Any]()
+        self.place, self.shuffled = place, lru_cache(maxsize=1)(shuffled)
 
     def facts(self) -> tuple[tuple[Any, ...], int, float]:
         """Return a sample, the number of samples, and the sum of their weights."""
@@ -64,9 +64,7 @@ class Partition:
             return None
         seed, epoch, step, steps = batch
         count = len(self.problem.known)
-        if (seed, epoch) not in self.orders:
-            self.orders = {(seed, epoch): shuffled(count, seed, epoch, self.place)}
-        order = self.orders[seed, epoch]
+        order = self.shuffled(count, seed, epoch, self.place)
         return order[round(count * step / steps) : round(count * (step + 1) / steps)]
 
 
