@@ -51,9 +51,10 @@ class Run:
         self.history.reason = self._finished()
         names = ("epochs", "tolerance", "patience", "target_loss", "gradient_tolerance", "compile")
         problem.ranks.same(
-            self.described
+            {"method": type(self).__name__}
+            | self.described
             | {name: getattr(settings, name) for name in (*names, "checkpoint_every")}
-            | {"method": type(self).__name__, "end of the checkpoint": self.history.reason}
+            | {"end of the checkpoint": self.history.reason}
             | {"start of the parameters": [leaf._data for leaf in problem.optimizer.parameters]}
         )
         started = time.perf_counter() - self.history.seconds
