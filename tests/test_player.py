@@ -14,7 +14,7 @@ import pytest
 
 import nodegrad as ng
 from nodegrad import Value, player
-from nodegrad.show.explaining.chain_rule import definition, local_formula, name_all, symbols
+from nodegrad.show.explaining.chain_rule import Names, definition, local_formula, symbols
 from nodegrad.show.players.page import embed
 from nodegrad.show.snapshot import snapshot
 from nodegrad.show.text import number
@@ -141,7 +141,9 @@ return graph.operands.flatMap((from, node) => (from.length === 0 ? [] : [[
 def test_formulas_are_those_that_explain_writes(seed):
     out = random_graph(seed) * -2.5 + ng.dot([Value(-1.0), Value(2.0, label="w")], [3.0, Value(-4.0)]) ** 2
     vertices = snapshot([out])
-    names = name_all(vertices)
+    names = Names(vertices)
+    for vertex in vertices:
+        names[vertex]  # in the order of the page
     (told,) = run_node([job(player(out), (), STORY)])
 
     for at, lines, locals_ in told:

@@ -183,15 +183,6 @@ class Names(dict[Vertex, str]):
         return name
 
 
-def name_all(vertices: Iterable[Vertex], known: Iterable[Vertex] = ()) -> Names:
-    """Name vertices in this order. Others among `known` are named when they are first needed."""
-    vertices = list(vertices)
-    names = Names({*known, *vertices})
-    for vertex in vertices:
-        names[vertex]
-    return names
-
-
 def _numbered(stem: str, given: set[str]) -> Iterator[str]:
     """Yield a name with one index after the other, without those that look like a name in `given`."""
     letters = _letters(stem)

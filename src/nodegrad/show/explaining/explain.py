@@ -247,7 +247,9 @@ def explain(output: Value, wrt: Any = None) -> Explanation:
     on_the_way = dependents(vertices, ends)
     shown = [vertex for vertex in vertices if vertex in chosen and not is_constant(vertex)]
     mentioned = [operand for vertex in shown for operand in vertex.operands]
-    names = chain_rule.name_all([*shown, *mentioned], vertices)
+    names = chain_rule.Names(vertices)
+    for first in [*shown, *mentioned]:
+        names[first]  # an index is given when it is first asked for
     steps = chain_rule.collect(vertices, [v for v in shown if v in on_the_way], names, adjoints, alike)
     listed = [*dict.fromkeys(x for vertex in shown for x in written(vertex) if x not in chosen), *shown]
     consumers = {at[term.consumer] for step in steps for term in step.terms}

@@ -9,7 +9,7 @@ from nodegrad.inputs import flag
 from nodegrad.show.drawing.fold import FOLD_ABOVE, Group, boxes, opened, single
 from nodegrad.show.drawing.picture import arrows, cells, count_of, kind_of, label_of_group
 from nodegrad.show.drawing.svg import Node, Picture, to_svg
-from nodegrad.show.explaining.chain_rule import is_smooth, local_derivative, local_formula, name_all, symbols
+from nodegrad.show.explaining.chain_rule import Names, is_smooth, local_derivative, local_formula, symbols
 from nodegrad.show.explaining.formula import TEXT, write
 from nodegrad.show.players.page import Page, build, packed
 from nodegrad.show.players.rows import Row, literal, row_of, script
@@ -100,7 +100,7 @@ class _Graph:
     def __init__(self, vertices: list[Vertex]) -> None:
         self.vertices = vertices
         self.at = {vertex: at for at, vertex in enumerate(vertices)}
-        self.names = list(map(name_all(vertices).__getitem__, vertices))
+        self.names = list(map(Names(vertices).__getitem__, vertices))
         kinds = dict.fromkeys((vertex.op, len(vertex.operands)) for vertex in vertices if vertex.operands)
         self.kinds = {kind: at for at, kind in enumerate(kinds)}
         self.rows: list[Row] = [row_of(op, arity) for op, arity in kinds]
