@@ -172,21 +172,18 @@ class _Fuser:
     def joined(self, op: Op, count: int, operands: list[Index]) -> _Loop | None:
         """Return the loop an instruction joins: that of its last operand, if it fits, or the current one."""
         own = [index.slots for index in operands if self.varies(index)]
-        last = max([self.last_writer(slots) for slots in own], default=-1)
+        last = max([int(self.writer[slots].max()) for slots in own], default=-1)
         for loop in (self.plan[last] if last >= 0 else None, self.current):
             if type(loop) is _Loop and self.fits(loop, op, count, operands):
                 return loop
         return None
 
-    def last_writer(self, slots: Slots) -> int:
-        """Return the last item of the plan that writes one of the slots. A single slot takes less time."""
-        return int(self.writer.item(slots.item()) if slots.size == 1 else self.writer[slots].max())
-
     def fits(self, loop: _Loop, op: Op, count: int, operands: list[Index]) -> bool:
         tiled = loop.head is not None and loop.count > 1
         if loop.count != count or len(loop.steps) >= _LONGEST or (tiled and op in LONG):
             return False
-        return all(self.local(loop, index) is not None or not self.touches(loop, index) for index in operands)
+        others = [each for each in operands if self.varies(each) and self.local(loop, each) is None]
+        return not any((self.writer[each.slots] == loop.place).any() for each in others)
 
     def local(self, loop: _Loop, index: Index) -> int | None:
         """Return which result of the loop an operand is, element by element."""
@@ -196,11 +193,6 @@ class _Fuser:
         if place is None or (loop.count > 1 and affine(index.slots) != (int(index.slots[0]), 1)):
             return None
         return place
-
-    def touches(self, loop: _Loop, index: Index) -> bool:
-        if index.slots.size == 1:
-            return self.varies(index) and self.last_writer(index.slots) == loop.place
-        return self.varies(index) and bool((self.writer[index.slots] == loop.place).any())
 
     # Writing records.
 
