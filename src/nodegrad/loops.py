@@ -556,9 +556,9 @@ class _Wide:
             self.marked.append(turn)
         elif index >= states:
             seeds[loop.outside[index - states]] = 1.0
-        carried = self._carried(index, seeds)
-        seeds |= {loop.state[place]: stand_in(float(place == index)) for place in carried}
-        tangents, masks, kept = self._tangents(index, seeds, marks)
+        masks, kept = self._masks(index, seeds, marks)
+        seeds |= {loop.state[place]: stand_in(float(place == index)) for place in kept}
+        tangents = forward_sweep(loop.order, seeds, None, False, masks, self.late, self.slopes)
         at: dict[int, tuple[int, Any]] = {}
         for place, mask in kept.items():
             node, where = loop.after[place], mask  # type: Value, Any
@@ -613,18 +613,18 @@ class _Wide:
         self.given.append(as_value(number))
         return len(self.given) - 1
 
-    def _tangents(
-        self, index: int, seeds: Mapping[Value, Any], marks: Mapping[Value, Any]
-    ) -> tuple[dict[Value, Number], dict[Value, Number], dict[int, Value | None]]:
-        """Return the tangents of a turn and their masks, by node; and the masks in the state, by place.
+    def _masks(
+        self, index: int, seeds: Collection[Value], marks: Mapping[Value, Any]
+    ) -> tuple[dict[Value, Number], dict[int, Value | None]]:
+        """Return the masks of what a turn takes, by node; and those of the state, by place.
 
-        A number of the state has no mask (None) if it has a tangent in every turn. If it has one from some
-        turn on, its mask is in `late`, with that turn; `late` grows as needed. Otherwise its mask is its own.
+        The places are those of the numbers that have tangents in some turn. Such a number has no mask (None)
+        if it has a tangent in every turn. If it has one from some turn on, its mask is in `late`, with that
+        turn; `late` grows as needed. Otherwise its mask is its own.
         """
-        loop, late = self.loop, self.late
-        own, ones = len(loop.state) + 1, dict.fromkeys(seeds, 1.0)
+        loop, late, own = self.loop, self.late, len(self.loop.state) + 1
         # The turn from which each number has a tangent; `own` or more if only its own mask can say.
-        since = {place: int(place != index) for place, x in enumerate(loop.state) if x in seeds}
+        since = {index: 0} if index < len(loop.state) else dict[int, int]()
         while True:
             while len(late) < max([turn for turn in since.values() if turn < own], default=0):
                 late[stand_in(0.0)] = len(late) + 1
@@ -632,29 +632,18 @@ class _Wide:
             shared = [*turns]
             kept = {
                 place: shared[turn] if turn < own else stand_in(float(place == index))
-                for place, turn in since.items()
+                for place, turn in sorted(since.items())
             }
             given = {**marks, **{loop.state[place]: mask for place, mask in kept.items() if mask is not None}}
+            ones = dict.fromkeys([*seeds, *[loop.state[place] for place in kept]], 1.0)
             tangents = forward_sweep(loop.order, ones, None, False, masks := {**given}, late, self.ones)
             before = {**since}
             for place, node in enumerate(loop.after):
-                if place in since:
+                if place in since or node in tangents:
                     end = turns.get(masks.get(node), own) if node in tangents else own
-                    since[place] = max(since[place], (end and own) if place == index else end + 1)
+                    since[place] = max(since.get(place, 0), (end and own) if place == index else end + 1)
             if since == before:
-                return forward_sweep(loop.order, seeds, None, False, given, late, self.slopes), given, kept
-
-    def _carried(self, index: int, seeds: Collection[Value]) -> list[int]:
-        """Return which numbers of the state depend on an operand after some turns."""
-        loop = self.loop
-        smooth = [node for node in loop.order if node.op is not None and not node.op.zero_derivative]
-        found = {index} if index < len(loop.state) else set()
-        while True:
-            reached = dependents(smooth, [*seeds, *[loop.state[place] for place in found]])
-            more = {place for place, node in enumerate(loop.after) if node in reached} | found
-            if more == found:
-                return sorted(found)
-            found = more
+                return given, kept
 
 
 def _truth(mask: Number) -> Number:
