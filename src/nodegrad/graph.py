@@ -46,7 +46,12 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
             if node._second is not None:
                 push(node._second)
             elif type(first) is tuple:
-                stack += reversed(first)
+                new = [x for x in first if x not in seen and (constants or x.op is not constant)]
+                if [x for x in new if x._first is not None]:
+                    stack += reversed(new)
+                else:  # leaves, as most operands of large operations are
+                    order += dict.fromkeys(new)
+                    seen.update(new)
                 break
             node = first
     return order
