@@ -98,10 +98,9 @@ def forward_vectors(order: Sequence[Any], vectors: dict[Any, Vector], width: int
 
 def dense(vector: Vector, width: int, least: float = 0.0) -> Vector:
     """Return an array, 0 where no sweep has reached the node; without NumPy, or of fewer numbers, a dict."""
-    numpy: Any = sys.modules.get("numpy")
-    if numpy is None or not isinstance(vector, dict) or len(vector) < least:
+    if not isinstance(vector, dict) or len(vector) < least or "numpy" not in sys.modules:
         return vector
-    full = numpy.zeros(width)
+    full = sys.modules["numpy"].zeros(width)
     for k, x in vector.items():
         full[k] = x
     return full
