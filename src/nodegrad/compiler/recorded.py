@@ -87,14 +87,9 @@ class Recorded:
             warn_unsolved(self._name, found, level)
 
     @property
-    def _recorded(self) -> dict[Spec, Ways]:
-        """The ways for each structure of arguments that has a trace. A call that failed leaves none."""
-        return {spec: ways for spec, ways in self.ways.items() if ways.traces}
-
-    @property
     def traces(self) -> dict[Spec, list[Trace]]:
-        """What is compiled, by the structure of the arguments."""
-        return {spec: ways.traces for spec, ways in self._recorded.items()}
+        """What is compiled, by the structure of the arguments. A call that failed leaves nothing."""
+        return {spec: ways.traces for spec, ways in self.ways.items() if ways.traces}
 
     # What was recorded: as source, in a file, in numbers, as text.
 
@@ -133,13 +128,12 @@ class Recorded:
 
         files = {"c": c.file, "js": javascript.file}
         write = files[one_of("source", "language", language, files)]
-        recorded = self._recorded
-        if len(recorded) != 1:
+        specs = [*self.traces]
+        if len(specs) != 1:
             several = "was called with arguments of several structures. Compile it anew, and call it with one"
-            called = several if recorded else "was not called yet. Call it once for each way through it"
+            called = several if specs else "was not called yet. Call it once for each way through it"
             raise ValueError(f"source: {self._name} {called}.")
-        ((spec, ways),) = recorded.items()
-        return write(Function(self.f, self._name, name, spec, ways.settle()))
+        return write(Function(self.f, self._name, name, specs[0], self.ways[specs[0]].settle()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what was recorded to a file that `load_compiled` reads: JSON with a checksum, in one step.
@@ -162,7 +156,7 @@ class Recorded:
                 something is Python code: an operation of your own, a class among arguments or results.
             OSError: if the file cannot be written.
         """
-        if not self._recorded:
+        if not self.traces:
             raise ValueError(f"save: {self._name} was not called yet. Call it once for each way through it.")
         saving.save(path, self._state())
 
@@ -209,7 +203,7 @@ class Recorded:
 
     def _state(self) -> dict[str, Any]:
         """Return what was recorded and how, without the function."""
-        traces = {spec: ways.settle() for spec, ways in self._recorded.items()}
+        traces = {spec: self.ways[spec].settle() for spec in self.traces}
         signature = self.signature if any(spec[1] for spec in traces) else None
         names = {name: getattr(self, name) for name in (*saving.OPTIONS, "static")}
         return names | {"f": None, "__name__": self._name, "_signature": signature, "traces": traces}
