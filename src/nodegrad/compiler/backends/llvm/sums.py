@@ -4,8 +4,7 @@
 """
 
 from dataclasses import dataclass
-from functools import partial, reduce
-from itertools import product
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from nodegrad.compiler.vector import Slots
 
 __all__ = ()
 
-_TILE = 2  # sums of single numbers at once: each has two registers, so that additions need not wait
+_TILE = 4  # sums of single numbers that are in registers at once: so additions need not wait
 _LEFT = 4  # slots of the left side whose sums are in registers at once
 _VECTORS = 2  # vectors in a row of a panel
 _STEPS = 16  # groups of rows in a panel: so it stays in the first cache
@@ -104,31 +103,41 @@ class RowSums:
     def __call__(self, body: Body) -> str:
         """Write the kernel. Record: function, tiles, a table of slots for each factor, result.
 
-        for each tile, for each group, for each piece of its rows that fills a register: s += a * b
+        for each tile, for each piece of rows that fills a register, then for what is left: s += a * b
         """
         body.as_written()
         fields = Fields(body)
         tiles, tables = fields.next(), [fields.pointer() for _ in range(self.factors)]
-        base, (groups, stride, rows, before) = fields.next(), _called_for(body)
-        anew, zero = body.let(f"icmp eq i64 {before}, 0"), body.number(0.0)
-        pieces = range(0, self.lanes, body.lanes)
+        base, (_, stride, rows, before) = fields.next(), _called_for(body)
+        anew = body.let(f"icmp eq i64 {before}, 0")
+        pieces, left = (body.let(f"{each} i64 {rows}, {body.lanes}") for each in ("udiv", "urem"))
         with body.loop(tiles, runs=True) as number:
             start = number * _TILE
             slots = [_slots_of(body, table, start, _TILE, self.lanes) for table in tables]
-            sums = [zero] * (_TILE * len(pieces))
-            with body.loop(groups, carried=sums, runs=True) as group:
-                left, offset = rows - group * self.lanes, group * stride
-                inside = [(offset + 8 * piece, _below(body, left - piece)) for piece in pieces]
-                for place, (pair, (at, mask)) in enumerate(product(zip(*slots, strict=True), inside)):
-                    x, *others = [_aligned(body, slot, at) for slot in pair]
-                    if self.strong:
-                        mask = body.let(f"and {body.mask} {mask}, {body.compare('une', x, zero)}")
-                    x = body.arithmetic("fmul", x, *others) if others else x
-                    sums[place] = body.arithmetic("fadd", sums[place], body.choose(mask, x, zero))
-            of_slots = zip(*[iter(sums)] * len(pieces), strict=True)
-            totals = [body.total(reduce(partial(body.arithmetic, "fadd"), each)) for each in of_slots]
-            _add_to_results(body, "double", totals, base + start, anew)
+            sums = [body.number(0.0)] * _TILE
+            with body.loop(pieces, carried=sums) as piece:
+                self._add(body, sums, slots, piece, stride, None)
+            with body.when(body.let(f"icmp ne i64 {left}, 0"), sums):
+                self._add(body, sums, slots, pieces, stride, _below(body, left))
+            _add_to_results(body, *_sum_lanes(body, sums), base + start, anew)
         return fields.go_on()
+
+    def _add(
+        self, body: Body, sums: list[Name], slots: Any, piece: Name, stride: Name, mask: Name | None
+    ) -> None:
+        """Add a piece of the rows to the sums; only the lanes of the mask, if it is given."""
+        pieces, zero = self.lanes // body.lanes, body.number(0.0)  # pieces of a group
+        group, place = (body.let(f"{each} i64 {piece}, {pieces}") for each in ("udiv", "urem"))
+        offset = group * stride + place * (8 * body.lanes)
+        for k, pair in enumerate(zip(*slots, strict=True)):
+            x, *others = [_aligned(body, slot, offset) for slot in pair]
+            counts = [body.compare("une", x, zero)] if self.strong else []
+            counts += [] if mask is None else [mask]
+            x = body.arithmetic("fmul", x, *others) if others else x
+            if counts:
+                both = reduce(lambda one, other: body.let(f"and {body.mask} {one}, {other}"), counts)
+                x = body.choose(both, x, zero)
+            sums[k] = body.arithmetic("fadd", sums[k], x)
 
 
 def _called_for(body: Body) -> list[Name]:
@@ -149,6 +158,27 @@ def _add_to_results(body: Body, kind: str, sums: list[Name], place: Name, anew: 
         address = body.at(first, k, kind)
         after = body.let(f"fadd {kind} {body.load(kind, address, 8)}, {total}")
         body.store(kind, body.let(f"select i1 {anew}, {kind} {total}, {kind} {after}"), address, 8)
+
+
+def _sum_lanes(body: Body, sums: list[Name]) -> tuple[str, list[Name]]:
+    """Return t[k] = sum over lanes of s[k], in vectors that hold one total after the other, and their type.
+
+    Neighbours are added in pairs of vectors, so that a vector of totals takes one step per halving.
+    """
+    parts = body.lanes  # lanes that are left of each sum
+
+    def halves(x: Name, y: Name, lanes: int) -> list[Name]:
+        return [body.shuffle(x, y, body.lanes, range(first, lanes, 2)) for first in (0, 1)]
+
+    while parts > 1 and len(sums) > 1:
+        pairs = zip(sums[::2], sums[1::2], strict=True)
+        sums = [body.arithmetic("fadd", *halves(*pair, 2 * body.lanes)) for pair in pairs]
+        parts //= 2
+    if parts == 1:
+        return body.vector, sums
+    x, y = halves(sums[0], sums[0], body.lanes)
+    kind = f"<{body.lanes // 2} x double>"
+    return kind, [body.let(f"fadd {kind} {x}, {y}")]
 
 
 def _below(body: Body, limit: Name) -> Name:
@@ -196,7 +226,7 @@ class OuterSums:
             count = body.smaller(steps - first, str(_STEPS))
             with body.loop(count, runs=True) as place:
                 step = first + place
-                term, group = (body.let(f"{each} i64 {step}, {groups}") for each in ("sdiv", "srem"))
+                term, group = (body.let(f"{each} i64 {step}, {groups}") for each in ("udiv", "urem"))
                 offsets = [body.entry(each, term) * (8 * self.lanes) for each in columns]
                 left, right = (group * stride + offset for offset in offsets)
                 note = body.at(notes, place, "[2 x i64]")
