@@ -33,26 +33,25 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
     products = [x for x in nodes if x.op is strong_mul]
     if len(products) < _MANY:
         products = []
-    factors = dict.fromkeys([*[x._first for x in products], *[x._second for x in products]])
-    others = [x for x in nodes if x.op is not strong_mul] if products else nodes
-    order = topological_order(*others, *factors, constants=False)
+    for product in products:
+        del nodes[product]
+    factors = dict.fromkeys(chain.from_iterable([(x._first, x._second) for x in products]))
+    order = topological_order(*nodes, *factors, constants=False)
     parameters = _closed_over(order, set(inputs))
     check_left(parameters)
-    read = {*order} if products else ()
-    listed = dict.fromkeys([x for x in products if x not in read])
-    is_listed = [not isinstance(x, float) and x in listed for x in wanted]
-    first = [x for x, one in zip(wanted, is_listed, strict=True) if not one]
-    program = _program([*inputs, *parameters], order, [*factors, *first])
+    apart = dict.fromkeys(products)  # but for those that others are made of
+    for node in order if products else ():
+        apart.pop(node, None)
+    kept = [x for x in wanted if isinstance(x, float) or x not in apart]
+    program = _program([*inputs, *parameters], order, [*factors, *kept])
     if products:
         place = dict(zip(factors, program.outputs, strict=False))
-        place.update(zip(listed, count(program.end), strict=False))
+        pairs = [(place[x._first], place[x._second]) for x in apart]
+        place = dict(zip(apart, count(program.end), strict=False))
         rest = iter(program.outputs[len(factors) :])
-        program = replace(
-            program,
-            products=[(place[x._first], place[x._second]) for x in listed],
-            outputs=[place[x] if one else next(rest) for x, one in zip(wanted, is_listed, strict=True)],
-        )
-    operations = sum([node.op is not None for node in order]) + len(listed)
+        outputs = [next(rest) if isinstance(x, float) or x not in place else place[x] for x in wanted]
+        program = replace(program, products=pairs, outputs=outputs)
+    operations = sum([node.op is not None for node in order]) + len(apart)
     return replace(program, inputs=len(inputs), parameters=len(parameters)), parameters, operations
 
 
