@@ -230,13 +230,15 @@ class Training(Repeated):
 class Fit:
     """A training by `fit` that pauses between turns: its learning rate is a schedule, which waits.
 
-    So the fixed cost of a training (checks, compilation, writing parameters back) is not part of a step.
+    So the fixed cost of a training (checks, compilation, writing parameters back) is not part of a step. It
+    waits only between native calls, when fit asks for an earlier rate again, to see that it stays: a native
+    call asks for the rates of all its steps before it takes them.
     """
 
     def __init__(self, problem: Problem, arguments: tuple[Any, ...]) -> None:
         self.problem, self.arguments = problem, arguments
-        self.left = 0  # steps to take before waiting
-        self.step = -1  # the latest step: fit asks for the rates of earlier ones again, to see that they stay
+        self.wanted = self.taken = 0  # steps to take before waiting, and those taken
+        self.step = -1  # the latest step
         self.started = self.stopped = 0.0
         self.go, self.held = Semaphore(0), Semaphore(0)
 
@@ -258,25 +260,23 @@ class Fit:
         return [0.0, found]
 
     def rate(self, step: int) -> float:
-        """Return the learning rate; for a new step, when it is this training's turn."""
-        rate = float(self.problem.given["learning_rate"])
-        if step <= self.step:
-            return rate
-        self.step = step
-        if not self.left:
+        """Return the learning rate; that of an earlier step when it is this training's turn."""
+        if step > self.step:
+            self.step = step
+            self.taken += 1
+        elif self.taken >= self.wanted:
             self.stopped = perf_counter()
             self.held.release()
             self.go.acquire()
             self.started = perf_counter()
-        self.left -= 1
-        return rate
+        return float(self.problem.given["learning_rate"])
 
     def seconds(self, count: int) -> float:
-        """Measure the seconds that `count` steps take."""
-        self.left = count
+        """Measure the seconds that `count` steps take; at least those of one native call are taken."""
+        self.wanted, self.taken = count, 0
         self.go.release()
         self.held.acquire()
-        return self.stopped - self.started
+        return (self.stopped - self.started) * count / self.taken
 
 
 @contender(OURS, "fit", start=start, compiles=True)
