@@ -699,11 +699,21 @@ def test_predictions_of_arrays_are_arrays():
         model.predict(np.ma.masked_array(X, X > 0))
 
 
-def test_predictions_of_no_rows_are_none():
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (ng.nn.MLP(2, [3, 3]), (0, 3)),
+        (ng.nn.MLP(2, [3, 1]), (0,)),
+        (ng.nn.Sequential(ng.nn.Layer(2, 4), ng.nn.Dropout(0.5)), (0, 4)),
+        (ng.nn.Sequential(lambda row: row[0]), (0,)),
+    ],
+)
+def test_predictions_of_no_rows_have_the_shape_of_those_of_many(model, shape):
     np = pytest.importorskip("numpy")
 
-    assert MLP(2, [3, 3]).predict(np.empty((0, 2))).shape == (0,)
-    assert MLP(2, [3, 3]).predict([]) == []
+    assert model.predict(np.empty((0, 2))).shape == shape
+    assert model.predict(np.ones((3, 2))).shape == (3, *shape[1:])
+    assert model.predict([]) == []
 
 
 def test_attributes_in_slots_are_found_and_copied():

@@ -121,9 +121,10 @@ class Neuron(Module):
         Raises:
             ValueError: if the number of inputs is wrong.
         """
-        if type(x) is not list or len(x) != len(self.w):  # a layer has looked at its inputs
-            x = _lifted(x, self, len(self.w))
-        out = ops.dot(*self.w, *x)
+        return self._fire(_lifted(x, self, len(self.w)))
+
+    def _fire(self, inputs: Sequence[Any]) -> Any:
+        out = ops.dot(*self.w, *inputs)
         if self.b is not None:
             out = out + self.b
         return out if self.activation is ops.identity else self.activation(out)
@@ -179,9 +180,20 @@ class Layer(Module):
         Raises:
             ValueError: if the number of inputs is wrong.
         """
-        inputs = _lifted(x, self, len(self.neurons[0].w))
-        outputs = [neuron(inputs) for neuron in self.neurons]
-        return outputs[0] if len(outputs) == 1 else outputs  # as in micrograd
+        return _one_or_all(self._fire(_lifted(x, self)))
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of neurons."""
+        return len(self.neurons)
+
+    def _fire(self, inputs: Sequence[Any]) -> list[Any]:
+        size = len(self.neurons[0].w)
+        _check_count(inputs, self, size)
+        return [
+            neuron._fire(inputs) if _is_own(neuron, Neuron) and len(neuron.w) == size else neuron(inputs)
+            for neuron in self.neurons
+        ]
 
     def _label(self, place: str) -> None:
         for index, neuron in enumerate(self.neurons):
@@ -191,13 +203,25 @@ class Layer(Module):
         """Describe the layer in one line."""
         first = self.neurons[0]
         bias = "" if first.b is not None else ", bias=False"
-        return f"{type(self).__name__}({len(first.w)}, {len(self.neurons)}, activation={first.name!r}{bias})"
+        return f"{type(self).__name__}({len(first.w)}, {self.n_outputs}, activation={first.name!r}{bias})"
 
     def __repr__(self) -> str:
         return f"Layer of [{', '.join(map(repr, self.neurons))}]"
 
 
-class MLP(Module):
+class _Chain(Module):
+    """Modules in the attribute that `_holder` names; each is applied to what the one before returned."""
+
+    _holder: str
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs of the last module that tells it; otherwise 1."""
+        told = [getattr(each, "n_outputs", 0) for each in vars(self)[self._holder]]
+        return next(filter(None, reversed(told)), 1)
+
+
+class MLP(_Chain):
     """A multi-layer perceptron: layers, each feeding the next.
 
     >>> model = MLP(2, [3, 1], activation="tanh", seed=1)
@@ -251,10 +275,13 @@ class MLP(Module):
         Raises:
             ValueError: if the number of inputs is wrong.
         """
-        x = _lifted(x, self)
-        for layer in self.layers:
-            x = layer(x)
-        return x
+        numbers = _lifted(x, self)
+        for index, layer in enumerate(self.layers):
+            if _is_own(layer, Layer):
+                numbers = layer._fire(numbers)
+            else:  # it takes what the layer before returns
+                numbers = _lifted(layer(_one_or_all(numbers) if index else numbers), self)
+        return _one_or_all(numbers)
 
     def _label(self, place: str) -> None:
         for index, layer in enumerate(self.layers):
@@ -265,7 +292,7 @@ class MLP(Module):
         """Describe the model in one line: by its sizes, or by its layers if others were put in."""
         if not all(isinstance(layer, Layer) for layer in self.layers):
             return f"{type(self).__name__}({_names(self.layers)})"
-        sizes = [len(layer.neurons) for layer in self.layers]
+        sizes = [layer.n_outputs for layer in self.layers]
         return f"{type(self).__name__}({len(self.layers[0].neurons[0].w)}, {sizes})"
 
     def __repr__(self) -> str:
@@ -275,7 +302,7 @@ class MLP(Module):
         return f"MLP of [{', '.join(map(repr, self.layers))}]"
 
 
-class Sequential(Module):
+class Sequential(_Chain):
     """Modules and functions, each applied to what the one before returned.
 
     >>> model = Sequential(Layer(2, 3, "tanh", seed=1), LayerNorm(3), Layer(3, 1, None, seed=2))
@@ -446,8 +473,8 @@ def _lifted(x: Any, user: Module, size: int | None = None) -> list[Any]:
         number if hasattr(number, "apply_op") else literal(_plain(number, numbers, user))
         for number in numbers
     ]
-    if size is not None and len(lifted) != size:
-        raise ValueError(f"{user.summary()} takes {size} inputs; got {len(lifted)}.")
+    if size is not None:
+        _check_count(lifted, user, size)
     return lifted
 
 
@@ -460,7 +487,22 @@ def _plain(number: Any, numbers: Any, user: Module) -> float:
     return number if type(number) is float else plain(number, user.summary())
 
 
+def _is_own(module: Any, kind: type) -> bool:
+    """Whether a module computes what its class here does, and not what a subclass or an assignment says."""
+    return type(module) is kind and "forward" not in module.__dict__
+
+
 def _names(modules: Sequence[Any]) -> str:
     return ", ".join(
         getattr(each, "name", getattr(each, "__name__", type(each).__name__)) for each in modules
     )
+
+
+def _one_or_all(outputs: list[Any]) -> Any:
+    """Unpack a single output, as micrograd does."""
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _check_count(inputs: Sequence[Any], user: Module, size: int) -> None:
+    if len(inputs) != size:
+        raise ValueError(f"{user.summary()} takes {size} inputs; got {len(inputs)}.")

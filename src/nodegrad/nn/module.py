@@ -248,7 +248,8 @@ class Module:
 
         Returns:
             One output per row, of this module in evaluation mode: an array where X is an array or a data
-            frame, otherwise a list.
+            frame, otherwise a list. For an array without rows, an array of shape (0,), or (0, n_outputs) if
+            the module has an attribute n_outputs above 1, as layers and MLPs have.
         """
         return Predictor(self)(X)
 

@@ -35,7 +35,8 @@ class Predictor:
         if array is not None:
             import numpy as np
 
-            return np.asarray(found)
+            outputs = getattr(self.model, "n_outputs", 1)  # a model is not run on numbers nobody gave
+            return np.asarray(found) if len(found) or outputs == 1 else np.empty((0, outputs))
         return found if isinstance(found, list) else found.tolist()
 
     def _output(self, row: Any) -> Any:
