@@ -97,19 +97,18 @@ def test_several_outputs_show_the_largest():
     assert [mark for _, _, mark in data["view"]["points"]] == [0, 1, 2, 0]
 
 
-def test_one_input_shows_a_curve_and_three_the_plane_of_the_first_two():
+def test_one_input_shows_a_curve_and_three_show_predictions():
     one = Recorder(ng.nn.MLP(1, [1], seed=1), [0.0, 1.0], [0.0, 1.0])
     three = Recorder(ng.nn.MLP(3, [1], seed=1), [[0.0, 1.0, 2.0], [1.0, 0.0, 1.0]], [0.0, 1.0])
 
     assert data_of(training_player(one))["view"]["kind"] == "curve"
     view = data_of(training_player(three))["view"]
-    assert (view["kind"], view["points"]) == ("plane", [[0.0, 1.0, 0], [1.0, 0.0, 1]])
-    assert {point[2] for point in three.points} == {1.5}
+    assert (view["kind"], [point[0] for point in view["points"]]) == ("targets", [0.0, 1.0])
 
 
 def test_the_graph_of_a_sample_carries_its_own_gradients():
     model = ng.nn.MLP(1, [1], seed=1)
-    recorder = Recorder(model, [[3.0]], [0.0])
+    recorder = Recorder(model, [[2.0], [3.0]], [1.0, 0.0], example=1)
     error = ng.nn.mean_squared_error(model([3.0]), 0.0)
     error.backward()
 
@@ -152,6 +151,7 @@ def test_a_diverged_training_still_makes_a_page():
             lambda: Recorder(ng.nn.MLP(1, [1]), [[1.0]], [1.0], loss="mse"),
             "Recorder takes loss from mean_squared_error",
         ),
+        (lambda: Recorder(ng.nn.MLP(1, [1]), [[1.0]], [1.0], example=1), "one of 1 rows; got 1"),
     ],
 )
 def test_what_cannot_be_recorded_is_refused(make, message):
@@ -168,5 +168,6 @@ def test_the_row_shown_is_one_whose_derivatives_are_not_0():
     model = ng.nn.MLP(2, [3, 1], activation="tanh", seed=1)
     recorder = Recorder(model, SQUARE, XOR)
 
-    assert recorder.example == ([1.0, 1.0], 0.0)
+    assert SQUARE[recorder.example] == [1.0, 1.0]
+    assert Recorder(model, SQUARE, XOR, example=0).example == 0
     assert all(len(group.members) == 1 for group in recorder.groups)  # so small a network stands open

@@ -71,7 +71,10 @@ function drawView(frame) {
   pen.fillRect(0, 0, SIDE, SIDE);
   if (view.kind === "plane") drawPlane(frame.plane);
   if (view.kind === "curve") drawLine(view.at.map((at, index) => [at, frame.plane[index]]));
-  view.points.forEach(([across, up, mark]) => drawSample(pen, x(across), y(up), mark, 10));
+  if (view.kind === "targets") drawLine(view.x.map((end) => [end, end]));
+  view.points.forEach(([across, up, mark], at) => {
+    drawSample(pen, x(across), y(view.kind === "targets" ? frame.predictions[at] : up), mark, 10);
+  });
 }
 
 function show(index) {
@@ -93,8 +96,12 @@ function show(index) {
 
 fitPicture();
 keepFitted(() => {});
-byId("view-head").textContent = view.kind === "plane" ? "The model's output over the plane" : "The model's output";
-if (view.names.length) canvas.after(makeLegend(view.names));
+byId("view-head").textContent = {
+  plane: "The model's output over the plane",
+  curve: "The model's output",
+  targets: "Predictions against targets",
+}[view.kind];
+if (view.names && (view.classes || view.names.length === 2)) canvas.after(makeLegend(view.names));
 drawLoss();
 const transport = makeTransport(show, byId("view"));
 transport.setCount(frames.length);

@@ -7,7 +7,6 @@ import base64
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from nodegrad import ops
@@ -46,6 +45,7 @@ class Frame:
     loss: float
     parameters: tuple[float, ...]
     gradients: tuple[float, ...]
+    predictions: tuple[tuple[float, ...], ...]
     plane: tuple[tuple[float, ...], ...]  # the outputs over the plane or the line of inputs
     texts: tuple[str, ...]  # what stands in each box of the graph
 
@@ -65,10 +65,10 @@ class Recorder:
 
     Args:
         model: a Module of at most 500 parameters.
-        X: the rows of inputs. With one column the page shows the curve, with more the plane of the first two;
-            the others stay at their mean.
+        X: the rows of inputs; with one or two columns the page shows the curve or the plane.
         y: a target for each row.
         loss: the name of a loss in `nodegrad.nn`, or a function of a prediction and a target.
+        example: the row whose graph is shown; by default one with few derivatives of 0.
         every: record each call, each second, and so on.
 
     Raises:
@@ -81,6 +81,7 @@ class Recorder:
         X: Any,
         y: Any,
         loss: str | Loss = "mean_squared_error",
+        example: int | None = None,
         every: int = 1,
     ) -> None:
         self.samples = list(Samples(X, y, "Recorder"))
@@ -92,9 +93,13 @@ class Recorder:
                 f"Recorder takes models of up to {MOST} parameters; this one has {len(self.parameters):,}. "
                 "Plot its history instead: fit(...).plot()."
             )
+        if example is not None and not 0 <= example < len(self.samples):
+            raise ValueError(
+                f"Recorder expects example to be one of {len(self.samples)} rows; got {example}."
+            )
         self.model, self.every = model, every
         self.loss: Loss = chosen_loss("Recorder", loss)
-        self.example = self._best_example()
+        self.example = self._best_example() if example is None else example
         self.frames: list[Frame] = []
         self.groups: list[Group] = []
         self.calls = 0
@@ -110,44 +115,46 @@ class Recorder:
     @recording()
     def _record(self) -> None:
         total, gradients = 0.0, dict.fromkeys(self.parameters, 0.0)
+        predictions = []
         for row, target in self.samples:
-            error, adjoints = self._gradients(row, target)
+            output, error, adjoints = self._gradients(row, target, 1.0 / len(self.samples))
+            predictions.append(tuple(numbers(output, "Recorder")))
             total += error._data / len(self.samples)
             for parameter in gradients:
-                gradients[parameter] += adjoints.get(parameter, 0.0) / len(self.samples)
+                gradients[parameter] += adjoints.get(parameter, 0.0)
         parameters = tuple([parameter._data for parameter in self.parameters])
         plane = tuple([tuple(numbers(self.model(point), "Recorder")) for point in self.points])
-        frame = Frame(self.calls, total, parameters, tuple(gradients.values()), plane, self._texts())
-        self.frames.append(frame)
+        found = tuple(gradients.values()), tuple(predictions), plane, self._texts()
+        self.frames.append(Frame(self.calls, total, parameters, *found))
 
-    def _gradients(self, row: Any, target: Any) -> tuple[Value, dict[Value, float]]:
-        """Return the loss of a row, and its derivatives."""
-        error = self.loss(self.model(row), target)
-        return error, reverse_sweep(topological_order(error), {error: 1.0})
+    def _gradients(self, row: Any, target: Any, seed: float = 1.0) -> tuple[Any, Value, dict[Value, float]]:
+        """Return the model's output for a row, its loss, and the derivatives of the loss."""
+        output = self.model(row)
+        error = self.loss(output, target)
+        return output, error, reverse_sweep(topological_order(error), {error: seed})
 
-    def _best_example(self) -> tuple[Any, ...]:
-        """Return the one of the first rows that has the most parameters with a derivative other than 0."""
-
-        def reached(sample: tuple[Any, ...]) -> int:
-            _, adjoints = self._gradients(*sample)
-            return sum(adjoints.get(parameter, 0.0) != 0.0 for parameter in self.parameters)
-
-        return max(self.samples[:50], key=reached)
+    def _best_example(self) -> int:
+        """Return which of the first rows has the most parameters with a derivative other than 0."""
+        counts = []
+        for row, target in self.samples[:50]:
+            _, _, adjoints = self._gradients(row, target)
+            counts.append(sum(adjoints.get(parameter, 0.0) != 0.0 for parameter in self.parameters))
+        return counts.index(max(counts))
 
     def _points(self) -> list[Any]:
-        """Return where to look at the model: over a line, or over the plane of the first two inputs."""
-        columns = list(zip(*self.inputs, strict=True))
-        ranges = [padded(column, MARGIN) for column in columns[:2]]
+        """Return where to look at the model: over a line, over a plane, or nowhere if inputs are more."""
+        ranges = [padded(column, MARGIN) for column in zip(*self.inputs, strict=True)]
         if len(ranges) == 1:
             line = spread(ranges[0], CURVE)
             return [[x] for x in line] if isinstance(self.samples[0][0], list) else line
-        across, up = (spread(span, RESOLUTION) for span in ranges)
-        others = [fmean(column) for column in columns[2:]]
-        return [[x, y, *others] for y in reversed(up) for x in across]  # from the top, as pictures are stored
+        if len(ranges) == 2:
+            across, up = (spread(span, RESOLUTION) for span in ranges)
+            return [[x, y] for y in reversed(up) for x in across]  # from the top, as pictures are stored
+        return []
 
     def _texts(self) -> tuple[str, ...]:
         """Return the text of each box of the example's graph; nothing if the graph has changed."""
-        error, adjoints = self._gradients(*self.example)
+        _, error, adjoints = self._gradients(*self.samples[self.example])
         order = snapshot([error])
         for vertex in order:
             vertex.grad = adjoints.get(vertex.value, 0.0)
@@ -188,8 +195,8 @@ class TrainingPlayer(Page):
 def training_player(recorder: Recorder, *, title: str = "Training, step by step") -> TrainingPlayer:
     """Make a page that plays a recorded training: at each step the loss, every parameter and its gradient.
 
-    Beside them are the graph of one sample and the model's output: with one input a curve, with more a plane
-    with its boundary.
+    Beside them are the graph of one sample and the model's output: with one input a curve, with two a plane
+    with its boundary, with more the predictions against the targets.
 
     >>> import nodegrad as ng
     >>> model = ng.nn.MLP(2, [3, 1], seed=1)
@@ -224,30 +231,31 @@ def _frame(frame: Frame, recorder: Recorder) -> dict[str, Any]:
         "sizes": [[finite(x), finite(g)] for x, g in zip(frame.parameters, frame.gradients, strict=True)],
         "texts": frame.texts,
         "plane": _plane(frame, recorder),
+        "predictions": [finite(x) for row in frame.predictions for x in row],
     }
 
 
 def _view(recorder: Recorder) -> dict[str, Any]:
-    """Say how to show the model's output: over a line, or over a plane."""
-    inputs, targets, outputs = recorder.inputs, recorder.targets, len(recorder.frames[0].plane[0])
-    across = padded([row[0] for row in inputs], MARGIN)
-    if len(inputs[0]) > 1:
-        up = padded([row[1] for row in inputs], MARGIN)
-        points = [
-            [row[0], row[1], _mark(x, outputs, recorder)] for row, x in zip(inputs, targets, strict=True)
-        ]
-        names = list(range(outputs)) if outputs > 1 else sorted(set(targets))
-        view = {"kind": "plane", "x": across, "y": up, "points": points, "side": RESOLUTION}
-        return view | {"classes": outputs > 1, "names": names if outputs > 1 or len(names) == 2 else []}
-    seen = [x for frame in recorder.frames for x, *_ in frame.plane if math.isfinite(x)]
-    points = []
-    if outputs == 1:  # the curve may go beyond the targets by as much as they span
+    """Say how to show the model's output: over a line, over a plane, or against the targets."""
+    inputs, outputs = len(recorder.inputs[0]), len(recorder.frames[0].predictions[0])
+    first, last = (padded([row[min(at, inputs - 1)] for row in recorder.inputs], MARGIN) for at in (0, 1))
+    if inputs == 2:
+        marks = [_mark(target, outputs, recorder) for target in recorder.targets]
+        points = [[x, y, mark] for (x, y), mark in zip(recorder.inputs, marks, strict=True)]
+        names = list(range(outputs)) if outputs > 1 else sorted(set(recorder.targets))[:3]
+        view = {"kind": "plane", "x": first, "y": last, "points": points, "side": RESOLUTION}
+        return view | {"classes": outputs > 1, "names": names}
+    targets = [float(target) for target in recorder.targets] if outputs == 1 else []
+    seen = [x for frame in recorder.frames for row in frame.predictions for x in row if finite(x) is not None]
+    if inputs == 1 and targets:  # a curve may go beyond them by as much as they span
         low, high = min(targets), max(targets)
-        seen = [low, high, *[min(2.0 * high - low, max(2.0 * low - high, x)) for x in seen]]
-        points = [[row[0], float(target), None] for row, target in zip(inputs, targets, strict=True)]
-    at = [point[0] if isinstance(point, list) else point for point in recorder.points]
-    up = padded(seen or [0.0], MARGIN)
-    return {"kind": "curve", "x": across, "y": up, "points": points, "at": at, "names": []}
+        seen = [min(2.0 * high - low, max(2.0 * low - high, x)) for x in seen]
+    up = padded([*targets, *seen] or [0.0], MARGIN)
+    if inputs == 1:
+        points = [[row[0], target, None] for row, target in zip(recorder.inputs, targets, strict=False)]
+        at = [point[0] if isinstance(point, list) else point for point in recorder.points]
+        return {"kind": "curve", "x": first, "y": up, "points": points, "at": at}
+    return {"kind": "targets", "x": up, "y": up, "points": [[target, 0.0, None] for target in targets]}
 
 
 def _mark(target: Any, outputs: int, recorder: Recorder) -> int:
@@ -267,7 +275,7 @@ def _plane(frame: Frame, recorder: Recorder) -> Any:
     """Return the outputs of the curve, or a byte per point of the plane: a class, or a share of the range."""
     if len(recorder.inputs[0]) == 1:
         return [finite(outputs[0]) for outputs in frame.plane]
-    if len(frame.plane[0]) > 1:
+    if len(frame.predictions[0]) > 1:
         shades = [max(range(len(outputs)), key=outputs.__getitem__) for outputs in frame.plane]
     else:
         logits = recorder.loss is binary_cross_entropy_with_logits
