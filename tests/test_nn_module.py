@@ -876,3 +876,14 @@ def test_a_file_that_does_not_say_how_its_model_is_made_is_refused(tmp_path, dam
 
     with pytest.raises(ValueError, match=r"model.json does not say how to make its model"):
         nn.load(path)
+
+
+@pytest.mark.parametrize("sizes", [[3, 1], (3, 1), range(3, 0, -2), "array"])
+def test_a_model_is_made_again_from_sizes_of_any_kind(tmp_path, sizes):
+    np = pytest.importorskip("numpy")
+    model = MLP(np.int64(2), np.array([3, 1]) if sizes == "array" else sizes, seed=1)
+    if isinstance(sizes, list):
+        sizes.append(4)  # the model was made before
+    model.save(tmp_path / "model.json")
+
+    assert nn.load(tmp_path / "model.json").state_dict() == model.state_dict()

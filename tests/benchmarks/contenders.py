@@ -231,7 +231,7 @@ class Fit:
     """A training by `fit` that pauses between turns: its learning rate is a schedule, which waits.
 
     So the fixed cost of a training (checks, compilation, writing parameters back) is not part of a step. It
-    waits only between native calls, when fit asks for an earlier rate again, to see that it stays: a native
+    waits only between native calls, when fit asks for the first rate again, to see that it stays: a native
     call asks for the rates of all its steps before it takes them.
     """
 
@@ -260,11 +260,11 @@ class Fit:
         return [0.0, found]
 
     def rate(self, step: int) -> float:
-        """Return the learning rate; that of an earlier step when it is this training's turn."""
+        """Return the learning rate; that of the first step again when it is this training's turn."""
         if step > self.step:
             self.step = step
             self.taken += 1
-        elif self.taken >= self.wanted:
+        elif not step and self.taken >= self.wanted:
             self.stopped = perf_counter()
             self.held.release()
             self.go.acquire()

@@ -206,6 +206,34 @@ def test_a_schedule_that_counts_its_calls_is_refused(settings, calls, compile, t
     assert (model.state_dict() == before) == (calls < 2)
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_schedule_that_changes_between_two_epochs_is_refused(compile):
+    X, epochs = [[0.1 * place] for place in range(40)], []
+
+    def metric(predictions, targets):
+        epochs.append(len(epochs))
+        return 0.0
+
+    def late(step):
+        return 0.1 if step < 10 or len(epochs) < 6 else 0.05
+
+    settings = {"batch_size": 10, "metrics": metric, "seed": 1, "compile": compile}
+    with pytest.raises(ValueError, match=r"rate of step 24 was \[0.1\] and is \[0.05\]"):
+        ng.fit(MLP(1, [1], seed=1), X, X, optimizer="sgd", lr=late, epochs=20, **settings)
+
+
+def test_a_metric_may_set_the_learning_rate_of_an_optimizer():
+    X, model = [[0.1 * place] for place in range(40)], MLP(1, [1], seed=1)
+    optimizer = SGD(model.parameters(), 0.1)
+
+    def metric(predictions, targets):
+        optimizer.learning_rate *= 0.9
+        return 0.0
+
+    assert ng.fit(model, X, X, optimizer=optimizer, metrics=metric, epochs=3).epochs == 3
+    assert optimizer.learning_rate == pytest.approx(0.1 * 0.9**3)
+
+
 def test_a_schedule_goes_on_from_the_step_of_an_early_stop():
     X = [[0.1 * place, 1.0] for place in range(40)]
 

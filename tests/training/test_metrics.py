@@ -33,3 +33,11 @@ def test_metrics_of_any_predictions_warn_of_nothing(metric, worst):
 
     assert not math.isinf(metric(pairs, targets)) or metric is r2
     assert not math.isinf(metric([worst, 1.0, -worst], [0, 1, 0])) or metric is r2
+
+
+@pytest.mark.parametrize("metric", [accuracy, r2, auc])
+def test_as_many_predictions_as_targets_are_wanted(metric):
+    pytest.importorskip("numpy")
+
+    with pytest.raises(ValueError, match="takes a prediction for each target; got 1 and 3"):
+        metric([0.1], [1.0, 0.0, 1.0])

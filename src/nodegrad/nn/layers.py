@@ -246,6 +246,8 @@ class MLP(_Chain):
         ValueError: if an activation is unknown or a size is not positive.
     """
 
+    _holder = "layers"
+
     @_as_in_micrograd(nin="n_inputs", nouts="sizes")
     def __init__(
         self,
@@ -311,6 +313,8 @@ class Sequential(_Chain):
     >>> isinstance(model([0.5, -0.5]), Value)
     True
     """
+
+    _holder = "modules"
 
     def __init__(self, *modules: Callable[[Any], Any]) -> None:
         self.modules = [function("Sequential", "each module", module) for module in modules]

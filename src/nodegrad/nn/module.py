@@ -57,7 +57,7 @@ class Module:
     def __new__(cls, *arguments: Any, **options: Any) -> Self:
         """Note the arguments: `load` makes the module again from them."""
         made = super().__new__(cls)
-        made.__dict__[_MADE_WITH] = arguments, options
+        made.__dict__[_MADE_WITH] = [[*x] if isinstance(x, list) else x for x in arguments], options
         return made
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
@@ -401,8 +401,8 @@ def _description(made: Any) -> Any:
         arguments, options = vars(made).get(_MADE_WITH, ((), {}))
         options = {name: _description(option) for name, option in options.items() if name != "seed"}
         return {"class": type(made).__name__, "arguments": _description(arguments), "options": options}
-    if isinstance(made, list | tuple):
-        return [_description(entry) for entry in made]
+    if isinstance(made, list | tuple | range) or hasattr(made, "tolist"):
+        return [_description(entry) for entry in made] if hasattr(made, "__len__") else made.tolist()
     if made is None or isinstance(made, bool | str) or (type(made) in (int, float) and math.isfinite(made)):
         return made
     return {"unknown": f"{made!r:.60}"}

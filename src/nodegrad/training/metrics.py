@@ -134,6 +134,8 @@ def _tables(user: str, predictions: Any, targets: Any) -> tuple[Any, Any]:
         found, wanted = np.asarray(predictions, float), np.asarray(targets, float)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{user} takes models whose outputs are rows of numbers. {error}") from error
+    if len(found) != len(wanted):
+        raise ValueError(f"{user} takes a prediction for each target; got {len(found)} and {len(wanted)}.")
     return found.reshape(len(found), -1), wanted.reshape(len(wanted), -1)
 
 

@@ -125,7 +125,8 @@ class Run:
         before = self.step.mark()
         plan = [self.batches.epoch(first + number) for number in range(many)]
         taken = self._take(chain.from_iterable(plan), shown)
-        self.problem.ranks.together(self._check_schedules)
+        if self.noted:
+            self.problem.ranks.together(lambda: self._check_schedules(len(taken)))
         remaining = iter(taken)
         for _ in plan:
             self._close(list(islice(remaining, self.batches.steps)))
@@ -232,20 +233,28 @@ class Run:
 
     def _read_schedules(self) -> None:
         """Note the learning rates of the next step, which must stay the same until callbacks are called."""
-        step = self.problem.optimizer.steps
-        self.noted = step, self.problem.optimizer.rates(step)
-        self._check_schedules()
+        optimizer = self.problem.optimizer
+        self.noted = {optimizer.steps: optimizer.rates(optimizer.steps)}
+        self._check_schedules(0)
+        if not any(callable(group.learning_rate) for group in optimizer.groups):
+            self.noted = {}  # numbers stay as they are
 
-    def _check_schedules(self) -> None:
-        """Refuse a schedule that gives two rates for one step: resumed trainings would differ."""
-        step, noted = self.noted
-        rates = self.problem.optimizer.rates(step)
-        if rates != noted:
-            raise ValueError(
-                f"fit: the learning rate of step {step} was {noted} and is {rates}. A schedule is a function "
-                "of the step alone: let it keep nothing between calls. To follow something else, set "
-                "optimizer.learning_rate in a callback."
-            )
+    def _check_schedules(self, taken: int) -> None:
+        """Refuse a schedule that gives two rates for one step: resumed trainings would differ.
+
+        Keep the rates of the first step noted, and note those after as many steps as were taken.
+        """
+        read = self.problem.optimizer.rates
+        for step, rates in self.noted.items():
+            if read(step) != rates:
+                raise ValueError(
+                    f"fit: the learning rate of step {step} was {rates} and is {read(step)}. A schedule is a "
+                    "function of the step alone: let it keep nothing between calls. To follow something "
+                    "else, set optimizer.learning_rate in a callback."
+                )
+        if taken:
+            first, next_step = min(self.noted), max(self.noted) + taken
+            self.noted = {first: self.noted[first], next_step: read(next_step)}
 
     # Compiled or eager.
 
