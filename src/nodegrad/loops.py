@@ -20,7 +20,7 @@ from nodegrad.composites import Pairing, Partial, Whole, remake
 from nodegrad.graph import clock, dependents, leave, topological_order
 from nodegrad.inputs import described, endless, function, plain, whole
 from nodegrad.observers import listen, listeners
-from nodegrad.ops import CHAIN_RULE, COMPARISONS, Number, constant, identity, ne
+from nodegrad.ops import CHAIN_RULE, COMPARISONS, FINITE, Number, constant, identity, ne
 from nodegrad.sweep import forward_sweep, partials
 from nodegrad.trees import LEAF, NUMBERS, Spec, Tree, build, builder, container, flatten
 from nodegrad.value import Value, as_value, literal, stand_in
@@ -518,6 +518,7 @@ class _Wide:
         start: a time before any tangent was recorded.
         slopes: the partials of each node of a turn, recorded once for all operands.
         ones: the same with 1.0 for each partial, to find masks without recording products.
+        finite: whether all partials are finite: then no product in a turn needs a mask.
         state, items, after, given: see `Loop`.
         late: masks that are 0 before a turn, and 1 from this turn on.
         at_late: their places in the state.
@@ -537,6 +538,7 @@ class _Wide:
             for node, found in ((node, [*partials(node, active, False)]) for node in loop.order)
         }
         self.ones = {node: [(x, 1.0, mask) for x, _, mask in found] for node, found in self.slopes.items()}
+        self.finite = all(node.op in FINITE for node in loop.order)
         self.state, self.items = [*loop.state], [*loop.items]
         self.after, self.given = [*loop.after], [*loop.given]
         self.late: dict[Any, int] = {}
@@ -558,7 +560,12 @@ class _Wide:
             seeds[loop.outside[index - states]] = 1.0
         masks, kept = self._masks(index, seeds, marks)
         seeds |= {loop.state[place]: stand_in(float(place == index)) for place in kept}
-        tangents = forward_sweep(loop.order, seeds, None, False, masks, self.late, self.slopes)
+        if self.finite:
+            ones = dict.fromkeys(seeds, 1.0)
+            forward_sweep(loop.order, ones, None, False, masks, self.late, self.ones)  # it adds masks
+            tangents = forward_sweep(loop.order, seeds, None, False, known=self.slopes)
+        else:
+            tangents = forward_sweep(loop.order, seeds, None, False, masks, self.late, self.slopes)
         at: dict[int, tuple[int, Any]] = {}
         for place, mask in kept.items():
             node, where = loop.after[place], mask  # type: Value, Any

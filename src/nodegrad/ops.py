@@ -241,6 +241,8 @@ constant = Op("constant", "", lambda: nan, (), ())
 
 COMPARISONS = {lt, le, gt, ge, eq, ne}  # their results are 0 or 1
 CHAIN_RULE = {strong_mul, strong_dot, strong_factor}
+# Their partials are finite wherever their operands are.
+FINITE = {add, sub, mul, neg, square, sin, cos, tanh, sigmoid, exp, sum, dot, identity, *CHAIN_RULE}
 PRODUCTS = {dot: mul, strong_dot: strong_mul}  # what a contraction adds up
 
 TABLE: dict[str, Op] = {}

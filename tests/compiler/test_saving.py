@@ -321,3 +321,26 @@ def test_files_are_checked_where_python_ignores_assertions(run_python, content, 
     assert "reads a slot before it is defined" in run_python(
         "-O", tmp_path / "script.py", tmp_path / "f.json"
     )
+
+
+def test_options_given_as_numbers_of_numpy_are_saved(tmp_path):
+    options = {"exact": np.True_, "threads": np.int64(1), "max_traces": np.int64(3)}
+    compiled = ng.compile(lambda x: x * x, **options)
+    compiled(3.0)
+
+    compiled.save(tmp_path / "f.json")
+
+    again = ng.load_compiled(tmp_path / "f.json")
+    assert (again.exact, again.threads, again.max_traces) == (True, 1, 3)
+
+
+def test_a_pickled_copy_of_a_loaded_function_keeps_its_native_code(tmp_path):
+    compiled = ng.compile(lambda x: x * x)
+    compiled(3.0)
+    compiled.save(tmp_path / "f.json")
+    loaded = ng.load_compiled(tmp_path / "f.json")
+
+    again = pickle.loads(pickle.dumps(loaded))
+
+    keys = [[trace.key for each in f.traces.values() for trace in each] for f in (loaded, again)]
+    assert keys[0] == keys[1] != [""]

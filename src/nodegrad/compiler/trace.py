@@ -122,7 +122,8 @@ class Trace:
 
     def __reduce__(self) -> Any:
         made_from = self.program, self.parameters, self.spec, self.way, self.operations
-        return Trace, made_from, {"example": self.example, "seconds": self.seconds, "rows": self.rows}
+        kept = {"example": self.example, "key": self.key, "seconds": self.seconds, "rows": self.rows}
+        return Trace, made_from, kept
 
     def kernel(self, part: str) -> Backend:
         """Return the backend that computes "all" (the results, then the guards), "results" or "guards"."""
@@ -187,7 +188,7 @@ def make_trace(f: Any, recorded: Recorder) -> Trace:
     refuse(f, recorded.reads)
     example, way = [leaf._data for leaf in recorded.inputs], recorded.way
     program, parameters, operations = lower(recorded.inputs, recorded.wanted)
-    others = recorded.elsewhere
+    others = dict(recorded.elsewhere)  # which another thread may still add to
     own = dependents(topological_order(*others, constants=False), [*recorded.inputs, *parameters])
     refuse(f, [line for node, line in others.items() if node in own])
     recorded.outputs.clear()  # with them go the derivatives that transforms made: much more than the program

@@ -116,8 +116,8 @@ def rows_of(problem, count):
 def replayed(trace, numbers, call):
     """Run a trace with JavaScript's elementary functions, which must be within 4 ulp of Python's."""
     program, parameters = trace.program, [leaf.data for leaf in trace.parameters]
-    values = [*numbers, *parameters, *[0.0] * len(program.ops), *reversed(program.constants)]
-    for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
+    values = [*numbers, *parameters, *[0.0] * program.count, *reversed(program.constants)]
+    for slot, op, operands in program.instructions:
         given = [values[operand] for operand in operands]
         values[slot] = op.value(*given)
         if op in SPELLINGS and SPELLINGS[op].calls:
