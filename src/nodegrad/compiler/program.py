@@ -6,6 +6,8 @@ operation and the slots of its operands, all defined before it.
 
 A loop is one instruction (`Loop`); its slot stands for all its results together. Only instructions `result`
 read such a slot: `%1 = loop(x0, p0)`, `%2 = result[0](%1)`. See `Loop` for what it computes.
+
+The file is long because whoever changes the grammar changes its checker, its printer and its evaluator too.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
