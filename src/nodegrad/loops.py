@@ -561,8 +561,6 @@ class _Wide:
         masks, kept = self._masks(index, seeds, marks)
         seeds |= {loop.state[place]: stand_in(float(place == index)) for place in kept}
         if self.finite:
-            ones = dict.fromkeys(seeds, 1.0)
-            forward_sweep(loop.order, ones, None, False, masks, self.late, self.ones)  # it adds masks
             tangents = forward_sweep(loop.order, seeds, None, False, known=self.slopes)
         else:
             tangents = forward_sweep(loop.order, seeds, None, False, masks, self.late, self.slopes)
@@ -623,7 +621,7 @@ class _Wide:
     def _masks(
         self, index: int, seeds: Collection[Value], marks: Mapping[Value, Any]
     ) -> tuple[dict[Value, Number], dict[int, Value | None]]:
-        """Return the masks of what a turn takes, by node; and those of the state, by place.
+        """Return the masks of what a turn takes (of all nodes if partials are finite) and of the state.
 
         The places are those of the numbers that have tangents in some turn. Such a number has no mask (None)
         if it has a tangent in every turn. If it has one from some turn on, its mask is in `late`, with that
@@ -650,7 +648,7 @@ class _Wide:
                     end = turns.get(masks.get(node), own) if node in tangents else own
                     since[place] = max(since.get(place, 0), (end and own) if place == index else end + 1)
             if since == before:
-                return given, kept
+                return masks if self.finite else given, kept
 
 
 def _truth(mask: Number) -> Number:

@@ -47,10 +47,8 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
     if products:
         place = dict(zip(factors, program.outputs, strict=False))
         pairs = [(place[x._first], place[x._second]) for x in apart]
-        slots, rest = (
-            dict(zip(apart, count(program.end), strict=False)),
-            iter(program.outputs[len(factors) :]),
-        )
+        slots = dict(zip(apart, count(program.end), strict=False))
+        rest = iter(program.outputs[len(factors) :])
         outputs = [next(rest) if isinstance(x, float) or x not in slots else slots[x] for x in wanted]
         program = replace(program, products=pairs, outputs=outputs)
     operations = sum([node.op is not None for node in order]) + len(apart)

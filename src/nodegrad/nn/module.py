@@ -401,8 +401,10 @@ def _description(made: Any) -> Any:
         arguments, options = vars(made).get(_MADE_WITH, ((), {}))
         options = {name: _description(option) for name, option in options.items() if name != "seed"}
         return {"class": type(made).__name__, "arguments": _description(arguments), "options": options}
-    if isinstance(made, list | tuple | range) or hasattr(made, "tolist"):
-        return [_description(entry) for entry in made] if hasattr(made, "__len__") else made.tolist()
+    if hasattr(made, "tolist"):
+        made = made.tolist()
+    if isinstance(made, list | tuple | range):
+        return [_description(entry) for entry in made]
     if made is None or isinstance(made, bool | str) or (type(made) in (int, float) and math.isfinite(made)):
         return made
     return {"unknown": f"{made!r:.60}"}
