@@ -10,6 +10,7 @@ from nodegrad.functions import dot
 from nodegrad.graph import dependents, topological_order
 from nodegrad.ops import TABLE, constant
 from nodegrad.sweep import forward_sweep, partials, reverse_sweep
+from nodegrad.value import as_value, number_of
 
 
 def example():
@@ -50,6 +51,72 @@ def test_weights_of_a_wide_layer_that_others_read_too_get_all_their_terms(again)
 
     expected = reverse_sweep(order, {out: 1.0})
     assert [found[leaf].data for leaf in leaves] == [expected[leaf] for leaf in leaves]
+
+
+def wide_graph(more):
+    """Build (leaves, out): products of 40 factors, and more that read some of these again."""
+    x = [ng.tanh(Value(math.sin(3.0 * k))) for k in range(40)]
+    w = [[Value(math.cos(7.0 * row + k)) for k in range(40)] for row in range(40)]
+    rows = [ng.sin(dot(row, x)) for row in (w[:3] if more == "few rows" else w)] * 14
+    rows = rows[:40]
+    own = [Value(math.cos(5.0 * k)) for k in range(20)]
+    y, z = [ng.exp(each) for each in x], [ng.cos(each) for each in x]
+    out = dot(rows, rows[::-1])
+    out = {
+        "nothing": lambda: out,
+        "few rows": lambda: out,
+        "its square": lambda: dot(x, x) + out * 2.0,
+        "factors twice": lambda: dot([y[0], *y], [*z, z[0]]) + out,
+        "factors twice and in the other half": lambda: dot([*y[:1], *y], [*z[:20], y[0], *z[20:]]) + out,
+        "some in both halves": lambda: dot(x[:35] + rows[:5], rows[2:37] + x[30:35]) * out,
+        "single products": lambda: out * x[3] + w[2][7] * x[3] + dot(w[5], w[6]),
+        "one product": lambda: dot([out * each for each in x], w[3]),
+        "what it gave": lambda: dot([*own, *[each * out for each in x[:20]]], x),
+        "another order": lambda: out + dot(w[8], [*x[1:], x[0]]),
+        "constants": lambda: out + dot(x, [2.0, *w[9][1:]]),
+    }[more]()
+    leaves = [*own, *[each.operands[0] for each in x], *[each for row in w for each in row]]
+    return leaves, ng.tanh(0.01 * out)
+
+
+# fmt: off
+WIDE = ("nothing", "few rows", "its square", "factors twice", "factors twice and in the other half",
+        "constants", "some in both halves", "single products", "one product", "what it gave", "another order")
+# fmt: on
+
+
+@pytest.mark.parametrize("more", WIDE)
+def test_wide_products_share_their_terms_and_record_what_single_terms_do(more, monkeypatch):
+    leaves, out = wide_graph(more)
+    order = topological_order(out)
+    active = dependents(order, leaves)
+    shared = reverse_sweep(order, {out: 1.0}, active, False)
+    monkeypatch.setattr("nodegrad.sweep._WIDE", math.inf)
+
+    single = reverse_sweep(order, {out: 1.0}, active, False)
+
+    assert shared.keys() == single.keys()
+    found, expected = ([as_value(each[node]) for node in single] for each in (shared, single))
+    assert alike(found, expected)
+    assert len(topological_order(*found)) == len(topological_order(*expected))
+    numbers = reverse_sweep(order, {out: 1.0})
+    assert [number_of(shared.get(leaf, 0.0)) for leaf in leaves] == [
+        numbers.get(leaf, 0.0) for leaf in leaves
+    ]
+
+
+def alike(found, expected):
+    """Return whether Values were made by the same operations from the same leaves as others."""
+    known, pairs = set(), [*zip(found, expected, strict=True)]
+    while pairs:
+        x, y = pairs.pop()
+        if x is y or (x, y) in known:
+            continue
+        if x.op is not y.op or x.data != y.data or len(x.operands) != len(y.operands):
+            return False
+        known.add((x, y))
+        pairs += zip(x.operands, y.operands, strict=True)
+    return True
 
 
 @pytest.mark.parametrize("explicit", [True, False])

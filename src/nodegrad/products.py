@@ -7,8 +7,8 @@ Any other zero follows IEEE 754: 0 · inf is nan. Products of floats are compute
 recorded, by the rows at the end of the table.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from itertools import compress
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from nodegrad import ops
@@ -69,16 +69,69 @@ def total(terms: Any) -> Number:
     return found
 
 
-def totals(arrived: Collection[Any]) -> list[Number]:
-    """Return the totals of the terms of many nodes; products of two Values that stand alone are made at once.
+class Shared:
+    """The terms of the adjoints of many nodes: factors of wide products, which products that follow share.
 
-    Most operations of a wide layer are such products: the gradient of its weights.
+    The neurons of a layer multiply the same inputs. Their adjoints, times the k-th weight of each, are the
+    terms of the k-th input.
+
+    Attributes:
+        nodes: the factors, all Values, each once.
+        adjoints: the adjoint of each product.
+        rows: the other factors of each product.
     """
-    values = {kind for kind in {type(terms[0]) for terms in arrived} if hasattr(kind, "apply_pairs")}
-    alone = [type(x[0]) in values and type(x[1]) in values and x[2] is None for x in arrived]  # not of lists
-    pairs = [(x, y) for x, y, _ in compress(arrived, alone)]
-    made = iter(pairs[0][0].apply_pairs(ops.strong_mul, pairs) if pairs else ())
-    return [next(made) if one else total(terms) for terms, one in zip(arrived, alone, strict=True)]
+
+    def __init__(self, nodes: tuple[Any, ...]) -> None:
+        self.nodes = nodes
+        self.adjoints: list[Any] = []
+        self.rows: list[tuple[Any, ...]] = []
+        self._columns: dict[Any, tuple[Any, ...]] = {}
+
+    @staticmethod
+    def take(arrived: dict[Any, Any], nodes: tuple[Any, ...], adjoint: Any, row: tuple[Any, ...]) -> bool:
+        """Take the terms of a product in the adjoints of its factors; False if they cannot be shared."""
+        shared = arrived.get(nodes[0])
+        if shared is None:
+            shared = Shared(nodes)
+            mine = dict.fromkeys(nodes, shared)
+            if len(mine) < len(nodes) or not arrived.keys().isdisjoint(mine):
+                return False
+            arrived.update(mine)
+        elif type(shared) is not Shared or shared.nodes != nodes:
+            return False
+        shared.adjoints.append(adjoint)
+        shared.rows.append(row)
+        return True
+
+    @property
+    def columns(self) -> dict[Any, tuple[Any, ...]]:
+        """The partials in the terms of each node whose adjoint is not known yet."""
+        if not self._columns:
+            self._columns = dict(zip(self.nodes, zip(*self.rows, strict=True), strict=True))
+        return self._columns
+
+    def total(self, node: Any) -> Number:
+        """Add up the terms of one node; its adjoint is known then."""
+        column = self.columns.pop(node)
+        if len(column) >= _MANY:
+            return ops.strong_dot(*self.adjoints, *column)
+        return total([*zip(self.adjoints, column, repeat(None))])
+
+    def totals(self) -> Iterable[tuple[Any, Number]]:
+        """Return the nodes whose adjoints are not known yet, and these.
+
+        If there is one product, they are as many products of two Values, which are made at once: most
+        operations of a wide layer are these, the gradient of its weights.
+        """
+        if self._columns or len(self.rows) > 1:
+            return [(node, self.total(node)) for node in [*self.columns]]
+        pairs = zip(repeat(self.adjoints[0]), self.rows[0])
+        return zip(self.nodes, self.adjoints[0].apply_pairs(ops.strong_mul, pairs), strict=True)
+
+    def release(self, arrived: dict[Any, Any]) -> None:
+        """Give each node a list of its own terms, since others come to one of them."""
+        for node, column in self.columns.items():
+            arrived[node] = [*zip(self.adjoints, column, repeat(None))]
 
 
 def masked(partial: Number, mask: Number | None, selected: Number | None) -> tuple[Number, Number | None]:

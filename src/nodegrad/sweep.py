@@ -10,10 +10,12 @@ from itertools import compress, repeat
 from typing import Any
 
 from nodegrad.observers import tell_swept
-from nodegrad.ops import Number, constant
-from nodegrad.products import chain, mask_of, masked, total, totals
+from nodegrad.ops import Number, constant, dot
+from nodegrad.products import Shared, chain, mask_of, masked, total
 
 __all__ = ()
+
+_WIDE = 64  # operands of a product of vectors: of more, terms are taken together
 
 
 def reverse_sweep(
@@ -34,26 +36,50 @@ def reverse_sweep(
         The adjoints by node. A node that is absent has adjoint 0.
     """
     adjoints: dict[Any, Number] = {}
-    # For each node, the term of its adjoint so far: (adjoint of a result, partial, what selects), or a list.
+    # For each node, the term of its adjoint so far: (adjoint of a result, partial, what selects); a list; or
+    # those that it shares with other nodes.
     arrived: dict[Any, Any] = {node: (seed, 1.0, None) for node, seed in seeds.items()}
     for node in reversed(order):
         if node.op is None or node not in arrived:
             continue
-        adjoint = adjoints[node] = total(arrived.pop(node))
+        terms = arrived.pop(node)
+        adjoint = adjoints[node] = terms.total(node) if type(terms) is Shared else total(terms)
         if type(adjoint) is float and adjoint == 0.0:
             continue
-        for operand, partial, selected in partials(node, active, floats):
+        if node.op is dot and not floats and len(node.operands) > _WIDE:
+            links = _not_shared(arrived, adjoint, node, active)
+        else:
+            links = partials(node, active, floats)
+        for operand, partial, selected in links:
             term = adjoint, partial, selected
             known = arrived.setdefault(operand, term)
             if known is term:
                 continue
+            if type(known) is Shared:
+                known.release(arrived)
+                known = arrived[operand]
             if type(known) is list:
                 known.append(term)
             else:
                 arrived[operand] = [known, term]
-    adjoints.update(zip(arrived, totals(arrived.values()), strict=True))
+    for shared in dict.fromkeys([terms for terms in arrived.values() if type(terms) is Shared]):
+        adjoints.update(shared.totals())
+    adjoints.update([(node, total(terms)) for node, terms in arrived.items() if type(terms) is not Shared])
     tell_swept("reverse", order, seeds, adjoints)
     return adjoints
+
+
+def _not_shared(
+    arrived: dict[Any, Any], adjoint: Any, node: Any, active: Collection[Any] | None
+) -> Iterable[tuple[Any, Number, Number | None]]:
+    """Let operands of a wide product of vectors share their terms; return `partials` for the others."""
+    operands, half = node.operands, len(node.operands) // 2
+    if type(active) is not set or not active.issuperset(operands) or not hasattr(adjoint, "apply_pairs"):
+        return partials(node, active, False)
+    xs, ys = operands[:half], operands[half:]
+    if not Shared.take(arrived, xs, adjoint, ys):
+        return zip(operands, ys + xs, repeat(None))
+    return () if Shared.take(arrived, ys, adjoint, xs) else zip(ys, xs, repeat(None))
 
 
 def forward_sweep(

@@ -36,9 +36,11 @@ def flatten_chains(program: Program) -> Program:
     stays. Products that are read once become terms of a contraction. Another term among them is multiplied by
     1, which is exact. A chain of `maximum`, or of `minimum`, becomes one instruction.
     """
-    # How often each result is read.
-    reads = chain(program.outputs, *program.operands, *program.products)
-    uses = Counter(filter(program.leaves.__le__, reads))
+    # How often each result is read that may become part of another.
+    parts = {
+        slot for slot, op in enumerate(program.ops, program.leaves) if op in _CHAINED or op in _CONTRACTED
+    }
+    uses = Counter(filter(parts.__contains__, chain(program.outputs, *program.operands, *program.products)))
     flattener = _Flattener(program, uses)
     for spine in _spines(program, uses):
         flattener.rewrite(spine)

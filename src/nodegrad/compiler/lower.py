@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import chain, count
+from itertools import chain, compress, count
+from operator import not_
 from typing import Any
 
 from nodegrad.compiler.passes import Rewriter, finish
@@ -13,7 +14,7 @@ from nodegrad.graph import check_left, topological_order
 from nodegrad.inputs import plain
 from nodegrad.interfaces import Rounding
 from nodegrad.loops import Loop as RecordedLoop
-from nodegrad.ops import COMPARISONS, TABLE, Op, constant, give_operators, strong_mul
+from nodegrad.ops import COMPARISONS, TABLE, Op, constant, give_operators, strong_dot, strong_mul
 from nodegrad.value import Value
 
 __all__ = ()
@@ -29,30 +30,25 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
     Raises:
         ValueError: if a Value was kept from an earlier call, or from a turn of a loop.
     """
-    nodes = dict.fromkeys([x for x in wanted if not isinstance(x, float)])
-    products = [x for x in nodes if x.op is strong_mul]
-    if len(products) < _MANY:
-        products = []
-    for product in products:
-        del nodes[product]
-    factors = dict.fromkeys(chain.from_iterable([(x._first, x._second) for x in products]))
-    order = topological_order(*nodes, *factors, constants=False)
-    parameters = _closed_over(order, set(inputs))
+    products = [x for x in wanted if not isinstance(x, float) and x.op is strong_mul]
+    many = len(products) >= _MANY
+    factors = dict.fromkeys(chain.from_iterable([(x._first, x._second) for x in products if many]))
+    ends = [x for x in wanted if not (isinstance(x, float) or (many and x.op is strong_mul))]
+    order = topological_order(*ends, *factors, constants=False)
+    read = {x for x in order if x.op is strong_mul}  # products that are among the factors of others
+    apart = [many and not isinstance(x, float) and x.op is strong_mul and x not in read for x in wanted]
+    leaves, given = _leaves(order), set(inputs)
+    parameters = [x for x in leaves if x not in given]
     check_left(parameters)
-    apart = dict.fromkeys(products)  # but for those that others are made of
-    for node in order if products else ():
-        apart.pop(node, None)
-    kept = [x for x in wanted if isinstance(x, float) or x not in apart]
-    program = _program([*inputs, *parameters], order, [*factors, *kept])
-    if products:
-        place = dict(zip(factors, program.outputs, strict=False))
-        pairs = [(place[x._first], place[x._second]) for x in apart]
-        slots = dict(zip(apart, count(program.end), strict=False))
-        rest = iter(program.outputs[len(factors) :])
-        outputs = [next(rest) if isinstance(x, float) or x not in slots else slots[x] for x in wanted]
-        program = replace(program, products=pairs, outputs=outputs)
-    operations = sum([node.op is not None for node in order]) + len(apart)
-    return replace(program, inputs=len(inputs), parameters=len(parameters)), parameters, operations
+    program = _program([*inputs, *parameters], order, [*factors, *compress(wanted, map(not_, apart))])
+    place = dict(zip(factors, program.outputs, strict=False))
+    pairs = [(place[x._first], place[x._second]) for x in compress(wanted, apart)]
+    slots, others = count(program.end), iter(program.outputs[len(factors) :])
+    outputs = [next(slots if alone else others) for alone in apart]
+    program = replace(
+        program, inputs=len(inputs), parameters=len(parameters), products=pairs, outputs=outputs
+    )
+    return program, parameters, len(order) - len(leaves) + len(pairs)
 
 
 def lower_loop(recorded: RecordedLoop) -> Loop:
@@ -140,7 +136,8 @@ class _Number(Rounding, Symbol):
 give_operators(_Number, *COMPARISONS, TABLE["neg"], TABLE["abs"])
 
 
-def _closed_over(order: list[Value], inputs: set[Value]) -> list[Value]:
-    """List the leaves that are not inputs by first use: a neuron's weights are then side by side."""
-    read = chain.from_iterable([node.operands for node in order if node._first is not None])
-    return [x for x in dict.fromkeys(chain(read, order)) if x.op is None and x not in inputs]
+def _leaves(order: list[Value]) -> list[Value]:
+    """List the leaves by first use: a neuron's weights are then side by side."""
+    # What strong_dot adds up was read before: adjoints and partials.
+    made = [node.operands for node in order if node._first is not None and node.op is not strong_dot]
+    return [x for x in dict.fromkeys(chain(chain.from_iterable(made), order)) if x.op is None]
