@@ -55,6 +55,16 @@ def test_order_is_the_same_each_time():
     assert all(x is y for x, y in zip(topological_order(b), topological_order(b), strict=True))
 
 
+def test_ends_of_a_walk_are_listed_apart_each_once():
+    x, y, known = Value(1.0), Value(2.0), Value(3.0)
+    ends = [known]
+
+    order = topological_order(ops.dot(x, y, x, known) + y, constants=False, ends=ends)
+
+    assert [node.op for node in order] == [ops.dot, ops.add]
+    assert [*map(id, ends)] == [id(known), id(x), id(y)]
+
+
 def test_chain_of_a_million_is_ordered_without_recursion():
     node = Value(0.0)
     for _ in range(1_000_000):

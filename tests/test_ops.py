@@ -1,7 +1,9 @@
 """The table tests itself: every row against mpmath inside its domain, and at the hard points."""
 
+import functools
 import itertools
 import math
+import operator
 import pickle
 import random
 import sys
@@ -512,3 +514,15 @@ def test_lines_of_the_table_fit_on_a_screen(module):
     lines = Path(module.__file__).read_text(encoding="utf-8").splitlines()
 
     assert [line for line in lines if len(line) > 120] == []
+
+
+@pytest.mark.parametrize("numbers", [(), (-0.0, 1.0), (1e16, 1.0, 1.0, 1.0), (0.0, 2.0, math.inf, 3.0)])
+def test_sums_are_rounded_from_left_to_right_and_keep_the_sign_of_zero(numbers):
+    half = len(numbers) // 2
+    pairs = [*zip(numbers[:half], numbers[half:], strict=True)]
+    terms = [x * y for x, y in pairs], [x * y if x else 0.0 for x, y in pairs]
+
+    found = ops.sum(*numbers), ops.dot(*numbers), ops.strong_dot(*numbers)
+
+    expected = [functools.reduce(operator.add, each) if each else 0.0 for each in (numbers, *terms)]
+    assert [*map(repr, found)] == [*map(repr, expected)]

@@ -4,6 +4,7 @@ Read `sweep` first. The chain rule is the same; only the bookkeeping differs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from nodegrad.forks import sweeping
@@ -15,23 +16,29 @@ __all__ = ()
 
 
 def backpropagate(
-    seeds: Mapping[Any, float], known: Sequence[Any] | None = None
+    seeds: Mapping[Any, float], known: tuple[list[Any], list[Any]] | None = None
 ) -> tuple[list[Any], list[Any], list[float]]:
     """Carry adjoints from the seeded outputs back to every node they depend on.
 
     Args:
         seeds: the adjoints to start from, by node.
-        known: what the outputs depend on, in topological order, if that is known. Constants may be left out.
+        known: what the outputs depend on, if that is known: the first two of the lists that are returned.
+            Constants may be left out.
 
     Returns:
         Three lists: the nodes that operations made, in topological order, with their adjoints in `grad`; the
         nodes without operands, with their `grad` unchanged; the adjoints of the latter.
     """
-    ends: list[Any] = []
+    order, ends = known or ([], [])
     before: list[float] = []
     with sweeping:  # a graph that another thread sweeps may share leaves with this one
         try:
-            order = _zeroed(seeds, ends, before) if known is None else _set_to_zero(known, ends, before)
+            if known is None:
+                order = _zeroed(seeds, ends, before)
+            else:
+                before += [leaf._grad for leaf in ends]
+                for node in chain(ends, order):
+                    node._grad = 0.0
             for node, seed in seeds.items():
                 node._grad += seed
             _reverse(order)
@@ -88,15 +95,6 @@ def _zeroed(seeds: Iterable[Any], ends: list[Any], before: list[float]) -> list[
                 break
             node = first
     return order
-
-
-def _set_to_zero(known: Sequence[Any], ends: list[Any], before: list[float]) -> list[Any]:
-    """Do what `_zeroed` does, without a walk."""
-    ends += [node for node in known if node._first is None and node.op is not constant]
-    before += [node._grad for node in ends]
-    for node in known:
-        node._grad = 0.0
-    return [node for node in known if node._first is not None]
 
 
 def _reverse(order: Sequence[Any]) -> None:

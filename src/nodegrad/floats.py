@@ -1,8 +1,10 @@
 """Rows over floats: IEEE 754 as C has it, where Python raises instead."""
 
+import builtins
 import math
 import operator
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from functools import reduce
 
 __all__ = ()
@@ -146,21 +148,27 @@ def strong_factor(adjoint: float, partial: float) -> float:
     return partial if adjoint or math.isfinite(partial) else 0.0
 
 
+# Add from left to right, rounding each time. From 3.12 on Python's `sum`, which takes a third of the time,
+# rounds otherwise. The terms are added to -0.0, which is the number that changes no other.
+_sum: Callable[[Iterable[float], float], float] = (
+    builtins.sum if sys.version_info < (3, 12) else lambda terms, start: reduce(operator.add, terms, start)
+)
+
+
 def sum(*operands: float) -> float:
-    return reduce(operator.add, operands) if operands else 0.0
+    return _sum(operands, -0.0) if operands else 0.0
 
 
-def _contraction(multiply: Callable[[float, float], float]) -> Callable[..., float]:
-    """Multiply the first half of the operands by the second half and add up, from left to right."""
-
-    def value(*operands: float) -> float:
-        half = len(operands) // 2
-        return reduce(operator.add, map(multiply, operands[:half], operands[half:])) if half else 0.0
-
-    return value
+def dot(*operands: float) -> float:
+    half = len(operands) // 2
+    return _sum(map(operator.mul, operands[:half], operands[half:]), -0.0) if half else 0.0
 
 
-dot, strong_dot = _contraction(operator.mul), _contraction(strong_mul)
+def strong_dot(*operands: float) -> float:
+    half = len(operands) // 2
+    adjoints = operands[:half]
+    multiply = operator.mul if all(adjoints) else strong_mul
+    return _sum(map(multiply, adjoints, operands[half:]), -0.0) if half else 0.0
 
 
 def take(index: float, *table: float) -> float:

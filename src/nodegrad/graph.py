@@ -15,7 +15,9 @@ from nodegrad.ops import constant
 __all__ = ["recording"]
 
 
-def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> list[Any]:
+def topological_order(
+    *outputs: Any, since: int = 0, constants: bool = True, ends: list[Any] | None = None
+) -> list[Any]:
     """List every node the outputs depend on, each once, operands before the nodes made from them.
 
     The order is that of a depth-first search, first operands first, so it depends on the graph alone.
@@ -24,11 +26,15 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
         outputs: the nodes to start from.
         since: a time of the clock. Nodes made before it are listed, but not what they were made from.
         constants: list the constants among the operands, too.
+        ends: a list that the nodes at which the walk ends are added to, unless they are in it; the others are
+            returned.
     """
     order: list[Any] = []
-    seen: set[Any] = set()
+    seen: set[Any] = set(ends or ())
+    ends = order if ends is None else ends
     stack: list[Any] = list(reversed(outputs))
-    push, pop, see, place = stack.append, stack.pop, seen.add, order.append  # these save a third of the time
+    push, pop, see = stack.append, stack.pop, seen.add  # these save a third of the time
+    place, end = order.append, ends.append
     while stack:
         node = pop()
         if node is None:  # the operands of the node below this mark are all in place
@@ -39,7 +45,7 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
             first = node._first
             if first is None or (since and node._time < since):
                 if constants or node.op is not constant:
-                    place(node)
+                    end(node)
                 break
             push(node)
             push(None)
@@ -49,8 +55,8 @@ def topological_order(*outputs: Any, since: int = 0, constants: bool = True) -> 
                 new = [x for x in first if x not in seen and (constants or x.op is not constant)]
                 if [x for x in new if x._first is not None]:
                     stack += reversed(new)
-                else:  # leaves, as most operands of large operations are
-                    order += dict.fromkeys(new)
+                elif new:  # leaves, as most operands of large operations are
+                    ends += dict.fromkeys(new)
                     seen.update(new)
                 break
             node = first

@@ -41,7 +41,8 @@ class Run(NamedTuple):
     own: set[Value]  # the variables made here from plain numbers
     result: Spec  # the structure of what the function returned
     outputs: list[Value]  # the numbers in it
-    order: list[Value]
+    order: list[Value]  # the nodes that were made since, in topological order
+    ends: list[Value]  # what they were made from; the first are the variables without operands
     start: int  # when the function was called
     active: set[Value] | None = None  # the nodes that depend on the variables; None for all
     floats: bool = True
@@ -49,7 +50,7 @@ class Run(NamedTuple):
     def check_unchanged(self) -> None:
         """Refuse to differentiate if an operand was assigned another number since: see `graph`."""
         if clock.assigned > self.start:  # otherwise nothing was assigned since the function was called
-            check_unchanged([x for x in self.order if x.op is not None and x._time >= self.start])
+            check_unchanged([x for x in self.order if x._time >= self.start])
 
     def symbolic(self) -> "Run":
         """Return the run to be swept over Values. Variables made from plain numbers become constants."""
@@ -71,22 +72,27 @@ class Run(NamedTuple):
 
     def forward(self, seeds: Mapping[Value, Number]) -> dict[Value, Number]:
         """Sweep from the variables to the outputs."""
-        return forward_sweep(self.order, seeds, self.active, self.floats)
+        order = [*self.ends, *self.order] if listeners.swept else self.order
+        return forward_sweep(order, seeds, self.active, self.floats)
 
-    def reverse(self, seeds: Mapping[Value, Number], order: Sequence[Value]) -> dict[Value, Number]:
-        """Sweep from outputs to the variables, through an order of what they depend on."""
+    def reverse(
+        self, seeds: Mapping[Value, Number], order: list[Value], ends: list[Value]
+    ) -> dict[Value, Number]:
+        """Sweep from outputs to the variables, through an order of what they depend on, and its ends."""
         if self.floats and self.active is None:
-            _, ends, found = backpropagate(seeds, order)
-            return dict(zip(ends, found, strict=True))
-        return reverse_sweep(order, seeds, self.active, self.floats)
+            return dict(zip(ends, backpropagate(seeds, (order, ends))[2], strict=True))
+        return reverse_sweep([*ends, *order] if listeners.swept else order, seeds, self.active, self.floats)
 
     def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
         """Return the adjoints of the variables in the structure of the argument."""
-        adjoints = self.reverse(seeds, self.order)
-        numbers = map(adjoints.get, self.variables, repeat(0.0))
+        if self.floats and self.active is None:  # all variables are among the ends
+            found = backpropagate(seeds, (self.order, self.ends))[2]
+            return build(self.argument, found[: len(self.variables)], float)
+        adjoints = self.reverse(seeds, self.order, self.ends)
+        numbers = [*map(adjoints.get, self.variables, repeat(0.0))]
         if self.floats:
             return build(self.argument, numbers, float)
-        return build(self.argument, map(as_value, numbers), object)
+        return build(self.argument, [x if type(x) is Value else as_value(x) for x in numbers], object)
 
     def rows(self) -> Any:
         """Return the Jacobian's rows, by a reverse sweep per output."""
@@ -98,13 +104,14 @@ class Run(NamedTuple):
 
         All add terms in the order of all nodes, as `_together` does, so that both give the same bits.
         """
-        many, order = len(self.outputs) >= _FEW, self.order
+        many, order, ends = len(self.outputs) >= _FEW, self.order, self.ends
         place = {node: at for at, node in enumerate(order)} if many else {}
         for output in self.outputs:
             if many:
-                order = topological_order(output, since=0 if self.floats else self.start, constants=False)
+                since, ends = 0 if self.floats else self.start, []
+                order = topological_order(output, since=since, constants=False, ends=ends)
                 order.sort(key=place.__getitem__)
-            yield self.reverse({output: 1.0}, order)
+            yield self.reverse({output: 1.0}, order, ends)
 
     def columns(self, groups: Sequence[Sequence[Value]]) -> Any:
         """Return for each group of variables the sum of the Jacobian's columns, by a forward sweep."""
@@ -187,20 +194,23 @@ def run(
         argument = argument if hasattr(argnums, "__iter__") else argument[2][0]
     else:
         given, argument = flatten(wrt)
-        variables, own = [x if type(x) is Value else _checked_variable(x, user) for x in given], set()
+        variables, own = given, set()
+        if not all(map(isinstance, given, repeat(Value))):
+            variables = [_checked_variable(x, user) for x in given]
     returned, result = flatten(f(*args, **kwargs))
     outputs = [_output(x, user) for x in returned]
-    order = topological_order(*outputs, since=0 if in_numbers else start, constants=False)
+    ends = [x for x in variables if x._first is None]
+    order = topological_order(*outputs, since=0 if in_numbers else start, constants=False, ends=ends)
     if listeners.all:  # only while a function is compiled are there loops, or calls, that have ended
-        check_left(order)
-    found = Run(argument, variables, own, result, outputs, order, start)
+        check_left(ends)
+    found = Run(argument, variables, own, result, outputs, order, ends, start)
     found.check_unchanged()
-    others = [x for x in order if (x.op is None or x._time < start) and x.op is not constant]
+    others = [x for x in ends if x.op is None or x._time < start] if own else variables
     floats = len(own) == len(variables) and own.issuperset(others)
-    if floats or not (in_numbers and all(x.op is None for x in variables)):
+    if floats or not in_numbers or [x for x in variables if x.op is not None]:
         return found if floats else found.symbolic()
     # A loop over data that are Values would be differentiated by all of them.
-    has_loop = any(node.op is not None and node.op.whole is not None for node in order)
+    has_loop = any(node.op.whole is not None for node in order)
     return found._replace(active=dependents(order, variables)) if has_loop else found
 
 

@@ -287,7 +287,7 @@ def mapped(spec: Spec) -> Spec:
     if spec == LEAF:
         return LEAF
     kind, form, entries = spec
-    if kind is list and entries and all(entry == LEAF for entry in entries):
+    if kind is list and entries and entries.count(LEAF) == len(entries):
         return sys.modules["numpy"].ndarray, (len(entries),), ()
     return kind, form, tuple(map(mapped, entries))
 
@@ -317,7 +317,7 @@ def builder(spec: Spec, of_array: bool = False) -> Build:
         built = leaves[start : start + count]
         return finish(built.tolist() if of_array else built), start + count
 
-    if all(entry == LEAF for entry in entries):
+    if entries.count(LEAF) == count:
         return flat
     if of_array and len({*entries}) == 1 and is_array_type(entries[0][0]) and entries[0][1]:
         # Arrays of one shape are the rows of one array: a quarter of the time, for a matrix as a list.

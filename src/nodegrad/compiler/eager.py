@@ -221,8 +221,9 @@ def _together(result: Any, start: int, dtype: Any) -> tuple[Any, int]:
 
 def same(one: Found, other: Found) -> bool:
     """Return whether two runs gave the same results."""
-    pairs = zip(one[1], other[1], strict=True)  # `np.array_equal` takes an interrupt for a difference
-    return one[0] == other[0] and all(x == y or (x != x and y != y) for x, y in pairs)
+    (spec, found), (other_spec, others) = one, other  # `np.array_equal` takes an interrupt for a difference
+    pairs = zip(found, others, strict=True)
+    return spec == other_spec and (found == others or all(x == y or (x != x and y != y) for x, y in pairs))
 
 
 def without_function(name: str, what: str) -> ValueError:
