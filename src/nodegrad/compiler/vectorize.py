@@ -8,7 +8,10 @@ becomes a matrix times a vector because it is one.
 
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import chain, pairwise, starmap
+from operator import itemgetter
+from struct import Struct
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +29,7 @@ _SMALL = 4
 _INPUT, _LEAF, _UNIFORM = -1, -2, -3  # sources that are not groups of the body
 _BODY = 1 << 40  # depths in the body start here, because the body runs after the prologue
 _COPIES = 0  # the group that runs first in the body
+Key = tuple[Any, ...]  # what the instructions of a group have in common: operation, depth, sources
 
 
 @recording()
@@ -35,11 +39,11 @@ def vectorize(program: Program, exact: bool = True) -> VectorProgram:
     layout = _Layout(plan)
     for slots, scalars in plan.groups():
         if scalars:
-            layout.add_scalars(slots)
+            layout.add_scalars(slots.tolist())
         elif slots[0] >= plan.end:
             layout.add_products(slots)
         else:
-            layout.add_group(slots)
+            layout.add_group(slots.tolist())
     done = layout.finish()
     return done if program.count > UNCHECKED else check(done)
 
@@ -59,26 +63,32 @@ class _Plan:
         self.depth = [_BODY] * program.inputs + [0] * (program.parameters + computed + constants)
         self.source = [_INPUT] * program.inputs + [_LEAF] * program.parameters
         self.source += [_COPIES] * computed + [_LEAF] * constants
-        self.group: list[int] = []  # of each instruction
-        self.depths, self.scalar = [_BODY], [True]  # of each group; `scalar` if it may run number by number
+        self.group = array("q")  # of each instruction
+        self.wide: dict[object, Key] = {}  # the keys of wide instructions
+        self.sources: dict[tuple[int, ...], int] = {}  # those of wide instructions, numbered
+        # Of each group; it is `scalar` if it may run number by number.
+        self.depths, self.scalar, self.results = [_BODY], [True], [_COPIES]
         self.find_groups()
-        outputs = np.array(program.outputs, np.int64)
+        outputs = np.fromiter(program.outputs, np.int64)
         listed = outputs >= program.end
         outputs[~listed] = list(map(self.on_rows, outputs[~listed].tolist()))
         outputs[listed] += len(self.copies)  # which come before the products
         self.outputs = outputs
-        self.group += [_COPIES] * len(self.copies)
+        self.group.extend([_COPIES] * len(self.copies))
         # The products that the program lists: the slot of the first one, and the slots of their factors.
         self.end = program.leaves + len(self.ops)
         self.products = np.fromiter(chain.from_iterable(program.products), np.int64).reshape(-1, 2)
-        self.find_product_groups()
+        if program.products:
+            self.find_product_groups()
 
     def find_groups(self) -> None:
         """Assign every instruction to a group."""
-        depth, source, group_of, leaves = self.depth, self.source, self.group, self.program.leaves
-        known: dict[object, int] = {}
+        depth, source, depths, results = self.depth, self.source, self.depths, self.results
+        leaves, add, known = self.program.leaves, self.group.append, dict[Key, int]()
+        # What reads tables of operands; all slots of a table vary, or none does.
+        wide = {op for op in {*self.ops} if op in STEPS or op is ops.take or isinstance(op, Loop)}
         for slot, (op, operands) in enumerate(zip(self.ops[:], self.operands[:], strict=True), leaves):
-            key: object
+            key: Key
             if len(operands) == 2 and op not in STEPS:  # the most frequent case, written out
                 x, y = operands
                 deepest = depth[x] if depth[x] > depth[y] else depth[y]
@@ -87,42 +97,64 @@ class _Plan:
                     key = op, deepest, source[y], source[x]
                 else:
                     key = op, deepest, source[x], source[y]
+            elif op in wide:
+                key = self.key_of(slot - leaves, op, operands)
             else:
                 deepest = max(map(depth.__getitem__, operands), default=0)
-                if deepest >= _BODY and self.is_wide(op):
-                    operands = self.operands[slot - leaves] = self.separate(op, operands)
-                sources = tuple(map(source.__getitem__, operands))
-                key = op, deepest, sources
+                key = op, deepest, *map(source.__getitem__, operands)
             group = known.get(key)
             if group is None:
-                group = known[key] = len(self.depths)
-                self.depths.append(deepest)
+                group = known[key] = len(depths)
+                deepest = key[1]
+                depths.append(deepest)
                 terms = len(operands) // 2 if op in PRODUCTS else len(operands)
-                small = terms < _SMALL if op in STEPS else not self.is_wide(op)
+                small = terms < _SMALL if op in STEPS else op not in wide
                 self.scalar.append(small and not isinstance(op, Result))
-            group_of.append(group)
-            depth[slot] = deepest + 1
-            if deepest < _BODY:
-                group = _UNIFORM
-            elif op in STEPS:  # of any length, so that their readers form one group
-                group = known.setdefault((op, deepest, frozenset(sources)), group)
-            source[slot] = group
+                if deepest < _BODY:
+                    results.append(_UNIFORM)
+                elif op in STEPS:  # of any length, so that their readers form one group
+                    sources = frozenset(map(source.__getitem__, self.operands[slot - leaves]))
+                    results.append(known.setdefault((op, deepest, sources), group))
+                else:
+                    results.append(group)
+            add(group)
+            depth[slot], source[slot] = depths[group] + 1, results[group]
+
+    def key_of(self, index: int, op: Op, operands: Operands) -> Key:
+        """Return what a wide instruction has in common with others of its group; copy what must vary."""
+        # In the body sources tell the depth and what to copy: so most contractions of a layer are done here.
+        alike = op, self.number(operands), self.carried(op, operands) is None
+        key = self.wide.get(alike)
+        if key is not None:
+            return key
+        deepest = max(map(self.depth.__getitem__, operands), default=0)
+        read = self.separate(op, operands) if deepest >= _BODY else operands
+        key = op, deepest, self.number(read)
+        if read != operands:
+            self.operands[index] = read
+        elif deepest >= _BODY:
+            self.wide[alike] = key
+        return key
+
+    def number(self, operands: Operands) -> int:
+        """Return the number of the sources of operands."""
+        one = len(operands) < 2  # of more, `itemgetter` finds the sources in half the time
+        sources = tuple([self.source[x] for x in operands]) if one else itemgetter(*operands)(self.source)
+        return self.sources.setdefault(sources, len(self.sources))
 
     def find_product_groups(self) -> None:
         """Assign the products that the program lists to groups: in one, all factors have the same sources."""
-        x, y = np.array(self.source)[self.products].T - _UNIFORM
+        leaves, source = self.program.leaves, np.full(len(self.source), _LEAF)
+        source[: self.program.inputs] = _INPUT
+        source[leaves : self.end] = self.source[leaves : self.end]
+        x, y = source[self.products].T - _UNIFORM
         _, first, group = np.unique(
             x * (len(self.depths) - _UNIFORM) + y, return_index=True, return_inverse=True
         )
-        self.group += (len(self.depths) + group).tolist()
+        self.group.frombytes((len(self.depths) + group).tobytes())
         factors = [self.products[at].tolist() for at in first]
         self.depths += [max(_BODY, self.depth[x], self.depth[y]) for x, y in factors]
         self.scalar += [False] * len(factors)
-
-    @staticmethod
-    def is_wide(op: Op) -> bool:
-        """Return whether an operation reads tables of operands; all slots of a table vary, or none does."""
-        return op in STEPS or op is ops.take or isinstance(op, Loop)
 
     def varies(self, slot: int) -> bool:
         """Return whether a slot differs from row to row."""
@@ -171,13 +203,13 @@ class _Plan:
 
     def carried(self, op: Op, operands: Operands) -> int | None:
         """Return the slot that a contraction adds to, if its first term is 1 times a slot."""
-        one = operands[0]
-        is_one = op in PRODUCTS and len(operands) > 2 and one < 0 and self.program.constants[~one] == 1.0
-        return operands[len(operands) // 2] if is_one else None
+        if op not in PRODUCTS or len(operands) <= 2 or operands[0] >= 0:
+            return None
+        return operands[len(operands) // 2] if self.program.constants[~operands[0]] == 1.0 else None
 
-    def groups(self) -> Iterator[tuple[list[int], bool]]:
+    def groups(self) -> Iterator[tuple[Slots, bool]]:
         """Yield the slots of each group in an order that can run; join groups that run as scalars."""
-        depths, group = np.array(self.depths), np.array(self.group, np.int64)
+        depths, group = np.array(self.depths), np.array(self.group)
         rank = np.empty_like(depths)
         rank[np.argsort(depths, kind="stable")] = np.arange(len(depths))
         ranks = rank[group]
@@ -188,7 +220,7 @@ class _Plan:
         # Cut between groups, but not between scalar groups of the same part.
         kind = np.where(scalar, -1 - body, ranks)[order]
         cuts = np.flatnonzero(np.diff(kind)) + 1
-        slots = (order + self.program.leaves).tolist()
+        slots = order + self.program.leaves
         for start, stop in pairwise([0, *cuts.tolist(), len(slots)]):
             if start < stop:
                 yield slots[start:stop], bool(kind[start] < 0)
@@ -248,7 +280,8 @@ class _Layout:
             return
         terms = len(rows[0]) // (2 if op in PRODUCTS else 1) if op in STEPS else 0
         carried = [plan.carried(op, row) for row in rows] if terms else [None]
-        read = np.fromiter(chain.from_iterable(rows), np.int64, len(rows) * len(rows[0]))
+        pack = Struct(f"{len(rows[0])}q").pack  # takes half the time of `numpy.fromiter`
+        read = np.frombuffer(b"".join(starmap(pack, rows)), np.int64)
         table = self.at[read].reshape(len(rows), -1)
         order = _order(table)
         table, ordered = table[order], np.array(slots)[order]
@@ -271,9 +304,9 @@ class _Layout:
         self.next[varies] += item.size
         self.at[ordered] = (start if varies else ~start) + step * np.arange(len(slots))
 
-    def add_products(self, listed: list[int]) -> None:
+    def add_products(self, slots: Slots) -> None:
         """Lay out a group of the products that the program lists."""
-        slots, start = np.array(listed), self.next[True]
+        start = self.next[True]
         table = self.at[self.plan.products[slots - self.plan.end]]
         order = _order(table)
         operands = tuple(map(_index, table[order].T))
@@ -301,12 +334,11 @@ def _order(table: Slots) -> Slots:
     So a matrix times several vectors is laid out one product after the other: results that read the same
     vector are neighbours, as they would be if there were no other vectors.
     """
-    keys = np.where(table < 0, ~table, table)
-    width = keys.shape[1]
+    width = table.shape[1]
     # The terms of a contraction move together, so comparing first terms is enough.
     columns: Sequence[int] = range(width) if width <= 4 else sorted({0, width // 2, 1, width // 2 + 1})
     columns = sorted(columns, key=lambda column: table[0, column] < 0)
-    return np.lexsort([keys[:, column] for column in reversed(columns)])
+    return np.lexsort([np.maximum(slots, ~slots) for slots in table.T[columns[::-1]]])
 
 
 def _index(slots: Slots) -> Index:
