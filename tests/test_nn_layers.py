@@ -199,6 +199,35 @@ def test_plain_inputs_become_values_once_for_a_layer():
     assert len({id(out.operands[2]) for out in outs}) == 1
 
 
+@pytest.mark.parametrize("kinds", [(Value, Value), (Value, float), (float, Value)])
+def test_neurons_of_a_layer_record_what_dot_records(kinds):
+    layer, (weight, number) = Layer(2, 2, "linear", bias=False, seed=1), kinds
+    for neuron in layer.neurons:
+        neuron.w = [weight(w.data) for w in neuron.w]
+    inputs = [number(0.25), number(-3.0)]
+
+    outs = layer(inputs)
+
+    expected = [ng.dot(neuron.w, inputs) for neuron in layer.neurons]
+    for out, other in zip(outs, expected, strict=True):
+        assert (out.op, out.data) == (ng.ops.dot, other.data)
+        pairs = zip(out.operands, other.operands, strict=True)
+        assert all(x is y or x.op is y.op is ng.ops.constant for x, y in pairs)
+
+
+def test_inputs_that_an_activation_assigns_are_read_again():
+    x = [Value(1.0), Value(2.0)]
+
+    def assigning(out):
+        x[0].data += 1.0
+        return out * 1.0
+
+    first, second = Layer(2, 2, assigning, bias=False, seed=1).forward(x)
+
+    assert second.operands[0].data == ng.dot(second.operands[0].operands[:2], [2.0, 2.0]).data
+    assert first.data != second.data
+
+
 def test_repr_names_the_activations():
     assert repr(MLP(2, [1, 1], "leaky_relu", "sigmoid")) == "MLP(2, [1, 1])"
     assert str(MLP(2, [1, 1], "leaky_relu", "sigmoid")) == (

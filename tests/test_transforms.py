@@ -119,6 +119,15 @@ def test_gradient_has_the_structure_of_the_argument(tree, expected):
     assert type(found) is type(expected)
 
 
+def test_value_by_no_numbers_keeps_its_gradient_by_what_is_closed_over():
+    w = Value(2.0)
+
+    value, gradient = ng.value_and_grad(lambda x: w * w)([])
+
+    value.backward()
+    assert (w.grad, gradient) == (4.0, [])
+
+
 def test_function_sees_the_structure_it_was_given():
     assert ng.grad(lambda p: p.x * p.y)(Point(2.0, 3.0)) == Point(3.0, 2.0)
 

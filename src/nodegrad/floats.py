@@ -4,7 +4,7 @@ import builtins
 import math
 import operator
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 
 __all__ = ()
@@ -159,9 +159,13 @@ def sum(*operands: float) -> float:
     return _sum(operands, -0.0) if operands else 0.0
 
 
+def inner(xs: Sequence[float], ys: Sequence[float]) -> float:
+    return _sum(map(operator.mul, xs, ys), -0.0) if xs else 0.0
+
+
 def dot(*operands: float) -> float:
     half = len(operands) // 2
-    return _sum(map(operator.mul, operands[:half], operands[half:]), -0.0) if half else 0.0
+    return inner(operands[:half], operands[half:])
 
 
 def strong_dot(*operands: float) -> float:

@@ -205,8 +205,9 @@ def run(
         check_left(ends)
     found = Run(argument, variables, own, result, outputs, order, ends, start)
     found.check_unchanged()
-    others = [x for x in ends if x.op is None or x._time < start] if own else variables
-    floats = len(own) == len(variables) and own.issuperset(others)
+    floats = len(own) == len(variables) and own.issuperset(
+        [x for x in ends if x.op is None or x._time < start]
+    )
     if floats or not in_numbers or [x for x in variables if x.op is not None]:
         return found if floats else found.symbolic()
     # A loop over data that are Values would be differentiated by all of them.

@@ -5,7 +5,7 @@ from copy import deepcopy
 from math import copysign
 from typing import TYPE_CHECKING, Any, cast
 
-from nodegrad import ops, special
+from nodegrad import floats, ops, special
 from nodegrad.backward import backpropagate
 from nodegrad.forks import sweeping
 from nodegrad.graph import GIVEN, check_unchanged, clock
@@ -239,6 +239,29 @@ class Value(Interfaces, Methods):
             )
         made = type(self), self._data, self._grad, self.label
         return (_leaf, made) if type(self) is Value else (_leaf, made, (None, _own(self)))
+
+
+def dot_with(inputs: Sequence[Any]) -> Callable[[Sequence[Any]], Any]:
+    """Return the function that applies `dot` to the weights of a neuron and these inputs, which many share.
+
+    It records what `apply_op` does, in less time: the numbers of the inputs are read once.
+    """
+    right, since = tuple(inputs), clock.assigned
+    numbers = [x._data for x in right if type(x) is Value]
+    shares = 1 < len(numbers) == len(right)
+
+    def product(weights: Sequence[Any]) -> Any:
+        left = [x._data for x in weights if type(x) is Value]
+        if not (shares and len(left) == len(weights) == len(right) and clock.assigned == since):
+            return ops.dot(*weights, *right)
+        out: Value = _new(Value)
+        out._first, out._second, out._data = (*weights, *right), None, floats.inner(left, numbers)
+        out._grad, out._time, out.label, out.op = NO_GRADIENT, clock.now, "", ops.dot
+        if listeners.made:
+            tell_made(out)
+        return out
+
+    return product
 
 
 def literal(number: Any, user: str = "an operation") -> Value:

@@ -15,7 +15,7 @@ from nodegrad import functions, ops
 from nodegrad.data import generator_for
 from nodegrad.inputs import as_list, flag, function, in_range, is_bool, listed, one_of, plain, whole
 from nodegrad.nn.module import Module
-from nodegrad.value import Value, literal
+from nodegrad.value import Value, dot_with, literal
 
 __all__ = ["MLP", "Dropout", "Embedding", "Layer", "LayerNorm", "Neuron", "Sequential", "activations"]
 
@@ -121,10 +121,11 @@ class Neuron(Module):
         Raises:
             ValueError: if the number of inputs is wrong.
         """
-        return self._fire(_lifted(x, self, len(self.w)))
+        inputs = _lifted(x, self, len(self.w))
+        return self._fire(lambda weights: ops.dot(*weights, *inputs))
 
-    def _fire(self, inputs: Sequence[Any]) -> Any:
-        out = ops.dot(*self.w, *inputs)
+    def _fire(self, dot: Callable[[Sequence[Any]], Any]) -> Any:
+        out = dot(self.w)
         if self.b is not None:
             out = out + self.b
         return out if self.activation is ops.identity else self.activation(out)
@@ -190,8 +191,9 @@ class Layer(Module):
     def _fire(self, inputs: Sequence[Any]) -> list[Any]:
         size = len(self.neurons[0].w)
         _check_count(inputs, self, size)
+        dot = dot_with(inputs)
         return [
-            neuron._fire(inputs) if _is_own(neuron, Neuron) and len(neuron.w) == size else neuron(inputs)
+            neuron._fire(dot) if _is_own(neuron, Neuron) and len(neuron.w) == size else neuron(inputs)
             for neuron in self.neurons
         ]
 
