@@ -471,6 +471,28 @@ def test_history_says_why_it_ran_eagerly(monkeypatch):
     assert "reads .data" in repr(history)
 
 
+class Late(Module):
+    """A line through 0 whose slope is another after so many calls."""
+
+    def __init__(self, calls):
+        self.weight, self.calls = ng.Value(1.0), calls
+
+    def forward(self, row):
+        self.calls -= 1
+        return self.weight * row[0] * (1.0 if self.calls > 0 else 3.0)
+
+
+@pytest.mark.parametrize("calls", [6, 9])  # compiling takes five
+def test_a_first_step_that_eager_code_contradicts_is_taken_back(calls):
+    model = Late(calls)
+    with pytest.raises(ValueError, match="plain numbers that have changed"):
+        run(model=model, compile=True, optimizer="sgd")
+
+    assert model.weight.data == 1.0
+    history, _ = run(model=Late(calls), epochs=100)
+    assert "plain numbers that have changed" in history.eager_because
+
+
 def test_an_epoch_is_one_native_call(monkeypatch):
     pytest.importorskip("llvmlite")
     calls = []

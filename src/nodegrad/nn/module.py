@@ -19,7 +19,7 @@ from nodegrad.files import load_json, packed, read, save_json, written
 from nodegrad.graph import recording
 from nodegrad.inputs import described, file_path, flag, listed, plain
 from nodegrad.nn.predict import Predictor, evaluating, modules_of
-from nodegrad.optim import FROZEN, RESET
+from nodegrad.optim import FROZEN, RESET, once
 from nodegrad.value import Value, write
 
 __all__ = ["Module", "load"]
@@ -70,8 +70,8 @@ class Module:
 
     def parameters(self) -> list[Value]:
         """List the parameters of this module and its submodules to train, each once: all but frozen ones."""
-        frozen = {*FROZEN}
-        return [parameter for parameter in leaves_of(self) if id(parameter) not in frozen]
+        leaves, frozen = leaves_of(self), {*FROZEN}
+        return [leaf for leaf in leaves if id(leaf) not in frozen] if frozen else leaves
 
     def freeze(self, frozen: bool = True) -> None:
         """Leave the parameters of this module out of `parameters()`, so that nothing trains them; or undo it.
@@ -131,19 +131,24 @@ class Module:
         Raises:
             ValueError: if two parameters have one name, as those under the keys 1 and "1" of a dict.
         """
-        named = [entry for entry in _contents(self, "", {}).values() if isinstance(entry[1], Value)]
-        if len(dict(named)) < len(named):
-            ((twice, _),) = Counter(name for name, _ in named).most_common(1)
+        named: dict[Value, str] = {}
+        for name, item in _contents(self, "", {}, []):
+            if isinstance(item, Value):
+                named.setdefault(item, name)
+            elif isinstance(item, list):
+                for place, leaf in enumerate(item):
+                    named.setdefault(leaf, f"{name}.{place}")
+        if len({*named.values()}) < len(named):
+            ((twice, _),) = Counter(named.values()).most_common(1)
             raise ValueError(
                 f"{type(self).__name__}: two parameters are named {twice!r}, and one would be lost when the "
                 "model is saved. Use keys and attributes that differ when written as text, without dots."
             )
-        return named
+        return [(name, leaf) for leaf, name in named.items()]
 
     def named_modules(self) -> list[tuple[str, "Module"]]:
         """List this module (its name is empty) and its submodules with their names."""
-        found = _contents(self, "", {}, leaves=False).values()
-        return [entry for entry in found if isinstance(entry[1], Module)]
+        return [entry for entry in _contents(self, "", {}, []) if isinstance(entry[1], Module)]
 
     def zero_grad(self) -> None:
         """Set the gradient of every parameter to 0."""
@@ -259,19 +264,27 @@ class Module:
 
 def leaves_of(module: Module) -> list[Value]:
     """List the parameters of a module, frozen ones too. This takes less time than to name them."""
-    return [item for _, item in _contents(module, "", {}).values() if isinstance(item, Value)]
+    leaves: list[Value] = []
+    for _, item in _contents(module, "", {}, []):
+        if not isinstance(item, Module):
+            leaves += [item] if isinstance(item, Value) else item
+    return once(leaves)
 
 
 def _contents(
-    holder: Any, name: str, found: dict[int, tuple[str, Any]], leaves: bool = True
-) -> dict[int, tuple[str, Any]]:
-    """Add every module inside `holder`, itself included, with its name and by its id; the `leaves` too."""
-    if id(holder) in found:
+    holder: Any, name: str, seen: dict[int, Any], found: list[tuple[str, Any]]
+) -> list[tuple[str, Any]]:
+    """Add to `found`, with their names, the modules and parameters inside `holder`, itself included.
+
+    A list of nothing but parameters is one entry, so that a walk takes little time for each of them.
+    """
+    if id(holder) in seen:
         return found
     members: Iterable[tuple[Any, Any]] = ()
+    items: Sequence[Any] = ()
     if isinstance(holder, Value):
         if holder.op is None:
-            found[id(holder)] = name, holder
+            found.append((name, holder))
         elif _is_update(holder):
             warnings.warn(
                 f"{name} is not a parameter: it is a leaf plus or minus a number, such as `{name} -= rate * "
@@ -283,25 +296,34 @@ def _contents(
         state: Any = object.__getstate__(holder)
         kept = state[0] | state[1] if isinstance(state, tuple) else state  # the second are in slots
         members = [item for item in kept.items() if item[0] != _MADE_WITH]
+        if members:
+            found.append((name, holder))
+    elif not hasattr(holder, "__iter__"):  # as most attributes
+        return found
     elif isinstance(holder, list | tuple):
-        members = enumerate(holder)
+        items = holder
     elif isinstance(holder, Mapping):
         members = holder.items()
     elif getattr(holder, "dtype", None) == "object":  # a NumPy array, maybe of Values
-        members = enumerate(holder.ravel().tolist())
+        items = holder.ravel().tolist()
     elif isinstance(holder, set | frozenset) and any(isinstance(item, Value | Module) for item in holder):
         raise TypeError(
             f"{name} is a set, whose order changes from run to run: keep parameters and modules in a list."
         )
+    if items:
+        leaves = [item for item in items if type(item) is Value and item.op is None]
+        if len(leaves) == len(items):
+            found.append((name, leaves))
+        else:
+            members = enumerate(items)
     if members:
-        found[id(holder)] = name, holder
+        seen[id(holder)] = holder
         before = f"{name}." if name else ""
         for key, item in members:
-            if type(item) is Value and item.op is None:  # which most members are
-                if leaves:
-                    found.setdefault(id(item), (f"{before}{key}", item))
+            if type(item) is Value and item.op is None:
+                found.append((f"{before}{key}", item))
             else:
-                _contents(item, f"{before}{key}", found, leaves)
+                _contents(item, f"{before}{key}", seen, found)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -55,9 +56,12 @@ class RowSum:
         total = self.compiled.sums(self.spec, blocks, len(blocks[0]))
         traces = self.compiled.traces[self.spec]
         if traces and not traces[0].lines:
-            self.only = traces[0]
-            index = {leaf: place for place, leaf in enumerate(self.leaves)}
-            self.places = np.array([index.get(leaf, -1) for leaf in self.only.parameters], int)
+            self.only, read = traces[0], traces[0].parameters
+            if len(read) == len(self.leaves) and all(map(is_, read, self.leaves)):  # as most are
+                self.places = np.arange(len(read))
+            else:
+                index = {leaf: place for place, leaf in enumerate(self.leaves)}
+                self.places = np.array([index.get(leaf, -1) for leaf in read], int)
             self.others = self.places < 0
         return total
 
@@ -75,9 +79,8 @@ class CompiledStep(EagerStep):
         self.leaves = self.optimizer.parameters
         self.pull()
         self.error = compile(value_and_grad(problem.error, wrt=self.leaves))
-        model, known = problem.model, problem.known
-        self.classes = len(model(known[0][0])) if problem.loss is LOSSES["cross_entropy"] else 0
-        self.known = RowSum(self.error, self.leaves, *self._laid_out(known))
+        self.classes = len(problem.output) if problem.loss is LOSSES["cross_entropy"] else 0
+        self.known = RowSum(self.error, self.leaves, *self._laid_out(problem.known))
         self.held_out: Any = None
         if problem.held_out is not None:
             error = self.error if problem.held_out_as_known() else compile(problem.held_out_error)
@@ -185,12 +188,17 @@ class CompiledStep(EagerStep):
     def check(self) -> None:
         """Compare the loss that eager and compiled code find for a few samples.
 
+        The first time, do not: compiling has just compared them.
+
         Raises:
             ValueError: if they differ: the model reads plain numbers that have changed since it was recorded.
         """
         tried = 1 if len(self.leaves) > _LARGE else min(_TRIED, len(self.problem.known))
+        first = not self.error.traces
         with np.errstate(all="ignore"):
             compiled = float(self.sums(np.arange(tried))[0])
+        if first:
+            return
         write(self.leaves, self.point.numbers.tolist())
         samples = [self.problem.known[place] for place in range(tried)]
         eager = math.fsum(self.problem.error(*sample).data for sample in samples)
@@ -210,7 +218,7 @@ def gathered(states: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
     Raises:
         ValueError: if they differ in their numbers of steps, as where `grad = None` left some parameters out.
     """
-    columns = list(zip(*states, strict=False))
+    columns = list(zip(*states, strict=False)) if any(states) else []
     steps = [column for column in columns if type(column[0]) is int]
     if len(set(map(len, states))) > 1 or any(len(set(column)) > 1 for column in steps):
         raise ValueError("the optimizer has not taken the same number of steps for all parameters")

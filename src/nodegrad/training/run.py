@@ -37,26 +37,28 @@ class Run:
         self.problem, self.batches, self.settings = problem, batches, settings
         self.step = step or EagerStep(problem)
         self.history = History(model=problem.model, optimizer=problem.optimizer)
-        self.predict = Predictor(problem.model)
+        self.predict = Predictor(problem.model, problem.modules)
         self.best: tuple[float, list[float]] = (math.inf, [])
         self.criteria = Criteria(settings)
         self.chunk = 1  # steps in a call
         self.tried = False  # whether a compiled step has been compared with eager code
         wanted = [len(settings.callbacks), settings.checkpoint is not None, bool(settings.resume)]
         self.calls, self.saves, resumes = problem.ranks.sum(wanted)  # on any rank: the others join in
-        self.described = checkpoint.description(self)
+        ranks = problem.ranks.combine is not None
+        self.described = checkpoint.description(self) if self.saves or resumes or ranks else {}
         if self.saves or resumes:
             self.described |= checkpoint.checksums(self)
         generators = self._resume() if resumes else None
         self.history.reason = self._finished()
         names = ("epochs", "tolerance", "patience", "target_loss", "gradient_tolerance", "compile")
-        problem.ranks.same(
-            {"method": type(self).__name__}
-            | self.described
-            | {name: getattr(settings, name) for name in (*names, "checkpoint_every")}
-            | {"end of the checkpoint": self.history.reason}
-            | {"start of the parameters": [leaf._data for leaf in problem.optimizer.parameters]}
-        )
+        if ranks:
+            problem.ranks.same(
+                {"method": type(self).__name__}
+                | self.described
+                | {name: getattr(settings, name) for name in (*names, "checkpoint_every")}
+                | {"end of the checkpoint": self.history.reason}
+                | {"start of the parameters": [leaf._data for leaf in problem.optimizer.parameters]}
+            )
         started = time.perf_counter() - self.history.seconds
         problem.ranks.together(self._read_schedules)
         try:
@@ -221,9 +223,10 @@ class Run:
             return any(answers)
 
         stop = problem.ranks.any(call)
-        after = checkpoint.facts_of([group.state_dict() for group in optimizer.groups])
-        after["parameters"] = [leaf.data for leaf in optimizer.parameters]
-        problem.ranks.same({f"{name} after the callbacks": fact for name, fact in after.items()})
+        if problem.ranks.combine is not None:
+            after = checkpoint.facts_of([group.state_dict() for group in optimizer.groups])
+            after["parameters"] = [leaf.data for leaf in optimizer.parameters]
+            problem.ranks.same({f"{name} after the callbacks": fact for name, fact in after.items()})
         self.step.pull()
         self._check(self.step.check)
         problem.ranks.together(self._read_schedules)
@@ -309,11 +312,11 @@ class Run:
 
     def _retreat(self, error: Exception, before: Any = None) -> None:
         """Go on eagerly, or raise the error if the steps must be compiled."""
+        if before is not None:
+            self.step.reset(before)
         if self.settings.compile:
             raise error
         self.history.eager_because = str(error) or type(error).__name__
-        if before is not None:
-            self.step.reset(before)
         self.step.push()
         self.step = EagerStep(self.problem)
 

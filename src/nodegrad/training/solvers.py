@@ -59,6 +59,7 @@ class Solver(Run):
         raise ValueError(f"fit: optimizer={self.settings.optimizer!r} takes compiled steps only. {error}")
 
     def _go(self) -> None:
+        self._check(self.step.check)
         with progress_bar(self.settings.progress, self.settings.epochs, "epoch") as self.shown:
             try:
                 self.solve(self.step.point.numbers.copy())
