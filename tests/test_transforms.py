@@ -12,6 +12,9 @@ import scipy.sparse
 
 import nodegrad as ng
 from nodegrad import Value
+from nodegrad.transforms import flat
+from nodegrad.trees import flatten
+from nodegrad.value import number_of
 
 Point = namedtuple("Point", "x y")
 
@@ -126,6 +129,28 @@ def test_value_by_no_numbers_keeps_its_gradient_by_what_is_closed_over():
 
     value.backward()
     assert (w.grad, gradient) == (4.0, [])
+
+
+@pytest.mark.parametrize("given", [2.0, Value(2.0)], ids=["float", "Value"])
+@pytest.mark.parametrize(
+    "structure",
+    [
+        lambda x: x,
+        lambda x: [x, (x, {"a": x, 1: [x], 2.0: []})],
+        lambda x: Point(x, x),
+        lambda x: OrderedDict(b=x, a=np.array([[x, x]])),
+        lambda x: np.array(x),
+    ],
+)
+@pytest.mark.parametrize("derive", [ng.grad, ng.value_and_grad])
+def test_a_gradient_is_taken_apart_as_it_would_be_put_together(derive, structure, given):
+    transform, tree = derive(lambda tree: ng.sum([x * x for x in flatten(tree)[0]])), structure(given)
+
+    leaves, spec = flat(transform, [tree])
+
+    built, expected = flatten(transform(tree), result=True)
+    assert spec == expected
+    assert [*map(number_of, leaves)] == [*map(number_of, built)]
 
 
 def test_function_sees_the_structure_it_was_given():

@@ -42,7 +42,7 @@ class Run(NamedTuple):
     result: Spec  # the structure of what the function returned
     outputs: list[Value]  # the numbers in it
     order: list[Value]  # the nodes that were made since, in topological order
-    ends: list[Value]  # what they were made from; the first are the variables without operands
+    ends: list[Value]  # what they were made from; the first are the variables that are leaves
     start: int  # when the function was called
     active: set[Value] | None = None  # the nodes that depend on the variables; None for all
     floats: bool = True
@@ -83,16 +83,17 @@ class Run(NamedTuple):
             return dict(zip(ends, backpropagate(seeds, (order, ends))[2], strict=True))
         return reverse_sweep([*ends, *order] if listeners.swept else order, seeds, self.active, self.floats)
 
-    def gradient(self, seeds: Mapping[Value, Number]) -> Tree:
-        """Return the adjoints of the variables in the structure of the argument."""
+    def adjoints(self, seeds: Mapping[Value, Number]) -> list[Number]:
+        """Return the adjoints of the variables."""
         if self.floats and self.active is None:  # all variables are among the ends
-            found = backpropagate(seeds, (self.order, self.ends))[2]
-            return build(self.argument, found[: len(self.variables)], float)
-        adjoints = self.reverse(seeds, self.order, self.ends)
-        numbers = [*map(adjoints.get, self.variables, repeat(0.0))]
+            return backpropagate(seeds, (self.order, self.ends))[2][: len(self.variables)]
+        return [*map(self.reverse(seeds, self.order, self.ends).get, self.variables, repeat(0.0))]
+
+    def gradient(self, adjoints: Sequence[Number]) -> Tree:
+        """Return the adjoints of the variables in the structure of the argument."""
         if self.floats:
-            return build(self.argument, numbers, float)
-        return build(self.argument, [x if type(x) is Value else as_value(x) for x in numbers], object)
+            return build(self.argument, adjoints, float)
+        return build(self.argument, [x if type(x) is Value else as_value(x) for x in adjoints], object)
 
     def rows(self) -> Any:
         """Return the Jacobian's rows, by a reverse sweep per output."""
@@ -199,7 +200,8 @@ def run(
             variables = [_checked_variable(x, user) for x in given]
     returned, result = flatten(f(*args, **kwargs))
     outputs = [_output(x, user) for x in returned]
-    ends = [x for x in variables if x._first is None]
+    ends = [x for x in variables if x.op is None]
+    by_leaves = len(ends) == len(variables)
     order = topological_order(*outputs, since=0 if in_numbers else start, constants=False, ends=ends)
     if listeners.all:  # only while a function is compiled are there loops, or calls, that have ended
         check_left(ends)
@@ -208,7 +210,7 @@ def run(
     floats = len(own) == len(variables) and own.issuperset(
         [x for x in ends if x.op is None or x._time < start]
     )
-    if floats or not in_numbers or [x for x in variables if x.op is not None]:
+    if floats or not in_numbers or not by_leaves:
         return found if floats else found.symbolic()
     # A loop over data that are Values would be differentiated by all of them.
     has_loop = any(node.op.whole is not None for node in order)

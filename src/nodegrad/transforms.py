@@ -14,8 +14,8 @@ from nodegrad.graph import recording
 from nodegrad.inputs import described, flag, function, one_of
 from nodegrad.observers import listeners
 from nodegrad.ops import Number
-from nodegrad.runs import Argnums, Function, checked, places_of, run
-from nodegrad.trees import Tree, blocks, build, container, flatten
+from nodegrad.runs import Argnums, Function, Run, checked, places_of, run
+from nodegrad.trees import LEAF, Spec, Tree, blocks, build, container, flatten
 from nodegrad.value import Value
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
@@ -176,7 +176,7 @@ class _PullBack:
             if any(isinstance(x, Value) for x in seeds.values()):
                 record = record.symbolic()
                 self.record = self.record._replace(active=record.active)  # the variables are constants now
-            return record.gradient(seeds)
+            return record.gradient(record.adjoints(seeds))
 
 
 def hvp(f: Function, primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, ...]:
@@ -258,6 +258,14 @@ def gives_floats(f: Any) -> bool:
     return isinstance(f, _Transformed) and f.plain and not (isinstance(f, _ValueAndGradient) and f.option)
 
 
+def flat(f: Any, args: Sequence[Any]) -> tuple[list[Any], Spec]:
+    """Call a function, and take its result apart: a gradient need not be put together for that."""
+    if isinstance(f, _ValueAndGradient) and not f.option:
+        with recording():
+            return f.flat(args)
+    return flatten(f(*args), result=True)
+
+
 def innermost(f: Any) -> Any:
     """Return the function that a transform, or a transform of a transform, differentiates."""
     while isinstance(f, _Transformed):
@@ -269,6 +277,16 @@ class _ValueAndGradient(_Transformed):
     """What `value_and_grad` returns; the option is `has_aux`."""
 
     def _derived(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        record, value, adjoints = self._swept(args, kwargs)
+        return value, record.gradient(adjoints)
+
+    def flat(self, args: Sequence[Any]) -> tuple[list[Number], Spec]:
+        """Return the value and the gradient taken apart, as `trees.flatten` does."""
+        record, value, adjoints = self._swept(args, {})
+        return [value, *adjoints], (tuple, None, (LEAF, record.argument))
+
+    def _swept(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Run, Any, list[Number]]:
+        """Return the run, the value (with has_aux a pair), and the adjoints of the variables."""
         beside: list[Tree] = []
 
         def scalar(*args: Any, **kwargs: Any) -> Number:
@@ -281,7 +299,8 @@ class _ValueAndGradient(_Transformed):
         record = run(self.user, scalar, args, kwargs, self.argnums, self.wrt, self.plain)
         (output,) = record.outputs
         value = record.number(output)
-        return (value, record.numbers(beside[0])) if beside else value, record.gradient({output: 1.0})
+        value = (value, record.numbers(beside[0])) if beside else value
+        return record, value, record.adjoints({output: 1.0})
 
 
 class _Gradient(_ValueAndGradient):
@@ -290,6 +309,11 @@ class _Gradient(_ValueAndGradient):
     def _derived(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         value, gradient = super()._derived(args, kwargs)
         return (gradient, value[1]) if self.option else gradient
+
+    def flat(self, args: Sequence[Any]) -> tuple[list[Number], Spec]:
+        """Return the gradient taken apart."""
+        leaves, (_, _, specs) = super().flat(args)
+        return leaves[1:], specs[1]
 
 
 class _Jacobian(_Transformed):

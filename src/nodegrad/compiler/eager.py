@@ -11,8 +11,8 @@ from nodegrad.graph import leave
 from nodegrad.inputs import plain
 from nodegrad.loops import TooWide
 from nodegrad.observers import listeners
-from nodegrad.transforms import gives_floats, in_numbers, plain_places
-from nodegrad.trees import LEAF, Build, Spec, builder, flatten
+from nodegrad.transforms import flat, gives_floats, in_numbers, plain_places
+from nodegrad.trees import Build, Spec, builder
 from nodegrad.value import Value, literal, stand_in
 
 __all__ = ()
@@ -60,34 +60,22 @@ class Eager:
     def answer(self, numbers: Sequence[float]) -> tuple[Build, Any]:
         """Run a row eagerly, and count it; return its results, and the function that puts them together."""
         self.eager += 1
-        result = self._result(numbers)
-        if self._gives_floats and not self.solves:
-            return _together, result
-        spec, found = self._numbers(result)
+        if self._gives_floats and not self.solves and not listeners.all:
+            return _together, self._in_numbers(*self._arguments(numbers, ()))
+        spec, found = self.results(numbers)
         return builder(spec), found
 
     def results(self, numbers: Sequence[float], values: Sequence[Value] = ()) -> Found:
         """Run the function on Values (stand-ins, if given) and return its results as numbers."""
-        return self._numbers(self._result(numbers, values))
-
-    def _result(self, numbers: Sequence[float], values: Sequence[Value] = ()) -> Any:
         f = self._in_numbers or self.function()
         given = values or ([] if self._plain else [*map(stand_in, numbers)])
-        result = f(*self._arguments(numbers, given))
+        leaves, spec = flat(f, self._arguments(numbers, given))
         if listeners.all and (recorder := current_recorder()) is not None:
-            leaves = flatten(result, result=True)[0]
             recorder.called(f, given, leaves)
             if not values:  # otherwise `replay` compares all that was made
                 recorder.check_left(leaves)
         if not values:
             leave(given)
-        return result
-
-    def _numbers(self, result: Any) -> Found:
-        """Return what the function returned as numbers."""
-        if type(result) is Value:
-            return LEAF, [result._data]
-        leaves, spec = flatten(result, result=True)
         return spec, leaves if self._gives_floats else self.numbers_of(leaves)
 
     def numbers_of(self, results: Sequence[Any]) -> list[float]:
@@ -124,7 +112,7 @@ class Eager:
         recorder = Recorder(self.f, inputs, unrolls=self.unrolls)
         try:
             with recorder.at_work():
-                result = self.function()(*self._arguments(inputs, inputs, object))
+                leaves, recorder.spec = flat(self.function(), self._arguments(inputs, inputs, object))
         except TooWide:
             self.unrolls = True
             return self.record(numbers)
@@ -136,7 +124,6 @@ class Eager:
                     "anew for each value. To look up what is computed, write nodegrad.take(table, index)."
                 ) from error
             raise
-        leaves, recorder.spec = flatten(result, result=True)
         recorder.called(self.f, inputs, leaves)
         leave(inputs)
         recorder.outputs = [leaf if isinstance(leaf, Value) else self._number(leaf) for leaf in leaves]
