@@ -6,8 +6,8 @@ contraction over rows. So the gradient δ⊗x of a layer's weights is one matrix
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +21,7 @@ Sums = np.ndarray[Any, np.dtype[np.float64]]
 Grids = Callable[[Slots, Slots], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class ProductSum:
+class ProductSum(NamedTuple):
     """Σ_rows Σₜ a[i,t]·b[i,t] for every i. If `strong`, a product is 0 wherever a is 0, whatever b is.
 
     The slots of a and of b are separable: slot (i, t) is a number for i plus a number for t. All i combine
@@ -34,8 +33,7 @@ class ProductSum:
     b: Slots
 
 
-@dataclass(frozen=True, slots=True)
-class Reduction:
+class Reduction(NamedTuple):
     """A vector program for each row, and the sums over rows of some slots, then of products.
 
     The results are the sums of `slots`, then those of each of `products`. Output k of the original program is

@@ -9,10 +9,9 @@ the C library that a row names. Each language brings its own operands and its ow
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf, nan
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from nodegrad import ops
 from nodegrad.compiler.program import COPY
@@ -21,8 +20,7 @@ from nodegrad.ops import Op
 __all__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Spelling:
+class Spelling(NamedTuple):
     """How one operation is written.
 
     Attributes:

@@ -1,7 +1,6 @@
 """Ranks: processes that train one model together, each on its own rows."""
 
 import os
-import signal
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -95,6 +94,7 @@ class Ranks:
         if self.combine is None or threading.current_thread() is not threading.main_thread():
             yield
             return
+        import signal  # which most trainings need not load
 
         def hold(number: int, frame: Any) -> None:
             self.interrupted = True

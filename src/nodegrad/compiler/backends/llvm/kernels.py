@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count, islice, repeat
 from math import inf, nan
-from typing import Any
+from typing import Any, NamedTuple
 
 from nodegrad.compiler.backends.llvm.ir import Body, Name
 from nodegrad.compiler.backends.llvm.spellings import spell
@@ -34,8 +34,7 @@ def end(body: Body) -> str:
     return _PARAMETERS
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """How an operand is found: at base + i·stride, in a table, or at the base itself ("one").
 
     A mode that is a number ("0.0") stands for it: that constant is written into the kernel.
@@ -45,8 +44,7 @@ class Load:
     mode: str
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One operation on elements: operands are loads, or the results of earlier steps by number."""
 
     op: Op
@@ -75,8 +73,7 @@ class Elementwise:
         return fields.go_on()
 
 
-@dataclass(frozen=True, slots=True)
-class Factor:
+class Factor(NamedTuple):
     """An operand of a contraction: a[i, t] = slot[rows[i] + t * stride], or slot[table[i, t]].
 
     `shared` if all results of a tile read the same row.

@@ -1,7 +1,6 @@
 """Native code on this machine: its vectors and vector functions, and kernels, freed with their last user."""
 
 import ctypes
-import ctypes.util
 import math
 import mmap
 import sys
@@ -112,7 +111,11 @@ def _find_vector_functions() -> None:
 def _add_missing_functions() -> None:
     """Give LLVM the C library's mathematics where the process does not export it (Windows)."""
     missing = [name for name in FUNCTIONS if llvm.address_of_symbol(name) is None]
-    path = (ctypes.util.find_library("m") or ctypes.util.find_library("ucrtbase")) if missing else None
+    if not missing:
+        return
+    from ctypes.util import find_library  # which takes longer to load than all of this module
+
+    path = find_library("m") or find_library("ucrtbase")
     library = ctypes.CDLL(path) if path else None
     for name in missing:
         if hasattr(library, name):
