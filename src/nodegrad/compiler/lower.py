@@ -1,13 +1,13 @@
 """Lower a recording to a Program: Values become slots, recorded loops become loop instructions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, compress, count
-from operator import not_
+from operator import itemgetter, not_
 from typing import Any
 
 from nodegrad.compiler.passes import Rewriter, finish
-from nodegrad.compiler.program import ConstantPool, Loop, Program, loop, result
+from nodegrad.compiler.program import Loop, Operands, Program, loop, result
 from nodegrad.composites import Composite
 from nodegrad.extend import Symbol
 from nodegrad.graph import check_left, topological_order
@@ -64,9 +64,7 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
     """Give every node a slot."""
     rewriter = Rewriter(len(inputs))
     emit, constant_slot = rewriter.emit, rewriter.pool.slot
-    slots = _Slots(rewriter.pool)
-    slots.update(zip(inputs, count(), strict=False))
-    place = slots.__getitem__
+    slots: dict[Value, int] = dict(zip(inputs, count(), strict=False))
     # The functions below refer to each other: no circle may hold the Values.
 
     def write(op: Op, numbers: Sequence[Any]) -> "_Number":
@@ -92,32 +90,31 @@ def _program(inputs: Sequence[Value], order: Sequence[Value], wanted: Sequence[A
         op = node.op
         if op is None or op is constant or node in slots:
             continue
+        try:
+            read = _slots_of(node, slots)
+        except KeyError:  # a constant gets its slot when it is first read
+            slots.update({x: constant_slot(x._data) for x in node.operands if x.op is constant})
+            read = _slots_of(node, slots)
         if isinstance(op, Composite) and isinstance(op.whole, RecordedLoop):
-            made = emit(op.whole.lowered, tuple(map(place, node.operands)))
-            slots[node] = emit(result(op.index), (made,))
+            slots[node] = emit(result(op.index), (emit(op.whole.lowered, read),))
         elif isinstance(op, Composite):  # a number of a solution is among its operands
-            slots[node] = place(node.operands[op.index])
+            slots[node] = read[op.index]
+        elif op.composed is None:
+            slots[node] = emit(op, read)
         else:
-            x, y = node._first, node._second  # most operations have two operands
-            read = tuple(map(place, node.operands)) if y is None else (slots[x], slots[y])
-            if op.composed is None:
-                slots[node] = emit(op, read)
-            else:
-                slots[node] = inline(op, read, [x._data for x in node.operands], node._data)
-    outputs = [constant_slot(x) if isinstance(x, float) else place(x) for x in wanted]
+            slots[node] = inline(op, read, [x._data for x in node.operands], node._data)
+    slots.update({x: constant_slot(x._data) for x in wanted if not isinstance(x, float) and x.op is constant})
+    outputs = [constant_slot(x) if isinstance(x, float) else slots[x] for x in wanted]
     return finish(rewriter.program(len(inputs), outputs))
 
 
-class _Slots(dict[Value, int]):
-    """The slots of nodes. A constant gets one when it is first read."""
-
-    def __init__(self, pool: ConstantPool) -> None:
-        self.pool = pool
-
-    def __missing__(self, node: Value) -> int:
-        assert node.op is constant, "operands come before what is made from them"
-        slot = self[node] = self.pool.slot(node._data)
-        return slot
+def _slots_of(node: Value, slots: Mapping[Value, int]) -> Operands:
+    """Return the slots of a node's operands."""
+    x, y = node._first, node._second
+    if y is not None:  # as most have
+        return slots[x], slots[y]
+    operands = node.operands
+    return itemgetter(*operands)(slots) if len(operands) > 1 else tuple([slots[x] for x in operands])
 
 
 class _Number(Rounding, Symbol):
