@@ -117,16 +117,17 @@ class Shared:
             return ops.strong_dot(*self.adjoints, *column)
         return total([*zip(self.adjoints, column, repeat(None))])
 
-    def totals(self) -> Iterable[tuple[Any, Number]]:
+    def totals(self, pairs: bool) -> Iterable[tuple[Any, Any]]:
         """Return the nodes whose adjoints are not known yet, and these.
 
-        If there is one product, they are as many products of two Values, which are made at once: most
-        operations of a wide layer are these, the gradient of its weights.
+        If there is one product, they are as many products of two Values, which are made at once, or given by
+        their factors: most operations of a wide layer are these, the gradient of its weights.
         """
         if self._columns or len(self.rows) > 1:
             return [(node, self.total(node)) for node in [*self.columns]]
-        pairs = zip(repeat(self.adjoints[0]), self.rows[0])
-        return zip(self.nodes, self.adjoints[0].apply_pairs(ops.strong_mul, pairs), strict=True)
+        factors = zip(repeat(self.adjoints[0]), self.rows[0])
+        made = factors if pairs else self.adjoints[0].apply_pairs(ops.strong_mul, factors)
+        return zip(self.nodes, made, strict=True)
 
     def release(self, arrived: dict[Any, Any]) -> None:
         """Give each node a list of its own terms, since others come to one of them."""

@@ -76,18 +76,20 @@ class Run(NamedTuple):
         return forward_sweep(order, seeds, self.active, self.floats)
 
     def reverse(
-        self, seeds: Mapping[Value, Number], order: list[Value], ends: list[Value]
-    ) -> dict[Value, Number]:
+        self, seeds: Mapping[Value, Number], order: list[Value], ends: list[Value], pairs: bool = False
+    ) -> dict[Value, Any]:
         """Sweep from outputs to the variables, through an order of what they depend on, and its ends."""
         if self.floats and self.active is None:
             return dict(zip(ends, backpropagate(seeds, (order, ends))[2], strict=True))
-        return reverse_sweep([*ends, *order] if listeners.swept else order, seeds, self.active, self.floats)
+        order = [*ends, *order] if listeners.swept else order
+        return reverse_sweep(order, seeds, self.active, self.floats, pairs)
 
-    def adjoints(self, seeds: Mapping[Value, Number]) -> list[Number]:
-        """Return the adjoints of the variables."""
+    def adjoints(self, seeds: Mapping[Value, Number], pairs: bool = False) -> list[Any]:
+        """Return the adjoints of the variables; for `pairs` see `sweep.reverse_sweep`."""
         if self.floats and self.active is None:  # all variables are among the ends
             return backpropagate(seeds, (self.order, self.ends))[2][: len(self.variables)]
-        return [*map(self.reverse(seeds, self.order, self.ends).get, self.variables, repeat(0.0))]
+        found = self.reverse(seeds, self.order, self.ends, pairs)
+        return [*map(found.get, self.variables, repeat(0.0))]
 
     def gradient(self, adjoints: Sequence[Number]) -> Tree:
         """Return the adjoints of the variables in the structure of the argument."""

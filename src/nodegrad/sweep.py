@@ -23,7 +23,8 @@ def reverse_sweep(
     seeds: Mapping[Any, Number],
     active: Collection[Any] | None = None,
     floats: bool = True,
-) -> dict[Any, Number]:
+    pairs: bool = False,
+) -> dict[Any, Any]:
     """Carry adjoints (∂output/∂node) from the seeded outputs back to every node they depend on.
 
     Args:
@@ -31,6 +32,8 @@ def reverse_sweep(
         seeds: the adjoints to start from, by node.
         active: the nodes whose adjoints are wanted; by default all but constants.
         floats: sweep over the numbers in the nodes; otherwise over the nodes, recording every step.
+        pairs: give the adjoint of a factor of one wide product as a pair: the factors of a strong
+            product, which is not recorded.
 
     Returns:
         The adjoints by node. A node that is absent has adjoint 0.
@@ -63,7 +66,7 @@ def reverse_sweep(
             else:
                 arrived[operand] = [known, term]
     for shared in dict.fromkeys([terms for terms in arrived.values() if type(terms) is Shared]):
-        adjoints.update(shared.totals())
+        adjoints.update(shared.totals(pairs))
     adjoints.update([(node, total(terms)) for node, terms in arrived.items() if type(terms) is not Shared])
     tell_swept("reverse", order, seeds, adjoints)
     return adjoints

@@ -258,11 +258,14 @@ def gives_floats(f: Any) -> bool:
     return isinstance(f, _Transformed) and f.plain and not (isinstance(f, _ValueAndGradient) and f.option)
 
 
-def flat(f: Any, args: Sequence[Any]) -> tuple[list[Any], Spec]:
-    """Call a function, and take its result apart: a gradient need not be put together for that."""
+def flat(f: Any, args: Sequence[Any], pairs: bool = False) -> tuple[list[Any], Spec]:
+    """Call a function, and take its result apart: a gradient need not be put together for that.
+
+    With `pairs`, some of the adjoints in a gradient may be pairs: see `sweep.reverse_sweep`.
+    """
     if isinstance(f, _ValueAndGradient) and not f.option:
         with recording():
-            return f.flat(args)
+            return f.flat(args, pairs)
     return flatten(f(*args), result=True)
 
 
@@ -280,12 +283,14 @@ class _ValueAndGradient(_Transformed):
         record, value, adjoints = self._swept(args, kwargs)
         return value, record.gradient(adjoints)
 
-    def flat(self, args: Sequence[Any]) -> tuple[list[Number], Spec]:
+    def flat(self, args: Sequence[Any], pairs: bool) -> tuple[list[Any], Spec]:
         """Return the value and the gradient taken apart, as `trees.flatten` does."""
-        record, value, adjoints = self._swept(args, {})
+        record, value, adjoints = self._swept(args, {}, pairs)
         return [value, *adjoints], (tuple, None, (LEAF, record.argument))
 
-    def _swept(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Run, Any, list[Number]]:
+    def _swept(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], pairs: bool = False
+    ) -> tuple[Run, Any, list[Any]]:
         """Return the run, the value (with has_aux a pair), and the adjoints of the variables."""
         beside: list[Tree] = []
 
@@ -300,7 +305,7 @@ class _ValueAndGradient(_Transformed):
         (output,) = record.outputs
         value = record.number(output)
         value = (value, record.numbers(beside[0])) if beside else value
-        return record, value, record.adjoints({output: 1.0})
+        return record, value, record.adjoints({output: 1.0}, pairs)
 
 
 class _Gradient(_ValueAndGradient):
@@ -310,9 +315,9 @@ class _Gradient(_ValueAndGradient):
         value, gradient = super()._derived(args, kwargs)
         return (gradient, value[1]) if self.option else gradient
 
-    def flat(self, args: Sequence[Any]) -> tuple[list[Number], Spec]:
+    def flat(self, args: Sequence[Any], pairs: bool) -> tuple[list[Any], Spec]:
         """Return the gradient taken apart."""
-        leaves, (_, _, specs) = super().flat(args)
+        leaves, (_, _, specs) = super().flat(args, pairs)
         return leaves[1:], specs[1]
 
 

@@ -20,6 +20,8 @@ import nodegrad as ng
 from nodegrad import Value, nn
 from nodegrad.compiler import backends, shards
 from nodegrad.observers import listen, listeners
+from nodegrad.trees import flatten
+from nodegrad.value import number_of
 
 BACKENDS = ["numpy", *(["llvm"] if backends.choose("auto") == "llvm" else [])]
 
@@ -1094,6 +1096,51 @@ def test_a_function_whose_first_call_failed_was_not_called():
     with pytest.raises(ValueError, match="was not called yet"):
         compiled.source("c")
     assert copy.copy(compiled)(3.0) == 9.0
+
+
+WIDE = nn.MLP(
+    2, [40, 40, 1], activation="tanh", seed=3
+)  # its gradient has more products than are written singly
+
+
+def wide_and_branching(x):
+    out = WIDE(x)
+    return out * 3.0 if out > 0.1 else ng.sin(out)
+
+
+LOSSES = {"straight": lambda x: (WIDE(x) - 0.5) ** 2, "branching": wide_and_branching}
+GRADIENTS = {
+    "value_and_grad": lambda f, wrt: ng.value_and_grad(f, wrt=wrt),
+    "grad": lambda f, wrt: ng.grad(f, wrt=wrt),
+    "a structure": lambda f, wrt: ng.grad(f, wrt={"first": wrt[:200], "rest": (wrt[200:], wrt[0])}),
+    "beside something": lambda f, wrt: ng.grad(lambda x: (f(x), x[0] * x[1]), wrt=wrt, has_aux=True),
+    "inside a function": lambda f, wrt: lambda x: [x[0], ng.grad(f, wrt=wrt)(x)],
+    "read again": lambda f, wrt: lambda x: (lambda slope: [slope, ng.sum(slope)])(ng.grad(f, wrt=wrt)(x)),
+    "by the row": lambda f, wrt: ng.value_and_grad(f),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("make", GRADIENTS.values(), ids=GRADIENTS)
+def test_gradients_of_wide_layers_are_those_of_eager_code(loss, make, backend):
+    function = make(loss, WIDE.parameters())
+    compiled, rows = ng.compile(function, exact=True, backend=backend), [[0.5, -1.0], [-2.0, 0.25]]
+
+    found = [compiled(row) for row in rows * 2]
+    mapped = ng.compile(function, exact=True, backend=backend).map(np.array(rows))
+
+    expected = [flatten(function(row))[0] for row in rows]
+    numbers = [[number_of(x) for x in each] for each in expected]
+    assert [flatten(each)[0] for each in found] == numbers * 2
+    assert [numbers_of_row(mapped, row) for row in range(2)] == numbers
+
+
+def numbers_of_row(mapped, row):
+    """List the numbers of a row in what `map` returned."""
+    if isinstance(mapped, np.ndarray):
+        return np.ravel(mapped[row]).tolist()
+    parts = mapped.values() if isinstance(mapped, dict) else mapped
+    return [x for part in parts for x in numbers_of_row(part, row)]
 
 
 def test_gradients_of_a_dot_of_one_node_are_added_in_one_order():

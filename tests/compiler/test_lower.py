@@ -31,6 +31,10 @@ RESULTS = {
     "a zero": [ops.strong_mul(literal(0.0), Y), SHARED],
     "plain numbers": [0.0, SHARED, -0.0, math.inf, literal(0.0), SLOPE],
     "an argument and a parameter": [X, Y],
+    "pairs": [(SLOPE, X), SLOPE, (SHARED, Y)],
+    "a pair with a strong zero": [(Value(0.0), Value(math.inf)), SLOPE],
+    "pairs and a product": [(SLOPE, X), SHARED, (SLOPE, Y)],
+    "a pair like a product that another result reads": [ops.sin(SHARED), (SLOPE, Y), SHARED],
     "nothing": [],
 }
 
@@ -46,13 +50,18 @@ def shown(numbers):
     return list(map(repr, numbers))
 
 
+def number(x):
+    """Return the number of a result; a pair stands for a strong product."""
+    return ops.strong_mul(*x).data if type(x) is tuple else x.data if isinstance(x, Value) else x
+
+
 @pytest.mark.parametrize("wanted", RESULTS.values(), ids=RESULTS)
 def test_results_are_those_of_the_recorded_values(wanted, fewest):
     program, parameters, _ = lower([X], wanted)
 
     found = evaluate(check(program), [X.data], [leaf.data for leaf in parameters])
 
-    assert shown(found) == shown([x.data if isinstance(x, Value) else x for x in wanted])
+    assert shown(found) == shown(map(number, wanted))
 
 
 @pytest.mark.parametrize("wanted", RESULTS.values(), ids=RESULTS)
@@ -101,6 +110,16 @@ def test_many_products_that_only_results_need_are_listed(monkeypatch):
     assert render(program).splitlines()[2:] == [
         "%2 = strong_mul(%0, x0)", "%3 = strong_mul(%0, p0)", "return %2, %1, %3",
     ]  # fmt: skip
+
+
+def test_a_product_that_another_result_reads_is_computed_once(monkeypatch):
+    monkeypatch.setattr(lowering, "_MANY", 1)
+
+    program, _, operations = lower([X], [SHARED, ops.sin(SHARED), (SLOPE, X)])
+
+    assert [op.name for op in program.ops] == ["exp", "strong_mul", "sin"]
+    assert len(program.products) == 1
+    assert operations == 4
 
 
 def test_products_are_left_out_where_no_output_needs_them(monkeypatch):

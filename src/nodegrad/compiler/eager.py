@@ -11,6 +11,7 @@ from nodegrad.graph import leave
 from nodegrad.inputs import plain
 from nodegrad.loops import TooWide
 from nodegrad.observers import listeners
+from nodegrad.ops import strong_mul
 from nodegrad.transforms import flat, gives_floats, in_numbers, plain_places
 from nodegrad.trees import Build, Spec, builder
 from nodegrad.value import Value, literal, stand_in
@@ -85,6 +86,8 @@ class Eager:
         ]
 
     def _number(self, result: Any) -> float:
+        if type(result) is tuple:  # the factors of an adjoint
+            return strong_mul.value(*[x._data for x in result])
         return plain(result, f"compile: the result of {named(self.f)}")
 
     def _arguments(self, numbers: Sequence[Any], values: Sequence[Value], kind: Any = float) -> Sequence[Any]:
@@ -112,7 +115,8 @@ class Eager:
         recorder = Recorder(self.f, inputs, unrolls=self.unrolls)
         try:
             with recorder.at_work():
-                leaves, recorder.spec = flat(self.function(), self._arguments(inputs, inputs, object))
+                arguments = self._arguments(inputs, inputs, object)
+                leaves, recorder.spec = flat(self.function(), arguments, pairs=True)
         except TooWide:
             self.unrolls = True
             return self.record(numbers)
@@ -126,7 +130,7 @@ class Eager:
             raise
         recorder.called(self.f, inputs, leaves)
         leave(inputs)
-        recorder.outputs = [leaf if isinstance(leaf, Value) else self._number(leaf) for leaf in leaves]
+        recorder.outputs = [x if isinstance(x, Value | tuple) else self._number(x) for x in leaves]
         return recorder
 
     def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:

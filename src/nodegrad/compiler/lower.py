@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, compress, count
-from operator import itemgetter, not_
+from itertools import chain, count
+from operator import itemgetter
 from typing import Any
 
 from nodegrad.compiler.passes import Rewriter, finish
@@ -27,28 +27,38 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
 
     The program is simplified as it is written.
 
+    Args:
+        inputs: the leaves that differ from row to row.
+        wanted: the results: Values, floats, and pairs of Values that stand for strong products.
+
     Raises:
         ValueError: if a Value was kept from an earlier call, or from a turn of a loop.
     """
-    products = [x for x in wanted if not isinstance(x, float) and x.op is strong_mul]
-    many = len(products) >= _MANY
-    factors = dict.fromkeys(chain.from_iterable([(x._first, x._second) for x in products if many]))
-    ends = [x for x in wanted if not (isinstance(x, float) or (many and x.op is strong_mul))]
-    order = topological_order(*ends, *factors, constants=False)
-    read = {x for x in order if x.op is strong_mul}  # products that are among the factors of others
-    apart = [many and not isinstance(x, float) and x.op is strong_mul and x not in read for x in wanted]
-    leaves, given = _leaves(order), set(inputs)
-    parameters = [x for x in leaves if x not in given]
+    products: list[Any] = [x for x in wanted if type(x) is tuple or (type(x) is Value and x.op is strong_mul)]
+    if len(products) < _MANY:
+        products, wanted = [], [strong_mul(*x) if type(x) is tuple else x for x in wanted]
+    pairs = [x if type(x) is tuple else (x._first, x._second) for x in products]
+    factors, listed = dict.fromkeys(chain.from_iterable(pairs)), {strong_mul} if products else set[Op]()
+    ends = [x for x in wanted if type(x) is not tuple and not isinstance(x, float) and x.op not in listed]
+    leaves: list[Value] = []
+    order = topological_order(*ends, *factors, constants=False, ends=leaves)
+    if products:
+        read = {x for x in order if x.op is strong_mul}  # products that are among the factors of others
+        alone = [type(x) is Value and x.op is strong_mul and x not in read for x in wanted]
+        wanted = [(x._first, x._second) if one else x for x, one in zip(wanted, alone, strict=True)]
+    given = set(inputs)
+    parameters = [x for x in _by_first_use(leaves, order) if x not in given]
     check_left(parameters)
-    program = _program([*inputs, *parameters], order, [*factors, *compress(wanted, map(not_, apart))])
+    kept = [x for x in wanted if type(x) is not tuple]
+    program = _program([*inputs, *parameters], order, [*factors, *kept])
     place = dict(zip(factors, program.outputs, strict=False))
-    pairs = [(place[x._first], place[x._second]) for x in compress(wanted, apart)]
+    pairs = [(place[x[0]], place[x[1]]) for x in wanted if type(x) is tuple]
     slots, others = count(program.end), iter(program.outputs[len(factors) :])
-    outputs = [next(slots if alone else others) for alone in apart]
+    outputs = [next(slots if type(x) is tuple else others) for x in wanted]
     program = replace(
         program, inputs=len(inputs), parameters=len(parameters), products=pairs, outputs=outputs
     )
-    return program, parameters, len(order) - len(leaves) + len(pairs)
+    return program, parameters, len(order) + len(pairs)
 
 
 def lower_loop(recorded: RecordedLoop) -> Loop:
@@ -133,8 +143,8 @@ class _Number(Rounding, Symbol):
 give_operators(_Number, *COMPARISONS, TABLE["neg"], TABLE["abs"])
 
 
-def _leaves(order: list[Value]) -> list[Value]:
-    """List the leaves by first use: a neuron's weights are then side by side."""
+def _by_first_use(leaves: list[Value], order: list[Value]) -> list[Value]:
+    """Sort leaves by first use: a neuron's weights are then side by side."""
     # What strong_dot adds up was read before: adjoints and partials.
-    made = [node.operands for node in order if node._first is not None and node.op is not strong_dot]
-    return [x for x in dict.fromkeys(chain(chain.from_iterable(made), order)) if x.op is None]
+    read = [node.operands for node in order if node.op is not strong_dot]
+    return [x for x in dict.fromkeys(chain(chain.from_iterable(read), leaves)) if x.op is None]

@@ -228,7 +228,7 @@ class Ways(Eager):
     def compile(
         self, numbers: Sequence[float], others: Sequence[Sequence[float]], seen: Found | None = None
     ) -> tuple[Trace, Found]:
-        """Record a row, check the trace on others, and keep it; return it and the results of the row.
+        """Record a row, check the trace on others, and keep it; return it and, if it branches, its results.
 
         If the row has run before, `seen` is what it gave then, and the others are known to go the same way.
         """
@@ -238,7 +238,8 @@ class Ways(Eager):
         before = states(self._generators)
         with recording():
             recorded = self.record(numbers)
-            found = recorded.spec, self.numbers_of(recorded.outputs)
+            wanted = recorded.outputs if recorded.branches or seen else []
+            found = recorded.spec, self.numbers_of(wanted)
             trace = make_trace(f, recorded)
             if seen is not None and not same(seen, found):
                 raise changing(f, numbers)
