@@ -71,7 +71,7 @@ def plan_reduction(program: VectorProgram, lays_out: Grids = lambda x, y: True) 
             body.append(item)
     move = np.cumsum(stays) - 1  # the new place of each slot that stays
     slots = np.flatnonzero(wanted & stays)
-    summed = np.concatenate([slots, *[range(each.start, each.start + each.count) for each in products]])
+    summed = np.concatenate([slots, *[np.arange(each.start, each.start + each.count) for each in products]])
     place = np.zeros(program.varying, np.int64)  # among the sums
     place[summed] = np.arange(len(summed))
     sums = []

@@ -188,9 +188,9 @@ def make_trace(f: Any, recorded: Recorder) -> Trace:
     refuse(f, recorded.reads)
     example, way = [leaf._data for leaf in recorded.inputs], recorded.way
     program, parameters, operations = lower(recorded.inputs, recorded.wanted)
-    others = dict(recorded.elsewhere)  # which another thread may still add to
-    own = dependents(topological_order(*others, constants=False), [*recorded.inputs, *parameters])
-    refuse(f, [line for node, line in others.items() if node in own])
+    if others := dict(recorded.elsewhere):  # which another thread may still add to
+        own = dependents(topological_order(*others, constants=False), [*recorded.inputs, *parameters])
+        refuse(f, [line for node, line in others.items() if node in own])
     recorded.outputs.clear()  # with them go the derivatives that transforms made: much more than the program
     program = program if program.count > UNCHECKED else check(program)
     trace = Trace(program, parameters, recorded.spec, way, operations)

@@ -56,13 +56,11 @@ class _Plan:
         self.ops = list(program.ops)
         self.operands = list(program.operands)
         self.copies: dict[int, int] = {}
-        # The depth of each slot and the group it comes from: inputs, parameters and instructions, as many
-        # copies as there may be, and the constants, whose slots are negative.
-        constants = len(program.constants)
-        computed = 2 * len(self.ops) + program.parameters + constants
-        self.depth = [_BODY] * program.inputs + [0] * (program.parameters + computed + constants)
-        self.source = [_INPUT] * program.inputs + [_LEAF] * program.parameters
-        self.source += [_COPIES] * computed + [_LEAF] * constants
+        # The depth of each slot and the group it comes from: inputs, parameters and instructions, copies once
+        # there are some, and the constants, whose slots are negative.
+        parameters, computed, constants = program.parameters, len(self.ops), len(program.constants)
+        self.depth = [_BODY] * program.inputs + [0] * (parameters + computed + constants)
+        self.source = [_INPUT] * program.inputs + [_LEAF] * parameters + [0] * computed + [_LEAF] * constants
         self.group = array("q")  # of each instruction
         self.wide: dict[object, Key] = {}  # the keys of wide instructions
         self.sources: dict[tuple[int, ...], int] = {}  # those of wide instructions, numbered
@@ -75,9 +73,10 @@ class _Plan:
         outputs[listed] += len(self.copies)  # which come before the products
         self.outputs = outputs
         self.group.extend([_COPIES] * len(self.copies))
-        # The products that the program lists: the slot of the first one, and the slots of their factors.
+        # The products that the program lists: the slot of the first one, and the slots of both factors.
         self.end = program.leaves + len(self.ops)
-        self.products = np.fromiter(chain.from_iterable(program.products), np.int64).reshape(-1, 2)
+        factors = [map(itemgetter(place), program.products) for place in (0, 1)]
+        self.products = np.array([np.fromiter(slots, np.int64) for slots in factors])
         if program.products:
             self.find_product_groups()
 
@@ -147,14 +146,14 @@ class _Plan:
         leaves, source = self.program.leaves, np.full(len(self.source), _LEAF)
         source[: self.program.inputs] = _INPUT
         source[leaves : self.end] = self.source[leaves : self.end]
-        x, y = source[self.products].T - _UNIFORM
+        x, y = source[self.products] - _UNIFORM
         _, first, group = np.unique(
             x * (len(self.depths) - _UNIFORM) + y, return_index=True, return_inverse=True
         )
         self.group.frombytes((len(self.depths) + group).tobytes())
-        factors = [self.products[at].tolist() for at in first]
-        self.depths += [max(_BODY, self.depth[x], self.depth[y]) for x, y in factors]
-        self.scalar += [False] * len(factors)
+        factors = self.products[:, first].tolist()
+        self.depths += [max(_BODY, self.depth[x], self.depth[y]) for x, y in zip(*factors, strict=True)]
+        self.scalar += [False] * len(first)
 
     def varies(self, slot: int) -> bool:
         """Return whether a slot differs from row to row."""
@@ -168,7 +167,8 @@ class _Plan:
             self.copies[slot] = copy = self.program.leaves + len(self.ops)
             self.ops.append(COPY)
             self.operands.append((slot,))
-            self.depth[copy] = _BODY + 1
+            self.depth.insert(copy, _BODY + 1)
+            self.source.insert(copy, _COPIES)
         return self.copies[slot]
 
     def separate(self, op: Op, operands: Operands) -> Operands:
@@ -234,14 +234,11 @@ class _Layout:
         program = plan.program
         uniform = program.parameters + len(program.constants)
         # The new place of each slot of the plan: varying from 0 on, uniform as ~slot, constants last.
-        places = [
-            np.arange(program.inputs),
-            -1 - np.arange(program.parameters),
-            np.zeros(len(plan.ops) + len(plan.products), int),
-        ]
-        places.append(np.arange(-uniform, -program.parameters))
-        self.where = array("q", np.concatenate(places, dtype=np.int64).tobytes())
+        self.where = array("q", [0]) * (plan.end + len(program.products) + len(program.constants))
         self.at: Slots = np.frombuffer(self.where, np.int64)  # the same numbers, to read many at once
+        self.at[: program.inputs] = np.arange(program.inputs)
+        self.at[program.inputs : self.leaves] = ~np.arange(program.parameters)
+        self.at[len(self.at) - len(program.constants) :] = np.arange(-uniform, -program.parameters)
         self.next = [uniform, program.inputs]  # uniform, varying
         self.items: tuple[list[Item], list[Item]] = ([], [])
 
@@ -307,9 +304,9 @@ class _Layout:
     def add_products(self, slots: Slots) -> None:
         """Lay out a group of the products that the program lists."""
         start = self.next[True]
-        table = self.at[self.plan.products[slots - self.plan.end]]
-        order = _order(table)
-        operands = tuple(map(_index, table[order].T))
+        factors = self.at[self.plan.products[:, slots - self.plan.end]]
+        order = _order(factors.T)
+        operands = tuple(map(_index, factors[:, order]))
         self.items[True].append(Group(ops.strong_mul, start, len(slots), operands))
         self.at[slots[order]] = np.arange(start, start + len(slots))
         self.next[True] += len(slots)

@@ -58,9 +58,9 @@ def plan_sums(records: Records, plan: Reduction, lanes: int, width: int) -> tupl
         for (rows, columns), filled in zip(sides[::-1] if swapped else sides, (tile, panel), strict=True):
             words += [records.table(_filled(rows, filled)), records.table(columns)]
         records.add(OuterSums(lanes, each.strong), [*words, swapped, size])
-        i, j = np.indices((len(grid[0]), len(grid[1]))).reshape(2, -1)
+        i, j = np.ogrid[: len(grid[0]), : len(grid[1])]
         i, j = (j, i) if swapped else (i, j)
-        places.append(size + ((j // panel * tiles + i // tile) * tile + i % tile) * panel + j % panel)
+        places.append((size + (j // panel * tiles * tile + i) * panel + j % panel).ravel())
         size += sums
     return np.concatenate([np.zeros(0, np.int64), *places])[plan.take], size
 
