@@ -131,10 +131,10 @@ class Trace:
         found = self.kernels.get(part)
         if found is None:
             started = perf_counter()
-            outputs = self.program.outputs
-            spans = {"all": slice(None), "results": slice(self.results), "guards": slice(self.results, None)}
-            program: Program = replace(self.program, outputs=outputs[spans[part]])
-            program = sweep_dead(program) if self.lines and part != "all" else program
+            program = self.program
+            spans = {"results": slice(self.results), "guards": slice(self.results, None)}
+            if part in spans:
+                program = sweep_dead(replace(program, outputs=program.outputs[spans[part]]))
             # Guards are computed to the bit: with other rounding, a row close to a branch could take another
             # branch than eager code.
             exact = {"exact": True} if self.lines and part != "results" else {}

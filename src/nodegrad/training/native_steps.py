@@ -27,6 +27,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 _TURNS = 2048  # steps in a call at most
 _ENTRIES = 2**22  # row numbers that a call is given at most
 _UPDATE = 1000  # what NumPy needs to update a parameter, as work of threads (see `Plan.work`)
+_RECORDED = 16  # rows that a rule is recorded with
 _ZERO = np.zeros(1, np.int64)
 # The native code of the last trainings: the next training often has the same network.
 _recent: deque[list[Any]] = deque(maxlen=4)
@@ -195,8 +196,8 @@ def trace_of(rule: Any, columns: list[Array]) -> Trace:
     Raises:
         ValueError: if it branches, or cannot be recorded.
     """
-    compiled = compile(rule)
-    compiled.map(*[column[:, 0] for column in columns])
+    compiled, step = compile(rule), -(-len(columns[0]) // _RECORDED)
+    compiled.map(*[column[::step, 0] for column in columns])
     trace: Trace
     (trace,) = [trace for traces in compiled.traces.values() for trace in traces]
     if trace.lines:
