@@ -52,6 +52,8 @@ def topological_order(
             if node._second is not None:
                 push(node._second)
             elif type(first) is tuple:
+                if seen.issuperset(first):  # which takes less time than to look for new ones
+                    break
                 new = [x for x in first if x not in seen and (constants or x.op is not constant)]
                 if [x for x in new if x._first is not None]:
                     stack += reversed(new)
