@@ -130,7 +130,9 @@ class Eager:
             raise
         recorder.called(self.f, inputs, leaves)
         leave(inputs)
-        recorder.outputs = [x if isinstance(x, Value | tuple) else self._number(x) for x in leaves]
+        recorder.outputs = [
+            x if type(x) is tuple or isinstance(x, Value) else self._number(x) for x in leaves
+        ]
         return recorder
 
     def watch(self, numbers: Sequence[float]) -> tuple[Way, Found]:
