@@ -218,7 +218,9 @@ def gathered(states: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
     Raises:
         ValueError: if they differ in their numbers of steps, as where `grad = None` left some parameters out.
     """
-    columns = list(zip(*states, strict=False)) if any(states) else []
+    if not any(states):  # before the first step
+        return ()
+    columns = list(zip(*states, strict=False))
     steps = [column for column in columns if type(column[0]) is int]
     if len(set(map(len, states))) > 1 or any(len(set(column)) > 1 for column in steps):
         raise ValueError("the optimizer has not taken the same number of steps for all parameters")
