@@ -58,8 +58,9 @@ def topological_order(
                 if [x for x in new if x._first is not None]:
                     stack += reversed(new)
                 elif new:  # leaves, as most operands of large operations are
-                    ends += dict.fromkeys(new)
+                    before = len(seen)
                     seen.update(new)
+                    ends += new if len(seen) == before + len(new) else dict.fromkeys(new)
                 break
             node = first
     return order

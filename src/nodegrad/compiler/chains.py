@@ -36,25 +36,30 @@ def flatten_chains(program: Program) -> Program:
     stays. Products that are read once become terms of a contraction. Another term among them is multiplied by
     1, which is exact. A chain of `maximum`, or of `minimum`, becomes one instruction.
     """
-    # How often each result is read that may become part of another.
-    parts = {
-        slot for slot, op in enumerate(program.ops, program.leaves) if op in _CHAINED or op in _CONTRACTED
-    }
-    uses = Counter(filter(parts.__contains__, chain(program.outputs, *program.operands, *program.products)))
-    flattener = _Flattener(program, uses)
-    for spine in _spines(program, uses):
+    flattener = _Flattener(program, _read_once(program))
+    for spine in _spines(program, flattener.once):
         flattener.rewrite(spine)
     return replace(program, constants=flattener.pool.numbers, ops=flattener.ops, operands=flattener.operands)
 
 
-def _spines(program: Program, uses: Counter[int]) -> list[Spine]:
+def _read_once(program: Program) -> set[int]:
+    """Return the slots that are read once, as a term of a chain."""
+    terms, others = list[Operands](), [program.outputs, *program.products]
+    for op, operands in zip(program.ops, program.operands, strict=True):
+        (terms if op in _CHAINED and op is not ops.dot else others).append(operands)
+    once = {slot for slot, times in Counter(chain.from_iterable(terms)).items() if times == 1}
+    once.difference_update(*others)
+    return once
+
+
+def _spines(program: Program, once: set[int]) -> list[Spine]:
     """Collect the chains that may get shorter."""
     leaves, ops_ = program.leaves, program.ops
     spines: dict[int, Spine] = {}
     for slot, op in enumerate(ops_, leaves):
         if op in _CHAINED:
             first = program.operands[slot - leaves][0]
-            spine = spines.get(first) if uses[first] == 1 and op is not ops.dot else None
+            spine = spines.get(first) if first in once and op is not ops.dot else None
             before = None if spine is None else ops_[first - leaves]
             if spine is None or not (before is op or (before in _ADDING and op in _ADDING)):
                 spines[slot] = [slot]
@@ -68,8 +73,8 @@ def _spines(program: Program, uses: Counter[int]) -> list[Spine]:
 class _Flattener:
     """The instructions of a program while its chains are rewritten, one after the other."""
 
-    def __init__(self, program: Program, uses: Counter[int]) -> None:
-        self.uses = uses
+    def __init__(self, program: Program, once: set[int]) -> None:
+        self.once = once
         self.leaves = program.leaves
         self.pool = ConstantPool(program.constants)
         self.ops = list(program.ops)
@@ -121,7 +126,7 @@ class _Flattener:
     def product(self, term: int) -> Op | None:
         """Return the contraction of products like this term, if it is a product that nothing else reads."""
         index = term - self.leaves
-        return _CONTRACTED.get(self.ops[index]) if index >= 0 and self.uses[term] == 1 else None
+        return _CONTRACTED.get(self.ops[index]) if index >= 0 and term in self.once else None
 
     def pair(self, product: int) -> Operands:
         return self.operands[product - self.leaves]
