@@ -170,6 +170,19 @@ def test_reset_returns_to_a_mark():
     assert step.take([None] * 3, math.inf) == first
 
 
+def test_norms_of_long_gradients_are_added_up_in_pieces():
+    leaves = [Value(0.0) for _ in range(20_000)]
+    step = compiled_step(lambda row, y: leaves[0] * row, SGD(leaves, 0.5), [1.0], [0.0])
+    total = np.random.default_rng(1).normal(size=len(leaves) + 2)
+    total[-1] = 2.0
+
+    loss, norm, count = step.update(total, math.inf)
+
+    assert (loss, count) == (total[0] / 2.0, 2.0)
+    assert norm == pytest.approx(math.hypot(*total[1:-1]) / 2.0, rel=1e-14)
+    assert (step.point.numbers == -0.25 * total[1:-1]).all()
+
+
 def test_states_are_gathered_and_scattered():
     states = [(3, 0.5, 1.0), (3, 0.25, 2.0)]
 

@@ -22,6 +22,7 @@ from nodegrad.value import Value, write
 __all__ = ()
 
 _TRIED = 4  # samples on which compiled and eager code are compared
+_PIECE = 8192  # numbers that BLAS adds up in one thread
 _LARGE = 1000  # parameters; of a model with more, they are compared on one sample
 
 
@@ -149,7 +150,9 @@ class CompiledStep(EagerStep):
     def update(self, total: Array, limit: float) -> Taken:
         """Take a step from the sums over a batch, if they are finite."""
         loss, slope, count = float(total[0] / total[-1]), total[1:-1] / total[-1], float(total[-1])
-        norm = math.sqrt(slope.dot(slope))
+        # One dot would wake the threads of OpenBLAS, which wait busily for more work for 50 ms.
+        pieces = [slope[place : place + _PIECE] for place in range(0, len(slope), _PIECE)]
+        norm = math.sqrt(sum(piece.dot(piece) for piece in pieces))
         if math.isfinite(loss) and math.isfinite(norm):
             self.point = self._updated(slope * (limit / norm) if norm > limit else slope)
         return loss, norm, count
