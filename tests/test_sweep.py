@@ -396,3 +396,17 @@ def test_the_gradient_of_weights_has_the_products_of_the_chain_rule(number):
     assert [found[w].op for w in weights] == [TABLE["strong_mul"]] * 3
     assert [found[w].operands[1] for w in weights] == x
     assert [found[w].data for w in weights] == [0.0, 0.0, 0.0]
+
+
+def test_wide_products_of_the_same_factors_in_other_orders_record_no_comparison():
+    w = [Value(0.1 * k + 0.01) for k in range(80)]
+
+    def f(x):
+        xs = [x * each + 1.0 for each in w]
+        return ng.dot(w, xs) * ng.dot([w[0], *w[:0:-1]], xs)
+
+    found, gradient = ng.compile(ng.value_and_grad(f, wrt=w))(0.5)
+
+    eager = f(0.5)
+    eager.backward()
+    assert (found, gradient) == (pytest.approx(eager.data), pytest.approx([each.grad for each in w]))

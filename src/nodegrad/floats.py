@@ -168,11 +168,14 @@ def dot(*operands: float) -> float:
     return inner(operands[:half], operands[half:])
 
 
+def strong_inner(adjoints: Sequence[float], partials: Sequence[float]) -> float:
+    multiply = operator.mul if all(adjoints) else strong_mul
+    return _sum(map(multiply, adjoints, partials), -0.0) if adjoints else 0.0
+
+
 def strong_dot(*operands: float) -> float:
     half = len(operands) // 2
-    adjoints = operands[:half]
-    multiply = operator.mul if all(adjoints) else strong_mul
-    return _sum(map(multiply, adjoints, operands[half:]), -0.0) if half else 0.0
+    return strong_inner(operands[:half], operands[half:])
 
 
 def take(index: float, *table: float) -> float:

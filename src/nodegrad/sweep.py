@@ -38,15 +38,14 @@ def reverse_sweep(
     Returns:
         The adjoints by node. A node that is absent has adjoint 0.
     """
-    adjoints: dict[Any, Number] = {}
     # For each node, the term of its adjoint so far: (adjoint of a result, partial, what selects); a list; or
-    # those that it shares with other nodes.
+    # those that it shares with other nodes. Then its adjoint.
     arrived: dict[Any, Any] = {node: (seed, 1.0, None) for node, seed in seeds.items()}
     for node in reversed(order):
         if node.op is None or node not in arrived:
             continue
-        terms = arrived.pop(node)
-        adjoint = adjoints[node] = terms.total(node) if type(terms) is Shared else total(terms)
+        terms = arrived[node]
+        adjoint = arrived[node] = terms.total(node) if type(terms) is Shared else total(terms)
         if type(adjoint) is float and adjoint == 0.0:
             continue
         if node.op is dot and not floats and len(node.operands) > _WIDE:
@@ -65,11 +64,12 @@ def reverse_sweep(
                 known.append(term)
             else:
                 arrived[operand] = [known, term]
+    alone = [(node, terms) for node, terms in arrived.items() if type(terms) in (tuple, list)]
     for shared in dict.fromkeys([terms for terms in arrived.values() if type(terms) is Shared]):
-        adjoints.update(shared.totals(pairs))
-    adjoints.update([(node, total(terms)) for node, terms in arrived.items() if type(terms) is not Shared])
-    tell_swept("reverse", order, seeds, adjoints)
-    return adjoints
+        arrived.update(shared.totals(pairs))
+    arrived.update([(node, total(terms)) for node, terms in alone])
+    tell_swept("reverse", order, seeds, arrived)
+    return arrived
 
 
 def _not_shared(

@@ -173,6 +173,33 @@ class Value(Interfaces, Methods):
             made.append(out)
         return made
 
+    @staticmethod
+    def product_with(shared: Sequence[Any], op: Op = ops.dot) -> Callable[..., Any]:
+        """Return the function that applies `dot` or `strong_dot` to operands of which many share a half.
+
+        That is the second half of `dot` (inputs of a layer), the first of `strong_dot` (adjoints). It records
+        what `apply_op` does, but faster: the numbers of what is shared are read once. It takes the other half
+        and, if they are known, its numbers.
+        """
+        held, since = tuple(shared), clock.assigned
+        numbers = [x._data for x in held if type(x) is Value]
+        plain = len(numbers) < max(2, len(held))
+
+        def product(others: Sequence[Any], own: Sequence[float] | None = None) -> Any:
+            own = [x._data for x in others if type(x) is Value] if own is None else own
+            operands = (*others, *held) if op is ops.dot else (*held, *others)
+            if plain or not len(own) == len(others) == len(held) or clock.assigned != since:
+                return op(*operands)
+            out: Value = _new(Value)
+            out._first, out._second = operands, None
+            out._data = floats.inner(own, numbers) if op is ops.dot else floats.strong_inner(numbers, own)
+            out._grad, out._time, out.label, out.op = NO_GRADIENT, clock.now, "", op
+            if listeners.made:
+                tell_made(out)
+            return out
+
+        return product
+
     def backward(self, seed: float = 1.0) -> None:
         """Fill `grad` with ∂self/∂node on every node that self was computed from.
 
@@ -239,29 +266,6 @@ class Value(Interfaces, Methods):
             )
         made = type(self), self._data, self._grad, self.label
         return (_leaf, made) if type(self) is Value else (_leaf, made, (None, _own(self)))
-
-
-def dot_with(inputs: Sequence[Any]) -> Callable[[Sequence[Any]], Any]:
-    """Return the function that applies `dot` to the weights of a neuron and these inputs, which many share.
-
-    It records what `apply_op` does, in less time: the numbers of the inputs are read once.
-    """
-    right, since = tuple(inputs), clock.assigned
-    numbers = [x._data for x in right if type(x) is Value]
-    shares = 1 < len(numbers) == len(right)
-
-    def product(weights: Sequence[Any]) -> Any:
-        left = [x._data for x in weights if type(x) is Value]
-        if not (shares and len(left) == len(weights) == len(right) and clock.assigned == since):
-            return ops.dot(*weights, *right)
-        out: Value = _new(Value)
-        out._first, out._second, out._data = (*weights, *right), None, floats.inner(left, numbers)
-        out._grad, out._time, out.label, out.op = NO_GRADIENT, clock.now, "", ops.dot
-        if listeners.made:
-            tell_made(out)
-        return out
-
-    return product
 
 
 def literal(number: Any, user: str = "an operation") -> Value:

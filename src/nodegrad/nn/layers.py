@@ -15,7 +15,7 @@ from nodegrad import functions, ops
 from nodegrad.data import generator_for
 from nodegrad.inputs import as_list, flag, function, in_range, is_bool, listed, one_of, plain, whole
 from nodegrad.nn.module import Module
-from nodegrad.value import Value, dot_with, literal
+from nodegrad.value import Value, literal
 
 __all__ = ["MLP", "Dropout", "Embedding", "Layer", "LayerNorm", "Neuron", "Sequential", "activations"]
 
@@ -191,7 +191,7 @@ class Layer(Module):
     def _fire(self, inputs: Sequence[Any]) -> list[Any]:
         size = len(self.neurons[0].w)
         _check_count(inputs, self, size)
-        dot = dot_with(inputs)
+        dot = Value.product_with(inputs)
         return [
             neuron._fire(dot) if _is_own(neuron, Neuron) and len(neuron.w) == size else neuron(inputs)
             for neuron in self.neurons
