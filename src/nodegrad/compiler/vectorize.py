@@ -335,7 +335,8 @@ def _order(table: Slots) -> Slots:
     # The terms of a contraction move together, so comparing first terms is enough.
     columns: Sequence[int] = range(width) if width <= 4 else sorted({0, width // 2, 1, width // 2 + 1})
     columns = sorted(columns, key=lambda column: table[0, column] < 0)
-    return np.lexsort([np.maximum(slots, ~slots) for slots in table.T[columns[::-1]]])
+    slots = table[:, columns[::-1]]
+    return np.lexsort(np.maximum(slots, ~slots).T)
 
 
 def _index(slots: Slots) -> Index:
