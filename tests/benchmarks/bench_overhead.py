@@ -200,10 +200,26 @@ def epochs(sizes, rows):
 
 print(json.dumps(epochs({sizes}, 96)))
 """
+FIRST_EPOCH = """
+import json, time
+import numpy as np
+import nodegrad as ng
+
+def ends(sizes, rows):
+    numbers, model = np.random.default_rng(0), ng.nn.MLP(sizes[0], sizes[1:], activation="relu", seed=0)
+    X, y, times = numbers.random((rows, sizes[0])), numbers.random(rows), [time.process_time()]
+    note = lambda *epoch: times.append(time.process_time())
+    ng.fit(model, X, y, epochs=2, batch_size=64, progress=False, callback=note)
+    return times
+
+ends([2, 4, 1], 2000)  # loads what fit needs, which is not counted
+started, first, second = ends({sizes}, 4096)
+print(json.dumps([first - started, second - first]))
+"""
 
 
 def first_calls(numbers: Any, quick: bool) -> Iterator[Line]:
-    """Time the first map of networks in processes of their own, of the processor."""
+    """Time the first map of networks, and a first epoch, in processes of their own, of the processor."""
     for sizes in ([2, 4, 1],) if quick else ([2, 16, 16, 1], [2, 256, 256, 1]):
         code = FIRST.replace("{sizes}", str(sizes))
         command = [sys.executable, "-c", code]
@@ -216,6 +232,11 @@ def first_calls(numbers: Any, quick: bool) -> Iterator[Line]:
         first, next_process = map(min, zip(*found, strict=True))
         name = "-".join(map(str, sizes))
         yield Line(f"first map of {name} with gradient, 96 rows", first, "in the next process", next_process)
+    code = FIRST_EPOCH.replace("{sizes}", "[2, 4, 1]" if quick else "[2, 256, 256, 1]")
+    command = [sys.executable, "-c", code]
+    runs = [json.loads(subprocess.check_output(command)) for _ in range(1 if quick else 3)]
+    first, second = map(min, zip(*runs, strict=True))
+    yield Line("first epoch of fit, 2-256-256-1, 4,096 rows", first, "the second", second)
 
 
 def saving(numbers: Any, quick: bool) -> Iterator[Line]:
