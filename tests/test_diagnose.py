@@ -302,6 +302,19 @@ def test_stats_accept_only_values():
         ng.stats([Value(1.0)])
 
 
+def test_the_gradient_of_a_wide_product_is_looked_at_while_it_is_compiled():
+    weights, inputs = ([Value(float(k)) for k in range(40)] for _ in range(2))
+
+    def loss(x):
+        return ng.log(ng.dot(weights, inputs) * x)
+
+    with ng.detect_anomaly():
+        compiled = ng.compile(ng.value_and_grad(loss, wrt=[weights, inputs]))
+        assert compiled(2.0)[1][0][3] == 3.0 / ng.dot(weights, inputs).data
+
+    assert "log turned -inf at 0.0" in anomaly(ng.compile(ng.grad(loss, wrt=weights)), 0.0)
+
+
 def test_a_block_minds_its_own_thread():
     with ThreadPoolExecutor(1) as other, ng.detect_anomaly():
         assert math.isnan(other.submit(lambda: ng.log(Value(-1.0)).data).result(10))

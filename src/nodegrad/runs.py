@@ -81,7 +81,8 @@ class Run(NamedTuple):
         """Sweep from outputs to the variables, through an order of what they depend on, and its ends."""
         if self.floats and self.active is None:
             return dict(zip(ends, backpropagate(seeds, (order, ends))[2], strict=True))
-        order = [*ends, *order] if listeners.swept else order
+        if listeners.swept:  # who listens takes adjoints as numbers, and hears of the ends too
+            order, pairs = [*ends, *order], False
         return reverse_sweep(order, seeds, self.active, self.floats, pairs)
 
     def adjoints(self, seeds: Mapping[Value, Number], pairs: bool = False) -> list[Any]:
