@@ -7,8 +7,8 @@ Any other zero follows IEEE 754: 0 · inf is nan. Products of floats are compute
 recorded, by the rows at the end of the table.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import compress, repeat
 from operator import is_
 from typing import Any
 
@@ -68,6 +68,15 @@ def total(terms: Any) -> Number:
     for term in terms[1:]:
         found = found + chain(*term)
     return found
+
+
+def totals(arrived: Collection[Any]) -> list[Number]:
+    """Return the totals of many nodes; products of two Values that stand alone are made at once."""
+    values = {kind for kind in {type(terms[0]) for terms in arrived} if hasattr(kind, "apply_pairs")}
+    alone = [type(x[0]) in values and type(x[1]) in values and x[2] is None for x in arrived]  # not of lists
+    pairs = [(x, y) for x, y, _ in compress(arrived, alone)]
+    made = iter(pairs[0][0].apply_pairs(ops.strong_mul, pairs) if pairs else ())
+    return [next(made) if one else total(terms) for terms, one in zip(arrived, alone, strict=True)]
 
 
 class Shared:

@@ -11,7 +11,7 @@ from typing import Any
 
 from nodegrad.observers import tell_swept
 from nodegrad.ops import Number, constant, dot
-from nodegrad.products import Shared, chain, mask_of, masked, total
+from nodegrad.products import Shared, chain, mask_of, masked, total, totals
 
 __all__ = ()
 
@@ -64,10 +64,10 @@ def reverse_sweep(
                 known.append(term)
             else:
                 arrived[operand] = [known, term]
-    alone = [(node, terms) for node, terms in arrived.items() if type(terms) in (tuple, list)]
+    alone = {node: terms for node, terms in arrived.items() if type(terms) in (tuple, list)}
     for shared in dict.fromkeys([terms for terms in arrived.values() if type(terms) is Shared]):
         arrived.update(shared.totals(pairs))
-    arrived.update([(node, total(terms)) for node, terms in alone])
+    arrived.update(zip(alone, totals(alone.values()), strict=True))
     tell_swept("reverse", order, seeds, arrived)
     return arrived
 
