@@ -320,10 +320,7 @@ def _contents(
         seen[id(holder)] = holder
         before = f"{name}." if name else ""
         for key, item in members:
-            if type(item) is Value and item.op is None:
-                found.append((f"{before}{key}", item))
-            else:
-                _contents(item, f"{before}{key}", seen, found)
+            _contents(item, f"{before}{key}", seen, found)
     return found
 
 
