@@ -493,6 +493,21 @@ def test_a_first_step_that_eager_code_contradicts_is_taken_back(calls):
     assert "plain numbers that have changed" in history.eager_because
 
 
+def test_no_point_of_the_training_outlives_the_next_but_one():
+    """Each holds all parameters and the optimizer's state, and the collector runs rarely while fit does."""
+    pytest.importorskip("numpy")
+
+    def count(*_):
+        alive.append(sum(type(thing) is native_steps.Point for thing in gc.get_objects()))
+
+    gc.collect()
+    alive = []
+    count()
+    run(epochs=20, compile=True, callback=count)
+
+    assert max(alive) <= alive[0] + 3
+
+
 def test_an_epoch_is_one_native_call(monkeypatch):
     pytest.importorskip("llvmlite")
     calls = []

@@ -282,16 +282,14 @@ class Run:
 
     def _do(self, batches: list[Batch]) -> list[Taken]:
         """Take one step or more; the first compiled one is compared with eager code."""
-        before = self.step.mark()
-
-        def take(step: EagerStep) -> list[Taken]:
-            found = step.take(batches, self.settings.max_gradient_norm)
-            if step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
-                self.tried = True
-                self._check(step.check, before)
-            return found if step is self.step else take(self.step)
-
-        return self._attempt(take, before)
+        before, limit = self.step.mark(), self.settings.max_gradient_norm
+        found = self._attempt(lambda step: step.take(batches, limit), before)
+        if self.step.compiled and not self.tried and all(map(math.isfinite, found[-1])):
+            self.tried = True
+            self._check(self.step.check, before)
+            if not self.step.compiled:
+                found = self.step.take(batches, limit)
+        return found
 
     def _attempt(self, work: Callable[[EagerStep], Result], before: Any = None) -> Result:
         """Do something with the steps; if compiled ones fail, go on with eager ones."""
