@@ -121,11 +121,10 @@ class Neuron(Module):
         Raises:
             ValueError: if the number of inputs is wrong.
         """
-        inputs = _lifted(x, self, len(self.w))
-        return self._fire(lambda weights: ops.dot(*weights, *inputs))
+        return self._fire(_lifted(x, self, len(self.w)))
 
-    def _fire(self, dot: Callable[[Sequence[Any]], Any]) -> Any:
-        out = dot(self.w)
+    def _fire(self, inputs: Sequence[Any], dot: Callable[[Sequence[Any]], Any] | None = None) -> Any:
+        out = ops.dot(*self.w, *inputs) if dot is None else dot(self.w)
         if self.b is not None:
             out = out + self.b
         return out if self.activation is ops.identity else self.activation(out)
@@ -191,9 +190,10 @@ class Layer(Module):
     def _fire(self, inputs: Sequence[Any]) -> list[Any]:
         size = len(self.neurons[0].w)
         _check_count(inputs, self, size)
-        dot = Value.product_with(inputs)
+        shared = size > 1 and len(self.neurons) > 1  # otherwise there is nothing to save
+        dot = Value.product_with(inputs) if shared else None
         return [
-            neuron._fire(dot) if _is_own(neuron, Neuron) and len(neuron.w) == size else neuron(inputs)
+            neuron._fire(inputs, dot) if _is_own(neuron, Neuron) and len(neuron.w) == size else neuron(inputs)
             for neuron in self.neurons
         ]
 
