@@ -45,6 +45,18 @@ def test_a_program_without_instructions_gives_its_inputs_back():
     assert evaluate(vectorize(Program(1, 1, [7.0], [], [], [1, -1, 0])), [3.0], [5.0]) == [5.0, 7.0, 3.0]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 100])
+def test_results_that_do_not_vary_are_copied_into_every_row(count):
+    constants, slots = [0.5 + at for at in range(count)], [*range(2, 2 + count)]
+    dot = 0, 0, slots[0], 0, slots[-1], slots[0], 0, slots[-1]  # factors of which some vary
+    operands = [*[(1, ~at) for at in range(count)], dot]
+    program = Program(1, 1, constants, [*[ops.mul] * count, ops.dot], operands, [*slots, 0, slots[-1] + 1])
+
+    found = evaluate(vectorize(program), [3.0], [5.0])
+
+    assert found == evaluate_program(program, [3.0], [5.0])
+
+
 @given(run=runs())
 def test_results_stay_to_the_bit(run):
     program, table, parameters = run

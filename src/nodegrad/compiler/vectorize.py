@@ -61,6 +61,7 @@ class _Plan:
         parameters, computed, constants = program.parameters, len(self.ops), len(program.constants)
         self.depth = [_BODY] * program.inputs + [0] * (parameters + computed + constants)
         self.source = [_INPUT] * program.inputs + [_LEAF] * parameters + [0] * computed + [_LEAF] * constants
+        self.room = program.leaves + computed  # the first slot that has no depth and group yet
         self.group = array("q")  # of each instruction
         self.wide: dict[object, Key] = {}  # the keys of wide instructions
         self.sources: dict[tuple[int, ...], int] = {}  # those of wide instructions, numbered
@@ -167,8 +168,10 @@ class _Plan:
             self.copies[slot] = copy = self.program.leaves + len(self.ops)
             self.ops.append(COPY)
             self.operands.append((slot,))
-            self.depth.insert(copy, _BODY + 1)
-            self.source.insert(copy, _COPIES)
+            if copy == self.room:  # make more, for as many copies as there are
+                more = len(self.copies)
+                self.depth[copy:copy], self.source[copy:copy] = [_BODY + 1] * more, [_COPIES] * more
+                self.room += more
         return self.copies[slot]
 
     def separate(self, op: Op, operands: Operands) -> Operands:
