@@ -87,7 +87,7 @@ class Run(NamedTuple):
 
     def adjoints(self, seeds: Mapping[Value, Number], pairs: bool = False) -> list[Any]:
         """Return the adjoints of the variables; for `pairs` see `sweep.reverse_sweep`."""
-        if self.floats and self.active is None:  # all variables are among the ends
+        if self.floats and self.active is None:  # the variables are the first of the ends
             return backpropagate(seeds, (self.order, self.ends))[2][: len(self.variables)]
         found = self.reverse(seeds, self.order, self.ends, pairs)
         return [*map(found.get, self.variables, repeat(0.0))]

@@ -178,17 +178,17 @@ class Value(Interfaces, Methods):
         """Return the function that applies `dot` or `strong_dot` to operands of which many share a half.
 
         That is the second half of `dot` (inputs of a layer), the first of `strong_dot` (adjoints). It records
-        what `apply_op` does, but faster: the numbers of what is shared are read once. It takes the other half
-        and, if they are known, its numbers.
+        what `apply_op` does, but faster: the numbers of what is shared are read once. The function takes the
+        other half, and the numbers in it if they are known.
         """
         held, since = tuple(shared), clock.assigned
         numbers = [x._data for x in held if type(x) is Value]
-        plain = len(numbers) < max(2, len(held))
+        fast = 1 < len(numbers) == len(held)  # all are Values, and too many for `_first` and `_second`
 
         def product(others: Sequence[Any], own: Sequence[float] | None = None) -> Any:
             own = [x._data for x in others if type(x) is Value] if own is None else own
             operands = (*others, *held) if op is ops.dot else (*held, *others)
-            if plain or not len(own) == len(others) == len(held) or clock.assigned != since:
+            if not (fast and len(own) == len(others) == len(held) and clock.assigned == since):
                 return op(*operands)
             out: Value = _new(Value)
             out._first, out._second = operands, None

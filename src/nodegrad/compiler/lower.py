@@ -37,13 +37,14 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
     products: list[Any] = [x for x in wanted if type(x) is tuple or (type(x) is Value and x.op is strong_mul)]
     if len(products) < _MANY:
         products, wanted = [], [strong_mul(*x) if type(x) is tuple else x for x in wanted]
+    # The walk starts from the factors of many products, not from these, and from the other results.
     pairs = [x if type(x) is tuple else (x._first, x._second) for x in products]
-    factors, listed = dict.fromkeys(chain.from_iterable(pairs)), {strong_mul} if products else set[Op]()
-    ends = [x for x in wanted if type(x) is not tuple and not isinstance(x, float) and x.op not in listed]
+    factors = dict.fromkeys(chain.from_iterable(pairs))
+    others = [x for x in wanted if isinstance(x, Value) and not (products and x.op is strong_mul)]
     leaves: list[Value] = []
-    order = topological_order(*ends, *factors, constants=False, ends=leaves)
+    order = topological_order(*others, *factors, constants=False, ends=leaves)
     if products:
-        read = {x for x in order if x.op is strong_mul}  # products that are among the factors of others
+        read = {x for x in order if x.op is strong_mul}  # products that something else is made of
         alone = [type(x) is Value and x.op is strong_mul and x not in read for x in wanted]
         wanted = [(x._first, x._second) if one else x for x, one in zip(wanted, alone, strict=True)]
     given = set(inputs)
@@ -53,8 +54,8 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
     program = _program([*inputs, *parameters], order, [*factors, *kept])
     place = dict(zip(factors, program.outputs, strict=False))
     pairs = [(place[x[0]], place[x[1]]) for x in wanted if type(x) is tuple]
-    slots, others = count(program.end), iter(program.outputs[len(factors) :])
-    outputs = [next(slots if type(x) is tuple else others) for x in wanted]
+    slots, rest = count(program.end), iter(program.outputs[len(factors) :])
+    outputs = [next(slots if type(x) is tuple else rest) for x in wanted]
     program = replace(
         program, inputs=len(inputs), parameters=len(parameters), products=pairs, outputs=outputs
     )

@@ -191,7 +191,7 @@ class CompiledStep(EagerStep):
     def check(self) -> None:
         """Compare the loss that eager and compiled code find for a few samples.
 
-        The first time, do not: compiling has just compared them.
+        The first call only compiles, which compares them by itself.
 
         Raises:
             ValueError: if they differ: the model reads plain numbers that have changed since it was recorded.
