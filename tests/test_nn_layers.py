@@ -199,14 +199,16 @@ def test_plain_inputs_become_values_once_for_a_layer():
     assert len({id(out.operands[2]) for out in outs}) == 1
 
 
+@pytest.mark.parametrize("sizes", [(2, 2), (2, 1), (1, 2), (1, 1)])
 @pytest.mark.parametrize("kinds", [(Value, Value), (Value, float), (float, Value)])
-def test_neurons_of_a_layer_record_what_dot_records(kinds):
-    layer, (weight, number) = Layer(2, 2, "linear", bias=False, seed=1), kinds
+def test_neurons_of_a_layer_record_what_dot_records(kinds, sizes):
+    layer, (weight, number) = Layer(*sizes, "linear", bias=False, seed=1), kinds
     for neuron in layer.neurons:
         neuron.w = [weight(w.data) for w in neuron.w]
-    inputs = [number(0.25), number(-3.0)]
+    inputs = [number(0.25), number(-3.0)][: sizes[0]]
 
     outs = layer(inputs)
+    outs = outs if isinstance(outs, list) else [outs]
 
     expected = [ng.dot(neuron.w, inputs) for neuron in layer.neurons]
     for out, other in zip(outs, expected, strict=True):
