@@ -105,6 +105,24 @@ def test_validation_that_is_nan_in_every_epoch_gives_a_warning():
     assert "because the validation loss was never finite" in repr(history)
 
 
+def test_metrics_switch_off_dropout_that_the_model_makes_at_its_first_call():
+    class Late(Module):
+        def __init__(self):
+            self.layers, self.dropout = MLP(2, [4, 1], seed=1), None
+
+        def forward(self, x):
+            self.dropout = self.dropout or Dropout(0.9)
+            return self.layers(self.dropout(x))
+
+    model = Late()
+    history = ng.fit(
+        model, X, Y, epochs=1, seed=1, metrics=lambda predictions, targets: sum(predictions), progress=False
+    )
+
+    (found,) = history.metrics["<lambda>"]
+    assert found == pytest.approx(sum(model.predict(X)))
+
+
 def test_metrics_are_those_of_the_predictions():
     pytest.importorskip("numpy")
     history, model = run(

@@ -16,8 +16,8 @@ _WORTH_COMPILING = 64  # rows
 class Predictor:
     """A model in evaluation mode, compiled once if there are many rows."""
 
-    def __init__(self, model: Callable[[Any], Any], modules: list[Any] | None = None) -> None:
-        self.model, self.modules = model, modules_of(model) if modules is None else modules
+    def __init__(self, model: Callable[[Any], Any]) -> None:
+        self.model, self.modules = model, modules_of(model)
         self.compiled: Any = None
 
     def __call__(self, X: Any) -> Any:

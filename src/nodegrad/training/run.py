@@ -37,7 +37,8 @@ class Run:
         self.problem, self.batches, self.settings = problem, batches, settings
         self.step = step or EagerStep(problem)
         self.history = History(model=problem.model, optimizer=problem.optimizer)
-        self.predict = Predictor(problem.model, problem.modules)
+        # The model has run by now, and has made the modules that it makes at its first call.
+        self.predict = Predictor(problem.model) if settings.metrics else None
         self.best: tuple[float, list[float]] = (math.inf, [])
         self.criteria = Criteria(settings)
         self.chunk = 1  # steps in a call
@@ -195,7 +196,7 @@ class Run:
         settings, history, problem = self.settings, self.history, self.problem
         self.step.push()
         for prefix, part in (("", problem.known), ("val_", problem.held_out)):
-            if settings.metrics and part is not None:
+            if self.predict is not None and part is not None:
                 predictions = self.predict(part.parts[0])
                 for name, metric in settings.metrics.items():
                     found = plain(metric(predictions, part.parts[1]), f"fit, metric {name},")
