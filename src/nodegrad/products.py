@@ -122,10 +122,10 @@ class Shared:
     def columns(self) -> dict[Any, tuple[Any, Any]]:
         """The partials in the terms of each node whose adjoint is not known yet, and their numbers."""
         if not self._columns:
+            self._product = self.adjoints[0].product_with(self.adjoints, ops.strong_dot)
             numbers = [[x._data for x in row] for row in self.rows]  # as they lie in memory: half the time
             columns = zip(zip(*self.rows, strict=True), zip(*numbers, strict=True), strict=True)
             self._columns = dict(zip(self.nodes, columns, strict=True))
-            self._product = self.adjoints[0].product_with(self.adjoints, ops.strong_dot)
         return self._columns
 
     def total(self, node: Any) -> Number:

@@ -34,10 +34,32 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
     Raises:
         ValueError: if a Value was kept from an earlier call, or from a turn of a loop.
     """
+    wanted, factors, order, leaves = _walk(wanted)
+    given = set(inputs)
+    parameters = [x for x in _by_first_use(leaves, order) if x not in given]
+    check_left(parameters)
+    kept = [x for x in wanted if type(x) is not tuple]
+    program = _program([*inputs, *parameters], order, [*factors, *kept])
+    place = dict(zip(factors, program.outputs, strict=False))
+    products = [(place[x[0]], place[x[1]]) for x in wanted if type(x) is tuple]
+    slots, others = count(program.end), iter(program.outputs[len(factors) :])
+    outputs = [next(slots if type(x) is tuple else others) for x in wanted]
+    program = replace(
+        program, inputs=len(inputs), parameters=len(parameters), products=products, outputs=outputs
+    )
+    return program, parameters, len(order) + len(products)
+
+
+def _walk(wanted: Sequence[Any]) -> tuple[Sequence[Any], dict[Value, None], list[Value], list[Value]]:
+    """List what results are made of, but for products that only results need, if these are many.
+
+    Returns:
+        The results, such products as pairs; the factors of these; the nodes that operations made, in
+        topological order; the leaves.
+    """
     products: list[Any] = [x for x in wanted if type(x) is tuple or (type(x) is Value and x.op is strong_mul)]
     if len(products) < _MANY:
         products, wanted = [], [strong_mul(*x) if type(x) is tuple else x for x in wanted]
-    # The walk starts from the factors of many products, not from these, and from the other results.
     pairs = [x if type(x) is tuple else (x._first, x._second) for x in products]
     factors = dict.fromkeys(chain.from_iterable(pairs))
     others = [x for x in wanted if isinstance(x, Value) and not (products and x.op is strong_mul)]
@@ -47,19 +69,7 @@ def lower(inputs: Sequence[Value], wanted: Sequence[Any]) -> tuple[Program, list
         read = {x for x in order if x.op is strong_mul}  # products that something else is made of
         alone = [type(x) is Value and x.op is strong_mul and x not in read for x in wanted]
         wanted = [(x._first, x._second) if one else x for x, one in zip(wanted, alone, strict=True)]
-    given = set(inputs)
-    parameters = [x for x in _by_first_use(leaves, order) if x not in given]
-    check_left(parameters)
-    kept = [x for x in wanted if type(x) is not tuple]
-    program = _program([*inputs, *parameters], order, [*factors, *kept])
-    place = dict(zip(factors, program.outputs, strict=False))
-    pairs = [(place[x[0]], place[x[1]]) for x in wanted if type(x) is tuple]
-    slots, rest = count(program.end), iter(program.outputs[len(factors) :])
-    outputs = [next(slots if type(x) is tuple else rest) for x in wanted]
-    program = replace(
-        program, inputs=len(inputs), parameters=len(parameters), products=pairs, outputs=outputs
-    )
-    return program, parameters, len(order) + len(pairs)
+    return wanted, factors, order, leaves
 
 
 def lower_loop(recorded: RecordedLoop) -> Loop:
