@@ -1,4 +1,7 @@
-"""Value: a number that remembers which operation made it from which operands."""
+"""Value: a number that remembers which operation made it from which operands.
+
+The file is long because every way to make a Value is here, and each of them is written out for speed.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
