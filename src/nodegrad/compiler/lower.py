@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count
-from operator import itemgetter
 from typing import Any
 
 from nodegrad.compiler.passes import Rewriter, finish
-from nodegrad.compiler.program import Loop, Operands, Program, loop, result
+from nodegrad.compiler.program import Loop, Operands, Program, entries, loop, result
 from nodegrad.composites import Composite
 from nodegrad.extend import Symbol
 from nodegrad.graph import check_left, topological_order
@@ -134,8 +133,7 @@ def _slots_of(node: Value, slots: Mapping[Value, int]) -> Operands:
     x, y = node._first, node._second
     if y is not None:  # as most have
         return slots[x], slots[y]
-    operands = node.operands
-    return itemgetter(*operands)(slots) if len(operands) > 1 else tuple([slots[x] for x in operands])
+    return entries(slots, node.operands)
 
 
 class _Number(Rounding, Symbol):

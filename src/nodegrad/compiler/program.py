@@ -348,16 +348,18 @@ def term_by_term(op: Op, operands: Sequence[Any], apply: Callable[[Op, Sequence[
     return reduce(lambda total, term: apply(STEPS[op], (total, term)), terms)
 
 
+def entries(table: Any, keys: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the entries of a table at some keys. If these are many, a loop takes twice as long."""
+    return itemgetter(*keys)(table) if len(keys) > 1 else tuple([table[key] for key in keys])
+
+
 def evaluate(program: Program, inputs: Sequence[float], parameters: Sequence[float]) -> list[float]:
     """Run a program on one row with the table's operations: the reference for all backends."""
     values: list[Any] = [*inputs, *parameters, *[None] * program.count, *reversed(program.constants)]
     for slot, (op, operands) in enumerate(zip(program.ops, program.operands, strict=True), program.leaves):
-        several = len(operands) > 1  # then they are read in half the time
-        read = itemgetter(*operands)(values) if several else [values[operand] for operand in operands]
-        values[slot] = op.value(*read)
-    first = program.end
-    # As strong_mul computes them, in half the time.
-    found = [values[x] * values[y] if values[x] else 0.0 for x, y in program.products]
+        values[slot] = op.value(*entries(values, operands))
+    product, first = ops.strong_mul.value, program.end
+    found = [product(values[x], values[y]) for x, y in program.products]
     values[first : first + len(found)] = found
     return [values[slot] for slot in program.outputs]
 

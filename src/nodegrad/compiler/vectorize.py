@@ -17,7 +17,17 @@ import numpy as np
 
 from nodegrad import ops
 from nodegrad.compiler.passes import own_tables, relax
-from nodegrad.compiler.program import COPY, STEPS, UNCHECKED, Loop, Operands, Program, Result, term_by_term
+from nodegrad.compiler.program import (
+    COPY,
+    STEPS,
+    UNCHECKED,
+    Loop,
+    Operands,
+    Program,
+    Result,
+    entries,
+    term_by_term,
+)  # fmt: skip
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, VectorProgram, check
 from nodegrad.graph import recording
 from nodegrad.ops import PRODUCTS, Op
@@ -138,16 +148,11 @@ class _Plan:
 
     def number(self, operands: Operands) -> int:
         """Return the number of the sources of operands."""
-        one = len(operands) < 2  # of more, `itemgetter` finds the sources in half the time
-        sources = tuple([self.source[x] for x in operands]) if one else itemgetter(*operands)(self.source)
-        return self.sources.setdefault(sources, len(self.sources))
+        return self.sources.setdefault(entries(self.source, operands), len(self.sources))
 
     def find_product_groups(self) -> None:
         """Assign the products that the program lists to groups: in one, all factors have the same sources."""
-        leaves, source = self.program.leaves, np.full(len(self.source), _LEAF)
-        source[: self.program.inputs] = _INPUT
-        source[leaves : self.end] = self.source[leaves : self.end]
-        x, y = source[self.products] - _UNIFORM
+        x, y = np.array(self.source)[self.products] - _UNIFORM
         _, first, group = np.unique(
             x * (len(self.depths) - _UNIFORM) + y, return_index=True, return_inverse=True
         )

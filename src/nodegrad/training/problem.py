@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 from nodegrad.data import Samples
+from nodegrad.graph import topological_order
 from nodegrad.nn.layers import Dropout, noise_from
 from nodegrad.nn.losses import LOSSES
 from nodegrad.nn.module import leaves_of
@@ -119,13 +120,7 @@ def check_loss(user: str, error: Any, parameters: Iterable[Value]) -> None:
         raise TypeError(
             f"{user}: the loss of a sample is one Value that depends on the parameters; got {error!r:.60}."
         )
-    known, seen, todo = set(parameters), set[Value](), [error]
-    while todo and todo[-1] not in known:  # the first that is found will do
-        node = todo.pop()
-        if node not in seen:
-            seen.add(node)
-            todo += node.operands
-    if not todo:
+    if set(parameters).isdisjoint(topological_order(error)):
         raise ValueError(
             f"{user}: the loss depends on none of the optimizer's parameters. Make the optimizer from the "
             "parameters of the model that is trained."
