@@ -27,7 +27,7 @@ from nodegrad.compiler.program import (
     Result,
     entries,
     term_by_term,
-)  # fmt: skip
+)
 from nodegrad.compiler.vector import Group, Index, Item, Slots, Straight, Turns, VectorProgram, check
 from nodegrad.graph import recording
 from nodegrad.ops import PRODUCTS, Op
